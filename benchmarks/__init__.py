@@ -1,0 +1,1 @@
+"""Earshot's benchmarks: ``python -m benchmarks`` lists them."""

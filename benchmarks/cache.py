@@ -1,0 +1,28 @@
+"""Where the benchmarks keep what is slow to make: inflated models, the peers' virtual environments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of that name; the first time, and after a change of name, ``make`` fills it.
+
+    A folder that is there is whole: it gets its name when ``make`` has returned.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = home / "earshot-benchmarks" / name
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
+        try:
+            make(unfinished)
+            unfinished.rename(place)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+    return place

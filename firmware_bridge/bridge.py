@@ -1,0 +1,193 @@
+"""All device links at work: carriers, fleet and clock on the event loop.
+
+``async with Bridge(settings, on_event) as bridge`` opens what the settings name and reports
+LinkEvents synchronously, in order, on the loop; what the bridge is told to send leaves in the same
+turn of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Self
+
+from firmware_bridge.alarm import Alarm
+from firmware_bridge.events import DeviceStatus, LinkEvent
+from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters
+from firmware_bridge.frames import FaultCode
+from firmware_bridge.framing import Decoded
+from firmware_bridge.serial_link import SerialLink
+from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.wires import MQTT, Carrier, Line
+
+if TYPE_CHECKING:
+    from firmware_bridge.mqtt_link import MqttLink
+
+
+class Bridge:
+    """Every device on every carrier, as one thing to listen and to speak to."""
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        on_event: Callable[[LinkEvent], None],
+        on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
+    ) -> None:
+        """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
+
+        Raises ValueError when the MQTT URL is no broker's.
+        """
+        self._fleet = Fleet(settings, on_event, on_delivered)
+        self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
+        self._mqtt = self._mqtt_link(settings) if settings.mqtt.url else None
+        self._carriers: dict[str, Carrier] = {MQTT: self._mqtt} if self._mqtt else {}
+        self._open = True
+        self._tasks = asyncio.TaskGroup()
+        self._running: list[asyncio.Task[None]] = []
+        self._flush_is_due = False
+
+    def _mqtt_link(self, settings: DeviceSettings) -> MqttLink:
+        from firmware_bridge.mqtt_link import MqttLink  # noqa: PLC0415 - without MQTT, paho is not loaded
+
+        return MqttLink(settings.mqtt, self)
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._tick)
+        if self._serial:
+            self._running.append(self._tasks.create_task(self._serial.run(), name="serial links"))
+        if self._mqtt:
+            self._running.append(self._tasks.create_task(self._mqtt.run(), name="mqtt link"))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._fleet.shut_down(self._loop.time())
+        self._flush()
+        self._open = False
+        self._alarm.cancel()
+        for task in self._running:
+            task.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    # -- what the owner asks for
+
+    @property
+    def mqtt_url(self) -> str:
+        """The MQTT broker in use, without a password; empty when there is none (yet)."""
+        return self._mqtt.url if self._mqtt else ""
+
+    @property
+    def counters(self) -> FleetCounters:
+        """What was refused or dropped so far, over all devices."""
+        return self._fleet.counters
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """Every device that is known, also those that may still come back."""
+        return self._fleet.devices()
+
+    def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
+        """While busy, devices keep what they record in their rings and send none of it."""
+        self._fleet.set_busy(busy)
+        self._flush_soon()
+
+    def settle(self, device_id: str, boot: int, stream: int, position: int) -> None:
+        """Audio of a stream before ``position`` is durable; the device may forget it."""
+        end = self._fleet.end(device_id, boot)
+        if end:
+            end.settle(stream, position)
+            self._flush_soon()
+
+    def send_status(self, device_id: str, boot: int, stream: int, status: DeviceStatus) -> bool:
+        """False, as for all send_ methods: that boot is not known (any more), or its outbox is full."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_status(stream, status)
+
+    def wants_partials(self, device_id: str, boot: int) -> bool:
+        """Whether that boot of the device is there and wants what ``send_partial`` sends."""
+        end = self._fleet.end(device_id, boot)
+        return end is not None and end.wants_partials
+
+    def send_partial(self, device_id: str, boot: int, stream: int, text: str, stable: str = "") -> bool:
+        """What was understood so far; each replaces the one before. ``stable``: its beginning that will not change."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_partial(stream, text, stable)
+
+    def send_transcript(self, device_id: str, boot: int, stream: int, correlation_id: str, text: str) -> bool:
+        """What was said."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_transcript(stream, correlation_id, text)
+
+    def send_reply(
+        self,
+        device_id: str,
+        boot: int,
+        stream: int,
+        correlation_id: str,
+        text: str,
+        *,
+        final: bool,
+        fallback: bool = False,
+        error: bool = False,
+    ) -> bool:
+        """An answer, or a part of it."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_reply(
+            stream, correlation_id, text, final=final, fallback=fallback, error=error
+        )
+
+    def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
+        """Tell a device what it did wrong, best effort."""
+        self._fleet.send_fault(device_id, code, message)
+        self._flush_soon()
+
+    def attach(self, name: str, carrier: Carrier) -> None:
+        """From now on ``carrier`` is the way out on lines of this name; its owner tells this bridge what comes in."""
+        self._carriers[name] = carrier
+
+    # -- what carriers say (Wires)
+
+    def carrier_up(self, carrier: str) -> None:
+        """A carrier works now."""
+        self._fleet.carrier_up(carrier)
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str) -> None:
+        """A carrier does not work."""
+        self._fleet.carrier_down(carrier, reason, remedy, self._loop.time())
+        self._flush_soon()
+
+    def line_lost(self, line: Line, reason: str) -> None:
+        """One device is gone."""
+        self._fleet.line_lost(line, reason, self._loop.time())
+        self._flush_soon()
+
+    def receive(self, line: Line, arrivals: Iterable[Decoded]) -> None:
+        """Frames, and what was none."""
+        self._fleet.receive(line, arrivals, self._loop.time())
+        self._flush_soon()
+
+    # -- out, and the clock
+
+    def _flush_soon(self) -> None:
+        if self._open and not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if not self._open:
+            return
+        for line, frame in self._fleet.outgoing(self._loop.time()):
+            # A frame that a carrier does not take is lost like any other, and resent by the link.
+            carrier = self._carriers.get(line.carrier) or self._serial
+            assert carrier, line
+            carrier.send(line, frame)
+        self._alarm.set(self._fleet.next_deadline)
+
+    def _tick(self) -> None:
+        self._fleet.tick(self._loop.time())
+        self._flush()

@@ -1,0 +1,414 @@
+"""The device's end of a link: the reference the C client and the simulator are held to. No I/O.
+
+It keeps what it sent in a ring until the gateway calls it durable. Its owner feeds
+:meth:`DeviceEnd.receive`, calls :meth:`DeviceEnd.tick` when :meth:`DeviceEnd.next_deadline` has
+come, and after every call writes :meth:`DeviceEnd.outgoing` to the carrier.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from firmware_bridge.events import NoticeKind
+from firmware_bridge.frames import (
+    MAX_PAYLOAD,
+    Ack,
+    Audio,
+    AudioStart,
+    AudioStop,
+    Codec,
+    DeviceFrame,
+    Fault,
+    FaultCode,
+    Header,
+    Hello,
+    Log,
+    Notice,
+    Partial,
+    Ping,
+    Pong,
+    Reply,
+    Status,
+    TranscriptText,
+    Welcome,
+    numbered_down,
+)
+from firmware_bridge.framing import FrameRejected
+from firmware_bridge.repeats import Repeats
+from firmware_bridge.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
+from firmware_bridge.window import ReceiveWindow, SendWindow, distance
+
+__all__ = ["DeviceCounters", "DeviceEnd", "DeviceState", "FromGateway", "LinkStateError"]
+
+DOWN_CREDIT: Final = 32
+"""Numbered frames the device takes ahead, and may have to put in order."""
+DOWN_RING: Final = 256
+"""The most frames a gateway keeps for a device; further off, its numbering is a new one."""
+MAX_STREAMS: Final = 4
+"""Streams that may be open at a time."""
+MAX_BEST_EFFORT: Final = 16
+"""LOG, FAULT and PONG frames that may wait for outgoing(); the newest are dropped."""
+HELLO_AGAIN: Final = 0.25
+"""Seconds until HELLO is said again; doubles up to HELLO_AGAIN_MAX."""
+HELLO_AGAIN_MAX: Final = 8.0
+REFUSED_PAUSE: Final = 10.0
+"""Seconds until a refused device says HELLO again."""
+STOPPED_PAUSE: Final = 1.0
+"""The same after SHUTTING_DOWN: the gateway is restarted more often than it is switched off."""
+PING_IDLE: Final = 5.0
+"""Seconds without anything sent until PING."""
+PING_BLOCKED: Final = 1.0
+"""The same, while frames wait for credit: the ACK that gave it may be lost."""
+UNHEARD: Final = 15.0
+"""Seconds without a word of the gateway until HELLO."""
+
+
+_REFUSALS: Final = frozenset(
+    {
+        FaultCode.UNSUPPORTED_VERSION,
+        FaultCode.DUPLICATE_ID,
+        FaultCode.BAD_ID,
+        FaultCode.REFUSED,
+        FaultCode.SHUTTING_DOWN,
+    }
+)
+_MASK: Final = 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class DeviceCounters:
+    """What the device's end has seen so far."""
+
+    overrun_frames: int = 0
+    overrun_samples: int = 0
+    sent: int = 0
+    resent: int = 0
+    received: int = 0
+    duplicates: int = 0
+    repeated: int = 0
+    ignored: int = 0
+
+
+@dataclass(slots=True)
+class _Stream:
+    end_on_silence: bool
+    position: int = 0
+
+
+FromGateway: TypeAlias = Welcome | Status | Partial | TranscriptText | Reply | Fault
+"""What concerns the device's user; STATUS, TRANSCRIPT and REPLY in order, each once, also over a
+restart of the gateway."""
+
+
+class DeviceEnd:
+    """One device, from power-on: its numbering, ring, streams and greeting."""
+
+    def __init__(
+        self,
+        device_id: str,
+        *,
+        boot: int,
+        ring_frames: int,
+        firmware: str = "",
+        wants_partials: bool = False,
+        first_sequence: int = 0,
+    ) -> None:
+        """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun."""
+        self.device_id = device_id
+        self.boot = boot
+        self.state = DeviceState.OFFLINE
+        self.link = 0
+        """The nonce of the link, once linked."""
+        self._firmware = firmware
+        self._wants_partials = wants_partials
+        self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
+        self._inbox: ReceiveWindow[DeviceFrame | FrameRejected] = ReceiveWindow(0, DOWN_CREDIT)
+        self._repeats = Repeats()
+        self._durable = first_sequence
+        self._streams: dict[int, _Stream] = {}
+        self._last_stream = 0
+        self._waiting: deque[AudioStart | AudioStop] = deque()
+        self._best_effort: list[DeviceFrame] = []
+        self._counters = DeviceCounters()
+        self._now = 0.0
+        self._greeting_since = 0
+        self._hello_at = 0.0
+        self._patience = HELLO_AGAIN
+        self._heard_at = 0.0
+        self._sent_at = 0.0
+
+    @property
+    def counters(self) -> DeviceCounters:
+        """What this end has seen so far."""
+        self._counters.duplicates = self._inbox.duplicates
+        self._counters.resent = self._ring.resent
+        self._counters.repeated = self._repeats.dropped
+        return self._counters
+
+    @property
+    def unacknowledged(self) -> int:
+        """Frames the gateway has not acknowledged yet, waiting ones included."""
+        return len(self._waiting) + distance(self._ring.acknowledged, self._ring.next)
+
+    # -- the user's side
+
+    def start_stream(self, *, end_on_silence: bool = True) -> int:
+        """Begin a stretch of audio; returns its number.
+
+        Raises LinkStateError beyond MAX_STREAMS, those included that wait for room as a whole.
+        """
+        if max(len(self._streams), len(self._waiting) // 2) >= MAX_STREAMS:
+            raise LinkStateError(f"{MAX_STREAMS} streams are open or waiting already")
+        number = self._last_stream = self._last_stream % 0xFFFF + 1
+        self._streams[number] = _Stream(end_on_silence)
+        self._keep_in_order(AudioStart(Header(stream=number), end_on_silence))
+        return number
+
+    def audio(self, stream: int, payload: bytes, samples: int, codec: Codec = Codec.PCM16) -> bool:
+        """The next ``samples`` of a stream, coded. False: overrun, the stream has a hole there."""
+        state = self._stream(stream)
+        header = Header(stream=stream, timestamp=state.position & _MASK)
+        state.position += samples
+        if self._append(Audio(header, codec, payload, state.end_on_silence)):
+            return True
+        self._counters.overrun_samples += samples
+        return False
+
+    def stop_stream(self, stream: int) -> None:
+        """The stream is over; never overrun, waits for room."""
+        state = self._stream(stream)
+        del self._streams[stream]
+        self._keep_in_order(AudioStop(Header(stream=stream, timestamp=state.position & _MASK)))
+
+    def notice(self, kind: NoticeKind, value: int = 0, text: str = "", stream: int = 0) -> bool:
+        """Report a button, wake word or level. False: no room, counted."""
+        return self._append(Notice(self._unnumbered()._replace(stream=stream), kind, value, text))
+
+    def log(self, level: int, text: str) -> None:
+        """Send a line of the log, best effort."""
+        self._say(Log(Header(), level, text))
+
+    def ping(self) -> None:
+        """Acknowledge what came, at once, and have the gateway answer with PONG; best effort."""
+        self._say(Ping(Header()))
+
+    # -- the carrier's side
+
+    def hello(self, now: float) -> None:
+        """A carrier is there: say HELLO until welcomed."""
+        self._now = now
+        self._greet(DeviceEvent.CARRIER)
+
+    def carrier_lost(self) -> None:
+        """The carrier is gone; the ring goes on filling until hello()."""
+        self._move(DeviceEvent.CARRIER_LOST)
+        self._ring.pause()
+        self._best_effort.clear()
+
+    def receive(self, frame: DeviceFrame | FrameRejected, now: float) -> list[FromGateway]:
+        """Take what the decoder yielded; returns what concerns the user."""
+        self._now = now
+        header = frame.header
+        if isinstance(frame, Welcome):
+            return self._welcomed(frame)
+        if isinstance(frame, Fault):
+            return self._faulted(frame)
+        if header is None or self.state is not DeviceState.LINKED or header.link != self.link:
+            self._counters.ignored += 1
+            return []
+        self._heard_at = now
+        self._ring.acknowledge(header.acknowledge, header.credit, now)
+        self._flush()
+        type_byte = frame.type_byte if isinstance(frame, FrameRejected) else frame.TYPE
+        if type_byte is not None and numbered_down(type_byte):
+            return self._in_order(header.sequence, frame)
+        if isinstance(frame, Partial):
+            return [frame]
+        if isinstance(frame, Ack):
+            self._acknowledged(frame)
+        elif isinstance(frame, Ping):
+            self._say(Pong(header))
+        return []
+
+    def tick(self, now: float) -> None:
+        """Do what is due: HELLO or PING again, acknowledge, resend."""
+        self._now = now
+        if self.state is DeviceState.REFUSED and now >= self._hello_at:
+            self._greet(DeviceEvent.WAITED)
+        elif self.state is DeviceState.LINKED:
+            if now >= self._heard_at + UNHEARD:
+                self._greet(DeviceEvent.UNHEARD)
+            elif not self._ring.tick(now):
+                self._inbox.acknowledge_by(now)  # it is gone: the ACK says what is still held
+            elif now >= self._ping_at():
+                self._say(Ping(Header()))
+
+    def next_deadline(self, now: float) -> float | None:
+        """When to call tick() next; None while offline."""
+        if self.state is DeviceState.OFFLINE:
+            return None
+        if self.state is not DeviceState.LINKED:
+            return max(now, self._hello_at)
+        deadlines = (
+            self._heard_at + UNHEARD,
+            self._ping_at(),
+            self._ring.resend_at,
+            self._inbox.acknowledge_at,
+            self._inbox.ask_at,
+        )
+        return max(now, min(deadline for deadline in deadlines if deadline is not None))
+
+    def outgoing(self) -> list[DeviceFrame]:
+        """The frames to put on the wire now, in order, within the gateway's credit. Drains."""
+        if self.state is DeviceState.GREETING and self._now >= self._hello_at:
+            self._hello_at = self._now + self._patience
+            self._patience = min(2 * self._patience, HELLO_AGAIN_MAX)
+            return [self._hello()]
+        if self.state is not DeviceState.LINKED:
+            return []
+        self._flush()
+        out: list[DeviceFrame] = []
+        for sequence, resent, frame in self._ring.take(self._now):
+            self._counters.sent += 1
+            out.append(replace(frame, header=self._stamped(frame.header, sequence=sequence, resent=resent)))
+        out += [replace(frame, header=self._stamped(frame.header)) for frame in self._best_effort]
+        self._best_effort.clear()
+        missing = self._inbox.ask(self._now)
+        due = self._inbox.acknowledge_at
+        if missing or (due is not None and due <= self._now):
+            out.append(Ack(self._stamped(self._unnumbered()), self._ring.oldest, missing))
+        if out:
+            self._sent_at = self._now
+            self._inbox.acknowledged()
+        return out
+
+    # -- inside
+
+    def _move(self, event: DeviceEvent) -> None:
+        state = DEVICE_TABLE.get((self.state, event))
+        if state is None:
+            raise LinkStateError(f"{event.value} while {self.state.value}, device {self.device_id}")
+        self.state = state
+
+    def _greet(self, event: DeviceEvent) -> None:
+        self._move(event)
+        self._ring.pause()
+        self._hello_at = self._now
+        self._patience = HELLO_AGAIN
+        self._greeting_since = self._milliseconds()
+
+    def _hello(self) -> Hello:
+        ring = self._ring
+        return Hello(
+            Header(credit=DOWN_CREDIT, acknowledge=self._inbox.expected, timestamp=self._milliseconds()),
+            self.device_id,
+            self.boot,
+            self._firmware,
+            ring.capacity,
+            ring.next,
+            ring.oldest,
+            self._durable,
+            MAX_PAYLOAD,
+            self._wants_partials,
+        )
+
+    def _welcomed(self, frame: Welcome) -> list[FromGateway]:
+        """Go on from where the gateway says, unless the WELCOME is another's or an old one."""
+        early = distance(self._greeting_since, frame.header.timestamp) < 0
+        if self.state is not DeviceState.GREETING or frame.boot != self.boot or early:
+            self._counters.ignored += 1
+            return []
+        if distance(frame.resume_from, self._ring.next) < 0:
+            # The gateway has had more of this boot than there is: the number was drawn before.
+            self.boot = random.getrandbits(32)
+            self._hello_at = self._now
+            return []
+        self._move(DeviceEvent.WELCOME)
+        self.link = frame.header.link
+        self._heard_at = self._sent_at = self._now
+        self._ring.rewind(frame.resume_from, frame.header.credit)
+        if not 0 <= distance(frame.down_next, self._inbox.expected) <= DOWN_RING:
+            self._inbox = ReceiveWindow(frame.down_next, DOWN_CREDIT)  # another run of the gateway
+        self._flush()
+        return [frame]
+
+    def _faulted(self, frame: Fault) -> list[FromGateway]:
+        """Only what answers this device counts: its link, or while greeting its boot."""
+        header = frame.header
+        linked = self.state is DeviceState.LINKED and header.link == self.link
+        greeting = (
+            self.state is DeviceState.GREETING and not header.link and header.timestamp in (self.boot, 0)
+        )
+        if not linked and not greeting:
+            self._counters.ignored += 1
+            return []
+        if frame.code is FaultCode.SAY_HELLO and linked:
+            self._greet(DeviceEvent.SAY_HELLO)
+        elif frame.code in _REFUSALS:
+            self._move(DeviceEvent.REFUSAL)
+            self._ring.pause()
+            stopped = frame.code is FaultCode.SHUTTING_DOWN
+            self._hello_at = self._now + (STOPPED_PAUSE if stopped else REFUSED_PAUSE)
+        return [frame]
+
+    def _acknowledged(self, frame: Ack) -> None:
+        """What is durable may be forgotten, what is missing goes again as far as it is held."""
+        if distance(self._durable, frame.durable) > 0:
+            self._durable = frame.durable
+            self._ring.forget(frame.durable)
+        if not self._ring.request(frame.missing):
+            self._inbox.acknowledge_by(self._now)
+
+    def _in_order(self, sequence: int, frame: DeviceFrame | FrameRejected) -> list[FromGateway]:
+        frames = self._inbox.accept(sequence, frame, self._now)
+        self._counters.received += len(frames)
+        told = [one for one in frames if isinstance(one, Status | TranscriptText | Reply)]
+        return [one for one in told if self._repeats.is_new(one)]
+
+    def _stream(self, number: int) -> _Stream:
+        stream = self._streams.get(number)
+        if stream is None:
+            raise LinkStateError(f"stream {number} is not open")
+        return stream
+
+    def _keep_in_order(self, frame: AudioStart | AudioStop) -> None:
+        """A start or a stop is never overrun: it waits, and so does all after it."""
+        self._waiting.append(frame)
+        self._flush()
+
+    def _append(self, frame: Audio | Notice) -> bool:
+        self._flush()
+        if self._waiting or self._ring.room <= 0:
+            self._counters.overrun_frames += 1
+            return False
+        self._ring.append(frame)
+        return True
+
+    def _flush(self) -> None:
+        while self._waiting and self._ring.room > 0:
+            self._ring.append(self._waiting.popleft())
+
+    def _say(self, frame: DeviceFrame) -> None:
+        if len(self._best_effort) < MAX_BEST_EFFORT:
+            self._best_effort.append(frame)
+
+    def _ping_at(self) -> float:
+        return self._sent_at + (PING_BLOCKED if self._ring.blocked else PING_IDLE)
+
+    def _milliseconds(self) -> int:
+        return int(self._now * 1000) & _MASK
+
+    def _unnumbered(self) -> Header:
+        return Header(timestamp=self._milliseconds())
+
+    def _stamped(self, header: Header, *, sequence: int = 0, resent: bool = False) -> Header:
+        return header._replace(
+            link=self.link,
+            credit=DOWN_CREDIT,
+            sequence=sequence,
+            acknowledge=self._inbox.expected,
+            resent=resent,
+        )

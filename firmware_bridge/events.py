@@ -1,0 +1,156 @@
+"""What the links tell their owner: plain facts about named devices, in order.
+
+Everything here is immutable and knows no I/O. A device is named by ``device_id``; ``boot`` is the
+random number it drew at power-on, and ``stream`` the cheap number it gave one stretch of audio, so
+``(device_id, boot, stream)`` names a stretch of audio for ever. Audio is always PCM16
+little-endian, mono, 16 kHz here, whatever the wire carried; positions are counted in its samples
+from the start of the stream.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+SAMPLE_RATE = 16_000
+
+
+class DeviceStatus(enum.IntEnum):
+    """What a device may show its user (the STATUS frame's code)."""
+
+    IDLE = 0
+    LISTENING = 1
+    TRANSCRIBING = 2
+    THINKING = 3
+    BUSY = 4
+    ERROR = 5
+
+
+class NoticeKind(enum.IntEnum):
+    """What an EVENT frame reports."""
+
+    BUTTON = 1
+    WAKE_WORD = 2
+    LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConnected:
+    """A device has said HELLO and was welcomed.
+
+    ``resumed`` is true when the same boot was known already (a cable replugged, a broker
+    restarted, the other carrier taken): its streams go on. ``lost_frames`` is what its ring had
+    overwritten in between.
+    """
+
+    device_id: str
+    boot: int
+    link: str
+    firmware: str
+    ring_frames: int
+    wants_partials: bool
+    resumed: bool
+    lost_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDisconnected:
+    """A device's carrier is gone or it fell silent. Its streams may still be resumed."""
+
+    device_id: str
+    boot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    """A device begins a stretch of audio.
+
+    ``end_on_silence`` false means push-to-talk: only the device's own stop (or the maximum
+    length) ends the utterance. ``begun`` is the number of its AUDIO_START, the same when that comes
+    again after a restart of the gateway; None: the stream is first heard in the middle.
+    """
+
+    device_id: str
+    boot: int
+    stream: int
+    end_on_silence: bool
+    begun: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    """The next audio of a stream, in order, each sample exactly once.
+
+    ``position`` is the stream position of ``pcm``'s first sample. ``lost_samples`` is the hole
+    right before it that the device's ring no longer held (0 almost always).
+    """
+
+    device_id: str
+    boot: int
+    stream: int
+    position: int
+    pcm: bytes
+    lost_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """The device ended the stream itself (button released, its own endpointing).
+
+    ``lost_samples`` is a hole at the very end of the stream, as in :class:`AudioReceived`.
+    """
+
+    device_id: str
+    boot: int
+    stream: int
+    lost_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNotice:
+    """A button, a wake word, a level: ``text`` is its UTF-8 detail, ``value`` its number."""
+
+    device_id: str
+    boot: int
+    kind: NoticeKind
+    value: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLog:
+    """Text a device printed: a LOG frame, or bytes outside frames on a serial line.
+
+    ``device_id`` is None before the first HELLO on that line.
+    """
+
+    device_id: str | None
+    link: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A carrier (a serial port, an MQTT connection) came up or went away.
+
+    ``reason`` says why it is down and ``remedy`` what to do about it; both empty when up.
+    """
+
+    link: str
+    up: bool
+    reason: str = ""
+    remedy: str = ""
+
+
+LinkEvent: TypeAlias = (
+    DeviceConnected
+    | DeviceDisconnected
+    | StreamStarted
+    | AudioReceived
+    | StreamStopped
+    | DeviceNotice
+    | DeviceLog
+    | LinkChanged
+)

@@ -1,0 +1,379 @@
+"""Which device is on which line: admission, duplicate ids, moves between carriers. No I/O.
+
+Carriers tell the fleet what arrives on their lines; the fleet keeps one GatewayEnd per device (for
+its present boot), reports LinkEvents in order, and says which frames go out on which line. Time is
+``now``: seconds of a monotonic clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from firmware_bridge.events import DeviceLog, LinkChanged, LinkEvent
+from firmware_bridge.frames import DeviceFrame, Fault, FaultCode, Header, Hello
+from firmware_bridge.framing import Decoded, FrameRejected, Noise
+from firmware_bridge.link import (
+    GatewayEnd,
+    GatewayState,
+    LinkCounters,
+    LinkSettings,
+    answer,
+    refuse,
+    say_hello,
+)
+from firmware_bridge.pacing import Allowance, Cooldown
+from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.wires import Line
+
+log = structlog.get_logger(__name__)
+
+RESUME_SECONDS = 300.0
+"""How long a device that vanished keeps its state, so that it can go on where it was."""
+REBOOT_SECONDS = 2.0
+"""No device reboots and says HELLO on another line sooner: who does so is a second one."""
+SUPERSEDED_BOOTS = 8
+"""Earlier boots of a device that are remembered, to know a second one with its id."""
+ANSWER_SECONDS = 0.2
+"""A line without a device is told what is wrong at most this often."""
+ANSWERED_LINES = 1024
+"""Lines without a device whose last answer is remembered."""
+NOISE_BURST = 100
+NOISE_PER_SECOND = 10.0
+"""Stretches of text outside frames that are reported per carrier; further ones are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What is known about a device. ``link``: the carrier it is on, or was on last."""
+
+    id: str
+    boot: int
+    link: str
+    connected: bool
+    firmware: str
+    counters: LinkCounters
+
+
+@dataclass(slots=True)
+class FleetCounters:
+    """What the fleet has refused or dropped so far."""
+
+    duplicate_ids: int = 0
+    bad_ids: int = 0
+    refused: int = 0
+    strangers: int = 0
+    noise_dropped: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Device:
+    """One device id: its present boot, and the line it is on (None: on none)."""
+
+    end: GatewayEnd
+    line: Line | None = None
+    superseded: deque[int] = field(default_factory=lambda: deque(maxlen=SUPERSEDED_BOOTS))
+    refused_boot: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self.end.state in (GatewayState.WELCOMED, GatewayState.OPEN)
+
+
+class Fleet:
+    """All devices on all carriers.
+
+    After every call, :meth:`outgoing` and :attr:`next_deadline` may have something new.
+    """
+
+    def __init__(
+        self,
+        settings: DeviceSettings,
+        on_event: Callable[[LinkEvent], None],
+        on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
+    ) -> None:
+        """``on_delivered``: device id, boot and correlation id of a reply the device has taken."""
+        self._settings = settings
+        self._link_settings = LinkSettings(
+            credit_frames=settings.credit_frames, silence_seconds=settings.silence_seconds
+        )
+        self._on_event = on_event
+        self._on_delivered = on_delivered
+        self._devices: dict[str, _Device] = {}
+        self._lines: dict[Line, _Device] = {}
+        self._carriers: dict[str, LinkChanged] = {}
+        self._touched: set[_Device] = set()
+        self._answers: list[tuple[Line, DeviceFrame]] = []
+        self._answered = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
+        self._noise: dict[str, Allowance] = {}
+        self._busy = False
+        self._open = True
+        self.next_deadline = math.inf
+        """When tick() is due next."""
+        self.counters = FleetCounters()
+
+    # -- what carriers say
+
+    def carrier_up(self, carrier: str) -> None:
+        """Reported once per change, as carrier_down."""
+        self._change(LinkChanged(carrier, up=True))
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str, now: float) -> None:
+        """All devices on the carrier are held for a resume."""
+        for device in [device for line, device in self._lines.items() if line.carrier == carrier]:
+            self._detach(device, reason, now)
+        self._noise.pop(carrier, None)
+        self._change(LinkChanged(carrier, up=False, reason=reason, remedy=remedy))
+
+    def line_lost(self, line: Line, reason: str, now: float) -> None:
+        """The device on this line is held for a resume."""
+        device = self._lines.get(line)
+        if device is not None:
+            self._detach(device, reason, now)
+
+    def receive(self, line: Line, arrivals: Iterable[Decoded], now: float) -> None:
+        """What arrived on a line, in order. Never raises."""
+        if not self._open:
+            return
+        device = self._lines.get(line)
+        for arrival in arrivals:
+            if isinstance(arrival, Hello):
+                self._greet(line, arrival, now)
+                device = self._lines.get(line)
+            elif isinstance(arrival, Noise):
+                self._report_noise(line, device, arrival, now)
+            elif device is not None:
+                self._touched.add(device)
+                self._report(device.end.receive(arrival, now))
+            else:
+                self._answer_stranger(line, arrival, now)
+
+    # -- what the owner asks for
+
+    def end(self, device_id: str, boot: int) -> GatewayEnd | None:
+        """The link of this boot of a device, to send on or to settle; None when it is not known."""
+        device = self._devices.get(device_id)
+        if device is None or device.end.boot != boot:
+            return None
+        self._touched.add(device)
+        return device.end
+
+    def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
+        """Tell a device what it did wrong, best effort."""
+        device = self._devices.get(device_id)
+        if device is not None and device.line is not None:
+            self._answers.append((device.line, Fault(Header(link=device.end.link), code, message)))
+
+    def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
+        """While busy, devices get no credit: they keep what they record in their rings."""
+        self._busy = busy
+        for device in self._devices.values():
+            self._give_credit(device)
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """Every device that is known, also those held for a resume."""
+        return tuple(
+            DeviceInfo(
+                id=device_id,
+                boot=device.end.boot,
+                link=device.end.carrier,
+                connected=device.connected,
+                firmware=device.end.connected.firmware,
+                counters=dataclasses.replace(device.end.counters),
+            )
+            for device_id, device in self._devices.items()
+        )
+
+    def tick(self, now: float) -> None:
+        """Do what is due on every link, and forget devices that were gone too long."""
+        for device_id, device in list(self._devices.items()):
+            self._report(device.end.tick(now))
+            held_since = device.end.held_since
+            if held_since is not None and now - held_since >= RESUME_SECONDS:
+                self._forget(device_id, "did not come back", now)
+        self._touched.update(self._devices.values())
+        # outgoing() finds the soonest deadline anew; a device on hold has only its being forgotten.
+        held = [
+            d.end.held_since + RESUME_SECONDS for d in self._devices.values() if d.end.held_since is not None
+        ]
+        self.next_deadline = min(held, default=math.inf)
+
+    def outgoing(self, now: float) -> list[tuple[Line, DeviceFrame]]:
+        """The frames to put on the lines now, in order for each line. Drains."""
+        frames, self._answers = self._answers, []
+        touched, self._touched = self._touched, set()
+        for device in touched:
+            end, line = device.end, device.line
+            out = end.outgoing()
+            if line is not None:
+                frames += [(line, frame) for frame in out]
+            for correlation_id in end.delivered():
+                self._on_delivered(end.device_id, end.boot, correlation_id)
+            self.next_deadline = min(self.next_deadline, _deadline(end, now))
+        return frames
+
+    def shut_down(self, now: float) -> None:
+        """Tell every device that the gateway stops; it keeps its audio and says HELLO later.
+
+        What arrives from now on is ignored.
+        """
+        self._open = False
+        for device in self._devices.values():
+            self._touched.add(device)
+            self._report(device.end.close(now, "the gateway stops", FaultCode.SHUTTING_DOWN))
+
+    # -- HELLO
+
+    def _greet(self, line: Line, hello: Hello, now: float) -> None:
+        if line.device_id and line.device_id != hello.device_id:
+            self.counters.bad_ids += 1
+            self._refuse(line, hello, FaultCode.BAD_ID, f"this topic is {line.device_id}'s")
+            return
+        device = self._devices.get(hello.device_id)
+        if device is None:
+            self._admit(line, hello, now)
+        elif device.end.boot == hello.boot:
+            self._attach(device, line, now)
+            self._report(device.end.resumed(hello, line.carrier, now))
+        elif self._is_second(device, line, hello, now):
+            self._refuse_second(device, line, hello)
+        else:
+            self._replace(device, line, hello, now)
+
+    def _admit(self, line: Line, hello: Hello, now: float) -> None:
+        if len(self._devices) >= self._settings.max_devices and not self._make_room(now):
+            self.counters.refused += 1
+            most = self._settings.max_devices
+            self._refuse(line, hello, FaultCode.REFUSED, f"there are {most} devices already")
+            return
+        device = _Device(self._new_end(line, hello, now))
+        self._devices[hello.device_id] = device
+        self._welcome(device, line, now)
+
+    def _replace(self, device: _Device, line: Line, hello: Hello, now: float) -> None:
+        """The device has rebooted: its old boot is over."""
+        old = device.end
+        self._report(old.close(now, "rebooted"))
+        device.superseded.append(old.boot)
+        # Another nonce than before, so that no frame of the old boot can pass for one of the new.
+        device.end = self._new_end(line, hello, now, link=old.link % 255 + 1)
+        self._welcome(device, line, now)
+
+    def _welcome(self, device: _Device, line: Line, now: float) -> None:
+        device.refused_boot = None
+        self._attach(device, line, now)
+        self._give_credit(device)
+        self._report((device.end.connected,))
+
+    def _new_end(self, line: Line, hello: Hello, now: float, link: int | None = None) -> GatewayEnd:
+        return GatewayEnd(hello, carrier=line.carrier, settings=self._link_settings, now=now, link=link)
+
+    def _is_second(self, device: _Device, line: Line, hello: Hello, now: float) -> bool:
+        """Whether another device with the same id is heard at the same time."""
+        unheard = now - device.end.heard_at
+        if not device.connected:
+            return False
+        if hello.boot in device.superseded:
+            return unheard < self._settings.silence_seconds
+        return line != device.line and unheard < REBOOT_SECONDS
+
+    def _refuse_second(self, device: _Device, line: Line, hello: Hello) -> None:
+        self.counters.duplicate_ids += 1
+        self._refuse(
+            line,
+            hello,
+            FaultCode.DUPLICATE_ID,
+            f"{hello.device_id} is connected already (boot {device.end.boot})",
+        )
+        if device.refused_boot != hello.boot:
+            device.refused_boot = hello.boot
+            log.warning(
+                "two devices have the same id, the second is refused",
+                device_id=hello.device_id,
+                link=line.carrier,
+                first_link=device.end.carrier,
+            )
+
+    def _refuse(self, line: Line, hello: Hello, code: FaultCode, message: str) -> None:
+        self._answers.append((line, refuse(hello, code, message)))
+
+    def _make_room(self, now: float) -> bool:
+        """Forget the device that is gone longest; False when none is gone."""
+        held = [(d.end.held_since, i) for i, d in self._devices.items() if d.end.held_since is not None]
+        if not held:
+            return False
+        self._forget(min(held)[1], "another device needed its place", now)
+        return True
+
+    # -- lines
+
+    def _attach(self, device: _Device, line: Line, now: float) -> None:
+        """Put the device on the line, whichever line it or whichever device the line had."""
+        before = self._lines.get(line)
+        if before is not None and before is not device:
+            self._detach(before, f"{device.end.device_id} took its line", now)
+        if device.line is not None:
+            del self._lines[device.line]
+        device.line = line
+        self._lines[line] = device
+        self._touched.add(device)
+
+    def _detach(self, device: _Device, reason: str, now: float) -> None:
+        if not self._open:  # its link is closed, and goes down with all others
+            return
+        assert device.line
+        del self._lines[device.line]
+        device.line = None
+        self._touched.add(device)
+        self._report(device.end.carrier_lost(now, reason))
+
+    def _forget(self, device_id: str, reason: str, now: float) -> None:
+        device = self._devices.pop(device_id)
+        self._touched.discard(device)
+        if device.line is not None:
+            del self._lines[device.line]
+        self._report(device.end.close(now, reason))
+
+    def _give_credit(self, device: _Device) -> None:
+        device.end.credit = 0 if self._busy else self._settings.credit_frames
+        self._touched.add(device)
+
+    def _answer_stranger(self, line: Line, arrival: DeviceFrame | FrameRejected, now: float) -> None:
+        """Bytes on a line whose device has not said HELLO (to this run of the gateway)."""
+        self.counters.strangers += 1
+        reply = answer(arrival) if isinstance(arrival, FrameRejected) else say_hello(arrival)
+        if reply is not None and self._answered.allows(line, now):
+            self._answers.append((line, reply))
+
+    # -- reporting
+
+    def _report(self, events: Iterable[LinkEvent]) -> None:
+        for event in events:
+            try:
+                self._on_event(event)
+            except Exception:  # the boundary between devices: one's trouble must not stop the others
+                log.exception("a link event could not be processed", kind=type(event).__name__)
+
+    def _report_noise(self, line: Line, device: _Device | None, noise: Noise, now: float) -> None:
+        allowance = self._noise.setdefault(line.carrier, Allowance(NOISE_BURST, NOISE_PER_SECOND, now))
+        if not allowance.take(now):
+            self.counters.noise_dropped += 1
+            return
+        text = noise.data.decode("utf-8", "replace").strip()
+        if text:
+            self._report((DeviceLog(device.end.device_id if device else None, line.carrier, text),))
+
+    def _change(self, change: LinkChanged) -> None:
+        if self._carriers.get(change.link) != change:
+            self._carriers[change.link] = change
+            self._report((change,))
+
+
+def _deadline(end: GatewayEnd, now: float) -> float:
+    deadline = end.next_deadline(now)
+    return math.inf if deadline is None else deadline

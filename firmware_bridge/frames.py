@@ -1,0 +1,564 @@
+"""The frames of the device link: what they mean and how they stand in bytes.
+
+docs/protocol.md is the specification; this module says the same in code. A frame is a 20-byte
+little-endian header and a payload of at most :data:`MAX_PAYLOAD` bytes. Each type is one frozen
+dataclass; ``to_bytes`` writes it, :func:`decode` reads it back. No I/O, no state.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final, NamedTuple, Self, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+from firmware_bridge.events import DeviceStatus, NoticeKind
+
+VERSION: Final = 1
+HEADER_SIZE: Final = 20
+MAX_PAYLOAD: Final = 2048
+MAX_RANGES: Final = 16
+"""Missing ranges one ACK can name."""
+
+_HEADER: Final = struct.Struct("<BBBBHHIII")
+_WELCOME: Final = struct.Struct("<IIIHH")
+_NOTICE: Final = struct.Struct("<BBh")
+_ACK: Final = struct.Struct("<IB")
+_RANGE: Final = struct.Struct("<II")
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class FrameType(enum.IntEnum):
+    """The header's type byte."""
+
+    HELLO = 0x01
+    WELCOME = 0x02
+    AUDIO_START = 0x10
+    AUDIO = 0x11
+    AUDIO_STOP = 0x12
+    EVENT = 0x13
+    STATUS = 0x20
+    PARTIAL = 0x21
+    TRANSCRIPT = 0x22
+    REPLY = 0x23
+    ACK = 0x30
+    PING = 0x31
+    PONG = 0x32
+    LOG = 0x3E
+    FAULT = 0x3F
+
+
+def numbered_up(type_byte: int) -> bool:
+    """Whether a device numbers frames of this type, also of types that do not exist yet."""
+    return 0x10 <= type_byte <= 0x1F
+
+
+def numbered_down(type_byte: int) -> bool:
+    """Whether the gateway numbers frames of this type, also of types that do not exist yet."""
+    return 0x20 <= type_byte <= 0x2F and type_byte != FrameType.PARTIAL
+
+
+class FaultCode(enum.IntEnum):
+    """Why a frame or a device was refused."""
+
+    SAY_HELLO = 1
+    UNSUPPORTED_VERSION = 2
+    UNKNOWN_TYPE = 3
+    MALFORMED = 4
+    TOO_LARGE = 5
+    DUPLICATE_ID = 6
+    BAD_ID = 7
+    REFUSED = 8
+    BAD_AUDIO = 9
+    OUT_OF_CREDIT = 10
+    SHUTTING_DOWN = 11
+
+
+class Codec(enum.IntEnum):
+    """How an AUDIO frame's payload is coded (flag bits 4-6)."""
+
+    PCM16 = 0
+    IMA_ADPCM = 1
+    OPUS = 2
+
+
+class Header(NamedTuple):
+    """What every frame carries.
+
+    ``link``: nonce of the link's incarnation, from WELCOME; 0 in HELLO. ``stream``: the stretch of
+    audio it belongs to. ``credit``: numbered frames beyond ``acknowledge`` its sender will take.
+    ``sequence``: its number, 0 in unnumbered frames. ``acknowledge``: the next number its sender
+    expects. ``timestamp``: a stream position in samples in AUDIO_START, AUDIO and AUDIO_STOP,
+    milliseconds since boot in the device's other frames; WELCOME and PONG echo it, a FAULT that
+    answers a HELLO carries its boot. ``resent``: this number went out before.
+    """
+
+    link: int = 0
+    stream: int = 0
+    credit: int = 0
+    sequence: int = 0
+    acknowledge: int = 0
+    timestamp: int = 0
+    resent: bool = False
+
+
+class FrameError(ValueError):
+    """Bytes that are no frame.
+
+    ``header`` and ``type_byte`` are known (not None) when the fault lies behind the header.
+    """
+
+    def __init__(
+        self, code: FaultCode, message: str, header: Header | None = None, type_byte: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.header = header
+        self.type_byte = type_byte
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all frames share: the header, and how bytes are put together."""
+
+    TYPE: ClassVar[FrameType]
+    header: Header
+
+    def to_bytes(self) -> bytes:
+        """Header and payload. Raises FrameError when the payload would be too large."""
+        header, payload = self.header, self._payload()
+        if len(payload) > MAX_PAYLOAD:
+            raise FrameError(FaultCode.TOO_LARGE, f"{self.TYPE.name} with {len(payload)} bytes of payload")
+        flags = self._flags() | header.resent
+        return _HEADER.pack(VERSION, self.TYPE, flags, *header[:6]) + payload
+
+    def _flags(self) -> int:
+        return 0
+
+    def _payload(self) -> bytes:
+        return b""
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, _payload: bytes, /) -> Self:
+        """Read flags and payload. Raises FrameError."""
+        return cls(header)
+
+
+class _HelloJson(msgspec.Struct):
+    """HELLO's payload. Unknown keys are ignored."""
+
+    id: str
+    boot: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+    fw: str = ""
+    ring: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
+    next: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
+    oldest: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    durable: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    mtu: Annotated[int, msgspec.Meta(ge=64, le=MAX_PAYLOAD)] = MAX_PAYLOAD
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(_Frame):
+    """A device names itself and what it still holds.
+
+    ``ring_frames``: frames its ring can hold. ``next_sequence``: the number it will assign next.
+    ``oldest``: the oldest number still in its ring (``next_sequence`` when empty). ``durable``: the
+    last durable mark it got. ``max_payload``: the largest payload it takes.
+    """
+
+    TYPE = FrameType.HELLO
+    device_id: str
+    boot: int
+    firmware: str
+    ring_frames: int
+    next_sequence: int
+    oldest: int
+    durable: int
+    max_payload: int = MAX_PAYLOAD
+    wants_partials: bool = False
+
+    def _flags(self) -> int:
+        return self.wants_partials << 1
+
+    def _payload(self) -> bytes:
+        return msgspec.json.encode(
+            _HelloJson(
+                id=self.device_id,
+                boot=self.boot,
+                fw=self.firmware,
+                ring=self.ring_frames,
+                next=self.next_sequence,
+                oldest=self.oldest,
+                durable=self.durable,
+                mtu=self.max_payload,
+            )
+        )
+
+    @classmethod
+    def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
+        try:
+            said = msgspec.json.decode(payload, type=_HelloJson)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise FrameError(FaultCode.MALFORMED, f"HELLO: {error}") from error
+        if not _DEVICE_ID.fullmatch(said.id):
+            raise FrameError(FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -")
+        oldest = said.next if said.oldest is None else said.oldest
+        durable = oldest if said.durable is None else said.durable
+        if (said.next - oldest) & 0x80000000 or (said.next - durable) & 0x80000000:
+            raise FrameError(FaultCode.MALFORMED, "HELLO: oldest and durable lie after next")
+        return cls(
+            header,
+            said.id,
+            said.boot,
+            said.fw,
+            said.ring,
+            said.next,
+            oldest,
+            durable,
+            said.mtu,
+            bool(flags & 2),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(_Frame):
+    """The gateway takes the device on.
+
+    ``boot`` echoes HELLO's. ``resume_from``: send from this number on. ``down_next``: the oldest
+    number the gateway still has to deliver. ``max_payload``: the largest payload it takes.
+    """
+
+    TYPE = FrameType.WELCOME
+    boot: int
+    resume_from: int
+    down_next: int
+    max_payload: int = MAX_PAYLOAD
+
+    def _payload(self) -> bytes:
+        return _WELCOME.pack(self.boot, self.resume_from, self.down_next, self.max_payload, 0)
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_WELCOME.size, payload)
+        boot, resume_from, down_next, max_payload, _ = _WELCOME.unpack_from(payload)
+        return cls(header, boot, resume_from, down_next, max_payload)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStart(_Frame):
+    """A stretch of audio begins. ``end_on_silence`` false: push-to-talk."""
+
+    TYPE = FrameType.AUDIO_START
+    end_on_silence: bool = False
+
+    def _flags(self) -> int:
+        return self.end_on_silence << 1
+
+    @classmethod
+    def _parse(cls, header: Header, flags: int, _payload: bytes, /) -> Self:
+        return cls(header, bool(flags & 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Audio(_Frame):
+    """The next audio of a stream; ``header.timestamp`` is the position of its first sample."""
+
+    TYPE = FrameType.AUDIO
+    codec: Codec
+    payload: bytes
+    end_on_silence: bool = False
+
+    def _flags(self) -> int:
+        return self.codec << 4 | self.end_on_silence << 1
+
+    def _payload(self) -> bytes:
+        return self.payload
+
+    @classmethod
+    def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
+        codec = _CODECS.get(flags & 0x70)
+        if codec is None:
+            raise FrameError(FaultCode.BAD_AUDIO, f"unknown codec {flags >> 4 & 7}")
+        return cls(header, codec, payload, flags & 2 != 0)
+
+
+_CODECS: Final = {codec << 4: codec for codec in Codec}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStop(_Frame):
+    """A stream ends; ``header.timestamp`` is how many samples it had."""
+
+    TYPE = FrameType.AUDIO_STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(_Frame):
+    """EVENT: a button, a wake word, a level. ``value``: -32768 to 32767."""
+
+    TYPE = FrameType.EVENT
+    kind: NoticeKind
+    value: int = 0
+    text: str = ""
+
+    def _payload(self) -> bytes:
+        return _NOTICE.pack(self.kind, 0, self.value) + self.text.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_NOTICE.size, payload)
+        kind, _, value = _NOTICE.unpack_from(payload)
+        return cls(header, _named(NoticeKind, kind), value, _text(payload[_NOTICE.size :]))
+
+
+@dataclass(frozen=True, slots=True)
+class Status(_Frame):
+    """What the device may show its user."""
+
+    TYPE = FrameType.STATUS
+    status: DeviceStatus
+
+    def _payload(self) -> bytes:
+        return bytes((self.status,))
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(1, payload)
+        return cls(header, _named(DeviceStatus, payload[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(_Frame):
+    """What was understood so far. Best effort: a later one replaces it.
+
+    ``stable``: so many bytes of the text, as UTF-8, will not change any more.
+    """
+
+    TYPE = FrameType.PARTIAL
+    text: str
+    stable: int = 0
+
+    def _payload(self) -> bytes:
+        return self.stable.to_bytes(2, "little") + self.text.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(2, payload)
+        return cls(header, _text(payload[2:]), int.from_bytes(payload[:2], "little"))
+
+    @property
+    def stable_text(self) -> str:
+        """The part that will not change any more."""
+        return self.text.encode()[: self.stable].decode("utf-8", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptText(_Frame):
+    """TRANSCRIPT: what was said. ``correlation_id``: ASCII, at most 255 characters."""
+
+    TYPE = FrameType.TRANSCRIPT
+    correlation_id: str
+    text: str
+
+    def _payload(self) -> bytes:
+        return _labelled(self.correlation_id, self.text)
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        return cls(header, *_unlabelled(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(_Frame):
+    """An orchestrator's answer, or a part of it.
+
+    ``final``: no further reply follows. ``fallback``: the gateway's own words, nobody answered.
+    ``error``: the answer says that something failed. ``continued``: the text goes on in the next
+    REPLY of this correlation id.
+    """
+
+    TYPE = FrameType.REPLY
+    correlation_id: str
+    text: str
+    final: bool = True
+    fallback: bool = False
+    error: bool = False
+    continued: bool = False
+
+    def _flags(self) -> int:
+        return self.final << 1 | self.fallback << 2 | self.error << 3 | self.continued << 4
+
+    def _payload(self) -> bytes:
+        return _labelled(self.correlation_id, self.text)
+
+    @classmethod
+    def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
+        correlation_id, text = _unlabelled(payload)
+        return cls(
+            header, correlation_id, text, bool(flags & 2), bool(flags & 4), bool(flags & 8), bool(flags & 16)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(_Frame):
+    """How far its sender has come.
+
+    ``durable``: from the gateway, every number before it may be forgotten; from a device, the
+    oldest number it still holds. ``missing``: ranges (first, last), both inclusive, to send again.
+    """
+
+    TYPE = FrameType.ACK
+    durable: int
+    missing: tuple[tuple[int, int], ...] = ()
+
+    def _payload(self) -> bytes:
+        head = _ACK.pack(self.durable, len(self.missing))
+        return head + b"".join(_RANGE.pack(first, last) for first, last in self.missing)
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_ACK.size, payload)
+        durable, count = _ACK.unpack_from(payload)
+        if count > MAX_RANGES:
+            raise FrameError(FaultCode.MALFORMED, f"an ACK names at most {MAX_RANGES} ranges")
+        end = _ACK.size + count * _RANGE.size
+        _at_least(end, payload)
+        return cls(header, durable, tuple(_RANGE.iter_unpack(payload[_ACK.size : end])))
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(_Frame):
+    """Asks for a PONG."""
+
+    TYPE = FrameType.PING
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(_Frame):
+    """Answers a PING."""
+
+    TYPE = FrameType.PONG
+
+
+@dataclass(frozen=True, slots=True)
+class Log(_Frame):
+    """A line of the device's log. ``level``: syslog severity, 0 (emergency) to 7 (debug)."""
+
+    TYPE = FrameType.LOG
+    level: int
+    text: str
+
+    def _payload(self) -> bytes:
+        return bytes((self.level,)) + self.text.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(1, payload)
+        return cls(header, payload[0], _text(payload[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(_Frame):
+    """What was refused, and why; ``header.link`` is that of the frame it answers."""
+
+    TYPE = FrameType.FAULT
+    code: FaultCode
+    message: str = ""
+
+    def _payload(self) -> bytes:
+        return bytes((self.code, 0)) + self.message.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(2, payload)
+        return cls(header, _named(FaultCode, payload[0]), _text(payload[2:]))
+
+
+DeviceFrame: TypeAlias = (
+    Hello
+    | Welcome
+    | AudioStart
+    | Audio
+    | AudioStop
+    | Notice
+    | Status
+    | Partial
+    | TranscriptText
+    | Reply
+    | Ack
+    | Ping
+    | Pong
+    | Log
+    | Fault
+)
+
+_Parser: TypeAlias = Callable[[Header, int, bytes], DeviceFrame]
+_PARSERS: Final[dict[int, _Parser]] = {int(kind.TYPE): kind._parse for kind in get_args(DeviceFrame)}  # noqa: SLF001
+
+
+def decode(data: bytes, max_payload: int = MAX_PAYLOAD) -> DeviceFrame:
+    """Read one frame from exactly its bytes (header and payload).
+
+    Raises FrameError, which says what to answer.
+    """
+    if len(data) < HEADER_SIZE:
+        raise FrameError(FaultCode.MALFORMED, f"{len(data)} bytes are shorter than a header")
+    version, type_byte, flags, link, stream, credit, sequence, acknowledge, timestamp = _HEADER.unpack_from(
+        data
+    )
+    if version != VERSION:
+        raise FrameError(FaultCode.UNSUPPORTED_VERSION, f"version {version}; this end speaks {VERSION}")
+    header = Header(link, stream, credit, sequence, acknowledge, timestamp, flags & 1 != 0)
+    parse = _PARSERS.get(type_byte)
+    if parse is None:
+        raise FrameError(FaultCode.UNKNOWN_TYPE, f"unknown type 0x{type_byte:02x}", header, type_byte)
+    if len(data) > HEADER_SIZE + max_payload:
+        raise FrameError(
+            FaultCode.TOO_LARGE,
+            f"payload of {len(data) - HEADER_SIZE} bytes; {max_payload} allowed",
+            header,
+            type_byte,
+        )
+    try:
+        return parse(header, flags, data[HEADER_SIZE:])
+    except FrameError as error:
+        raise FrameError(error.code, error.message, header, type_byte) from error
+
+
+def _at_least(size: int, payload: bytes) -> None:
+    if len(payload) < size:
+        raise FrameError(FaultCode.MALFORMED, f"payload of {len(payload)} bytes; at least {size} needed")
+
+
+def _text(payload: bytes) -> str:
+    return payload.decode("utf-8", "replace")
+
+
+_Code = TypeVar("_Code", bound=enum.IntEnum)
+
+
+def _named(codes: type[_Code], value: int) -> _Code:
+    try:
+        return codes(value)
+    except ValueError as error:
+        raise FrameError(FaultCode.MALFORMED, f"{value} is no {codes.__name__}") from error
+
+
+def _labelled(correlation_id: str, text: str) -> bytes:
+    label = correlation_id.encode("ascii")
+    return bytes((len(label),)) + label + text.encode()
+
+
+def _unlabelled(payload: bytes) -> tuple[str, str]:
+    _at_least(1, payload)
+    end = 1 + payload[0]
+    _at_least(end, payload)
+    try:
+        return payload[1:end].decode("ascii"), _text(payload[end:])
+    except UnicodeDecodeError as error:
+        raise FrameError(FaultCode.MALFORMED, "a correlation id is ASCII") from error

@@ -1,0 +1,107 @@
+"""Devices on MQTT, native topics: one frame per message under ``<prefix>/<device_id>/``.
+
+``up`` carries the device's frames, ``down`` the gateway's, and ``state`` is ``online`` or
+``offline``, retained, the latter being the device's last will.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import structlog
+
+from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.frames import DeviceFrame
+from firmware_bridge.framing import DatagramDecoder
+from firmware_bridge.mqtt_address import BrokerAddress, Credentials
+from firmware_bridge.mqtt_connection import (
+    FIRST_RETRY_SECONDS,
+    MqttConnection,
+    stay_connected,
+)
+from firmware_bridge.pacing import Backoff
+from firmware_bridge.settings import MqttSettings
+from firmware_bridge.wires import MQTT, Line, Wires
+
+EMBEDDED_RETRY_SECONDS = 30.0
+"""The longest wait before an embedded broker that did not start is started again."""
+
+log = structlog.get_logger(__name__)
+
+
+class MqttLink:
+    """The gateway's connection to the devices' MQTT broker, or to one it starts itself."""
+
+    def __init__(self, settings: MqttSettings, wires: Wires) -> None:
+        """Raises ValueError when the URL is no broker's."""
+        self._settings = settings
+        self._wires = wires
+        files = Credentials(settings.password_file, settings.ca_file, settings.cert_file, settings.key_file)
+        self._address = None if settings.url == "embedded" else BrokerAddress.parse(settings.url, files)
+        self._connection: MqttConnection | None = None
+        self._decoder = DatagramDecoder()
+
+    @property
+    def url(self) -> str:
+        """The broker's URL without a password; empty until an embedded broker has its port."""
+        return str(self._address or "")
+
+    async def run(self) -> None:
+        """Connect, serve and reconnect for ever; cancel it to disconnect."""
+        if self._settings.url == "embedded":
+            await self._run_with_embedded_broker(self._settings.embedded_port)
+        else:
+            await stay_connected(self._serve_once, self._lost)
+
+    def send(self, line: Line, frame: DeviceFrame) -> bool:
+        """Publish a frame to a device; False when there is no connection or it takes nothing more."""
+        topic = f"{self._settings.prefix}/{line.device_id}/down"
+        return self._connection is not None and self._connection.publish(topic, frame.to_bytes())
+
+    async def _run_with_embedded_broker(self, port: int) -> None:
+        backoff = Backoff(FIRST_RETRY_SECONDS, EMBEDDED_RETRY_SECONDS)
+        while True:
+            try:
+                async with EmbeddedBroker(port) as broker:
+                    backoff.reset()
+                    port = broker.port  # a free one that was found is kept for the next life
+                    self._address = BrokerAddress("127.0.0.1", port)
+                    await self._run_until(broker)
+            except EmbeddedBrokerFailed as failure:
+                self._wires.carrier_down(MQTT, failure.reason, failure.remedy)
+            await asyncio.sleep(backoff.next())
+
+    async def _run_until(self, broker: EmbeddedBroker) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(stay_connected(self._serve_once, self._lost), name="mqtt link")
+            status = await broker.ended()
+            log.warning("embedded MQTT broker ended by itself", status=status)
+            serving.cancel()
+        self._wires.carrier_down(MQTT, "the embedded MQTT broker ended", "it is started again")
+
+    async def _serve_once(self) -> str:
+        """One connection, from opening to its end; why it ended. Raises MqttUnavailable."""
+        assert self._address
+        connection = await MqttConnection.open(
+            self._address, client_id=f"earshot-{secrets.token_hex(4)}", on_message=self._received
+        )
+        try:
+            await connection.subscribe(f"{self._settings.prefix}/+/up", f"{self._settings.prefix}/+/state")
+            self._connection = connection
+            self._wires.carrier_up(MQTT)
+            return f"{self._address}: {await connection.ended()}"
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def _lost(self, reason: str, remedy: str) -> None:
+        self._wires.carrier_down(MQTT, reason, remedy)
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        device_id, _, leaf = topic.removeprefix(f"{self._settings.prefix}/").rpartition("/")
+        line = Line(MQTT, device_id)
+        if leaf == "up":
+            self._wires.receive(line, self._decoder.feed(payload))
+        elif payload == b"offline":
+            self._wires.line_lost(line, "the broker says it is offline")

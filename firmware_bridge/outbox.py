@@ -1,0 +1,131 @@
+"""What waits for one device: statuses, transcripts and replies until it has taken them. No I/O."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Final, TypeAlias
+
+from firmware_bridge.events import DeviceStatus
+from firmware_bridge.frames import MAX_PAYLOAD, Header, Partial, Reply, Status, TranscriptText
+from firmware_bridge.window import SendWindow
+
+MAX_PARTIALS: Final = 16
+"""Streams whose latest PARTIAL may wait."""
+MAX_DELIVERED: Final = 1024
+"""Correlation ids that delivered() keeps."""
+
+_STABLE_BYTES: Final = 2  # before the text of a PARTIAL
+_LONGEST_CHARACTER: Final = 4  # bytes of UTF-8
+
+Kept: TypeAlias = Status | TranscriptText | Reply
+"""What is numbered and sent again until it is acknowledged."""
+
+
+class Outbox:
+    """Makes the frames for a device, cut to the size it takes, and keeps them while needed.
+
+    Frames leave with their final ``header.sequence`` and ``header.resent``; the link fills in the rest.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        """``capacity``: STATUS, TRANSCRIPT and REPLY frames kept until acknowledged."""
+        self.window: SendWindow[Kept] = SendWindow(capacity, random.getrandbits(32))
+        self.max_payload = MAX_PAYLOAD
+        """The largest payload the device takes."""
+        self.refused = 0
+        """Frames refused because the outbox was full."""
+        self._partials: dict[int, Partial] = {}
+        self._delivered: deque[str] = deque(maxlen=MAX_DELIVERED)
+
+    def status(self, stream: int, status: DeviceStatus) -> bool:
+        """Queue a STATUS. False: full, as for all of these."""
+        return self._keep(Status(Header(stream=stream), status))
+
+    def partial(self, stream: int, text: str, stable: str = "") -> bool:
+        """Queue a PARTIAL that begins with ``stable``, replacing the stream's last; it is sent once, if at all."""
+        if len(self._partials) >= MAX_PARTIALS and stream not in self._partials:
+            return False
+        text = _cut(text, self.max_payload - _STABLE_BYTES)[0]
+        settled = min(len(stable.encode()), len(text.encode()))
+        self._partials[stream] = Partial(Header(stream=stream), text, settled)
+        return True
+
+    def transcript(self, stream: int, correlation_id: str, text: str) -> bool:
+        """Queue a TRANSCRIPT, cut at a character where it would be too long; no PARTIAL comes after it."""
+        self._partials.pop(stream, None)
+        space = self._space_beside(correlation_id)
+        return space > 0 and self._keep(
+            TranscriptText(Header(stream=stream), correlation_id, _cut(text, space)[0])
+        )
+
+    def reply(self, whole: Reply) -> bool:
+        """Queue a REPLY, in several frames where it is long; all of it or nothing."""
+        space = self._space_beside(whole.correlation_id)
+        if not space:
+            return False
+        pieces = []
+        piece, rest = _cut(whole.text, space)
+        while rest:
+            pieces.append(piece)
+            piece, rest = _cut(rest, space)
+        header, label = whole.header, whole.correlation_id
+        parts = [
+            Reply(
+                header, label, part, final=False, fallback=whole.fallback, error=whole.error, continued=True
+            )
+            for part in pieces
+        ]
+        last = Reply(header, label, piece, final=whole.final, fallback=whole.fallback, error=whole.error)
+        return self._keep(*parts, last)
+
+    def acknowledge(self, acknowledged: int, credit: int, now: float) -> None:
+        """The device has all before ``acknowledged`` and takes ``credit`` more."""
+        taken = self.window.acknowledge(acknowledged, credit, now)
+        if taken:
+            self.window.forget(acknowledged)
+            self._delivered += [
+                frame.correlation_id for frame in taken if isinstance(frame, Reply) and frame.final
+            ]
+
+    def delivered(self) -> list[str]:
+        """Correlation ids of the replies acknowledged since the last call."""
+        delivered = list(self._delivered)
+        self._delivered.clear()
+        return delivered
+
+    def drop_partials(self) -> None:
+        """What was best effort is too late."""
+        self._partials.clear()
+
+    def take(self, now: float) -> list[tuple[Kept | Partial, Header]]:
+        """What to put on the wire now, each with its number in a header of its own."""
+        out: list[tuple[Kept | Partial, Header]] = [
+            (frame, frame.header._replace(sequence=sequence, resent=resent))
+            for sequence, resent, frame in self.window.take(now)
+        ]
+        out += [(partial, partial.header) for partial in self._partials.values()]
+        self._partials.clear()
+        return out
+
+    def _space_beside(self, correlation_id: str) -> int:
+        """Bytes for text beside this id; 0 (counted) if not even one character fits."""
+        space = self.max_payload - 1 - len(correlation_id)
+        if space >= _LONGEST_CHARACTER and correlation_id.isascii():
+            return space
+        self.refused += 1
+        return 0
+
+    def _keep(self, *frames: Kept) -> bool:
+        if self.window.room < len(frames):
+            self.refused += 1
+            return False
+        for frame in frames:
+            self.window.append(frame)
+        return True
+
+
+def _cut(text: str, size: int) -> tuple[str, str]:
+    """The longest beginning of ``text`` that is at most ``size`` bytes of UTF-8, and the rest."""
+    head = text.encode()[:size].decode("utf-8", "ignore")
+    return head, text[len(head) :]

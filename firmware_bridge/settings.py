@@ -1,0 +1,83 @@
+"""Settings of the device links, as they stand in ``config.yaml`` under ``devices:``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+_Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class SerialSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Devices on UART or USB-CDC."""
+
+    ports: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Ports or shell patterns to watch; each match is opened when it appears. "
+            "Stable names (/dev/serial/by-id) are preferred. Empty: no serial devices."
+        ),
+    ] = ("/dev/serial/by-id/*",)
+    baudrate: Annotated[
+        int, Meta(ge=9600, le=4_000_000, description="8N1. 921600 carries PCM16; 115200 needs IMA ADPCM.")
+    ] = 921_600
+    scan_seconds: Annotated[float, Meta(gt=0, le=60, description="How often new ports are looked for.")] = 1.0
+
+
+class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Devices on MQTT, native topics."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="The broker devices connect to: mqtt[s]://[user:password@]host[:port]; 'embedded' starts "
+            "one inside the gateway (loopback only, for trying out); empty: no MQTT devices."
+        ),
+    ] = "embedded"
+    password_file: Annotated[
+        str,
+        Meta(
+            description="A file with the password of the URL's user, as a path or as the name of a systemd "
+            "credential (LoadCredential=)."
+        ),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            description="mqtts: who signs the broker's certificate (PEM); a path or a systemd credential. "
+            "Empty: whom this machine trusts."
+        ),
+    ] = ""
+    cert_file: Annotated[
+        str, Meta(description="mqtts: the gateway's own certificate (PEM), where the broker asks for one.")
+    ] = ""
+    key_file: Annotated[
+        str, Meta(description="mqtts: its private key (PEM), unless that is in cert_file, too.")
+    ] = ""
+    embedded_port: Annotated[int, Meta(ge=0, le=65535, description="The embedded broker's port.")] = 1883
+    prefix: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="First levels of the topics.")
+    ] = "earshot/v1"
+
+
+class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about devices and their wires."""
+
+    serial: Annotated[SerialSettings, Meta(description="Serial lines.")] = SerialSettings()
+    mqtt: Annotated[MqttSettings, Meta(description="MQTT.")] = MqttSettings()
+    users: Annotated[
+        dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")
+    ] = {}
+    rooms: Annotated[
+        dict[_Token, Annotated[str, Meta(min_length=1, max_length=64)]],
+        Meta(description="Which room a device is in, by device id; the page shows it."),
+    ] = {}
+    default_user: Annotated[_Token, Meta(description="The user of every device not named above.")] = "home"
+    max_devices: Annotated[int, Meta(ge=1, le=10_000, description="Further devices are refused.")] = 256
+    silence_seconds: Annotated[
+        float, Meta(gt=0, description="A device that says nothing for so long counts as disconnected.")
+    ] = 15.0
+    credit_frames: Annotated[
+        int, Meta(ge=8, le=4096, description="Frames a device may send ahead of the acknowledgement.")
+    ] = 256

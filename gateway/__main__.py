@@ -1,0 +1,5 @@
+"""``python -m gateway`` is ``earshot``."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,112 @@
+"""Who somebody is to the gateway, and what that lets them see and do. Plain values; no I/O.
+
+Whoever talks to the web server is a :class:`Principal`: made from a token, or :data:`LOCAL` on a loopback
+address that asks for none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import StrEnum
+
+from msgspec import Struct
+
+WEB_DEVICE = "web-"
+"""What the ids of devices begin with that are pages or programs: listeners that speak."""
+
+_OWN_NAME_CHARACTERS = 32
+_PLAIN = re.compile(r"[A-Za-z0-9_]{1,32}\Z")
+
+
+class Role(StrEnum):
+    """What a token is for."""
+
+    LISTENER = "listener"
+    OPERATOR = "operator"
+    ORCHESTRATOR = "orchestrator"
+    DEVICE = "device"
+
+
+class Right(StrEnum):
+    """One kind of thing that can be done."""
+
+    LISTEN = "listen"
+    """See events, devices, sessions and history, as far as the scope goes."""
+    SPEAK = "speak"
+    """Say something and be answered: text, a microphone's audio, a file to be transcribed."""
+    REPLY = "reply"
+    """Answer a transcript, or announce something to a device."""
+    BE_DEVICE = "be a device"
+    """Stream audio as a device, under an id of the scope."""
+    OPERATE = "operate"
+    """Dead letters, models, the configuration."""
+
+
+_RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.LISTENER: frozenset({Right.LISTEN, Right.SPEAK}),
+    Role.ORCHESTRATOR: frozenset({Right.LISTEN, Right.REPLY}),
+    Role.DEVICE: frozenset({Right.BE_DEVICE}),
+    Role.OPERATOR: frozenset(Right),
+}
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Somebody who was let in.
+
+    ``users`` and ``devices`` are the scope: what belongs to none of them is not there for this principal.
+    An empty list bounds nothing. ``token_id`` is empty without a token; ``expires_at`` is Unix time, 0 for never.
+    """
+
+    name: str
+    role: Role
+    users: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    token_id: str = ""
+    expires_at: float = 0.0
+
+    def may(self, right: Right) -> bool:
+        """Whether the role has ``right``; the scope bounds what it may be used on."""
+        return right in _RIGHTS[self.role]
+
+    def sees(self, *, user_id: str | None, device_id: str | None) -> bool:
+        """Whether something of this user and this device is within the scope.
+
+        What has neither is for everybody; what somebody said over the web is theirs to see.
+        """
+        if user_id is None and device_id is None:
+            return True
+        if device_id is not None and self.owns(device_id):
+            return True
+        return (not self.users or user_id in self.users) and (not self.devices or device_id in self.devices)
+
+    @property
+    def own_device(self) -> str:
+        """As which device this principal speaks: ``web-`` and its name, which no other principal's can be."""
+        if _PLAIN.match(self.name):
+            return WEB_DEVICE + self.name
+        plain = re.sub("[^A-Za-z0-9_]", "_", self.name)[:_OWN_NAME_CHARACTERS]
+        digest = hashlib.sha256(self.name.encode("utf-8", "replace")).hexdigest()[:8]
+        return f"{WEB_DEVICE}{plain}_{digest}"
+
+    def owns(self, device_id: str) -> bool:
+        """Whether it is this principal's own device, or one that it has beside (``web-<name>-<anything>``)."""
+        return device_id == self.own_device or device_id.startswith(f"{self.own_device}-")
+
+    @property
+    def own_user(self) -> str:
+        """Whose words it speaks; empty: whoever devices belong to that are nobody's."""
+        return min(self.users, default="")
+
+    def may_be(self, device_id: str) -> bool:
+        """Whether it may stream audio as this device: one of its scope, or a page's where it may speak."""
+        in_scope = not self.devices or device_id in self.devices
+        if self.may(Right.BE_DEVICE):
+            return in_scope or self.owns(device_id)
+        return self.may(Right.SPEAK) and (
+            self.owns(device_id) or (in_scope and device_id.startswith(WEB_DEVICE))
+        )
+
+
+LOCAL = Principal(name="local", role=Role.OPERATOR)
+"""Whoever is on this machine, where no token is asked for."""

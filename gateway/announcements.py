@@ -1,0 +1,134 @@
+"""Text for a device outside any turn: told when it is there, kept like an answer until it has it or it is too late.
+
+An announcement is nobody's answer: its correlation id is its own, its stream 0, its session empty. Unlike an
+answer it is for the device and not for one boot of it, so a device that was switched off gets it afterwards.
+
+::
+
+    CannotAnnounce     so many wait already
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.announcer import NO_STREAM, Announcer
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.records import Asked, Delivered, RequestRow, RequestState
+from gateway.messages import new_id
+from gateway.session import NO_BOOT
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 1_000
+MAX_WAITING_OF_A_DEVICE = 16
+"""Announcements that wait, of all devices and of one."""
+
+
+class CannotAnnounce(Exception):
+    """There is no room for another one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Announcement:
+    """``sent_to``: the boot of its device that is being told; None: none yet."""
+
+    row: RequestRow
+    sent_to: int | None = None
+
+
+class Announcements:
+    """Those that wait for their devices, oldest first."""
+
+    def __init__(self, announcer: Announcer, journal: AnyJournal) -> None:
+        self._announce = announcer
+        self._journal = journal
+        self._waiting: dict[str, _Announcement] = {}
+        self._boots: dict[str, int] = {}  # of the devices that are there
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def announce(self, device_id: str, user_id: str, text: str, agent: str, seconds: float) -> str:
+        """Its correlation id, once it is as safe as an answer. ``seconds``: after them it is too late.
+
+        Raises CannotAnnounce.
+        """
+        own = sum(one.row.device_id == device_id for one in self._waiting.values())
+        if len(self._waiting) >= MAX_WAITING or own >= MAX_WAITING_OF_A_DEVICE:
+            raise CannotAnnounce(f"{own} announcements wait for {device_id} already")
+        now = time.time()
+        row = RequestRow(
+            correlation_id=new_id("a"),
+            session_id="",
+            user_id=user_id,
+            device_id=device_id,
+            boot=NO_BOOT,
+            stream=NO_STREAM,
+            utterance_id="",
+            asked_at=now,
+            deadline=now + seconds,
+            message=b"",
+            state=RequestState.DONE,
+            text=text,
+            due=True,
+        )
+        self._waiting[row.correlation_id] = _Announcement(row)
+        try:
+            await self._journal.commit(Asked(row))
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+        self._announce.announced(row.user_id, device_id, row.correlation_id, text, agent=agent)
+        self._tell(device_id)
+        return row.correlation_id
+
+    def restore(self, row: RequestRow) -> None:
+        """One that a gateway before this one had not got rid of."""
+        self._waiting[row.correlation_id] = _Announcement(row)
+
+    def welcome(self, device_id: str, boot: int) -> None:
+        """A device is there."""
+        self._boots[device_id] = boot
+        self._tell(device_id)
+
+    def suspend(self, device_id: str) -> None:
+        """It is gone, perhaps only for now: the link keeps what that boot was sent."""
+        self._boots.pop(device_id, None)
+
+    def delivered(self, device_id: str, correlation_id: str) -> None:
+        """A device has acknowledged a reply, perhaps one of these."""
+        one = self._waiting.get(correlation_id)
+        if one is None or one.row.device_id != device_id:
+            return
+        self._forget(one)
+        waited_ms = max(0.0, 1000 * (time.time() - one.row.asked_at))
+        log.debug("announcement delivered", device_id=device_id, correlation_id=correlation_id)
+        self._announce.announcement_taken(one.row.user_id, device_id, correlation_id, waited_ms)
+
+    def expire(self) -> None:
+        """Forget those that are too late; try again with those that their device had no room for."""
+        now = time.time()
+        for one in [one for one in self._waiting.values() if one.row.deadline <= now]:
+            log.warning("announcement not delivered in time", device_id=one.row.device_id)
+            self._forget(one)
+        for device_id in {one.row.device_id for one in self._waiting.values() if one.sent_to is None}:
+            self._tell(device_id)
+
+    def _tell(self, device_id: str) -> None:
+        boot = self._boots.get(device_id)
+        if boot is None:
+            return
+        for one in self._waiting.values():
+            row = one.row
+            if row.device_id != device_id or one.sent_to == boot:
+                continue
+            if not self._announce.announcement(device_id, boot, row.correlation_id, row.text):
+                return  # its outbox is full; soon again
+            one.sent_to = boot
+
+    def _forget(self, one: _Announcement) -> None:
+        del self._waiting[one.row.correlation_id]
+        self._journal.commit(Delivered(one.row.correlation_id))

@@ -1,0 +1,273 @@
+"""What devices and listeners are told: each fact once to the device it concerns and once to the hub.
+
+Neither waits for the other: the links and the hub have bounded outboxes of their own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.events import DeviceConnected, DeviceDisconnected, DeviceNotice, DeviceStatus, NoticeKind
+from firmware_bridge.settings import DeviceSettings
+from gateway.correlation import PendingRequest
+from gateway.events import (
+    DeliveryEvent,
+    DeviceEvent,
+    PartialEvent,
+    ReplyEvent,
+    StatusEvent,
+    TranscriptionEvent,
+)
+from gateway.hub import Hub
+from gateway.messages import TranscriptionMessage
+from gateway.session import Session
+from transcription.partial_text import Partial
+
+NO_STREAM = 0
+"""Of what is told to a device outside any turn."""
+GUESTS = 4_096
+"""Devices of listeners that speak whose user is remembered; those unheard of longest go first."""
+
+
+class Announcer:
+    """Speaks to one device and to the hub in one call."""
+
+    def __init__(self, bridge: Bridge, hub: Hub, devices: DeviceSettings) -> None:
+        """``devices``: whose a device is, and where."""
+        self._bridge = bridge
+        self._hub = hub
+        self._devices = devices
+        self._guests: OrderedDict[str, str] = OrderedDict()
+        self.busy = False
+        """Whether the recognizer has fallen behind, and devices had better wait."""
+
+    def user(self, device_id: str) -> str:
+        """Whose device it is."""
+        known = self._devices.users.get(device_id) or self._guests.get(device_id)
+        return known or self._devices.default_user
+
+    def adopt(self, device_id: str, user_id: str) -> None:
+        """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
+        self._guests.pop(device_id, None)
+        if user_id:
+            self._guests[device_id] = user_id
+        if len(self._guests) > GUESTS:
+            self._guests.popitem(last=False)
+
+    # -- about a device
+
+    def connected(self, event: DeviceConnected) -> None:
+        """A device is there."""
+        self._hub.publish(
+            self._device(
+                event.device_id, link=event.link, firmware=event.firmware, lost_frames=event.lost_frames
+            )
+        )
+
+    def disconnected(self, event: DeviceDisconnected) -> None:
+        """A device is gone, perhaps only for now."""
+        self._hub.publish(self._device(event.device_id, state="disconnected", reason=event.reason))
+
+    def noticed(self, event: DeviceNotice) -> None:
+        """A button, a wake word, a level."""
+        self._hub.publish(self._notice(event.device_id, event.kind, event.value))
+
+    def wants_levels(self, device_id: str) -> bool:
+        """Whether any listener watches how loud the device is."""
+        return self._hub.is_wanted(self._notice(device_id, NoticeKind.LEVEL, 0))
+
+    def level(self, device_id: str, dbfs: int) -> None:
+        """How loud the audio is that comes from it, for the listeners."""
+        self._hub.publish(self._notice(device_id, NoticeKind.LEVEL, dbfs))
+
+    def _notice(self, device_id: str, kind: NoticeKind, value: int) -> DeviceEvent:
+        return self._device(device_id, notice=kind.name.lower(), value=value)
+
+    def _device(self, device_id: str, *, state: str = "connected", **facts: Any) -> DeviceEvent:
+        room = self._devices.rooms.get(device_id, "")
+        return DeviceEvent(device_id=device_id, user_id=self.user(device_id), room=room, state=state, **facts)
+
+    # -- about a session
+
+    def status(self, session: Session, status: DeviceStatus) -> None:
+        """What is happening."""
+        name = session.name
+        self._bridge.send_status(name.device_id, name.boot, name.stream, status)
+        self._hub.publish(
+            StatusEvent(
+                session_id=session.session_id,
+                user_id=session.user_id,
+                device_id=name.device_id,
+                status=status.name.lower(),
+            )
+        )
+
+    def attention(self, session: Session) -> None:
+        """The device may speak on, or had better wait."""
+        self.status(session, DeviceStatus.BUSY if self.busy else DeviceStatus.LISTENING)
+
+    def wants_partials(self, session: Session) -> bool:
+        """Whether its device or any listener wants to see text while it is being spoken."""
+        name = session.name
+        return self._bridge.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(
+            _partial(session, "", Partial(0, "", ""))
+        )
+
+    def partial(self, session: Session, utterance_id: str, partial: Partial) -> None:
+        """What was understood so far of what is being said."""
+        name = session.name
+        self._bridge.send_partial(name.device_id, name.boot, name.stream, partial.text, partial.stable)
+        self._hub.publish(_partial(session, utterance_id, partial))
+
+    def transcript(self, session: Session, message: TranscriptionMessage) -> bool:
+        """What was said, or (listeners only) why nobody knows. True: its device is being told."""
+        name = session.name
+        told = message.success and self._bridge.send_transcript(
+            name.device_id, name.boot, name.stream, message.correlation_id, message.text
+        )
+        self._hub.publish(
+            TranscriptionEvent(
+                session_id=message.session_id,
+                user_id=message.user_id,
+                device_id=message.device_id,
+                text=message.text,
+                success=message.success,
+                error=message.error,
+                correlation_id=message.correlation_id,
+                utterance_id=message.utterance_id,
+                language=message.language,
+                confidence=message.confidence,
+                audio=message.audio,
+                timings=message.timings,
+                no_speech_probability=message.no_speech_probability,
+                language_probability=message.language_probability,
+                words=message.words,
+            )
+        )
+        return told
+
+    def transcript_again(self, request: PendingRequest, message: TranscriptionMessage) -> bool:
+        """What was said, to a device that was not there when everybody else was told."""
+        return self._bridge.send_transcript(
+            request.device_id, request.boot, request.stream, message.correlation_id, message.text
+        )
+
+    def failure(self, session: Session, correlation_id: str, text: str) -> None:
+        """There will be no answer; ``text`` says so to the device's user."""
+        name = session.name
+        self._bridge.send_reply(
+            name.device_id, name.boot, name.stream, correlation_id, text, final=True, error=True
+        )
+        self.status(session, DeviceStatus.ERROR)
+
+    # -- about an answer
+
+    def answer(
+        self, request: PendingRequest, text: str, *, error: str | None = None, fallback: bool = False
+    ) -> bool:
+        """The whole answer, for the device that spoke. False: it has rebooted, or takes nothing more."""
+        return self._bridge.send_reply(
+            request.device_id,
+            request.boot,
+            request.stream,
+            request.correlation_id,
+            text,
+            final=True,
+            fallback=fallback,
+            error=error is not None,
+        )
+
+    def reply(
+        self,
+        request: PendingRequest,
+        text: str,
+        *,
+        agent: str,
+        elapsed_ms: float,
+        publish_ms: float = 0.0,
+        final: bool = True,
+        error: str | None = None,
+        late: bool = False,
+        fallback: bool = False,
+    ) -> None:
+        """A piece of an answer or its end, for the listeners."""
+        self._hub.publish(
+            ReplyEvent(
+                session_id=request.session_id,
+                user_id=request.user_id,
+                device_id=request.device_id,
+                correlation_id=request.correlation_id,
+                utterance_id=request.utterance_id,
+                text=text,
+                final=final,
+                error=error,
+                agent=agent,
+                late=late,
+                fallback=fallback,
+                text_to_reply_ms=elapsed_ms,
+                publish_ms=publish_ms,
+            )
+        )
+
+    # -- about an announcement, which answers nothing
+
+    def announcement(self, device_id: str, boot: int, correlation_id: str, text: str) -> bool:
+        """For the device. False: that boot is not there, or takes nothing more."""
+        return self._bridge.send_reply(device_id, boot, NO_STREAM, correlation_id, text, final=True)
+
+    def announced(self, user_id: str, device_id: str, correlation_id: str, text: str, *, agent: str) -> None:
+        """For the listeners: a reply without a session."""
+        self._hub.publish(
+            ReplyEvent(
+                session_id="",
+                user_id=user_id,
+                device_id=device_id,
+                correlation_id=correlation_id,
+                utterance_id="",
+                text=text,
+                final=True,
+                agent=agent,
+            )
+        )
+
+    def announcement_taken(
+        self, user_id: str, device_id: str, correlation_id: str, elapsed_ms: float
+    ) -> None:
+        """The device has it."""
+        self._hub.publish(
+            DeliveryEvent(
+                session_id="",
+                user_id=user_id,
+                device_id=device_id,
+                correlation_id=correlation_id,
+                utterance_id="",
+                speech_to_reply_ms=elapsed_ms,
+            )
+        )
+
+    def delivered(self, message: TranscriptionMessage, elapsed_ms: float) -> None:
+        """The device has taken the answer to ``message``."""
+        self._hub.publish(
+            DeliveryEvent(
+                session_id=message.session_id,
+                user_id=message.user_id,
+                device_id=message.device_id,
+                correlation_id=message.correlation_id,
+                utterance_id=message.utterance_id,
+                speech_to_reply_ms=elapsed_ms,
+            )
+        )
+
+
+def _partial(session: Session, utterance_id: str, partial: Partial) -> PartialEvent:
+    return PartialEvent(
+        session_id=session.session_id,
+        user_id=session.user_id,
+        device_id=session.device_id,
+        utterance_id=utterance_id,
+        number=partial.number,
+        stable=partial.stable,
+        text=partial.text,
+    )

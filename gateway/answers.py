@@ -1,0 +1,420 @@
+"""The last part of the way: what orchestrators say, into the hands of the device that spoke.
+
+Every transcript that was put to them is kept here until its one end: an answer, a failure, or the
+fallback at its deadline. An answer is kept on until its device has acknowledged it. The journal has
+both, so that they outlive the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+
+from firmware_bridge.events import DeviceStatus
+from gateway.announcer import Announcer
+from gateway.broker.base import Delivery, MessageBroker
+from gateway.config import GatewayConfig
+from gateway.correlation import CorrelationTracker, Forged, Late, Outcome, PendingRequest, Routed
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.dead_letters import refused
+from gateway.journal.records import (
+    Answered,
+    Delivered,
+    Effect,
+    HandedOver,
+    HistoryReply,
+    PieceCame,
+    PublishedIn,
+    Received,
+    RequestEnded,
+    RequestState,
+)
+from gateway.journal.records import Asked as AskedEffect
+from gateway.messages import (
+    REPLIES_TOPIC,
+    BadMessage,
+    OrchestratorReply,
+    TranscriptionMessage,
+    WantedHints,
+    decode_reply,
+)
+from gateway.rows import received_row, request_row
+from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
+from gateway.spoken import Spoken
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A transcript that was put to the orchestrators, until its answer is there."""
+
+    spoken: Spoken
+    message: TranscriptionMessage
+    request: PendingRequest
+    told: bool
+    """Whether its device was told the transcript."""
+    publish_ms: float = 0.0
+    """From the text to the broker's receipt; 0: there is none yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """An answer, until it is in its device's hands."""
+
+    request: PendingRequest
+    message: TranscriptionMessage
+    text: str
+    error: str | None
+    fallback: bool
+    ended_at: float
+    """When the speaker stopped."""
+    told: bool
+    """Whether its device was told the transcript."""
+    sent: bool = False
+
+
+class Answers:
+    """The requests that are open, and the answers on their way. ``async with``; ``run`` takes the replies."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        broker: MessageBroker,
+        announcer: Announcer,
+        journal: AnyJournal,
+        *,
+        group: str,
+        on_hints: Callable[[str, WantedHints], None],
+        settled: Callable[[str], tuple[Effect, ...]],
+    ) -> None:
+        """``group`` is this gateway's own, so it sees every reply.
+
+        ``on_hints``: a session (by its id) is to be heard like this from now on.
+        ``settled``: what is to be committed beside the end of a request.
+        """
+        settings = self._settings = config.orchestrator
+        self._remembers = config.history.enabled
+        self._redact = config.privacy.redact
+        self._broker = broker
+        self._announce = announcer
+        self._journal = journal
+        self._group = group
+        self._on_hints = on_hints
+        self._settled = settled
+        self._now = asyncio.get_running_loop().time
+        self.tracker = CorrelationTracker(
+            max_pending=settings.max_pending, late_seconds=settings.late_seconds
+        )
+        self.asked: dict[str, Asked] = {}
+        """By correlation id; no more than the tracker has requests."""
+        self.undelivered: OrderedDict[str, Answer] = OrderedDict()
+        """Answers that their device has not acknowledged, at most ``max_pending``."""
+        self._boots: OrderedDict[str, int] = OrderedDict()
+        """With which each device was there last, of the last ``max_pending`` devices."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long an answer is waited for."""
+        return self._settings.timeout_seconds
+
+    async def __aenter__(self) -> Self:
+        self._replies = await self._broker.subscribe(REPLIES_TOPIC, group=self._group).__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._replies.__aexit__(None, None, None)
+
+    async def run(self) -> None:
+        """Take replies until cancelled."""
+        async for delivery in self._replies:
+            await self._answer(delivery)
+
+    # -- ask: before the transcript is published, for the fastest reply is to find its request
+
+    def ask(
+        self, spoken: Spoken, message: TranscriptionMessage, payload: bytes, *, told: bool
+    ) -> AskedEffect:
+        """Expect an answer to ``message``; returns what is to be committed. Raises CorrelationError."""
+        name, now = spoken.session.name, self._now()
+        request = PendingRequest(
+            correlation_id=message.correlation_id,
+            session_id=message.session_id,
+            user_id=message.user_id,
+            device_id=name.device_id,
+            boot=name.boot,
+            stream=name.stream,
+            utterance_id=message.utterance_id,
+            published_at=now,
+            deadline=now + self._settings.timeout_seconds,
+        )
+        self.tracker.register(request, now)
+        self.asked[message.correlation_id] = Asked(spoken.without_audio(), message, request, told)
+        return AskedEffect(request_row(request, payload, now))
+
+    def withdraw(self, correlation_id: str) -> None:
+        """Nobody was asked after all."""
+        asked = self.asked.pop(correlation_id, None)
+        if asked is not None:
+            ended = RequestEnded(correlation_id, RequestState.CANCELLED)
+            self._journal.commit(ended, *self._settled(correlation_id), *self._published_in(asked))
+
+    def wait(self, spoken: Spoken) -> None:
+        """The broker has the transcript, or its answer proves that it had it. Idempotent."""
+        if spoken.turn.state is TurnState.TRANSCRIBING:
+            spoken.session.advance(spoken.turn, TurnEvent.ASK)
+            self._announce.status(spoken.session, DeviceStatus.THINKING)
+
+    def note_published(self, asked: Asked) -> None:
+        """The broker has the transcript: how long that took. Idempotent."""
+        asked.publish_ms = asked.publish_ms or self._since(asked.request)
+
+    # -- answer: what orchestrators say
+
+    async def _answer(self, delivery: Delivery) -> None:
+        try:
+            reply = decode_reply(delivery.message.payload)
+        except BadMessage as error:
+            await self._refuse(delivery, str(error))
+            return
+        received = _received(reply, delivery)
+        if await self._was_received(received):
+            await delivery.ack()
+            return
+        outcome = self.tracker.route(reply, self._now())
+        if reply.hints is not None and isinstance(outcome, Routed | Late):
+            self._on_hints(reply.session_id, reply.hints)
+        match outcome:
+            case Routed(request):
+                await self._take(request, outcome, reply.agent, received)
+            case Late(request):
+                self._announce.reply(
+                    request,
+                    reply.text,
+                    agent=reply.agent,
+                    elapsed_ms=self._since(request),
+                    final=reply.final,
+                    error=reply.error,
+                    late=True,
+                )
+            case Forged():
+                log.warning("reply of a foreign session refused", correlation_id=reply.correlation_id)
+                await self._refuse(delivery, "the session is not the request's")
+                return
+            case _:  # unknown, or it came before: the tracker has counted it
+                pass
+        await delivery.ack()
+
+    async def _was_received(self, received: Received) -> bool:
+        """Whether a gateway before this one had it, and perhaps was gone before the broker knew."""
+        try:
+            return await self._journal.knows(received.source, received.message_id)
+        except JournalError:
+            return False
+
+    async def _refuse(self, delivery: Delivery, reason: str) -> None:
+        self._journal.commit(refused(received_row(delivery.message), reason))
+        await delivery.reject(reason)
+
+    async def _take(self, request: PendingRequest, outcome: Outcome, agent: str, received: Received) -> None:
+        """A piece of an answer or its end: durable first, then the device's and the listeners'."""
+        assert isinstance(outcome, Routed)
+        asked = self.asked.get(request.correlation_id)
+        if asked is not None:  # an answer proves that the broker had it
+            self.note_published(asked)
+        if not outcome.final:
+            await self._commit(received, PieceCame(request.correlation_id, outcome.text))
+            self._show(request, outcome.text, agent, final=False, error=None)
+            if asked is not None:
+                self.wait(asked.spoken)
+                _advance(asked.spoken, TurnEvent.PIECE)
+            return
+        await self._end(request, outcome.text, agent, received, error=outcome.error)
+
+    async def expire(self, now: float) -> None:
+        """Whoever waited for too long gets the fallback."""
+        expired = [r for r in self.tracker.expire(now) if r.correlation_id in self.asked]
+        text = self._settings.fallback_text  # the others were never published, and their devices know
+        await asyncio.gather(*(self._end(r, text, "gateway", fallback=True) for r in expired))
+
+    async def _end(
+        self,
+        request: PendingRequest,
+        text: str,
+        agent: str,
+        *effects: Effect,
+        error: str | None = None,
+        fallback: bool = False,
+    ) -> None:
+        asked = self.asked.pop(request.correlation_id, None)
+        whole = text
+        if error is not None and not text:
+            whole = self._settings.fallback_text
+        ended = RequestEnded(
+            request.correlation_id,
+            RequestState.EXPIRED if fallback else RequestState.DONE,
+            text=whole,
+            error=error,
+            fallback=fallback,
+            due=asked is not None and request.boot != NO_BOOT,
+        )
+        kept = self._kept(request, asked, whole, agent, error=error, fallback=fallback)
+        await self._commit(*effects, ended, *self._settled(request.correlation_id), *kept)
+        publish_ms = asked.publish_ms if asked is not None else 0.0
+        self._show(request, text, agent, final=True, error=error, fallback=fallback, publish_ms=publish_ms)
+        if asked is None:
+            return
+        self.wait(asked.spoken)
+        ended_at = asked.spoken.ended_at
+        self._deliver(Answer(request, asked.message, whole, error, fallback, ended_at, asked.told))
+        event = TurnEvent.DEADLINE if fallback else TurnEvent.FAIL if error else TurnEvent.FINAL
+        self.end_turn(asked.spoken, asked.message, event, error)
+
+    def _published_in(self, asked: Asked | None) -> tuple[Effect, ...]:
+        if not self._remembers or asked is None or not asked.publish_ms:
+            return ()
+        return (PublishedIn(asked.request.correlation_id, asked.publish_ms),)
+
+    def _kept(
+        self,
+        request: PendingRequest,
+        asked: Asked | None,
+        text: str,
+        agent: str,
+        *,
+        error: str | None,
+        fallback: bool,
+    ) -> tuple[Effect, ...]:
+        """What the history learns of an answer."""
+        if not self._remembers:
+            return ()
+        reply = HistoryReply(
+            text="" if self._redact else text,
+            agent=agent,
+            error=error,
+            fallback=fallback,
+            text_to_reply_ms=self._since(request),
+        )
+        return (*self._published_in(asked), Answered(request.correlation_id, reply))
+
+    async def _commit(self, *effects: Effect) -> None:
+        try:
+            await self._journal.commit(*effects)
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+
+    def _show(
+        self,
+        request: PendingRequest,
+        text: str,
+        agent: str,
+        *,
+        final: bool,
+        error: str | None,
+        fallback: bool = False,
+        publish_ms: float = 0.0,
+    ) -> None:
+        self._announce.reply(
+            request,
+            text,
+            agent=agent,
+            elapsed_ms=self._since(request),
+            publish_ms=publish_ms,
+            final=final,
+            error=error,
+            fallback=fallback,
+        )
+
+    # -- deliver: the answer to the device that spoke
+
+    def _deliver(self, answer: Answer) -> None:
+        """Hand it to the link; a device that is not there gets it when it comes back, with the same boot."""
+        request = answer.request
+        if request.boot == NO_BOOT:
+            return  # whoever asked is a listener, and has it
+        if self._boots.get(request.device_id, request.boot) != request.boot:
+            log.warning("reply cannot be delivered", device_id=request.device_id, reason="it has rebooted")
+            self._journal.commit(Delivered(request.correlation_id))
+            return
+        answer.sent = self._announce.answer(
+            request, answer.text, error=answer.error, fallback=answer.fallback
+        )
+        self.undelivered[request.correlation_id] = answer
+        if not answer.sent:
+            log.warning(
+                "reply waits for its device",
+                device_id=request.device_id,
+                correlation_id=request.correlation_id,
+            )
+        if len(self.undelivered) > self._settings.max_pending:
+            self.undelivered.popitem(last=False)  # its device has not taken it in all that time
+
+    def welcome(self, device_id: str, boot: int) -> None:
+        """A device is there, perhaps after a restart of the gateway: what it has not been told, it is told now."""
+        self._boots[device_id] = boot
+        self._boots.move_to_end(device_id)
+        if len(self._boots) > self._settings.max_pending:
+            self._boots.popitem(last=False)
+        for asked in self.asked.values():
+            if (asked.request.device_id, asked.request.boot) == (device_id, boot) and not asked.told:
+                asked.told = self._announce.transcript_again(asked.request, asked.message)
+                self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
+        for answer in list(self.undelivered.values()):
+            if (answer.request.device_id, answer.request.boot) != (device_id, boot):
+                continue
+            if not answer.told:
+                answer.told = self._announce.transcript_again(answer.request, answer.message)
+            if not answer.sent:
+                self._deliver(answer)
+
+    def delivered(self, device_id: str, correlation_id: str) -> None:
+        """Note that a device has acknowledged a final reply."""
+        answer = self.undelivered.pop(correlation_id, None)
+        if answer is not None:
+            elapsed_ms = 1000 * (self._now() - answer.ended_at)
+            kept = (HandedOver(correlation_id, elapsed_ms),) if self._remembers else ()
+            self._journal.commit(Delivered(correlation_id), *kept)
+            log.debug(
+                "reply delivered", device_id=device_id, correlation_id=correlation_id, elapsed_ms=elapsed_ms
+            )
+            self._announce.delivered(answer.message, elapsed_ms)
+
+    def forget_boots_before(self, device_id: str, boot: int) -> None:
+        """The device was switched off: what it has not taken by then it never will."""
+        for answer in list(self.undelivered.values()):
+            request = answer.request
+            if request.device_id == device_id and request.boot != boot:
+                del self.undelivered[request.correlation_id]
+
+    # -- the turn's end
+
+    def end_turn(
+        self, spoken: Spoken, message: TranscriptionMessage, event: TurnEvent, error: str | None = None
+    ) -> None:
+        """The turn's end, and its one canonical line in the log. The text is never in it."""
+        _advance(spoken, event)
+        spoken.log(message, error, self._now())
+        session = spoken.session
+        if session.state is SessionState.CLOSED:
+            self._announce.status(session, DeviceStatus.IDLE)
+        elif session.state is not SessionState.DRAINING:  # which another of its turns will end
+            self._announce.attention(session)
+
+    def _since(self, request: PendingRequest) -> float:
+        return 1000 * (self._now() - request.published_at)
+
+
+def _received(reply: OrchestratorReply, delivery: Delivery) -> Received:
+    """What a reply is known by; an agent may number the replies to each transcript from one."""
+    message_id = reply.message_id or delivery.message.message_id
+    return Received(reply.agent, f"{reply.correlation_id}/{message_id}")
+
+
+def _advance(spoken: Spoken, event: TurnEvent) -> None:
+    if not spoken.turn.ended:
+        spoken.session.advance(spoken.turn, event)

@@ -1,0 +1,328 @@
+"""The gateway put together from its configuration, started, drained, and taken apart in order.
+
+Whatever can be missing (a broker, a model, a port, the page's address) is a state that shows in
+/readyz with its remedy and is tried again; nothing here exits because of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import structlog
+from msgspec import structs
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.events import LinkEvent
+from gateway.announcer import Announcer
+from gateway.broker import open_broker
+from gateway.broker.base import BrokerError, BrokerStatus
+from gateway.broker_health import BrokerHealth
+from gateway.config import ConfigError, GatewayConfig
+from gateway.door.audit import Audit, What
+from gateway.escape import one_line
+from gateway.health import Health, HealthState
+from gateway.hub import Hub
+from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
+from gateway.journal.file import journal_path
+from gateway.orchestrator import BadOrchestrator, Orchestrator
+from gateway.orchestrator_loader import load_orchestrator
+from gateway.pipeline import Pipeline
+from gateway.recognizer_health import RecognizerHealth
+from gateway.reload import Plan, plan
+from gateway.service import Notifier
+from gateway.web.house import House, Works
+from gateway.web.listening import CannotListen
+from gateway.web.server import WebServer
+from transcription.scheduler import Recognizer
+from transcription.segmenter import VoiceActivity, Window
+from transcription.transcriber import ModelUnavailable
+from transcription.vad import SileroModel
+
+log = structlog.get_logger(__name__)
+
+WEB_RETRY_SECONDS = 5.0
+VOICE_RETRY_SECONDS = 10.0
+"""How often a voice activity model that was not there is looked for again."""
+BROKER_SECONDS = 1.0
+"""Time for subscribers to settle what they have, once the drain is over."""
+MISCONFIGURED = 2
+"""Exit status when the configuration names what does not exist."""
+
+
+class Gateway:
+    """A running gateway: ``async with Gateway(config) as gateway``; leaving it drains.
+
+    Entering raises BadOrchestrator and BrokerError when the configuration names what does not exist, and
+    JournalInUse when another gateway has the same journal.
+    """
+
+    def __init__(self, config: GatewayConfig, config_file: Path | None = None) -> None:
+        """``config_file``: what it was read from, and is written to when somebody asks for that."""
+        self.config = config
+        self._config_file = config_file
+        self.hub = Hub(config.web, redact=config.privacy.redact)
+        self.health = Health(self.hub.publish)
+        self._broker_health = BrokerHealth(self.health)
+        self.url = ""
+        """Where the page is; empty as long as it is not served."""
+        self._stack = AsyncExitStack()
+        self._workers: list[asyncio.Task[None]] = []
+        self._silero: SileroModel | None = None
+        self._is_up = False
+        self._folder = journal_path(config.journal.path, os.environ).parent
+        self.audit = Audit(self._folder, of_gateway=True)
+
+    async def __aenter__(self) -> Self:
+        config = self.config
+        orchestrator = load_orchestrator(config.orchestrator.app) if config.orchestrator.app else None
+        self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
+        async with AsyncExitStack() as stack:
+            self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            self._page = await stack.enter_async_context(AsyncExitStack())
+            await self._open_page()
+            stack.push_async_callback(self.broker.close, BROKER_SECONDS)
+            stack.callback(self._cancel_workers)
+            self.recognizer = await stack.enter_async_context(
+                Recognizer(config.transcription, RecognizerHealth(self.health))
+            )
+            self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
+            self._journal_changed(self.journal.state)
+            self.bridge = Bridge(config.devices, self._hear, self._delivered)
+            self.pipeline = await stack.enter_async_context(await self._build_pipeline())
+            if orchestrator is not None:
+                self._start(self._run_orchestrator(orchestrator), "orchestrator")
+            self._start(self._publish(), "publishing")
+            await stack.enter_async_context(self.bridge)
+            self.pipeline.broker_changed(self._broker_health.status)
+            self._is_up = True
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.pipeline.drain(self.config.shutdown.drain_seconds)
+        self._is_up = False
+        self.hub.close()
+        await self._stack.aclose()
+
+    def reconfigure(self, wanted: GatewayConfig) -> Plan:
+        """Change to these settings as far as that goes while it runs; devices notice nothing of it."""
+        planned = plan(self.config, wanted)
+        self.config = planned.config
+        self.pipeline.reconfigure(planned.config)
+        self.recognizer.change(planned.config.transcription)
+        if planned.applied or planned.need_restart:
+            self.audit.note(
+                What.CONFIGURATION,
+                applied=", ".join(planned.applied),
+                need_restart=", ".join(planned.need_restart),
+            )
+        return planned
+
+    def _works(self) -> Works | None:
+        """What there is to be served, beside the page itself."""
+        if not self._is_up:
+            return None
+        return Works(
+            config=self.config,
+            broker=self.broker,
+            recognizer=self.recognizer,
+            journal=self.journal,
+            bridge=self.bridge,
+            pipeline=self.pipeline,
+            reconfigure=self.reconfigure,
+            config_file=self._config_file,
+        )
+
+    # -- the parts
+
+    async def _build_pipeline(self) -> Pipeline:
+        return Pipeline(
+            self.config,
+            bridge=self.bridge,
+            recognizer=self.recognizer,
+            listen=await self._voice_activity(),
+            broker=self.broker,
+            announcer=Announcer(self.bridge, self.hub, self.config.devices),
+            journal=self.journal,
+            health=self.health,
+        )
+
+    def _open_journal(self) -> AnyJournal:
+        config = self.config
+        if not config.journal.enabled:
+            return NoJournal()
+        keep_audio = config.journal.keep_audio and not config.privacy.redact
+        return Journal(
+            structs.replace(config.journal, keep_audio=keep_audio),
+            history=config.history,
+            on_state=self._journal_changed,
+            remember_seconds=config.orchestrator.late_seconds,
+        )
+
+    def _journal_changed(self, state: JournalState) -> None:
+        fine = (state.durable and not state.reason) or not self.config.journal.enabled
+        health = HealthState.HEALTHY if fine else HealthState.DEGRADED
+        self.health.set("journal", health, state.reason, state.remedy)
+        self._broker_health.journal_changed(state)
+
+    async def _publish(self) -> None:
+        """After the first step of the orchestrator, which listens by then."""
+        self.pipeline.start()
+
+    async def _voice_activity(self) -> Callable[[], VoiceActivity]:
+        """What makes the voice activity of a stream. Without a recognizer nothing needs to be heard."""
+        if self.config.transcription.engine == "off":
+            return lambda: _deaf
+        if not await self._load_silero():
+            self._start(self._retry_silero(), "voice activity")
+        return lambda: self._silero.stream() if self._silero else _all_speech
+
+    async def _load_silero(self) -> bool:
+        try:
+            self._silero = await asyncio.to_thread(SileroModel)
+        except ModelUnavailable as error:
+            self.health.set("voice activity", HealthState.UNHEALTHY, str(error), error.remedy)
+            return False
+        return True
+
+    async def _retry_silero(self) -> None:
+        """Streams that began without it stay as they are; the next ones are listened to."""
+        while not await self._load_silero():  # noqa: ASYNC110 - nothing announces an installation
+            await asyncio.sleep(VOICE_RETRY_SECONDS)
+        self.health.set("voice activity", HealthState.HEALTHY)
+
+    async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:
+        try:
+            await orchestrator.run(self.broker)
+        except BadOrchestrator as error:
+            self.health.set("orchestrator", HealthState.UNHEALTHY, str(error), "correct orchestrator.app")
+
+    async def _open_page(self) -> None:
+        if not self.config.web.enabled:
+            return
+        try:
+            await self._serve_page()
+        except CannotListen as error:
+            self._page_refused(error)
+            self._start(self._retry_page(), "page")
+
+    async def _serve_page(self) -> None:
+        house = House(self.config.web, self.hub, self.health, self._works, self._folder, self.audit)
+        server = await self._page.enter_async_context(WebServer(house))
+        self.url = server.url
+        self.health.set("page", HealthState.HEALTHY)
+
+    async def _retry_page(self) -> None:
+        while True:
+            await asyncio.sleep(WEB_RETRY_SECONDS)
+            try:
+                await self._serve_page()
+            except CannotListen as error:
+                self._page_refused(error)
+            else:
+                return
+
+    def _page_refused(self, error: CannotListen) -> None:
+        self.health.set("page", HealthState.DEGRADED, f"{error.address}: {error.reason}", error.remedy)
+
+    # -- what the parts report
+
+    def _hear(self, event: LinkEvent) -> None:
+        self.pipeline.hear(event)
+
+    def _delivered(self, device_id: str, boot: int, correlation_id: str) -> None:
+        self.pipeline.delivered(device_id, boot, correlation_id)
+
+    def _broker_changed(self, status: BrokerStatus) -> None:
+        self._broker_health.broker_changed(status)
+        if self._is_up:
+            self.pipeline.broker_changed(status)
+
+    # -- work in the background
+
+    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
+        self._workers.append(self._tasks.create_task(work, name=name))
+
+    def _cancel_workers(self) -> None:
+        for task in self._workers:
+            task.cancel()
+
+
+async def run_gateway(
+    config: GatewayConfig, reread: Callable[[], GatewayConfig], config_file: Path | None = None
+) -> int:
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends the wait. Returns the exit status.
+
+    SIGHUP changes to the configuration that ``reread`` gives (it raises ConfigError for one that is wrong).
+    """
+    notifier = Notifier()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # what it would read is being read
+    has_terminal = os.isatty(0)
+
+    def hang_up() -> None:
+        if has_terminal and not os.isatty(0):  # its window was closed
+            stop.set()
+        else:
+            _reload(gateway, reread, notifier)
+
+    try:
+        async with Gateway(config, config_file) as gateway:
+            loop.add_signal_handler(signal.SIGHUP, hang_up)
+            notifier.ready(f"listening; page at {gateway.url}" if gateway.url else "listening")
+            watchdog = asyncio.create_task(notifier.watchdog(lambda: gateway.pipeline.well), name="watchdog")
+            await stop.wait()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)  # the next one ends the process at once
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too late to change anything
+            watchdog.cancel()
+            log.info("draining", at_most_seconds=config.shutdown.drain_seconds)
+            notifier.stopping("draining")
+    except (BadOrchestrator, BrokerError, JournalInUse) as error:
+        log.error("cannot start", reason=str(error))  # noqa: TRY400 - the reason says it all
+        return MISCONFIGURED
+    log.info("stopped")
+    return 0
+
+
+def _reload(gateway: Gateway, reread: Callable[[], GatewayConfig], notifier: Notifier) -> None:
+    """A wrong configuration changes nothing, and says so until a right one comes."""
+    notifier.reloading("reading the configuration again")
+    try:
+        planned = gateway.reconfigure(reread())
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("the configuration is wrong", problem=str(problem))  # noqa: TRY400 - it says all
+        reason = f"not reloaded, the old settings go on: {error.problems[0]}"
+        gateway.health.set(
+            "configuration",
+            HealthState.DEGRADED,
+            one_line(reason),
+            "earshot check-config lists every mistake",
+        )
+    else:
+        log.info("configuration reloaded", applied=planned.applied, need_restart=planned.need_restart)
+        if planned.need_restart:
+            reason = f"changed but not applied: {', '.join(planned.need_restart)}"
+            gateway.health.set("configuration", HealthState.DEGRADED, reason, "restart the gateway")
+        else:
+            gateway.health.set("configuration", HealthState.HEALTHY)
+    notifier.ready("listening")
+
+
+def _deaf(_window: Window) -> float:
+    return 0.0
+
+
+def _all_speech(_window: Window) -> float:
+    """Better an utterance too many than speech that nobody hears."""
+    return 1.0

@@ -1,0 +1,143 @@
+"""Where a broker on the network is, who we are to it, and how the way there is guarded.
+
+A password never appears in the text of an address, nor in an error of this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import ssl
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from gateway.broker.base import BrokerError, BrokerRefused
+from gateway.settings import BrokerSettings
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what LoadCredential= names."""
+
+_MACHINE_ID = Path("/etc/machine-id")
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """A broker's address, ready to connect to. As text it is the URL without user and password.
+
+    ``path`` is what stands behind the slash (a database's number, a virtual host), decoded.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    username: str | None
+    password: str | None
+    tls: ssl.SSLContext | None
+    client_id: str
+    settings: BrokerSettings
+
+    @property
+    def connect_seconds(self) -> float:
+        """How long connecting may take."""
+        return self.settings.connect_seconds
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class Scheme(Struct, frozen=True):
+    """A kind of URL: its usual port, and whether it is TLS."""
+
+    port: int
+    tls: bool = False
+
+
+def check_url(url: str) -> None:
+    """Raises BrokerError when ``url`` does not name a host; the message has nothing of a password."""
+    kind = url.partition("://")[0]
+    form = f"{kind}://[user:password@]host[:port]"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BrokerError(f"not {form}") from error
+    if not parts.hostname or port == 0 or parts.query or parts.fragment:
+        raise BrokerError(f"not {form}")
+
+
+def resolve(url: str, scheme: Scheme, settings: BrokerSettings) -> Address:
+    """The address as it is right now: files with a password or certificates are read each time.
+
+    Raises BrokerRefused, with the remedy, when one of them cannot be read.
+    """
+    parts = urlsplit(url)
+    password = unquote(parts.password) if parts.password is not None else None
+    if settings.password_file:
+        password = _read_password(settings.password_file)
+    return Address(
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or scheme.port,
+        path=unquote(parts.path.lstrip("/")),
+        username=unquote(parts.username) if parts.username else None,
+        password=password,
+        tls=_tls_context(settings) if scheme.tls else None,
+        client_id=client_id(settings),
+        settings=settings,
+    )
+
+
+def client_id(settings: BrokerSettings) -> str:
+    """Who we are to a broker, always the same: as set, or derived from /etc/machine-id, which stays here."""
+    if settings.client_id:
+        return settings.client_id
+    try:
+        machine = _MACHINE_ID.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        machine = ""
+    digest = hashlib.sha256(f"earshot {machine or socket.gethostname()}".encode()).hexdigest()
+    return f"earshot-{digest[:12]}"
+
+
+def without_secrets(text: str, address: Address) -> str:
+    """``text`` of a client library, with nothing of the credentials in it."""
+    text = re.sub(r"://[^/@\s]*@", "://", text)
+    return text.replace(address.password, "***") if address.password else text
+
+
+def _read_password(name: str) -> str:
+    """The file's first line. A relative name is looked up among systemd's credentials, where there are any."""
+    path = Path(os.environ.get(CREDENTIALS_VARIABLE, ""), name)
+    try:
+        return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeError) as error:
+        raise BrokerRefused(
+            f"the password's file {path} cannot be read: {_in_words(error)}",
+            "correct broker.password_file, or the file's owner and mode",
+        ) from error
+
+
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+    tls = settings.tls
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file or None)
+        if tls.cert_file:
+            context.load_cert_chain(tls.cert_file, tls.key_file or None, password="")  # never asks
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise BrokerRefused(
+            f"the certificates cannot be used: {_in_words(error)}",
+            "correct ca_file, cert_file and key_file under broker.tls",
+        ) from error
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _in_words(error: Exception) -> str:
+    return str(error.strerror if isinstance(error, OSError) and error.strerror else error)

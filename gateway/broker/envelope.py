@@ -1,0 +1,117 @@
+"""What a broker on the network handed over, read as a message; and a rejected message as a dead letter.
+
+Publishers that are no Earshot may leave out everything but the topic, the key and the body: the ids
+are then looked for in the body, which carries them too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.broker.base import BadRoutingKey, Message, RoutingKey
+from gateway.broker.wire import Received
+from gateway.messages import DEAD_TOPIC, new_id
+
+JSON = "application/json"
+"""The content type of a message that does not name one."""
+
+UNREADABLE = RoutingKey("unreadable", "unreadable", "unreadable")
+"""The key of a dead letter whose own key was none."""
+
+ID_CHARACTERS = 200
+"""An id from outside is not longer; what is over is cut off."""
+
+
+class _Ids(Struct):
+    """The ids in a body, of whatever type they are."""
+
+    message_id: object = ""
+    correlation_id: object = ""
+
+
+_ids = msgspec.json.Decoder(_Ids)
+
+
+def parse_key(text: str) -> RoutingKey:
+    """``user.device.session``. Raises BadRoutingKey."""
+    tokens = text.split(".", 3)
+    if len(tokens) != 3:
+        raise BadRoutingKey(f"the routing key {text!r:.80} is not user.device.session")
+    return RoutingKey(*tokens)
+
+
+def read_message(topic: str, received: Received) -> Message:
+    """The message, completed from its body and from its place. Raises BadRoutingKey."""
+    return _message(topic, parse_key(received.key), received)
+
+
+def read_unreadable(topic: str, received: Received) -> Message:
+    """The message whose key is none, under a key that says so."""
+    return _message(topic, UNREADABLE, received)
+
+
+def dead_letter(message: Message, reason: str, attempt: int, group: str) -> Message:
+    """``message`` as it goes to the dead letters: itself, with headers that say what happened to it.
+
+    The reason is made one line of printable characters: MQTT brokers hang up on others, and a letter that cannot
+    be published would come again for ever.
+    """
+    printable = "".join(character if character.isprintable() else " " for character in reason[:500])
+    why = {
+        "earshot-dead-reason": " ".join(printable.split()),
+        "earshot-dead-topic": message.topic,
+        "earshot-dead-group": group,
+        "earshot-dead-attempt": str(attempt),
+    }
+    return msgspec.structs.replace(message, topic=DEAD_TOPIC, headers={**message.headers, **why})
+
+
+def _message(topic: str, key: RoutingKey, received: Received) -> Message:
+    message_id, correlation_id = received.message_id, received.correlation_id
+    if not message_id or not correlation_id:
+        ids = _ids_in(received.payload)
+        message_id = message_id or ids[0] or received.place or new_id("m")
+        correlation_id = correlation_id or ids[1]
+    return Message(
+        topic=topic,
+        routing_key=key,
+        payload=received.payload,
+        timestamp=received.timestamp or time.time(),
+        message_id=message_id[:ID_CHARACTERS],
+        correlation_id=correlation_id[:ID_CHARACTERS],
+        reply_to=received.reply_to,
+        content_type=received.content_type or JSON,
+        headers=received.headers,
+    )
+
+
+def _ids_in(payload: bytes) -> tuple[str, str]:
+    if not payload.startswith(b"{"):
+        return "", ""
+    try:
+        ids = _ids.decode(payload)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return "", ""
+    message_id, correlation_id = ids.message_id, ids.correlation_id
+    return (
+        message_id if isinstance(message_id, str) else "",
+        correlation_id if isinstance(correlation_id, str) else "",
+    )
+
+
+def seconds(text: str) -> float:
+    """A timestamp that came as text; 0 when it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if 0 < value < 1e11 else 0.0
+
+
+def texts(headers: Mapping[str, object]) -> dict[str, str]:
+    """Headers as text, whatever types another publisher gave them."""
+    return {str(name): value if isinstance(value, str) else str(value) for name, value in headers.items()}

@@ -1,0 +1,282 @@
+"""MQTT: what a topic, a key, a group and a confirmation are there.
+
+A message goes to ``earshot/<topic, / for .>/<user>/<device>/<session>`` at QoS 1. Every subscription is a
+connection of its own, because its window (MQTT 5's Receive Maximum) and what is kept for it belong
+to a connection: a group's is ``$share/<group>/...`` in a session that the broker keeps, and one
+without a group begins anew each time. What is in a session stays there until its owner comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from gateway.broker.address import Address
+from gateway.broker.base import BadRoutingKey, BrokerRefused, Durability, Message
+from gateway.broker.buffer import Readership
+from gateway.broker.envelope import seconds
+from gateway.broker.mqtt_client import MqttClient, OnLost, Publication, Session
+from gateway.broker.patterns import PatternKind, check_topic
+from gateway.broker.wire import Consumer, Demand, Intake, Received, ServerFacts, Token
+
+PREFIX = "earshot"
+SESSION_SECONDS = 7 * 86_400
+"""A group's member that has been away for so long is forgotten, with what was kept for it."""
+VERSION_SECONDS = 0.2
+"""How long the broker's own word on its version is waited for."""
+MESSAGE_ID = "message_id"
+TIMESTAMP = "earshot-timestamp"
+
+OLD = "MQTT 3.1.1 carries topic and body only: headers are lost, and ids come from the body. Use a broker with MQTT 5."
+UNTOLD = (
+    "MQTT cannot say whether what it acknowledged survives the broker's death. Let the broker write every change to "
+    "its disk (Mosquitto: persistence true, autosave_interval 1, autosave_on_changes true), and say so in "
+    "broker.mqtt_durability."
+)
+UNSHARED = "The broker has no shared subscriptions: each member of a group gets every message."
+
+_FILTERS: Final[Mapping[PatternKind, str]] = {
+    PatternKind.EVERYTHING: "+/+/+",
+    PatternKind.SESSION: "+/+/{}",
+    PatternKind.DEVICE: "+/{}/+",
+    PatternKind.USER: "{}/+/+",
+}
+
+
+async def connect(address: Address, on_lost: Callable[[str], None]) -> MqttWire:
+    """Log in, and learn what the broker is."""
+    version: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def told(publication: Publication) -> None:
+        if not version.done():
+            version.set_result(publication.payload.decode("utf-8", "replace"))
+
+    name = f"{address.client_id}-{secrets.token_hex(4)}"
+    client = await MqttClient.open(address, Session(client_id=name), told, on_lost)
+    try:
+        with suppress(BrokerRefused):
+            await client.subscribe("$SYS/broker/version", 0)
+            await asyncio.wait((version,), timeout=VERSION_SECONDS)
+    except BaseException:
+        client.abort()
+        raise
+    return MqttWire(address, client, on_lost, version.result() if version.done() else "")
+
+
+class MqttWire:
+    """``Wire`` of one connection that publishes, and one more for each consumer."""
+
+    def __init__(self, address: Address, client: MqttClient, on_lost: OnLost, version: str) -> None:
+        self.facts = _facts(address, client, version)
+        self._address = address
+        self._client = client
+        self._on_lost = on_lost
+        self._consumers: set[MqttConsumer] = set()
+
+    async def publish(self, message: Message) -> Durability:
+        """Acknowledged by the broker. ``memory`` also where MQTT 5 says that nobody is subscribed."""
+        wanted = await self._client.publish(_publication(message))
+        return self.facts.durability if wanted else Durability.MEMORY
+
+    async def consume(self, demand: Demand, intake: Intake) -> Consumer:
+        """As in the contract."""
+        consumer = MqttConsumer(
+            demand.readership, intake, self._consumers.discard, modern=self._client.modern
+        )
+        self._consumers.add(consumer)
+        try:
+            await consumer.begin(self._address, demand, self._on_lost)
+        except BaseException:
+            consumer.abort()
+            raise
+        return consumer
+
+    async def ping(self) -> None:
+        """A round trip on every connection."""
+        await asyncio.gather(self._client.ping(), *(consumer.ping() for consumer in self._consumers))
+
+    async def close(self) -> None:
+        """Say goodbye. Idempotent."""
+        consumers = list(self._consumers)
+        await asyncio.gather(self._client.close(), *(consumer.close(()) for consumer in consumers))
+
+
+class MqttConsumer:
+    """``Consumer`` on a connection of its own."""
+
+    def __init__(
+        self,
+        readership: Readership,
+        intake: Intake,
+        forget: Callable[[MqttConsumer], None],
+        *,
+        modern: bool,
+    ) -> None:
+        self._readership = readership
+        self._prefix = f"{PREFIX}/{readership.topic.replace('.', '/')}/"
+        self._intake = intake
+        self._forget = forget
+        self._modern = modern
+        self._client: MqttClient | None = None
+        self._place: _Place | None = None
+
+    async def begin(self, address: Address, demand: Demand, on_lost: OnLost) -> None:
+        """Raises BrokerUnavailable or BrokerRefused."""
+        if self._readership.group:
+            place = self._place = _Place(f"{address.client_id}-{_session_name(self._readership)}")
+            session = Session(client_id=place.name, seconds=SESSION_SECONDS, window=demand.prefetch)
+        else:
+            session = Session(client_id=f"{address.client_id}-{demand.name}", window=demand.prefetch)
+        self._client = await MqttClient.open(address, session, self._received, on_lost, modern=self._modern)
+        await self._client.subscribe(_topic_filter(self._readership, self._client))
+
+    async def ping(self) -> None:
+        """A round trip."""
+        if self._client is not None:
+            await self._client.ping()
+
+    async def settle(self, tokens: Sequence[Token]) -> None:
+        """MQTT does not confirm an acknowledgement; this returns when all are on their way."""
+        assert self._client is not None
+        self._client.acknowledge(tokens)
+
+    async def renew(self, tokens: Sequence[Token]) -> None:
+        """There are no leases."""
+
+    async def close(self, unsettled: Sequence[Token]) -> None:
+        """A group's session stays, and what is unsettled in it, until a member comes back to it."""
+        del unsettled
+        try:
+            if self._client is not None:
+                await self._client.close()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Be gone, without a word. Idempotent."""
+        if self._client is not None:
+            self._client.abort()
+        if self._place is not None:
+            self._place.leave()
+        self._forget(self)
+
+    def _received(self, publication: Publication) -> None:
+        self._intake.take(_received(publication, publication.topic.removeprefix(self._prefix)))
+
+
+class _Place:
+    """A session's name that no other process of this machine has: the first that is free.
+
+    A broker that is told one name by two processes throws each out for the other. The name is held by
+    binding a socket to it that lies in no folder and is gone with its process, however that dies.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for number in itertools.count():
+            self.name = f"{base}-{number}"
+            with suppress(OSError):
+                self._socket.bind(f"\0earshot/{self.name}")
+                return
+
+    def leave(self) -> None:
+        """Let somebody else have it. Idempotent."""
+        self._socket.close()
+
+
+# -- names
+
+
+def _session_name(readership: Readership) -> str:
+    digest = hashlib.sha256(f"{readership.topic} {readership.pattern}".encode()).hexdigest()[:12]
+    return f"{readership.group}-{digest}"
+
+
+def _topic_filter(readership: Readership, client: MqttClient) -> str:
+    pattern = readership.pattern
+    keys = _FILTERS[pattern.kind].format(pattern.token)
+    plain = f"{PREFIX}/{readership.topic.replace('.', '/')}/{keys}"
+    return (
+        f"$share/{readership.group}/{plain}"
+        if readership.group and client.has_shared_subscriptions
+        else plain
+    )
+
+
+def _path(topic: str, message: Message) -> str:
+    key = message.routing_key
+    return f"{PREFIX}/{topic.replace('.', '/')}/{key.user}/{key.device}/{key.session}"
+
+
+# -- messages
+
+
+def _publication(message: Message) -> Publication:
+    return Publication(
+        topic=_path(message.topic, message),
+        payload=message.payload,
+        response_topic=_response_topic(message),
+        correlation_data=message.correlation_id.encode(),
+        content_type=message.content_type,
+        user_properties=(
+            (MESSAGE_ID, message.message_id),
+            (TIMESTAMP, repr(message.timestamp)),
+            *message.headers.items(),
+        ),
+    )
+
+
+def _response_topic(message: Message) -> str:
+    """One of our topics is written out, so that an MQTT client can publish there as it is."""
+    try:
+        return _path(check_topic(message.reply_to), message)
+    except BadRoutingKey:
+        return message.reply_to
+
+
+def _received(publication: Publication, key: str) -> Received:
+    headers = dict(publication.user_properties)
+    return Received(
+        key=key.replace("/", "."),
+        payload=publication.payload,
+        token=publication.packet_id,
+        attempt=2 if publication.repeated else 1,
+        message_id=headers.pop(MESSAGE_ID, ""),
+        correlation_id=publication.correlation_data.decode("utf-8", "replace"),
+        reply_to=_reply_to(publication.response_topic, key),
+        content_type=publication.content_type,
+        timestamp=seconds(headers.pop(TIMESTAMP, "")),
+        headers=headers,
+    )
+
+
+def _reply_to(response_topic: str, key: str) -> str:
+    topic = response_topic.removeprefix(f"{PREFIX}/").removesuffix(f"/{key}")
+    return topic.replace("/", ".") if topic != response_topic else response_topic
+
+
+# -- the broker
+
+
+def _facts(address: Address, client: MqttClient, version: str) -> ServerFacts:
+    name, _, number = version.rpartition("version ")
+    weaknesses = []
+    if not client.modern:
+        weaknesses.append(OLD)
+    if not client.has_shared_subscriptions:
+        weaknesses.append(UNSHARED)
+    durability = Durability(address.settings.mqtt_durability)
+    if durability is Durability.MEMORY:
+        weaknesses.append(UNTOLD)
+    return ServerFacts(
+        name=name.strip() or f"MQTT {'5' if client.modern else '3.1.1'} broker",
+        version=number,
+        durability=durability,
+        weaknesses=tuple(weaknesses),
+    )

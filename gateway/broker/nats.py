@@ -1,0 +1,377 @@
+"""NATS JetStream: a stream for each topic, a durable pull consumer for each group and pattern.
+
+``docs/messages.md`` says which subjects and headers there are. Deliveries are leased: what is not
+settled goes to another of the group when nobody has said for ``lease_seconds`` that it is being worked
+on. Streams are bounded: the oldest messages go, read or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+from nats import errors
+from nats.aio.client import Client
+from nats.js import api
+from nats.js import errors as js_errors
+
+from gateway.broker.address import Address, without_secrets
+from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
+from gateway.broker.buffer import Readership
+from gateway.broker.nats_consumers import Deliveries, JetStreamConsumer
+from gateway.broker.nats_subjects import (
+    durable_name,
+    filter_subject,
+    headers,
+    stream_name,
+    stream_subjects,
+    subject,
+)
+from gateway.broker.patterns import EVERYTHING
+from gateway.broker.wire import Demand, Intake, ServerFacts
+from gateway.messages import RESULTS_TOPIC
+from gateway.settings import BrokerSettings
+
+log = structlog.get_logger(__name__)
+
+MAX_UNSETTLED = 65_536
+"""What all members of a group may have in their hands together; each bounds its own share by prefetch."""
+FORGOTTEN_SECONDS = 300.0
+"""A consumer without a group that nobody asked for so long is forgotten by the server."""
+DUPLICATE_SECONDS = 120.0
+"""A message that is published again within this time is dropped by the server."""
+PING_SECONDS = 2
+
+HEADER_BYTES = 64
+"""What NATS counts of a message beside its payload and the headers' names and values."""
+
+_MESSAGE_TOO_LARGE = 10054
+
+
+async def connect(address: Address, on_lost: Callable[[str], None]) -> NatsWire:
+    """Log in and see whether there is JetStream. Raises BrokerUnavailable, BrokerRefused."""
+    wire = NatsWire(address, on_lost)
+    try:
+        await wire.begin()
+    except BaseException:
+        await wire.close()
+        raise
+    return wire
+
+
+class NatsWire:
+    """``Wire`` over nats-py, whose own reconnecting is off."""
+
+    def __init__(self, address: Address, on_lost: Callable[[str], None]) -> None:
+        self.facts = ServerFacts(name="NATS", version="", durability=Durability.OS)
+        self.client = Client()
+        self._address = address
+        self._settings = address.settings
+        self._on_lost = on_lost
+        self._js = self.client.jetstream(timeout=address.settings.confirm_seconds)
+        self._streams: dict[str, asyncio.Future[Durability]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._inbox = self.client.new_inbox()
+        self._numbers = itertools.count(1)
+        self._unconfirmed: dict[str, asyncio.Future[Any]] = {}
+
+    async def begin(self) -> None:
+        """Connect."""
+        address = self._address
+        with self.translated():
+            await self.client.connect(
+                str(address),
+                name=address.client_id,
+                tls=address.tls,
+                tls_hostname=address.host if address.tls else None,
+                **_credentials(address),
+                allow_reconnect=False,
+                connect_timeout=max(1, int(address.connect_seconds)),
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=2,
+                closed_cb=self._closed,
+                error_cb=self._failed,
+            )
+            await self._js.account_info()
+            await self.client.subscribe(f"{self._inbox}.*", cb=self._confirmed)
+        self.facts = _facts(str(self.client.connected_server_version), self._settings)
+        for group in self._settings.keep_for_groups:
+            await self._keep_for(Readership(RESULTS_TOPIC, EVERYTHING, group))
+
+    async def publish(self, message: Message) -> Durability:
+        """Into its topic's stream, which is made when there is none."""
+        topic = message.topic
+        stream = self._streams.get(topic) or self._open_stream(topic)
+        durability = stream.result() if stream.done() else await asyncio.shield(stream)
+        told = headers(message)
+        size = len(message.payload) + sum(len(name) + len(value) + 4 for name, value in told.items())
+        if size + HEADER_BYTES > self.client.max_payload:  # or the server would end the connection
+            raise self._too_large()
+        # The library's own publish makes a timer and an inbox for each message.
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        confirmed = self._unconfirmed[reply] = asyncio.get_running_loop().create_future()
+        try:
+            with self.translated():
+                await self.client.publish(subject(message), message.payload, reply=reply, headers=told)
+            self._check(topic, await confirmed)
+        finally:
+            self._unconfirmed.pop(reply, None)
+        return durability
+
+    async def consume(self, demand: Demand, intake: Intake) -> JetStreamConsumer:
+        """Through a consumer that is there from now on."""
+        topic = demand.readership.topic
+        await asyncio.shield(self._streams.get(topic) or self._open_stream(topic))
+        with self.translated():
+            name = await (self._durable(demand) if demand.readership.group else self._passing(demand))
+        consumer = JetStreamConsumer(self, name, demand, intake)
+        await consumer.begin()
+        return consumer
+
+    async def ping(self) -> None:
+        """A PING and its PONG."""
+        with self.translated():
+            await self.client.flush(max(1, int(self._address.connect_seconds)))
+
+    async def close(self) -> None:
+        """Whatever is under way fails."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(errors.Error, OSError):
+            await self.client.close()
+
+    # -- for consumers
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Work that ends with the connection; a failure of it is the connection's loss."""
+        task = asyncio.create_task(self._guard(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
+        return task
+
+    async def forget(self, stream: str, consumer: str) -> None:
+        """Delete a consumer."""
+        with self.translated():
+            await self._js.delete_consumer(stream, consumer)
+
+    async def deliveries(self, stream: str, consumer: str) -> Deliveries:
+        """How far a consumer is."""
+        with self.translated():
+            info = await self._js.consumer_info(stream, consumer)
+        delivered, settled = info.delivered, info.ack_floor
+        return Deliveries(
+            last=delivered.stream_seq if delivered is not None else 0,
+            settled_to=settled.stream_seq if settled is not None else 0,
+            count=delivered.consumer_seq if delivered is not None else 0,
+            unsettled=info.num_ack_pending or 0,
+            requests=info.num_waiting or 0,
+        )
+
+    async def unread(self, stream: str, consumer: str) -> int:
+        """Messages behind the last one it was given that the stream has given up."""
+        with self.translated():
+            delivered = (await self._js.consumer_info(stream, consumer)).delivered
+            first = (await self._js.stream_info(stream)).state.first_seq
+        last = delivered.stream_seq if delivered is not None else 0
+        return max(0, first - last - 1) if last else 0
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of nats-py as ours."""
+        try:
+            yield
+        except (TimeoutError, errors.Error, js_errors.Error, OSError) as error:
+            raise self._translate(error) from error
+
+    # -- inside
+
+    async def _confirmed(self, answer: Any) -> None:
+        waiting = self._unconfirmed.get(answer.subject)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _check(self, topic: str, answer: Any) -> None:
+        """What the stream says to a message. Raises BrokerUnavailable, BrokerRefused, BufferFull."""
+        if answer.headers and answer.headers.get("Status") == "503":
+            self._streams.pop(topic, None)  # it is made again, with the next attempt
+            raise BrokerUnavailable(f"{self._address}: there is no stream for {topic}")
+        error = _answers.decode(answer.data).error
+        if error is not None:
+            with self.translated():
+                js_errors.APIError.from_error(msgspec.structs.asdict(error))  # it raises what it makes
+
+    async def _keep_for(self, readership: Readership) -> None:
+        """A group that is there from now on, whether or not anybody has come."""
+        with suppress(BrokerRefused), self.translated():  # what is not allowed will be told when it is needed
+            await self._open_stream(readership.topic)
+            await self._durable(Demand(readership, name="", prefetch=1))
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except BrokerUnavailable as error:
+            self._on_lost(str(error))
+        except (
+            Exception
+        ) as error:  # a mistake here must not leave a connection on which nobody works any more
+            log.exception("the broker's adapter failed")
+            self._on_lost(f"the adapter failed ({type(error).__name__})")
+
+    async def _closed(self) -> None:
+        self._on_lost(f"{self._address}: connection lost")
+
+    async def _failed(self, error: Exception) -> None:
+        """What the server says unasked: most of all that something is not allowed."""
+        if isinstance(error, errors.SlowConsumerError) or "permissions violation" in str(error).lower():
+            self._on_lost(without_secrets(str(error), self._address))
+
+    def _open_stream(self, topic: str) -> asyncio.Future[Durability]:
+        """The stream of a topic is looked at once a connection; all who need it wait for that."""
+        opening = asyncio.ensure_future(self._ensure_stream(topic))
+        self._streams[topic] = opening
+        opening.add_done_callback(lambda done: self._opened(topic, done))
+        return opening
+
+    def _opened(self, topic: str, done: asyncio.Future[Durability]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._streams.pop(topic, None)
+
+    async def _ensure_stream(self, topic: str) -> Durability:
+        with self.translated():
+            try:
+                info = await self._js.stream_info(stream_name(topic))
+            except js_errors.NotFoundError:
+                info = await self._js.add_stream(self._stream_config(topic))
+        config = info.config
+        if config.storage == api.StorageType.MEMORY:
+            return Durability.MEMORY
+        return Durability.QUORUM if (config.num_replicas or 1) > 1 else self.facts.durability
+
+    def _stream_config(self, topic: str) -> api.StreamConfig:
+        return api.StreamConfig(
+            name=stream_name(topic),
+            subjects=[stream_subjects(topic)],
+            max_msgs=self._settings.stream_messages,
+            discard=api.DiscardPolicy.OLD,
+            storage=api.StorageType.FILE,
+            num_replicas=self._settings.stream_replicas,
+            duplicate_window=DUPLICATE_SECONDS,
+        )
+
+    async def _durable(self, demand: Demand) -> str:
+        """A group's consumer. One that this process knew and the server lost gets all that came since."""
+        stream, name = stream_name(demand.readership.topic), durable_name(demand.readership)
+        try:
+            config = (await self._js.consumer_info(stream, name)).config
+        except js_errors.NotFoundError:
+            config = await self._start(demand)
+            config.durable_name = name
+            config.ack_policy = api.AckPolicy.EXPLICIT
+            config.max_ack_pending = MAX_UNSETTLED
+        if config.ack_wait != self._settings.lease_seconds:
+            config.ack_wait = self._settings.lease_seconds
+            await self._js.add_consumer(stream, config)
+        return name
+
+    async def _passing(self, demand: Demand) -> str:
+        config = await self._start(demand)
+        config.ack_policy = api.AckPolicy.NONE
+        config.inactive_threshold = FORGOTTEN_SECONDS
+        info = await self._js.add_consumer(stream_name(demand.readership.topic), config)
+        return str(info.name)
+
+    async def _start(self, demand: Demand) -> api.ConsumerConfig:
+        """From now on, or behind what was received before."""
+        readership = demand.readership
+        config = api.ConsumerConfig(
+            deliver_policy=api.DeliverPolicy.NEW,
+            filter_subject=filter_subject(readership.topic, readership.pattern),
+        )
+        after = int(demand.after) if demand.after.isdigit() else 0
+        if after:
+            state = (await self._js.stream_info(stream_name(readership.topic))).state
+            config.deliver_policy = api.DeliverPolicy.ALL
+            if state.last_seq >= after:  # the same stream as then
+                config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
+                config.opt_start_seq = after + 1
+        return config
+
+    def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
+        address, text = self._address, without_secrets(str(error), self._address)
+        if isinstance(error, errors.MaxPayloadError) or getattr(error, "err_code", 0) == _MESSAGE_TOO_LARGE:
+            return self._too_large()
+        if isinstance(error, errors.NoServersError | OSError):
+            return BrokerUnavailable(
+                f"{address} cannot be reached", "start the broker, or correct broker.url"
+            )
+        return self._refusal(error) or BrokerUnavailable(f"{address}: {text or type(error).__name__}")
+
+    def _too_large(self) -> BufferFull:
+        return BufferFull(f"{self._address} takes at most {self.client.max_payload} bytes (its max_payload)")
+
+    def _refusal(self, error: Exception) -> BrokerRefused | None:
+        """What will not change until somebody changes it."""
+        address = self._address
+        if isinstance(error, errors.AuthorizationError) or "authorization" in str(error).lower():
+            return BrokerRefused(
+                f"{address} refuses the user or the password", "correct broker.url or broker.password_file"
+            )
+        if isinstance(error, js_errors.ServiceUnavailableError | errors.NoRespondersError):
+            return BrokerRefused(f"{address} has no JetStream", "start nats-server with -js")
+        if isinstance(error, js_errors.APIError) and not isinstance(error, js_errors.ServerError):
+            return BrokerRefused(f"{address}: {error.description}", "look at the stream in the server")
+        return None
+
+
+class _PublishError(Struct):
+    """Why a message is not in the stream."""
+
+    code: int = 500
+    err_code: int = 0
+    description: str = ""
+
+
+class _PublishAnswer(Struct):
+    """The server's answer to a message; without an error, it is in the stream."""
+
+    error: _PublishError | None = None
+
+
+_answers = msgspec.json.Decoder(_PublishAnswer)
+
+
+def _credentials(address: Address) -> dict[str, Any]:
+    """A user with a password; a user alone is a token, as NATS has it."""
+    if address.username is None:
+        return {"token": address.password} if address.password else {}
+    if address.password is None:
+        return {"token": address.username}
+    return {"user": address.username, "password": address.password}
+
+
+def _facts(version: str, settings: BrokerSettings) -> ServerFacts:
+    weaknesses = []
+    durability = Durability.FSYNC if settings.nats_sync_always else Durability.OS
+    if settings.stream_replicas > 1:
+        durability = Durability.QUORUM
+    elif not settings.nats_sync_always:
+        weaknesses.append(
+            "NATS may lose the last two minutes when the power fails, unless it is told otherwise (set its "
+            "sync_interval to always, and broker.nats_sync_always)"
+        )
+    version = version.removeprefix("<nats server v").removesuffix(">")
+    return ServerFacts(
+        name="NATS",
+        version=version,
+        durability=durability,
+        weaknesses=tuple(weaknesses),
+        lease_seconds=settings.lease_seconds,
+    )

@@ -1,0 +1,300 @@
+"""A message broker on the network, whichever one it is: what all of them have in common.
+
+While there is no connection, publishing fails at once and subscriptions wait; when there is one again,
+they go on. What the server and its client library do is behind :mod:`gateway.broker.wire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+
+from gateway.broker.address import Scheme
+from gateway.broker.base import (
+    BrokerClosed,
+    BrokerError,
+    BrokerStatus,
+    BrokerUnavailable,
+    BufferFull,
+    BufferPolicy,
+    DeadLetter,
+    Durability,
+    Message,
+    Receipt,
+    RoutingKey,
+    TopicStats,
+)
+from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
+from gateway.broker.connection import Connection, OnStatus
+from gateway.broker.dead_letters import DeadLetters
+from gateway.broker.feed import Feed
+from gateway.broker.patterns import check_group, check_topic, parse_pattern
+from gateway.broker.subscription import BufferSubscription
+from gateway.broker.wire import Connect, Wire
+from gateway.messages import new_id
+from gateway.settings import BrokerSettings
+
+log = structlog.get_logger(__name__)
+
+MAX_TOPICS = 1024
+
+
+class NetworkBroker:
+    """``MessageBroker`` over one adapter. It connects when it is first used, or by ``start``."""
+
+    def __init__(
+        self,
+        url: str,
+        scheme: Scheme,
+        connect: Connect,
+        settings: BrokerSettings,
+        on_status: OnStatus | None = None,
+    ) -> None:
+        """``url`` has been checked; ``on_status`` is called with each change."""
+        self._connection = Connection(url, scheme, connect, settings, passenger=self, on_status=on_status)
+        self._settings = settings
+        self._bounds = Bounds(settings.buffer_messages, settings.buffer_bytes)
+        self._topics: dict[str, Counters] = {}
+        self._feeds: dict[Buffer, Feed] = {}
+        self._dead = DeadLetters()
+        self._run = new_id("m")
+        self._ids = itertools.count(1)
+        self._under_way: dict[asyncio.Timeout, float] = {}  # until when; the oldest first
+        self._watch: asyncio.Task[None] | None = None
+        self._closing = False
+        self._closed = asyncio.Event()
+
+    @property
+    def status(self) -> BrokerStatus:
+        """How the connection is."""
+        return self._connection.status
+
+    def start(self) -> None:
+        """Begin to connect. Idempotent; needs a running loop."""
+        if not self._closing:
+            self._connection.start()
+
+    # -- the contract
+
+    async def publish(
+        self,
+        topic: str,
+        routing_key: RoutingKey,
+        payload: bytes,
+        *,
+        correlation_id: str = "",
+        reply_to: str = "",
+        message_id: str = "",
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Receipt:
+        """As in the contract. Waits for the first attempt to connect, and later for no other.
+
+        BrokerUnavailable leaves open whether the server has the message: publish it again under the same
+        ``message_id``. BufferFull: larger than a whole buffer, or than the server takes.
+        """
+        counters = self._topics.get(topic) or self._open_topic(topic)
+        if len(payload) > self._bounds.bytes:
+            raise BufferFull(f"{len(payload)} bytes are more than a whole buffer ({self._bounds.bytes})")
+        await self._until_tried()
+        message = Message(
+            topic=topic,
+            routing_key=routing_key,
+            payload=payload,
+            message_id=message_id or f"{self._run}.{next(self._ids)}",
+            correlation_id=correlation_id,
+            reply_to=reply_to,
+            content_type=content_type,
+            headers=dict(headers) if headers else {},
+        )
+        if not self._connection.ready:
+            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+        durability = await self._send(message)
+        counters.published += 1
+        return Receipt(message.message_id, durability)
+
+    def subscribe(
+        self,
+        topic: str,
+        pattern: str = "",
+        *,
+        group: str = "",
+        policy: BufferPolicy = BufferPolicy.WAIT,
+    ) -> BufferSubscription:
+        """As in the contract; with ``refuse`` it is a BrokerError, for the publisher is far away."""
+        readership = Readership(check_topic(topic), parse_pattern(pattern), check_group(group))
+        if policy is BufferPolicy.REFUSE:
+            raise BrokerError("a publisher on the network cannot be refused; take wait or drop_oldest")
+        return BufferSubscription(self, readership, policy)
+
+    def stats(self) -> tuple[TopicStats, ...]:
+        """One row per topic that was published or subscribed here; only what this process did."""
+        return tuple(self._row(name, counters) for name, counters in self._topics.items())
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """The latest messages rejected in this process, oldest first."""
+        return self._dead.letters()
+
+    async def close(self, drain_seconds: float = 5.0) -> None:
+        """As in the contract. What a group leaves unsettled stays at the server."""
+        if self._closing:
+            await self._closed.wait()
+            return
+        self._closing = True
+        try:
+            await self._drain(drain_seconds)
+        finally:
+            await asyncio.gather(*(self._end_feed(feed, closed=True) for feed in list(self._feeds.values())))
+            await self._connection.close()
+            self._closed.set()
+
+    # -- subscriptions
+
+    async def join(self, readership: Readership, policy: BufferPolicy) -> tuple[Buffer, Member]:
+        """The buffer that a beginning subscription is to read, and its place there."""
+        if self._closing:
+            raise BrokerClosed("the broker is closed")
+        counters = self._topics.get(readership.topic) or self._open_topic(readership.topic)
+        feed = self._shared_feed(readership)
+        if feed is None:
+            feed = Feed(
+                readership,
+                self._bounds,
+                policy,
+                prefetch=self._settings.prefetch,
+                counters=counters,
+                dead=self._dead,
+                send=self._send,
+            )
+            self._feeds[feed.buffer] = feed
+        elif feed.buffer.policy is not policy:
+            raise BrokerError(f"group {readership.group!r} has the policy {feed.buffer.policy.value} already")
+        member = feed.buffer.join()
+        try:
+            await self._until_tried()
+            await self._attach(feed)
+        except BaseException:
+            feed.buffer.leave(member)
+            await self.leave(feed.buffer)
+            raise
+        return feed.buffer, member
+
+    async def leave(self, buffer: Buffer) -> None:
+        """A subscription of ``buffer`` has ended."""
+        feed = self._feeds.get(buffer)
+        if feed is not None and not buffer.members:
+            await self._end_feed(feed, closed=False)
+
+    def _shared_feed(self, readership: Readership) -> Feed | None:
+        if not readership.group:
+            return None
+        return next((feed for feed in self._feeds.values() if feed.readership == readership), None)
+
+    async def _attach(self, feed: Feed) -> None:
+        """Begin to receive, if there is a connection. A failure is the connection's: another will be made."""
+        wire, tasks = self._connection.wire, self._connection.tasks
+        if wire is None or tasks is None:
+            return
+        try:
+            await feed.attach(wire, tasks)
+        except BrokerUnavailable as error:
+            self._connection.lose(wire, error)
+
+    async def _end_feed(self, feed: Feed, *, closed: bool) -> None:
+        del self._feeds[feed.buffer]
+        await feed.end()
+        lost = feed.buffer.end(closed=closed, kept=bool(feed.readership.group))
+        if lost:
+            log.warning("subscription ended with messages unsettled", topic=feed.readership.topic, lost=lost)
+
+    async def _drain(self, seconds: float) -> None:
+        for feed in self._feeds.values():
+            feed.stop_taking()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for buffer in list(self._feeds):
+                    await buffer.drained()
+
+    # -- publishing
+
+    async def _send(self, message: Message) -> Durability:
+        """Raises BrokerUnavailable when it is not confirmed in time, or the connection is lost."""
+        wire = self._connection.wire
+        if wire is None:
+            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+        limit = asyncio.timeout(None)  # a timer for each would cost more than the rest of it
+        self._under_way[limit] = asyncio.get_running_loop().time() + self._settings.confirm_seconds
+        try:
+            async with limit:
+                return await wire.publish(message)
+        except TimeoutError as error:
+            raise BrokerUnavailable("the broker has not confirmed the message") from error
+        finally:
+            del self._under_way[limit]
+
+    async def _watch_confirmations(self) -> None:
+        """End what was not confirmed in time."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._settings.confirm_seconds / 4)
+            self._give_up([limit for limit, until in self._under_way.items() if until <= clock()])
+
+    def _give_up(self, limits: list[asyncio.Timeout]) -> None:
+        now = asyncio.get_running_loop().time()
+        for limit in limits:
+            with suppress(RuntimeError):  # it is ending already
+                limit.reschedule(now)
+
+    async def _until_tried(self) -> None:
+        if self._closing:
+            raise BrokerClosed("the broker is closed")
+        if not self._connection.tried.is_set():
+            self.start()
+            await self._connection.tried.wait()
+            if self._closing:
+                raise BrokerClosed("the broker is closed")
+
+    # -- Passenger
+
+    async def board(self, wire: Wire, tasks: asyncio.TaskGroup) -> None:
+        """All subscriptions get their consumers."""
+        self._watch = tasks.create_task(self._watch_confirmations(), name="broker confirmations")
+        for feed in list(self._feeds.values()):
+            await feed.attach(wire, tasks)
+
+    async def leave_wire(self) -> None:
+        """What is being published is not confirmed, and nothing more comes."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._give_up(list(self._under_way))
+        for feed in list(self._feeds.values()):
+            await feed.detach()
+
+    # -- figures
+
+    def _open_topic(self, name: str) -> Counters:
+        if self._closing:
+            raise BrokerClosed("the broker is closed")
+        check_topic(name)
+        if len(self._topics) >= MAX_TOPICS:
+            raise BrokerError(f"there are {MAX_TOPICS} topics already")
+        counters = self._topics[name] = Counters()
+        return counters
+
+    def _row(self, name: str, counters: Counters) -> TopicStats:
+        buffers = [buffer for buffer in self._feeds if buffer.readership.topic == name]
+        return TopicStats(
+            topic=name,
+            published=counters.published,
+            delivered=counters.delivered,
+            acknowledged=counters.acknowledged,
+            rejected=counters.rejected,
+            dropped=counters.dropped,
+            subscriptions=sum(len(buffer.members) for buffer in buffers),
+            buffered_messages=sum(buffer.held for buffer in buffers),
+            buffered_bytes=sum(buffer.held_bytes for buffer in buffers),
+        )

@@ -1,0 +1,381 @@
+"""RabbitMQ, over AMQP 0-9-1: what a topic, a key, a group and a confirmation are there.
+
+A topic is a durable topic exchange ``earshot.<topic>``, a key is ``user.device.session``. A group is a
+durable queue (a quorum queue where the server has them) that its members share; without a group it is
+an exclusive queue that goes with the connection. Every message is persistent and confirmed.
+
+Each consumer has a channel of its own: closing it gives back what is unsettled, at once and in order.
+What goes wrong on a channel ends the whole connection, and the next one declares everything again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeAlias
+
+import aio_pika
+import msgspec
+from aiormq import exceptions as errors
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from gateway.broker.address import Address, without_secrets
+from gateway.broker.base import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnavailable,
+    Durability,
+    Message,
+)
+from gateway.broker.buffer import Readership
+from gateway.broker.envelope import seconds, texts
+from gateway.broker.patterns import EVERYTHING, PatternKind
+from gateway.broker.wire import Consumer, Demand, Intake, Received, ServerFacts, Token
+from gateway.messages import RESULTS_TOPIC
+
+HEARTBEAT_SECONDS = 5
+"""The server misses a dead connection within twice that, and delivers what it sent there again; less is not advised."""
+MAX_TEXT_BYTES = 255
+"""Of what AMQP calls a short string."""
+MAX_NAME_BYTES = 127
+"""Of an exchange or a queue."""
+MAX_PREFETCH = 65_535
+MAX_DELIVERIES = 1_000_000
+"""A quorum queue drops what it has delivered so often. Newer servers would at 20, which a crash loop
+reaches; and without any limit, what is given back would go behind what came later."""
+QUORUM_SINCE = (3, 8)
+TIMESTAMP_HEADER = "earshot-timestamp"
+"""Unix seconds with their fraction; AMQP's own timestamp has none."""
+DELIVERIES_HEADER = "x-delivery-count"
+ROUTING_HEADERS = frozenset({"CC", "BCC"})
+"""Further keys that a message is to be routed by: the server takes lists only, and closes the channel for any
+text. A dead letter shall not go where its message went, anyway."""
+
+_BINDINGS: Final[Mapping[PatternKind, str]] = {
+    PatternKind.EVERYTHING: "#",
+    PatternKind.SESSION: "*.*.{}",
+    PatternKind.DEVICE: "*.{}.*",
+    PatternKind.USER: "{}.*.*",
+}
+
+
+async def connect(address: Address, on_lost: Callable[[str], None]) -> RabbitWire:
+    """Log in, and declare the queues in which results are kept from the very first on."""
+    with _translated(address, _LOGIN_REMEDIES):
+        connection = await aio_pika.connect(
+            host=address.host,
+            port=address.port,
+            login=address.username or "guest",
+            password="guest" if address.password is None else address.password,
+            virtualhost=address.path or "/",
+            ssl=address.tls is not None,
+            ssl_context=address.tls,
+            heartbeat=HEARTBEAT_SECONDS,
+            name=address.client_id,
+        )
+    wire = RabbitWire(address, connection, on_lost)
+    try:
+        await wire.begin()
+    except BaseException:
+        await wire.close()
+        raise
+    return wire
+
+
+class RabbitWire:
+    """``Wire`` of one AMQP connection."""
+
+    def __init__(
+        self, address: Address, connection: aio_pika.abc.AbstractConnection, on_lost: Callable[[str], None]
+    ) -> None:
+        self.facts = _facts(connection)
+        self.address = address
+        self._connection = connection
+        self._on_lost = on_lost
+        self._exchanges: dict[str, str] = {}
+        self._channels: set[AbstractChannel] = set()
+        connection.close_callbacks.add(self._lost)
+
+    async def begin(self) -> None:
+        """What every connection needs. Raises BrokerUnavailable."""
+        self._publishing = await self.open_channel()
+        self._declaring = await self.open_channel()
+        for group in self.address.settings.keep_for_groups:
+            await self._declare_queue(Readership(RESULTS_TOPIC, EVERYTHING, group))
+
+    async def open_channel(self) -> AbstractChannel:
+        """A new channel. If it ends otherwise than by us, so does the connection."""
+        with _translated(self.address):
+            channel = await self._new_channel()
+        self._channels.add(channel)
+        channel.closing.add_done_callback(lambda _: self._channel_ended(channel))
+        return channel
+
+    async def close_channel(self, channel: AbstractChannel) -> None:
+        """End it in peace. Raises BrokerUnavailable."""
+        self._channels.discard(channel)
+        with _translated(self.address):
+            await channel.close()
+
+    async def publish(self, message: Message) -> Durability:
+        """Confirmed: every durable queue that wants it has it on its disk; ``memory``: no queue wants it."""
+        with _translated(self.address):
+            answer = await self._publishing.basic_publish(
+                message.payload,
+                exchange=self._exchanges.get(message.topic) or await self._declare_exchange(message.topic),
+                routing_key=".".join(msgspec.structs.astuple(message.routing_key)),
+                properties=_properties(message),
+                mandatory=True,
+            )
+        return Durability.MEMORY if isinstance(answer, DeliveredMessage) else self.facts.durability
+
+    async def consume(self, demand: Demand, intake: Intake) -> Consumer:
+        """As in the contract."""
+        queue = await self._declare_queue(demand.readership)
+        channel = await self.open_channel()
+        prefetch = min(demand.prefetch, MAX_PREFETCH)
+        consumer = RabbitConsumer(self, channel, intake, prefetch)
+        channel.on_consumer_cancel_callbacks.add(lambda _: self._on_lost(f"the queue {queue} was deleted"))
+        try:
+            with _translated(self.address):
+                async with asyncio.timeout(self.address.settings.confirm_seconds):
+                    await channel.basic_qos(prefetch_count=prefetch)
+                    await channel.basic_consume(queue, consumer.delivered)
+        except TimeoutError as error:
+            raise BrokerUnavailable(
+                f"{self.address}: the queue {queue} does not answer",
+                "wait until it has a leader; delete it if it never has one",
+            ) from error
+        return consumer
+
+    async def ping(self) -> None:
+        """The heartbeat notices a dead server after half a minute; this does when it is asked."""
+        with _translated(self.address):
+            await self._declaring.exchange_declare("amq.topic", passive=True)
+
+    async def close(self) -> None:
+        """Say goodbye. Idempotent."""
+        with suppress(BrokerUnavailable), _translated(self.address):
+            await self._connection.close()
+
+    def _lost(self, _sender: object, error: BaseException | None) -> None:
+        self._on_lost(_in_words(error, self.address))
+
+    def _channel_ended(self, channel: AbstractChannel) -> None:
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._lost(channel, None if channel.closing.cancelled() else channel.closing.exception())
+
+    async def _new_channel(self) -> AbstractChannel:
+        if self._connection.transport is None:
+            raise errors.ChannelInvalidStateError("the connection is closed")
+        return await self._connection.transport.connection.channel(on_return_raises=False)
+
+    # -- topology
+
+    async def _declare_exchange(self, topic: str) -> str:
+        name = _name("earshot", topic)
+        await self._declaring.exchange_declare(name, exchange_type="topic", durable=True)
+        self._exchanges[topic] = name
+        return name
+
+    async def _declare_queue(self, readership: Readership) -> str:
+        """Raises BrokerUnavailable."""
+        pattern = readership.pattern
+        with _translated(self.address):
+            exchange = await self._declare_exchange(readership.topic)
+            if readership.group:
+                queue = await self._declare_shared_queue(readership)
+            else:
+                declared = await self._declaring.queue_declare("", exclusive=True, auto_delete=True)
+                queue = declared.queue or ""
+            await self._declaring.queue_bind(queue, exchange, _BINDINGS[pattern.kind].format(pattern.token))
+        return queue
+
+    async def _declare_shared_queue(self, readership: Readership) -> str:
+        """One that is there already is taken as it is, whoever declared it and how."""
+        name = _name("earshot", readership.topic, readership.group, str(readership.pattern))
+        trial = await self._new_channel()  # the answer that there is none ends it
+        try:
+            await trial.queue_declare(name, passive=True)
+        except errors.ChannelNotFoundEntity:
+            await self._declaring.queue_declare(name, durable=True, arguments=self._queue_arguments())
+        else:
+            await trial.close()
+        return name
+
+    def _queue_arguments(self) -> dict[str, Any]:
+        bound = {"x-max-length": self.address.settings.stream_messages, "x-overflow": "drop-head"}
+        if not _has_quorum_queues(self.facts):
+            return bound
+        return {"x-queue-type": "quorum", "x-delivery-limit": MAX_DELIVERIES, **bound}
+
+
+class RabbitConsumer:
+    """``Consumer`` on a channel of its own."""
+
+    def __init__(self, wire: RabbitWire, channel: AbstractChannel, intake: Intake, prefetch: int) -> None:
+        self._wire = wire
+        self._channel = channel
+        self._intake = intake
+        self._prefetch = prefetch
+
+    async def delivered(self, message: DeliveredMessage) -> None:
+        """A message has come."""
+        self._intake.take(_received(message))
+
+    async def settle(self, tokens: Sequence[Token]) -> None:
+        """AMQP does not confirm an acknowledgement; the answer to what is asked behind it proves that it came."""
+        with _translated(self._wire.address):
+            for tag in tokens:
+                await self._channel.basic_ack(tag, wait=tag == tokens[-1])
+            await self._channel.basic_qos(prefetch_count=self._prefetch)  # as it is already
+
+    async def renew(self, tokens: Sequence[Token]) -> None:
+        """There are no leases."""
+
+    async def close(self, unsettled: Sequence[Token]) -> None:
+        """The end of its channel gives back all that is unsettled, and deletes a queue of its own."""
+        del unsettled
+        await self._wire.close_channel(self._channel)
+
+
+# -- messages
+
+
+def _properties(message: Message) -> spec.Basic.Properties:
+    """Raises BrokerError when a text is too long for AMQP."""
+    short = {
+        "message id": message.message_id,
+        "correlation id": message.correlation_id,
+        "reply-to": message.reply_to,
+        "content type": message.content_type,
+        **{f"header's name {name!r:.40}": name for name in message.headers},
+    }
+    headers = {name: value for name, value in message.headers.items() if name not in ROUTING_HEADERS}
+    for what, text in short.items():
+        if len(text.encode()) > MAX_TEXT_BYTES:
+            raise BrokerError(f"the {what} is longer than RabbitMQ's {MAX_TEXT_BYTES} bytes")
+    return aio_pika.Message(
+        b"",
+        content_type=message.content_type,
+        correlation_id=message.correlation_id or None,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        headers={**headers, TIMESTAMP_HEADER: repr(message.timestamp)},
+        message_id=message.message_id,
+        reply_to=message.reply_to or None,
+        timestamp=int(message.timestamp),
+    ).properties
+
+
+def _received(message: DeliveredMessage) -> Received:
+    properties = message.header.properties
+    headers = texts(properties.headers or {})
+    stamp = seconds(headers.pop(TIMESTAMP_HEADER, ""))
+    if not stamp and properties.timestamp is not None:
+        stamp = properties.timestamp.timestamp()
+    deliveries = headers.pop(DELIVERIES_HEADER, "")[:9]  # on a classic queue it is whoever's who published it
+    return Received(
+        key=message.routing_key or "",
+        payload=message.body,
+        token=message.delivery_tag,
+        attempt=1 + (int(deliveries) if deliveries.isdecimal() else bool(message.redelivered)),
+        message_id=properties.message_id or "",
+        correlation_id=properties.correlation_id or "",
+        reply_to=properties.reply_to or "",
+        content_type=properties.content_type or "",
+        timestamp=stamp,
+        headers=headers,
+    )
+
+
+def _name(*parts: str) -> str:
+    """The parts joined by dots, shortened with a digest where AMQP has no room for it."""
+    name = ".".join(part for part in parts if part)
+    if len(name) <= MAX_NAME_BYTES:
+        return name
+    return f"{name[: MAX_NAME_BYTES - 17]}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+# -- the server
+
+
+def _facts(connection: aio_pika.abc.AbstractConnection) -> ServerFacts:
+    assert connection.transport is not None
+    told = texts(connection.transport.connection.server_properties)
+    facts = ServerFacts(
+        name=told.get("product", "AMQP server"), version=told.get("version", ""), durability=Durability.FSYNC
+    )
+    if _has_quorum_queues(facts):
+        return facts
+    weakness = (
+        f"{facts.name} {facts.version} has no quorum queues: a group's messages are in a classic queue. "
+        "Use RabbitMQ 3.8 or newer."
+    )
+    return msgspec.structs.replace(facts, weaknesses=(weakness,))
+
+
+def _has_quorum_queues(facts: ServerFacts) -> bool:
+    version = tuple(int(part) for part in facts.version.split(".")[:2] if part.isdecimal())
+    return facts.name == "RabbitMQ" and version >= QUORUM_SINCE
+
+
+# -- errors
+
+
+@contextmanager
+def _translated(address: Address, remedies: _Remedies | None = None) -> Iterator[None]:
+    """Whatever the client library raises, as BrokerUnavailable or BrokerRefused."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # The library cancels what waits on a connection that ends.
+        raise BrokerUnavailable(_in_words(None, address)) from error
+    except TimeoutError:
+        raise
+    except (errors.AMQPError, OSError, RuntimeError, ValueError) as error:
+        raise _unavailable(error, address, remedies or _REMEDIES) from error
+
+
+def _unavailable(error: Exception, address: Address, remedies: _Remedies) -> BrokerUnavailable:
+    reason = _in_words(error, address)
+    for kind, remedy in remedies.items():
+        if isinstance(error, kind) or isinstance(error.__cause__, kind):
+            return BrokerRefused(reason, remedy)
+    if address.tls is not None and isinstance(error.__cause__, ConnectionResetError):
+        return BrokerUnavailable(
+            reason, "if the broker wants a certificate of ours, set broker.tls.cert_file"
+        )
+    return BrokerUnavailable(reason, "start RabbitMQ, or correct broker.url")
+
+
+_Remedies: TypeAlias = Mapping[type[Exception], str]
+
+_REMEDIES: Final[_Remedies] = {
+    errors.ChannelAccessRefused: "give the user the rights to configure, write and read earshot.*",
+    errors.ChannelPreconditionFailed: "delete the exchange or queue of that name; it is of another kind than ours",
+}
+_LOGIN_REMEDIES: Final[_Remedies] = {
+    errors.ProbableAuthenticationError: "correct the user and password in broker.url or broker.password_file",
+    errors.AuthenticationError: "let the server accept PLAIN logins",
+    # How the library reports a server that closes the connection where it should have opened the host.
+    errors.InvalidFrameError: "create the virtual host that broker.url names, and let the user use it",
+    errors.ConnectionNotAllowed: "create the virtual host that broker.url names, and let the user use it",
+    ssl.SSLError: "correct ca_file, cert_file and key_file under broker.tls",
+}
+
+
+def _in_words(error: BaseException | None, address: Address) -> str:
+    text = "the connection was lost"
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    elif error is not None and str(error):
+        text = str(error)
+    return without_secrets(f"{address}: {text}", address)

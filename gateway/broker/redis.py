@@ -1,0 +1,318 @@
+"""Redis Streams: a stream for each topic, a consumer group for each group and pattern.
+
+``docs/messages.md`` says what stands in a stream's entries. The key is one of their fields, so patterns
+are matched on this side. Deliveries are leased: what a consumer has and does not settle goes to
+another of its group when nobody has renewed it for ``lease_seconds``. Streams are bounded: the oldest
+entries go, read or not, and a group that lost some so is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import structlog
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.broker.address import Address, without_secrets
+from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
+from gateway.broker.redis_entries import PREFIX, entry, text
+from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener
+from gateway.broker.wire import Demand, Intake, ServerFacts
+from gateway.messages import RESULTS_TOPIC
+
+log = structlog.get_logger(__name__)
+
+OLDEST = (6, 2)
+"""Before it, Redis knows no XAUTOCLAIM."""
+TESTED = (7, 0)
+
+
+async def connect(address: Address, on_lost: Callable[[str], None]) -> RedisWire:
+    """Log in and ask the server what it is. Raises BrokerUnavailable, BrokerRefused."""
+    wire = RedisWire(address, on_lost)
+    try:
+        await wire.begin()
+    except BaseException:
+        await wire.close()
+        raise
+    return wire
+
+
+class RedisWire:
+    """``Wire`` over redis-py."""
+
+    def __init__(self, address: Address, on_lost: Callable[[str], None]) -> None:
+        self.facts = ServerFacts(name="Redis", version="", durability=Durability.MEMORY)
+        self._address = address
+        self._on_lost = on_lost
+        self._lease = address.settings.lease_seconds
+        self._client = _client(address, timeout=address.connect_seconds)
+        self._trim = address.settings.stream_messages
+        self._outbox: list[tuple[list[Any], asyncio.Future[None]]] = []
+        self._work = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: set[Redis] = set()
+        self._closed = False
+        self._end: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Look at the server, and begin to publish."""
+        with self.translated():
+            await self._client.ping()
+            self.facts = await _facts(self._client, self._lease)
+            for name in self._address.settings.keep_for_groups:
+                await self._keep_for(name)
+        self.start(self._publish_all(), "redis publisher")
+
+    async def publish(self, message: Message) -> Durability:
+        """As an entry of its topic's stream."""
+        if self._closed:
+            raise BrokerUnavailable("the connection is closed")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outbox.append((entry(message, self._trim), done))
+        self._work.set()
+        await done
+        return self.facts.durability
+
+    async def consume(self, demand: Demand, intake: Intake) -> RedisConsumer | RedisListener:
+        """Through a consumer group, or from the stream's present end."""
+        if not demand.readership.group:
+            listener = RedisListener(self, self._client, demand, intake)
+            await listener.begin()
+            return listener
+        consumer = RedisConsumer(self, self._client, demand, intake, self._lease)
+        await consumer.begin()
+        return consumer
+
+    async def ping(self) -> None:
+        """PING."""
+        with self.translated():
+            await self._client.ping()
+
+    async def close(self) -> None:
+        """Whatever is under way fails. Who is cancelled here leaves nothing open: the end goes on by itself."""
+        self._closed = True
+        if self._end is None:
+            self._end = asyncio.create_task(self._close_all(), name="redis goodbye")
+        await asyncio.shield(self._end)
+
+    async def reader(self) -> Redis:
+        """A connection of its own, for reads that wait at the server."""
+        timeout = BLOCK_SECONDS + self._address.connect_seconds
+        reader = _client(self._address, timeout, single=True)
+        self._readers.add(reader)
+        try:
+            with self.translated():
+                await reader.initialize()
+        except BaseException:
+            await self._discard(reader)
+            raise
+        if self._closed:  # meanwhile, and before there was anything to close
+            await self._discard(reader)
+            raise BrokerUnavailable("the connection is closed")
+        return reader
+
+    async def end_reading(self, reader: Redis, task: asyncio.Task[None]) -> None:
+        """Ends the read that waits there, whatever the library makes of a cancellation.
+
+        Who is cancelled here leaves the rest to ``close``.
+        """
+        task.cancel()
+        await _hang_up(reader)
+        await asyncio.gather(task, return_exceptions=True)
+        await self._discard(reader)  # a read that was just beginning has opened it again
+
+    async def _discard(self, reader: Redis) -> None:
+        await _hang_up(reader)
+        self._readers.discard(reader)
+
+    async def _close_all(self) -> None:
+        """Twice: the library opens a closed connection again for whoever was just about to use it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await self._hang_up_all()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for _, done in self._outbox:
+            _fail(done, BrokerUnavailable("the connection is closed"))
+        self._outbox.clear()
+        await self._hang_up_all()
+
+    async def _hang_up_all(self) -> None:
+        await asyncio.gather(*(_hang_up(client) for client in (self._client, *self._readers)))
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Work that ends with the connection; a failure of it is the connection's loss."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._guard(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
+        return task
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Errors of redis-py as ours."""
+        try:
+            yield
+        except exceptions.RedisError as error:
+            raise _translate(error, self._address) from error
+        except OSError as error:
+            raise BrokerUnavailable(f"{self._address}: {error.strerror or error}") from error
+
+    async def _keep_for(self, name: str) -> None:
+        """A group that is there from now on, whether or not anybody has come."""
+        with suppress(exceptions.ResponseError):  # it is there already; or not allowed, which it will be told
+            await self._client.xgroup_create(PREFIX + RESULTS_TOPIC, name, id="$", mkstream=True)
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except BrokerUnavailable as error:
+            self._on_lost(str(error))
+        except (
+            Exception
+        ) as error:  # a mistake here must not leave a connection on which nobody works any more
+            if self._closed:  # under its hands
+                return
+            log.exception("the broker's adapter failed")
+            self._on_lost(f"the adapter failed ({type(error).__name__})")
+
+    async def _publish_all(self) -> None:
+        """Entries as they come, and those that come meanwhile together next."""
+        while True:
+            await self._work.wait()
+            batch, self._outbox = self._outbox[:BATCH], self._outbox[BATCH:]
+            if not self._outbox:
+                self._work.clear()
+            try:
+                with self.translated():
+                    await self._publish_batch(batch)
+            except BrokerUnavailable as error:
+                for _, done in batch:
+                    _fail(done, BrokerUnavailable(str(error)))
+                raise
+
+    async def _publish_batch(self, batch: list[tuple[list[Any], asyncio.Future[None]]]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for command, _ in batch:
+            pipeline.execute_command(*command)
+        for answer, (_, done) in zip(await pipeline.execute(raise_on_error=False), batch, strict=True):
+            if isinstance(answer, exceptions.RedisError):
+                _fail(done, _translate(answer, self._address))
+            elif not done.done():
+                done.set_result(None)
+
+
+def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
+    """No retries of its own: reconnecting is ours. ``timeout`` is for each answer, in seconds."""
+    tls = address.settings.tls
+    guarded: dict[str, Any] = {}
+    if address.tls is not None:
+        guarded = {
+            "ssl": True,
+            "ssl_ca_certs": tls.ca_file or None,
+            "ssl_certfile": tls.cert_file or None,
+            "ssl_keyfile": tls.key_file or tls.cert_file or None,
+            "ssl_cert_reqs": "required" if tls.verify else "none",
+            "ssl_check_hostname": tls.verify,
+        }
+    return Redis(
+        host=address.host,
+        port=address.port,
+        db=int(address.path) if address.path.isdigit() else 0,
+        username=address.username,
+        password=address.password,
+        socket_timeout=timeout,
+        socket_connect_timeout=address.connect_seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        client_name=address.client_id,
+        protocol=2,
+        single_connection_client=single,
+        **guarded,
+    )
+
+
+async def _hang_up(client: Redis) -> None:
+    """The library ends this with a cancellation when somebody else, who closes the same connection, is cancelled."""
+    await asyncio.gather(client.aclose(), return_exceptions=True)
+
+
+async def _facts(client: Redis, lease_seconds: float) -> ServerFacts:
+    version, instance, weaknesses = "", "", []
+    try:
+        told = await client.info("server")
+        version, instance = str(told["redis_version"]), str(told.get("run_id", ""))
+    except exceptions.NoPermissionError:
+        pass
+    else:
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if numbers < OLDEST:
+            raise BrokerRefused(f"Redis {version} is too old", "take Redis 7.0 or newer")
+        if numbers < TESTED:
+            weaknesses.append(f"Redis {version} is older than 7.0: what it trims unread is not noticed")
+    durability, more = await _durability(client)
+    return ServerFacts(
+        name="Redis",
+        version=version,
+        instance=instance,
+        durability=durability,
+        weaknesses=(*weaknesses, *more),
+        lease_seconds=lease_seconds,
+    )
+
+
+async def _durability(client: Redis) -> tuple[Durability, list[str]]:
+    """What a confirmation means, and what is weak about it."""
+    try:
+        raw = await client.config_get("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+    except exceptions.ResponseError:  # not allowed, or a service that has no CONFIG
+        return Durability.MEMORY, ["the server does not tell how it stores (allow CONFIG GET to find out)"]
+    told = {text(name): text(value) for name, value in raw.items()}
+    weaknesses = []
+    if told.get("maxmemory", "0") != "0" and told.get("maxmemory-policy", "").startswith("allkeys"):
+        weaknesses.append(
+            "Redis throws streams away when its memory is full (set maxmemory-policy noeviction)"
+        )
+    if told.get("appendonly") != "yes":
+        return Durability.MEMORY, [
+            *weaknesses,
+            "Redis keeps messages in memory only (set appendonly yes and appendfsync always)",
+        ]
+    if told.get("appendfsync") == "always":
+        return Durability.FSYNC, weaknesses
+    return Durability.OS, [
+        *weaknesses,
+        "Redis may lose the last second when the power fails (set appendfsync always)",
+    ]
+
+
+def _translate(error: exceptions.RedisError, address: Address) -> BrokerUnavailable | BufferFull:
+    text = without_secrets(str(error), address)
+    if isinstance(error, exceptions.AuthenticationError) or text.startswith(("WRONGPASS", "NOAUTH")):
+        return BrokerRefused(
+            f"{address} refuses the user or the password", "correct broker.url or broker.password_file"
+        )
+    if isinstance(error, exceptions.NoPermissionError) or text.startswith("NOPERM"):
+        return BrokerRefused(
+            f"{address} does not allow it: {text}",
+            "allow the user ~earshot:* and +@stream in the server's ACL",
+        )
+    if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
+        return BrokerUnavailable(f"{address}: {text}", "start the broker, or correct broker.url")
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return BrokerUnavailable(
+            f"{address} is out of memory", "raise its maxmemory, or lower stream_messages"
+        )
+    return BrokerUnavailable(f"{address}: {text}")
+
+
+def _fail(done: asyncio.Future[None], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)

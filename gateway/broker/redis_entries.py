@@ -1,0 +1,72 @@
+"""What stands in the entries of a Redis stream, as ``docs/messages.md`` says. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.broker.base import Message
+from gateway.broker.buffer import Readership
+from gateway.broker.envelope import JSON
+from gateway.broker.wire import Received, Token
+
+PREFIX = "earshot:"
+HEADER = "header:"
+"""What the names of further headers begin with, as fields of an entry."""
+
+
+def entry(message: Message, trim: int) -> list[Any]:
+    """XADD, with only the fields that say something."""
+    key = message.routing_key
+    command: list[Any] = ["XADD", PREFIX + message.topic, "MAXLEN", "~", trim, "*"]
+    command += ["key", f"{key.user}.{key.device}.{key.session}", "body", message.payload]
+    command += ["message_id", message.message_id]
+    for name, value in (("correlation_id", message.correlation_id), ("reply_to", message.reply_to)):
+        if value:
+            command += [name, value]
+    if message.content_type != JSON:
+        command += ["content_type", message.content_type]
+    for name, value in message.headers.items():
+        command += [HEADER + name, value]
+    return command
+
+
+def received(entry_id: Any, fields: dict[bytes, bytes], token: Token, attempt: int = 1) -> Received:
+    """An entry as it came; who wrote it may have left out whatever but the key."""
+    texts = {text(name): text(value) for name, value in fields.items() if name != b"body"}
+    return Received(
+        key=texts.get("key", ""),
+        payload=fields.get(b"body", b""),
+        token=token,
+        attempt=attempt,
+        place=text(entry_id),
+        message_id=texts.get("message_id", ""),
+        correlation_id=texts.get("correlation_id", ""),
+        reply_to=texts.get("reply_to", ""),
+        content_type=texts.get("content_type", ""),
+        timestamp=order(entry_id)[0] / 1000,
+        headers={
+            name.removeprefix(HEADER): value for name, value in texts.items() if name.startswith(HEADER)
+        },
+    )
+
+
+def group(readership: Readership) -> str:
+    """The consumer group's name."""
+    pattern = str(readership.pattern)
+    return f"{readership.group}:{pattern}" if pattern else readership.group
+
+
+def entries(answer: Any) -> list[tuple[Any, Any]]:
+    """The entries of the one stream that was read; none when nothing came."""
+    return list(answer[0][1]) if answer else []
+
+
+def order(entry_id: Any) -> tuple[int, int]:
+    """By which entries' ids are ordered."""
+    time, _, number = text(entry_id).partition("-")
+    return int(time), int(number)
+
+
+def text(value: Any) -> str:
+    """Bytes of the server as text, whatever they are."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,256 @@
+"""Reading Redis streams: for a group through a consumer group, else from the stream's end on.
+
+Everything here is commands and what their answers mean; the client and its errors are
+:mod:`gateway.broker.redis`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from gateway.broker.base import BrokerUnavailable
+from gateway.broker.redis_entries import PREFIX, entries, group, order, received, text
+from gateway.broker.wire import Demand, Intake, Token
+
+BATCH = 512
+"""So many commands or entries travel in one go."""
+BLOCK_SECONDS = 2.0
+"""A read waits so long at the server, and is then sent again."""
+FORGOTTEN_SECONDS = 86_400
+"""A consumer without anything pending that was away for so long is removed from its group."""
+
+
+class StreamServer(Protocol):
+    """The connection that the readers here use."""
+
+    async def reader(self) -> Any:
+        """A client with a connection of its own, for reads that wait at the server."""
+
+    async def end_reading(self, reader: Any, task: asyncio.Task[None]) -> None:
+        """Ends the read that waits there, and ``task``, which sent it."""
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Work that ends with the connection; a failure of it is the connection's loss."""
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Errors of the client library as ours."""
+
+
+class _Reading:
+    """A read that waits at the server, on a connection of its own, again and again."""
+
+    def __init__(self, wire: StreamServer, client: Any, demand: Demand, intake: Intake) -> None:
+        self._wire = wire
+        self._client = client
+        self._demand = demand
+        self._intake = intake
+        self._stream = PREFIX + demand.readership.topic
+
+    async def _start(self) -> None:
+        self._reader = await self._wire.reader()
+        self._stopped = False
+        self._task = self._wire.start(self._read_until_stopped(), f"redis {self._stream}")
+
+    async def _read_until_stopped(self) -> None:
+        try:
+            await self._read()
+        except Exception:  # the library's, too, whose connection was closed under its hands
+            if not self._stopped:
+                raise
+
+    async def _stop(self) -> None:
+        self._stopped = True
+        await self._wire.end_reading(self._reader, self._task)
+
+    async def _read(self) -> None:
+        raise NotImplementedError
+
+
+class RedisListener(_Reading):
+    """``Consumer`` without a group: reads on from where the stream ended."""
+
+    async def begin(self) -> None:
+        """Note where the stream ends."""
+        self._after = self._demand.after
+        if not self._after:
+            self._after = await self._end()
+        await self._start()
+
+    async def settle(self, tokens: Sequence[Token]) -> None:
+        """Nothing is owed."""
+
+    async def renew(self, tokens: Sequence[Token]) -> None:
+        """Nothing is owed."""
+
+    async def close(self, unsettled: Sequence[Token]) -> None:  # noqa: ARG002 - nothing is owed
+        """Read no more."""
+        await self._stop()
+
+    async def _end(self) -> str:
+        try:
+            with self._wire.translated():
+                info = await self._client.xinfo_stream(self._stream)
+        except BrokerUnavailable as error:
+            if "no such key" in str(error):
+                return "0-0"
+            raise
+        return text(info["last-generated-id"])
+
+    async def _read(self) -> None:
+        while not self._stopped:
+            count = min(await self._intake.room(), BATCH)
+            with self._wire.translated():
+                answer = await self._reader.xread(
+                    {self._stream: self._after}, count=count, block=int(BLOCK_SECONDS * 1000)
+                )
+            for entry_id, fields in entries(answer):
+                self._after = text(entry_id)
+                self._intake.take(received(entry_id, fields, None))
+
+
+class RedisConsumer(_Reading):
+    """``Consumer`` through a consumer group; its tokens are the entries' ids."""
+
+    def __init__(
+        self,
+        wire: StreamServer,
+        client: Any,
+        demand: Demand,
+        intake: Intake,
+        lease_seconds: float,
+    ) -> None:
+        super().__init__(wire, client, demand, intake)
+        self._group = group(demand.readership)
+        self._lease = int(lease_seconds * 1000)
+        self._sweep_seconds = lease_seconds / 2
+        self._swept_at = 0.0
+        self._lost = 0
+
+    async def begin(self) -> None:
+        """The group is there from now on; one that this process knows and the server lost begins again."""
+        try:
+            with self._wire.translated():
+                await self._client.xgroup_create(
+                    self._stream, self._group, id=self._demand.after or "$", mkstream=True
+                )
+        except BrokerUnavailable as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+            await self._remove_forgotten()
+        await self._start()
+
+    async def settle(self, tokens: Sequence[Token]) -> None:
+        """XACK."""
+        with self._wire.translated():
+            await self._client.xack(self._stream, self._group, *tokens)
+
+    async def renew(self, tokens: Sequence[Token]) -> None:
+        """XCLAIM by the one who has them."""
+        with self._wire.translated():
+            await self._client.xclaim(
+                self._stream, self._group, self._demand.name, 0, list(tokens), justid=True
+            )
+
+    async def close(self, unsettled: Sequence[Token]) -> None:
+        """Read no more; what is pending looks abandoned, so that the next sweep of another takes it."""
+        await self._stop()
+        name = self._demand.name
+        with self._wire.translated():
+            pending = await self._client.xpending_range(
+                self._stream, self._group, "-", "+", len(unsettled) + BATCH, name
+            )
+            if pending:
+                ids: list[Any] = [row["message_id"] for row in pending]
+                await self._client.xclaim(
+                    self._stream, self._group, name, 0, ids, idle=self._lease, justid=True
+                )
+            else:
+                await self._client.xgroup_delconsumer(self._stream, self._group, name)
+
+    async def _read(self) -> None:
+        await self._read_own()
+        loop = asyncio.get_running_loop()
+        while not self._stopped:
+            count = min(await self._intake.room(), BATCH)
+            if loop.time() - self._swept_at > self._sweep_seconds:
+                self._swept_at = loop.time()
+                await self._sweep(count)
+                continue
+            with self._wire.translated():
+                answer = await self._reader.xreadgroup(
+                    self._group,
+                    self._demand.name,
+                    {self._stream: ">"},
+                    count=count,
+                    block=int(min(BLOCK_SECONDS, self._sweep_seconds) * 1000),
+                )
+            self._take(entries(answer))
+
+    async def _read_own(self) -> None:
+        """What the server has given to this consumer, some of it perhaps into a broken connection."""
+        after: Any = "0"
+        while not self._stopped:
+            await self._intake.room()
+            with self._wire.translated():
+                answer = await self._reader.xreadgroup(
+                    self._group, self._demand.name, {self._stream: after}, count=BATCH
+                )
+            own = entries(answer)
+            if not own:
+                return
+            self._take(own)
+            after = own[-1][0]
+
+    def _take(self, read: list[tuple[Any, Any]], attempts: dict[Any, int] | None = None) -> None:
+        gone = 0
+        for entry_id, fields in read:
+            if not fields:  # trimmed while it was pending
+                gone += 1
+            else:
+                attempt = (attempts or {}).get(entry_id, 1)
+                self._intake.take(received(entry_id, fields, entry_id, attempt))
+        if gone:
+            self._intake.lost(gone)
+
+    async def _sweep(self, count: int) -> None:
+        """Take over what others have let go; notice what was trimmed before the group read it."""
+        name = self._demand.name
+        with self._wire.translated():
+            _, claimed, *deleted = await self._client.xautoclaim(
+                self._stream, self._group, name, min_idle_time=self._lease, count=count
+            )
+            attempts: dict[Any, int] = {}
+            if claimed:
+                first, last = claimed[0][0], claimed[-1][0]
+                pending = await self._client.xpending_range(
+                    self._stream, self._group, first, last, len(claimed) + BATCH, name
+                )
+                attempts = {row["message_id"]: int(row["times_delivered"]) for row in pending}
+            lost = await self._trimmed()
+        self._take(claimed, attempts)
+        lost_now = max(0, lost - self._lost) + (len(deleted[0]) if deleted else 0)
+        self._lost = lost
+        if lost_now:
+            self._intake.lost(lost_now)
+
+    async def _trimmed(self) -> int:
+        """How many entries the group has not read and never will."""
+        groups = await self._client.xinfo_groups(self._stream)
+        stream = await self._client.xinfo_stream(self._stream)  # after them: what comes meanwhile is no loss
+        group = next((row for row in groups if text(row["name"]) == self._group), None)
+        lag = group.get("lag") if group else None
+        if group is None or lag is None:
+            return 0
+        first = stream.get("first-entry")
+        if first is not None and order(first[0]) <= order(group["last-delivered-id"]):
+            return 0
+        return max(0, int(lag) - int(stream["length"]))
+
+    async def _remove_forgotten(self) -> None:
+        with self._wire.translated():
+            for row in await self._client.xinfo_consumers(self._stream, self._group):
+                if not row["pending"] and row["idle"] > FORGOTTEN_SECONDS * 1000:
+                    await self._client.xgroup_delconsumer(self._stream, self._group, row["name"])

@@ -1,0 +1,143 @@
+"""The border between what all brokers on the network have in common and each one's own protocol.
+
+An adapter is one file with a ``connect`` (a :class:`Connect`) that returns a :class:`Wire`. It maps and
+it translates errors, and nothing else: reconnecting, buffers, redelivery, dead letters and health are
+:mod:`gateway.broker.network`'s.
+
+The errors of an adapter are BrokerUnavailable (try again), BrokerRefused (somebody must change
+something first) and BufferFull (this message is too large for this server). Whatever its client
+library raises beyond those is a mistake of the adapter, and ends the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from gateway.broker.address import Address
+from gateway.broker.base import Durability, Message
+from gateway.broker.buffer import Readership
+
+Token: TypeAlias = Any
+"""What an adapter needs to settle one delivery; the same or an equal one for the same delivery."""
+
+
+class ServerFacts(Struct, frozen=True, kw_only=True):
+    """What a server says about itself.
+
+    ``durability`` is what its confirmation means, as it is configured now. ``weaknesses`` are sentences for
+    people. ``lease_seconds``: after so long without a renewal the server delivers what is unsettled
+    again, wherever its connection is, so deliveries outlive connections; None: they belong to
+    their connection, and the server delivers them again as soon as it is gone. ``instance``: another
+    one after each start of the server; empty: it does not tell.
+    """
+
+    name: str
+    version: str
+    instance: str = ""
+    durability: Durability
+    weaknesses: tuple[str, ...] = ()
+    lease_seconds: float | None = None
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """One message as a server handed it over. Nothing in it is trusted.
+
+    ``key`` is the routing key's three tokens joined by dots. ``token`` is None where nothing is to be
+    settled. ``attempt`` counts from 1 where the server counts. ``place`` names the message at the
+    server, the same at every delivery, for messages that bring no id, and for going on after it.
+    """
+
+    key: str
+    payload: bytes
+    token: Token = None
+    attempt: int = 1
+    place: str = ""
+    message_id: str = ""
+    correlation_id: str = ""
+    reply_to: str = ""
+    content_type: str = ""
+    timestamp: float = 0.0
+    headers: Mapping[str, str] = {}
+
+
+class Intake(Protocol):
+    """Where a consumer puts what it receives. None of the three ever raises."""
+
+    def take(self, received: Received) -> None:
+        """Take a message; never blocks. Nothing is owed to the server for what it returns from."""
+
+    async def room(self) -> int:
+        """Wait until there is room; for how many messages. A wire that is pushed to need not ask."""
+
+    def lost(self, messages: int) -> None:
+        """The server tells that it gave up so many before they were received."""
+
+
+class Consumer(Protocol):
+    """One readership at the server, until it is closed or its wire is lost."""
+
+    async def settle(self, tokens: Sequence[Token]) -> None:
+        """Have the server forget these deliveries; returns when it knows. Raises BrokerUnavailable."""
+
+    async def renew(self, tokens: Sequence[Token]) -> None:
+        """Renew their leases; only asked where there is one. Raises BrokerUnavailable."""
+
+    async def close(self, unsettled: Sequence[Token]) -> None:
+        """Take nothing more, and give ``unsettled`` back to the group at once.
+
+        Without a group, the server forgets the readership. Raises BrokerUnavailable.
+        """
+
+
+class Demand(Struct, frozen=True):
+    """What a consumer is to bring.
+
+    ``name`` is this reader's own, the same over all its connections. ``prefetch``: at most so many
+    messages unsettled. ``after``: a ``place``; without a group, go on behind it if the server still can,
+    else with what comes from now on.
+    """
+
+    readership: Readership
+    name: str
+    prefetch: int
+    after: str = ""
+
+
+class Wire(Protocol):
+    """One live connection. It calls ``on_lost`` (once is enough) when it breaks."""
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What the server told when the connection began."""
+
+    async def publish(self, message: Message) -> Durability:
+        """Hand it over; returns after the server's confirmation.
+
+        Many may be under way at once, and they arrive in the order of the calls. It may be cancelled.
+        """
+
+    async def consume(self, demand: Demand, intake: Intake) -> Consumer:
+        """Begin; returns once every message that is published from now on will be delivered.
+
+        A readership with a group is durable, and named by group and pattern: the server keeps for it what
+        comes while nobody reads. It may deliver more than the pattern asks for.
+        """
+
+    async def ping(self) -> None:
+        """A round trip to the server, where the client library has no keep-alive of its own."""
+
+    async def close(self) -> None:
+        """Say goodbye. Idempotent; also after a loss, and then it returns soon."""
+
+
+class Connect(Protocol):
+    """How an adapter opens a wire; it may take ``address.connect_seconds``.
+
+    Raises BrokerUnavailable or BrokerRefused.
+    """
+
+    async def __call__(self, address: Address, on_lost: Callable[[str], None]) -> Wire:
+        """The wire, ready to be used."""

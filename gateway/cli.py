@@ -1,0 +1,74 @@
+"""The command ``earshot``. Each command is a module of ``gateway.commands``, imported when it is used.
+
+Exit status: 0 all went well, 1 it failed, 2 the command line or the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import version
+
+import click
+
+COMMANDS = {
+    "run": "Run the gateway.",
+    "demo": "See it work: a gateway and two simulated ESP32s.",
+    "listen": "Show live what a running gateway hears and answers.",
+    "simulate": "Be an ESP32 that speaks recordings to a gateway.",
+    "check-config": "Check the configuration, or print the default one.",
+    "reload": "Let a running gateway read its configuration again.",
+    "doctor": "What is plugged in, installed, missing, and how to get it.",
+    "models": "Speech models: list, fetch, remove, and which one keeps up here.",
+    "token": "Who may talk to the gateway: tokens, made and taken back.",
+    "dlq": "What could not be done: look at it, try it again.",
+    "service": "Run the gateway under systemd.",
+}
+"""The commands and what `earshot --help` says of each; the help itself loads none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The commands in the order in which one needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"gateway.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the near miss."""
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 all went well, 1 it failed, 2 the command line or the configuration is wrong.",
+)
+@click.version_option(version("earshot-gateway"), prog_name="earshot")
+def main() -> None:
+    """Earshot, the speech gateway for ESP32 fleets.
+
+    \b
+    earshot demo                  see it work on a bare machine
+    earshot doctor                what this machine has and what it lacks
+    earshot run                   the gateway, with ./config.yaml or the defaults
+    earshot COMMAND --help        more on each command
+    """  # noqa: D301 - \b tells click to keep the lines

@@ -1,0 +1,1 @@
+"""The commands of ``earshot``: one module each, with its click command in ``command``."""

@@ -1,0 +1,35 @@
+"""``earshot check-config``: whether the configuration is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gateway import config_docs
+from gateway.commands.options import read_config
+from gateway.config import locate
+
+
+@click.command("check-config")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--print-default", is_flag=True, help="Print a config.yaml with every setting, explained.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of config.yaml, for editors.")
+def command(path: Path | None, *, print_default: bool, schema: bool) -> None:
+    """Check the configuration that `earshot run` would use, or PATH.
+
+    Every mistake is listed with its line, what may stand there, and the near miss; the environment's
+    EARSHOT_... variables are checked too. Exit status 2 when there are any.
+
+    \b
+    earshot check-config
+    earshot check-config --print-default > config.yaml
+    """  # noqa: D301
+    if print_default or schema:
+        text = config_docs.default_yaml() if print_default else config_docs.json_schema()
+        click.echo(text, nl=False)
+        return
+    read_config(path)
+    file = locate(path, os.environ)
+    click.echo(f"{file}: all right" if file else "no config.yaml: the defaults apply, and are all right")

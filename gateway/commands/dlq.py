@@ -1,0 +1,158 @@
+"""``earshot dlq``: what could not be done, and what is to become of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import wave
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway import log as logging
+from gateway.commands.options import config_option, read_config
+from gateway.door.audit import Audit, What
+from gateway.errands import run_errands
+from gateway.escape import one_line
+from gateway.journal import Journal, JournalError, outside
+from gateway.journal.dead_letters import contents
+from gateway.journal.file import journal_path
+from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
+from gateway.letters import summary, whole
+from gateway.settings import JournalSettings, LogSettings
+
+SAMPLE_RATE = 16_000
+
+
+class Trouble(click.ClickException):
+    """The journal cannot be read or written: exit status 1."""
+
+
+@click.group("dlq")
+@config_option
+@click.option(
+    "--journal",
+    "journal_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The journal. Without it: the configured one (under systemd /var/lib/earshot/journal.db).",
+)
+@click.pass_context
+def command(ctx: click.Context, config_path: Path | None, journal_file: Path | None) -> None:
+    """Dead letters: what could not be published, taken or transcribed, each with its reason.
+
+    All of it may be done while the gateway runs, which then carries it out within a second.
+
+    \b
+    earshot dlq list
+    earshot dlq show 7                    # all of it; --wav FILE saves what was said
+    earshot dlq replay 7 9                # publish again, transcribe again
+    earshot dlq purge --all
+    """  # noqa: D301
+    configured = journal_path(read_config(config_path).journal.path, os.environ)
+    ctx.obj = journal_file or configured
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Each as one JSON line.")
+@click.pass_obj
+def list_letters(journal: Path, *, as_json: bool) -> None:
+    """What there is, oldest first."""
+    letters = _letters(journal)
+    if as_json:
+        for letter in letters:
+            click.echo(msgspec.json.encode(summary(letter)))
+        return
+    if not letters:
+        click.echo("no dead letters")
+    for letter in letters:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.died_at))
+        about = f"{letter.topic or letter.subject} of {letter.device_id or 'nobody'}"
+        click.echo(one_line(f"{letter.number:>6}  {when}  {letter.kind.value:<9}  {about}: {letter.reason}"))
+
+
+@command.command("show")
+@click.argument("number", type=int)
+@click.option("--wav", type=click.Path(path_type=Path), metavar="FILE", help="Save what was said there.")
+@click.pass_obj
+def show(journal: Path, number: int, wav: Path | None) -> None:
+    """All of one dead letter, with the words in it, as JSON."""
+    letter = next((one for one in _letters(journal) if one.number == number), None)
+    if letter is None:
+        raise Trouble(f"there is no dead letter {number}; `earshot dlq list` shows them")
+    click.echo(msgspec.json.format(msgspec.json.encode({**summary(letter), "contents": whole(letter)})))
+    if wav is not None:
+        inside = contents(letter)
+        if not isinstance(inside, UtteranceRow):
+            raise Trouble("nothing was said in it")
+        _save(wav, inside.audio)
+
+
+@command.command("replay")
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every one there is now.")
+@click.pass_obj
+def replay(journal: Path, numbers: tuple[int, ...], *, everything: bool) -> None:
+    """Bring dead letters back to life: messages are published, speech is transcribed again."""
+    _ask(journal, Verb.REPLAY, numbers, everything=everything)
+
+
+@command.command("purge")
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every one there is now.")
+@click.pass_obj
+def purge(journal: Path, numbers: tuple[int, ...], *, everything: bool) -> None:
+    """Forget dead letters for good."""
+    _ask(journal, Verb.PURGE, numbers, everything=everything)
+
+
+def _letters(journal: Path) -> list[DeadLetterRow]:
+    try:
+        return list(outside.dead_letters(journal))
+    except JournalError as error:
+        raise Trouble(f"{error}; --journal names another") from error
+
+
+def _ask(journal: Path, verb: Verb, numbers: Iterable[int], *, everything: bool) -> None:
+    there = {letter.number for letter in _letters(journal)}
+    wanted = sorted(there if everything else set(numbers))
+    if not wanted and not everything:
+        raise click.UsageError("say which: their numbers, or --all")
+    if missing := set(wanted) - there:
+        raise Trouble(f"there is no dead letter {min(missing)}; `earshot dlq list` shows them")
+    try:
+        outside.ask(journal, verb, wanted)
+        Audit(journal.parent).note(
+            What.DEAD_LETTER,
+            verb=verb.value,
+            numbers=", ".join(map(str, wanted)),
+            by=f"uid {os.getuid()}",
+        )
+        if outside.has_owner(journal):
+            click.echo(f"{len(wanted)} asked for; the running gateway does it within a second")
+            return
+        asyncio.run(_carry_out(journal))
+    except JournalError as error:
+        raise Trouble(str(error)) from error
+    what = "published or transcribed when the gateway starts" if verb is Verb.REPLAY else "forgotten"
+    click.echo(f"{len(wanted)} {what}")
+
+
+async def _carry_out(journal: Path) -> None:
+    logging.configure(LogSettings(level="warning", format="text"))
+    async with Journal(JournalSettings(path=str(journal))) as owned:
+        await run_errands(owned)
+
+
+def _save(path: Path, audio: bytes) -> None:
+    try:
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE)
+            file.writeframes(audio)
+    except OSError as error:
+        raise Trouble(f"{path}: {error.strerror}") from error

@@ -1,0 +1,90 @@
+"""``earshot listen``: a live tail of a running gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+import click
+from rich.console import Console
+
+from gateway import tail
+from gateway.commands.options import token_option
+from gateway.escape import one_line
+from gateway.events import EVENT_KINDS, Subscribe
+from gateway.introduction import BadCertificates, Introduction
+from gateway.listener import BadAddress, Listener, ListenerError, ListenerRefused
+from gateway.messages import encode
+
+_REMEDY = (
+    "a gateway that asks for a token: --token, or $EARSHOT_TOKEN (`earshot token create --role listener` makes one "
+    "there); one with a certificate of its own: --ca-file"
+)
+
+
+@click.command("listen")
+@click.option(
+    "--url", default="http://127.0.0.1:8080/", show_default=True, help="The gateway's page, or its WebSocket."
+)
+@token_option
+@click.option(
+    "--ca-file",
+    default="",
+    metavar="FILE",
+    help="https: who signs the gateway's certificate, or that certificate (web.crt beside its journal).",
+)
+@click.option(
+    "--session", "sessions", multiple=True, metavar="ID", help="Only this session; may be repeated."
+)
+@click.option("--device", "devices", multiple=True, metavar="ID", help="Only this device; may be repeated.")
+@click.option("--user", "users", multiple=True, metavar="ID", help="Only this user; may be repeated.")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(EVENT_KINDS), help="Only such events.")
+@click.option("--json", "as_json", is_flag=True, help="Each event as one JSON line (docs/events.md).")
+def command(
+    *,
+    url: str,
+    token: str,
+    ca_file: str,
+    sessions: tuple[str, ...],
+    devices: tuple[str, ...],
+    users: tuple[str, ...],
+    kinds: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show live what a running gateway hears and answers.
+
+    Survives restarts of the gateway and misses nothing that it still remembers. Ctrl-C ends it.
+
+    \b
+    earshot listen
+    earshot listen --device kitchen --kind transcription --kind reply
+    earshot listen --json | jq .text
+    EARSHOT_TOKEN=... earshot listen --url https://gateway.local:8080/ --ca-file web.crt
+    """  # noqa: D301
+    wanted = Subscribe(kinds=kinds, sessions=sessions, devices=devices, users=users)
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(_listen(Listener(url, wanted, Introduction(token, ca_file)), as_json=as_json))
+        except BadCertificates as error:
+            raise click.BadParameter(one_line(str(error)), param_hint="--ca-file") from error
+        except BadAddress as error:
+            raise click.BadParameter(one_line(str(error)), param_hint="--url") from error
+        except ListenerRefused as error:
+            raise click.ClickException(f"{one_line(str(error))}\n{_REMEDY}") from error
+        except ListenerError as error:
+            remedy = "is the gateway running? `earshot run`, or --url when it is elsewhere"
+            raise click.ClickException(f"{one_line(str(error))}\n{remedy}") from error
+        except BrokenPipeError:  # `| head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+async def _listen(opening: Listener, *, as_json: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    async with opening as listener:
+        async for event in listener:
+            if as_json:
+                click.echo(encode(event))
+            else:
+                for line in tail.lines(event):
+                    console.print(line)

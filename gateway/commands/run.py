@@ -1,0 +1,50 @@
+"""``earshot run``: the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway import log
+from gateway.app import run_gateway
+from gateway.commands.options import config_option, read_config
+from gateway.config import load_config, locate, variable_name
+from transcription.allocator import keep_one_arena
+
+
+@click.command("run")
+@config_option
+@click.option(
+    "--orchestrator",
+    metavar="MODULE:NAME",
+    help="Who answers: an Orchestrator to run inside the gateway, looked for in this folder too. 'builtin' "
+    "answers the demo's commands; '' leaves it to orchestrators on the broker.",
+)
+def command(config_path: Path | None, orchestrator: str | None) -> None:
+    """Run the gateway.
+
+    It waits for devices, its MQTT broker and its model, and goes on without those that are missing;
+    http://127.0.0.1:8080/readyz says how each of them is. SIGTERM or Ctrl-C drains and ends it; SIGHUP reads the
+    configuration again and changes the speech model without dropping a device.
+
+    \b
+    earshot run
+    earshot run --config /etc/earshot/config.yaml
+    earshot run --orchestrator my_house:house
+    EARSHOT_WEB__PORT=8081 EARSHOT_LOG__LEVEL=debug earshot run
+    """  # noqa: D301
+    keep_one_arena()
+    app = {} if orchestrator is None else {variable_name(("orchestrator", "app")): orchestrator}
+    config = read_config(config_path, app)
+    log.configure(config.log)
+    file = locate(config_path, os.environ)
+    status = asyncio.run(run_gateway(config, lambda: load_config(config_path, {**os.environ, **app}), file))
+    # Everything is drained and closed. Not sys.exit: it would wait for a thread in the middle of fetching
+    # a model or of a long recognition, and a service has to end in time.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,182 @@
+"""``earshot token``: who may talk to the gateway."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway.access import Role
+from gateway.commands.options import config_option, read_config
+from gateway.config import GatewayConfig
+from gateway.door.audit import Audit, What
+from gateway.door.signing import KeyFile
+from gateway.door.tokens import Token, TokenError, TokenFile, Wish
+from gateway.escape import one_line
+from gateway.state_folder import state_folder
+
+MAX_DAYS = 3_650
+
+
+class Trouble(click.ClickException):
+    """It cannot be done: exit status 1."""
+
+
+class Desk:
+    """Where tokens are made: the files in one folder, and the audit log beside them."""
+
+    def __init__(self, config: GatewayConfig, folder: Path) -> None:
+        self.file = TokenFile(folder)
+        self.key = KeyFile.located(config.web.secret_file, folder, os.environ)
+        self.audit = Audit(folder)
+
+    def note(self, what: What, token: Token) -> None:
+        """Write down who did it, as the system knows them."""
+        self.audit.note(
+            what, token_id=token.token_id, name=token.name, role=token.role.value, by=f"uid {os.getuid()}"
+        )
+        if self.audit.lost:
+            click.echo("warning: the audit log beside the tokens cannot be written", err=True)
+
+
+@click.group("token")
+@config_option
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where tokens lie. Without it: beside the journal (/var/lib/earshot with /etc/earshot/config.yaml).",
+)
+@click.pass_context
+def command(ctx: click.Context, config_path: Path | None, folder: Path | None) -> None:
+    """Tokens: who may talk to the gateway, see what, and until when.
+
+    All of it may be done while the gateway runs: a new token is good at once, and a revoked one ends its open
+    connections within a second. Only a digest of a token is kept; it is shown once, when it is made.
+
+    \b
+    earshot token create --role operator --days 90 me
+    earshot token create --role listener --device kitchen --days 365 kitchen-panel
+    earshot token list
+    earshot token rotate kitchen-panel --overlap-hours 24
+    earshot token revoke me
+    """  # noqa: D301
+    config = read_config(config_path)
+    ctx.obj = Desk(config, folder or state_folder(config, config_path, os.environ))
+
+
+@command.command("create")
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), required=True, help="What it is for."
+)
+@click.option("--device", "devices", multiple=True, metavar="ID", help="Only this device; may be repeated.")
+@click.option("--user", "users", multiple=True, metavar="ID", help="Only this user; may be repeated.")
+@click.option("--days", type=click.FloatRange(0, MAX_DAYS, min_open=True), default=90.0, show_default=True)
+@click.pass_obj
+def create(
+    desk: Desk, *, name: str, role: str, devices: tuple[str, ...], users: tuple[str, ...], days: float
+) -> None:
+    """Make a token and print it, this once."""
+    wish = Wish(name=name, role=Role(role), days=days, users=users, devices=devices)
+    try:
+        wish.check()
+        token, text = desk.file.create(wish, desk.key.read_or_make().sign)
+    except TokenError as error:
+        raise Trouble(str(error)) from error
+    desk.note(What.MADE, token)
+    _hand_over(token, text)
+
+
+@command.command("rotate")
+@click.argument("which", metavar="ID|NAME")
+@click.option("--days", type=click.FloatRange(0, MAX_DAYS, min_open=True), default=90.0, show_default=True)
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0, 24 * MAX_DAYS),
+    default=24.0,
+    show_default=True,
+    help="So long the old one is still good.",
+)
+@click.pass_obj
+def rotate(desk: Desk, *, which: str, days: float, overlap_hours: float) -> None:
+    """Make a new token in place of another, for the same role and scope, and print it."""
+    try:
+        sign = desk.key.read_or_make().sign
+        token, text = desk.file.rotate(which, sign, days=days, overlap=overlap_hours * 3_600)
+    except TokenError as error:
+        raise Trouble(str(error)) from error
+    desk.note(What.ROTATED, token)
+    _hand_over(token, text)
+
+
+@command.command("revoke")
+@click.argument("which", metavar="ID|NAME")
+@click.pass_obj
+def revoke(desk: Desk, which: str) -> None:
+    """End a token, or all of one name, at once; open connections too."""
+    try:
+        ended = desk.file.revoke(which)
+    except TokenError as error:
+        raise Trouble(str(error)) from error
+    for token in ended:
+        desk.note(What.REVOKED, token)
+        click.echo(f"{token.token_id} ({token.name}) is revoked")
+    if not ended:
+        click.echo("it was revoked already")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Each as one JSON line.")
+@click.pass_obj
+def list_tokens(desk: Desk, *, as_json: bool) -> None:
+    """What there is, and what ended lately."""
+    try:
+        tokens = sorted(desk.file.read().tokens.values(), key=lambda token: token.made_at)
+    except TokenError as error:
+        raise Trouble(str(error)) from error
+    if not tokens and not as_json:
+        click.echo("no tokens")
+    now = time.time()
+    for token in tokens:
+        if as_json:
+            facts = {name: getattr(token, name) for name in token.__struct_fields__ if name != "digest"}
+            click.echo(msgspec.json.encode({**facts, "state": token.problem(now) or "good"}))
+        else:
+            click.echo(one_line(_line(token, now)))
+
+
+@command.command("new-key")
+@click.option(
+    "--keep-old/--drop-old", default=True, show_default=True, help="Whether tokens made so far stay good."
+)
+@click.pass_obj
+def new_key(desk: Desk, *, keep_old: bool) -> None:
+    """Sign further tokens with a new key; --drop-old ends every token there is."""
+    try:
+        desk.key.renew(keep=3 if keep_old else 0)
+    except TokenError as error:
+        raise Trouble(str(error)) from error
+    desk.audit.note(What.KEY_RENEWED, kept_old=str(keep_old).lower(), by=f"uid {os.getuid()}")
+    click.echo(
+        f"{desk.key.path} has a new key; tokens made so far are {'still good' if keep_old else 'worth nothing'}"
+    )
+
+
+def _hand_over(token: Token, text: str) -> None:
+    click.echo(text)
+    until = time.strftime("%Y-%m-%d", time.localtime(token.expires_at))
+    click.echo(
+        f"{token.token_id} ({token.name}, {token.role}) is good until {until}; it is not shown again",
+        err=True,
+    )
+
+
+def _line(token: Token, now: float) -> str:
+    scope = [*(f"device {one}" for one in token.devices), *(f"user {one}" for one in token.users)]
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(token.expires_at))
+    state = token.problem(now) or f"until {until}"
+    return f"{token.token_id}  {token.name:<20}  {token.role:<12}  {state:<22}  {', '.join(scope) or 'everything'}"

@@ -1,0 +1,132 @@
+"""config.yaml, its JSON schema and docs/configuration.md, written from the settings classes.
+
+``python -m gateway.config_docs`` rewrites all three in the current folder; a test keeps them true.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.config import GatewayConfig, variable_name
+from gateway.typed_settings import Section, Setting, dotted, expected, outline
+
+SCHEMA_PATH = "docs/config.schema.json"
+_WIDTH = 100
+_HEAD = """\
+Earshot's settings. Every value below is the default: keep the lines you change, delete the rest.
+`earshot check-config` checks this file. The environment overrides it: EARSHOT_WEB__PORT=8081.
+"""
+
+
+def default_yaml(schema: str = SCHEMA_PATH) -> str:
+    """A config.yaml with every setting, its description and its default; editors find ``schema``."""
+    lines = [f"# yaml-language-server: $schema={schema}", *(f"# {line}" for line in _HEAD.splitlines())]
+    for item in outline(GatewayConfig):
+        indent = "  " * (len(item.path) - 1)
+        if isinstance(item, Section):
+            lines += ["", *_comment(item.description, indent), f"{indent}{item.path[-1]}:"]
+        else:
+            lines += _comment(_explained(item), indent)
+            lines += [f"{indent}{item.path[-1]}: {_yaml(item.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+def json_schema() -> str:
+    """The JSON schema of config.yaml, for editors."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Earshot's config.yaml",
+        **msgspec.json.schema(GatewayConfig),
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def reference() -> str:
+    """docs/configuration.md."""
+    lines = [_INTRODUCTION]
+    for item in outline(GatewayConfig):
+        if isinstance(item, Section):
+            lines += [f"\n## {dotted(item.path)}\n", f"{item.description}\n"]
+            lines += ["| setting | default | what may stand there | what it is for |", "|---|---|---|---|"]
+        else:
+            cells = (
+                f"`{item.path[-1]}`",
+                f"`{_yaml(item.default)}`",
+                expected(item.annotation),
+                item.description,
+            )
+            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Rewrite the three files."""
+    for path, text in files().items():
+        Path(path).write_text(text, encoding="utf-8")
+
+
+def files() -> dict[str, str]:
+    """The generated files of the repository, by path."""
+    return {
+        "config.yaml": default_yaml(),
+        SCHEMA_PATH: json_schema(),
+        "docs/configuration.md": reference(),
+    }
+
+
+def _explained(setting: Setting) -> str:
+    """The description, and the limits where the default does not show them."""
+    words = expected(setting.annotation)
+    shows = words.split()[0] in {"text", "true"} or words in {"a number", "a whole number"}
+    shows = shows or isinstance(setting.default, tuple | dict)
+    return setting.description if shows else f"{setting.description} ({words.removeprefix('a ')})"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ", break_on_hyphens=False
+    )
+
+
+def _yaml(value: Any) -> str:
+    """A default as YAML; JSON's spelling is YAML too, and words need no quotes."""
+    is_word = (
+        isinstance(value, str) and value.replace("-", "").isalnum() and value not in {"true", "false", "null"}
+    )
+    return str(value) if is_word else json.dumps(value)
+
+
+_INTRODUCTION = f"""\
+# Configuration
+
+Generated from the settings classes by `python -m gateway.config_docs`; do not edit.
+
+[`config.yaml`](../config.yaml) has every setting with its default. Earshot reads the first of: `--config FILE`,
+`$EARSHOT_CONFIG`, `./config.yaml`, `/etc/earshot/config.yaml`; without any it runs on the defaults.
+`earshot check-config` lists every mistake at once, with its line and the near miss:
+
+```
+config.yaml:3: web.prot: unknown key; did you mean web.port?
+```
+
+**Environment.** Every setting can be overridden: join its path with two underscores, in capitals, after
+`EARSHOT_`. Text is taken as it stands, anything else is read as YAML:
+
+```sh
+{variable_name(("web", "port"))}=8081
+{variable_name(("devices", "serial", "ports"))}='["/dev/ttyUSB0"]'
+{variable_name(("devices", "users"))}='{{kitchen: ann, attic: bob}}'
+```
+
+**YAML.** `true` and `false` are the only booleans: `engine: off` and `language: no` are text. Keys that stand twice,
+anchors, aliases, tags and files over 1 MiB are refused. Editors complete and check `config.yaml` by its first line,
+which names [`config.schema.json`](config.schema.json) (YAML language server)."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A configuration file with a few settings changed: its comments, its order and everything else stay as they are.
+
+The text is edited line by line, then read again: unless it says exactly what was wanted, it is not used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gateway import strict_yaml
+
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
+_COMMENT = re.compile(r"\s+#.*$")
+_INDENT = 2
+
+Change = tuple[tuple[str, ...], Any]
+"""A setting's path, and its new value."""
+
+
+class CannotEdit(Exception):
+    """The file is written in a way that cannot be changed line by line."""
+
+
+def edited(text: str, changes: list[Change]) -> str:
+    """The text with the changes in it. Raises CannotEdit."""
+    before = _data(text)
+    lines = text.splitlines()
+    for path, value in changes:
+        _put(lines, path, _written(value))
+    after = "\n".join(lines) + "\n"
+    wanted = json.loads(json.dumps(before))
+    for path, value in changes:
+        _set(wanted, path, value)
+    if _data(after) != wanted:
+        raise CannotEdit("it is not written one setting a line")
+    return after
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write it whole or not at all, with the mode (and, where that can be, the owner) it had. Raises OSError."""
+    path = path.resolve()  # a link stays one
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            shutil.copymode(path, beside)
+            with suppress(OSError):
+                shutil.chown(beside, path.stat().st_uid, path.stat().st_gid)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _data(text: str) -> dict[str, Any]:
+    try:
+        data = strict_yaml.parse(text).data
+    except strict_yaml.YamlProblem as error:
+        raise CannotEdit(f"line {error.line}: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise CannotEdit("it holds no settings")
+    return data
+
+
+def _set(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        if not isinstance(data.get(key), dict):
+            data[key] = {}
+        data = data[key]
+    data[path[-1]] = value
+
+
+def _put(lines: list[str], path: tuple[str, ...], written: str) -> None:
+    """Replace the setting where it stands, or add it, and the sections above it, where they belong."""
+    begin, end = 0, len(lines)
+    for depth, key in enumerate(path):
+        found = _find(lines, key, depth * _INDENT, begin, end)
+        if found is None:
+            head = [f"{' ' * (_INDENT * (depth + i))}{one}:" for i, one in enumerate(path[depth:])]
+            head[-1] += f" {written}"
+            lines[end:end] = head
+            return
+        begin, end = found + 1, _end(lines, found + 1, depth * _INDENT)
+        is_last = depth == len(path) - 1
+        if is_last:
+            head_line = lines[found]
+            comment = _COMMENT.search(head_line)
+            indent = " " * (depth * _INDENT)
+            lines[found:end] = [f"{indent}{key}: {written}{comment.group() if comment else ''}"]
+
+
+def _find(lines: list[str], key: str, indent: int, begin: int, end: int) -> int | None:
+    for i in range(begin, end):
+        match = _KEY.fullmatch(lines[i])
+        if match and len(match["indent"]) == indent and match["key"].strip("'\"") == key:
+            return i
+    return None
+
+
+def _end(lines: list[str], begin: int, indent: int) -> int:
+    """Where what belongs to a key ends: the comments before the next one are the next one's."""
+    end = last = begin
+    while end < len(lines):
+        line = lines[end]
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            if len(line) - len(line.lstrip(" ")) <= indent:
+                break
+            last = end + 1
+        end += 1
+    return last
+
+
+def _written(value: Any) -> str:
+    """A value on one line; JSON is YAML too."""
+    return json.dumps(value, ensure_ascii=False)

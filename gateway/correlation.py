@@ -1,0 +1,338 @@
+"""Which reply answers which utterance: every request ends exactly once.
+
+The tracker does no I/O and reads no clock: ``now`` is the caller's, in seconds of whichever clock it
+uses throughout, and never goes back. The error tree::
+
+    CorrelationError
+      TrackerFull           so many requests are open that another is refused
+      AlreadyRegistered     the correlation id is known
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.messages import OrchestratorReply
+
+MAX_TEXT_BYTES = 64 * 1024
+"""UTF-8 bytes of one whole reply; what is beyond is cut off and counted."""
+
+MAX_RECENT_IDS = 32
+"""Message ids remembered for one request, to know a reply that comes again."""
+
+
+class CorrelationError(Exception):
+    """Base of what the tracker raises."""
+
+
+class TrackerFull(CorrelationError):
+    """No further request can be remembered."""
+
+
+class AlreadyRegistered(CorrelationError):
+    """The correlation id is known."""
+
+
+class RequestState(enum.Enum):
+    """Where a request is; the last three are terminal."""
+
+    OPEN = "open"
+    PARTIAL = "partial"
+    DONE = "done"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class RequestEvent(enum.Enum):
+    """What happens to a request. An error reply is final, too."""
+
+    PIECE = "piece"
+    FINAL = "final"
+    DEADLINE = "deadline"
+    CANCEL = "cancel"
+
+
+TRANSITIONS: dict[tuple[RequestState, RequestEvent], RequestState] = {
+    (RequestState.OPEN, RequestEvent.PIECE): RequestState.PARTIAL,
+    (RequestState.OPEN, RequestEvent.FINAL): RequestState.DONE,
+    (RequestState.OPEN, RequestEvent.DEADLINE): RequestState.EXPIRED,
+    (RequestState.OPEN, RequestEvent.CANCEL): RequestState.CANCELLED,
+    (RequestState.PARTIAL, RequestEvent.PIECE): RequestState.PARTIAL,
+    (RequestState.PARTIAL, RequestEvent.FINAL): RequestState.DONE,
+    (RequestState.PARTIAL, RequestEvent.DEADLINE): RequestState.EXPIRED,
+    (RequestState.PARTIAL, RequestEvent.CANCEL): RequestState.CANCELLED,
+}
+
+LIVE = frozenset(state for state, _ in TRANSITIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRequest:
+    """A published transcript that waits for its answer, and whose it is."""
+
+    correlation_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    boot: int
+    stream: int
+    utterance_id: str
+    published_at: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A piece of the answer, or its end.
+
+    ``final`` false: ``text`` is to append. ``final`` true: ``text`` is the whole reply, and ``error``
+    says why it failed, if it did. Both are cut at 64 KiB in all.
+    """
+
+    request: PendingRequest
+    text: str
+    final: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The turn is over; ``state`` says how. Not for the device."""
+
+    request: PendingRequest
+    state: RequestState
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """This reply was routed before."""
+
+    request: PendingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Forged:
+    """The reply names another session than the request's; it changed nothing."""
+
+    request: PendingRequest
+    claimed_session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nothing is known (any more) by this correlation id."""
+
+    correlation_id: str
+
+
+Outcome: TypeAlias = Routed | Late | Duplicate | Forged | Unknown
+
+
+@dataclass(slots=True)
+class CorrelationCounters:
+    """What happened since the start; ``failed`` is part of ``done``."""
+
+    registered: int = 0
+    refused: int = 0
+    pieces: int = 0
+    done: int = 0
+    failed: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    late: int = 0
+    duplicate: int = 0
+    forged: int = 0
+    unknown: int = 0
+    truncated: int = 0
+    forgotten_early: int = 0
+
+
+@dataclass(slots=True)
+class _Row:
+    request: PendingRequest
+    state: RequestState = RequestState.OPEN
+    text: bytearray = field(default_factory=bytearray)
+    recent_ids: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    ended_at: float = 0.0
+
+
+class CorrelationTracker:
+    """Requests by correlation id.
+
+    A request that ended is remembered for ``late_seconds``, so that a late reply is told from an
+    unknown one; at most ``max_pending`` are remembered in all. When it is full, the one that ended
+    first is forgotten early; when none has ended, ``register`` refuses.
+    """
+
+    def __init__(self, *, max_pending: int, late_seconds: float) -> None:
+        self.counters = CorrelationCounters()
+        self._max_pending = max_pending
+        self._late_seconds = late_seconds
+        self._rows: dict[str, _Row] = {}
+        self._ended: OrderedDict[str, _Row] = OrderedDict()  # in the order of their end
+        self._live_by_session: dict[str, dict[str, _Row]] = {}
+        self._deadlines: list[tuple[float, int, _Row]] = []  # a heap; rows that ended may be in it yet
+
+    def __len__(self) -> int:
+        """Requests remembered."""
+        return len(self._rows)
+
+    @property
+    def live(self) -> int:
+        """Requests that have not ended."""
+        return len(self._rows) - len(self._ended)
+
+    def state(self, correlation_id: str) -> RequestState | None:
+        """Where a request is, None when it is not remembered."""
+        row = self._rows.get(correlation_id)
+        return row.state if row else None
+
+    def request(self, correlation_id: str) -> PendingRequest | None:
+        """The request itself, None when it is not remembered."""
+        row = self._rows.get(correlation_id)
+        return row.request if row else None
+
+    def register(self, request: PendingRequest, now: float) -> None:
+        """Expect an answer; to be called before the transcript is published.
+
+        Raises TrackerFull and AlreadyRegistered, and changes nothing then.
+        """
+        self._forget_old(now)
+        if request.correlation_id in self._rows:
+            raise AlreadyRegistered(f"correlation id {request.correlation_id} is known")
+        if len(self._rows) >= self._max_pending:
+            if not self._ended:
+                self.counters.refused += 1
+                raise TrackerFull(f"{self._max_pending} requests wait for an answer already")
+            self._forget_oldest()
+            self.counters.forgotten_early += 1
+        row = self._rows[request.correlation_id] = _Row(request)
+        self._live_by_session.setdefault(request.session_id, {})[request.correlation_id] = row
+        self.counters.registered += 1
+        self._push_deadline(row)
+
+    def restore(self, request: PendingRequest, text: str, now: float, *, ended: RequestEvent | None) -> None:
+        """Take over a request from a tracker before this one, with its answer so far or its end.
+
+        Raises as ``register`` does.
+        """
+        self.register(request, now)
+        row = self._rows[request.correlation_id]
+        if ended is not None:
+            self._step(row, ended, now)
+        elif text:
+            self._keep(row, text)
+            self._step(row, RequestEvent.PIECE, now)
+
+    def route(self, reply: OrchestratorReply, now: float) -> Outcome:
+        """Whose reply it is, and what became of it. A request expires in ``expire`` only."""
+        self._forget_old(now)
+        row = self._rows.get(reply.correlation_id)
+        if row is None:
+            self.counters.unknown += 1
+            return Unknown(reply.correlation_id)
+        if reply.session_id != row.request.session_id:
+            self.counters.forged += 1
+            return Forged(row.request, reply.session_id)
+        if _seen_before(row, reply):
+            self.counters.duplicate += 1
+            return Duplicate(row.request)
+        if row.state not in LIVE:
+            self.counters.late += 1
+            return Late(row.request, row.state)
+        if reply.final or reply.error is not None:
+            return self._finish(row, reply, now)
+        piece = self._keep(row, reply.text)
+        self._step(row, RequestEvent.PIECE, now)
+        self.counters.pieces += 1
+        return Routed(row.request, piece, final=False, error=None)
+
+    def expire(self, now: float) -> list[PendingRequest]:
+        """The requests whose deadline has come; each is returned once, in the order of deadlines."""
+        self._forget_old(now)
+        expired = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            row = heapq.heappop(self._deadlines)[2]
+            if row.state in LIVE:
+                self._step(row, RequestEvent.DEADLINE, now)
+                expired.append(row.request)
+        self.counters.expired += len(expired)
+        return expired
+
+    def cancel(self, session_id: str, now: float) -> list[PendingRequest]:
+        """End the session's open requests; returns them."""
+        rows = list(self._live_by_session.get(session_id, {}).values())
+        for row in rows:
+            self._step(row, RequestEvent.CANCEL, now)
+        self.counters.cancelled += len(rows)
+        return [row.request for row in rows]
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` has something to do next; None while nothing is open."""
+        while self._deadlines and self._deadlines[0][2].state not in LIVE:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _finish(self, row: _Row, reply: OrchestratorReply, now: float) -> Routed:
+        if reply.text:
+            row.text.clear()  # the last text, when there is one, is the whole reply
+            self._keep(row, reply.text)
+        text = row.text.decode()
+        self._step(row, RequestEvent.FINAL, now)
+        self.counters.done += 1
+        self.counters.failed += reply.error is not None
+        return Routed(row.request, text, final=True, error=reply.error)
+
+    def _keep(self, row: _Row, text: str) -> str:
+        """Add to the row's text what there is room for; that much of ``text``."""
+        encoded = text.encode(errors="replace")
+        room = MAX_TEXT_BYTES - len(row.text)
+        if len(encoded) > room:
+            self.counters.truncated += 1
+        kept = encoded[:room].decode(errors="ignore")
+        row.text += kept.encode()
+        return kept
+
+    def _step(self, row: _Row, event: RequestEvent, now: float) -> None:
+        row.state = TRANSITIONS[row.state, event]
+        if row.state in LIVE:
+            return
+        request = row.request
+        row.text = bytearray()
+        row.ended_at = now
+        self._ended[request.correlation_id] = row
+        session = self._live_by_session[request.session_id]
+        del session[request.correlation_id]
+        if not session:
+            del self._live_by_session[request.session_id]
+
+    def _push_deadline(self, row: _Row) -> None:
+        heapq.heappush(self._deadlines, (row.request.deadline, self.counters.registered, row))
+        if len(self._deadlines) > 2 * self.live + 64:  # mostly of requests that ended: sweep
+            self._deadlines = [entry for entry in self._deadlines if entry[2].state in LIVE]
+            heapq.heapify(self._deadlines)
+
+    def _forget_old(self, now: float) -> None:
+        while self._ended and next(iter(self._ended.values())).ended_at + self._late_seconds <= now:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        correlation_id, _ = self._ended.popitem(last=False)
+        del self._rows[correlation_id]
+
+
+def _seen_before(row: _Row, reply: OrchestratorReply) -> bool:
+    """Whether the reply came before; one without an id is known by its request being answered."""
+    if not reply.message_id:
+        return row.state is RequestState.DONE
+    known = hash(reply.message_id)  # an id may be long, its hash is not
+    if known in row.recent_ids:
+        return True
+    row.recent_ids[known] = None
+    if len(row.recent_ids) > MAX_RECENT_IDS:
+        row.recent_ids.popitem(last=False)
+    return False

@@ -1,0 +1,260 @@
+"""What this machine has, what it lacks, and how to get it.
+
+Each check looks at one area and returns findings; whatever is missing or broken, none raises.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import platform
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import structlog
+from msgspec import Struct
+
+from gateway.config import ConfigError, GatewayConfig, load_config, locate
+from gateway.doctor_devices import serial_ports, sound
+from gateway.doctor_door import door
+from gateway.finding import Finding, fail, ok, warn
+from gateway.settings import WebSettings
+from gateway.state_folder import state_folder
+from gateway.web.tls import wanted as tls_wanted
+from transcription.memory import has_room
+from transcription.models import find_model
+from transcription.settings import BUNDLED_MODEL
+from transcription.transcriber import ModelUnavailable
+
+log = structlog.get_logger(__name__)
+
+DISTRIBUTION = "earshot-gateway"
+CONNECT_SECONDS = 2.0
+LOW_MEMORY_MB = 400
+LOW_DISK_MB = 1000
+_MB = 1024 * 1024
+
+
+class Report(Struct, frozen=True):
+    """All findings. ``state`` is the worst of theirs."""
+
+    state: Literal["ok", "warn", "fail"]
+    findings: tuple[Finding, ...]
+
+
+def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Report:
+    """Look at everything, with the configuration that `earshot run` would use. Never raises."""
+    config, findings = _configuration(path, environ)
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        machine,
+        packages,
+        lambda: serial_ports(config.devices.serial),
+        sound,
+        lambda: model(config),
+        lambda: mqtt(config),
+        lambda: web(config),
+        lambda: door(config.web, state_folder(config, path, environ)),
+        lambda: system(config),
+    )
+    names = ("machine", "packages", "serial", "sound", "model", "mqtt", "web", "door", "system")
+    for name, check in zip(names, checks, strict=True):
+        findings += _findings(name, check)
+    worst = max((finding.state for finding in findings), key=("ok", "warn", "fail").index)
+    return Report(worst, tuple(findings))
+
+
+def machine() -> Iterator[Finding]:
+    """Processor, memory and disk."""
+    yield ok("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield ok("processor", f"{len(os.sched_getaffinity(0))} cores for this process")
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+    if found is not None:
+        available = int(found[1]) // 1024
+        remedy = "end other programs, or take a smaller transcription.model"
+        yield (ok if available >= LOW_MEMORY_MB else warn)(
+            "memory", f"{available} MB available", "" if available >= LOW_MEMORY_MB else remedy
+        )
+    free = shutil.disk_usage(Path.home()).free // _MB
+    low = free < LOW_DISK_MB
+    yield (warn if low else ok)("disk", f"{free} MB free", "models and recordings need room" if low else "")
+
+
+def packages() -> Iterator[Finding]:
+    """Each package that Earshot needs or can use, with its version or how to get it."""
+    for requirement in metadata.requires(DISTRIBUTION) or ():
+        name = re.match(r"[\w.-]+", requirement)
+        extra = re.search(r"""extra == ["'](\w+)["']""", requirement)
+        if name is None or name[0] == DISTRIBUTION or (extra and extra[1] == "dev"):
+            continue
+        pip = f"{sys.executable} -m pip install "
+        try:
+            yield ok(f"package {name[0]}", metadata.version(name[0]))
+        except metadata.PackageNotFoundError:
+            if extra:
+                yield ok(
+                    f"package {name[0]}", "optional, not installed", f"{pip}'{DISTRIBUTION}[{extra[1]}]'"
+                )
+            else:
+                yield fail(f"package {name[0]}", "not installed", f"{pip}{DISTRIBUTION}")
+
+
+def model(config: GatewayConfig) -> Iterator[Finding]:
+    """Whether the speech model is on this disk and fits into memory."""
+    settings = config.transcription
+    if settings.engine in {"off", "pocketsphinx"}:
+        yield ok("model", f"none needed: transcription.engine is {settings.engine}")
+        return
+    try:
+        folder = find_model(settings.model, settings.models_dir)
+    except ModelUnavailable as error:
+        yield fail("model", str(error), error.remedy)
+        return
+    fetch = f"earshot models fetch {settings.model}"
+    if folder is None:
+        missing = f"{settings.model} is not on this disk"
+        if settings.offline:
+            yield fail("model", missing, f"set transcription.offline: false, then {fetch}")
+        else:
+            yield warn("model", missing, f"it is fetched when the gateway starts; or now: {fetch}")
+    elif not has_room(settings):
+        remedy = "end other programs, or take a smaller model: earshot models bench shows what each one needs"
+        yield warn("model", f"{settings.model} in {folder} is larger than the memory that is free", remedy)
+    elif settings.model == BUNDLED_MODEL:
+        hint = "for trying out (earshot models bench shows which real one keeps up here)"
+        yield ok("model", f"{settings.model} in {folder}: 178 English command words, {hint}")
+    else:
+        yield ok("model", f"{settings.model} in {folder}")
+
+
+def mqtt(config: GatewayConfig) -> Iterator[Finding]:
+    """The broker that devices connect to."""
+    settings = config.devices.mqtt
+    if not settings.url:
+        yield ok("mqtt", "switched off")
+    elif settings.url != "embedded":
+        address = urlsplit(settings.url)
+        host, port = address.hostname or "", address.port or (8883 if address.scheme == "mqtts" else 1883)
+        try:
+            socket.create_connection((host, port), CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = f"no broker answers at {host}:{port}: {error}"
+            yield fail("mqtt", reason, "start it, or set devices.mqtt.url")
+        else:
+            yield ok("mqtt", f"a broker answers at {host}:{port}")
+    elif not _installed("amqtt"):
+        remedy = f"{sys.executable} -m pip install '{DISTRIBUTION}[embedded]', or install mosquitto"
+        yield fail("mqtt", "the embedded broker (amqtt) is not installed", remedy)
+    elif _is_free("127.0.0.1", settings.embedded_port):
+        yield ok("mqtt", f"embedded, for trying out; port {settings.embedded_port} is free")
+    elif config.web.enabled and _answers_livez(config.web):
+        yield ok("mqtt", f"embedded, in the running gateway, on port {settings.embedded_port}")
+    else:
+        remedy = (
+            "if it is a broker, set devices.mqtt.url to mqtt://127.0.0.1; else set devices.mqtt.embedded_port"
+        )
+        yield warn("mqtt", f"port {settings.embedded_port} is in use", remedy)
+
+
+def web(config: GatewayConfig) -> Iterator[Finding]:
+    """The page's address."""
+    host, port = config.web.host, config.web.port
+    if not config.web.enabled:
+        yield ok("web", "switched off")
+    elif _is_free(host, port):
+        yield ok("web", f"{host}:{port} is free")
+    elif _answers_livez(config.web):
+        yield ok("web", f"a gateway is running at {host}:{port}")
+    else:
+        yield warn("web", f"{host}:{port} is in use by another program", "set web.port to a free one")
+
+
+def system(config: GatewayConfig) -> Iterator[Finding]:
+    """Whether the gateway can be, and is, a service."""
+    if not Path("/run/systemd/system").is_dir():
+        yield ok("systemd", "this machine does not run systemd; start `earshot run` from your own supervisor")
+    else:
+        state = _output("systemctl", "is-active", "earshot.service").strip() or "unknown"
+        installed = Path("/etc/systemd/system/earshot.service").exists()
+        remedy = "" if installed else "earshot service install --dry-run shows how"
+        yield ok(
+            "systemd",
+            f"earshot.service is {state}" if installed else "earshot.service is not installed",
+            remedy,
+        )
+    mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if mosquitto:
+        yield ok("mosquitto", mosquitto)
+    elif config.devices.mqtt.url == "embedded":
+        yield ok(
+            "mosquitto", "not installed; recommended for more than trying out", "sudo apt install mosquitto"
+        )
+
+
+def _configuration(path: Path | None, environ: Mapping[str, str]) -> tuple[GatewayConfig, list[Finding]]:
+    try:
+        config = load_config(path, environ)
+    except ConfigError as error:
+        problems = [fail("configuration", str(problem), "earshot check-config") for problem in error.problems]
+        return GatewayConfig(), problems
+    return config, [ok("configuration", str(locate(path, environ) or "the defaults"))]
+
+
+def _findings(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found.extend(check())
+    except Exception as error:  # the error boundary of a check: what breaks it is itself a finding
+        log.debug("a check failed", check=name, exc_info=True)
+        found.append(warn(name, f"could not be checked: {type(error).__name__}: {error}"))
+    return found
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _answers_livez(web: WebSettings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - every address is this one, too
+    if tls_wanted(web):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is told to whoever it is
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, web.port, timeout=CONNECT_SECONDS, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(host, web.port, timeout=CONNECT_SECONDS)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)  # noqa: S603
+    return done.stdout

@@ -1,0 +1,72 @@
+"""The doctor's look at the locked door: who could come in, and whether anybody can listen in on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.door.door import MAKE_ONE, is_locked
+from gateway.door.tokens import TokenFile, TokensUnreadable
+from gateway.finding import Finding, fail, ok, warn
+from gateway.loopback import is_loopback
+from gateway.settings import WebSettings
+from gateway.web.tls import KEY, Tls, TlsUnavailable, wanted
+
+SOON_SECONDS = 14 * 86_400.0
+"""A token that ends within so long is mentioned."""
+_FOR_OTHERS = 0o077
+
+
+def door(web: WebSettings, folder: Path) -> Iterator[Finding]:
+    """Tokens, keys and certificate of a gateway whose state lies in ``folder``. Nothing is made."""
+    if not web.enabled:
+        return
+    if not is_locked(web):
+        yield ok("door", "open to this machine, closed to all others (docs/security.md)")
+        return
+    yield _tokens(web, folder)
+    yield _tls(web, folder)
+    loose = [name for name in ("token.key", "tokens.json", KEY) if _is_loose(folder / name)]
+    if loose:
+        yield warn("door", f"others may read {', '.join(loose)}", f"chmod 600 {folder}/*")
+
+
+def _tokens(web: WebSettings, folder: Path) -> Finding:
+    try:
+        living = TokenFile(folder).read().living(now := time.time())
+    except TokensUnreadable as error:
+        return fail("tokens", str(error), "restore that file, or remove it and make new tokens")
+    if not living:
+        report = warn if is_loopback(web.host) else fail
+        return report("tokens", f"nobody has one, says {folder}", MAKE_ONE.format(name="me"))
+    ending = sorted(token.name for token in living if token.expires_at - now < SOON_SECONDS)
+    if ending:
+        return warn(
+            "tokens",
+            f"of {len(living)} these end soon: {', '.join(ending)}",
+            f"earshot token rotate {ending[0]}",
+        )
+    return ok("tokens", f"{len(living)} in {folder}")
+
+
+def _tls(web: WebSettings, folder: Path) -> Finding:
+    if not wanted(web):
+        if is_loopback(web.host):
+            return ok("tls", "not needed on this machine; a reverse proxy has to have it")
+        return warn(
+            "tls", "tokens and speech travel in the clear", "web.tls.self_signed: true, or web.tls.cert_file"
+        )
+    if web.tls.self_signed and not (folder / KEY).exists():
+        return ok("tls", "a certificate of the gateway's own is made at its first start")
+    try:
+        return ok("tls", f"certificate SHA-256 {Tls(web, folder).fingerprint}")
+    except TlsUnavailable as error:
+        return fail("tls", str(error), error.remedy)
+
+
+def _is_loose(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & _FOR_OTHERS)
+    except OSError:
+        return False

@@ -1,0 +1,122 @@
+"""The audit log: every event that concerns who may do what, as JSON lines in a file of its own and in the log.
+
+It never holds a token or what anybody said: facts are short values named by the gateway, and every character of
+them that could begin a line or steer a terminal is escaped. ``audit.log`` lies beside the journal, mode 0600;
+when it is full it becomes ``audit.log.1``, and so on.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from gateway.door.files import leave_to_the_owner
+from gateway.door.limits import Buckets, Rate
+from gateway.escape import one_line
+
+log = structlog.get_logger("earshot.audit")
+
+FILE = "audit.log"
+MAX_BYTES = 4 * 1024 * 1024
+MAX_FILES = 4
+MAX_CHARACTERS = 200
+"""A longer value is cut."""
+REFUSALS = Rate(per_second=1.0, burst=30.0)
+"""So many refusals of one address are written down; the others are counted, and told with the next line."""
+
+
+class What(enum.StrEnum):
+    """What happened."""
+
+    MADE = "token made"
+    ROTATED = "token rotated"
+    REVOKED = "token revoked"
+    KEY_RENEWED = "key renewed"
+    FIRST_USED = "token used for the first time since the start"
+    UNREADABLE = "tokens unreadable"
+    SHOWN_OUT = "connection ended with its token"
+    SIGNED_IN = "page signed in"
+    SIGNED_OUT = "page signed out"
+    NOT_ADMITTED = "not admitted"
+    NOT_ALLOWED = "not allowed"
+    SHOWN_IN_URL = "token in a url"
+    FOREIGN = "foreign page or name"
+    LIMITED = "limit reached"
+    OPERATED = "changed by an operator"
+    CONFIGURATION = "configuration changed"
+    DEAD_LETTER = "dead letter touched"
+
+
+_REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})
+
+
+class Audit:
+    """Writes from any process; ``folder`` None: to the log only. Only the gateway makes room, and has a log."""
+
+    def __init__(
+        self, folder: Path | None, *, of_gateway: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = None if folder is None else folder / FILE
+        self._of_gateway = of_gateway
+        self._clock = clock
+        self._refusals = Buckets(REFUSALS)
+        self._failed = False
+        self.left_out = 0
+        """Refusals that were not written down since the last line."""
+        self.lost = 0
+        """Lines that the disk did not take."""
+
+    def note(self, what: What, **facts: str | float) -> None:
+        """Write one line. Never raises."""
+        if what in _REFUSALS and self._refusals.take(str(facts.get("address", "")), self._clock()) > 0:
+            self.left_out += 1
+            return
+        if self.left_out:
+            facts["left_out"], self.left_out = self.left_out, 0
+        safe = {name: _safe(value) for name, value in facts.items()}
+        if self._of_gateway:
+            log.log(logging.WARNING if what in _REFUSALS else logging.INFO, what.value, **safe)
+        if self._path is not None:
+            when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+            self._write(self._path, msgspec.json.encode({"time": when, "event": what.value, **safe}) + b"\n")
+
+    def _write(self, path: Path, line: bytes) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            file = os.open(path, flags, 0o600)
+            try:
+                size = os.fstat(file).st_size
+                if not size:
+                    leave_to_the_owner(file, path.parent)
+                os.write(file, line)
+            finally:
+                os.close(file)
+            if self._of_gateway and size + len(line) >= MAX_BYTES:
+                _make_room(path)
+        except OSError as error:
+            self.lost += 1
+            if not self._failed and self._of_gateway:
+                log.error("the audit log cannot be written", path=str(path), reason=str(error))  # noqa: TRY400
+            self._failed = True
+        else:
+            self._failed = False
+
+
+def _make_room(path: Path) -> None:
+    for number in range(MAX_FILES - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        newer = path if number == 1 else path.with_name(f"{path.name}.{number - 1}")
+        if newer.exists():
+            newer.replace(older)
+
+
+def _safe(value: str | float) -> str | float:
+    return one_line(value[:MAX_CHARACTERS]) if isinstance(value, str) else value

@@ -1,0 +1,219 @@
+"""Who is let in, and until when: tokens and page sessions looked up, and their bearers shown out when they end.
+
+The tokens' file is looked at again before every decision and twice a second: what ``earshot token revoke`` ends is
+over at once, open connections too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from gateway.access import LOCAL, Principal
+from gateway.door.audit import Audit, What
+from gateway.door.page_sessions import PageSessions
+from gateway.door.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
+from gateway.loopback import is_loopback
+from gateway.settings import WebSettings
+
+if TYPE_CHECKING:
+    from gateway.door.signing import KeyFile, Keys
+
+LOOK_SECONDS = 0.5
+"""How often the tokens' file is looked at while nothing happens."""
+GRACE_SECONDS = 2.0
+"""Somebody who is shown out may be told so politely for so long."""
+MAKE_ONE = "earshot token create --role operator --days 90 {name}"
+
+
+class NotAdmitted(Exception):
+    """Nobody we let in; the message is one of a few, and has nothing of the token."""
+
+
+class Stay:
+    """One connection of somebody who was let in, as long as it lasts."""
+
+    def __init__(self, principal: Principal, cut: Callable[[], None]) -> None:
+        self.principal = principal
+        self.cut = cut
+        self.reason = ""
+        self._over = asyncio.Event()
+
+    async def ended(self) -> NoReturn:
+        """Wait until the right to be here ends. Raises NotAdmitted."""
+        await self._over.wait()
+        raise NotAdmitted(self.reason)
+
+    def end(self, reason: str) -> None:
+        """Tell whoever waits; what is still open after GRACE_SECONDS is cut."""
+        if not self._over.is_set():
+            self.reason = reason
+            self._over.set()
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)
+
+
+class Door:
+    """Runs from ``async with`` to its end."""
+
+    def __init__(
+        self,
+        settings: WebSettings,
+        folder: Path | None,
+        audit: Audit,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.required = is_locked(settings)
+        self.sessions = PageSessions(folder, clock)
+        self._settings = settings
+        self._folder = folder
+        self._file = None if folder is None else TokenFile(folder, clock)
+        self._environ = environ
+        self._audit = audit
+        self._clock = clock
+        self._tokens = Tokens()
+        self._stamp: Stamp = None
+        self._keys: Keys | None = None
+        self._key_file: KeyFile | None = None
+        self._key_stamp: tuple[int, int] | None = None
+        self._seen: set[str] = set()
+        self._stays: set[Stay] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self.trouble = ""
+        """Why nobody is let in, when the tokens cannot be read."""
+        self._look()
+
+    async def __aenter__(self) -> Self:
+        self._watch = asyncio.create_task(self._look_again(), name="door")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there is anybody who could be let in."""
+        self._look()
+        return bool(self._tokens.living(self._clock()))
+
+    def without_token(self) -> Principal | None:
+        """Who somebody is that shows nothing: whoever is on this machine, unless tokens are asked for."""
+        return None if self.required else LOCAL
+
+    def admit(self, text: str, address: str) -> Principal:
+        """Who bears this token. Raises NotAdmitted."""
+        self._look()
+        token = self._known(text)
+        return self._let_in(token, address)
+
+    def admit_session(self, secret: str, address: str) -> Principal:
+        """Whose page this is. Raises NotAdmitted."""
+        self._look()
+        token_id = self.sessions.find(secret)
+        if token_id is None:
+            raise NotAdmitted("the page is signed out")
+        token = self._tokens.tokens.get(token_id)
+        if token is None:
+            raise NotAdmitted("unknown")
+        return self._let_in(token, address)
+
+    @contextmanager
+    def stay(self, principal: Principal, cut: Callable[[], None]) -> Iterator[Stay]:
+        """A connection of theirs: ended, and then ``cut``, when their token ends."""
+        stay = Stay(principal, cut)
+        self._stays.add(stay)
+        try:
+            yield stay
+        finally:
+            self._stays.discard(stay)
+
+    def _let_in(self, token: Token, address: str) -> Principal:
+        if problem := token.problem(self._clock()):
+            raise NotAdmitted(problem)
+        if token.token_id not in self._seen:
+            self._seen.add(token.token_id)
+            self._audit.note(
+                What.FIRST_USED,
+                token_id=token.token_id,
+                name=token.name,
+                role=token.role.value,
+                address=address,
+            )
+        return token.principal
+
+    def _known(self, text: str) -> Token:
+        """The token of ours that this is, ended or not."""
+        if not self._tokens.tokens:
+            raise NotAdmitted(self.trouble or "unknown")
+        # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
+        from gateway.door.signing import BadToken, is_the_one  # noqa: PLC0415
+
+        try:
+            token = self._tokens.tokens.get(self._current_keys().read(text))
+        except BadToken as error:
+            raise NotAdmitted(str(error)) from error
+        except TokenError as error:
+            raise NotAdmitted("the gateway cannot read its key") from error
+        if token is None or not is_the_one(text, token):
+            raise NotAdmitted("unknown")
+        return token
+
+    def _current_keys(self) -> Keys:
+        from gateway.door.signing import KeyFile  # noqa: PLC0415 - as above
+
+        if self._key_file is None:
+            assert self._folder is not None
+            self._key_file = KeyFile.located(self._settings.secret_file, self._folder, self._environ)
+        stamp = self._key_file.stamp()
+        if self._keys is None or stamp != self._key_stamp:
+            self._keys, self._key_stamp = self._key_file.read(), stamp
+        return self._keys
+
+    # -- what changes while it runs
+
+    def _look(self) -> None:
+        """Read the tokens again if they have changed. Unreadable ones let nobody in."""
+        if self._file is None or (stamp := self._file.stamp()) == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._tokens = self._file.read()
+        except TokensUnreadable as error:
+            self._tokens = Tokens()
+            self.trouble = "the gateway cannot read its tokens"
+            self._audit.note(What.UNREADABLE, reason=str(error))
+        else:
+            self.trouble = ""
+        self._seen &= self._tokens.tokens.keys()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._look()
+            now = self._clock()
+            for stay in list(self._stays):
+                token = self._tokens.tokens.get(stay.principal.token_id)
+                problem = "unknown" if token is None else token.problem(now)
+                if problem and not stay.reason:
+                    self._show_out(stay, problem)
+
+    def _show_out(self, stay: Stay, problem: str) -> None:
+        who = stay.principal
+        self._audit.note(What.SHOWN_OUT, token_id=who.token_id, name=who.name, reason=problem)
+        stay.end(problem)
+
+
+def is_locked(settings: WebSettings) -> bool:
+    """Whether everybody needs a token: where others can reach the gateway, and where that is wanted."""
+    return settings.require_token or bool(settings.hosts) or not is_loopback(settings.host)

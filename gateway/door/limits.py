@@ -1,0 +1,72 @@
+"""How often somebody may: token buckets in a bounded table. No I/O and no clock."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+
+from msgspec import Struct
+
+MAX_KEYS = 4_096
+"""Somebody who was away longest is forgotten first, and begins with a full bucket."""
+
+
+class Rate(Struct, frozen=True):
+    """So many a second, and so many at once. ``per_second`` 0: no limit."""
+
+    per_second: float
+    burst: float
+
+
+class Buckets:
+    """One bucket for each key; a key is an address, or a token's id."""
+
+    def __init__(self, rate: Rate, max_keys: int = MAX_KEYS) -> None:
+        self._rate = rate
+        self._max_keys = max_keys
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: str, now: float, amount: float = 1.0) -> float:
+        """Take ``amount``; 0 when it was there, else how many seconds until it will be, and nothing is taken."""
+        missing = amount - self._level(key, now)
+        if self._rate.per_second <= 0 or missing <= 0:
+            self._put(key, now, -missing)
+            return 0.0
+        self.refused += 1
+        return missing / self._rate.per_second
+
+    def owe(self, key: str, now: float, amount: float) -> float:
+        """Take what was used already; how many seconds to wait until that is made up for."""
+        level = self._level(key, now) - amount
+        self._put(key, now, level)
+        return max(0.0, -level / self._rate.per_second) if self._rate.per_second > 0 else 0.0
+
+    def _level(self, key: str, now: float) -> float:
+        level, since = self._levels.get(key, (self._rate.burst, now))
+        return min(self._rate.burst, level + max(0.0, now - since) * self._rate.per_second)
+
+    def _put(self, key: str, now: float, level: float) -> None:
+        if self._rate.per_second <= 0:
+            return
+        self._levels[key] = (level, now)
+        self._levels.move_to_end(key)
+        if len(self._levels) > self._max_keys:
+            self._levels.popitem(last=False)
+
+
+def address_key(address: str) -> str:
+    """Who counts as one: an IPv4 address, or the /64 that a house has of IPv6."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        if not ip.is_loopback:
+            return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)

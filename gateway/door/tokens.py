@@ -1,0 +1,235 @@
+"""Tokens as they are kept: who has one, for what and until when, and never the token itself.
+
+One JSON file beside the journal, changed by ``earshot token`` while the gateway runs, which looks at it again
+when it has changed. A token that is not in it is nobody's, whoever signed it.
+
+::
+
+    TokenError
+      TokensUnreadable     the file cannot be read or is not what it should be; nobody is let in then
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct, structs
+
+from gateway.access import Principal, Role
+from gateway.door.files import alone, read_private, write_private
+
+FILE = "tokens.json"
+MAX_TOKENS = 1_000
+MAX_SCOPE = 64
+"""Users or devices that one token names."""
+FORGET_DAYS = 30
+"""So long after its end a token is still listed."""
+DAY = 86_400.0
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+Stamp: TypeAlias = tuple[int, int, int] | None
+"""What changes when the file does: inode, time and size; None where there is none."""
+
+
+class TokenError(Exception):
+    """It cannot be done; the message says why."""
+
+
+class TokensUnreadable(TokenError):
+    """The file cannot be read, or is not what it should be."""
+
+
+class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of one token. Times are Unix time.
+
+    ``digest`` is the SHA-256 of the token, in hexadecimal. ``revoked_at`` is 0 for one that was not.
+    """
+
+    token_id: str
+    name: str
+    role: Role
+    digest: str
+    made_at: float
+    expires_at: float
+    users: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    revoked_at: float = 0.0
+
+    def problem(self, now: float) -> str:
+        """Why it lets nobody in; empty when it does."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if now >= self.expires_at else ""
+
+    @property
+    def principal(self) -> Principal:
+        """Whoever bears it."""
+        return Principal(
+            name=self.name,
+            role=self.role,
+            users=frozenset(self.users),
+            devices=frozenset(self.devices),
+            token_id=self.token_id,
+            expires_at=self.expires_at,
+        )
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """A token to be made."""
+
+    name: str
+    role: Role
+    days: float
+    users: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises TokenError for what no token may say."""
+        for value in (self.name, *self.users, *self.devices):
+            if not _NAME.fullmatch(value):
+                raise TokenError(f"{value!r:.80} is not a name: 1 to 64 of A-Z a-z 0-9 _ and -")
+        if len(self.users) > MAX_SCOPE or len(self.devices) > MAX_SCOPE:
+            raise TokenError(f"a token names at most {MAX_SCOPE} users and {MAX_SCOPE} devices")
+        if self.role is Role.DEVICE and not self.devices:
+            raise TokenError("a device's token names its device: --device ID")
+
+
+Sign: TypeAlias = Callable[[Token], tuple[str, str]]
+"""The token in writing, and its digest."""
+
+
+class Tokens(Struct, frozen=True):
+    """All of them, by id."""
+
+    tokens: dict[str, Token] = {}
+
+    def living(self, now: float) -> list[Token]:
+        """Those that let somebody in."""
+        return [token for token in self.tokens.values() if not token.problem(now)]
+
+    def find(self, which: str, now: float) -> list[Token]:
+        """The one with that id, else the living ones of that name."""
+        if which in self.tokens:
+            return [self.tokens[which]]
+        return [token for token in self.living(now) if token.name == which]
+
+
+class TokenFile:
+    """The file in ``folder``, and what may be done to it from any process. Everything raises TokenError."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = folder / FILE
+        self._clock = clock
+
+    def stamp(self) -> Stamp:
+        """Another one when the file has changed."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def read(self) -> Tokens:
+        """All tokens; none where there is no file. Raises TokensUnreadable."""
+        try:
+            data = read_private(self.path)
+        except FileNotFoundError:
+            return Tokens()
+        except OSError as error:
+            raise TokensUnreadable(f"{self.path} cannot be read: {error.strerror or error}") from error
+        try:
+            tokens = msgspec.json.decode(data, type=list[Token])
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise TokensUnreadable(f"{self.path} is damaged: {error}") from error
+        return Tokens({token.token_id: token for token in tokens})
+
+    def create(self, wish: Wish, sign: Sign) -> tuple[Token, str]:
+        """A new token, and it in writing."""
+        wish.check()
+        with self._changing():
+            there, now = self.read(), self._clock()
+            if any(token.name == wish.name for token in there.living(now)):
+                raise TokenError(
+                    f"there is a token {wish.name!r} already\n"
+                    f"remedy: earshot token rotate {wish.name}, or another name"
+                )
+            token, text = self._made(wish, sign)
+            self._write([*there.tokens.values(), token])
+        return token, text
+
+    def revoke(self, which: str) -> list[Token]:
+        """End the token with that id, or all of that name, now."""
+        with self._changing():
+            there, now = self.read(), self._clock()
+            ended = {
+                token.token_id: structs.replace(token, revoked_at=now)
+                for token in self._found(there, which)
+                if not token.revoked_at
+            }
+            self._write([ended.get(token.token_id, token) for token in there.tokens.values()])
+        return list(ended.values())
+
+    def rotate(self, which: str, sign: Sign, *, days: float, overlap: float) -> tuple[Token, str]:
+        """A new token in place of another, which stays good for ``overlap`` seconds more."""
+        with self._changing():
+            there, now = self.read(), self._clock()
+            old = [token for token in self._found(there, which) if not token.problem(now)]
+            if not old:
+                raise TokenError(f"{which!r:.80} has ended already; `earshot token create` makes another")
+            model = max(old, key=lambda token: token.made_at)
+            wish = Wish(name=model.name, role=model.role, days=days, users=model.users, devices=model.devices)
+            new, text = self._made(wish, sign)
+            shortened = {
+                token.token_id: structs.replace(token, expires_at=min(token.expires_at, now + overlap))
+                for token in old
+            }
+            self._write([shortened.get(token.token_id, token) for token in there.tokens.values()] + [new])
+        return new, text
+
+    def _made(self, wish: Wish, sign: Sign) -> tuple[Token, str]:
+        now = self._clock()
+        token = Token(
+            token_id=f"t_{secrets.token_hex(16)}",
+            name=wish.name,
+            role=wish.role,
+            digest="",
+            made_at=now,
+            expires_at=now + wish.days * DAY,
+            users=wish.users,
+            devices=wish.devices,
+        )
+        text, digest = sign(token)
+        return structs.replace(token, digest=digest), text
+
+    def _found(self, there: Tokens, which: str) -> list[Token]:
+        if found := there.find(which, self._clock()):
+            return found
+        raise TokenError(f"there is no token {which!r:.80}; `earshot token list` shows them")
+
+    def _write(self, tokens: Iterable[Token]) -> None:
+        long_ago = self._clock() - FORGET_DAYS * DAY
+        kept = [
+            token
+            for token in tokens
+            if min(token.expires_at, token.revoked_at or token.expires_at) > long_ago
+        ]
+        if len(kept) > MAX_TOKENS:
+            raise TokenError(
+                f"there are {MAX_TOKENS} tokens already; those that ended go after {FORGET_DAYS} days"
+            )
+        write_private(self.path, msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with alone(self.path):
+                yield
+        except OSError as error:
+            raise TokenError(f"{self.path} cannot be written: {error.strerror or error}") from error

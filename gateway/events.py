@@ -1,0 +1,288 @@
+"""What listeners see, and what they say: the messages of the WebSocket and of the event stream.
+
+``docs/events.md`` is this file for people who do not read Python; what :mod:`gateway.messages` says about times
+and unknown fields holds here, too. ``epoch`` names a run of the gateway and ``seq`` counts its events; the hub sets
+both when it publishes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, TypeAlias, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Timings, WordTime
+
+
+class HubEventBase(Struct, frozen=True, kw_only=True):
+    """The fields that every event has."""
+
+    epoch: str = ""
+    seq: int = 0
+    schema: int = SCHEMA
+    timestamp: float = msgspec.field(default_factory=time.time)
+
+    @property
+    def droppable(self) -> bool:
+        """Whether a slow listener may miss this event, and one that resumes never gets it."""
+        return False
+
+
+class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcription"):
+    """The final text of an utterance. ``redacted``: its words are kept from listeners."""
+
+    session_id: str
+    user_id: str
+    device_id: str
+    text: str
+    success: bool
+    error: str | None
+    correlation_id: str
+    utterance_id: str
+    language: str
+    confidence: float
+    audio: AudioFacts
+    timings: Timings
+    no_speech_probability: float = 0.0
+    language_probability: float = 0.0
+    words: tuple[WordTime, ...] = ()
+    redacted: bool = False
+
+
+class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):
+    """Text of an utterance that is still being spoken; each replaces the one before.
+
+    ``number`` counts them within the utterance, from 1. ``text`` begins with ``stable``, which all later
+    ones begin with too; the rest of it is tentative.
+    """
+
+    session_id: str
+    user_id: str
+    device_id: str
+    utterance_id: str
+    number: int
+    stable: str
+    text: str
+
+    @property
+    def droppable(self) -> bool:
+        """The next partial says it all again."""
+        return True
+
+
+class StatusEvent(HubEventBase, frozen=True, kw_only=True, tag="status"):
+    """What is happening in a session: ``listening``, ``transcribing``, ``thinking``, ``idle``, ``busy``, ``error``."""
+
+    session_id: str
+    user_id: str
+    device_id: str
+    status: str
+
+
+class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
+    """A piece of a reply, or its end.
+
+    ``final`` false: ``text`` is to append. ``final`` true: ``text`` is the whole reply. ``late``: its
+    turn was over, so the device is not told. ``fallback``: nobody answered in time. ``text_to_reply_ms``:
+    from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at the end only;
+    0: unknown). ``redacted``: its words are kept from listeners.
+    """
+
+    session_id: str
+    user_id: str
+    device_id: str
+    correlation_id: str
+    utterance_id: str
+    text: str
+    final: bool
+    error: str | None = None
+    agent: str = "orchestrator"
+    late: bool = False
+    fallback: bool = False
+    text_to_reply_ms: float = 0.0
+    publish_ms: float = 0.0
+    redacted: bool = False
+
+
+class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):
+    """The device acknowledged the final reply; ``speech_to_reply_ms`` counts from the end of speech."""
+
+    session_id: str
+    user_id: str
+    device_id: str
+    correlation_id: str
+    utterance_id: str
+    speech_to_reply_ms: float = 0.0
+
+
+class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
+    """A device came, went (``state``: ``connected``, ``disconnected``) or reported something.
+
+    ``notice`` names what it reported (``button``, ``wake_word``, ``level``), with its number in ``value``; the
+    ``level`` of a stream, in dBFS, is measured by the gateway. ``room``: where the settings say it is.
+    """
+
+    device_id: str
+    user_id: str
+    state: str
+    room: str = ""
+    link: str = ""
+    firmware: str = ""
+    reason: str = ""
+    notice: str = ""
+    value: int = 0
+    lost_frames: int = 0
+
+    @property
+    def droppable(self) -> bool:
+        """Levels come many times a second, and only the newest counts."""
+        return self.notice == "level"
+
+
+class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
+    """The state of one component changed (``healthy``, ``degraded``, ``unhealthy``)."""
+
+    component: str
+    state: str
+    reason: str = ""
+    remedy: str = ""
+
+
+HubEvent: TypeAlias = (
+    TranscriptionEvent | PartialEvent | StatusEvent | ReplyEvent | DeliveryEvent | DeviceEvent | HealthEvent
+)
+
+EVENT_KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(HubEvent))
+
+
+# What only travels between the hub and one listener.
+
+
+class SnapshotEvent(HubEventBase, frozen=True, kw_only=True, tag="snapshot"):
+    """How things stand at ``seq``: what a listener starts from when it has nothing to resume.
+
+    Every part holds the latest events of its kind that the listener asked for, oldest first:
+    one per device, one per session that is not idle, the recent transcripts, replies and
+    deliveries, and one per component of the gateway.
+    """
+
+    devices: tuple[DeviceEvent, ...] = ()
+    sessions: tuple[StatusEvent, ...] = ()
+    conversation: tuple[TranscriptionEvent | ReplyEvent | DeliveryEvent, ...] = ()
+    health: tuple[HealthEvent, ...] = ()
+
+
+class SaidEvent(HubEventBase, frozen=True, kw_only=True, tag="said"):
+    """What a listener said is under way: the events that follow carry these ids. ``ref`` is its :class:`Say`'s."""
+
+    session_id: str
+    device_id: str
+    correlation_id: str
+    ref: str = ""
+
+
+class ErrorEvent(HubEventBase, frozen=True, kw_only=True, tag="error"):
+    """Why the gateway does not do what a listener asked.
+
+    The connection closes after it, unless ``code`` is ``not_said`` (then ``ref`` is its :class:`Say`'s) or
+    ``ignored``.
+    """
+
+    code: str
+    reason: str
+    ref: str = ""
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection closes after it."""
+        return self.code not in {"not_said", "ignored"}
+
+
+ListenerEvent: TypeAlias = HubEvent | SnapshotEvent | SaidEvent | ErrorEvent
+
+
+class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unknown_fields=True):
+    """A listener's first message: which events it wants, and after which one it resumes.
+
+    An event passes when, for every list that is not empty, its own field is in it; an event
+    without that field does not pass. Levels of devices, many a second, pass only with ``levels``.
+    ``epoch`` and ``seq`` are those of the last event received.
+    """
+
+    kinds: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    levels: bool = False
+    epoch: str = ""
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = set(self.kinds) - set(EVENT_KINDS)
+        if unknown:
+            raise ValueError(f"no such kind: {min(unknown)!r:.80}; there are {', '.join(EVENT_KINDS)}")
+
+
+class Say(Struct, frozen=True, kw_only=True, tag="say", forbid_unknown_fields=True):
+    """A listener's later message: words, as if a device had heard them. ``ref`` comes back with the answer."""
+
+    text: str
+    ref: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Authenticate(Struct, frozen=True, kw_only=True, tag="authenticate", forbid_unknown_fields=True):
+    """A listener's first message where its token did not come with the request; ``subscribe`` may follow."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Authenticate()"
+
+
+class _Typed(Struct):
+    """Only what kind of message it is."""
+
+    type: str = ""
+
+
+_event_decoder: msgspec.json.Decoder[ListenerEvent] = msgspec.json.Decoder(ListenerEvent)
+_subscribe_decoder = msgspec.json.Decoder(Subscribe)
+_say_decoder = msgspec.json.Decoder(Say)
+_authenticate_decoder = msgspec.json.Decoder(Authenticate)
+_type_decoder = msgspec.json.Decoder(_Typed)
+
+
+def decode_event(payload: bytes | str) -> ListenerEvent:
+    """Raises BadMessage with the place of the mistake."""
+    try:
+        return _event_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not a hub event: {error}") from error
+
+
+def decode_subscribe(payload: bytes | str) -> Subscribe:
+    """Raises BadMessage with the place of the mistake."""
+    try:
+        return _subscribe_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not a subscribe message: {error}") from error
+
+
+def decode_say(payload: bytes | str) -> Say:
+    """Raises BadMessage with the place of the mistake."""
+    try:
+        return _say_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not a say message: {error}") from error
+
+
+def decode_first(payload: bytes | str) -> Authenticate | Subscribe:
+    """Raises BadMessage with the place of the mistake, and nothing of a token."""
+    try:
+        if _type_decoder.decode(payload).type == "authenticate":
+            return _authenticate_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not a subscribe message: {error}") from error
+    return decode_subscribe(payload)

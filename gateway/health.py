@@ -1,0 +1,81 @@
+"""How the gateway is: named components, each with a state, a reason and a remedy.
+
+A missing device, broker, model or disk is a state here, never an exit. Whoever notices a change
+calls :meth:`Health.set`; /readyz, the page and the log show it. Component names come from the
+gateway and its configuration, never from a device or a listener, so their number is bounded.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+import structlog
+from msgspec import Struct
+
+from gateway.events import HealthEvent
+
+log = structlog.get_logger(__name__)
+
+
+class HealthState(enum.StrEnum):
+    """From best to worst. A degraded gateway still does its job, but less well or for fewer devices."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+_BADNESS = {state: badness for badness, state in enumerate(HealthState)}
+
+
+class ComponentHealth(Struct, frozen=True):
+    """One component: ``reason`` says why it is not healthy and ``remedy`` what to do about it."""
+
+    state: HealthState
+    reason: str = ""
+    remedy: str = ""
+
+
+class HealthReport(Struct, frozen=True):
+    """The whole gateway: as well as its worst component, unhealthy as long as none has reported."""
+
+    state: HealthState
+    components: dict[str, ComponentHealth]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the gateway can do its job, if only just."""
+        return self.state is not HealthState.UNHEALTHY
+
+
+class Health:
+    """Who is how. Each change is logged and handed to ``on_change`` once."""
+
+    def __init__(self, on_change: Callable[[HealthEvent], None]) -> None:
+        self._on_change = on_change
+        self._components: dict[str, ComponentHealth] = {}
+
+    def set(
+        self, component: str, state: HealthState, reason: str = "", remedy: str = "", *, quiet: bool = False
+    ) -> bool:
+        """Note how ``component`` is now; true when that is news. ``quiet``: news, but none for the log."""
+        now = ComponentHealth(state, reason, remedy)
+        before = self._components.get(component)
+        if before == now:
+            return False
+        self._components[component] = now
+        # At first, without anything to be done, it is on its way: no reason to warn anybody.
+        fine = state is HealthState.HEALTHY or (before is None and not remedy)
+        why = {key: text for key, text in (("reason", reason), ("remedy", remedy)) if text}
+        announce = log.info if fine else log.warning
+        if not quiet:
+            announce(f"{component} is {state}", **why)
+        self._on_change(HealthEvent(component=component, state=state, reason=reason, remedy=remedy))
+        return True
+
+    def report(self) -> HealthReport:
+        """How everything is right now."""
+        states = [health.state for health in self._components.values()]
+        worst = max(states, key=_BADNESS.__getitem__, default=HealthState.UNHEALTHY)
+        return HealthReport(worst, dict(self._components))

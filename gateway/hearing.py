@@ -1,0 +1,366 @@
+"""The first half of the way: what devices say, cut into utterances.
+
+Keeps one conversation for every stream that is open, through the absence of its device, and tells
+the device what it may forget. What is complete goes on to ``on_utterance``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.events import (
+    AudioReceived,
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceStatus,
+    StreamStarted,
+    StreamStopped,
+)
+from gateway.announcer import Announcer
+from gateway.config import GatewayConfig
+from gateway.journal import AnyJournal
+from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
+from gateway.level_meter import LevelMeter
+from gateway.live_text import LiveText
+from gateway.messages import WantedHints
+from gateway.rows import stream_name, stream_row
+from gateway.session import Session, SessionRegistry, StreamName, TooManySessions
+from gateway.session_hints import ConversationHints, SessionHints
+from transcription.audio import AudioChunk, from_pcm16
+from transcription.jobs import Guess
+from transcription.keeper import Phase
+from transcription.scheduler import Recognizer
+from transcription.segmenter import (
+    EndReason,
+    SegmenterEvent,
+    SpeechGoesOn,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    Utterance,
+    UtteranceSegmenter,
+    VoiceActivity,
+)
+
+log = structlog.get_logger(__name__)
+
+WHOLE_STREAM = 1 << 62
+"""A position behind every stream's end, in samples."""
+
+NOTHING_HEARD = Utterance(
+    samples=from_pcm16(b""), start=0, end=0, speech_end=0, has_speech=False, end_reason=EndReason.STOP
+)
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """One stream being heard: its session, and what cuts its audio into utterances."""
+
+    session: Session
+    segmenter: UtteranceSegmenter
+    hints: SessionHints
+    meter: LevelMeter
+    device_keeps: bool
+    """Whether the device has a ring, and so its speech until it is settled."""
+    heard_to: int = 0
+    settled_to: int = -1
+    guess: Guess | None = None
+    """The text of what was said until the present pause, in case that was all."""
+    live: LiveText | None = None
+    """The text of what is being said."""
+
+    def drop_guess(self) -> None:
+        """It was not all, or nobody will want it."""
+        if self.guess is not None:
+            self.guess.drop()
+            self.guess = None
+
+    def end_live(self) -> LiveText | None:
+        """What is being said is complete, or will never be; its live text, if there is any."""
+        live, self.live = self.live, None
+        if live is not None:
+            live.end()
+        return live
+
+
+class Hearing:
+    """The conversations, by the name of their stream; those of one device, together."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        bridge: Bridge,
+        recognizer: Recognizer,
+        listen: Callable[[], VoiceActivity],
+        announcer: Announcer,
+        journal: AnyJournal,
+        on_utterance: Callable[[Conversation, Utterance], None],
+    ) -> None:
+        """``listen`` makes the voice activity of a new stream."""
+        self._journal = journal
+        self._config = config
+        self._bridge = bridge
+        self._recognizer = recognizer
+        self._listen = listen
+        self._announce = announcer
+        self._on_utterance = on_utterance
+        self._now = asyncio.get_running_loop().time
+        self.sessions = SessionRegistry(config.sessions)
+        self._hints = ConversationHints(config.sessions)
+        self.conversations: dict[StreamName, Conversation] = {}
+        self.lapsed: OrderedDict[StreamName, bool] = OrderedDict()
+        """Streams that ended while their device was away, and whether silence ends their utterances."""
+        self._left: dict[StreamName, StreamRow] = {}
+        """Streams of the gateway before this one, whose audio may come again."""
+        self._connected: dict[str, DeviceConnected] = {}
+        self.closed = False
+        """Whether no stream is opened any more."""
+
+    def reconfigure(self, config: GatewayConfig) -> None:
+        """For streams that begin from now on."""
+        self._config = config
+
+    # -- devices come and go
+
+    def connected(self, device_id: str) -> bool:
+        """Whether a device is there."""
+        return device_id in self._connected
+
+    def welcome(self, event: DeviceConnected) -> None:
+        """A device is there; what it said before it was switched off is all there will be of that."""
+        self._connected[event.device_id] = event
+        if not event.resumed:
+            self._forget_boots_before(event)
+            self._journal.commit(Rebooted(event.device_id, event.boot))
+        self.sessions.resume_device(event.device_id, event.boot)
+
+    def suspend(self, event: DeviceDisconnected) -> None:
+        """A device is gone, perhaps only for now."""
+        self._connected.pop(event.device_id, None)
+        self.sessions.suspend_device(event.device_id, event.boot, self._now())
+
+    def _forget_boots_before(self, event: DeviceConnected) -> None:
+        for session in self.sessions.of_device(event.device_id):
+            if session.name.boot != event.boot:
+                self.end_stream(session.name, EndReason.DISCONNECT)
+        for name in [n for n in self.lapsed if n.device_id == event.device_id and n.boot != event.boot]:
+            del self.lapsed[name]
+        for name in [n for n in self._left if n.device_id == event.device_id and n.boot != event.boot]:
+            del self._left[name]
+
+    def remember(self, row: StreamRow) -> None:
+        """A stream of the gateway before this one; what is in its utterances is not heard again."""
+        self._left[stream_name(row)] = row
+
+    def watch_absent(self, now: float) -> None:
+        """End the streams whose device was away for too long; should it say more, that begins anew."""
+        for session in self.sessions.expired_suspensions(now):
+            self.end_stream(session.name, EndReason.DISCONNECT)
+            self.lapsed[session.name] = session.end_on_silence
+            if len(self.lapsed) > self._config.sessions.max_sessions:
+                self.lapsed.popitem(last=False)
+
+    # -- streams begin and end
+
+    def open(self, event: StreamStarted, heard_to: int = 0) -> None:
+        """A device is about to speak; it hears at once whether it is listened to.
+
+        ``heard_to``: audio before is another session's.
+        """
+        name = StreamName(event.device_id, event.boot, event.stream)
+        if self.closed:  # not settled: the device keeps it for the next gateway
+            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            return
+        left = self._left.get(name)
+        if left is not None and event.begun not in (None, left.begun):  # the number is used again
+            self.end_stream(name, EndReason.DISCONNECT)
+            del self._left[name]
+            left = None
+        if left is not None and left.ended:
+            self._bridge.settle(*_numbers(name), left.heard_to)
+            return  # all of it was heard; should there be more, that begins anew
+        try:
+            session = self.sessions.find(*_numbers(name)) or self._begin_session(name, event, heard_to)
+        except TooManySessions as error:
+            log.warning("stream refused", device_id=name.device_id, reason=str(error))
+            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+            return
+        conversation = self._converse(session)
+        if self._recognizer.state.phase is Phase.OFF:
+            self._decline(conversation)
+            return
+        self.conversations[name] = conversation
+        if left is not None:
+            conversation.heard_to = conversation.settled_to = left.heard_to
+            self._bridge.settle(*_numbers(name), left.heard_to)
+        self._announce.attention(session)
+
+    def _begin_session(self, name: StreamName, event: StreamStarted, heard_to: int) -> Session:
+        session = self.sessions.open(
+            *_numbers(name),
+            self._announce.user(name.device_id),
+            end_on_silence=event.end_on_silence,
+            now=self._now(),
+        )
+        self._journal.commit(StreamOpened(stream_row(session, event.begun, heard_to)))
+        return session
+
+    def _converse(self, session: Session) -> Conversation:
+        transcription = self._config.transcription
+        segmenter = UtteranceSegmenter(
+            self._listen(),
+            transcription.segmenter,
+            end_on_silence=session.end_on_silence,
+            partial_ms=transcription.partials.every_ms,
+        )
+        hints = self._hints.begin(session.device_id, session.name.boot, transcription, self._now())
+        keeps = self._connected[session.device_id].ring_frames > 0
+        meter = LevelMeter(partial(self._announce.wants_levels, session.device_id))
+        return Conversation(session, segmenter, hints, meter, keeps)
+
+    def _decline(self, conversation: Conversation) -> None:
+        """Nothing will be understood: the turn fails at once, before anybody has spoken for nothing."""
+        self._on_utterance(conversation, NOTHING_HEARD)
+        conversation.session.end_stream()
+        self._bridge.settle(*_numbers(conversation.session.name), WHOLE_STREAM)
+
+    def stop(self, event: StreamStopped) -> None:
+        """A device has said all that it wanted to."""
+        name = StreamName(event.device_id, event.boot, event.stream)
+        self.lapsed.pop(name, None)
+        conversation = self.conversations.get(name)
+        if conversation is not None and event.lost_samples:
+            end = conversation.heard_to + event.lost_samples
+            self._hear_chunk(conversation, AudioChunk(end, from_pcm16(b""), event.lost_samples))
+        if self._left.pop(name, None) is not None and conversation is None:
+            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+        self.end_stream(name, EndReason.STOP)
+
+    def end_stream(self, name: StreamName, reason: EndReason) -> None:
+        """No more audio will come of it: what was heard is an utterance. Idempotent."""
+        conversation = self.conversations.pop(name, None)
+        if conversation is None:
+            session = self.sessions.find(*_numbers(name))
+            if session is not None:  # of a device that has not come back since a gateway before this one
+                session.end_stream()
+                self._journal.commit(StreamEnded(session.session_id))
+            return
+        for heard in conversation.segmenter.finish(reason):
+            self._take(conversation, heard)
+        conversation.drop_guess()
+        conversation.end_live()
+        conversation.session.end_stream()
+        self._journal.commit(StreamEnded(conversation.session.session_id))
+        self._hints.keep(name.device_id, name.boot, conversation.hints, self._now())
+        self.settle(conversation)
+        if not conversation.session.turns:
+            self._announce.status(conversation.session, DeviceStatus.IDLE)
+
+    # -- audio into utterances
+
+    def segment(self, event: AudioReceived) -> None:
+        """A piece of a stream, in order."""
+        name = StreamName(event.device_id, event.boot, event.stream)
+        left = self._left.get(name)
+        position, pcm, lost = event.position, event.pcm, event.lost_samples
+        if left is not None and position < left.heard_to:  # it comes again, and is in an utterance
+            pcm, position, lost = pcm[2 * (left.heard_to - position) :], left.heard_to, 0
+            if not pcm:
+                return
+        if left is not None:
+            del self._left[name]
+            if left.ended:
+                self.lapsed[name] = left.end_on_silence
+        if name in self.lapsed:  # the device came back after all: the rest is a session of its own
+            end_on_silence = self.lapsed.pop(name)
+            self.open(StreamStarted(*_numbers(name), end_on_silence), heard_to=position)
+        conversation = self.conversations.get(name)
+        if conversation is not None:  # else it was refused, or is the next gateway's
+            self._hear_chunk(conversation, AudioChunk(position, from_pcm16(pcm), lost))
+
+    def _hear_chunk(self, conversation: Conversation, chunk: AudioChunk) -> None:
+        conversation.heard_to = chunk.position + len(chunk.samples)
+        level = conversation.meter.feed(chunk.samples)
+        if level is not None:
+            self._announce.level(conversation.session.device_id, level)
+        for heard in conversation.segmenter.feed(chunk):
+            self._take(conversation, heard)
+        self.settle(conversation)
+
+    def _take(self, conversation: Conversation, heard: SegmenterEvent) -> None:
+        live = conversation.live
+        match heard:
+            case SpeechStarted():
+                self._recognizer.wake()
+                conversation.live = LiveText(conversation.session, self._recognizer, self._announce)
+            case SpeechGoesOn(so_far):
+                if live is not None:
+                    live.goes_on(so_far, conversation.hints.now)
+            case SpeechPaused(so_far):
+                device_id = conversation.session.device_id
+                guess = conversation.guess = self._recognizer.guess(
+                    so_far, owner=device_id, hints=conversation.hints.now
+                )
+                if guess is not None and live is not None:
+                    live.pauses(guess)
+            case SpeechResumed():
+                conversation.drop_guess()
+            case Utterance():
+                self._on_utterance(conversation, heard)
+
+    def ask(self, session_id: str, wanted: WantedHints) -> None:
+        """Hear what is still to come of a session's conversation like this."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            return
+        conversation = self.conversations.get(session.name)
+        hints = conversation.hints if conversation is not None else self._hints.of(session.device_id)
+        if hints is not None:
+            hints.ask(wanted)
+            self._hints.keep(session.device_id, session.name.boot, hints, self._now())
+
+    def settle(self, conversation: Conversation) -> None:
+        """Tell the device which audio it may forget: what is durable, published, or will never be needed."""
+        name = conversation.session.name
+        position = conversation.session.settled_position(conversation.segmenter.needed_from)
+        if position > conversation.settled_to:
+            conversation.settled_to = position
+            self._bridge.settle(*_numbers(name), position)
+
+    # -- the end
+
+    def close(self) -> None:
+        """From now on no stream is opened: devices keep what they say."""
+        self.closed = True
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether somebody is speaking: their device is there, and they have not finished."""
+        return any(
+            conversation.segmenter.in_utterance and self.connected(name.device_id)
+            for name, conversation in self.conversations.items()
+        )
+
+    def hand_back(self) -> None:
+        """End all streams. What is still being said stays with a device that keeps it."""
+        for name, conversation in list(self.conversations.items()):
+            if conversation.segmenter.in_utterance and conversation.device_keeps:
+                del self.conversations[name]
+                conversation.drop_guess()
+                conversation.end_live()
+                conversation.session.end_stream()
+            else:
+                self.end_stream(name, EndReason.SHUTDOWN)
+
+
+def _numbers(name: StreamName) -> tuple[str, int, int]:
+    return name.device_id, name.boot, name.stream

@@ -1,0 +1,183 @@
+"""Fan-out: every event of the gateway to every listener that wants it.
+
+:meth:`Hub.publish` numbers an event, serializes it once and hands it to every listener's bounded
+:class:`Outbox`, or through the :class:`Fanout` straight onto the wires that are free; it never waits. A
+listener that reads too slowly loses partials and levels first, keeps transcripts and replies, and is closed
+as a slow consumer when it stays behind. The transports (``gateway/web/sockets.py``, ``event_stream.py``)
+read outboxes; nothing here knows about sockets.
+
+Everything runs on one event loop.
+
+::
+
+    HubError
+      HubFull          no room for another listener
+      SlowConsumer     this listener stayed behind for too long; it may resume after ``seq``
+      Evicted          this listener had to make room for another; it may resume, too
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct, structs
+
+from gateway.access import LOCAL, Principal
+from gateway.events import HubEvent, SnapshotEvent, Subscribe
+from gateway.fanout import Batch, Fanout, Published
+from gateway.listener_outbox import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
+from gateway.messages import new_id
+from gateway.picture import Picture, Wanted
+from gateway.privacy import redacted
+from gateway.settings import WebSettings
+
+__all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]
+
+_EVERYTHING = Subscribe()
+
+
+class HubFull(HubError):
+    """``max_listeners`` are attached."""
+
+
+class HubStats(Struct, frozen=True):
+    """Counters since the start, and how many are listening now."""
+
+    listeners: int
+    published: int
+    delivered: int
+    dropped: int
+    slow_consumers: int
+    refused: int
+    evicted: int
+
+
+class Hub:
+    """The one place where events become visible. ``epoch`` names this run, so that a cursor of another is known."""
+
+    def __init__(self, settings: WebSettings, *, redact: bool = False) -> None:
+        """``redact``: nobody is shown words, only that there were some."""
+        self.settings = settings
+        self.epoch = new_id("e")
+        self.fanout = Fanout()
+        self._redact = redact
+        self._seq = 0
+        self._picture = Picture()
+        self._history: deque[Published] = deque(maxlen=settings.history_events)
+        self._forgotten = 0
+        self._outboxes: dict[Outbox, None] = {}  # in the order they came
+        self._gone = HubStats(
+            listeners=0, published=0, delivered=0, dropped=0, slow_consumers=0, refused=0, evicted=0
+        )
+        self._closed = False
+
+    def is_wanted(self, event: HubEvent) -> bool:
+        """Whether any listener would get ``event``, for what is costly to find out."""
+        if self._redact and redacted(event) is None:
+            return False
+        return self.fanout.wants(event)
+
+    def publish(self, event: HubEvent) -> None:
+        """Show ``event`` to every listener that wants it, now or when it has time. Never waits."""
+        if self._redact:
+            seen = redacted(event)
+            if seen is None:
+                return
+            event = seen
+        self._seq += 1
+        event = structs.replace(event, epoch=self.epoch, seq=self._seq)
+        self._picture.apply(event)
+        item = Published(event)
+        if not event.droppable:
+            self._remember(item)
+        self.fanout.put(item)
+
+    def attach(
+        self,
+        subscribe: Subscribe = _EVERYTHING,
+        principal: Principal = LOCAL,
+        direct: Callable[[Batch], bool] | None = None,
+    ) -> Outbox:
+        """A new listener, to be used as ``with hub.attach(...) as outbox``. Raises HubFull.
+
+        It gets nothing that ``principal`` may not see, whatever it asks for. It starts with the events after
+        the subscription's cursor, each exactly once, when all of them are still in the history; else with a
+        snapshot. ``direct``: a way that needs no waiting (see :class:`Outbox`).
+        """
+        if len(self._outboxes) >= self.settings.max_listeners:
+            self._make_room()
+        wanted = Wanted(subscribe, principal)
+        outbox = Outbox(
+            wanted,
+            self.settings,
+            first=self._missed(subscribe, wanted),
+            since=self._seq,
+            on_leave=self.detach,
+            direct=direct,
+        )
+        self._outboxes[outbox] = None
+        if self._closed:
+            outbox.close()
+        else:
+            self.fanout.join(wanted, outbox)
+        return outbox
+
+    def detach(self, outbox: Outbox) -> None:
+        """Forget a listener. Idempotent; the end of ``with outbox`` does it."""
+        if outbox in self._outboxes:
+            del self._outboxes[outbox]
+            self.fanout.leave(outbox.wanted, outbox)
+            self._gone = _with(self._gone, outbox)
+
+    def forget(self, is_gone: Callable[[HubEvent | SnapshotEvent], bool]) -> None:
+        """Show these to nobody any more who resumes, or comes later. Who has them has them."""
+        kept = [item for item in self._history if not is_gone(item.event)]
+        self._history = deque(kept, maxlen=self._history.maxlen)
+        self._picture.forget(is_gone)
+
+    def stats(self) -> HubStats:
+        """The counters as they are now."""
+        stats = self._gone
+        for outbox in self._outboxes:
+            stats = _with(stats, outbox)
+        return structs.replace(stats, listeners=len(self._outboxes), published=self._seq)
+
+    def close(self) -> None:
+        """End every listener once it has read what waits for it. Idempotent."""
+        self.fanout.flush()
+        self._closed = True
+        for outbox in self._outboxes:
+            outbox.close()
+
+    def _make_room(self) -> None:
+        """As ``web.listener_policy`` says. Raises HubFull."""
+        most = self.settings.max_listeners
+        if self.settings.listener_policy == "refuse_new":
+            self._gone = structs.replace(self._gone, refused=self._gone.refused + 1)
+            raise HubFull(f"{most} listeners are connected already")
+        self.fanout.flush()
+        behind = max(self._outboxes, key=lambda outbox: outbox.pending_bytes)  # the first came first
+        behind.evict(f"made room for another: there are {most} listeners")
+        self.detach(behind)
+
+    def _remember(self, item: Published) -> None:
+        if len(self._history) == self._history.maxlen:
+            self._forgotten = self._history[0].event.seq if self._history else item.event.seq
+        self._history.append(item)
+
+    def _missed(self, subscribe: Subscribe, wanted: Wanted) -> list[Published]:
+        if subscribe.epoch == self.epoch and self._forgotten <= subscribe.seq <= self._seq:
+            return [item for item in self._history if item.event.seq > subscribe.seq and wanted(item.event)]
+        return [Published(self._picture.snapshot(wanted, self.epoch, self._seq))]
+
+
+def _with(stats: HubStats, outbox: Outbox) -> HubStats:
+    """The counters, with those of one more listener."""
+    return structs.replace(
+        stats,
+        delivered=stats.delivered + outbox.delivered,
+        dropped=stats.dropped + outbox.dropped,
+        slow_consumers=stats.slow_consumers + outbox.too_slow,
+        evicted=stats.evicted + outbox.evicted,
+    )

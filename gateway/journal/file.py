@@ -1,0 +1,161 @@
+"""The journal's file: where it is, that one process owns it, and that what is in it is sound."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from gateway.journal.errors import JournalError, JournalInUse
+from gateway.journal.schema import migrate
+
+BUSY_SECONDS = 5.0
+"""How long a transaction waits for that of another process (`earshot dlq`)."""
+WAL_BYTES = 8 * 1024 * 1024
+"""What the write-ahead log is cut back to."""
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PRIMARY = 0xFF  # of an extended result code
+
+
+def journal_path(configured: str, environ: Mapping[str, str]) -> Path:
+    """The file: as configured, in systemd's state folder, or in the user's."""
+    if configured:
+        return Path(configured).expanduser()
+    if environ.get("STATE_DIRECTORY"):
+        return Path(environ["STATE_DIRECTORY"].split(":")[0]) / "journal.db"
+    state = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "earshot" / "journal.db"
+
+
+class Lock:
+    """The right to own a journal; it ends with the process that has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take it; idempotent. Raises JournalInUse, and OSError where no file can be made."""
+        if self._file is not None:
+            return
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.read(file, 20).decode("ascii", "replace").strip() or "another"
+            os.close(file)
+            raise JournalInUse(
+                f"{self._path.with_suffix('')} is in use by process {owner}; a second gateway on this machine "
+                "needs a journal.path of its own"
+            ) from error
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        with suppress(OSError):  # a full disk: the lock holds without the name of its owner
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give it back. Idempotent."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+def open_file(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """A connection that keeps what it commits, and where a damaged file was moved to (None: there was none).
+
+    Raises sqlite3.Error and OSError when there can be no file now, JournalError for a newer version.
+    """
+    try:
+        return _open_sound(path), None
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+    moved = quarantine(path)
+    return _open_sound(path), moved
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is to blame, and would be again the next time."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & _PRIMARY in _DAMAGED
+
+
+def quarantine(path: Path) -> Path:
+    """Move a damaged file aside, with what belongs to it. Never deletes anything."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    moved = path.with_name(f"{path.name}.corrupt-{stamp}")
+    count = 1
+    while moved.exists():
+        count += 1
+        moved = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
+    path.rename(moved)
+    for suffix in ("-wal", "-shm"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(moved.with_name(moved.name + suffix))
+    return moved
+
+
+def make_folder(path: Path) -> None:
+    """The file's folder, for nobody else to look into where it is new. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _open_sound(path: Path) -> sqlite3.Connection:
+    # What is said at home is nobody else's business; the files beside it get the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    found = [text for (text,) in db.execute("PRAGMA quick_check(1)")]
+    if found != ["ok"]:
+        raise _damaged("; ".join(found))
+    migrate(db)
+
+
+def _damaged(message: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(message)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What is wrong with the disk or the file, and what to do about it."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    number = getattr(error, "errno", None)
+    if isinstance(error, JournalError):
+        return str(error), ""
+    if code == sqlite3.SQLITE_FULL or number in _NO_ROOM:
+        return "the disk is full", "make room; it is tried again every second"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or isinstance(error, PermissionError):
+        return f"it cannot be written: {error}", "let the gateway's user write there, or set journal.path"
+    return f"it cannot be written: {error}", "look at the disk (dmesg); it is tried again every second"

@@ -1,0 +1,170 @@
+"""What was said, and what failed, read from the journal beside its writer: a search keeps no speech waiting.
+
+Every question has a connection of its own, in a thread of its own, and sees what was committed before it. A
+search looks at every row, newest first, until it has enough: no index of words has to be kept, and what is
+erased is gone (``docs/adr/0017-history.md``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.msgpack import Decoder
+from msgspec.structs import replace
+
+from gateway.journal.errors import JournalError
+from gateway.journal.file import BUSY_SECONDS, explain
+from gateway.journal.reading import Reader
+from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, UtteranceRow
+from gateway.journal.words import terms
+
+AT_ONCE = 2
+"""Questions that are answered at the same time; further ones wait."""
+
+_COLUMNS = (
+    "number, record, reply, publish_ms, speech_to_reply_ms,"
+    " EXISTS (SELECT 1 FROM utterances WHERE utterances.utterance_id = history.utterance_id AND done)"
+)
+_row = Decoder(HistoryRow).decode
+_reply = Decoder(HistoryReply).decode
+_utterance = Decoder(UtteranceRow).decode
+
+_Answer = TypeVar("_Answer")
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which utterances: those that pass every part that is not empty.
+
+    ``text``: words, all of which stand in what was said or answered, also within longer words, whatever their case
+    and accents. ``users`` and ``devices`` bound what is seen at all. ``before``: the number of the last row of
+    the page before; 0: the newest.
+    """
+
+    text: str = ""
+    session_id: str = ""
+    device_id: str = ""
+    user_id: str = ""
+    users: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    before: int = 0
+
+
+class Belongings(Struct, frozen=True):
+    """Some of what is kept of a user: utterances by their ids, and dead letters by their numbers."""
+
+    utterances: tuple[str, ...]
+    dead_letters: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.utterances or self.dead_letters)
+
+
+class History:
+    """The history in a journal's file. Everything raises JournalError when it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def page(self, wanted: Wanted, limit: int) -> list[HistoryRow]:
+        """The newest that are wanted, newest first."""
+        return await self._ask(lambda db: _page(db, wanted, limit))
+
+    async def utterance(self, utterance_id: str) -> HistoryRow | None:
+        """One of them."""
+        return await self._ask(lambda db: _one(db, utterance_id))
+
+    async def audio(self, utterance_id: str) -> bytes | None:
+        """What was said, as PCM16 mono at 16 kHz; None when it is not kept."""
+        return await self._ask(lambda db: _audio(db, utterance_id))
+
+    async def belongings(self, user_id: str, limit: int) -> Belongings:
+        """What is kept of a user and can be erased, at most so much of each kind."""
+        return await self._ask(lambda db: _belongings(db, user_id, limit))
+
+    async def dead_letters(self, after: int, limit: int) -> list[DeadLetterRow]:
+        """What could not be done, oldest first, beyond a number."""
+        return [row for _, row in await self._ask(lambda db: Reader(db).dead_letters(after, limit))]
+
+    async def _ask(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+        async with self._turns:
+            return await asyncio.to_thread(self._answer, ask)
+
+    def _answer(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as db:
+                return ask(db)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"the history cannot be read: {explain(error)[0]}") from error
+
+
+def _page(db: sqlite3.Connection, wanted: Wanted, limit: int) -> list[HistoryRow]:
+    where, values = _conditions(wanted)
+    query = f"SELECT {_COLUMNS} FROM history WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own names
+    return [_whole(found) for found in db.execute(query, (*values, limit))]
+
+
+def _conditions(wanted: Wanted) -> tuple[str, list[object]]:
+    parts, values = ["1"], []
+    for column in ("session_id", "device_id", "user_id"):
+        if value := getattr(wanted, column):
+            parts.append(f"{column} = ?")
+            values.append(value)
+    for column, allowed in (("user_id", wanted.users), ("device_id", wanted.devices)):
+        if allowed:
+            parts.append(_one_of(column, allowed))
+            values += sorted(allowed)
+    if wanted.before:
+        parts.append("number < ?")
+        values.append(wanted.before)
+    for term in terms(wanted.text):
+        parts.append("instr(words, ?)")
+        values.append(term)
+    return " AND ".join(parts), values
+
+
+def _one_of(column: str, allowed: Collection[str]) -> str:
+    return f"{column} IN ({', '.join('?' * len(allowed))})"
+
+
+def _one(db: sqlite3.Connection, utterance_id: str) -> HistoryRow | None:
+    query = f"SELECT {_COLUMNS} FROM history WHERE utterance_id = ?"  # noqa: S608 - our own names
+    found = db.execute(query, (utterance_id,)).fetchone()
+    return _whole(found) if found else None
+
+
+def _whole(columns: tuple[int, bytes, bytes | None, float, float, int]) -> HistoryRow:
+    number, record, reply, publish_ms, speech_to_reply_ms, audio = columns
+    return replace(
+        _row(record),
+        number=number,
+        reply=_reply(reply) if reply is not None else None,
+        publish_ms=publish_ms,
+        speech_to_reply_ms=speech_to_reply_ms,
+        has_audio=bool(audio),
+    )
+
+
+def _audio(db: sqlite3.Connection, utterance_id: str) -> bytes | None:
+    query = "SELECT record FROM utterances WHERE utterance_id = ? AND done"
+    found = db.execute(query, (utterance_id,)).fetchone()
+    return _utterance(found[0]).audio if found else None
+
+
+def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
+    said = (
+        "SELECT utterance_id FROM history WHERE user_id = ?1"
+        " UNION SELECT utterance_id FROM utterances WHERE user_id = ?1 AND done LIMIT ?2"
+    )
+    letters = "SELECT number FROM dead_letters WHERE user_id = ? LIMIT ?"
+    return Belongings(
+        tuple(name for (name,) in db.execute(said, (user_id, limit))),
+        tuple(number for (number,) in db.execute(letters, (user_id, limit))),
+    )

@@ -1,0 +1,234 @@
+"""The journal as the gateway uses it: commits and questions from the event loop, nothing lost behind them.
+
+::
+
+    async with Journal(settings, on_state=...) as journal:
+        async for utterance in journal.utterances(): ...         # what a gateway before this one left
+        await journal.commit(Heard(utterance))                   # on the disk when this returns
+        await journal.commit(Transcribed(id), Queued(letter), Asked(request))    # all of it, or nothing
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from gateway.journal.errors import JournalError
+from gateway.journal.file import journal_path
+from gateway.journal.history import History
+from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
+from gateway.journal.ledger import Ledger
+from gateway.journal.quotas import Quota, Retention, Usage
+from gateway.journal.records import (
+    DeadLetterRow,
+    Effect,
+    Errand,
+    LetterRow,
+    RequestRow,
+    Room,
+    StreamRow,
+    UtteranceRow,
+)
+from gateway.journal.writer import Writer
+from gateway.settings import HistorySettings, JournalSettings
+
+DAY = 86_400.0
+PAGE = 32
+"""Rows read at a time; an utterance's audio may be a megabyte."""
+STREAM_ROWS = 10_000
+INBOX_ROWS = 100_000
+REQUEST_ROWS = 100_000
+"""Rows that are small and have no setting."""
+
+_Answer = TypeVar("_Answer")
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStats:
+    """What there is of each class, and what happened since the start."""
+
+    state: JournalState
+    rooms: dict[Room, Usage]
+    counters: WriterCounters
+
+
+class Journal:
+    """A journal in a file, kept by a thread of its own.
+
+    Entering raises JournalInUse. A file that cannot be opened or written is a state: ``commit`` raises
+    NotDurable until it can, and what was to be committed is written then.
+    """
+
+    keeps = True
+    """Whether a commit outlives the process."""
+
+    def __init__(
+        self,
+        settings: JournalSettings,
+        *,
+        history: HistorySettings | None = None,
+        on_state: Callable[[JournalState], None] = lambda _state: None,
+        remember_seconds: float = 300.0,
+    ) -> None:
+        """``on_state`` is called on the event loop. ``remember_seconds``: for requests that ended."""
+        history = history or HistorySettings()
+        self.path: Path = journal_path(settings.path, os.environ)
+        self.history = History(self.path)
+        """What was said, to be read; it is written with effects, as everything."""
+        self._on_state = on_state
+        self._writer = Writer(
+            self.path,
+            _quotas(settings, history),
+            retention=_retention(settings, history, remember_seconds),
+            on_results=self._results,
+            on_state=self._state_changed,
+        )
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._writer.own()
+        self._writer.start()
+        try:
+            first = await self._ask(Ledger.highest_number) + 1
+        except JournalError:  # it cannot be read: higher than any that may be in it
+            first = int(time.time() * 1_000_000)
+        self._numbers = itertools.count(first)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """All that was committed is on the disk."""
+        self._writer.stop()
+        await asyncio.to_thread(self._writer.join)
+
+    @property
+    def state(self) -> JournalState:
+        """Whether commits are safe at present."""
+        return self._writer.state
+
+    def stats(self) -> JournalStats:
+        """How much of everything there is."""
+        return JournalStats(self._writer.state, self._writer.usage(), self._writer.counters)
+
+    def next_number(self) -> int:
+        """The number of the next message for the outbox."""
+        return next(self._numbers)
+
+    def commit(self, *effects: Effect) -> asyncio.Future[bool]:
+        """Make all of them durable, or none: False when they were known already (Received, Heard).
+
+        In the order of the calls, whether the result is waited for or not. Awaiting it raises NotDurable and
+        RoomFull. Whoever is cancelled meanwhile has them committed all the same.
+        """
+        future: asyncio.Future[bool] = self._loop.create_future()
+        future.add_done_callback(_looked_at)
+        self._writer.submit(Commit(effects, future))
+        return future
+
+    # -- what was left by the gateway before this one, oldest first
+
+    def streams(self) -> AsyncIterator[StreamRow]:
+        """The streams that are remembered, open and ended."""
+        return self._pages(Ledger.streams)
+
+    def utterances(self) -> AsyncIterator[UtteranceRow]:
+        """What has no text yet."""
+        return self._pages(Ledger.utterances)
+
+    def requests(self) -> AsyncIterator[RequestRow]:
+        """Open ones, and those that ended not long ago or whose answer is due."""
+        return self._pages(Ledger.requests)
+
+    # -- what there is now
+
+    async def utterance(self, utterance_id: str) -> UtteranceRow | None:
+        """One utterance that has no text yet."""
+        return await self._ask(lambda ledger: ledger.utterance(utterance_id))
+
+    async def letters(self, after: int, limit: int) -> list[LetterRow]:
+        """So many messages with higher numbers than ``after`` that were not published yet, in order."""
+        rows = await self._ask(lambda ledger: ledger.letters(after, limit))
+        return [row for _, row in rows]
+
+    async def knows(self, source: str, message_id: str) -> bool:
+        """Whether a message of others was received before."""
+        return await self._ask(lambda ledger: ledger.knows(source, message_id))
+
+    def dead_letters(self) -> AsyncIterator[DeadLetterRow]:
+        """What could not be done."""
+        return self._pages(Ledger.dead_letters)
+
+    async def dead_letter(self, number: int) -> DeadLetterRow | None:
+        """One of them."""
+        rows = await self._ask(lambda ledger: ledger.dead_letters(number - 1, 1))
+        return rows[0][1] if rows and rows[0][0] == number else None
+
+    async def errands(self) -> list[Errand]:
+        """What another process has asked for."""
+        rows = await self._ask(lambda ledger: ledger.errands(0, PAGE))
+        return [row for _, row in rows]
+
+    async def scrub(self) -> bool:
+        """Leave nothing in the files of what was erased; False: somebody reads them just now, so within a minute."""
+        return await self._ask(Ledger.scrub)
+
+    # -- inside
+
+    async def _pages(self, read: Callable[[Ledger, int, int], list[tuple[int, _Row]]]) -> AsyncIterator[_Row]:
+        after = 0
+        while page := await self._ask(lambda ledger: read(ledger, after, PAGE)):  # noqa: B023 - awaited here
+            for _, row in page:
+                yield row
+            after = page[-1][0]
+
+    async def _ask(self, ask: Callable[[Ledger], _Answer]) -> _Answer:
+        future: asyncio.Future[_Answer] = self._loop.create_future()
+        self._writer.submit(Query(ask, future))
+        return await future
+
+    def _results(self, results: Sequence[Result]) -> None:
+        self._loop.call_soon_threadsafe(_resolve, results)
+
+    def _state_changed(self, state: JournalState) -> None:
+        self._loop.call_soon_threadsafe(self._on_state, state)
+
+
+def _resolve(results: Sequence[Result]) -> None:
+    for ticket, result in results:
+        if ticket.done():  # its caller was cancelled
+            continue
+        if isinstance(result, JournalError):
+            ticket.set_exception(result)
+        else:
+            ticket.set_result(result)
+
+
+def _looked_at(future: asyncio.Future[bool]) -> None:
+    if not future.cancelled():  # nobody need wait for it: ``state`` tells the rest
+        future.exception()
+
+
+def _retention(settings: JournalSettings, history: HistorySettings, requests: float) -> Retention:
+    return Retention(
+        requests=requests,
+        history=history.days * DAY,
+        audio=history.audio_days * DAY if settings.keep_audio else 0.0,
+    )
+
+
+def _quotas(settings: JournalSettings, history: HistorySettings) -> dict[Room, Quota]:
+    return {
+        Room.STREAMS: Quota(STREAM_ROWS, STREAM_ROWS * 1024),
+        Room.UTTERANCES: Quota(settings.audio_mb * 1000, settings.audio_mb * 1024 * 1024),
+        Room.OUTBOX: Quota(settings.outbox_messages, settings.outbox_mb * 1024 * 1024),
+        Room.INBOX: Quota(INBOX_ROWS, INBOX_ROWS * 1024),
+        Room.REQUESTS: Quota(REQUEST_ROWS, settings.outbox_mb * 1024 * 1024),
+        Room.DEAD_LETTERS: Quota(settings.dead_letters, settings.dead_letters_mb * 1024 * 1024),
+        Room.HISTORY: Quota(history.utterances, history.mb * 1024 * 1024),
+    }

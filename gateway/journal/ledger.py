@@ -1,0 +1,196 @@
+"""The journal's rows as they are written, on one SQLite connection: what each effect does to them.
+
+Whoever owns the connection begins and ends the transactions; a list of effects is applied whole or not
+at all within one. Everything here is synchronous.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.journal import records as r
+from gateway.journal.memory import Memory
+from gateway.journal.quotas import Quota, Retention
+from gateway.journal.records import Room
+from gateway.journal.tables import Tables
+
+FORGOTTEN_AT_ONCE = 200
+"""Rows that each tidying forgets of a kind, so that it keeps nobody waiting."""
+
+
+class _KnownAlready(Exception):
+    """The effects were applied before."""
+
+
+class Ledger(Tables):
+    """Applies effects, and reads rows."""
+
+    def __init__(
+        self, db: sqlite3.Connection, quotas: Mapping[Room, Quota], retention: Retention | None = None
+    ) -> None:
+        super().__init__(db, quotas)
+        self._retention = retention or Retention()
+        self._memory = Memory(self)
+        self._apply: dict[type, Callable[[Any], None]] = {
+            r.StreamOpened: self._opened,
+            r.StreamEnded: self._ended,
+            r.Rebooted: self._rebooted,
+            r.Heard: self._heard,
+            r.Tried: self._tried,
+            r.Transcribed: self._transcribed,
+            r.Queued: self._queued,
+            r.Published: self._published,
+            r.Asked: self._asked,
+            r.Received: self._received,
+            r.PieceCame: self._piece_came,
+            r.RequestEnded: self._request_ended,
+            r.Delivered: self._delivered,
+            r.Died: self._died,
+            r.LetterTaken: self._letter_taken,
+            r.ErrandDone: self._errand_done,
+            **self._memory.effects(),
+        }
+
+    def apply(self, effects: Sequence[r.Effect]) -> bool:
+        """Apply all of them, or none (False) because they were applied before. Needs a transaction.
+
+        Raises RoomFull, having changed nothing.
+        """
+        self._db.execute("SAVEPOINT effects")
+        try:
+            with self.usages.undone_on_error():
+                for effect in effects:
+                    self._apply[type(effect)](effect)
+        except _KnownAlready:
+            self._db.execute("ROLLBACK TO effects")
+            return False
+        except BaseException:
+            if self._db.in_transaction:  # an error of the disk may have ended it
+                self._db.execute("ROLLBACK TO effects")
+            raise
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("RELEASE effects")
+        return True
+
+    def tidy(self, now: float) -> None:
+        """Forget some of what is older than it is to be kept, for good; ``now`` in Unix seconds."""
+        kept, some = self._retention, FORGOTTEN_AT_ONCE
+        self.delete(Room.REQUESTS, "ended_at < ? AND NOT due", now - kept.requests)
+        self._memory.forget(now - kept.history, some)
+        old = "SELECT number FROM utterances WHERE done AND heard_at < ? ORDER BY heard_at LIMIT ?"
+        if self.delete(Room.UTTERANCES, f"number IN ({old})", now - kept.audio, some):
+            self._memory.unscrubbed = True
+        self.scrub()
+
+    def scrub(self) -> bool:
+        """Leave nothing of what was forgotten in the files; False: somebody reads them, so later. No transaction."""
+        return self._memory.scrub()
+
+    # -- what the effects do
+
+    def _opened(self, effect: r.StreamOpened) -> None:
+        row = effect.stream
+        self.delete(
+            Room.STREAMS, "device_id = ? AND boot = ? AND stream = ?", row.device_id, row.boot, row.stream
+        )
+        self.insert(
+            Room.STREAMS, row,
+            session_id=row.session_id, device_id=row.device_id, boot=row.boot, stream=row.stream,
+            heard_to=row.heard_to, ended=row.ended,
+        )  # fmt: skip
+
+    def _ended(self, effect: r.StreamEnded) -> None:
+        self._db.execute("UPDATE streams SET ended = 1 WHERE session_id = ?", (effect.session_id,))
+
+    def _rebooted(self, effect: r.Rebooted) -> None:
+        self.delete(Room.STREAMS, "device_id = ? AND boot <> ?", effect.device_id, effect.boot)
+        self.delete(
+            Room.REQUESTS,
+            "device_id = ? AND boot <> ? AND boot >= 0 AND due",
+            effect.device_id,
+            effect.boot,
+        )
+
+    def _heard(self, effect: r.Heard) -> None:
+        row = effect.utterance
+        if effect.again:
+            self.delete(Room.UTTERANCES, "session_id = ? AND start = ?", row.session_id, row.start)
+        elif self._db.execute(
+            "SELECT 1 FROM utterances WHERE session_id = ? AND start = ?", (row.session_id, row.start)
+        ).fetchone():
+            raise _KnownAlready
+        self.insert(
+            Room.UTTERANCES, row,
+            utterance_id=row.utterance_id, session_id=row.session_id, start=row.start,
+            attempts=row.attempts, done=False, user_id=row.user_id, heard_at=row.heard_at,
+        )  # fmt: skip
+        self._db.execute(
+            "UPDATE streams SET heard_to = max(heard_to, ?) WHERE session_id = ?", (row.end, row.session_id)
+        )
+
+    def _tried(self, effect: r.Tried) -> None:
+        self._db.execute(
+            "UPDATE utterances SET attempts = attempts + 1 WHERE utterance_id = ?", (effect.utterance_id,)
+        )
+
+    def _transcribed(self, effect: r.Transcribed) -> None:
+        if self._retention.audio:
+            self._db.execute("UPDATE utterances SET done = 1 WHERE utterance_id = ?", (effect.utterance_id,))
+        else:
+            self.delete(Room.UTTERANCES, "utterance_id = ?", effect.utterance_id)
+
+    def _queued(self, effect: r.Queued) -> None:
+        self.delete(Room.OUTBOX, "number = ?", effect.letter.number)
+        self.insert(Room.OUTBOX, effect.letter, number=effect.letter.number)
+
+    def _published(self, effect: r.Published) -> None:
+        self.delete(Room.OUTBOX, "number = ?", effect.number)
+
+    def _asked(self, effect: r.Asked) -> None:
+        row = effect.request
+        self.delete(Room.REQUESTS, "correlation_id = ?", row.correlation_id)
+        self.insert(
+            Room.REQUESTS, row,
+            correlation_id=row.correlation_id, device_id=row.device_id, boot=row.boot,
+            state=row.state.value, text=row.text, error=row.error, fallback=row.fallback, due=row.due,
+            ended_at=None if row.state is r.RequestState.OPEN else time.time(),
+        )  # fmt: skip
+
+    def _received(self, effect: r.Received) -> None:
+        if self.knows(effect.source, effect.message_id):
+            raise _KnownAlready
+        self.insert(Room.INBOX, None, source=effect.source, message_id=effect.message_id)
+
+    def _piece_came(self, effect: r.PieceCame) -> None:
+        self._db.execute(
+            "UPDATE requests SET text = text || ? WHERE correlation_id = ?",
+            (effect.text, effect.correlation_id),
+        )
+        self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+
+    def _request_ended(self, effect: r.RequestEnded) -> None:
+        self._db.execute(
+            "UPDATE requests SET state = ?, text = ?, error = ?, fallback = ?, due = ?, ended_at = ?"
+            " WHERE correlation_id = ?",
+            (
+                effect.state.value, effect.text, effect.error, effect.fallback, effect.due, time.time(),
+                effect.correlation_id,
+            ),
+        )  # fmt: skip
+        self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+
+    def _delivered(self, effect: r.Delivered) -> None:
+        self._db.execute("UPDATE requests SET due = 0 WHERE correlation_id = ?", (effect.correlation_id,))
+
+    def _died(self, effect: r.Died) -> None:
+        self.put_away(effect.letter)
+
+    def _letter_taken(self, effect: r.LetterTaken) -> None:
+        self.delete(Room.DEAD_LETTERS, "number = ?", effect.number)
+
+    def _errand_done(self, effect: r.ErrandDone) -> None:
+        self._db.execute("DELETE FROM errands WHERE number = ?", (effect.number,))

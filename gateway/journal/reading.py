@@ -1,0 +1,102 @@
+"""The journal's rows as they are read, on any SQLite connection to it. Synchronous.
+
+Every list comes in pages, oldest first: ``after`` is the number of the last row of the page before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from typing import Any
+
+from msgspec.msgpack import Decoder
+from msgspec.structs import replace
+
+from gateway.journal import records as r
+from gateway.journal.records import Room
+
+_streams = Decoder(r.StreamRow).decode
+_utterances = Decoder(r.UtteranceRow).decode
+_letter = Decoder(r.LetterRow).decode
+_requests = Decoder(r.RequestRow).decode
+_dead_letters = Decoder(r.DeadLetterRow).decode
+
+
+def _letters(record: bytes) -> r.LetterRow:
+    """A message; those of a broker that is away for long are many, and therefore packed."""
+    return _letter(zlib.decompress(record))
+
+
+class Reader:
+    """Reads rows."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def knows(self, source: str, message_id: str) -> bool:
+        """Whether a message was received before."""
+        query = "SELECT 1 FROM inbox WHERE source = ? AND message_id = ?"
+        return self._db.execute(query, (source, message_id)).fetchone() is not None
+
+    def highest_number(self) -> int:
+        """Of all messages that were ever queued."""
+        (sequence,) = self._db.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
+        ).fetchone()
+        return int(sequence)
+
+    def streams(self, after: int, limit: int) -> list[tuple[int, r.StreamRow]]:
+        """Streams, oldest first, each with what it comes after."""
+        found = self._page("number, record, heard_to, ended", Room.STREAMS, "", after, limit)
+        return [
+            (number, replace(_streams(record), heard_to=heard_to, ended=bool(ended)))
+            for number, record, heard_to, ended in found
+        ]
+
+    def utterances(self, after: int, limit: int) -> list[tuple[int, r.UtteranceRow]]:
+        """Utterances that have no text yet, oldest first."""
+        found = self._page("number, record, attempts", Room.UTTERANCES, "NOT done AND", after, limit)
+        return [
+            (number, replace(_utterances(record), attempts=attempts)) for number, record, attempts in found
+        ]
+
+    def utterance(self, utterance_id: str) -> r.UtteranceRow | None:
+        """One of them."""
+        query = "SELECT record, attempts FROM utterances WHERE utterance_id = ? AND NOT done"
+        found = self._db.execute(query, (utterance_id,)).fetchone()
+        return replace(_utterances(found[0]), attempts=found[1]) if found else None
+
+    def letters(self, after: int, limit: int) -> list[tuple[int, r.LetterRow]]:
+        """Messages that are not published yet, in the order of their numbers."""
+        found = self._page("number, record", Room.OUTBOX, "", after, limit)
+        return [(number, _letters(record)) for number, record in found]
+
+    def requests(self, after: int, limit: int) -> list[tuple[int, r.RequestRow]]:
+        """Requests, open and ended, oldest first."""
+        columns = "number, record, state, text, error, fallback, due"
+        found = self._page(columns, Room.REQUESTS, "", after, limit)
+        return [
+            (
+                number,
+                replace(
+                    _requests(record), state=r.RequestState(state), text=text, error=error,
+                    fallback=bool(fallback), due=bool(due),
+                ),
+            )
+            for number, record, state, text, error, fallback, due in found
+        ]  # fmt: skip
+
+    def dead_letters(self, after: int, limit: int) -> list[tuple[int, r.DeadLetterRow]]:
+        """Dead letters, oldest first."""
+        found = self._page("number, record", Room.DEAD_LETTERS, "", after, limit)
+        return [(number, replace(_dead_letters(record), number=number)) for number, record in found]
+
+    def errands(self, after: int, limit: int) -> list[tuple[int, r.Errand]]:
+        """What is asked for from outside, in the order of asking."""
+        query = "SELECT number, verb, letter FROM errands WHERE number > ? ORDER BY number LIMIT ?"
+        found = self._db.execute(query, (after, limit)).fetchall()
+        return [(number, r.Errand(number, r.Verb(verb), letter)) for number, verb, letter in found]
+
+    def _page(self, columns: str, room: Room, which: str, after: int, limit: int) -> list[tuple[Any, ...]]:
+        query = f"SELECT {columns} FROM {room} WHERE {which} number > ? ORDER BY number LIMIT ?"  # noqa: S608
+        return self._db.execute(query, (after, limit)).fetchall()

@@ -1,0 +1,385 @@
+"""What the journal knows: its rows, and the effects that make, change and remove them.
+
+A commit is a list of effects that hold together or not at all. Every effect may be applied again
+without harm. Times are Unix seconds, because they outlive the process; positions are samples of a
+stream. New fields go to the end and have a default: rows are read by later versions, too.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from gateway.messages import AudioFacts, Timings
+
+
+class Room(enum.StrEnum):
+    """The classes of rows, each with bounds of its own; the values are the names of the tables."""
+
+    STREAMS = "streams"
+    UTTERANCES = "utterances"
+    OUTBOX = "outbox"
+    INBOX = "inbox"
+    REQUESTS = "requests"
+    DEAD_LETTERS = "dead_letters"
+    HISTORY = "history"
+
+
+class RequestState(enum.StrEnum):
+    """Where a request is; all but the first are ends."""
+
+    OPEN = "open"
+    DONE = "done"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class LetterKind(enum.StrEnum):
+    """What a dead letter was."""
+
+    OUTGOING = "outgoing"
+    """A message that never reached the broker."""
+    INCOMING = "incoming"
+    """A message from the broker that could not be taken."""
+    UTTERANCE = "utterance"
+    """Speech that could not be transcribed."""
+    ANSWER = "answer"
+    """An answer that its device never took."""
+
+
+# Rows
+
+
+class StreamRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """One stream of a device and the session it is.
+
+    ``begun``: the number of its AUDIO_START, which tells a stream from an earlier one of the same
+    number; None when it was first heard in the middle. ``heard_to``: audio before it is in utterances.
+    ``ended``: nothing more is expected.
+    """
+
+    device_id: str
+    boot: int
+    stream: int
+    session_id: str
+    user_id: str
+    begun: int | None
+    end_on_silence: bool
+    heard_to: int = 0
+    ended: bool = False
+
+
+class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """One utterance that is to be transcribed. ``audio`` is PCM16; ``facts`` is its owner's."""
+
+    utterance_id: str
+    correlation_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    boot: int
+    stream: int
+    start: int
+    end: int
+    heard_at: float
+    audio: bytes
+    facts: bytes = b""
+    attempts: int = 0
+
+
+class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """One message for the broker. ``number`` grows: the order of publication within a session."""
+
+    number: int
+    message_id: str
+    topic: str
+    user_id: str
+    device_id: str
+    session_id: str
+    payload: bytes
+    correlation_id: str = ""
+    reply_to: str = ""
+    content_type: str = "application/json"
+    headers: dict[str, str] = {}
+    queued_at: float = 0.0
+
+
+class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """One transcript whose answer is awaited, or answered and not yet in its device's hands.
+
+    ``message``: the transcript as it was published. ``text``: the answer so far. ``due``: the device
+    has yet to take it. ``boot``: of the device, which alone can be answered; negative: it is for whichever.
+    """
+
+    correlation_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    boot: int
+    stream: int
+    utterance_id: str
+    asked_at: float
+    deadline: float
+    message: bytes
+    state: RequestState = RequestState.OPEN
+    text: str = ""
+    error: str | None = None
+    fallback: bool = False
+    due: bool = False
+
+
+class DeadLetterRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """What could not be done, and why. ``record`` is the whole row or message as it was (:func:`letter_of`)."""
+
+    kind: LetterKind
+    subject: str
+    """The id of the message or utterance."""
+    reason: str
+    died_at: float
+    topic: str = ""
+    device_id: str = ""
+    session_id: str = ""
+    record: bytes = b""
+    number: int = 0
+
+
+class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
+    """What an utterance was answered."""
+
+    text: str = ""
+    agent: str = ""
+    error: str | None = None
+    fallback: bool = False
+    text_to_reply_ms: float = 0.0
+
+
+class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """One utterance as it is remembered, long after it was answered.
+
+    ``spoken_at``: when it began. ``redacted``: its words are not kept. ``publish_ms``: from the text to the
+    broker's receipt; ``speech_to_reply_ms``: from the end of speech until its device had the reply; both 0 as
+    long as that has not happened. ``number`` (the order of being remembered) and ``has_audio`` are set when read.
+    """
+
+    utterance_id: str
+    correlation_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    spoken_at: float
+    text: str
+    success: bool
+    error: str | None
+    language: str
+    confidence: float
+    audio: AudioFacts
+    timings: Timings
+    redacted: bool = False
+    reply: HistoryReply | None = None
+    publish_ms: float = 0.0
+    speech_to_reply_ms: float = 0.0
+    number: int = 0
+    has_audio: bool = False
+
+
+class Verb(enum.StrEnum):
+    """What can be asked for from outside, with a dead letter."""
+
+    REPLAY = "replay"
+    PURGE = "purge"
+
+
+class Errand(Struct, frozen=True):
+    """Something the owner of the journal is asked to do by another process, with one dead letter."""
+
+    number: int
+    verb: Verb
+    letter: int
+
+
+# Effects
+
+
+class StreamOpened(Struct, frozen=True):
+    """A device began to speak."""
+
+    stream: StreamRow
+
+
+class StreamEnded(Struct, frozen=True):
+    """No more audio is expected of a stream. What comes of it all the same is a session of its own."""
+
+    session_id: str
+
+
+class Rebooted(Struct, frozen=True):
+    """A device is there with ``boot``: streams and answers of its earlier boots are over."""
+
+    device_id: str
+    boot: int
+
+
+class Heard(Struct, frozen=True):
+    """An utterance is complete. Known already by its session and start: the commit returns False.
+
+    ``again``: it is put back to be transcribed once more, known or not.
+    """
+
+    utterance: UtteranceRow
+    again: bool = False
+
+
+class Tried(Struct, frozen=True):
+    """An utterance is tried once more after a restart."""
+
+    utterance_id: str
+
+
+class Transcribed(Struct, frozen=True):
+    """An utterance has its text, or never will: its audio is not needed any more."""
+
+    utterance_id: str
+
+
+class Queued(Struct, frozen=True):
+    """A message is to be published."""
+
+    letter: LetterRow
+
+
+class Published(Struct, frozen=True):
+    """The broker has acknowledged a message."""
+
+    number: int
+
+
+class Asked(Struct, frozen=True):
+    """An answer is awaited."""
+
+    request: RequestRow
+
+
+class Received(Struct, frozen=True):
+    """A message of others was taken. Known already: the commit returns False and does nothing."""
+
+    source: str
+    message_id: str
+
+
+class PieceCame(Struct, frozen=True):
+    """A piece of an answer; ``text`` is appended."""
+
+    correlation_id: str
+    text: str
+
+
+class RequestEnded(Struct, frozen=True):
+    """A request ended; ``due``: with an answer that its device has yet to take."""
+
+    correlation_id: str
+    state: RequestState
+    text: str = ""
+    error: str | None = None
+    fallback: bool = False
+    due: bool = False
+
+
+class Delivered(Struct, frozen=True):
+    """The device has taken the answer."""
+
+    correlation_id: str
+
+
+class Remembered(Struct, frozen=True):
+    """An utterance is to be found in the history. Known already: it is what it is now."""
+
+    row: HistoryRow
+
+
+class PublishedIn(Struct, frozen=True):
+    """How long it took until the broker had a transcript, for the history."""
+
+    correlation_id: str
+    publish_ms: float
+
+
+class Answered(Struct, frozen=True):
+    """What an utterance was answered, for the history."""
+
+    correlation_id: str
+    reply: HistoryReply
+
+
+class HandedOver(Struct, frozen=True):
+    """When the device had the answer, for the history."""
+
+    correlation_id: str
+    speech_to_reply_ms: float
+
+
+class Erased(Struct, frozen=True):
+    """Of an utterance nothing is kept: neither words nor audio, wherever they are. What is on its way goes on."""
+
+    utterance_id: str
+
+
+class Died(Struct, frozen=True):
+    """Something could not be done, and is kept as a dead letter."""
+
+    letter: DeadLetterRow
+
+
+class LetterTaken(Struct, frozen=True):
+    """A dead letter was brought back to life, or is not wanted any more."""
+
+    number: int
+
+
+class ErrandDone(Struct, frozen=True):
+    """What somebody asked for from outside is done."""
+
+    number: int
+
+
+Effect: TypeAlias = (
+    StreamOpened
+    | StreamEnded
+    | Rebooted
+    | Heard
+    | Tried
+    | Transcribed
+    | Queued
+    | Published
+    | Asked
+    | Received
+    | PieceCame
+    | RequestEnded
+    | Delivered
+    | Remembered
+    | PublishedIn
+    | Answered
+    | HandedOver
+    | Erased
+    | Died
+    | LetterTaken
+    | ErrandDone
+)
+
+
+def bulk(effect: Effect) -> int:
+    """About how many bytes an effect holds, for the bound of what waits in memory."""
+    match effect:
+        case Heard(utterance):
+            return 256 + len(utterance.audio)
+        case Queued(letter):
+            return 256 + len(letter.payload)
+        case Asked(request):
+            return 256 + len(request.message)
+        case Died(letter):
+            return 256 + len(letter.record)
+        case Remembered(row):
+            return 512 + len(row.text)
+        case _:
+            return 256

@@ -1,0 +1,126 @@
+"""The journal's tables, and the way from each version of them to the next.
+
+What is searched for is a column; the rest of a row is its ``record`` (msgpack), which knows how to be
+read by later versions. ``size`` is what a row counts for in its quota.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from msgspec.msgpack import Decoder
+
+from gateway.journal.dead_letters import whose
+from gateway.journal.errors import JournalError
+from gateway.journal.records import DeadLetterRow, UtteranceRow
+
+_utterance = Decoder(UtteranceRow).decode
+_dead_letter = Decoder(DeadLetterRow).decode
+
+_VERSION_1 = """
+CREATE TABLE streams (
+    number INTEGER PRIMARY KEY, session_id TEXT NOT NULL UNIQUE,
+    device_id TEXT NOT NULL, boot INTEGER NOT NULL, stream INTEGER NOT NULL,
+    heard_to INTEGER NOT NULL, ended INTEGER NOT NULL, size INTEGER NOT NULL, record BLOB NOT NULL,
+    UNIQUE (device_id, boot, stream));
+CREATE TABLE utterances (
+    number INTEGER PRIMARY KEY, utterance_id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL, start INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, done INTEGER NOT NULL, size INTEGER NOT NULL, record BLOB NOT NULL,
+    UNIQUE (session_id, start));
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE inbox (
+    number INTEGER PRIMARY KEY, source TEXT NOT NULL, message_id TEXT NOT NULL, size INTEGER NOT NULL,
+    record BLOB NOT NULL DEFAULT x'', UNIQUE (source, message_id));
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY, correlation_id TEXT NOT NULL UNIQUE,
+    device_id TEXT NOT NULL, boot INTEGER NOT NULL,
+    state TEXT NOT NULL, text TEXT NOT NULL, error TEXT, fallback INTEGER NOT NULL, due INTEGER NOT NULL,
+    ended_at REAL, size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX requests_ended ON requests (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX requests_device ON requests (device_id);
+CREATE TABLE dead_letters (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL,
+    size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX dead_letters_subject ON dead_letters (subject);
+CREATE TABLE errands (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, verb TEXT NOT NULL, letter INTEGER NOT NULL);
+"""
+
+_VERSION_2 = """
+CREATE TABLE history (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, utterance_id TEXT NOT NULL UNIQUE, correlation_id TEXT NOT NULL,
+    session_id TEXT NOT NULL, user_id TEXT NOT NULL, device_id TEXT NOT NULL,
+    spoken_at REAL NOT NULL, words TEXT NOT NULL, reply BLOB,
+    publish_ms REAL NOT NULL DEFAULT 0, speech_to_reply_ms REAL NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX history_correlation ON history (correlation_id);
+CREATE INDEX history_session ON history (session_id);
+CREATE INDEX history_user ON history (user_id);
+CREATE INDEX history_device ON history (device_id);
+CREATE INDEX history_spoken ON history (spoken_at);
+ALTER TABLE utterances ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE utterances ADD COLUMN heard_at REAL NOT NULL DEFAULT 0;
+CREATE INDEX utterances_done ON utterances (heard_at) WHERE done;
+ALTER TABLE dead_letters ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead_letters ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';
+"""
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def _script(text: str) -> Migration:
+    """A migration that is nothing but statements; each alone, so that all are in one transaction."""
+
+    def migrate(db: sqlite3.Connection) -> None:
+        for statement in text.split(";"):
+            if statement.strip():
+                db.execute(statement)
+
+    return migrate
+
+
+def _to_version_2(db: sqlite3.Connection) -> None:
+    """The history; and whose every row with words or audio is, so that it can be erased."""
+    _script(_VERSION_2)(db)
+    for (number,) in db.execute("SELECT number FROM utterances").fetchall():
+        (record,) = db.execute("SELECT record FROM utterances WHERE number = ?", (number,)).fetchone()
+        row = _utterance(record)
+        db.execute(
+            "UPDATE utterances SET user_id = ?, heard_at = ? WHERE number = ?",
+            (row.user_id, row.heard_at, number),
+        )
+    for number, record in db.execute("SELECT number, record FROM dead_letters").fetchall():
+        db.execute(
+            "UPDATE dead_letters SET user_id = ?, correlation_id = ? WHERE number = ?",
+            (*whose(_dead_letter(record)), number),
+        )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2)
+"""The n-th leads from version n to n + 1. Never change one that was released: add another."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Bring a file to the present version, in one transaction. Raises JournalError for a newer one."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > len(migrations):
+        raise JournalError(
+            f"the journal is of version {found}, this gateway knows {len(migrations)}; "
+            "use the newer gateway again, or move the file away"
+        )
+    if found == len(migrations):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for step in migrations[found:]:
+            step(db)
+        db.execute(f"PRAGMA user_version = {len(migrations)}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

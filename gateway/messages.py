@@ -1,0 +1,197 @@
+"""The wire vocabulary: what travels on the broker.
+
+``docs/messages.md`` is this file for people who do not read Python. Every
+timestamp is Unix time in seconds (UTC); every duration says its unit. Unknown fields are ignored
+on input, so that an older gateway understands a newer orchestrator; ``schema`` counts breaking changes.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+SCHEMA = 1
+
+RESULTS_TOPIC = "transcription.results"
+REPLIES_TOPIC = "orchestrator.replies"
+DEAD_TOPIC = "dead.letters"
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+
+class BadMessage(ValueError):
+    """Bytes that are not the message they should be."""
+
+
+def new_id(prefix: str) -> str:
+    """An unguessable id: ``prefix``, an underscore, and 128 random bits as 22 url-safe characters."""
+    return f"{prefix}_{secrets.token_urlsafe(16)}"
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` may stand in a routing key: 1 to 64 of ``A-Z a-z 0-9 _ -``."""
+    return _TOKEN.match(text) is not None
+
+
+Language: TypeAlias = Annotated[str, Meta(pattern=r"^([a-z]{2,3}|auto)$")]
+HintText: TypeAlias = Annotated[str, Meta(max_length=1000)]
+
+
+class AudioFacts(Struct, frozen=True, kw_only=True):
+    """What is known about the audio behind a transcript."""
+
+    seconds: float
+    gaps: int = 0
+    lost_ms: float = 0.0
+    end_reason: str = "stop"
+
+
+class RecognizerFacts(Struct, frozen=True, kw_only=True):
+    """Who worked out the text, and how.
+
+    ``context_ms``: how much audio the model was given at once, padding included; 0 when no model was
+    asked or it knows no such thing. ``retried``: a first result could not be right, so it looked twice.
+    """
+
+    engine: str = ""
+    model: str = ""
+    context_ms: float = 0.0
+    retried: bool = False
+
+
+class Timings(Struct, frozen=True, kw_only=True):
+    """Where the time went, in milliseconds of wall time.
+
+    ``endpoint_ms``: end of speech to the end of the utterance. ``queue_ms``: waiting for the
+    recognizer. ``recognize_ms``: the recognizer at work. ``text_ms``: end of speech to text.
+    """
+
+    endpoint_ms: float = 0.0
+    queue_ms: float = 0.0
+    recognize_ms: float = 0.0
+    text_ms: float = 0.0
+
+
+class WordTime(Struct, frozen=True, kw_only=True):
+    """One word: its times in seconds from the utterance's start, and its probability."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class TranscriptionMessage(Struct, frozen=True, kw_only=True):
+    """One utterance's text, or why there is none. Published once on ``transcription.results``.
+
+    ``success`` false: ``error`` says why and ``text`` is empty. No speech is ``text == ""`` with success.
+    ``language_probability``: how sure the recognizer is of a language that it has just detected, else 0.
+    ``words``: only where word times are wanted (``transcription.word_timestamps``).
+    """
+
+    session_id: str
+    user_id: str
+    device_id: str
+    text: str
+    timestamp: float
+    success: bool
+    error: str | None = None
+    schema: int = SCHEMA
+    message_id: str
+    correlation_id: str
+    utterance_id: str
+    language: str = ""
+    confidence: float = 0.0
+    audio: AudioFacts
+    timings: Timings = Timings()
+    is_final: bool = True
+    recognizer: RecognizerFacts = RecognizerFacts()
+    no_speech_probability: float = 0.0
+    language_probability: float = 0.0
+    words: tuple[WordTime, ...] = ()
+
+
+class DeadUtterance(Struct, frozen=True, kw_only=True):
+    """An utterance that nobody will try again, and why. Published once on ``dead.letters``, without its audio.
+
+    The failure is told on ``transcription.results`` too, as any other.
+    """
+
+    session_id: str
+    user_id: str
+    device_id: str
+    timestamp: float
+    reason: str
+    attempts: int
+    schema: int = SCHEMA
+    message_id: str
+    correlation_id: str
+    utterance_id: str
+    audio: AudioFacts
+
+
+class WantedHints(Struct, frozen=True, kw_only=True):
+    """How the rest of a conversation is to be heard; null leaves it as it is.
+
+    ``language`` is a code or ``auto``; ``prompt``, ``hotwords`` and ``word_timestamps`` are what they are in the
+    settings (``docs/configuration.md``).
+    """
+
+    language: Language | None = None
+    prompt: HintText | None = None
+    hotwords: HintText | None = None
+    word_timestamps: bool | None = None
+
+
+class OrchestratorReply(Struct, frozen=True, kw_only=True):
+    """An orchestrator's answer, published on ``orchestrator.replies``.
+
+    ``correlation_id`` and ``session_id`` are copied from the transcript. A reply may stream: each
+    message with ``final`` false brings ``text`` to append; the last has ``final`` true, and its
+    ``text``, when not empty, is the whole reply. ``error`` ends the request as failed. ``hints`` change how the
+    rest of the session is heard, from the next utterance on.
+    """
+
+    correlation_id: str
+    session_id: str
+    text: str = ""
+    final: bool = True
+    error: str | None = None
+    agent: str = "orchestrator"
+    message_id: str = ""
+    timestamp: float = 0.0
+    schema: int = SCHEMA
+    hints: WantedHints | None = None
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What a decoder raises: beside plain bad JSON, lone surrogates, and brackets nested deeper than its stack."""
+
+_encoder = msgspec.json.Encoder()
+_reply_decoder = msgspec.json.Decoder(OrchestratorReply)
+_transcription_decoder = msgspec.json.Decoder(TranscriptionMessage)
+
+
+def encode(message: Struct) -> bytes:
+    """Any message or event as UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def decode_reply(payload: bytes) -> OrchestratorReply:
+    """Raises BadMessage with the place of the mistake."""
+    try:
+        return _reply_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not an orchestrator reply: {error}") from error
+
+
+def decode_transcription(payload: bytes) -> TranscriptionMessage:
+    """Raises BadMessage with the place of the mistake."""
+    try:
+        return _transcription_decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not a transcription: {error}") from error

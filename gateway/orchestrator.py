@@ -1,0 +1,237 @@
+"""What an orchestrator is written with: a function from what was heard to what is said.
+
+::
+
+    house = Orchestrator()
+
+    @house.on_transcript
+    async def answer(heard):
+        return f"You said {heard.text}"
+
+The function returns the whole reply, or an async iterator of its pieces (or is an async generator),
+in which case each piece travels at once. None is no answer: another orchestrator may give one, or the
+request expires. ``""`` is the answer that there is nothing to say. ``Say(text, hints)`` is a reply that also
+tells the gateway how to hear the rest of the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import structlog
+
+from gateway.broker import open_broker
+from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBroker
+from gateway.messages import (
+    REPLIES_TOPIC,
+    RESULTS_TOPIC,
+    BadMessage,
+    OrchestratorReply,
+    TranscriptionMessage,
+    WantedHints,
+    decode_transcription,
+    encode,
+    is_token,
+    new_id,
+)
+from gateway.settings import BrokerSettings
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 3
+"""A transcript whose reply the broker does not take is answered so often."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A whole reply, and what the recognizer is told from the next utterance of the session on."""
+
+    text: str
+    hints: WantedHints
+
+
+Answer: TypeAlias = str | Say | AsyncIterator[str] | None
+AnswerFunction: TypeAlias = Callable[[TranscriptionMessage], Awaitable[Answer] | AsyncIterator[str]]
+_F = TypeVar("_F", bound=AnswerFunction)
+
+
+class BadOrchestrator(Exception):
+    """An orchestrator that cannot be used; the message says what to change."""
+
+
+class Orchestrator:
+    """Answers transcripts from a broker.
+
+    ``name`` signs the replies, and orchestrators of one name compete: each transcript goes to one of
+    them. At most ``concurrency`` transcripts are worked on at once; further ones wait in the broker's
+    buffer. An answer that takes longer than ``timeout_seconds`` in all becomes an error reply, and
+    so does an exception; neither ends the orchestrator.
+    """
+
+    def __init__(
+        self, name: str = "orchestrator", *, concurrency: int = 16, timeout_seconds: float = 25.0
+    ) -> None:
+        if not is_token(name):
+            raise BadOrchestrator(f"an orchestrator's name is 1-64 of A-Z a-z 0-9 _ -; got {name!r:.80}")
+        self.name = name
+        self._concurrency = concurrency
+        self._timeout_seconds = timeout_seconds
+        self._function: AnswerFunction | None = None
+        self._include_unheard = False
+
+    def on_transcript(self, function: _F) -> _F:
+        """Decorator: ``function`` answers every transcript that has words."""
+        return self._answer_with(function, include_unheard=False)
+
+    def on_every_result(self, function: _F) -> _F:
+        """Decorator: as ``on_transcript``, also for silence (empty text) and failures (``success`` false)."""
+        return self._answer_with(function, include_unheard=True)
+
+    async def run(self, broker: MessageBroker) -> None:
+        """Answer until the broker is closed, or this is cancelled.
+
+        Raises BadOrchestrator when there is no function to answer with.
+        """
+        if self._function is None:
+            raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
+        places = asyncio.Semaphore(self._concurrency)
+        async with broker.subscribe(RESULTS_TOPIC, group=self.name) as results, asyncio.TaskGroup() as tasks:
+            log.info("orchestrator listening", name=self.name)
+            await places.acquire()
+            async for delivery in results:
+                task = tasks.create_task(self._work(broker, delivery), name="answer")
+                task.add_done_callback(lambda _: places.release())
+                await places.acquire()
+
+    def run_forever(self, url: str) -> None:
+        """Answer until interrupted, in a process of its own. Raises BrokerError."""
+        if url.startswith("memory:"):
+            raise BrokerError(
+                "memory:// lives inside the gateway; name this orchestrator there (orchestrator.app: module:name)"
+            )
+        with suppress(KeyboardInterrupt):
+            asyncio.run(self._run_over(open_broker(url, BrokerSettings(url=url))))
+
+    async def _run_over(self, broker: MessageBroker) -> None:
+        try:
+            await self.run(broker)
+        finally:
+            await broker.close()
+
+    def _answer_with(self, function: _F, *, include_unheard: bool) -> _F:
+        if self._function is not None:
+            raise BadOrchestrator("an orchestrator has one function that answers; this is the second")
+        if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+            name = getattr(function, "__qualname__", repr(function))
+            raise BadOrchestrator(f"{name} is not an async function; write it with `async def`")
+        self._function, self._include_unheard = function, include_unheard
+        return function
+
+    async def _work(self, broker: MessageBroker, delivery: Delivery) -> None:
+        try:
+            heard = decode_transcription(delivery.message.payload)
+        except BadMessage as error:
+            with suppress(BrokerError):
+                await delivery.reject(str(error))
+            return
+        names = {"session_id": heard.session_id, "correlation_id": heard.correlation_id}
+        with structlog.contextvars.bound_contextvars(**names):
+            try:
+                if self._include_unheard or (heard.success and heard.text.strip()):
+                    await self._answer(_Replies(broker, delivery, heard, self.name))
+                await delivery.ack()
+            except BrokerError as error:
+                await _try_later(delivery, error)
+
+    async def _answer(self, replies: _Replies) -> None:
+        assert self._function is not None
+        limit = asyncio.timeout(self._timeout_seconds)
+        try:
+            async with limit:
+                answer = self._function(replies.heard)
+                await replies.send(answer if isinstance(answer, AsyncIterator) else await answer)
+        except BrokerError:
+            raise
+        except Exception as error:
+            # The border to somebody else's code: whatever it raises is this request's failure only.
+            if limit.expired():
+                log.warning("the orchestrator took too long", limit_seconds=self._timeout_seconds)
+                await replies.fail(f"{self.name} took longer than {self._timeout_seconds:g} s")
+            else:
+                log.exception("the orchestrator failed")
+                await replies.fail(f"{self.name} failed ({type(error).__name__})")
+
+
+class _Replies:
+    """Where the answer to one transcript goes."""
+
+    def __init__(
+        self, broker: MessageBroker, delivery: Delivery, heard: TranscriptionMessage, agent: str
+    ) -> None:
+        self.heard = heard
+        self._broker = broker
+        self._key = delivery.message.routing_key
+        self._agent = agent
+
+    async def send(self, answer: Answer) -> None:
+        """All of an answer, as it comes."""
+        if isinstance(answer, AsyncIterator):
+            await self._send_pieces(answer)
+        elif isinstance(answer, Say):
+            await self._publish(answer.text, hints=answer.hints)
+        elif answer is not None:
+            await self._publish(answer)
+
+    async def fail(self, error: str) -> None:
+        """The final reply that there is no answer, and why."""
+        await self._publish("", error=error)
+
+    async def _send_pieces(self, pieces: AsyncIterator[str]) -> None:
+        sent = []
+        try:
+            async for piece in pieces:
+                await self._publish(piece, final=False)
+                sent.append(piece)
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+        await self._publish("".join(sent))  # whole, so that a piece that was lost or came twice is mended
+
+    async def _publish(
+        self, text: str, *, final: bool = True, error: str | None = None, hints: WantedHints | None = None
+    ) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"an answer is made of str; got {type(text).__name__}")
+        reply = OrchestratorReply(
+            correlation_id=self.heard.correlation_id,
+            session_id=self.heard.session_id,
+            text=text,
+            final=final,
+            error=error,
+            agent=self._agent,
+            message_id=new_id("m"),
+            timestamp=time.time(),
+            hints=hints,
+        )
+        await self._broker.publish(
+            REPLIES_TOPIC,
+            self._key,
+            encode(reply),
+            correlation_id=reply.correlation_id,
+            message_id=reply.message_id,
+        )
+
+
+async def _try_later(delivery: Delivery, error: BrokerError) -> None:
+    """The broker did not take the reply: answer again later, a few times."""
+    last = delivery.attempt >= MAX_ATTEMPTS or isinstance(error, BrokerClosed)
+    log.warning("reply not published", reason=str(error), attempt=delivery.attempt, last=last)
+    with suppress(BrokerError):  # closed meanwhile: it is no longer ours to settle
+        await (delivery.reject(f"reply not published: {error}") if last else delivery.nack(RETRY_SECONDS))

@@ -1,0 +1,47 @@
+"""Which orchestrator runs inside the gateway: the built-in one, or one of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from gateway.builtin_orchestrator import builtin_orchestrator
+from gateway.orchestrator import BadOrchestrator, Orchestrator
+
+
+def load_orchestrator(spec: str) -> Orchestrator:
+    """The orchestrator that a setting names: ``builtin`` or ``module:name``.
+
+    Modules are found as Python finds them, and in the current folder after that. Raises BadOrchestrator.
+    """
+    if spec == "builtin":
+        return builtin_orchestrator()
+    module_name, separator, name = spec.partition(":")
+    if not (separator and module_name and name):
+        raise BadOrchestrator(f"{spec!r} is neither 'builtin' nor 'module:name'")
+    module = _import(module_name)
+    found = getattr(module, name, None)
+    if found is None:
+        raise BadOrchestrator(f"module {module_name} has no {name!r}")
+    if not isinstance(found, Orchestrator):
+        raise BadOrchestrator(f"{spec} is a {type(found).__name__}, not an Orchestrator")
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise BadOrchestrator(f"there is no module {name} (looked in {here}, too)") from error
+        raise BadOrchestrator(f"module {name} needs {error.name}, which is not installed") from error
+    except BadOrchestrator as error:
+        raise BadOrchestrator(f"module {name}: {error}") from error
+    except Exception as error:
+        # The border to somebody else's module: it may raise anything while it is imported.
+        raise BadOrchestrator(f"module {name} cannot be imported: {type(error).__name__}: {error}") from error

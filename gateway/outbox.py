@@ -1,0 +1,266 @@
+"""Messages on their way to the broker: in order within a session, tried until the broker has them.
+
+A message leaves the journal only with the broker's receipt. A receipt that promises no more than the
+broker's memory is none: such a message stays in the journal until its answer is here, and is published again
+when the broker may have forgotten it. What is more than fits into memory waits in the journal alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Self
+
+import structlog
+
+from gateway.broker.base import (
+    BrokerClosed,
+    BrokerError,
+    BrokerStatus,
+    BrokerUnavailable,
+    Durability,
+    MessageBroker,
+    Receipt,
+    RoutingKey,
+)
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.dead_letters import unpublished
+from gateway.journal.records import Effect, LetterRow, Published
+
+log = structlog.get_logger(__name__)
+
+HELD_LETTERS = 1024
+"""Messages held in memory, beside those that could not be journaled."""
+UNJOURNALED_LETTERS = 4 * HELD_LETTERS
+"""All that is held in memory; further messages that could not be journaled are lost, and counted."""
+PAGE = 256
+"""Messages read from the journal at a time."""
+IN_FLIGHT = 64
+"""Sessions whose messages are being published at once."""
+FIRST_RETRY_SECONDS = 0.05
+LONGEST_RETRY_SECONDS = 1.0
+"""A broker that is away is tried again after so long, doubling."""
+AGAIN_SECONDS = 5.0
+"""What a broker may have forgotten is published again at once, and once more when everybody who reads there
+must be back, too: a broker that has nobody subscribed may keep nothing."""
+
+
+class Outbox:
+    """Publishes letters. ``async with``; nothing is published before ``start``."""
+
+    def __init__(
+        self,
+        broker: MessageBroker,
+        journal: AnyJournal,
+        on_published: Callable[[LetterRow, Receipt], bool],
+        on_refused: Callable[[LetterRow, str], None],
+    ) -> None:
+        """``on_published``: the broker has it; returns whether an answer is awaited. ``on_refused``: it never will."""
+        self.lost = 0
+        """Messages that could be kept nowhere."""
+        self._broker = broker
+        self._journal = journal
+        self._on_published = on_published
+        self._on_refused = on_refused
+        self._held: dict[int, LetterRow] = {}
+        self._lanes: dict[str, deque[LetterRow]] = {}
+        self._idle: deque[str] = deque()  # sessions whose messages nobody is publishing yet
+        self._busy = 0
+        self._more = journal.keeps  # in the journal, beyond what is held
+        self._reading = False
+        self._read_to = 0
+        self._passed_over = 0
+        self._unanswered: dict[str, LetterRow] = {}  # by correlation id; no more than requests are open
+        self._again: set[int] = set()  # those of them that are being published again
+        self._instance = ""
+        self._away_since: float | None = None
+        self._retry = FIRST_RETRY_SECONDS
+        self._open = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """What is not published by now stays in the journal."""
+        self._open = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def start(self) -> None:
+        """Publish, first of all what a gateway before this one left in the journal."""
+        self._open = True
+        self._go_on()
+
+    @property
+    def waiting(self) -> int:
+        """Messages in memory that the broker does not have."""
+        return len(self._held)
+
+    # -- in
+
+    def put(self, letter: LetterRow, *, journaled: bool) -> None:
+        """Publish it after those of its session that were put before. ``journaled``: it is safe in the journal."""
+        if journaled and (self._more or len(self._held) >= HELD_LETTERS):
+            self._more = True  # it is read when its turn comes
+            self._passed_over += 1
+        elif len(self._held) >= UNJOURNALED_LETTERS:
+            self.lost += 1
+            log.error("message lost: neither journal nor broker takes it", message_id=letter.message_id)
+        else:
+            self._hold(letter)
+            if journaled:
+                self._read_to = letter.number
+        self._go_on()
+
+    def answered(self, correlation_id: str) -> tuple[Effect, ...]:
+        """The answer is here, or nobody waits for it: what is to be committed with that."""
+        letter = self._unanswered.pop(correlation_id, None)
+        return () if letter is None else (Published(letter.number),)
+
+    def broker_changed(self, status: BrokerStatus) -> None:
+        """To be told of each new connection before anything is published on it.
+
+        What was only in the broker's memory is published again, under the same ``message_id``, unless the
+        broker tells that it has not been restarted.
+        """
+        if not status.connected:
+            return
+        forgetful = not status.instance or status.instance != self._instance
+        self._instance = status.instance
+        if forgetful and self._unanswered:
+            log.info(
+                "messages that the broker may have lost are published again", count=len(self._unanswered)
+            )
+            self._publish_again(self._unanswered.values())
+            self._spawn(self._publish_once_more(list(self._unanswered.values())), "outbox, once more")
+
+    def _hold(self, letter: LetterRow, *, first: bool = False) -> None:
+        if letter.number in self._held:
+            return
+        self._held[letter.number] = letter
+        lane = self._lanes.get(letter.session_id)
+        if lane is None:
+            lane = self._lanes[letter.session_id] = deque()
+            self._idle.append(letter.session_id)
+        lane.insert(0 if first else len(lane), letter)
+
+    def _publish_again(self, letters: Iterable[LetterRow]) -> None:
+        """Before all that their sessions have said since."""
+        for letter in sorted(letters, key=lambda one: one.number, reverse=True):
+            if letter.number in self._held:
+                continue
+            self._again.add(letter.number)
+            self._hold(letter, first=True)
+        self._go_on()
+
+    async def _publish_once_more(self, letters: list[LetterRow]) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        self._publish_again(letter for letter in letters if letter.correlation_id in self._unanswered)
+
+    # -- out
+
+    def _go_on(self) -> None:
+        if not self._open:
+            return
+        while self._idle and self._busy < IN_FLIGHT:
+            self._busy += 1
+            session_id = self._idle.popleft()
+            self._spawn(self._publish_lane(session_id), f"publish {session_id}")
+        if self._more and not self._reading and len(self._held) <= HELD_LETTERS // 2:
+            self._reading = True
+            self._spawn(self._read(), "outbox")
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self) -> None:
+        """The next page of what waits in the journal."""
+        passed_over = self._passed_over
+        try:
+            letters = await self._journal.letters(self._read_to, PAGE)
+        except JournalError as error:
+            log.warning("the outbox cannot be read", reason=str(error))
+            await asyncio.sleep(LONGEST_RETRY_SECONDS)
+        else:
+            for letter in letters:
+                self._hold(letter)
+                self._read_to = letter.number
+            self._more = len(letters) == PAGE or self._passed_over != passed_over
+        self._reading = False
+        self._go_on()
+
+    async def _publish_lane(self, session_id: str) -> None:
+        """All messages of a session, one after the other."""
+        lane = self._lanes[session_id]
+        try:
+            while lane:
+                letter = lane[0]
+                if self._is_answered(letter) or await self._publish(letter):
+                    lane.remove(letter)  # others may have been put before it
+                    del self._held[letter.number]
+                    self._again.discard(letter.number)
+            del self._lanes[session_id]
+        finally:
+            self._busy -= 1
+        self._go_on()
+
+    def _is_answered(self, letter: LetterRow) -> bool:
+        """Whether it was to be published again, and its answer was faster."""
+        return letter.number in self._again and letter.correlation_id not in self._unanswered
+
+    async def _publish(self, letter: LetterRow) -> bool:
+        """One attempt. Returns whether there need be no other."""
+        try:
+            receipt = await self._broker.publish(
+                letter.topic,
+                RoutingKey(letter.user_id, letter.device_id, letter.session_id),
+                letter.payload,
+                correlation_id=letter.correlation_id,
+                reply_to=letter.reply_to,
+                message_id=letter.message_id,
+                content_type=letter.content_type,
+                headers=letter.headers,
+            )
+        except BrokerUnavailable as error:
+            await self._wait_for_broker(error)
+            return False
+        except BrokerClosed:
+            await asyncio.Event().wait()  # the gateway is ending; this task will be cancelled
+        except BrokerError as error:
+            self._refuse(letter, str(error))
+        else:
+            self._published(letter, receipt)
+        return True
+
+    def _published(self, letter: LetterRow, receipt: Receipt) -> None:
+        if self._away_since is not None:
+            away = asyncio.get_running_loop().time() - self._away_since
+            log.info("messages are published again", after_seconds=round(away, 1), waiting=len(self._held))
+        self._away_since, self._retry = None, FIRST_RETRY_SECONDS
+        awaited = self._on_published(letter, receipt)
+        if awaited and receipt.durability is Durability.MEMORY and self._journal.keeps:
+            self._unanswered[letter.correlation_id] = letter
+        else:
+            if self._unanswered.get(letter.correlation_id) == letter:  # now it is safe
+                del self._unanswered[letter.correlation_id]
+            self._journal.commit(Published(letter.number))
+
+    def _refuse(self, letter: LetterRow, reason: str) -> None:
+        log.error("message refused by the broker", message_id=letter.message_id, reason=reason)
+        self._journal.commit(Published(letter.number), unpublished(letter, reason))
+        self._on_refused(letter, reason)
+
+    async def _wait_for_broker(self, error: BrokerError) -> None:
+        """Back off; all sessions wait for the same broker, and each tries."""
+        now = asyncio.get_running_loop().time()
+        if self._away_since is None:
+            self._away_since = now
+            log.warning("messages wait for the broker", reason=str(error))
+        self._retry = min(2 * self._retry, LONGEST_RETRY_SECONDS)
+        await asyncio.sleep(random.uniform(0.5, 1.0) * self._retry)

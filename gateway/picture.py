@@ -1,0 +1,133 @@
+"""What a listener sees: its wishes as a predicate, and how things stand as one event.
+
+Both are plain functions of the events so far; no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+from msgspec import structs
+
+from gateway.access import LOCAL, Principal
+from gateway.events import (
+    DeliveryEvent,
+    DeviceEvent,
+    HealthEvent,
+    HubEvent,
+    HubEventBase,
+    ReplyEvent,
+    SnapshotEvent,
+    StatusEvent,
+    Subscribe,
+    TranscriptionEvent,
+)
+
+KEPT_NAMES = 1_024
+"""Devices, open sessions and components in a picture, of each so many; those unheard of longest go first."""
+KEPT_CONVERSATION = 150
+"""Transcripts, replies and deliveries in a picture: some fifty turns."""
+KEPT_REPLY_CHARACTERS = 16_384
+"""How much of a reply that is still streaming a picture holds."""
+
+_Talk: TypeAlias = TranscriptionEvent | ReplyEvent | DeliveryEvent
+_Key = TypeVar("_Key")
+_Event = TypeVar("_Event", bound=HubEvent)
+
+
+class Wanted:
+    """Whether a listener asked for an event (the rule is :class:`Subscribe`'s) and may see it. Compared by value."""
+
+    def __init__(self, subscribe: Subscribe, principal: Principal = LOCAL) -> None:
+        self._kinds = frozenset(subscribe.kinds)
+        self._levels = subscribe.levels
+        lists = (
+            ("session_id", subscribe.sessions),
+            ("device_id", subscribe.devices),
+            ("user_id", subscribe.users),
+        )
+        self._sees = principal.sees if principal.users or principal.devices else None
+        self._fields = tuple((field, frozenset(values)) for field, values in lists if values)
+        scope = (principal.users, principal.devices, principal.own_device) if self._sees else None
+        self._key = (self._kinds, self._levels, self._fields, scope)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Wanted) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __call__(self, event: HubEventBase) -> bool:
+        """True when ``event`` passes every list, and is within the principal's scope."""
+        if self._kinds and event.__struct_config__.tag not in self._kinds:
+            return False
+        if isinstance(event, DeviceEvent) and event.notice == "level" and not self._levels:
+            return False
+        if not all(getattr(event, field, None) in values for field, values in self._fields):
+            return False
+        return self._sees is None or self._sees(
+            user_id=getattr(event, "user_id", None), device_id=getattr(event, "device_id", None)
+        )
+
+
+class Picture:
+    """The house after every event so far, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._devices: OrderedDict[str, DeviceEvent] = OrderedDict()
+        self._sessions: OrderedDict[str, StatusEvent] = OrderedDict()
+        self._health: OrderedDict[str, HealthEvent] = OrderedDict()
+        self._talk: OrderedDict[tuple[str, ...], _Talk] = OrderedDict()
+
+    def apply(self, event: HubEvent) -> None:
+        """Paint ``event`` in. Partials and what a device reported are not part of the picture."""
+        match event:
+            case DeviceEvent(notice=""):
+                _keep(self._devices, event.device_id, event, KEPT_NAMES)
+            case StatusEvent(status="idle"):
+                self._sessions.pop(event.session_id, None)
+            case StatusEvent():
+                _keep(self._sessions, event.session_id, event, KEPT_NAMES)
+            case HealthEvent():
+                _keep(self._health, event.component, event, KEPT_NAMES)
+            case ReplyEvent():
+                self._reply(event)
+            case TranscriptionEvent():
+                _keep(self._talk, ("text", event.utterance_id), event, KEPT_CONVERSATION)
+            case DeliveryEvent():
+                _keep(self._talk, ("delivery", event.correlation_id), event, KEPT_CONVERSATION)
+            case _:
+                pass
+
+    def forget(self, is_gone: Callable[[HubEvent], bool]) -> None:
+        """Leave these out of what was said and answered."""
+        for key in [key for key, event in self._talk.items() if is_gone(event)]:
+            del self._talk[key]
+
+    def snapshot(self, wanted: Wanted, epoch: str, seq: int) -> SnapshotEvent:
+        """The picture as it stands, as far as a listener wants it."""
+        return SnapshotEvent(
+            epoch=epoch,
+            seq=seq,
+            devices=tuple(filter(wanted, self._devices.values())),
+            sessions=tuple(filter(wanted, self._sessions.values())),
+            conversation=tuple(filter(wanted, self._talk.values())),
+            health=tuple(filter(wanted, self._health.values())),
+        )
+
+    def _reply(self, event: ReplyEvent) -> None:
+        """The pieces of a reply become one event, which the final one replaces."""
+        key = ("reply", event.correlation_id, event.agent, str(event.late))
+        said = self._talk.get(key)
+        if isinstance(said, ReplyEvent) and not event.final:
+            event = structs.replace(event, text=(said.text + event.text)[:KEPT_REPLY_CHARACTERS])
+        _keep(self._talk, key, event, KEPT_CONVERSATION)
+
+
+def _keep(table: OrderedDict[_Key, _Event], key: _Key, event: _Event, bound: int) -> None:
+    table[key] = event
+    table.move_to_end(key)
+    if len(table) > bound:
+        table.popitem(last=False)

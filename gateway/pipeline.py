@@ -1,0 +1,437 @@
+"""The whole way, from what a device says to the answer in its hands.
+
+::
+
+    hear -> segment -> transcribe -> publish -> (an orchestrator) -> answer -> deliver
+    `-- hearing.py --'              here                             `-- answers.py --'
+
+One stage hands on to the next and none calls back. Everything runs on one event loop; only the
+recognizer works beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+import structlog
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.events import (
+    AudioReceived,
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceLog,
+    DeviceNotice,
+    DeviceStatus,
+    LinkChanged,
+    LinkEvent,
+    StreamStarted,
+    StreamStopped,
+)
+from gateway import rows
+from gateway.access import Principal
+from gateway.announcements import Announcements
+from gateway.announcer import Announcer
+from gateway.broker.base import BrokerStatus, MessageBroker
+from gateway.config import GatewayConfig
+from gateway.correlation import PendingRequest
+from gateway.errands import hand_on, run_errands, take_letter
+from gateway.health import Health, HealthState
+from gateway.hearing import Conversation, Hearing
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.records import Heard, Tried, UtteranceRow, Verb
+from gateway.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.recovery import recover, take_up
+from gateway.rows import utterance_row
+from gateway.saying import Said, Saying
+from gateway.session import Session, TooManyTurns, Turn, TurnEvent
+from gateway.session_hints import SessionHints
+from gateway.spoken import Spoken
+from gateway.transcribing import Transcribing
+from transcription.jobs import Guess
+from transcription.keeper import Phase
+from transcription.process import GivenUp
+from transcription.scheduler import Recognizer
+from transcription.segmenter import Utterance, VoiceActivity
+from transcription.transcriber import RecognizerClosed, TranscriptionError
+
+log = structlog.get_logger(__name__)
+
+CLOCK_SECONDS = 0.1
+"""How often deadlines (replies, vanished devices) are looked at."""
+
+ERRANDS_SECONDS = 1.0
+"""How often it is looked whether somebody asked for something from outside."""
+
+STUCK_SECONDS = 10.0
+"""Deadlines that nobody looked at for so long: the gateway is not well."""
+
+CAUGHT_UP = 0.25
+"""Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
+
+MAX_ATTEMPTS = 3
+"""An utterance over which so many gateways ended is not tried again."""
+
+LEFT_AT_ONCE = 2
+"""Utterances of a gateway before this one that are transcribed at once, behind those that are spoken now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStats:
+    """What is on its way right now."""
+
+    sessions: int
+    conversations: int
+    turns: int
+    """Utterances that are transcribed and published."""
+    asked: int
+    undelivered: int
+    """Answers that their device has not acknowledged."""
+    unpublished: int = 0
+    """Messages in memory that the broker does not have."""
+
+
+class Pipeline:
+    """Leads every utterance through; owns its halves and borrows everything else."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        bridge: Bridge,
+        recognizer: Recognizer,
+        listen: Callable[[], VoiceActivity],
+        broker: MessageBroker,
+        announcer: Announcer,
+        journal: AnyJournal,
+        health: Health,
+    ) -> None:
+        """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
+        self._config = config
+        self._bridge = bridge
+        self._recognizer = recognizer
+        self._announce = announcer
+        self._journal = journal
+        self._health = health
+        self._hearing = Hearing(
+            config,
+            bridge=bridge,
+            recognizer=recognizer,
+            listen=listen,
+            announcer=announcer,
+            journal=journal,
+            on_utterance=self._begin_turn,
+        )
+        self._publishing = Publishing(
+            config,
+            broker=broker,
+            announcer=announcer,
+            journal=journal,
+            hearing=self._hearing,
+            is_off=lambda: recognizer.state.phase is Phase.OFF,
+        )
+        self._answers = self._publishing.answers
+        self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
+        self.announcements = Announcements(announcer, journal)
+        """Text for devices outside any turn."""
+        self.transcribing = Transcribing(
+            config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
+        )
+        """Recordings that somebody has sent."""
+        self._recovered = False
+        self._errands_due = 0.0
+        self._left = asyncio.Semaphore(LEFT_AT_ONCE)
+        self._turns: set[asyncio.Task[None]] = set()
+        self._now = asyncio.get_running_loop().time
+        self._ticked_at = self._now()
+
+    def reconfigure(self, config: GatewayConfig) -> None:
+        """From now on the recognizer's settings of ``config``; streams that are open keep their segmenter."""
+        self._config = config
+        self._hearing.reconfigure(config)
+
+    async def __aenter__(self) -> Self:
+        await self._publishing.__aenter__()
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        self._workers = [
+            self._tasks.create_task(self._answers.run(), name="replies"),
+            self._tasks.create_task(self._watch_deadlines(), name="deadlines"),
+        ]
+        await self._recover()
+        return self
+
+    def start(self) -> None:
+        """Publish; to be called when whoever answers inside this process is listening."""
+        self._publishing.outbox.start()
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Whatever is not published by now stays in the journal, or with its device."""
+        self._hearing.close()
+        self.transcribing.close()
+        for task in (*self._workers, *self._turns):
+            task.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        await self._publishing.__aexit__()
+
+    def sessions(self) -> list[Session]:
+        """Those that are open, oldest first; to be looked at only."""
+        return self._hearing.sessions.sessions()
+
+    def user(self, device_id: str) -> str:
+        """Whose device it is."""
+        return self._announce.user(device_id)
+
+    def asked(self, correlation_id: str) -> PendingRequest | None:
+        """The transcript that is or was to be answered, as long as it is remembered."""
+        return self._answers.tracker.request(correlation_id)
+
+    async def carry_out(self, verb: Verb, number: int) -> bool:
+        """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
+        effects = await take_letter(self._journal, verb, number)
+        if effects is not None:
+            hand_on(effects, self._publishing.publish_again, self._transcribe_again)
+        return effects is not None
+
+    def stats(self) -> PipelineStats:
+        """How much of everything there is."""
+        return PipelineStats(
+            sessions=len(self._hearing.sessions),
+            conversations=len(self._hearing.conversations),
+            turns=len(self._turns),
+            asked=len(self._answers.asked),
+            undelivered=len(self._answers.undelivered),
+            unpublished=self._publishing.outbox.waiting,
+        )
+
+    # -- hear, segment: what the links report, cut into utterances
+
+    def hear(self, event: LinkEvent) -> None:
+        """Take one event of a device, in order."""
+        match event:
+            case AudioReceived():
+                self._hearing.segment(event)
+            case StreamStarted():
+                self._hearing.open(event)
+            case StreamStopped():
+                self._hearing.stop(event)
+            case DeviceConnected():
+                self._hearing.welcome(event)
+                if not event.resumed:
+                    self._answers.forget_boots_before(event.device_id, event.boot)
+                self._announce.connected(event)
+                self._answers.welcome(event.device_id, event.boot)
+                self.announcements.welcome(event.device_id, event.boot)
+            case DeviceDisconnected():
+                self._hearing.suspend(event)
+                self.announcements.suspend(event.device_id)
+                self._announce.disconnected(event)
+            case DeviceNotice():
+                self._announce.noticed(event)
+            case DeviceLog():
+                log.debug("device log", device_id=event.device_id, link=event.link, text=event.text)
+            case LinkChanged():
+                state = HealthState.HEALTHY if event.up else HealthState.DEGRADED
+                self._health.set(event.link, state, event.reason, event.remedy)
+
+    def adopt(self, device_id: str, user_id: str) -> None:
+        """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
+        self._announce.adopt(device_id, user_id)
+
+    def _begin_turn(self, conversation: Conversation, utterance: Utterance) -> None:
+        """An utterance is complete: its device hears so at once, the text follows."""
+        session, live = conversation.session, conversation.end_live()
+        try:
+            turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
+        except TooManyTurns as error:
+            log.warning("utterance refused", session_id=session.session_id, reason=str(error))
+            self._announce.failure(session, "", NOT_UNDERSTOOD)
+            conversation.drop_guess()
+            return
+        guess, conversation.guess = conversation.guess, None
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        self._announce.status(session, DeviceStatus.TRANSCRIBING)
+        shown, dropped = (live.shown, live.dropped) if live else (0, 0)
+        spoken = Spoken(session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
+        kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
+        self._start_turn(self._lead(conversation, spoken, guess, kept), turn)
+
+    def _start_turn(self, work: Coroutine[None, None, None], turn: Turn) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work, name=f"turn {turn.utterance_id}")
+        self._turns.add(task)
+        task.add_done_callback(self._turns.discard)
+        return task
+
+    async def _lead(
+        self,
+        conversation: Conversation,
+        spoken: Spoken,
+        guess: Guess | None,
+        kept: asyncio.Future[bool],
+    ) -> None:
+        """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
+        kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
+        self._publishing.keep_informed(conversation, spoken)
+        if await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
+            self._hearing.settle(conversation)
+
+    def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
+        if not self._journal.keeps or done.cancelled() or done.exception() is not None:
+            return  # it stays with its device until its text is safe
+        if not done.result():
+            log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
+        spoken.turn.durable = True
+        self._hearing.settle(conversation)
+
+    # -- said: text from the start, which needs no transcription
+
+    async def say(self, text: str, principal: Principal) -> Said:
+        """Words of a listener, put to the orchestrators as if its device had heard them. Raises SayError."""
+        return await self._saying.say(text, principal)
+
+    # -- what a gateway before this one left
+
+    async def _recover(self) -> None:
+        """Take up its streams, requests and speech. As long as the journal cannot be read, later."""
+        try:
+            left = await recover(self._journal, self._hearing, self._answers, self.announcements)
+        except JournalError as error:
+            log.warning("nothing can be recovered yet", reason=str(error))
+            return
+        self._recovered = True
+        for session, turn in left:
+            self._start_turn(self._lead_again(session, turn), turn)
+
+    async def _lead_again(self, session: Session, turn: Turn) -> None:
+        async with self._left:
+            try:
+                row = await self._journal.utterance(turn.utterance_id)
+                spoken = rows.spoken(row, session, turn, self._now()) if row is not None else None
+            except (JournalError, msgspec.DecodeError) as error:
+                log.warning("utterance left for the next start", reason=str(error))
+                row, spoken = None, None
+            if row is None or spoken is None:
+                session.advance(turn, TurnEvent.CANCEL)
+            elif row.attempts >= MAX_ATTEMPTS:
+                reason = "the gateway ended each time it was transcribed"
+                await self._publishing.give_up(spoken, reason, row.attempts)
+            else:
+                self._journal.commit(Tried(row.utterance_id))
+                hints = SessionHints(self._config.transcription, session.device_id)
+                await self._transcribe(spoken, hints, None, kept=True)
+
+    # -- transcribe: an utterance into text
+
+    async def _transcribe(
+        self, spoken: Spoken, hints: SessionHints, guess: Guess | None, *, kept: bool
+    ) -> bool:
+        """False: the gateway ends first, and it is the next one's."""
+        self._watch_busy()
+        recognized, failure = None, None
+        try:
+            recognized = await self._recognizer.transcribe(
+                spoken.utterance,
+                owner=spoken.session.device_id,
+                hints=hints.now,
+                deadline=self._config.transcription.wait_seconds,
+                guess=guess,
+                kept=kept,
+            )
+        except RecognizerClosed:
+            self._publishing.forget(spoken)
+            return False  # it is in the journal, or its device keeps it
+        except TranscriptionError as error:
+            failure = error
+        else:
+            hints.learn(recognized.transcript, spoken.utterance.seconds)
+        self._watch_busy()
+        if isinstance(failure, GivenUp):
+            await self._publishing.give_up(spoken, str(failure), failure.times)
+        else:
+            error_text = None if failure is None else str(failure)
+            await self._publishing.publish(spoken, spoken.message(recognized, error_text, self._now()))
+        return True
+
+    def _watch_busy(self) -> None:
+        """Tell the devices when the recognizer falls behind, and when it has caught up."""
+        waiting, most = self._recognizer.waiting, self._config.transcription.queue_utterances
+        was_busy = self._announce.busy
+        busy = self._recognizer.busy or (was_busy and waiting > CAUGHT_UP * most)
+        if busy == was_busy:
+            return
+        self._announce.busy = busy
+        log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
+        self._bridge.set_busy(busy)
+        for conversation in self._hearing.conversations.values():
+            self._announce.attention(conversation.session)
+
+    # -- answer, deliver: what orchestrators say, into the device's hands
+
+    def delivered(self, device_id: str, boot: int, correlation_id: str) -> None:  # noqa: ARG002 - the bridge's
+        """Note that a device has acknowledged a final reply."""
+        self._answers.delivered(device_id, correlation_id)
+        self.announcements.delivered(device_id, correlation_id)
+
+    # -- beside the way: deadlines, and the end
+
+    def broker_changed(self, status: BrokerStatus) -> None:
+        """There is another connection to the broker, or none."""
+        self._publishing.outbox.broker_changed(status)
+
+    @property
+    def well(self) -> bool:
+        """Whether replies are taken and deadlines watched, as the watchdog wants to know."""
+        return self._now() - self._ticked_at < STUCK_SECONDS and not any(
+            task.done() for task in self._workers
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new stream; finish speech in progress or hand it back; deliver what is answered in time.
+
+        For half of the time, speech goes on. What is still being said then stays with a device that has
+        a ring, for the next gateway; of a device without one, what was heard is transcribed.
+        """
+        self._hearing.close()
+        end = self._now() + seconds
+        await self._until(lambda: not self._hearing.in_speech, end - seconds / 2)
+        self._hearing.hand_back()
+        await self._until(lambda: not len(self._hearing.sessions) and not self._owed, end)
+        await self._until(lambda: not self._publishing.outbox.waiting or self._journal.keeps, end)
+
+    async def _watch_deadlines(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            now = self._ticked_at = self._now()
+            if not self._recovered and self._journal.state.durable:
+                await self._recover()
+            if self._errands_due <= now:
+                self._errands_due = now + ERRANDS_SECONDS
+                await self._run_errands()
+            await self._answers.expire(now)
+            self.announcements.expire()
+            self._hearing.watch_absent(now)
+
+    async def _run_errands(self) -> None:
+        """What somebody asked for with `earshot dlq`."""
+        with suppress(JournalError):  # its state is told; the errands are still there
+            await run_errands(self._journal, self._publishing.publish_again, self._transcribe_again)
+
+    def _transcribe_again(self, row: UtteranceRow) -> None:
+        left = take_up(row, self._hearing, self._answers)
+        if left is not None:
+            self._start_turn(self._lead_again(*left), left[1])
+
+    async def _until(self, done: Callable[[], bool], deadline: float) -> None:
+        while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true
+            await asyncio.sleep(CLOCK_SECONDS / 2)
+
+    @property
+    def _owed(self) -> bool:
+        """Whether a connected device has not taken its answer yet."""
+        return any(
+            self._hearing.connected(answer.request.device_id) for answer in self._answers.undelivered.values()
+        )

@@ -1,0 +1,47 @@
+"""How the recognizer's state shows in the gateway's health: on the page, in /readyz and in the log."""
+
+from __future__ import annotations
+
+from gateway.health import Health, HealthState
+from transcription.keeper import Phase, RecognizerState
+
+COMPONENT = "recognizer"
+STEPS = 10
+"""A download shows in the log at each tenth; listeners see every change."""
+
+_HEALTH = {
+    Phase.OFF: HealthState.HEALTHY,
+    Phase.LOADING: HealthState.UNHEALTHY,
+    Phase.READY: HealthState.HEALTHY,
+    Phase.DEGRADED: HealthState.DEGRADED,
+    Phase.UNAVAILABLE: HealthState.UNHEALTHY,
+    Phase.ASLEEP: HealthState.HEALTHY,
+    Phase.WAKING: HealthState.HEALTHY,
+}
+
+
+class RecognizerHealth:
+    """Called with each new state of the recognizer."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._step = -1
+
+    def __call__(self, state: RecognizerState) -> None:
+        """Tell the health."""
+        step = -1 if state.progress is None else int(state.progress * STEPS)
+        quiet = step >= 0 and step == self._step
+        self._step = step
+        self._health.set(COMPONENT, _how(state), _reason(state), state.remedy, quiet=quiet)
+
+
+def _how(state: RecognizerState) -> HealthState:
+    """Who falls asleep without the engine that is wanted is not well for that."""
+    asleep = state.phase in {Phase.ASLEEP, Phase.WAKING}
+    return HealthState.DEGRADED if asleep and state.remedy else _HEALTH[state.phase]
+
+
+def _reason(state: RecognizerState) -> str:
+    if state.phase is not Phase.LOADING or state.progress is not None:
+        return state.reason
+    return f"{state.reason}; the model is being loaded" if state.reason else "the model is being loaded"

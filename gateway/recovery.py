@@ -1,0 +1,180 @@
+"""What a gateway before this one left in the journal, taken up where it was.
+
+Streams go on under the same session, requests wait for the rest of their time, answers wait for their
+device, and speech without a text is returned to be transcribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import structlog
+
+from gateway.announcements import Announcements
+from gateway.answers import Answer, Answers, Asked
+from gateway.correlation import CorrelationError, PendingRequest, RequestEvent
+from gateway.hearing import NOTHING_HEARD, Hearing
+from gateway.journal import AnyJournal
+from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
+from gateway.messages import BadMessage, decode_transcription
+from gateway.rows import pending_request, stream_name
+from gateway.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
+from gateway.spoken import Spoken
+
+log = structlog.get_logger(__name__)
+
+_ENDS = {
+    RequestState.DONE: RequestEvent.FINAL,
+    RequestState.EXPIRED: RequestEvent.DEADLINE,
+    RequestState.CANCELLED: RequestEvent.CANCEL,
+}
+
+
+async def recover(
+    journal: AnyJournal, hearing: Hearing, answers: Answers, announcements: Announcements
+) -> list[tuple[Session, Turn]]:
+    """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
+    streams = [row async for row in journal.streams()]
+    requests = []
+    async for row in journal.requests():
+        if row.due and row.boot == NO_BOOT:
+            announcements.restore(row)
+        else:
+            requests.append(row)
+    utterances = [
+        msgspec.structs.replace(row, audio=b"") async for row in journal.utterances()
+    ]  # their audio one at a time, when its turn comes
+    takeover = _Takeover(hearing, answers)
+    for stream in streams:
+        hearing.remember(stream)
+    takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
+    # One session after the other: those that ended give the names of their streams back to the next.
+    rows: list[RequestRow | UtteranceRow] = [*requests, *utterances]
+    turns = [takeover.row(one) for one in sorted(rows, key=takeover.order)]
+    for stream in takeover.open_ids.values():
+        takeover.session(stream)
+    takeover.finish()
+    left = [turn for turn in turns if turn is not None]
+    if streams or requests or left:
+        log.info(
+            "recovered",
+            streams=len(takeover.open_ids),
+            utterances=len(left),
+            requests=len(answers.asked),
+            answers=len(answers.undelivered),
+            announcements=len(announcements),
+        )
+    return left
+
+
+def take_up(row: UtteranceRow, hearing: Hearing, answers: Answers) -> tuple[Session, Turn] | None:
+    """One utterance that is to be transcribed again, in a session of its former name."""
+    takeover = _Takeover(hearing, answers)
+    turn = takeover.row(row)
+    takeover.finish()
+    return turn
+
+
+class _Takeover:
+    """The sessions of before, as they are needed."""
+
+    def __init__(self, hearing: Hearing, answers: Answers) -> None:
+        self.open_ids: dict[str, StreamRow] = {}
+        self._hearing = hearing
+        self._answers = answers
+        self._now = asyncio.get_running_loop().time()
+        self._sessions: dict[str, Session] = {}
+
+    def order(self, row: RequestRow | UtteranceRow) -> tuple[bool, str]:
+        """Rows of one session together, those last in which more may be said."""
+        return row.session_id in self.open_ids, row.session_id
+
+    def row(self, row: RequestRow | UtteranceRow) -> tuple[Session, Turn] | None:
+        """A request, or (returned as its turn) an utterance."""
+        if isinstance(row, UtteranceRow):
+            return self._utterance(row)
+        self._request(row)
+        return None
+
+    def session(self, row: StreamRow | RequestRow | UtteranceRow) -> Session | None:
+        """The session of a row; one that has ended is open until ``finish``, or the next of its stream."""
+        known = self._sessions.get(row.session_id)
+        if known is not None:
+            return known
+        name = stream_name(row)
+        before = self._hearing.sessions.find(name.device_id, name.boot, name.stream)
+        if before is not None:
+            if before.session_id not in self._sessions:
+                return None  # the device was faster, and speaks in a new one
+            before.end_stream()
+        stream = self.open_ids.get(row.session_id)
+        try:
+            session = self._hearing.sessions.open(
+                name.device_id,
+                name.boot,
+                name.stream,
+                row.user_id,
+                end_on_silence=stream.end_on_silence if stream else False,
+                now=self._now,
+                session_id=row.session_id,
+            )
+        except SessionError as error:
+            log.warning("session not recovered", session_id=row.session_id, reason=str(error))
+            return None
+        self._sessions[row.session_id] = session
+        return session
+
+    def _request(self, row: RequestRow) -> None:
+        """A request that is open, or whose answer its device has not taken, or that ended not long ago."""
+        request = pending_request(row, self._now, self._answers.timeout_seconds)
+        try:
+            self._answers.tracker.restore(request, row.text, self._now, ended=_ENDS.get(row.state))
+            if row.state is RequestState.OPEN:
+                self._await(request, row)
+            elif row.due:
+                self._owe(request, row)
+        except (CorrelationError, SessionError, BadMessage) as error:
+            log.warning("request not recovered", correlation_id=row.correlation_id, reason=str(error))
+
+    def _await(self, request: PendingRequest, row: RequestRow) -> None:
+        session = self.session(row)
+        if session is None:
+            return
+        message = decode_transcription(row.message)
+        turn = session.begin_turn(0, 0, row.utterance_id)
+        turn.durable = True
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        session.advance(turn, TurnEvent.ASK)
+        spoken = Spoken(session, turn, NOTHING_HEARD, request.published_at, correlation_id=row.correlation_id)
+        self._answers.asked[row.correlation_id] = Asked(spoken, message, request, told=False)
+
+    def _owe(self, request: PendingRequest, row: RequestRow) -> None:
+        message = decode_transcription(row.message)
+        self._answers.undelivered[row.correlation_id] = Answer(
+            request, message, row.text, row.error, row.fallback, request.published_at, told=False
+        )
+
+    def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
+        """Speech without a text."""
+        session = self.session(row)
+        if session is None:
+            return None
+        try:
+            turn = session.begin_turn(row.start, row.end, row.utterance_id)
+        except SessionError as error:
+            log.warning("utterance left for the next start", utterance_id=row.utterance_id, reason=str(error))
+            return None
+        turn.durable = True
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        return session, turn
+
+    def finish(self) -> None:
+        """What nothing more is said in ends with its last turn; the others wait for their devices."""
+        for session in self._sessions.values():
+            name = session.name
+            if session.session_id in self.open_ids:
+                if not self._hearing.connected(name.device_id):
+                    self._hearing.sessions.suspend_device(name.device_id, name.boot, self._now)
+            elif self._hearing.sessions.find(name.device_id, name.boot, name.stream) is session:
+                session.end_stream()

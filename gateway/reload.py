@@ -1,0 +1,45 @@
+"""Settings that change while the gateway runs: which can, and which need a restart.
+
+Only what concerns the recognizer changes at run time; devices, the page and the broker stay as they are.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+from msgspec import Struct, structs
+
+from gateway import typed_settings
+from gateway.config import GatewayConfig
+
+SECTION = "transcription"
+NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
+"""Of the section's settings those that are built into the running parts."""
+
+
+class Plan(Struct, frozen=True):
+    """What a new configuration comes to: ``config`` is the old one with all that can change at once."""
+
+    config: GatewayConfig
+    applied: tuple[str, ...]
+    need_restart: tuple[str, ...]
+
+
+def plan(running: GatewayConfig, wanted: GatewayConfig) -> Plan:
+    """Compare them, setting by setting."""
+    kept = NEED_RESTART
+    if "off" in (running.transcription.engine, wanted.transcription.engine):
+        kept = tuple(running.transcription.__struct_fields__)  # nothing listens then, or nothing would
+    same = {name: getattr(running.transcription, name) for name in kept}
+    config = structs.replace(running, transcription=structs.replace(wanted.transcription, **same))
+    return Plan(config, tuple(_differences(running, config)), tuple(_differences(config, wanted)))
+
+
+def _differences(one: GatewayConfig, other: GatewayConfig) -> list[str]:
+    paths = typed_settings.settings(GatewayConfig)
+    return [".".join(path) for path in paths if _value(one, path) != _value(other, path)]
+
+
+def _value(config: GatewayConfig, path: tuple[str, ...]) -> Any:
+    return reduce(getattr, path, config)

@@ -1,0 +1,187 @@
+"""What is on its way, as the journal keeps it, and back.
+
+The journal's times are Unix seconds and those of the gateway the event loop's; a clock that was set
+meanwhile must not make anybody wait for ever.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from msgspec import Struct
+
+from gateway.broker.base import Message, RoutingKey
+from gateway.correlation import PendingRequest
+from gateway.journal.records import HistoryRow, LetterRow, RequestRow, StreamRow, UtteranceRow
+from gateway.messages import DeadUtterance, TranscriptionMessage, encode
+from gateway.session import Session, StreamName, Turn
+from gateway.spoken import Spoken
+from transcription.audio import from_pcm16
+from transcription.segmenter import EndReason, Utterance
+
+
+class _Facts(Struct, frozen=True, kw_only=True):
+    """What is known about an utterance beside its audio and ids."""
+
+    speech_end: int
+    has_speech: bool
+    end_reason: EndReason
+    gaps: int = 0
+    lost_samples: int = 0
+    peak_probability: float = 0.0
+
+
+def stream_row(session: Session, begun: int | None, heard_to: int) -> StreamRow:
+    """A stream that begins or goes on."""
+    return StreamRow(
+        device_id=session.name.device_id,
+        boot=session.name.boot,
+        stream=session.name.stream,
+        session_id=session.session_id,
+        user_id=session.user_id,
+        begun=begun,
+        end_on_silence=session.end_on_silence,
+        heard_to=heard_to,
+    )
+
+
+def stream_name(row: StreamRow | UtteranceRow | RequestRow) -> StreamName:
+    """Whose row it is."""
+    return StreamName(row.device_id, row.boot, row.stream)
+
+
+def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
+    """An utterance that is complete."""
+    session, utterance = spoken.session, spoken.utterance
+    facts = _Facts(
+        speech_end=utterance.speech_end,
+        has_speech=utterance.has_speech,
+        end_reason=utterance.end_reason,
+        gaps=utterance.gaps,
+        lost_samples=utterance.lost_samples,
+        peak_probability=utterance.peak_probability,
+    )
+    return UtteranceRow(
+        utterance_id=spoken.turn.utterance_id,
+        correlation_id=spoken.correlation_id,
+        session_id=session.session_id,
+        user_id=session.user_id,
+        device_id=session.name.device_id,
+        boot=session.name.boot,
+        stream=session.name.stream,
+        start=utterance.start,
+        end=utterance.end,
+        heard_at=time.time() - (now - spoken.complete_at),
+        audio=utterance.samples.tobytes(),
+        facts=msgspec.json.encode(facts),
+    )
+
+
+def history_row(spoken: Spoken, message: TranscriptionMessage, now: float, *, redact: bool) -> HistoryRow:
+    """An utterance as it is remembered; ``redact``: without its words."""
+    began_at = spoken.complete_at - spoken.utterance.seconds
+    return HistoryRow(
+        utterance_id=message.utterance_id,
+        correlation_id=message.correlation_id,
+        session_id=message.session_id,
+        user_id=message.user_id,
+        device_id=message.device_id,
+        spoken_at=time.time() - (now - began_at),
+        text="" if redact else message.text,
+        success=message.success,
+        error=message.error,
+        language=message.language,
+        confidence=message.confidence,
+        audio=message.audio,
+        timings=message.timings,
+        redacted=redact,
+    )
+
+
+def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoken:
+    """An utterance that another gateway heard. Raises msgspec.DecodeError."""
+    facts = msgspec.json.decode(row.facts, type=_Facts)
+    utterance = Utterance(
+        samples=from_pcm16(row.audio),
+        start=row.start,
+        end=row.end,
+        speech_end=facts.speech_end,
+        has_speech=facts.has_speech,
+        end_reason=facts.end_reason,
+        gaps=facts.gaps,
+        lost_samples=facts.lost_samples,
+        peak_probability=facts.peak_probability,
+    )
+    complete_at = now - max(0.0, time.time() - row.heard_at)
+    return Spoken(session, turn, utterance, complete_at, correlation_id=row.correlation_id)
+
+
+def letter_row(
+    topic: str, message: TranscriptionMessage | DeadUtterance, number: int, reply_to: str = ""
+) -> LetterRow:
+    """A message for the broker."""
+    return LetterRow(
+        number=number,
+        message_id=message.message_id,
+        topic=topic,
+        user_id=message.user_id,
+        device_id=message.device_id,
+        session_id=message.session_id,
+        payload=encode(message),
+        correlation_id=message.correlation_id,
+        reply_to=reply_to,
+        queued_at=time.time(),
+    )
+
+
+def received_row(message: Message) -> LetterRow:
+    """A message from the broker, as a dead letter keeps it."""
+    key: RoutingKey = message.routing_key
+    return LetterRow(
+        number=0,
+        message_id=message.message_id,
+        topic=message.topic,
+        user_id=key.user,
+        device_id=key.device,
+        session_id=key.session,
+        payload=message.payload,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        content_type=message.content_type,
+        headers=dict(message.headers),
+        queued_at=message.timestamp,
+    )
+
+
+def request_row(request: PendingRequest, payload: bytes, now: float) -> RequestRow:
+    """A transcript (``payload``, as it is published) whose answer is awaited."""
+    since = time.time() - now
+    return RequestRow(
+        correlation_id=request.correlation_id,
+        session_id=request.session_id,
+        user_id=request.user_id,
+        device_id=request.device_id,
+        boot=request.boot,
+        stream=request.stream,
+        utterance_id=request.utterance_id,
+        asked_at=request.published_at + since,
+        deadline=request.deadline + since,
+        message=payload,
+    )
+
+
+def pending_request(row: RequestRow, now: float, longest: float) -> PendingRequest:
+    """A request of another gateway; it waits for what is left of its time, never more than ``longest``."""
+    since = now - time.time()
+    return PendingRequest(
+        correlation_id=row.correlation_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        device_id=row.device_id,
+        boot=row.boot,
+        stream=row.stream,
+        utterance_id=row.utterance_id,
+        published_at=min(now, row.asked_at + since),
+        deadline=min(now + longest, row.deadline + since),
+    )

@@ -1,0 +1,150 @@
+"""Listeners speak: text that is put to the orchestrators as if a device had heard it.
+
+Each text is a turn of a session of its own, of the device that stands for the listener (``web-<name>``).
+It is journaled, published and answered like speech; nobody waits for the answer but listeners.
+
+::
+
+    SayError
+      BadText        nothing to say, or too much
+      MayNotSpeak    the listener's token is not for that
+      CannotSay      not now: the gateway is stopping, or has too many open sessions
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+
+from msgspec import Struct
+
+from gateway.access import Principal, Right
+from gateway.announcer import Announcer
+from gateway.hearing import NOTHING_HEARD, Hearing
+from gateway.messages import AudioFacts, TranscriptionMessage, new_id
+from gateway.publishing import Publishing
+from gateway.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
+from gateway.spoken import Spoken
+
+MAX_CHARACTERS = 4_000
+"""Of one text: some minutes of speech."""
+SAID = "text"
+"""In place of the reason why an utterance ended: it never was speech."""
+
+
+class SayError(Exception):
+    """Base of what saying raises; its words are for whoever wanted to say something."""
+
+
+class BadText(SayError, ValueError):
+    """Nothing to say, or too much."""
+
+
+class MayNotSpeak(SayError):
+    """The listener's token is not for that."""
+
+
+class CannotSay(SayError):
+    """Not now."""
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """What was said is under way, and as safe as an utterance; its answer will carry these ids."""
+
+    session_id: str
+    device_id: str
+    correlation_id: str
+
+
+class Saying:
+    """Begins turns whose text is there from the start."""
+
+    def __init__(
+        self,
+        hearing: Hearing,
+        publishing: Publishing,
+        announcer: Announcer,
+        start_turn: Callable[[Coroutine[None, None, None], Turn], asyncio.Task[None]],
+    ) -> None:
+        """``start_turn`` makes a task of a turn's work, which ends with the gateway and not with its listener."""
+        self._hearing = hearing
+        self._publishing = publishing
+        self._announce = announcer
+        self._start_turn = start_turn
+        self._now = asyncio.get_running_loop().time
+
+    async def say(self, text: str, principal: Principal) -> Said:
+        """Returns when the text is in the journal, or without one with the outbox. Raises SayError."""
+        text = _checked(text)
+        if not principal.may(Right.SPEAK):
+            raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
+        session, turn = self._begin(principal)
+        spoken = Spoken(session, turn, NOTHING_HEARD, self._now())
+        work = self._publishing.publish(spoken, _message(spoken, text))
+        if not await _done(self._start_turn(work, turn)):
+            raise CannotSay("the gateway is stopping")
+        return Said(
+            session_id=session.session_id,
+            device_id=session.device_id,
+            correlation_id=spoken.correlation_id,
+        )
+
+    def _begin(self, principal: Principal) -> tuple[Session, Turn]:
+        if self._hearing.closed:
+            raise CannotSay("the gateway is stopping")
+        device_id = principal.own_device
+        self._announce.adopt(device_id, principal.own_user)
+        try:
+            session = self._hearing.sessions.open(
+                device_id, NO_BOOT, 0, self._announce.user(device_id), end_on_silence=False, now=self._now()
+            )
+        except TooManySessions as error:
+            raise CannotSay(str(error)) from error
+        turn = session.begin_turn(0, 0)
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        session.end_stream()
+        return session, turn
+
+
+def _checked(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise BadText("there is nothing to say")
+    if len(text) > MAX_CHARACTERS:
+        raise BadText(f"{len(text)} characters are more than {MAX_CHARACTERS}")
+    if not text.isprintable() and any(
+        ord(character) < 32 and character not in "\t\n\r" for character in text
+    ):
+        raise BadText("it has control characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadText("it is not Unicode text") from error
+    return text
+
+
+def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
+    session = spoken.session
+    return TranscriptionMessage(
+        session_id=session.session_id,
+        user_id=session.user_id,
+        device_id=session.device_id,
+        text=text,
+        timestamp=time.time(),
+        success=True,
+        message_id=new_id("m"),
+        correlation_id=spoken.correlation_id,
+        utterance_id=spoken.turn.utterance_id,
+        confidence=1.0,
+        audio=AudioFacts(seconds=0.0, end_reason=SAID),
+    )
+
+
+async def _done(task: asyncio.Task[None]) -> bool:
+    """Whether it came to its end, which whoever waits for it may leave before."""
+    await asyncio.wait({task})
+    if task.cancelled():
+        return False
+    task.result()
+    return True

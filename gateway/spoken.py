@@ -1,0 +1,162 @@
+"""An utterance on its way: what is known about it, as its message and as its line in the log."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.access import WEB_DEVICE
+from gateway.messages import (
+    AudioFacts,
+    DeadUtterance,
+    RecognizerFacts,
+    Timings,
+    TranscriptionMessage,
+    WordTime,
+    new_id,
+)
+from gateway.session import Session, Turn
+from transcription.audio import SAMPLE_RATE, milliseconds
+from transcription.features import HOP
+from transcription.jobs import Recognized
+from transcription.segmenter import EndReason, Utterance
+from transcription.transcriber import Transcript, Word
+
+log = structlog.get_logger(__name__)
+
+
+def new_correlation_id(session: Session) -> str:
+    """Unguessable; of a listener that speaks it names the session too: ``web-<session>-<128 random bits>``."""
+    if session.device_id.startswith(WEB_DEVICE):
+        return f"{WEB_DEVICE}{session.session_id}-{secrets.token_urlsafe(16)}"
+    return new_id("c")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """One utterance of a session, complete at ``complete_at`` (the event loop's time, in seconds)."""
+
+    session: Session
+    turn: Turn
+    utterance: Utterance
+    complete_at: float
+    partials: int = 0
+    """How often its text was shown while it was being spoken."""
+    partials_dropped: int = 0
+    """How often that was wanted and not worked out."""
+    correlation_id: str = ""
+    """Empty: it gets one."""
+
+    def __post_init__(self) -> None:
+        if not self.correlation_id:
+            object.__setattr__(self, "correlation_id", new_correlation_id(self.session))
+
+    @property
+    def ended_at(self) -> float:
+        """When the speaker stopped: the device's own stop, or the last speech before the silence."""
+        if self.utterance.end_reason is not EndReason.SILENCE:
+            return self.complete_at
+        return self.complete_at - (self.utterance.end - self.utterance.speech_end) / SAMPLE_RATE
+
+    def without_audio(self) -> Spoken:
+        """The same, once its audio is not needed any more."""
+        samples = self.utterance.samples[:0].copy()
+        return replace(self, utterance=replace(self.utterance, samples=samples))
+
+    def message(self, recognized: Recognized | None, error: str | None, now: float) -> TranscriptionMessage:
+        """What is published: the text, or (``error``) why there is none."""
+        transcript = recognized.transcript if recognized else None
+        return TranscriptionMessage(
+            session_id=self.session.session_id,
+            user_id=self.session.user_id,
+            device_id=self.session.device_id,
+            text=transcript.text.strip() if transcript else "",
+            timestamp=time.time(),
+            success=error is None,
+            error=error,
+            message_id=new_id("m"),
+            correlation_id=self.correlation_id,
+            utterance_id=self.turn.utterance_id,
+            language=transcript.language if transcript else "",
+            confidence=transcript.confidence if transcript else 0.0,
+            audio=self._audio,
+            timings=Timings(
+                endpoint_ms=1000 * (self.complete_at - self.ended_at),
+                queue_ms=1000 * recognized.queue_seconds if recognized else 0.0,
+                recognize_ms=1000 * recognized.recognize_seconds if recognized else 0.0,
+                text_ms=1000 * (now - self.ended_at),
+            ),
+            recognizer=_recognizer(transcript) if transcript else RecognizerFacts(),
+            no_speech_probability=transcript.no_speech_probability if transcript else 0.0,
+            language_probability=transcript.language_probability if transcript else 0.0,
+            words=tuple(map(_word_time, transcript.words)) if transcript else (),
+        )
+
+    def dead(self, reason: str, attempts: int) -> DeadUtterance:
+        """What is published when it is given up."""
+        return DeadUtterance(
+            session_id=self.session.session_id,
+            user_id=self.session.user_id,
+            device_id=self.session.device_id,
+            timestamp=time.time(),
+            reason=reason,
+            attempts=attempts,
+            message_id=new_id("m"),
+            correlation_id=self.correlation_id,
+            utterance_id=self.turn.utterance_id,
+            audio=self._audio,
+        )
+
+    @property
+    def _audio(self) -> AudioFacts:
+        return AudioFacts(
+            seconds=self.utterance.seconds,
+            gaps=self.utterance.gaps,
+            lost_ms=milliseconds(self.utterance.lost_samples),
+            end_reason=self.utterance.end_reason,
+        )
+
+    def log(self, message: TranscriptionMessage, error: str | None, now: float) -> None:
+        """The one canonical line of this utterance, at its turn's end. The text is never in it."""
+        audio, timings, recognizer = message.audio, message.timings, message.recognizer
+        log.info(
+            "utterance",
+            session_id=message.session_id,
+            utterance_id=message.utterance_id,
+            correlation_id=message.correlation_id,
+            device_id=message.device_id,
+            user_id=message.user_id,
+            outcome=self.turn.state.value,
+            **({"error": error} if error else {}),
+            seconds=round(audio.seconds, 2),
+            end_reason=audio.end_reason,
+            gaps=audio.gaps,
+            lost_ms=round(audio.lost_ms),
+            engine=recognizer.engine,
+            model=recognizer.model,
+            context_ms=round(recognizer.context_ms),
+            retried=recognizer.retried,
+            partials=self.partials,
+            partials_dropped=self.partials_dropped,
+            endpoint_ms=round(timings.endpoint_ms),
+            queue_ms=round(timings.queue_ms),
+            recognize_ms=round(timings.recognize_ms),
+            text_ms=round(timings.text_ms),
+            answer_ms=round(1000 * (now - self.ended_at)),
+        )
+
+
+def _word_time(word: Word) -> WordTime:
+    return WordTime(word=word.word, start=word.start, end=word.end, probability=word.probability)
+
+
+def _recognizer(transcript: Transcript) -> RecognizerFacts:
+    return RecognizerFacts(
+        engine=transcript.engine,
+        model=transcript.model,
+        context_ms=milliseconds(transcript.context_frames * HOP),
+        retried=transcript.retried,
+    )

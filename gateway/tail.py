@@ -1,0 +1,112 @@
+"""How an event looks in a terminal: one line each.
+
+What devices, people and orchestrators say is shown with control characters escaped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rich.text import Text
+
+from gateway.escape import one_line
+from gateway.events import (
+    DeliveryEvent,
+    DeviceEvent,
+    ErrorEvent,
+    HealthEvent,
+    HubEvent,
+    ListenerEvent,
+    PartialEvent,
+    ReplyEvent,
+    SaidEvent,
+    SnapshotEvent,
+    StatusEvent,
+    TranscriptionEvent,
+)
+
+_WHO_COLUMNS = 16
+_WHAT_COLUMNS = 10
+_STATE_STYLES = {"healthy": "green", "degraded": "yellow", "unhealthy": "red"}
+
+
+class Line(NamedTuple):
+    """The parts of a line: who, what (in its style), what was said, and what follows it, dimmed."""
+
+    who: str
+    what: str
+    style: str
+    said: str
+    after: str = ""
+    correlation_id: str = ""
+
+
+def lines(event: ListenerEvent) -> Iterator[Text]:
+    """The lines of an event, a snapshot's being those of what is in it."""
+    if isinstance(event, SnapshotEvent):
+        for part in (*event.health, *event.devices, *event.sessions, *event.conversation):
+            yield from lines(part)
+        return
+    line = _in_parts(event)
+    text = Text(time.strftime("%H:%M:%S ", time.localtime(event.timestamp)), style="dim")
+    text.append(f"{one_line(line.who):<{_WHO_COLUMNS}} ", style="not dim")
+    text.append(f"{one_line(line.what):<{_WHAT_COLUMNS}} ", style=f"not dim {line.style}")
+    text.append(one_line(line.said), style="not dim")
+    text.append(f"{one_line(line.after)}  {one_line(line.correlation_id)}".rstrip())
+    yield text
+
+
+def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> Line:  # noqa: PLR0911 - one for each kind of event
+    match event:
+        case SaidEvent():
+            return Line(event.device_id, "said", "dim", "", "", event.correlation_id)
+        case ErrorEvent():
+            return Line("gateway", "error", "red", event.reason)
+        case HealthEvent():
+            remedy = f" ({event.remedy})" if event.remedy else ""
+            return Line(
+                event.component, event.state, _STATE_STYLES.get(event.state, ""), event.reason + remedy
+            )
+        case DeviceEvent():
+            return _device(event)
+        case StatusEvent():
+            return Line(event.device_id, "status", "dim", event.status)
+        case PartialEvent():
+            return Line(
+                event.device_id, "hears", "dim", event.stable, event.text[len(event.stable) :] + " ..."
+            )
+        case TranscriptionEvent():
+            return _transcription(event)
+        case ReplyEvent():
+            return _reply(event)
+        case DeliveryEvent():
+            said = f"the reply is there, {event.speech_to_reply_ms:.0f} ms after the end of speech"
+            return Line(event.device_id, "delivered", "dim", said, "", event.correlation_id)
+
+
+def _device(event: DeviceEvent) -> Line:
+    if event.notice:
+        return Line(event.device_id, event.notice, "cyan", str(event.value))
+    facts = [f"over {event.link}" if event.link else "", event.firmware, event.reason]
+    facts += [f"{event.lost_frames} frames lost"] if event.lost_frames else []
+    return Line(event.device_id, event.state, "cyan", ", ".join(fact for fact in facts if fact))
+
+
+def _transcription(event: TranscriptionEvent) -> Line:
+    if not event.success:
+        return Line(event.device_id, "failed", "red", event.error or "", "", event.correlation_id)
+    said = f'"{event.text}"' if event.text else "(no speech)"
+    after = f" {event.timings.text_ms:.0f} ms after the end of speech"
+    return Line(event.device_id, "heard", "bold green", said, after, event.correlation_id)
+
+
+def _reply(event: ReplyEvent) -> Line:
+    if event.error is not None:
+        return Line(event.device_id, "no reply", "red", event.error, "", event.correlation_id)
+    if not event.final:
+        return Line(event.device_id, "replies", "blue", f'"{event.text}"', "", event.correlation_id)
+    marks = [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
+    after = ", ".join([f" {event.text_to_reply_ms:.0f} ms after the text", *marks])
+    return Line(event.device_id, "reply", "bold blue", f'"{event.text}"', after, event.correlation_id)

@@ -1,0 +1,240 @@
+"""Recordings into text: decoded and cut by a thread as they come, transcribed piece by piece behind the devices.
+
+::
+
+    FileRefused
+      TooManyFiles     so many are being transcribed already
+      TooLarge         more bytes, or more seconds, than are taken
+      TooSlow          it did not come on
+      NoRecording      it is nothing that can be decoded
+      Stopped          the gateway is stopping, or whoever sent it has gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.flows import Inflow, Outflow
+from gateway.settings import UploadSettings
+from transcription.audio import SAMPLE_RATE, AudioChunk
+from transcription.scheduler import Recognizer
+from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
+from transcription.settings import SegmenterSettings
+from transcription.sound_files import BadSound, decoded
+from transcription.transcriber import EngineFailed, Hints, Transcript
+
+log = structlog.get_logger(__name__)
+
+UNREAD_BYTES = 256 * 1024
+"""What waits to be decoded."""
+WAITING_UTTERANCES = 2
+"""What waits to be transcribed, of one recording."""
+LULL_SECONDS = 5.0
+"""So long at most each piece waits until nobody is speaking to a device."""
+LULL_STEP = 0.05
+NICENESS = 10
+"""Decoding gives way to everything else on the machine."""
+
+
+class FileRefused(Exception):
+    """Base of why a recording is not transcribed; its words are for whoever sent it."""
+
+
+class TooManyFiles(FileRefused):
+    """So many are being transcribed already."""
+
+
+class TooLarge(FileRefused):
+    """More than is taken of one."""
+
+
+class TooSlow(FileRefused):
+    """Nothing came for too long."""
+
+
+class NoRecording(FileRefused):
+    """Nothing that can be decoded."""
+
+
+class Stopped(FileRefused):
+    """It is not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One utterance of a recording; times in seconds from its beginning. Without a transcript, ``error`` says why."""
+
+    start: float
+    end: float
+    transcript: Transcript | None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Recording:
+    """What was made of one: the pieces in which something was said, and how long it is."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Transcribing:
+    """All recordings that are being transcribed."""
+
+    def __init__(
+        self,
+        settings: UploadSettings,
+        recognizer: Recognizer,
+        listen: Callable[[], VoiceActivity],
+        is_spoken: Callable[[], bool],
+    ) -> None:
+        """``listen`` makes the voice activity of a recording. ``is_spoken``: somebody speaks to a device just now."""
+        self._settings = settings
+        self._recognizer = recognizer
+        self._listen = listen
+        self._is_spoken = is_spoken
+        self._now = asyncio.get_running_loop().time
+        self._open: set[_Work] = set()
+        self._numbers = 0
+
+    async def transcribe(
+        self, body: AsyncIterator[bytes], cut: SegmenterSettings, hints: Hints, is_gone: Callable[[], bool]
+    ) -> Recording:
+        """Everything that is said in it. ``is_gone``: nobody waits for it any more.
+
+        Raises FileRefused, and as the recognizer's ``transcribe`` but for EngineFailed.
+        """
+        if len(self._open) >= self._settings.at_once:
+            raise TooManyFiles(f"{len(self._open)} recordings are being transcribed already")
+        self._numbers += 1
+        segmenter = UtteranceSegmenter(self._listen(), cut, end_on_silence=True)
+        work = _Work(self._settings, segmenter, f"file {self._numbers}")
+        self._open.add(work)
+        try:
+            return await self._run(work, body, hints, is_gone)
+        finally:
+            self._open.discard(work)
+            await work.end()
+
+    def close(self) -> None:
+        """Give all of them up."""
+        for work in self._open:
+            work.inflow.abort(Stopped("the gateway is stopping"))
+
+    async def _run(
+        self, work: _Work, body: AsyncIterator[bytes], hints: Hints, is_gone: Callable[[], bool]
+    ) -> Recording:
+        recording = Recording()
+        work.begin(body)
+        async for utterance in work.utterances:
+            await self._lull()
+            if is_gone():
+                raise Stopped("whoever sent it has gone")
+            recording.pieces.append(await self._piece(work.name, utterance, hints))
+        if work.failure is not None:
+            raise work.failure
+        recording.seconds = work.samples / SAMPLE_RATE
+        return recording
+
+    async def _piece(self, owner: str, utterance: Utterance, hints: Hints) -> Piece:
+        start, end = utterance.start / SAMPLE_RATE, utterance.end / SAMPLE_RATE
+        try:
+            done = await self._recognizer.transcribe(utterance, owner=owner, hints=hints, behind=True)
+        except EngineFailed as error:
+            return Piece(start, end, None, str(error))
+        return Piece(start, end, done.transcript)
+
+    async def _lull(self) -> None:
+        """The engine cannot be interrupted: whoever is speaking shall not find it at this."""
+        until = self._now() + LULL_SECONDS
+        while self._is_spoken() and self._now() < until:  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(LULL_STEP)
+
+
+class _Work:
+    """One recording: the task that reads it, and the thread that decodes and cuts it."""
+
+    def __init__(self, settings: UploadSettings, segmenter: UtteranceSegmenter, name: str) -> None:
+        self.name = name
+        self.inflow = Inflow(UNREAD_BYTES)
+        self.utterances: Outflow[Utterance] = Outflow(WAITING_UTTERANCES)
+        self.samples = 0
+        self.failure: BaseException | None = None
+        """Why it could not be read or decoded to its end; known when ``utterances`` end."""
+        self._settings = settings
+        self._segmenter = segmenter
+        self._reading: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._decode, name=name, daemon=True)
+
+    def begin(self, body: AsyncIterator[bytes]) -> None:
+        """Read, decode and cut it."""
+        self._reading = asyncio.create_task(self._read(body), name=f"{self.name}: reading")
+        self._thread.start()
+
+    async def end(self) -> None:
+        """Whatever it is at, it stops."""
+        if self._reading is None:
+            return
+        self._reading.cancel()
+        self.inflow.abort(Stopped("it is not wanted any more"))
+        self.utterances.abort()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await asyncio.to_thread(self._thread.join)
+
+    async def _read(self, body: AsyncIterator[bytes]) -> None:
+        settings, left = self._settings, self._settings.megabytes * 1024 * 1024
+        try:
+            while True:
+                async with asyncio.timeout(settings.stall_seconds):
+                    piece = await anext(body, b"")
+                if not piece:
+                    break
+                left -= len(piece)
+                if left < 0:
+                    raise TooLarge(f"it has more than {settings.megabytes} MiB (web.uploads.megabytes)")  # noqa: TRY301
+                await self.inflow.put(piece)
+        except TimeoutError:
+            self.inflow.abort(TooSlow(f"nothing came for {settings.stall_seconds:g} s"))
+        except FileRefused as error:
+            self.inflow.abort(error)
+        except Exception as error:  # noqa: BLE001 - the boundary: the wire broke
+            self.inflow.abort(Stopped(f"it was cut off: {error}"))
+        else:
+            self.inflow.finish()
+
+    # -- in the thread
+
+    def _decode(self) -> None:
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        try:
+            self._cut()
+        except BadSound as error:
+            self.failure = NoRecording(str(error))
+        except FileRefused as error:
+            self.failure = error
+        except Exception as error:  # the boundary: what a file does to the decoder is its own affair
+            log.exception("a recording could not be decoded")
+            self.failure = NoRecording(f"it cannot be decoded: {type(error).__name__}")
+        self.utterances.finish()
+
+    def _cut(self) -> None:
+        most = self._settings.seconds * SAMPLE_RATE
+        for samples in decoded(self.inflow):
+            chunk = AudioChunk(self.samples, samples)
+            self.samples += len(samples)
+            if self.samples > most:
+                raise TooLarge(f"it is longer than {self._settings.seconds} s (web.uploads.seconds)")
+            for event in self._segmenter.feed(chunk):
+                if isinstance(event, Utterance) and not self.utterances.put(event):
+                    return
+        for event in self._segmenter.finish(EndReason.STOP):
+            if isinstance(event, Utterance):
+                self.utterances.put(event)

@@ -1,0 +1,52 @@
+"""How the gateway is, for programs that watch it."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+from msgspec import Struct
+
+from gateway.access import Right
+from gateway.health import ComponentHealth, HealthState
+from gateway.web.api.operation import Call, Operation
+
+_BEGAN = time.monotonic()
+
+
+class GatewayHealth(Struct, frozen=True, kw_only=True):
+    """As well as the worst of its components. ``epoch`` names this run: events are numbered within it."""
+
+    state: HealthState
+    components: dict[str, ComponentHealth]
+    version: str
+    epoch: str
+    uptime_seconds: float
+
+
+def running_version() -> str:
+    """Of the gateway that runs; empty when it was never installed."""
+    try:
+        return version("earshot-gateway")
+    except PackageNotFoundError:
+        return ""
+
+
+async def show_health(call: Call[None, None, None]) -> GatewayHealth:
+    """How everything is right now; also while the gateway starts."""
+    report = call.house.health.report()
+    return GatewayHealth(
+        state=report.state,
+        components=report.components,
+        version=running_version(),
+        epoch=call.house.hub.epoch,
+        uptime_seconds=time.monotonic() - _BEGAN,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="showHealth", method="GET", path="/health", right=Right.LISTEN, run=show_health,
+        summary="How the gateway is, and what to do about it", answer=GatewayHealth,
+    ),
+)  # fmt: skip

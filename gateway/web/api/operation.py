@@ -1,0 +1,63 @@
+"""One operation of the API: everything that its route, its right and its description are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from gateway.access import Principal, Right
+from gateway.web.house import House
+
+JSON = "application/json"
+
+Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+
+Path = TypeVar("Path")
+Query = TypeVar("Query")
+Body = TypeVar("Body")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Path, Query, Body]):
+    """One request to an operation, checked. What an operation has not is None."""
+
+    request: web.Request
+    house: House
+    principal: Principal
+    path: Path
+    query: Query
+    body: Body
+    correlation_id: str
+
+
+AnyCall: TypeAlias = Call[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What can be done at ``path`` (below /api/v1) by whoever has ``right``; None: by everybody.
+
+    ``path_type``, ``query`` and ``body`` are decoded from the request; ``uploads`` are the media types of a body
+    that ``run`` reads itself. ``run`` returns what ``answer`` says, None when that is None, or a response that is
+    answered as it is, in one of the media types ``produces``. ``problems``: statuses that it is known for.
+    """
+
+    name: str
+    method: str
+    path: str
+    right: Right | None
+    summary: str
+    run: Callable[[AnyCall], Awaitable[object]]
+    path_type: type[Struct] | None = None
+    query: type[Struct] | None = None
+    body: Any = None
+    uploads: tuple[str, ...] = ()
+    answer: Any = None
+    status: HTTPStatus = HTTPStatus.OK
+    produces: tuple[str, ...] = (JSON,)
+    problems: tuple[HTTPStatus, ...] = ()

@@ -1,0 +1,128 @@
+"""Saying something: to the orchestrators as a listener, for them as an answer, and to a device without being asked."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from gateway.access import Right
+from gateway.announcements import CannotAnnounce
+from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
+from gateway.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
+from gateway.saying import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak, Said
+from gateway.web.api.devices import DeviceName
+from gateway.web.api.operation import Call, Operation
+from gateway.web.api.problems import Problem, misfit, not_found, unavailable
+
+_Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
+
+
+class Words(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is said."""
+
+    text: _Text
+
+
+class Announcement(Struct, frozen=True, forbid_unknown_fields=True):
+    """Text for a device. ``keep_seconds``: how long it is kept for one that is away."""
+
+    text: _Text
+    keep_seconds: Annotated[float, Meta(gt=0, le=604_800)] = 86_400.0
+
+
+class Announced(Struct, frozen=True):
+    """By what the announcement is known: its reply and delivery events have this id."""
+
+    correlation_id: str
+
+
+class Replied(Struct, frozen=True):
+    """The broker has the reply, this safely (`memory`, `os`, `fsync` or `quorum`)."""
+
+    correlation_id: str
+    message_id: str
+    durability: str
+
+
+async def say(call: Call[None, None, Words]) -> Said:
+    """Put a text to the orchestrators as if a device had heard it."""
+    try:
+        return await call.house.works().pipeline.say(call.body.text, call.principal)
+    except BadText as error:
+        raise misfit("text", str(error)) from error
+    except MayNotSpeak as error:
+        raise Problem(HTTPStatus.FORBIDDEN, str(error)) from error
+    except CannotSay as error:
+        raise unavailable(str(error), "try again soon") from error
+
+
+async def reply(call: Call[None, None, OrchestratorReply]) -> Replied:
+    """Publish an answer for whoever waits for it."""
+    works, body = call.house.works(), call.body
+    request = works.pipeline.asked(body.correlation_id)
+    if request is None or not call.principal.sees(user_id=request.user_id, device_id=request.device_id):
+        raise not_found("request; an answer is awaited for a while only (orchestrator.late_seconds)")
+    if body.session_id != request.session_id:
+        raise misfit("session_id", "is not the request's")
+    body = replace(body, message_id=body.message_id or new_id("m"), timestamp=body.timestamp or time.time())
+    key = RoutingKey(request.user_id, request.device_id, request.session_id)
+    try:
+        receipt = await works.broker.publish(
+            REPLIES_TOPIC,
+            key,
+            encode(body),
+            correlation_id=body.correlation_id,
+            message_id=body.message_id,
+        )
+    except BrokerUnavailable as error:
+        raise unavailable(f"the broker is away: {error}", error.remedy or "try again soon") from error
+    except BrokerError as error:
+        raise unavailable(f"the broker does not take it: {error}", "try again soon") from error
+    return Replied(body.correlation_id, body.message_id, receipt.durability.value)
+
+
+async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
+    """Tell a device something, now or when it comes back."""
+    works, device_id = call.house.works(), call.path.device_id
+    user_id = works.pipeline.user(device_id)
+    settings = works.config.devices
+    known = device_id in settings.users or device_id in settings.rooms
+    known = known or any(info.id == device_id for info in works.bridge.devices())
+    if not known or not call.principal.sees(user_id=user_id, device_id=device_id):
+        raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
+    text = call.body.text.strip()
+    if not text:
+        raise misfit("text", "there is nothing to say")
+    try:
+        correlation_id = await works.pipeline.announcements.announce(
+            device_id, user_id, text, call.principal.name, call.body.keep_seconds
+        )
+    except CannotAnnounce as error:
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS, str(error), remedy="wait until the device has taken some"
+        ) from error
+    return Announced(correlation_id)
+
+
+OPERATIONS = (
+    Operation(
+        name="say", method="POST", path="/say", right=Right.SPEAK, run=say, body=Words, answer=Said,
+        status=HTTPStatus.ACCEPTED, summary="Say something as a listener; the answer comes as events",
+        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+    Operation(
+        name="reply", method="POST", path="/replies", right=Right.REPLY, run=reply, body=OrchestratorReply,
+        answer=Replied, status=HTTPStatus.ACCEPTED, summary="Answer a transcript, or a piece of an answer",
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+    Operation(
+        name="announce", method="POST", path="/devices/{device_id}/announcements", right=Right.REPLY, run=announce,
+        path_type=DeviceName, body=Announcement, answer=Announced, status=HTTPStatus.ACCEPTED,
+        summary="Tell a device something, now or when it comes back",
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+    ),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""What was said in a recording as subtitles, and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+_LINE = 42
+"""Characters of a line of a subtitle."""
+
+
+class Cue(Protocol):
+    """What is shown from ``start`` to ``end`` (seconds)."""
+
+    @property
+    def start(self) -> float:
+        """When it appears."""
+
+    @property
+    def end(self) -> float:
+        """When it goes."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
+
+def srt(cues: Iterable[Cue]) -> str:
+    """SubRip. It knows no escapes: what would be markup gets round brackets."""
+    shown = [
+        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n{_lines(_plain(cue.text))}\n"
+        for number, cue in enumerate(cues, 1)
+    ]
+    return "\n".join(shown)
+
+
+def vtt(cues: Iterable[Cue]) -> str:
+    """WebVTT."""
+    shown = [
+        f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{_escaped(_lines(cue.text))}\n" for cue in cues
+    ]
+    return "\n".join(["WEBVTT\n", *shown])
+
+
+def text(cues: Iterable[Cue]) -> str:
+    """A line for each."""
+    return "".join(f"{' '.join(cue.text.split())}\n" for cue in cues)
+
+
+def _time(seconds: float, point: str) -> str:
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    minutes, second = divmod(whole, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour:02}:{minute:02}:{second:02}{point}{thousandths:03}"
+
+
+def _lines(words: str) -> str:
+    """Broken where it is long; an empty line would end the cue."""
+    lines: list[str] = []
+    for word in words.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= _LINE:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def _plain(words: str) -> str:
+    return words.translate(str.maketrans("<>{}", "()()"))
+
+
+def _escaped(words: str) -> str:
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

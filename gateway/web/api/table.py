@@ -1,0 +1,65 @@
+"""All operations of the API: what its routes, its rights and its description are made of. There is no other list."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+from aiohttp import web
+
+from gateway.events_schema import events_schema
+from gateway.web.api import (
+    configuration,
+    dead_letters,
+    devices,
+    health,
+    models,
+    openapi,
+    speaking,
+    transcriptions,
+    utterances,
+)
+from gateway.web.api.health import running_version
+from gateway.web.api.operation import JSON, Call, Operation
+
+PREFIX = "/api/v1"
+
+
+async def show_description(_call: Call[None, None, None]) -> web.Response:
+    """This API as OpenAPI 3.1."""
+    return web.Response(body=_description(), content_type=JSON)
+
+
+async def show_events_schema(_call: Call[None, None, None]) -> web.Response:
+    """What listeners get on /ws and /events, as JSON Schema."""
+    return web.Response(body=_events(), content_type=JSON)
+
+
+@cache
+def _events() -> bytes:
+    return msgspec.json.encode(events_schema())
+
+
+@cache
+def _description() -> bytes:
+    return msgspec.json.encode(openapi.document(OPERATIONS, running_version(), PREFIX))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *health.OPERATIONS,
+    *devices.OPERATIONS,
+    *utterances.OPERATIONS,
+    *transcriptions.OPERATIONS,
+    *speaking.OPERATIONS,
+    *dead_letters.OPERATIONS,
+    *models.OPERATIONS,
+    *configuration.OPERATIONS,
+    Operation(
+        name="describe", method="GET", path="/openapi.json", right=None, run=show_description,
+        summary="This description", answer=dict,
+    ),
+    Operation(
+        name="describeEvents", method="GET", path="/events.schema.json", right=None, run=show_events_schema,
+        summary="The events of /ws and /events as JSON Schema", answer=dict,
+    ),
+)  # fmt: skip

@@ -1,0 +1,176 @@
+"""A recording, uploaded or streamed, into text: as JSON, subtitles or plain text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from gateway import transcribing
+from gateway.access import Right
+from gateway.messages import Language, WordTime
+from gateway.transcribing import FileRefused, Piece, Recording
+from gateway.web.api import subtitles
+from gateway.web.api.operation import JSON, Call, Operation
+from gateway.web.api.problems import Problem, misfit, unavailable
+from transcription.transcriber import Hints, ModelUnavailable, TranscriptionError
+
+SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
+RECORDINGS = (
+    "audio/wav",
+    "audio/x-wav",
+    "audio/flac",
+    "audio/ogg",
+    "audio/webm",
+    "audio/mpeg",
+    "application/octet-stream",
+)
+"""What a body may be called; what it is, its first bytes say."""
+
+_STATUS: dict[type[FileRefused], HTTPStatus] = {
+    transcribing.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
+    transcribing.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    transcribing.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    transcribing.NoRecording: HTTPStatus.UNPROCESSABLE_ENTITY,
+    transcribing.Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How it is heard, and how it is answered."""
+
+    format: Annotated[Literal["json", "srt", "vtt", "text"], Meta(description="How it is answered.")] = "json"
+    language: (
+        Annotated[Language, Meta(description="What is spoken, or `auto`; otherwise as configured.")] | None
+    ) = None
+    words: Annotated[bool, Meta(description="Tell the time of every word (JSON).")] = False
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """What was said at once; times in seconds from the recording's beginning. ``error``: why it was not understood."""
+
+    start: float
+    end: float
+    text: str
+    language: str
+    confidence: float
+    error: str | None = None
+    words: tuple[WordTime, ...] = ()
+
+
+class Transcription(Struct, frozen=True, kw_only=True):
+    """All that is said in a recording of so many ``seconds``."""
+
+    text: str
+    seconds: float
+    language: str
+    segments: tuple[Part, ...]
+
+
+async def transcribe_recording(call: Call[None, Options, None]) -> Transcription | web.Response:
+    """All of it, behind what devices say."""
+    works, query, request = call.house.works(), call.query, call.request
+    hints = Hints(
+        language=query.language,
+        prompt=works.config.transcription.prompt,
+        hotwords=works.config.transcription.hotwords,
+        word_timestamps=query.words,
+    )
+    most = works.config.web.uploads.megabytes
+    if (request.content_length or 0) > most * 1024 * 1024:
+        too_large = f"it has more than {most} MiB (web.uploads.megabytes)"
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
+    try:
+        recording = await works.pipeline.transcribing.transcribe(
+            _body(request), works.config.transcription.segmenter, hints, lambda: _is_gone(request)
+        )
+    except FileRefused as error:
+        raise _refusal(error) from error
+    except ModelUnavailable as error:
+        raise unavailable(str(error), error.remedy) from error
+    except TranscriptionError as error:
+        raise unavailable(str(error), "try again soon") from error
+    return _answer(_transcription(recording), query.format)
+
+
+async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    async for piece in request.content.iter_any():
+        yield piece
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _refusal(error: FileRefused) -> Problem:
+    if isinstance(error, transcribing.NoRecording):
+        return misfit("body", str(error))
+    headers = {"Retry-After": "10"} if isinstance(error, transcribing.TooManyFiles) else {}
+    return Problem(_STATUS[type(error)], str(error), headers=headers)
+
+
+def _transcription(recording: Recording) -> Transcription:
+    parts = tuple(part for piece in recording.pieces if (part := _part(piece)) is not None)
+    languages = [part.language for part in parts if part.language]
+    return Transcription(
+        text=" ".join(part.text for part in parts if part.text),
+        seconds=recording.seconds,
+        language=max(set(languages), key=languages.count, default=""),
+        segments=parts,
+    )
+
+
+def _part(piece: Piece) -> Part | None:
+    """None: nothing was said in it."""
+    said = piece.transcript
+    if said is None:
+        return Part(start=piece.start, end=piece.end, text="", language="", confidence=0.0, error=piece.error)
+    text = said.text.strip()
+    if not text:
+        return None
+    words = tuple(
+        WordTime(
+            word=one.word,
+            start=piece.start + one.start,
+            end=piece.start + one.end,
+            probability=one.probability,
+        )
+        for one in said.words
+    )
+    return Part(
+        start=piece.start,
+        end=piece.end,
+        text=text,
+        language=said.language,
+        confidence=said.confidence,
+        words=words,
+    )
+
+
+def _answer(whole: Transcription, form: str) -> Transcription | web.Response:
+    cues = [part for part in whole.segments if part.text]
+    match form:
+        case "srt":
+            return web.Response(text=subtitles.srt(cues), content_type=SRT, charset="utf-8")
+        case "vtt":
+            return web.Response(text=subtitles.vtt(cues), content_type=VTT, charset="utf-8")
+        case "text":
+            return web.Response(text=subtitles.text(cues), content_type=TEXT, charset="utf-8")
+        case _:
+            return whole
+
+
+OPERATIONS = (
+    Operation(
+        name="transcribe", method="POST", path="/transcriptions", right=Right.SPEAK, run=transcribe_recording,
+        summary="Transcribe a recording (WAV, FLAC, Opus or Vorbis in Ogg or WebM, MP3), whole or as it comes",
+        query=Options, uploads=RECORDINGS, answer=Transcription, produces=(JSON, SRT, VTT, TEXT),
+        problems=(
+            HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE,
+        ),
+    ),
+)  # fmt: skip

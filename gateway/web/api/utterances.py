@@ -1,0 +1,288 @@
+"""What was said: the history, with its words, its timings and its audio, as far as they are kept."""
+
+from __future__ import annotations
+
+import io
+import wave
+from http import HTTPStatus
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from gateway.access import Right
+from gateway.journal import Journal
+from gateway.journal.history import History, Wanted
+from gateway.journal.records import Effect, Erased, HistoryReply, HistoryRow, LetterTaken
+from gateway.messages import AudioFacts, Timings
+from gateway.web.api.cursors import from_cursor, to_cursor
+from gateway.web.api.operation import AnyCall, Call, Operation, Token
+from gateway.web.api.problems import Problem, not_found, unavailable
+
+SAMPLE_RATE = 16_000
+WAV = "audio/wav"
+ERASED_AT_ONCE = 50
+"""Utterances that are erased in one commit, so that erasing much keeps no speech waiting."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What was answered. ``fallback``: nobody did in time, and the text is the gateway's own."""
+
+    text: str
+    agent: str
+    error: str | None
+    fallback: bool
+    text_to_reply_ms: float
+
+
+class Utterance(Struct, frozen=True, kw_only=True):
+    """One utterance. ``spoken_at``: when it began. ``redacted``: its words are kept from everybody.
+
+    ``publish_ms``: from its text to the broker's receipt. ``speech_to_reply_ms``: from the end of speech until its
+    device had the answer. 0: that did not happen (yet).
+    """
+
+    utterance_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    correlation_id: str
+    spoken_at: float
+    text: str
+    success: bool
+    error: str | None
+    language: str
+    confidence: float
+    audio: AudioFacts
+    timings: Timings
+    publish_ms: float
+    reply: Answer | None
+    speech_to_reply_ms: float
+    has_audio: bool
+    redacted: bool
+
+
+class UtterancePage(Struct, frozen=True):
+    """Newest first. ``next`` is the cursor of the page after this one; null: there is none."""
+
+    utterances: tuple[Utterance, ...]
+    next: str | None
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """Which utterances."""
+
+    q: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="Words, or parts of words, all of which stand in what was said or answered.",
+        ),
+    ] = ""
+    session_id: Annotated[Token, Meta(description="Of this session.")] | None = None
+    device_id: Annotated[Token, Meta(description="Of this device.")] | None = None
+    user_id: Annotated[Token, Meta(description="Of this user.")] | None = None
+    before: Annotated[str, Meta(max_length=64, description="The cursor `next` of the page before.")] = ""
+    limit: Annotated[int, Meta(ge=1, le=200, description="Utterances on a page.")] = 50
+
+
+class UtteranceName(Struct, frozen=True):
+    """Which utterance."""
+
+    utterance_id: Token
+
+
+class Owner(Struct, frozen=True):
+    """Whose utterances."""
+
+    user_id: Annotated[Token, Meta(description="Everything of this user is erased.")]
+
+
+class ErasedCount(Struct, frozen=True):
+    """How many utterances, and dead letters, there are no longer."""
+
+    erased: int
+
+
+async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
+    """A page of them."""
+    query, principal = call.query, call.principal
+    if query.q and call.house.works().config.privacy.redact:
+        raise unavailable(
+            "words are kept from everybody, so nobody can look for them", "set privacy.redact to false"
+        )
+    wanted = Wanted(
+        text=query.q,
+        session_id=query.session_id or "",
+        device_id=query.device_id or "",
+        user_id=query.user_id or "",
+        users=principal.users,
+        devices=principal.devices,
+        before=from_cursor(query.before),
+    )
+    rows = await _history(call).page(wanted, query.limit + 1)
+    page = rows[: query.limit]
+    more = to_cursor(page[-1].number) if len(rows) > query.limit else None
+    return UtterancePage(tuple(_shown(row, call) for row in page), more)
+
+
+async def show_utterance(call: Call[UtteranceName, None, None]) -> Utterance:
+    """One of them."""
+    return _shown(await _find(call, _history(call)), call)
+
+
+async def play_utterance(call: Call[UtteranceName, None, None]) -> web.Response:
+    """Its audio, or the part of it that is asked for."""
+    history = _history(call)
+    row = await _find(call, history)
+    pcm = await history.audio(row.utterance_id) if _shown(row, call).has_audio else None
+    if pcm is None:
+        raise not_found("audio: it is not kept (journal.keep_audio), or not any more (history.audio_days)")
+    return ranged(call.request, wav(pcm))
+
+
+async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
+    """For good."""
+    journal = _journal(call)
+    row = await _find(call, journal.history)
+    await journal.commit(Erased(row.utterance_id))
+    call.house.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
+    await journal.scrub()
+
+
+async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
+    """All that a user ever said, some at a time."""
+    user_id, journal, erased = call.query.user_id, _journal(call), 0
+    if not call.principal.sees(user_id=user_id, device_id=None):
+        raise not_found("user")
+    while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
+        effects: list[Effect] = [*map(Erased, some.utterances), *map(LetterTaken, some.dead_letters)]
+        await journal.commit(*effects)
+        erased += len(effects)
+    call.house.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
+    await journal.scrub()
+    return ErasedCount(erased)
+
+
+def wav(pcm: bytes) -> bytes:
+    """PCM16 mono at 16 kHz as a file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE)
+        writer.writeframes(pcm)
+    return file.getvalue()
+
+
+def ranged(request: web.Request, whole: bytes) -> web.Response:
+    """A file, or the range of it that is asked for. Raises Problem (416)."""
+    headers = {"Accept-Ranges": "bytes"}
+    try:
+        wanted = request.http_range
+        start, stop, _ = wanted.indices(len(whole))
+    except ValueError:
+        wanted, start, stop = slice(None), 0, len(whole)  # what cannot be understood is ignored (RFC 9110)
+    if wanted == slice(None, None, 1) or wanted == slice(None):
+        return web.Response(body=whole, content_type=WAV, headers=headers)
+    if start >= stop:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"it has {len(whole)} bytes",
+            headers={"Content-Range": f"bytes */{len(whole)}"},
+        )
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(whole)}"
+    return web.Response(
+        body=whole[start:stop], status=HTTPStatus.PARTIAL_CONTENT, content_type=WAV, headers=headers
+    )
+
+
+async def _find(call: Call[UtteranceName, None, None], history: History) -> HistoryRow:
+    row = await history.utterance(call.path.utterance_id)
+    if row is None or not call.principal.sees(user_id=row.user_id, device_id=row.device_id):
+        raise not_found("utterance")
+    return row
+
+
+def _journal(call: AnyCall) -> Journal:
+    """Where the history is, to erase from it even when it is switched off. Raises Problem."""
+    journal = call.house.works().journal
+    if not isinstance(journal, Journal):
+        raise unavailable("there is no history without a journal", "set journal.enabled to true")
+    return journal
+
+
+def _history(call: AnyCall) -> History:
+    """The history, to look into. Raises Problem."""
+    journal = _journal(call)
+    if not call.house.works().config.history.enabled:
+        raise unavailable("the history is switched off", "set history.enabled to true")
+    return journal.history
+
+
+def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
+    """A row as it may be seen: words of the time before redaction are kept back, too."""
+    redact = row.redacted or call.house.works().config.privacy.redact
+    reply = row.reply
+    if redact and reply is not None:
+        reply = replace(reply, text="")
+    return Utterance(
+        utterance_id=row.utterance_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        device_id=row.device_id,
+        correlation_id=row.correlation_id,
+        spoken_at=row.spoken_at,
+        text="" if redact else row.text,
+        success=row.success,
+        error=row.error,
+        language=row.language,
+        confidence=row.confidence,
+        audio=row.audio,
+        timings=row.timings,
+        publish_ms=row.publish_ms,
+        reply=None if reply is None else _answer(reply),
+        speech_to_reply_ms=row.speech_to_reply_ms,
+        has_audio=row.has_audio and not redact,
+        redacted=redact,
+    )
+
+
+def _answer(reply: HistoryReply) -> Answer:
+    return Answer(
+        text=reply.text,
+        agent=reply.agent,
+        error=reply.error,
+        fallback=reply.fallback,
+        text_to_reply_ms=reply.text_to_reply_ms,
+    )
+
+
+_MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
+
+OPERATIONS = (
+    Operation(
+        name="listUtterances", method="GET", path="/utterances", right=Right.LISTEN, run=list_utterances,
+        summary="What was said, newest first", query=Search, answer=UtterancePage,
+        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+    Operation(
+        name="eraseUser", method="DELETE", path="/utterances", right=Right.OPERATE, run=erase_user,
+        summary="Erase all that is kept of a user, words and audio", query=Owner, answer=ErasedCount,
+        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, *_MISSING),
+    ),
+    Operation(
+        name="showUtterance", method="GET", path="/utterances/{utterance_id}", right=Right.LISTEN,
+        run=show_utterance, summary="One utterance", path_type=UtteranceName, answer=Utterance, problems=_MISSING,
+    ),
+    Operation(
+        name="eraseUtterance", method="DELETE", path="/utterances/{utterance_id}", right=Right.OPERATE,
+        run=erase_utterance, summary="Erase an utterance, words and audio", path_type=UtteranceName, problems=_MISSING,
+    ),
+    Operation(
+        name="playUtterance", method="GET", path="/utterances/{utterance_id}/audio", right=Right.LISTEN,
+        run=play_utterance, summary="The audio of an utterance, as long as it is kept; takes Range",
+        path_type=UtteranceName, produces=(WAV,), problems=(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, *_MISSING),
+    ),
+)  # fmt: skip

@@ -1,0 +1,202 @@
+"""Devices on WebSockets: one frame of ``docs/protocol.md`` per binary message, as on MQTT.
+
+A browser's microphone and a microcontroller with Wi-Fi are the same here. Each socket is a line of the
+carrier ``web``; it is lost when the socket closes, and a HELLO resumes on the next one, or on another
+carrier. What a device may call itself, its token says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Iterator
+
+import structlog
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from firmware_bridge.bridge import Bridge
+from firmware_bridge.frames import DeviceFrame, FaultCode, Hello
+from firmware_bridge.framing import DatagramDecoder, Decoded
+from firmware_bridge.link import refuse
+from firmware_bridge.wires import WEB, Line
+from gateway.access import WEB_DEVICE, Principal
+from gateway.web.guard import PROTOCOL, who
+from gateway.web.house import House, NotRunning, Works
+
+log = structlog.get_logger(__name__)
+
+HELLO_SECONDS = 10.0
+"""A socket on which no device has said a good HELLO for so long is closed."""
+MAX_MESSAGE_BYTES = 8 * 1024
+"""More than any frame has. A longer message closes its socket with 1009."""
+OUTBOX_BYTES = 64 * 1024
+"""Bytes that may wait for one socket; further frames are not taken, and sent again by the link."""
+CLOSE_SECONDS = 2.0
+"""How long a closing handshake may take before the connection is cut."""
+
+
+class Devices:
+    """All devices on the sockets of one server; the carrier ``web`` of the bridge."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._numbers = itertools.count(1)
+        self._open: set[_DeviceSocket] = set()
+        self._sockets: dict[Line, _DeviceSocket] = {}
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Serve one device until it leaves."""
+        try:
+            works = self._house.works()
+        except NotRunning as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
+        if len(self._open) >= 2 * works.config.devices.max_devices:
+            raise web.HTTPServiceUnavailable(text="too many devices are connected\n")
+        works.bridge.attach(WEB, self)
+        response = web.WebSocketResponse(
+            timeout=CLOSE_SECONDS,
+            heartbeat=self._house.settings.heartbeat_seconds,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            protocols=(PROTOCOL,),
+        )
+        socket = _DeviceSocket(request, response)
+        self._open.add(socket)
+        try:
+            await response.prepare(request)
+            await self._converse(socket, works)
+        finally:
+            self._open.discard(socket)
+        return response
+
+    def send(self, line: Line, frame: DeviceFrame) -> bool:
+        """Queue a frame for a socket; False when it is gone or takes nothing more."""
+        socket = self._sockets.get(line)
+        return socket is not None and socket.put(frame.to_bytes())
+
+    async def close(self) -> None:
+        """Say goodbye to every device; it keeps what it has for the next gateway."""
+        await asyncio.gather(*(socket.close(WSCloseCode.GOING_AWAY) for socket in self._open))
+
+    async def _converse(self, socket: _DeviceSocket, works: Works) -> None:
+        sender = asyncio.create_task(socket.send_all(), name="device sender")
+        try:
+            line = await self._introduce(socket, works)
+            await self._listen(socket, line, works.bridge)
+        except (_Gone, ConnectionError) as error:
+            log.debug("device left its socket", reason=str(error))
+        except _Misbehaved as error:
+            log.info("device socket closed", code=int(error.code), reason=error.reason)
+            await socket.close(error.code, error.reason)
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def _introduce(self, socket: _DeviceSocket, works: Works) -> Line:
+        """Wait for a HELLO that may stand here; the line that it makes. Raises _Gone, _Misbehaved."""
+        stranger = Line(WEB, number=next(self._numbers))
+        self._sockets[stranger] = socket
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                while True:
+                    for arrival in await socket.receive():
+                        if isinstance(arrival, Hello):
+                            return self._admit(socket, arrival, stranger.number, works)
+                        works.bridge.receive(stranger, (arrival,))  # it is told what is wrong
+        except TimeoutError:
+            raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, "no HELLO has come") from None
+        finally:
+            del self._sockets[stranger]
+
+    def _admit(self, socket: _DeviceSocket, hello: Hello, number: int, works: Works) -> Line:
+        principal = socket.principal
+        if not principal.may_be(hello.device_id):
+            reason = (
+                f"{principal.name} may not be the device {hello.device_id}; {principal.own_device} it may"
+            )
+            socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
+            raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
+        if hello.device_id.startswith(WEB_DEVICE):
+            works.pipeline.adopt(hello.device_id, principal.own_user)
+        line = Line(WEB, hello.device_id, number)
+        self._sockets[line] = socket
+        works.bridge.receive(line, (hello,))
+        return line
+
+    async def _listen(self, socket: _DeviceSocket, line: Line, bridge: Bridge) -> None:
+        try:
+            while True:
+                bridge.receive(line, await socket.receive())
+        finally:
+            del self._sockets[line]
+            bridge.line_lost(line, "its socket is closed")
+
+
+class _Gone(Exception):
+    """The device has left."""
+
+
+class _Misbehaved(Exception):
+    """The device is not listened to any longer."""
+
+    def __init__(self, code: WSCloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class _DeviceSocket:
+    """One device's socket: frames in, and a bounded queue of frames out."""
+
+    def __init__(self, request: web.Request, response: web.WebSocketResponse) -> None:
+        self.principal: Principal = who(request)
+        self._request = request
+        self._response = response
+        self._decoder = DatagramDecoder()
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._ready = asyncio.Event()
+
+    def put(self, data: bytes) -> bool:
+        """Queue a message. False: the device reads too slowly."""
+        if self._queued_bytes + len(data) > OUTBOX_BYTES:
+            return False
+        self._queue.append(data)
+        self._queued_bytes += len(data)
+        self._ready.set()
+        return True
+
+    async def send_all(self) -> None:
+        """Send what is queued, until cancelled or the connection breaks."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            await self._flush()
+
+    async def receive(self) -> Iterator[Decoded]:
+        """The next message's frame, or what was none. Raises _Gone, _Misbehaved."""
+        message: WSMessage = await self._response.receive()
+        if message.type is WSMsgType.BINARY:
+            return self._decoder.feed(message.data)
+        if message.type is WSMsgType.TEXT:
+            raise _Misbehaved(WSCloseCode.UNSUPPORTED_DATA, "only binary messages, one frame in each")
+        raise _Gone(f"closed with {self._response.close_code}")
+
+    async def close(self, code: WSCloseCode, reason: str = "") -> None:
+        """Send what is queued and close, with the handshake if the device takes part in it."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._flush()
+                await self._response.close(code=code, message=reason.encode()[:123])
+        except (TimeoutError, ConnectionError):
+            log.debug("device socket cut off", reason=reason)
+        finally:
+            if self._request.transport is not None:
+                self._request.transport.abort()
+
+    async def _flush(self) -> None:
+        while self._queue:
+            data = self._queue.popleft()
+            self._queued_bytes -= len(data)
+            await self._response.send_bytes(data)

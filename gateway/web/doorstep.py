@@ -1,0 +1,253 @@
+"""Connections to the web server: accepted one by one, counted by address, and cut when nothing comes.
+
+aiohttp reads HTTP; what comes before that is here. Somebody over their limit is told so (429) without TLS, and just
+closed under it; a request whose head or body stops coming is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from aiohttp import StreamReader, web
+
+from gateway.door.audit import Audit, What
+from gateway.door.limits import Buckets, Rate, address_key
+from gateway.settings import WebLimitSettings
+from gateway.web.masks import MaskedOnly
+
+log = structlog.get_logger(__name__)
+
+HANDSHAKE_SECONDS = 10.0
+"""TLS that is not agreed upon by then is given up."""
+LINGER_SECONDS = 1.0
+"""So long somebody who is told to go may take to read it."""
+MAX_LINGERING = 64
+"""More of them than that are closed without a word."""
+UNREAD_SECONDS = 120.0
+"""A peer that takes nothing of what is sent to it for so long is gone, says the kernel."""
+PAUSE_SECONDS = 0.5
+"""After the system had no socket left."""
+BURST_SECONDS = 10.0
+_MB = 1024 * 1024
+_MAX_HEAD_FIELD = 16 * 1024
+"""A token of 8 KiB fits."""
+_TOO_MANY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 10\r\nServer: earshot\r\n"
+    b"Content-Type: text/plain\r\nContent-Length: 39\r\n\r\ntoo many connections from this address\n"
+)
+
+
+class Visitor(web.RequestHandler):
+    """One connection, as aiohttp serves it, with the limits of its address."""
+
+    def __init__(self, doorstep: Doorstep, server: web.Server, address: str) -> None:
+        limits = doorstep.limits
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.idle_seconds,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp itself passes None
+            max_field_size=_MAX_HEAD_FIELD,
+        )
+        self._doorstep = doorstep
+        self._address = address
+        self.is_in = False
+        """Whether it came as far as HTTP."""
+        self._heard = 0
+        self._body: StreamReader | None = None
+        self._is_slow: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A head has to come."""
+        super().connection_made(transport)
+        self.is_in = True
+        self._watch(self._no_head, self._doorstep.limits.header_seconds)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing has to come any more."""
+        self._unwatch()
+        super().connection_lost(exc)
+        self._doorstep.left(self._address)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on only as fast as the address may send."""
+        self._heard += len(data)
+        if (
+            data
+            and (wait := self._doorstep.owes(self._address, len(data))) > 0
+            and self.transport is not None
+        ):
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(wait, self._read_on)
+        super().data_received(data)
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """From now on it is a WebSocket."""
+        super().set_parser(MaskedOnly(parser), data_received_cb)  # type: ignore[arg-type]  # all that is fed to it
+
+    def arrived(self, body: StreamReader) -> None:
+        """A whole head is there; its body has to come, too."""
+        self._unwatch()
+        self._body = body
+        if not body.is_eof():
+            self._watch(self._no_body, self._doorstep.limits.idle_seconds)
+
+    def _watch(self, look: Callable[[int], None], seconds: float) -> None:
+        heard = self._heard
+        self._is_slow = asyncio.get_running_loop().call_later(seconds, lambda: look(heard))
+
+    def _unwatch(self) -> None:
+        if self._is_slow is not None:
+            self._is_slow.cancel()
+            self._is_slow = None
+
+    def _no_head(self, _heard: int) -> None:
+        self._cut("request head")
+
+    def _no_body(self, heard: int) -> None:
+        if self._body is None or self._body.is_eof():
+            return
+        if self._heard == heard and not self._reading_paused:
+            self._cut("request body")
+        else:
+            self._watch(self._no_body, self._doorstep.limits.idle_seconds)
+
+    def _cut(self, what: str) -> None:
+        if self.transport is not None:
+            self._doorstep.audit.note(What.LIMITED, address=self._address, limit=f"{what} too slow")
+            self.transport.abort()
+
+    def _read_on(self) -> None:
+        # Whoever else has stopped it will let it go on: flow control, and requests that wait their turn.
+        if self.transport is not None and not (
+            self._reading_paused or getattr(self, "_buffer_paused", False)
+        ):
+            self.transport.resume_reading()
+
+
+class Doorstep:
+    """Accepts from ``async with`` to its end. Takes over ``listener``."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        server: web.Server,
+        limits: WebLimitSettings,
+        audit: Audit,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.limits = limits
+        self.audit = audit
+        self._listener = listener
+        self._server = server
+        self._tls = tls
+        self._open: Counter[str] = Counter()
+        self._count = 0
+        rate = limits.megabytes_per_second * _MB
+        self._bytes = Buckets(Rate(rate, rate * BURST_SECONDS))
+        self._accepting: asyncio.Task[None] | None = None
+        self._greeting: set[asyncio.Task[None]] = set()
+        self._lingering = 0
+        self._stuck = False
+        self.refused = 0
+
+    async def __aenter__(self) -> Self:
+        self._listener.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept_all(), name="doorstep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = [*self._greeting, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._listener.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def left(self, address: str) -> None:
+        """A connection of theirs is closed."""
+        self._count -= 1
+        self._open[address] -= 1
+        if self._open[address] <= 0:
+            del self._open[address]
+
+    def owes(self, address: str, size: int) -> float:
+        """How long not to read from there, after ``size`` bytes more."""
+        return self._bytes.owe(address, time.monotonic(), size)
+
+    async def _accept_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, peer = await loop.sock_accept(self._listener)
+            except OSError as error:  # gone before we came, or no descriptor left
+                if not self._stuck:
+                    log.warning("connections are not accepted", reason=error.strerror)
+                self._stuck = True
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            self._stuck = False
+            task = asyncio.create_task(self._greet(connection, address_key(str(peer[0]))), name="greeting")
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, connection: socket.socket, address: str) -> None:
+        if self._has_room(address):
+            await self._let_in(connection, address)
+        else:
+            self.refused += 1
+            self.audit.note(What.LIMITED, address=address, limit="connections")
+            await self._turn_away(connection)
+
+    def _has_room(self, address: str) -> bool:
+        most = self.limits.connections_per_address
+        return len(self) < self.limits.connections and (not most or self._open[address] < most)
+
+    async def _let_in(self, connection: socket.socket, address: str) -> None:
+        visitor = Visitor(self, self._server, address)
+        self._open[address] += 1
+        self._count += 1
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: visitor,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+            )
+        except OSError as error:  # TLS's and time's errors are such, too
+            log.debug("connection lost before its first request", reason=str(error))
+            connection.close()
+        finally:
+            if not visitor.is_in:
+                self.left(address)
+
+    async def _turn_away(self, connection: socket.socket) -> None:
+        """Say why. Closing at once would reset the connection before they have read it."""
+        loop = asyncio.get_running_loop()
+        self._lingering += 1
+        try:
+            if self._tls is not None or self._lingering > MAX_LINGERING:
+                return
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    await loop.sock_sendall(connection, _TOO_MANY)
+                    connection.shutdown(socket.SHUT_WR)
+                    while await loop.sock_recv(connection, 4096):
+                        pass
+        finally:
+            self._lingering -= 1
+            connection.close()

@@ -1,0 +1,72 @@
+"""The parts of the gateway that the web server serves, as one value.
+
+The page is there before the rest of the gateway and outlives it, so that it can say what is missing. What
+comes later is asked for at each request: :meth:`House.works` raises NotRunning while it is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from firmware_bridge.bridge import Bridge
+from gateway.broker.base import MessageBroker
+from gateway.config import GatewayConfig
+from gateway.door.audit import Audit
+from gateway.health import Health
+from gateway.hub import Hub
+from gateway.journal import AnyJournal
+from gateway.pipeline import Pipeline
+from gateway.reload import Plan
+from gateway.settings import WebSettings
+from transcription.scheduler import Recognizer
+
+
+class NotRunning(Exception):
+    """The gateway is starting or stopping: what was asked for is not there (503)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Works:
+    """What is there while the gateway is up. ``reconfigure`` changes its settings as far as that goes."""
+
+    config: GatewayConfig
+    broker: MessageBroker
+    recognizer: Recognizer
+    journal: AnyJournal
+    bridge: Bridge
+    pipeline: Pipeline
+    reconfigure: Callable[[GatewayConfig], Plan]
+    config_file: Path | None = None
+    """What the configuration was read from."""
+
+
+def _nothing_yet() -> Works | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The gateway as the web server sees it. ``running`` gives the works, or None while they are not there.
+
+    ``folder`` is where tokens, keys and a certificate of our own lie; without one there are none.
+    """
+
+    settings: WebSettings
+    hub: Hub
+    health: Health
+    running: Callable[[], Works | None] = _nothing_yet
+    folder: Path | None = None
+    audit: Audit = field(default_factory=lambda: Audit(None, of_gateway=True))
+
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever changes the configuration."""
+
+    def works(self) -> Works:
+        """The works as they are now. Raises NotRunning."""
+        works = self.running()
+        if works is None:
+            raise NotRunning("the gateway is starting or stopping; try again soon")
+        return works

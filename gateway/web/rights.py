@@ -1,0 +1,45 @@
+"""Which right each route asks for; those of the API say it in its table. A test walks all routes.
+
+A route is a method and a path as it was given to the router. GET stands for HEAD too.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+from gateway.access import Right
+from gateway.web.api.table import OPERATIONS, PREFIX
+
+
+class Open(enum.Enum):
+    """Routes that let in somebody who has shown nothing yet."""
+
+    EVERYBODY = "everybody"
+    """Nothing behind it is anybody's."""
+    INTRODUCES = "introduces"
+    """Asks for the token itself, and then for the right to listen: the WebSocket, the page, signing in."""
+
+
+Needed: TypeAlias = Right | tuple[Right, ...] | Open
+"""Of several rights one is enough."""
+
+ROUTES: dict[tuple[str, str], Needed] = {
+    ("GET", "/"): Open.INTRODUCES,
+    ("GET", "/static"): Open.EVERYBODY,
+    ("GET", "/livez"): Open.EVERYBODY,
+    ("GET", "/readyz"): Open.EVERYBODY,
+    ("GET", "/ws"): Open.INTRODUCES,
+    ("GET", "/events"): Right.LISTEN,
+    ("GET", "/device"): (Right.BE_DEVICE, Right.SPEAK),  # boards, and the microphones of pages
+    ("GET", f"{PREFIX}/session"): Right.LISTEN,
+    ("POST", f"{PREFIX}/session"): Open.INTRODUCES,
+    ("DELETE", f"{PREFIX}/session"): Open.INTRODUCES,
+    ("GET", "/api/"): Open.EVERYBODY,
+    **{(one.method, PREFIX + one.path): one.right or Open.EVERYBODY for one in OPERATIONS},
+}
+
+
+def needed(method: str, path: str) -> Needed | None:
+    """What the route asks for; None for one that nobody listed, which is closed."""
+    return ROUTES.get(("GET" if method == "HEAD" else method, path))

@@ -1,0 +1,154 @@
+"""The web server: the page, the WebSocket and the health endpoints, behind the door.
+
+::
+
+    GET /          the page
+    GET /static/   its parts
+    GET /ws        events as a WebSocket (docs/events.md)
+    GET /events    the same as server-sent events
+    GET /device    a device's WebSocket (docs/protocol.md)
+    GET /livez     200 as long as the event loop turns
+    GET /api/v1/   the API (docs/api.md); /api/ describes it
+    GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component
+
+``gateway/web/rights.py`` says what each route asks for; one that is not there is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiohttp import web
+
+from gateway.door.door import Door
+from gateway.messages import encode
+from gateway.web import sign_in
+from gateway.web.addresses import Addresses
+from gateway.web.api.routes import add_routes, explained
+from gateway.web.api.table import PREFIX
+from gateway.web.devices import Devices
+from gateway.web.doorstep import Doorstep
+from gateway.web.event_stream import EventStreams
+from gateway.web.guard import SECURITY_HEADERS, Guard, visit_of
+from gateway.web.house import House
+from gateway.web.listening import CannotListen, check_door, listen, page_url
+from gateway.web.sockets import CLOSE_SECONDS, Sockets
+from gateway.web.tls import Tls, TlsUnavailable, wanted
+
+log = structlog.get_logger(__name__)
+
+_STATIC = Path(__file__).parent / "static"
+RENEWED_SECONDS = 60.0
+"""How often a certificate on the disk is looked at."""
+HSTS = "max-age=31536000"
+
+
+class WebServer:
+    """Serves from ``async with`` to its end. Raises CannotListen on entering."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._sockets = Sockets(house)
+        self._devices = Devices(house)
+        self._streams = EventStreams(house)
+        self._lifetime = AsyncExitStack()
+        self.application: web.Application | None = None
+        self.url = ""
+        """Where the page is, known once serving: ``http://127.0.0.1:8080/``."""
+
+    async def __aenter__(self) -> Self:
+        house, settings = self._house, self._house.settings
+        tls = self._tls()
+        door = Door(settings, house.folder, house.audit)
+        check_door(settings, door)
+        listener = listen(settings.host, settings.port)
+        host, port = listener.getsockname()[:2]
+        scheme = "https" if tls else "http"
+        addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
+        guard = Guard(addresses, door, house.audit, settings.limits)
+        async with AsyncExitStack() as stack:
+            self.application = self._application(guard, tls)
+            runner = web.AppRunner(self.application, shutdown_timeout=CLOSE_SECONDS)
+            await runner.setup()
+            assert runner.server is not None
+            stack.push_async_callback(runner.cleanup)
+            stack.push_async_callback(self._streams.close)
+            stack.push_async_callback(self._sockets.close)
+            stack.push_async_callback(self._devices.close)
+            await stack.enter_async_context(door)
+            context = tls.context if tls else None
+            await stack.enter_async_context(
+                Doorstep(listener, runner.server, settings.limits, house.audit, context)
+            )
+            if tls is not None:
+                watch = asyncio.create_task(_watch(tls), name="certificate")
+                stack.callback(watch.cancel)
+            self._lifetime = stack.pop_all()
+        self.url = page_url(scheme, host, port)
+        log.info("web server listening", url=self.url, tokens="required" if door.required else "not required")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lifetime.aclose()
+
+    def _tls(self) -> Tls | None:
+        settings = self._house.settings
+        if not wanted(settings):
+            return None
+        try:
+            tls = Tls(settings, self._house.folder)
+        except TlsUnavailable as error:
+            raise CannotListen(f"{settings.host}:{settings.port}", str(error), error.remedy) from error
+        log.info("web server's certificate", sha256=tls.fingerprint, self_signed=tls.is_self_signed)
+        return tls
+
+    def _application(self, guard: Guard, tls: Tls | None) -> web.Application:
+        application = web.Application(middlewares=[explained, guard.check])
+        headers = dict(SECURITY_HEADERS)
+        if tls is not None and not tls.is_self_signed:  # else a new one would lock its owner out
+            headers["Strict-Transport-Security"] = HSTS
+
+        async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+            response.headers.update(headers)
+            if request.path.startswith(PREFIX):  # what is said belongs on no browser's disk
+                response.headers["Cache-Control"] = "no-store"
+
+        application.on_response_prepare.append(add_headers)
+        sign_in.add_routes(application.router)
+        application.router.add_static("/static/", _STATIC)
+        application.router.add_get("/ws", self._sockets.serve)
+        application.router.add_get("/events", self._streams.serve)
+        application.router.add_get("/device", self._devices.serve)
+        add_routes(application.router, self._house)
+        application.router.add_get("/livez", _livez)
+        application.router.add_get("/readyz", self._readyz)
+        return application
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        report = self._house.health.report()
+        status = 200 if report.ready else 503
+        # What is wrong here, and where, is nothing for strangers.
+        told = encode(report) if visit_of(request).principal else b'{"state":"%s"}' % report.state.encode()
+        return web.Response(body=told, status=status, content_type="application/json")
+
+
+async def _livez(_request: web.Request) -> web.Response:
+    return web.Response(text="alive\n")
+
+
+async def _watch(tls: Tls) -> None:
+    """A renewed certificate is used for the next connection."""
+    while True:
+        await asyncio.sleep(RENEWED_SECONDS)
+        try:
+            if tls.load():
+                log.info("certificate renewed", sha256=tls.fingerprint)
+        except TlsUnavailable as error:
+            log.warning("the renewed certificate cannot be used", reason=str(error))

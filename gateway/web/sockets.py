@@ -1,0 +1,216 @@
+"""Listeners on WebSockets: one JSON event per text message (``docs/events.md``).
+
+Each connection is served by its own task and reads its own outbox; whatever happens to one never
+touches another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from gateway.access import Principal
+from gateway.door.door import NotAdmitted
+from gateway.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
+from gateway.fanout import Batch
+from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.messages import BadMessage, encode
+from gateway.saying import SayError
+from gateway.web.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
+from gateway.web.house import House, NotRunning
+
+log = structlog.get_logger(__name__)
+
+SUBSCRIBE_SECONDS = 1.0
+"""A listener that has said nothing for so long gets everything."""
+AUTHENTICATE_SECONDS = 5.0
+"""Where a token is needed, it has to be here by then."""
+MAX_MESSAGE_BYTES = 64 * 1024
+"""A longer message from a listener closes its connection with 1009."""
+DIRECT_BYTES = 64 * 1024
+"""What may wait for the system to take it, beside a listener's outbox; more waits in there."""
+CLOSE_SECONDS = 2.0
+"""How long a closing handshake may take before the connection is cut."""
+_REASON_BYTES = 123
+"""What RFC 6455 leaves for the reason in a close frame."""
+
+
+class _Gone(Exception):
+    """The listener has left."""
+
+
+class Sockets:
+    """All WebSockets of one server."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._open: set[_Connection] = set()
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one listener until it leaves, misbehaves or falls behind, or the hub closes."""
+        socket = web.WebSocketResponse(
+            timeout=CLOSE_SECONDS,
+            heartbeat=self._house.settings.heartbeat_seconds,
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            protocols=(PROTOCOL,),
+        )
+        await socket.prepare(request)
+        connection = _Connection(request, socket, self._house)
+        self._open.add(connection)
+        try:
+            await self._listen(connection)
+        finally:
+            self._open.remove(connection)
+        return socket
+
+    async def close(self) -> None:
+        """Say goodbye to every listener."""
+        await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._open))
+
+    async def _listen(self, connection: _Connection) -> None:
+        try:
+            subscription = await connection.subscription()
+            hub, direct = self._house.hub, connection.direct()
+            with hub.attach(subscription, connection.principal, direct) as outbox:
+                await connection.forward(outbox)
+            await connection.close(WSCloseCode.GOING_AWAY, "the gateway is stopping")
+        except BadMessage as error:
+            await connection.refuse(WSCloseCode.POLICY_VIOLATION, "bad_message", str(error))
+        except NotAdmitted as error:
+            await connection.refuse(WSCloseCode.POLICY_VIOLATION, "not_admitted", str(error))
+        except TooFast as error:
+            await connection.refuse(WSCloseCode.POLICY_VIOLATION, "too_many_messages", str(error))
+        except HubFull as error:
+            await connection.refuse(WSCloseCode.TRY_AGAIN_LATER, "too_many_listeners", str(error))
+        except (SlowConsumer, Evicted) as error:
+            await connection.close(WSCloseCode.TRY_AGAIN_LATER, str(error))
+        except (_Gone, ConnectionError):
+            log.debug("listener left")
+
+
+class _Connection:
+    """One listener's socket."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, house: House) -> None:
+        self._house = house
+        self._request = request
+        self._socket = socket
+
+    @property
+    def principal(self) -> Principal:
+        """Who listens. Raises NotAdmitted as long as nobody has said it."""
+        return who(self._request)
+
+    async def subscription(self) -> Subscribe:
+        """The listener's first message, after a token if it has to show one. Raises BadMessage and NotAdmitted."""
+        if visit_of(self._request).principal is None:
+            first = await self._within(AUTHENTICATE_SECONDS)
+            if not isinstance(first, Authenticate):
+                raise NotAdmitted("a token is needed: authenticate first")
+        else:
+            first = await self._within(SUBSCRIBE_SECONDS)
+        if isinstance(first, Authenticate):
+            introduce(self._request, first.token)
+            first = await self._within(SUBSCRIBE_SECONDS)
+        if isinstance(first, Authenticate):
+            raise BadMessage("only one token per connection")
+        return first or Subscribe()
+
+    async def forward(self, outbox: Outbox) -> None:
+        """Send events until the hub closes. Raises BadMessage, SlowConsumer, _Gone, ConnectionError."""
+        tasks = [
+            asyncio.create_task(self._send_all(outbox), name="listener sender"),
+            asyncio.create_task(self._answer_all(), name="listener reader"),
+            asyncio.create_task(outbox.overrun(), name="listener overrun"),
+        ]
+        if (stay := visit_of(self._request).stay) is not None:
+            tasks.append(asyncio.create_task(stay.ended(), name="listener's right"))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    def direct(self) -> Callable[[Batch], bool]:
+        """A way onto the wire for what is framed already, as long as the wire is free."""
+        socket, transport = self._socket, self._request.transport
+
+        def write(batch: Batch) -> bool:
+            if transport is None or socket.closed:
+                return False
+            frames = batch.frames
+            if transport.get_write_buffer_size() + len(frames) > DIRECT_BYTES:
+                return False
+            transport.write(frames)
+            return True
+
+        return write
+
+    async def refuse(self, close_code: WSCloseCode, code: str, reason: str) -> None:
+        """Tell the listener why, then close."""
+        log.info("listener refused", code=code, reason=reason)
+        await self.close(close_code, code, ErrorEvent(code=code, reason=reason))
+
+    async def close(self, code: WSCloseCode, reason: str = "", last: ErrorEvent | None = None) -> None:
+        """Close with the handshake if the listener takes part in it, else without."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if last is not None:
+                    await self._socket.send_str(encode(last).decode())
+                await self._socket.close(code=code, message=reason.encode()[:_REASON_BYTES])
+        except (TimeoutError, ConnectionError):
+            log.debug("listener cut off", reason=reason)
+        finally:
+            # What a stalled listener has not read would keep the connection open for ever.
+            if self._request.transport is not None:
+                self._request.transport.abort()
+
+    async def _within(self, seconds: float) -> Authenticate | Subscribe | None:
+        """The next message; None when there is none so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                return decode_first(await self._read())
+        except TimeoutError:
+            return None
+
+    async def _send_all(self, outbox: Outbox) -> None:
+        async for item in outbox:
+            await self._socket.send_str(item.text)
+
+    async def _answer_all(self) -> None:
+        """What a listener says after its first message. Raises BadMessage, _Gone, ConnectionError."""
+        while True:
+            answer = await self._answer(await self._read())
+            await self._socket.send_str(encode(answer).decode())
+
+    async def _answer(self, text: str) -> SaidEvent | ErrorEvent:
+        try:
+            say = decode_say(text)
+        except BadMessage as error:
+            return ErrorEvent(code="ignored", reason=str(error))
+        try:
+            said = await self._house.works().pipeline.say(say.text, self.principal)
+        except (SayError, NotRunning) as error:
+            return ErrorEvent(code="not_said", reason=str(error), ref=say.ref)
+        return SaidEvent(
+            session_id=said.session_id,
+            device_id=said.device_id,
+            correlation_id=said.correlation_id,
+            ref=say.ref,
+        )
+
+    async def _read(self) -> str:
+        message = await self._socket.receive()
+        count_message(self._request)
+        if message.type is WSMsgType.TEXT:
+            return str(message.data)
+        if message.type is WSMsgType.BINARY:
+            raise BadMessage("binary messages are not understood, only JSON text")
+        raise _Gone

@@ -1,0 +1,125 @@
+// The live conversation: one row per utterance, in the order in which they began, the newest last.
+// A row never moves: it grows in place, and the view stays at the end unless somebody scrolled away.
+
+import { copyable } from "./copyable.js";
+import { STATUS_WORDS } from "./devices.js";
+import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
+import { duration, timeOfDay } from "./format.js";
+import { replyMs, textMs } from "./stages.js";
+import { Tail } from "./tail.js";
+
+const MOST_ROWS = 60;
+
+export class Feed {
+  constructor() {
+    this.list = new KeyedList(byId("feed"), (turn) => turn.id, turnRow);
+    this.tail = new Tail(byId("feed-scroll"), byId("newest"));
+  }
+
+  show(house, chosen) {
+    const turns = [...house.turns.values()].filter((turn) => chosen === null || turn.device === chosen);
+    const rows = turns.slice(-MOST_ROWS);
+    rows.forEach((turn, index) => {
+      turn.follows = rows[index - 1]?.session === turn.session;
+      turn.thinking = house.isThinking(turn);
+    });
+    this.tail.keep(() => this.list.show(rows));
+    byId("feed-empty").hidden = rows.length > 0;
+  }
+}
+
+function turnRow(first) {
+  const device = element("span", "who-device", first.device);
+  const user = element("span", "who-user", first.user);
+  const time = element("time", "", timeOfDay(first.timestamp));
+  const sure = element("span", "");
+  const tentative = element("span", "tentative");
+  const heard = element("p", "heard", sure, tentative);
+  const replies = element("div", "replies");
+  const facts = element("p", "facts");
+  const list = new KeyedList(replies, (reply) => reply.number, replyRow);
+  const speed = element("a", "speed");
+  speed.append(element("span", ""), element("span", ""));
+  speed.href = `#latency/${first.id}`;
+  const ids = element("span", "ids", copyable("Session", first.session));
+  facts.append(speed, ids);
+  const node = element("li", "turn", element("p", "who", device, user, time), element("div", "said", heard, replies), facts);
+  let shown = "";
+  return {
+    node,
+    update: (turn) => {
+      const version = `${turn.version} ${turn.follows} ${turn.thinking}`;
+      if (version === shown) return;
+      shown = version;
+      node.classList.toggle("follows", turn.follows);
+      const kind = heardKind(turn);
+      setAttribute(heard, "data-kind", kind);
+      setText(sure, kind === "partial" ? turn.stable : heardWords(turn));
+      setText(tentative, kind === "partial" ? partialTail(turn) : "");
+      list.show(repliesOf(turn));
+      speedWords(turn).forEach((words, index) => setText(speed.children[index], words));
+      if (turn.correlation && ids.children.length === 1) ids.append(copyable("Correlation", turn.correlation));
+    },
+  };
+}
+
+function heardWords(turn) {
+  if (turn.error) return `Not understood: ${turn.error}`;
+  return turn.text || "Nothing was said.";
+}
+
+// What may still change.
+function partialTail(turn) {
+  return turn.partial ? turn.partial.slice(turn.stable.length) : "…";
+}
+
+function heardKind(turn) {
+  if (turn.error) return "error";
+  if (turn.final) return turn.text ? "final" : "silence";
+  return "partial";
+}
+
+function speedWords(turn) {
+  const [text, reply] = [textMs(turn), replyMs(turn)];
+  return [text == null ? "" : `${duration(text)} to text`, reply == null ? "" : `${duration(reply)} to reply`];
+}
+
+// While an answer is awaited, the row of the first one stands there already.
+function repliesOf(turn) {
+  if (turn.thinking) return [{ number: 0, agent: "", waits: true }];
+  return [...turn.replies.values()].map((reply, number) => ({ ...reply, number, delivered: turn.delivered }));
+}
+
+function replyRow() {
+  const text = element("p", "reply-text");
+  const mark = element("p", "mark");
+  const node = element("div", "reply", text, mark);
+  return {
+    node,
+    update: (reply) => {
+      text.textContent = replyWords(reply);
+      setAttribute(node, "data-kind", replyKind(reply));
+      setText(mark, replyMark(reply));
+    },
+  };
+}
+
+function replyWords(reply) {
+  if (reply.waits) return STATUS_WORDS.thinking;
+  return reply.error ? reply.text || `No answer: ${reply.error}` : reply.text;
+}
+
+function replyKind(reply) {
+  if (reply.waits) return "waits";
+  if (reply.error) return "error";
+  if (!reply.final) return "streaming";
+  return reply.fallback ? "fallback" : "final";
+}
+
+function replyMark(reply) {
+  const parts = [reply.agent];
+  if (reply.late) parts.push("late, not spoken");
+  else if (reply.fallback) parts.push("nobody answered in time");
+  else if (reply.delivered && reply.final) parts.push("✓ delivered");
+  return parts.filter(Boolean).join(" · ");
+}

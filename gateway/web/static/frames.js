@@ -1,0 +1,128 @@
+// The frames of docs/protocol.md as a browser needs them: those that a device says, to bytes; those of the gateway, from bytes.
+//
+//   encode(type, header, payload = empty)  -> Uint8Array
+//   decode(ArrayBuffer)                    -> frame, or null for what is none
+//
+// `header`: { link, stream, credit, sequence, acknowledge, timestamp, flags }, each 0 where it is left out.
+// A decoded frame is { type, header, ...fields }.
+
+export const TYPES = {
+  HELLO: 0x01, WELCOME: 0x02, AUDIO_START: 0x10, AUDIO: 0x11, AUDIO_STOP: 0x12, STATUS: 0x20, PARTIAL: 0x21,
+  TRANSCRIPT: 0x22, REPLY: 0x23, ACK: 0x30, PING: 0x31, PONG: 0x32, FAULT: 0x3f,
+};
+export const STATUSES = ["idle", "listening", "transcribing", "thinking", "busy", "error"];
+export const FAULTS = [
+  "", "say_hello", "unsupported_version", "unknown_type", "malformed", "too_large", "duplicate_id", "bad_id", "refused",
+  "bad_audio", "out_of_credit", "shutting_down",
+];
+
+export const RESENT = 1;
+export const END_ON_SILENCE = 2; // of AUDIO_START and AUDIO
+export const WANTS_PARTIALS = 2; // of HELLO
+export const PCM16 = 0; // bits 4 to 6 of AUDIO
+
+const VERSION = 1;
+const HEADER_BYTES = 20;
+const MOST_BYTES = HEADER_BYTES + 2048;
+const NONE = new Uint8Array(0);
+const NAMES = new Map(Object.entries(TYPES).map(([name, code]) => [code, name]));
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+export function encode(type, header, payload = NONE) {
+  const frame = new Uint8Array(HEADER_BYTES + payload.length);
+  const view = new DataView(frame.buffer);
+  view.setUint8(0, VERSION);
+  view.setUint8(1, TYPES[type]);
+  view.setUint8(2, header.flags ?? 0);
+  view.setUint8(3, header.link ?? 0);
+  view.setUint16(4, header.stream ?? 0, true);
+  view.setUint16(6, header.credit ?? 0, true);
+  view.setUint32(8, header.sequence ?? 0, true);
+  view.setUint32(12, header.acknowledge ?? 0, true);
+  view.setUint32(16, header.timestamp ?? 0, true);
+  frame.set(payload, HEADER_BYTES);
+  return frame;
+}
+
+// `durable`, `oldest` and `next` are numbers of frames, `ring` how many the device keeps, `mtu` bytes.
+export function helloPayload({ id, boot, fw = "", ring, next, oldest, durable, mtu = 2048 }) {
+  return utf8.encode(JSON.stringify({ id, boot, fw, ring, next, oldest, durable, mtu }));
+}
+
+// Of an ACK that asks for nothing: `oldest` is the oldest number the device still holds.
+export function ackPayload(oldest) {
+  const payload = new Uint8Array(5);
+  new DataView(payload.buffer).setUint32(0, oldest, true);
+  return payload;
+}
+
+// Samples (Int16Array, 16 kHz, mono) as the payload of an AUDIO frame.
+export function audioPayload(samples) {
+  const payload = new Uint8Array(2 * samples.length);
+  const view = new DataView(payload.buffer);
+  samples.forEach((sample, index) => view.setInt16(2 * index, sample, true));
+  return payload;
+}
+
+export function decode(buffer) {
+  if (buffer.byteLength < HEADER_BYTES || buffer.byteLength > MOST_BYTES) return null;
+  const view = new DataView(buffer);
+  const type = NAMES.get(view.getUint8(1));
+  if (view.getUint8(0) !== VERSION || type === undefined) return null;
+  const header = {
+    flags: view.getUint8(2),
+    link: view.getUint8(3),
+    stream: view.getUint16(4, true),
+    credit: view.getUint16(6, true),
+    sequence: view.getUint32(8, true),
+    acknowledge: view.getUint32(12, true),
+    timestamp: view.getUint32(16, true),
+  };
+  const fields = FIELDS[type]?.(new DataView(buffer, HEADER_BYTES), header) ?? {};
+  return fields === BAD ? null : { type, header, ...fields };
+}
+
+const BAD = Symbol("no frame");
+
+const FIELDS = {
+  WELCOME: (payload) =>
+    payload.byteLength < 14 ? BAD : {
+      boot: payload.getUint32(0, true),
+      resumeFrom: payload.getUint32(4, true),
+      downNext: payload.getUint32(8, true),
+      maxPayload: payload.getUint16(12, true),
+    },
+  STATUS: (payload) => (payload.byteLength < 1 ? BAD : { status: STATUSES[payload.getUint8(0)] ?? "" }),
+  PARTIAL: (payload) => {
+    if (payload.byteLength < 2) return BAD;
+    const said = rest(payload, 2);
+    return { text: text.decode(said), stable: text.decode(said.subarray(0, payload.getUint16(0, true))) };
+  },
+  TRANSCRIPT: labelled,
+  REPLY: (payload, { flags }) => {
+    const fields = labelled(payload);
+    if (fields === BAD) return BAD;
+    return { ...fields, final: !!(flags & 2), fallback: !!(flags & 4), error: !!(flags & 8), continued: !!(flags & 16) };
+  },
+  ACK: (payload) => {
+    if (payload.byteLength < 5 || payload.byteLength < 5 + 8 * payload.getUint8(4)) return BAD;
+    const missing = [];
+    for (let at = 5; at < 5 + 8 * payload.getUint8(4); at += 8) {
+      missing.push([payload.getUint32(at, true), payload.getUint32(at + 4, true)]);
+    }
+    return { durable: payload.getUint32(0, true), missing };
+  },
+  FAULT: (payload) =>
+    payload.byteLength < 2 ? BAD : { code: FAULTS[payload.getUint8(0)] ?? "", message: text.decode(rest(payload, 2)) },
+};
+
+function labelled(payload) {
+  if (payload.byteLength < 1 || payload.byteLength < 1 + payload.getUint8(0)) return BAD;
+  const end = 1 + payload.getUint8(0);
+  return { correlationId: text.decode(rest(payload, 1).subarray(0, end - 1)), text: text.decode(rest(payload, end)) };
+}
+
+function rest(payload, from) {
+  return new Uint8Array(payload.buffer, payload.byteOffset + from, payload.byteLength - from);
+}

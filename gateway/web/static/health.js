@@ -1,0 +1,62 @@
+// Every part of the gateway: how it is, why, what to do about it, and since when.
+
+import { ask } from "./ask.js";
+import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
+import { moment, span } from "./format.js";
+
+const ORDER = { unhealthy: 0, degraded: 1, healthy: 2 };
+export const HEALTH_WORDS = { unhealthy: "Does not work", degraded: "Works less well", healthy: "Works" };
+
+export class HealthView {
+  // `session.may("operate")` says whether this visitor may know the models.
+  constructor(session) {
+    this.session = session;
+    this.list = new KeyedList(byId("components"), (component) => component.component, componentRow);
+  }
+
+  show(house) {
+    const order = (component) => ORDER[component.state] ?? 0;
+    const components = [...house.components.values()];
+    components.sort((a, b) => order(a) - order(b) || a.component.localeCompare(b.component));
+    this.list.show(components);
+    byId("components-empty").hidden = components.length > 0;
+  }
+
+  // What the gateway says about itself, asked for whenever somebody looks.
+  async opened() {
+    const health = await ask("/api/v1/health").catch(() => ({}));
+    // Models are an operator's business.
+    const { running } = this.session.may("operate") ? await ask("/api/v1/models").catch(() => ({})) : {};
+    const facts = [
+      ["Version", health.version],
+      ["Model", running && [running.model, running.engine].filter(Boolean).join(", ")],
+      ["Up for", health.uptime_seconds && span(health.uptime_seconds)],
+      ["Run", health.epoch],
+    ];
+    byId("gateway").replaceChildren(...facts.filter(([, value]) => value).map(factOf));
+  }
+}
+
+function factOf([name, value]) {
+  return element("div", "", element("dt", "", name), element("dd", "", String(value)));
+}
+
+function componentRow() {
+  const name = element("h3", "");
+  const state = element("span", "state");
+  const since = element("time", "since");
+  const reason = element("p", "reason");
+  const remedy = element("p", "remedy");
+  const node = element("li", "problem", element("div", "component-head", name, state, since), reason, remedy);
+  return {
+    node,
+    update: (component) => {
+      setAttribute(node, "data-state", component.state);
+      setText(name, component.component);
+      setText(state, HEALTH_WORDS[component.state] ?? component.state);
+      setText(since, `since ${moment(component.timestamp)}`);
+      setText(reason, component.reason);
+      setText(remedy, component.remedy);
+    },
+  };
+}

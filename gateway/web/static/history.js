@@ -1,0 +1,139 @@
+// What was said before: searched, listened to, and erased for good.
+
+import { Refused, ask, send } from "./ask.js";
+import { KeyedList, button, byId, element, setText } from "./dom.js";
+import { count, duration, moment, seconds } from "./format.js";
+
+const PAGE = 30;
+const TYPING_MS = 250;
+
+export class HistoryView {
+  // `session.may("operate")` says whether this visitor may erase.
+  constructor(session) {
+    this.session = session;
+    this.utterances = [];
+    this.next = null;
+    this.device = null;
+    this.asked = 0;
+    this.list = new KeyedList(byId("past"), (utterance) => utterance.utterance_id, (utterance) => this.row(utterance));
+    byId("search").addEventListener("submit", (event) => event.preventDefault());
+    byId("query").addEventListener("input", () => this.soon());
+    byId("older").addEventListener("click", () => this.fetch(this.next));
+    byId("erase").addEventListener("close", () => this.erased());
+  }
+
+  opened() {
+    return this.fetch();
+  }
+
+  // Narrowed to another device: that is another question.
+  show(_house, chosen) {
+    if (chosen === this.device) return;
+    this.device = chosen;
+    this.soon();
+  }
+
+  soon() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.fetch(), TYPING_MS);
+  }
+
+  async fetch(before = null) {
+    const question = new URLSearchParams({ limit: PAGE });
+    const wanted = { q: byId("query").value.trim(), device_id: this.device, before };
+    for (const [name, value] of Object.entries(wanted)) if (value) question.set(name, value);
+    const number = ++this.asked;
+    try {
+      const { utterances, next } = await ask(`/api/v1/utterances?${question}`);
+      if (number !== this.asked) return; // a later question is under way
+      this.utterances = before ? [...this.utterances, ...utterances] : utterances;
+      this.next = next;
+      this.draw(this.utterances.length ? "" : "Nothing was found.");
+    } catch (error) {
+      if (number === this.asked) this.draw(reasonOf(error));
+    }
+  }
+
+  draw(note) {
+    this.list.show(this.utterances);
+    byId("older").hidden = this.next === null;
+    setText(byId("history-note"), note);
+    setText(byId("history-count"), this.utterances.length ? `${count(this.utterances.length, "utterance")}${this.next === null ? "" : ", and older ones"}` : "");
+  }
+
+  row(utterance) {
+    const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), element("time", "", moment(utterance.spoken_at)));
+    const heard = element("p", "heard", heardWords(utterance));
+    heard.dataset.kind = utterance.error ? "error" : utterance.text ? "final" : "silence";
+    const said = element("div", "said", heard);
+    if (utterance.reply) said.append(replyOf(utterance));
+    const what = `what ${utterance.device_id} heard at ${moment(utterance.spoken_at)}`;
+    const acts = element("p", "acts");
+    if (utterance.has_audio) acts.append(named(button("plain", "Play", () => play(utterance, acts, said)), `Play ${what}`));
+    if (this.session.may("operate")) acts.append(named(button("plain quiet", "Erase", () => this.erase(utterance, what)), `Erase ${what}`));
+    const facts = element("div", "facts", timesOf(utterance), acts);
+    return { node: element("li", "turn", who, said, facts), update: () => {} };
+  }
+
+  erase(utterance, what) {
+    this.condemned = utterance;
+    setText(byId("erase-what"), `“${utterance.text || "nothing"}”, ${what}: its words and its audio will be gone for good.`);
+    byId("erase").returnValue = "";
+    byId("erase").showModal();
+  }
+
+  async erased() {
+    if (byId("erase").returnValue !== "erase") return;
+    const { utterance_id: id } = this.condemned;
+    try {
+      await send(`/api/v1/utterances/${id}`, "DELETE");
+      this.utterances = this.utterances.filter((utterance) => utterance.utterance_id !== id);
+      this.draw("It was erased.");
+      byId("query").focus();
+    } catch (error) {
+      this.draw(reasonOf(error));
+    }
+  }
+}
+
+function named(node, label) {
+  node.setAttribute("aria-label", label);
+  return node;
+}
+
+function heardWords({ redacted, error, text }) {
+  if (error) return `Not understood: ${error}`;
+  return text || (redacted ? "Its words are kept from everybody." : "Nothing was said.");
+}
+
+function replyOf({ reply, speech_to_reply_ms: delivered }) {
+  const kind = reply.error ? "error" : reply.fallback ? "fallback" : "final";
+  const mark = [reply.agent, reply.fallback ? "nobody answered in time" : delivered && "✓ delivered"].filter(Boolean).join(" · ");
+  const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : "…")), element("p", "mark", mark));
+  node.dataset.kind = kind;
+  return node;
+}
+
+function timesOf({ utterance_id: id, audio, timings, speech_to_reply_ms: delivered, success }) {
+  const parts = [audio.seconds && `${seconds(1000 * audio.seconds)} long`, success && `${duration(timings.text_ms)} to text`, delivered && `${duration(delivered)} to reply`];
+  const link = element("a", "speed", ...parts.filter(Boolean).map((part) => element("span", "", part)));
+  link.href = `#latency/${id}`;
+  return link;
+}
+
+// The browser's own player: it can be paused, wound and made louder with the keyboard.
+function play(utterance, acts, said) {
+  const audio = element("audio", "");
+  audio.controls = true;
+  audio.src = `/api/v1/utterances/${utterance.utterance_id}/audio`;
+  named(audio, "The recording");
+  audio.addEventListener("error", () => audio.replaceWith(element("p", "mark", "Its audio is not kept any more.")));
+  said.append(audio);
+  acts.firstChild.remove();
+  audio.focus();
+  audio.play().catch(() => {}); // the browser may want another click; its controls are there
+}
+
+function reasonOf(error) {
+  return error instanceof Refused ? error.message : "The gateway does not answer.";
+}

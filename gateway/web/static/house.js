@@ -1,0 +1,154 @@
+// The house as the events so far tell it. No document here: events in, state out, all of it bounded.
+
+const KINDS = new Set(["snapshot", "device", "status", "partial", "transcription", "reply", "delivery", "health"]);
+const MOST_SESSIONS = 400;
+const MOST_TURNS = 400;
+const MOST_DEVICES = 1024;
+const MOST_REPLY_CHARACTERS = 16384;
+const BADNESS = { unhealthy: 0, degraded: 1 };
+
+export class House {
+  constructor() {
+    this.changes = 0;
+    this.clear();
+  }
+
+  clear() {
+    this.devices = new Map();
+    this.sessions = new Map();
+    this.turns = new Map();
+    this.components = new Map();
+  }
+
+  apply(event) {
+    if (KINDS.has(event.type)) this[event.type](event);
+  }
+
+  snapshot(event) {
+    this.clear();
+    for (const part of [event.devices, event.conversation, event.sessions, event.health]) {
+      part.forEach((item) => this.apply(item));
+    }
+  }
+
+  device(event) {
+    const device = this.deviceOf(event);
+    device.room = event.room ?? "";
+    if (event.notice === "level") Object.assign(device, { level: event.value, levelAt: performance.now() });
+    if (event.notice) return;
+    const { state, link, firmware, reason } = event;
+    Object.assign(device, { state, reason });
+    if (state === "connected") Object.assign(device, { link, firmware });
+    else device.status = "idle";
+    // A page that was closed is not a device that is missing.
+    if (state !== "connected" && device.id.startsWith("web-")) this.devices.delete(device.id);
+    device.lostFrames += event.lost_frames;
+  }
+
+  status(event) {
+    this.deviceOf(event).status = event.status;
+    const session = this.sessionOf(event);
+    session.status = event.status;
+    for (const turn of session.open) this.touch(turn);
+    if (event.status !== "thinking") session.open.clear();
+  }
+
+  partial(event) {
+    const turn = this.turnOf(event);
+    if (!turn.final) Object.assign(turn, { partial: event.text, stable: event.stable });
+  }
+
+  transcription(event) {
+    const turn = this.turnOf(event);
+    Object.assign(turn, {
+      text: event.text,
+      error: event.success ? null : (event.error ?? "not transcribed"),
+      final: true,
+      correlation: event.correlation_id,
+      audio: event.audio,
+      timings: event.timings,
+    });
+    this.sessionOf(event).open.add(turn);
+    const device = this.deviceOf(event);
+    device.gaps += event.audio.gaps;
+    device.lostMs += event.audio.lost_ms;
+    device.heardAt = event.timestamp;
+  }
+
+  reply(event) {
+    const turn = this.turnOf(event);
+    const key = `${event.agent} ${event.late}`;
+    const before = turn.replies.get(key);
+    const said = event.final ? event.text : (before?.text ?? "") + event.text;
+    turn.replies.set(key, {
+      key,
+      agent: event.agent,
+      text: said.slice(0, MOST_REPLY_CHARACTERS),
+      final: event.final,
+      late: event.late,
+      fallback: event.fallback,
+      error: event.error,
+      ms: event.text_to_reply_ms,
+    });
+    if (event.final && !event.late) Object.assign(turn, { answerMs: event.text_to_reply_ms, publishMs: event.publish_ms ?? 0 });
+  }
+
+  delivery(event) {
+    Object.assign(this.turnOf(event), { delivered: true, deliveredMs: event.speech_to_reply_ms });
+  }
+
+  health(event) {
+    this.components.set(event.component, event);
+  }
+
+  // What is wrong, worst first.
+  problems() {
+    return [...this.components.values()]
+      .filter((component) => component.state in BADNESS)
+      .sort((a, b) => BADNESS[a.state] - BADNESS[b.state]);
+  }
+
+  // Whether an answer is awaited.
+  isThinking(turn) {
+    const waits = turn.final && turn.text && !turn.error && turn.replies.size === 0;
+    return Boolean(waits) && this.sessions.get(turn.session)?.status === "thinking";
+  }
+
+  deviceOf({ device_id: id, user_id: user }) {
+    const fresh = () => ({
+      id, user, room: "", state: "connected", status: "idle", link: "", firmware: "", reason: "",
+      level: -96, levelAt: -Infinity, lostFrames: 0, gaps: 0, lostMs: 0, heardAt: 0,
+    });
+    return entry(this.devices, id, fresh, MOST_DEVICES);
+  }
+
+  sessionOf({ session_id: id }) {
+    return entry(this.sessions, id, () => ({ id, status: "idle", open: new Set() }), MOST_SESSIONS);
+  }
+
+  turnOf(event) {
+    const { utterance_id: id, timestamp, session_id: session, device_id: device, user_id: user } = event;
+    const fresh = () => ({
+      id, session, device, user, timestamp, correlation: "", partial: "", stable: "", text: "", final: false,
+      error: null, audio: null, timings: null, replies: new Map(), delivered: false,
+      answerMs: null, publishMs: 0, deliveredMs: null, version: 0,
+    });
+    const turn = entry(this.turns, id, fresh, MOST_TURNS);
+    this.touch(turn);
+    return turn;
+  }
+
+  // No version comes twice, not even after a new start.
+  touch(turn) {
+    this.changes += 1;
+    turn.version = this.changes;
+  }
+}
+
+function entry(map, key, fresh, most) {
+  if (!map.has(key)) {
+    map.set(key, fresh());
+    if (map.size > most) map.delete(map.keys().next().value);
+  }
+  return map.get(key);
+}

@@ -1,0 +1,82 @@
+"""The yardstick of [wer]: word errors, and the clips it listens to."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.synthesized import synthesized
+from benchmarks.wer import _in_noise, _noises
+from benchmarks.words import word_errors, words
+
+WORDS = st.lists(st.sampled_from(["one", "two", "three"]), max_size=8)
+
+
+@pytest.mark.parametrize(
+    ("expected", "heard", "errors"),
+    [
+        ("", "", 0),
+        ("turn on the light", "turn on the light", 0),
+        ("turn on the light", "turn off the light", 1),
+        ("turn on the light", "turn on light", 1),
+        ("turn on the light", "turn on on the light", 1),
+        ("turn on the light", "", 4),
+        ("", "thank you", 2),
+        ("six six", "six six six six", 2),
+        ("a b c", "b c d", 2),
+    ],
+)
+def test_errors_are_words_changed_left_out_or_added(expected: str, heard: str, errors: int) -> None:
+    assert word_errors(words(expected), words(heard)) == errors
+
+
+@given(WORDS, WORDS, WORDS)
+def test_errors_are_a_distance(a: list[str], b: list[str], c: list[str]) -> None:
+    assert word_errors(a, b) == word_errors(b, a)
+    assert (word_errors(a, b) == 0) == (a == b)
+    assert abs(len(a) - len(b)) <= word_errors(a, b) <= max(len(a), len(b))
+    assert word_errors(a, c) <= word_errors(a, b) + word_errors(b, c)
+
+
+def test_words_are_compared_without_case_and_punctuation() -> None:
+    assert words(" Turn on the light, please. It's 10!") == [
+        "turn",
+        "on",
+        "the",
+        "light",
+        "please",
+        "it's",
+        "10",
+    ]
+
+
+def test_the_noises_are_the_same_every_time_and_as_loud_as_meant() -> None:
+    once, again = list(_noises()), list(_noises())
+    assert len(once) == 4 * 7 * 3
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert {len(noise) for noise in once} == {4_800, 16_000, 48_000, 160_000}
+    assert max(np.abs(noise).max() for noise in once) == 15_000
+
+
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+def test_synthesized_speech_is_the_same_every_time_and_full_of_voice() -> None:
+    once, again = ([next(made) for _ in range(3)] for made in (synthesized(), synthesized()))
+    for (text, samples), (_, twin) in zip(once, again, strict=True):
+        assert np.array_equal(samples, twin), text
+        assert 8_000 < len(samples) < 80_000
+        assert np.abs(samples.astype(int)).max() > 3_000
+
+
+def test_without_espeak_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert list(synthesized()) == []
+
+
+def test_noise_is_as_far_below_the_speech_as_asked() -> None:
+    speech = (10_000 * np.sin(np.arange(16_000))).astype(np.int16)
+    noise = _in_noise(speech, 20, np.random.default_rng(0)).astype(float) - speech
+    assert 20 * np.log10(speech.std() / noise.std()) == pytest.approx(20, abs=0.3)

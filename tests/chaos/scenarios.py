@@ -1,0 +1,148 @@
+"""All scenarios by name, at full length and as CI runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from tests.chaos import (
+    boot_orders,
+    broker_away,
+    broker_outages,
+    everybody_killed,
+    gateway_killed,
+    reconnecting,
+    redis_away,
+)
+from tests.chaos.brokers import BROKERS, WEAK, Broker, running
+from tests.chaos.network import TROUBLES, spells
+from tests.chaos.outcome import Outcome
+from tests.chaos.verdict import Verdict
+from tests.servers.mosquitto import Mosquitto
+
+SEED = 7
+LONGEST_SPELL = 4.0
+JOURNAL_TESTS = ("tests/gateway/journal/test_crash.py", "tests/gateway/journal/test_full_disk.py")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def kill_gateways(folder: Path, *, quick: bool) -> Outcome:
+    """kill -9 of the gateway."""
+    mosquitto = Mosquitto(folder).start()
+    try:
+        verdict = await gateway_killed.scenario(folder, mosquitto.url, kills=20 if quick else 200, seed=SEED)
+    finally:
+        mosquitto.kill()
+    outcome = _outcome(verdict)
+    outcome.scenario = "kill -9 of the gateway, at random"
+    outcome.note = "memory broker; only journal and devices remain"
+    return outcome
+
+
+async def a_day_in_the_outbox(folder: Path, *, quick: bool) -> Outcome:
+    """A broker inside the process that is away for a day."""
+    return _outcome(await broker_away.scenario(folder, messages=8_640 if quick else 86_400))
+
+
+def _outcome(verdict: Verdict) -> Outcome:
+    outcome = Outcome(
+        scenario=verdict.scenario, times=verdict.blows, spoken=verdict.spoken, lost=len(verdict.lost),
+        doubled=len(verdict.doubled), wrong=len(verdict.wrong), seconds=verdict.seconds, note=verdict.figures,
+    )  # fmt: skip
+    for words in (*verdict.lost, *verdict.doubled, *verdict.wrong):
+        outcome.fault(f"seed {SEED}: {words}")
+    return outcome
+
+
+async def kill_broker(broker: Broker, folder: Path, *, quick: bool) -> Outcome:
+    """kill -9, SIGSTOP and restart of a broker under load."""
+    with running(broker, folder) as (server, url, _):
+        outcome = await broker_outages.scenario(folder, server, url, rounds=1 if quick else 10, seed=SEED)
+    _judge_late(broker, outcome)
+    outcome.scenario = f"kill -9, freeze and restart of {broker.name} under load"
+    if broker.loses:
+        outcome.note = f"it loses by itself: {broker.loses}"
+    return outcome
+
+
+async def bad_network(broker: Broker, folder: Path, *, quick: bool) -> Outcome:
+    """A network that delays, dribbles, stalls, half-opens, cuts and resets."""
+    count = len(TROUBLES) * (1 if quick else 12)
+    weather = itertools.islice(spells(SEED, 0.3, LONGEST_SPELL), count)
+    with running(broker, folder) as (_, url, port):
+        outcome = await reconnecting.scenario(url, port, weather, seed=SEED)
+    _judge_late(broker, outcome)
+    outcome.scenario = f"a bad network before {broker.name}"
+    outcome.note = "messages of a publisher that retries as the outbox does"
+    return outcome
+
+
+def _judge_late(broker: Broker, outcome: Outcome) -> None:
+    """What may come late is told beside the row; where nothing may, it is out of order."""
+    if outcome.late and broker.late:
+        outcome.figures["late"] = outcome.late
+    elif outcome.late:
+        outcome.out_of_order += outcome.late
+        outcome.fault(f"{outcome.late} late, over a broker that keeps the order")
+
+
+async def any_boot_order(folder: Path, *, quick: bool) -> Outcome:
+    """Everything killed, then started in every order."""
+    with running(BROKERS["redis"], folder) as (server, url, _):
+        outcome = await boot_orders.scenario(folder, server, url, seed=SEED)
+    outcome.scenario = "all killed, then broker, gateway and orchestrator started in every order"
+    return outcome
+
+
+async def kill_everybody(folder: Path, *, quick: bool) -> Outcome:
+    """Recognizer, board, listener and orchestrator, in one run."""
+    with running(BROKERS["redis"], folder) as (_, url, _port):
+        outcome = await everybody_killed.scenario(folder, url, rounds=1 if quick else 10, seed=SEED)
+    outcome.scenario = "recognizer, board, listener and orchestrator killed at random"
+    outcome.note = f"{outcome.gone} answers or utterances died with their board's power"
+    return outcome
+
+
+async def a_day_without(folder: Path, *, quick: bool) -> Outcome:
+    """A broker that is away for a day."""
+    messages = redis_away.DAY // (10 if quick else 1)
+    with running(BROKERS["redis"], folder) as (server, url, _):
+        outcome = await redis_away.scenario(folder, server, url, messages=messages)
+    outcome.scenario = "Redis away for a day" if not quick else "Redis away for a tenth of a day"
+    outcome.note = "outbox and journal; a message a second, told faster"
+    return outcome
+
+
+async def cut_journal(folder: Path, *, quick: bool) -> Outcome:
+    """The journal cut at every byte of its log, a writer killed, a full disk: its tests, counted."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "--basetemp", str(folder / "pytest"), *JOURNAL_TESTS]
+    tests = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    told, _ = await tests.communicate()
+    passed = re.search(r"(\d+) passed", told.decode())
+    outcome = Outcome(scenario="the journal's log cut at every byte; a full disk", note="the journal's tests")
+    outcome.times = outcome.spoken = int(passed[1]) if passed else 0
+    if tests.returncode:
+        outcome.fault(told.decode()[-2000:])
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
+    "gateway": kill_gateways,
+    **{f"broker-{name}": partial(kill_broker, broker) for name, broker in BROKERS.items()},
+    **{f"network-{name}": partial(bad_network, broker) for name, broker in BROKERS.items()},
+    "boot": any_boot_order,
+    "everybody": kill_everybody,
+    "day": a_day_in_the_outbox,
+    "away": a_day_without,
+    "journal": cut_journal,
+    **{f"weak-{name}": partial(kill_broker, broker) for name, broker in WEAK.items()},
+}
+"""By the name they are asked for; ``weak-`` are allowed to lose something."""

@@ -1,0 +1,96 @@
+"""The scenarios of `make chaos`, shortened."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos import (
+    boot_orders,
+    broker_away,
+    broker_outages,
+    everybody_killed,
+    gateway_killed,
+    reconnecting,
+    redis_away,
+)
+from tests.chaos.network import TROUBLES, spells
+from tests.chaos.table import PAGE, page
+from tests.servers import redis as redis_servers
+from tests.servers.process import needs
+from tests.servers.redis import Redis
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+KILLS = 20 if os.environ.get("CI") else 5
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of the test's own: it is killed, and nothing of other tests is in it."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    needs(redis_servers.REDIS)
+    server = Redis(folder).start()
+    yield server
+    server.resume()
+    server.kill()
+
+
+async def test_a_gateway_that_is_killed_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, mosquitto: Any
+) -> None:
+    verdict = await gateway_killed.scenario(tmp_path, mosquitto.url, kills=KILLS, seed=1)
+    assert verdict.ok, verdict
+    assert verdict.blows == KILLS
+
+
+async def test_a_broker_that_is_killed_frozen_and_restarted_under_load(
+    tmp_path: Path, own_redis: Redis
+) -> None:
+    outcome = await broker_outages.scenario(tmp_path, own_redis, own_redis.url, rounds=1, seed=1)
+    assert outcome.ok, str(outcome)
+    assert outcome.times == broker_outages.BLOWS
+
+
+async def test_a_bad_network_loses_nothing_and_heals_by_itself(own_redis: Redis) -> None:
+    weather = itertools.islice(spells(1, 0.3, 1.5), len(TROUBLES))
+    outcome = await reconnecting.scenario(own_redis.url, own_redis.port, weather, seed=1)
+    assert outcome.ok, str(outcome)
+    assert outcome.times == len(TROUBLES)
+
+
+async def test_any_boot_order(tmp_path: Path, own_redis: Redis) -> None:
+    orders = boot_orders.ROTATED
+    assert {order[0] for order in orders} == {order[-1] for order in orders} == set(boot_orders.WHO)
+    outcome = await boot_orders.scenario(tmp_path, own_redis, own_redis.url, seed=1, orders=orders)
+    assert outcome.ok, str(outcome)
+
+
+async def test_recognizer_board_listener_and_orchestrator_are_killed(
+    tmp_path: Path, own_redis: Redis
+) -> None:
+    outcome = await everybody_killed.scenario(tmp_path, own_redis.url, rounds=1, seed=1)
+    assert outcome.ok, str(outcome)
+
+
+async def test_a_broker_that_was_away_for_long_gets_everything_in_order(
+    tmp_path: Path, own_redis: Redis
+) -> None:
+    outcome = await redis_away.scenario(tmp_path, own_redis, own_redis.url, messages=redis_away.DAY // 10)
+    assert outcome.ok, str(outcome)
+
+
+async def test_a_broker_that_is_away_for_a_day_is_made_good_in_order(tmp_path: Path) -> None:
+    verdict = await broker_away.scenario(tmp_path, messages=5_000)
+    assert verdict.ok, verdict
+
+
+def test_the_table_in_the_docs_is_that_of_the_results() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text

@@ -1,0 +1,143 @@
+"""Real servers on free ports, for every test that needs one.
+
+A server of a worker (``..._server``) is started once and serves all its tests; ask for it under its short
+name, which hands it over running, whatever the test before did to it. Where starting costs seconds
+(RabbitMQ), put the tests into one group: ``pytest.mark.xdist_group("rabbitmq")``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, settings
+
+from gateway import log as gateway_log
+from tests.servers import mosquitto as mosquitto_servers
+from tests.servers import nats as nats_servers
+from tests.servers import rabbitmq as rabbitmq_servers
+from tests.servers import redis as redis_servers
+from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.nats import Nats
+from tests.servers.process import free_port, needs
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
+
+# A slow machine is no failure: nothing here has a deadline of its own. `make quick` takes fewer examples.
+settings.register_profile("complete", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("complete"), max_examples=15)
+settings.load_profile("complete")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """What a command that ran inside a test did to the process's logging is undone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in gateway_log.CHATTY_LIBRARIES}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority, a server's certificate, and a client's."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A Mosquitto of the test's own that allows everybody everything and keeps nothing."""
+    needs(mosquitto_servers.MOSQUITTO)
+    server = Mosquitto(tmp_path).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def guarded_mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A Mosquitto of the test's own that lets nobody in without a password."""
+    needs(mosquitto_servers.MOSQUITTO)
+    server = Mosquitto(tmp_path, "allow_anonymous false").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def keeping_mosquitto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """The worker's Mosquitto; it writes every change to its disk."""
+    needs(mosquitto_servers.MOSQUITTO)
+    server = Mosquitto(tmp_path_factory.mktemp("mosquitto"), keeps=mosquitto_servers.KEEPING).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def keeping_mosquitto(keeping_mosquitto_server: Mosquitto) -> Iterator[Mosquitto]:
+    """The worker's Mosquitto, running; it writes every change to its disk."""
+    yield keeping_mosquitto_server.start()
+    keeping_mosquitto_server.resume()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[RabbitMQ]:
+    """The worker's RabbitMQ."""
+    needs(rabbitmq_servers.RABBITMQ, rabbitmq_servers.EPMD)
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"), certificates).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_server: RabbitMQ) -> Iterator[RabbitMQ]:
+    """The worker's RabbitMQ, running."""
+    yield rabbitmq_server.start()
+    rabbitmq_server.resume()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Redis]:
+    """The worker's Redis; it writes everything to its disk before it answers."""
+    needs(redis_servers.REDIS)
+    server = Redis(tmp_path_factory.mktemp("redis"), certificates).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis(redis_server: Redis) -> Iterator[Redis]:
+    """The worker's Redis, running."""
+    yield redis_server.start()
+    redis_server.resume()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """The worker's NATS server with JetStream."""
+    needs(nats_servers.NATS)
+    server = Nats(tmp_path_factory.mktemp("nats")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def nats(nats_server: Nats) -> Iterator[Nats]:
+    """The worker's NATS server, running."""
+    yield nats_server.start()
+    nats_server.resume()
+
+
+@pytest.fixture
+def free_tcp_port() -> int:
+    """A TCP port of the loopback where nobody listens."""
+    return free_port()

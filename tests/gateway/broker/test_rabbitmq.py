@@ -1,0 +1,270 @@
+"""RabbitMQ keeps the contract, against the real server; and what is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
+
+import aio_pika
+import pytest
+import pytest_asyncio
+
+from gateway.broker import open_broker, rabbitmq
+from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, MessageBroker
+from gateway.messages import RESULTS_TOPIC
+from gateway.settings import BrokerSettings, BrokerTlsSettings
+from tests.gateway.broker import contract
+from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until
+from tests.gateway.broker.network_contract import NetworkContract, Open
+from tests.servers.certificates import Certificates
+from tests.servers.rabbitmq import RabbitMQ
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rabbitmq")]
+
+
+@pytest.fixture
+def server(rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> RabbitMQ:
+    """The server, whose new queues are on its disk before it is killed.
+
+    RabbitMQ 3.10 writes the names of new quorum queues some seconds later; killed before, it comes back
+    with queues that never have a leader again.
+    """
+    kill = rabbitmq.kill
+
+    def write_and_kill() -> None:
+        if rabbitmq.running:
+            rabbitmq.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+        kill()
+
+    monkeypatch.setattr(rabbitmq, "kill", write_and_kill)
+    return rabbitmq
+
+
+@pytest_asyncio.fixture
+async def foreign(server: RabbitMQ) -> AsyncIterator[Any]:
+    """A channel of somebody who knows nothing of Earshot."""
+    connection = await aio_pika.connect(server.url)
+    yield await connection.channel()
+    await connection.close()
+
+
+class TestRabbitMQ(NetworkContract):
+    """The contract, and beyond."""
+
+    async def test_the_receipt_names_the_durability(self, broker: MessageBroker) -> None:
+        nobody = await broker.publish(contract.TOPIC, KITCHEN, b"nobody keeps it")
+        async with broker.subscribe(contract.TOPIC, group="workers"):
+            kept = await broker.publish(contract.TOPIC, KITCHEN, b"kept")
+        left = await broker.publish(contract.TOPIC, KITCHEN, b"kept while nobody reads")
+        assert nobody.durability is Durability.MEMORY
+        assert kept.durability is left.durability is Durability.FSYNC
+
+    async def test_what_a_dead_connection_swallowed_comes_in_order(
+        self, opened: Open, server: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No client can have it back before the server has noticed: it comes late, and its timestamp says so."""
+        monkeypatch.setattr(rabbitmq, "HEARTBEAT_SECONDS", 1)
+        came = await self.through_a_dead_connection(opened, server)
+        assert {message.payload for message in came} == {b"1", b"2", b"3", b"4"}
+        by_time = sorted(came, key=lambda message: message.timestamp)
+        assert [message.payload for message in by_time] == [b"1", b"2", b"3", b"4"]
+
+    async def test_results_are_kept_before_their_group_has_ever_come(self, opened: Open) -> None:
+        gateway = opened(keep_for_groups=("newcomers",))
+        receipt = await gateway.publish(RESULTS_TOPIC, KITCHEN, b"early")
+        assert receipt.durability is Durability.FSYNC
+        async with opened().subscribe(RESULTS_TOPIC, group="newcomers") as subscription:
+            assert await receive(subscription, 1) == [b"early"]
+
+    async def test_a_server_counts_the_deliveries(self, opened: Open, foreign: Any) -> None:
+        async with opened().subscribe(contract.TOPIC, group="workers"):
+            pass
+        queue = await foreign.get_queue(f"earshot.{contract.TOPIC}.workers")
+        await opened().publish(contract.TOPIC, KITCHEN, b"twice")
+        assert (await until_got(queue)).body == b"twice"
+        await foreign.close()  # unsettled, as a process that dies
+        async with opened().subscribe(contract.TOPIC, group="workers") as subscription:
+            delivery = await take(subscription)
+            assert (delivery.message.payload, delivery.attempt) == (b"twice", 2)
+            await delivery.ack()
+
+    async def test_another_programs_message_needs_only_topic_key_and_body(
+        self, broker: MessageBroker, foreign: Any
+    ) -> None:
+        async with broker.subscribe(contract.TOPIC) as subscription:
+            await publish_as(foreign, "ann.kitchen.s_1", b'{"correlation_id": "c_7"}')
+            message = (await take(subscription)).message
+            assert (message.routing_key, message.correlation_id) == (KITCHEN, "c_7")
+            assert (message.content_type, dict(message.headers)) == ("application/json", {})
+
+    @pytest.mark.parametrize("key", ["ann.kitchen", "ann.kitchen.s_1.x", "a b.c.d", ""])
+    async def test_an_unreadable_key_is_a_dead_letter(
+        self, broker: MessageBroker, foreign: Any, key: str
+    ) -> None:
+        async with broker.subscribe(contract.TOPIC, group="workers") as subscription:
+            await publish_as(foreign, key, b"?")
+            await publish_as(foreign, "ann.kitchen.s_1", b"!")
+            assert await receive(subscription, 1) == [b"!"]
+        assert [letter.message.payload for letter in broker.dead_letters()] == [b"?"]
+
+    async def test_headers_of_any_type_arrive_as_text(self, broker: MessageBroker, foreign: Any) -> None:
+        async with broker.subscribe(contract.TOPIC) as subscription:
+            await publish_as(foreign, "ann.kitchen.s_1", b"", headers={"n": 7, "list": [1], "none": None})
+            assert dict((await take(subscription)).message.headers) == {
+                "n": "7",
+                "list": "[1]",
+                "none": "None",
+            }
+
+    async def test_what_other_programs_see(self, broker: MessageBroker, foreign: Any) -> None:
+        async with broker.subscribe(contract.TOPIC, group="workers"):
+            pass
+        await broker.publish(contract.TOPIC, KITCHEN, b"{}", correlation_id="c_1", headers={"a": "b"})
+        message = await until_got(await foreign.get_queue(f"earshot.{contract.TOPIC}.workers"))
+        await message.ack()
+        assert (message.exchange, message.routing_key) == (f"earshot.{contract.TOPIC}", "ann.kitchen.s_1")
+        assert (message.correlation_id, message.content_type) == ("c_1", "application/json")
+        assert message.headers == {"a": "b", rabbitmq.TIMESTAMP_HEADER: ANY, "x-delivery-count": 0}
+        assert message.delivery_mode is aio_pika.DeliveryMode.PERSISTENT
+
+    async def test_a_queue_that_is_there_is_taken_as_it_is(self, broker: MessageBroker, foreign: Any) -> None:
+        await foreign.declare_queue(f"earshot.{contract.TOPIC}.workers", durable=True)
+        async with broker.subscribe(contract.TOPIC, group="workers") as subscription:
+            await broker.publish(contract.TOPIC, KITCHEN, b"classic")
+            assert await receive(subscription, 1) == [b"classic"]
+
+    async def test_a_queue_that_is_deleted_is_declared_again(
+        self, broker: MessageBroker, foreign: Any
+    ) -> None:
+        async with broker.subscribe(contract.TOPIC, group="workers") as subscription:
+            await foreign.queue_delete(f"earshot.{contract.TOPIC}.workers")
+            await until(lambda: not broker.status.connected)  # type: ignore[attr-defined]
+            await until(lambda: broker.status.connected)  # type: ignore[attr-defined]
+            await broker.publish(contract.TOPIC, KITCHEN, b"again")
+            assert await receive(subscription, 1) == [b"again"]
+
+    async def test_an_exchange_of_another_kind_is_a_state(self, opened: Open, foreign: Any) -> None:
+        await foreign.declare_exchange(f"earshot.{contract.TOPIC}", "fanout")
+        broker = opened()
+        with pytest.raises(BrokerUnavailable) as caught:
+            await broker.publish(contract.TOPIC, KITCHEN, b"")
+        assert "another kind" in caught.value.remedy
+
+    async def test_names_too_long_for_amqp_are_shortened(self, broker: MessageBroker) -> None:
+        topic = ".".join(["x" * 60] * 6)
+        async with broker.subscribe(topic, group="workers") as subscription:
+            await broker.publish(topic, KITCHEN, b"long")
+            assert await receive(subscription, 1) == [b"long"]
+
+    @pytest.mark.parametrize("field", ["message_id", "correlation_id", "reply_to", "content_type"])
+    async def test_a_text_too_long_for_amqp_is_refused(self, broker: MessageBroker, field: str) -> None:
+        with pytest.raises(BrokerError, match="255"):
+            await broker.publish(contract.TOPIC, KITCHEN, b"", **{field: "ö" * 128})
+        await broker.publish(contract.TOPIC, KITCHEN, b"", message_id="the connection lives")
+
+
+# -- who may come in
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "remedy"),
+    [
+        (("not-a-secret", "wrong"), "ACCESS_REFUSED", "password"),
+        (("gateway:", "nobody:"), "ACCESS_REFUSED", "password"),
+        (("127.0.0.1:{port}", "127.0.0.1:{port}/nowhere"), "Close", "virtual host"),
+        (("amqp:", "amqps:"), "WRONG_VERSION_NUMBER", "ca_file"),
+    ],
+)
+async def test_being_refused_is_a_state_with_a_remedy(
+    server: RabbitMQ, change: tuple[str, str], reason: str, remedy: str
+) -> None:
+    old, new = (part.format(port=server.port) for part in change)
+    status = await first_status(server.url.replace(old, new))
+    assert not status.connected
+    assert reason in status.reason
+    assert remedy in status.remedy
+    assert "wrong" not in status.reason.replace("wrong version", "")
+    assert "not-a-secret" not in status.reason
+
+
+async def test_a_user_with_the_rights_that_the_guide_gives(server: RabbitMQ) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "brokers.md").read_text(encoding="utf-8")
+    (rights,) = re.findall(r"set_permissions gateway (.*)", guide)
+    server.control("add_user", "modest", "s3cret")
+    server.control("set_permissions", "modest", *shlex.split(rights))
+    broker = open_broker(f"amqp://modest:s3cret@127.0.0.1:{server.port}", SETTINGS)
+    async with (
+        broker.subscribe(contract.TOPIC) as everything,
+        broker.subscribe(contract.TOPIC, group="workers") as worker,
+    ):
+        await broker.publish(contract.TOPIC, KITCHEN, b"allowed")
+        assert await receive(everything, 1) == await receive(worker, 1) == [b"allowed"]
+    await broker.close()
+    server.control("set_permissions", "modest", "", "", "")
+    statuses: list[BrokerStatus] = []
+    refused = open_broker(f"amqp://modest:s3cret@127.0.0.1:{server.port}", SETTINGS, statuses.append)
+    with pytest.raises(BrokerUnavailable) as caught:
+        await refused.publish(contract.TOPIC, KITCHEN, b"refused")
+    assert "rights" in caught.value.remedy
+    assert "rights" in statuses[0].remedy
+    await refused.close()
+    server.control("delete_user", "modest")
+
+
+async def test_tls_with_a_certificate_of_ours(server: RabbitMQ, certificates: Certificates) -> None:
+    ours = BrokerTlsSettings(
+        ca_file=str(certificates.ca),
+        cert_file=str(certificates.client_cert),
+        key_file=str(certificates.client_key),
+    )
+    assert (await first_status(server.tls_url, tls=ours)).connected
+
+
+async def test_tls_without_knowing_the_authority(server: RabbitMQ) -> None:
+    status = await first_status(server.tls_url)
+    assert "CERTIFICATE_VERIFY_FAILED" in status.reason
+    assert "ca_file" in status.remedy
+
+
+async def test_tls_without_the_certificate_that_the_server_wants(
+    server: RabbitMQ, certificates: Certificates
+) -> None:
+    status = await first_status(server.tls_url, tls=BrokerTlsSettings(ca_file=str(certificates.ca)))
+    assert not status.connected
+    assert "cert_file" in status.remedy
+
+
+async def test_a_password_from_a_file(server: RabbitMQ, tmp_path: Any) -> None:
+    (tmp_path / "password").write_text("not-a-secret\n")
+    url = server.url.replace(":not-a-secret", "")
+    assert (await first_status(url, password_file=str(tmp_path / "password"))).connected
+
+
+async def first_status(url: str, **changes: Any) -> BrokerStatus:
+    statuses: list[BrokerStatus] = []
+    broker = open_broker(url, BrokerSettings(url=url, keep_for_groups=(), **changes), statuses.append)
+    try:
+        await soon(broker.publish(contract.TOPIC, KITCHEN, b""))
+    except BrokerUnavailable:
+        pass
+    finally:
+        await broker.close()
+    return statuses[0]
+
+
+async def publish_as(channel: Any, key: str, body: bytes, **properties: Any) -> None:
+    exchange = await channel.get_exchange(f"earshot.{contract.TOPIC}")
+    await exchange.publish(aio_pika.Message(body, **properties), key)
+
+
+async def until_got(queue: Any) -> Any:
+    """The next message of a queue; a quorum queue may need a moment to have it."""
+    async with asyncio.timeout(10):
+        while (message := await queue.get(fail=False)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return message

@@ -1,0 +1,388 @@
+"""config.yaml and the environment as typed settings, and every way in which they can be wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import config as config_module
+from gateway import config_docs
+from gateway.config import MAX_BYTES, ConfigError, GatewayConfig, load_config, locate, variable_name
+from gateway.typed_settings import Section, Setting, outline, settings
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = settings(GatewayConfig)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def load(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> GatewayConfig:
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    return load_config(file, environ or {})
+
+
+def problems(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(file, text, environ)
+    return [str(problem).split("\n")[0].replace(f"{file}", "FILE") for problem in caught.value.problems]
+
+
+# -- what is right
+
+
+def test_without_a_file_the_defaults_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config_module, "SYSTEM_CONFIG", tmp_path / "none.yaml")
+    assert load_config(None, {"HOME": "/root", "PATH": "/bin"}) == GatewayConfig()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "web:\n  # port: 1\n", "\ufeffweb: {}\n", "---\n...\n"])
+def test_an_empty_file_is_the_defaults(file: Path, text: str) -> None:
+    assert load(file, text) == GatewayConfig()
+
+
+def test_a_file_changes_what_it_names(file: Path) -> None:
+    config = load(
+        file,
+        "web: {port: 8081}\ntranscription:\n  engine: off\n  model: base\n  language: no\n"
+        "devices:\n  users: {kitchen: ann, 12: bob}\n  serial: {ports: [/dev/ttyUSB0, '/dev/ttyACM*']}\n",
+    )
+    assert config.web.port == 8081
+    assert (config.transcription.engine, config.transcription.language) == ("off", "no")
+    assert config.devices.users == {"kitchen": "ann", "12": "bob"}
+    assert config.devices.serial.ports == ("/dev/ttyUSB0", "/dev/ttyACM*")
+    assert config.broker == GatewayConfig().broker
+
+
+def test_the_environment_stands_above_the_file(file: Path) -> None:
+    environ = {
+        "EARSHOT_WEB__PORT": "9000",
+        "EARSHOT_DEVICES__SERIAL__PORTS": '["/dev/ttyUSB0"]',
+        "EARSHOT_DEVICES__USERS": "{kitchen: ann}",
+        "EARSHOT_DEVICES__DEFAULT_USER": "123",
+        "EARSHOT_DEVICES__MQTT__URL": "",
+        "EARSHOT_ORCHESTRATOR__FALLBACK_TEXT": "Sorry: later # really",
+        "EARSHOT_TRANSCRIPTION__OFFLINE": "true",
+        "EARSHOT_TRANSCRIPTION__CONTEXT": "768",
+        "EARSHOT_CONFIG": "/not/read/when/a/path/is/given",
+    }
+    config = load(file, "web: {port: 1, history_events: 5}\ndevices:\n", environ)
+    assert (config.web.port, config.web.history_events) == (9000, 5)
+    assert config.devices.serial.ports == ("/dev/ttyUSB0",)
+    assert config.devices.users == {"kitchen": "ann"}
+    assert config.devices.default_user == "123", "text is taken as it stands"
+    assert config.devices.mqtt.url == ""
+    assert config.orchestrator.fallback_text == "Sorry: later # really"
+    assert config.transcription.offline is True
+    assert config.transcription.context == 768
+
+
+def test_other_programs_variables_are_left_alone(file: Path) -> None:
+    kubernetes = {"EARSHOT_SERVICE_HOST": "10.0.0.1", "EARSHOT_PORT_8080_TCP": "tcp://10.0.0.1:8080"}
+    assert load(file, "", kubernetes) == GatewayConfig()
+
+
+@given(st.sampled_from(sorted(SETTINGS)))
+def test_every_default_can_be_said_by_its_variable(path: tuple[str, ...]) -> None:
+    default = SETTINGS[path].default
+    text = default if isinstance(default, str) else json.dumps(default)
+    assert load_config(Path(os.devnull), {variable_name(path): text}) == GatewayConfig()
+
+
+def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    system = tmp_path / "etc.yaml"
+    monkeypatch.setattr(config_module, "SYSTEM_CONFIG", system)
+    assert locate(None, {}) is None
+    system.touch()
+    assert locate(None, {}) == system
+    Path("config.yaml").touch()
+    assert locate(None, {}) == Path("config.yaml")
+    assert locate(None, {"EARSHOT_CONFIG": "elsewhere.yaml"}) == Path("elsewhere.yaml")
+    assert locate(Path("mine.yaml"), {"EARSHOT_CONFIG": "elsewhere.yaml"}) == Path("mine.yaml")
+
+
+# -- what is wrong
+
+
+def test_every_problem_is_reported_at_once_with_its_line(file: Path) -> None:
+    text = "web:\n  prot: 80\n  port: 70000\nlog: {level: inof}\nbaudrate: 3\n"
+    text += "devices:\n  serial:\n    ports: [ttyUSB0, 3]\n"
+    assert problems(file, text, {"EARSHOT_LOG__FORMAT": "xml", "EARSHOT_WEB__PROT": "1"}) == [
+        "$EARSHOT_WEB__PROT: unknown key; did you mean web.port?",
+        "FILE:2: web.prot: unknown key; did you mean web.port?",
+        "FILE:3: web.port: expected a whole number from 0 to 65535, got 70000",
+        "FILE:4: log.level: expected one of debug, info, warning, error, got 'inof'; did you mean info?",
+        "$EARSHOT_LOG__FORMAT: log.format: expected one of auto, text, json, got 'xml'",
+        "FILE:5: baudrate: unknown key; did you mean devices.serial.baudrate?",
+        "FILE:8: devices.serial.ports[1]: expected text, got 3; put it in quotes",
+    ]
+
+
+def test_a_problem_says_what_the_setting_is_for(file: Path) -> None:
+    file.write_text("web: {port: x}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, {})
+    assert str(caught.value).endswith("got 'x'\n    0 takes a free port (printed at start).")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("- a\n", "FILE:1: expected settings, got ['a']"),
+        ("just words\n", "FILE:1: expected settings, got 'just words'"),
+        ("web: 1\n", "FILE:1: web: expected settings (host, port, enabled, require_token,"),
+        ("web:\n  port: 1\n  port: 2\n", "FILE:3: the key 'port' stands here twice (first on line 2)"),
+        ("web:\n\tport: 1\n", "FILE:2: a tab; YAML is indented with spaces"),
+        (b"web: {}\nlog: \xff\n", "FILE:2: not UTF-8: the byte 0xff"),
+        ("web: {}\n".encode("utf-16"), "FILE:1: not UTF-8: the byte 0xff"),
+        (b"\x00", "FILE:1: the character '\\x00' may not stand in YAML"),
+        (b"#" * (MAX_BYTES + 1), f"FILE: larger than {MAX_BYTES} bytes"),
+    ],
+)
+def test_hostile_files(file: Path, text: str | bytes, found: str) -> None:
+    (problem,) = problems(file, text)
+    assert problem.startswith(found)
+
+
+def test_a_missing_file_names_the_remedy(file: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="No such file or directory; `earshot check-config --print-default`"
+    ):
+        load_config(file, {})
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load_config(tmp_path, {})
+
+
+def test_an_endless_file_is_not_read_to_its_end() -> None:
+    with pytest.raises(ConfigError, match="larger than"):
+        load_config(Path("/dev/zero"), {})
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_configuration_or_a_config_error(raw: bytes) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, raw)
+    os.close(writer)
+    try:
+        load_config(Path(f"/dev/fd/{reader}"), {})
+    except ConfigError as error:
+        found = [problem.message for problem in error.problems]
+        assert found
+        assert all(message.isprintable() for message in found)
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "EARSHOT_WEB__PORT",
+            "x",
+            "$EARSHOT_WEB__PORT: web.port: expected a whole number from 0 to 65535, got 'x'",
+        ),
+        (
+            "EARSHOT_WEB__PORT",
+            "",
+            "$EARSHOT_WEB__PORT: web.port: expected a whole number from 0 to 65535, got nothing",
+        ),
+        ("EARSHOT_WEB__PORT", "[", "$EARSHOT_WEB__PORT: web.port: not YAML: "),
+        ("EARSHOT_WEB__PORT__X", "1", "$EARSHOT_WEB__PORT__X: unknown key; did you mean web.port?"),
+        ("EARSHOT_WEB_PORT", "1", "$EARSHOT_WEB_PORT: not a setting; did you mean EARSHOT_WEB__PORT?"),
+        ("EARSHOT_FOO__BAR", "1", "$EARSHOT_FOO__BAR: unknown key"),
+        ("EARSHOT___", "1", "$EARSHOT___: unknown key"),
+        (
+            "EARSHOT_DEVICES__SERIAL__PORTS",
+            "/dev/ttyUSB0",
+            "$EARSHOT_DEVICES__SERIAL__PORTS: devices.serial.ports: expected a list, each item text, got '/dev",
+        ),
+    ],
+)
+def test_wrong_variables(file: Path, name: str, value: str, message: str) -> None:
+    (problem,) = problems(file, "", {name: value})
+    assert problem.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "192.168.1.2", "gateway.local"]
+)
+def test_addresses_of_the_page(file: Path, host: str) -> None:
+    assert load(file, f'web: {{host: "{host}"}}').web.host == host
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('web: {host: ""}', "FILE:1: web.host: expected an address; 0.0.0.0 is every one of this machine"),
+        *[
+            (f"web: {{hosts: ['{host}']}}", "FILE:1: web.hosts[0]: expected name or name:port, got")
+            for host in ("", "https://house", "house/", "House", "*", "a b", "house:port", "user@house")
+        ],
+        *[
+            (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
+            for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
+        ],
+        ("web: {tls: {key_file: /k.pem}}", "FILE:1: web.tls.key_file: a key is of no use without web.tls.cert_file"),
+        (
+            "web: {tls: {self_signed: true, cert_file: /c.pem}}",
+            "FILE:1: web.tls.self_signed: there is a certificate in web.tls.cert_file",
+        ),
+        (
+            "devices: {serial: {ports: [/dev/ttyUSB0, COM3]}}",
+            "FILE:1: devices.serial.ports[1]: expected an absolute path or pattern such as /dev/ttyUSB*, got 'COM3'",
+        ),
+        (
+            "devices:\n  mqtt:\n    url: ws://ann:secret@host",
+            "FILE:3: devices.mqtt.url: expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got 'ws://ann:***",
+        ),
+        *[
+            (f"devices: {{mqtt: {{url: '{url}'}}}}", "FILE:1: devices.mqtt.url: expected mqtt[s]://")
+            for url in ("host", "mqtt://", "mqtt://h:99999", "mqtt://h:x", "mqtt://h/topic", "mqtt://[::1", "mqtt://:1")
+        ],
+        *[
+            (f"devices: {{mqtt: {{url: '{url}', {more}}}}}", f"FILE:1: devices.mqtt.{message}")
+            for url, more, message in (
+                ("mqtt://h", "ca_file: /ca.pem", "ca_file: certificates need an mqtts:// url"),
+                ("mqtts://h", "key_file: /key.pem", "key_file: a key is of no use without devices.mqtt.cert_file"),
+                ("mqtts://h", "password_file: /secret", "password_file: whose password? name the user in the url"),
+            )
+        ],
+        ("broker: {url: 'pigeon://host'}", "FILE:1: broker.url: no broker is called 'pigeon'; known: memory://, "),
+        ("broker: {url: host}", "FILE:1: broker.url: a broker's address begins with its kind, as in memory://"),
+        *[
+            (f"broker: {{url: '{url}'}}", "FILE:1: broker.url: not redis://[user:password@]host[:port]")
+            for url in ("redis://", "redis://h:99999", "redis://h:0", "redis://h:x", "redis://[::1", "redis://h?a=b")
+        ],
+        ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected builtin, module:name or nothing"),
+        ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
+        ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
+        (
+            "transcription:\n  devices:\n    attic:\n      language: fr",
+            "FILE:4: transcription.devices.attic.language: the model 'bundled' knows English only, got 'fr'",
+        ),
+        ("transcription:\n  model: tiny.en\n  language: fr", "FILE:3: transcription.language: the model 'tiny.en'"),
+    ],
+)  # fmt: skip
+def test_contradictions(file: Path, text: str, message: str) -> None:
+    (problem,) = problems(file, text)
+    assert problem.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "devices: {mqtt: {url: 'mqtt://host'}}",
+        "devices: {mqtt: {url: 'mqtts://ann@host', password_file: pw, ca_file: /ca, cert_file: /c, key_file: /k}}",
+        "devices: {mqtt: {url: 'mqtt://ann:se:cr/et@host:1884'}}".replace("/", "%2F").replace(
+            ":%2F%2F", "://"
+        ),
+        "devices: {mqtt: {url: 'mqtt://[::1]:1884'}}",
+        "devices: {mqtt: {url: ''}}",
+        "orchestrator: {app: ''}",
+        "orchestrator: {app: 'my.house:app'}",
+        "transcription: {language: de, model: base}",
+        "transcription: {language: auto}",
+        "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
+        "web: {port: 0}\ndevices: {mqtt: {embedded_port: 0}}",
+        "web: {port: 1883, enabled: false}",
+    ],
+)
+def test_no_contradiction(file: Path, text: str) -> None:
+    load(file, text)
+
+
+def test_no_contradiction_is_claimed_with_a_value_that_is_wrong_itself(file: Path) -> None:
+    text = "web: {port: 99999}\ndevices: {mqtt: {embedded_port: 8080}}"
+    assert len(problems(file, text)) == 1
+
+
+# -- the generated files
+
+
+@pytest.mark.parametrize("path", sorted(config_docs.files()))
+def test_the_generated_files_are_up_to_date(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert text == config_docs.files()[path], "run python -m gateway.config_docs"
+
+
+def test_the_generator_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    subprocess.run([sys.executable, "-m", "gateway.config_docs"], cwd=tmp_path, check=True)
+    for path, text in config_docs.files().items():
+        assert (tmp_path / path).read_text(encoding="utf-8") == text
+
+
+def test_the_default_file_says_every_default(file: Path) -> None:
+    text = config_docs.default_yaml()
+    assert load(file, text) == GatewayConfig()
+    data = yaml.safe_load(text)
+    for path, setting in SETTINGS.items():
+        value = data
+        for key in path:
+            value = value[key]
+        assert value == (list(setting.default) if isinstance(setting.default, tuple) else setting.default), (
+            path
+        )
+
+
+def test_the_first_line_names_the_schema() -> None:
+    first, _, _ = config_docs.default_yaml().partition("\n")
+    assert first == "# yaml-language-server: $schema=docs/config.schema.json"
+    assert (ROOT / first.partition("=")[2]).is_file()
+
+
+@pytest.mark.parametrize("item", list(outline(GatewayConfig)), ids=lambda item: ".".join(item.path))
+def test_everything_is_described(item: Section | Setting) -> None:
+    assert item.description.endswith("."), "a whole sentence"
+    assert len(item.description) > 4
+
+
+def test_the_schema_accepts_the_default_and_refuses_what_is_wrong() -> None:
+    schema = json.loads(config_docs.json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate(yaml.safe_load(config_docs.default_yaml()))
+    for wrong in ({"web": {"prot": 1}}, {"web": {"port": 70000}}, {"log": {"level": "inof"}}, {"x": 1}):
+        assert not validator.is_valid(wrong), wrong
+
+
+def test_the_schema_explains_each_setting_to_the_editor() -> None:
+    text = config_docs.json_schema()
+    for setting in SETTINGS.values():
+        assert json.dumps(setting.description) in text
+
+
+def test_the_comments_in_the_default_file_give_the_limits_and_fit_a_screen() -> None:
+    lines = config_docs.default_yaml().splitlines()
+    assert "  # 0 takes a free port (printed at start). (whole number from 0 to 65535)" in lines
+    assert "  # The least serious level shown. (one of debug, info, warning, error)" in lines
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("path", sorted(SETTINGS), ids=".".join)
+def test_the_reference_has_every_setting(path: tuple[str, ...]) -> None:
+    _, found, section = config_docs.reference().partition(f"\n## {'.'.join(path[:-1])}\n")
+    assert found
+    assert f"\n| `{path[-1]}` | " in section.partition("\n## ")[0]
+
+
+def test_the_table_of_the_reference_is_not_broken_by_a_pattern() -> None:
+    rows = [line for line in config_docs.reference().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(SETTINGS)
+    assert {row.replace(r"\|", "").count("|") for row in rows} == {5}

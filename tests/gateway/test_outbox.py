@@ -1,0 +1,369 @@
+"""Messages on their way to the broker: each leaves the journal with its receipt, in order within its session."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import outbox as module
+from gateway.broker import open_broker
+from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
+from gateway.broker.memory import MemoryBroker
+from gateway.journal import AnyJournal, Journal, NoJournal
+from gateway.journal.records import LetterRow, Queued
+from gateway.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox
+from gateway.settings import BrokerSettings, JournalSettings
+from tests.gateway.journal.rows import letter
+from tests.servers import redis as redis_servers
+from tests.servers.process import needs
+from tests.servers.redis import Redis
+from tests.system.house import passes
+
+
+class Broker(MemoryBroker):
+    """As safe as is asked for, away when it is told to be, and it refuses some."""
+
+    def __init__(self, durability: Durability = Durability.FSYNC) -> None:
+        super().__init__()
+        self.away = False
+        self.refuses: set[str] = set()
+        self.took: list[str] = []
+        self.tried = 0
+        self.durability = durability
+
+    async def publish(self, *arguments: Any, message_id: str = "", **options: Any) -> Receipt:
+        self.tried += 1
+        if self.away:
+            raise BrokerUnavailable("out of reach")
+        if message_id in self.refuses:
+            raise BrokerError("never")
+        await super().publish(*arguments, message_id=message_id, **options)
+        await asyncio.sleep(0)
+        self.took.append(message_id)
+        return Receipt(message_id, self.durability)
+
+
+class Owner:
+    """Who is told; awaits answers to some."""
+
+    def __init__(self) -> None:
+        self.published: list[int] = []
+        self.refused: list[tuple[int, str]] = []
+        self.awaited: set[str] = set()
+
+    def on_published(self, row: LetterRow, _receipt: Receipt) -> bool:
+        self.published.append(row.number)
+        return row.correlation_id in self.awaited
+
+    def on_refused(self, row: LetterRow, reason: str) -> None:
+        self.refused.append((row.number, reason))
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    async with Journal(JournalSettings(path=str(tmp_path / "journal.db"))) as one:
+        yield one
+
+
+@asynccontextmanager
+async def opened(broker: Broker, journal: AnyJournal, owner: Owner | None = None) -> AsyncIterator[Outbox]:
+    owner = owner or Owner()
+    async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+        outbox.start()
+        yield outbox
+
+
+async def queue(outbox: Outbox, journal: AnyJournal, row: LetterRow) -> None:
+    await journal.commit(Queued(row))
+    outbox.put(row, journaled=True)
+
+
+async def numbers(journal: Journal) -> list[int]:
+    return [row.number for row in await journal.letters(0, 10_000)]
+
+
+async def test_a_message_leaves_the_journal_with_its_receipt(journal: Journal) -> None:
+    broker, owner = Broker(), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await queue(outbox, journal, letter(1))
+        await passes(lambda: owner.published == [1])
+        await journal.commit()
+        assert await numbers(journal) == []
+
+
+async def test_nothing_is_published_before_the_start(journal: Journal) -> None:
+    broker, owner = Broker(), Owner()
+    async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+        await queue(outbox, journal, letter(1))
+        await asyncio.sleep(0)
+        assert not broker.tried
+        outbox.start()
+        await passes(lambda: broker.took == ["m_1"])
+
+
+async def test_what_was_left_is_published_first_and_in_order(journal: Journal) -> None:
+    for number in range(1, 21):
+        await journal.commit(Queued(letter(number)))
+    broker = Broker()
+    async with opened(broker, journal) as outbox:
+        await queue(outbox, journal, letter(21))
+        await passes(lambda: len(broker.took) == 21)
+    assert broker.took == [f"m_{number}" for number in range(1, 22)]
+
+
+@pytest.mark.slow
+async def test_a_broker_that_is_away_is_waited_for_and_the_order_kept(journal: Journal) -> None:
+    broker = Broker()
+    broker.away = True
+    sessions = ["s_1", "s_2", "s_3"]
+    chance = random.Random(5)
+    rows = [letter(number, session_id=chance.choice(sessions)) for number in range(1, 61)]
+    async with opened(broker, journal) as outbox:
+        for row in rows:
+            await queue(outbox, journal, row)
+        await passes(lambda: broker.tried >= 6)
+        assert broker.took == []
+        assert len(await numbers(journal)) == 60
+        broker.away = False
+        await passes(lambda: len(broker.took) == 60)
+        for session in sessions:
+            of_session = {row.message_id for row in rows if row.session_id == session}
+            took = [int(one[2:]) for one in broker.took if one in of_session]
+            assert took == sorted(took)
+        await journal.commit()
+        assert await numbers(journal) == []
+
+
+async def test_what_does_not_fit_into_memory_waits_in_the_journal(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD_LETTERS", 10)
+    monkeypatch.setattr(module, "PAGE", 7)
+    broker = Broker()
+    broker.away = True
+    async with opened(broker, journal) as outbox:
+        for number in range(1, 101):
+            await queue(outbox, journal, letter(number, session_id=f"s_{number % 3}"))
+        assert outbox.waiting <= 20
+        broker.away = False
+        await passes(lambda: len(broker.took) == 100)
+        await passes(lambda: not outbox.waiting)
+        assert len(set(broker.took)) == 100
+        for session in range(3):
+            took = [int(one[2:]) for one in broker.took if int(one[2:]) % 3 == session]
+            assert took == sorted(took)
+        await journal.commit()
+        assert await numbers(journal) == []
+
+
+async def test_a_receipt_of_mere_memory_is_kept_until_the_answer(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    owner.awaited.add("c_1")
+    async with opened(broker, journal, owner) as outbox:
+        await queue(outbox, journal, letter(1, correlation_id="c_1"))
+        await queue(outbox, journal, letter(2, correlation_id="c_2"))
+        await passes(lambda: owner.published == [1, 2])
+        await journal.commit()
+        assert await numbers(journal) == [1], "nobody waits for an answer to the second"
+        await journal.commit(*outbox.answered("c_1"))
+        assert await numbers(journal) == []
+        assert outbox.answered("c_1") == ()
+
+
+# -- a broker that forgets
+
+THERE, LOST = BrokerStatus(connected=True), BrokerStatus(connected=False)
+
+
+async def forgotten(outbox: Outbox, journal: Journal, broker: Broker, owner: Owner, count: int) -> None:
+    """So many messages of one session in a broker that only has them in memory, all to be answered."""
+    owner.awaited |= {f"c_{number}" for number in range(1, count + 1)}
+    for number in range(1, count + 1):
+        await queue(outbox, journal, letter(number, session_id="s_1", correlation_id=f"c_{number}"))
+    await passes(lambda: len(broker.took) == count)
+
+
+async def test_what_the_broker_may_have_forgotten_is_published_again_in_order(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await forgotten(outbox, journal, broker, owner, 3)
+        await journal.commit(*outbox.answered("c_2"))
+        broker.away = True
+        outbox.broker_changed(LOST)
+        tried = broker.tried
+        await queue(outbox, journal, letter(4, session_id="s_1", correlation_id="c_4"))
+        await passes(lambda: broker.tried > tried)  # it is being published when the broker comes back
+        outbox.broker_changed(THERE)
+        broker.away = False
+        await passes(lambda: len(broker.took) == 6)
+        assert broker.took == ["m_1", "m_2", "m_3", "m_1", "m_3", "m_4"]
+        await journal.commit()
+        assert await numbers(journal) == [1, 3]
+
+
+async def test_it_is_published_once_more_when_readers_are_back_unless_it_was_answered(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await forgotten(outbox, journal, broker, owner, 2)
+        outbox.broker_changed(THERE)
+        await passes(lambda: len(broker.took) == 4)
+        await journal.commit(*outbox.answered("c_1"))
+        await passes(lambda: len(broker.took) == 5)
+        assert broker.took == ["m_1", "m_2", "m_1", "m_2", "m_2"]
+
+
+async def test_a_broker_that_was_not_restarted_has_forgotten_nothing(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        outbox.broker_changed(BrokerStatus(connected=True, instance="first"))
+        await forgotten(outbox, journal, broker, owner, 2)
+        outbox.broker_changed(LOST)
+        outbox.broker_changed(BrokerStatus(connected=True, instance="first"))
+        await queue(outbox, journal, letter(3, session_id="s_1"))
+        await passes(lambda: broker.took == ["m_1", "m_2", "m_3"])
+        outbox.broker_changed(BrokerStatus(connected=True, instance="second"))
+        await passes(lambda: broker.took == ["m_1", "m_2", "m_3", "m_1", "m_2"])
+
+
+async def test_two_losses_in_a_row_publish_nothing_twice_at_a_time(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await forgotten(outbox, journal, broker, owner, 2)
+        broker.away = True
+        outbox.broker_changed(THERE)
+        outbox.broker_changed(LOST)
+        outbox.broker_changed(THERE)
+        assert outbox.waiting == 2
+        broker.away = False
+        await passes(lambda: broker.took == ["m_1", "m_2", "m_1", "m_2"])
+        await passes(lambda: not outbox.waiting)
+
+
+async def test_what_is_answered_before_its_turn_is_not_published_again(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await forgotten(outbox, journal, broker, owner, 2)
+        broker.away = True
+        outbox.broker_changed(THERE)
+        await journal.commit(*outbox.answered("c_1"), *outbox.answered("c_2"))
+        broker.away = False
+        await passes(lambda: not outbox.waiting)
+        assert broker.took in (["m_1", "m_2"], ["m_1", "m_2", "m_1"]), "the first was under way already"
+        await journal.commit()
+        assert await numbers(journal) == []
+
+
+async def test_what_is_safe_the_second_time_leaves_the_journal(journal: Journal) -> None:
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        await forgotten(outbox, journal, broker, owner, 1)
+        broker.durability = Durability.FSYNC
+        outbox.broker_changed(THERE)
+        await passes(lambda: broker.took == ["m_1", "m_1"] and not outbox.waiting)
+        await journal.commit()
+        assert await numbers(journal) == []
+        assert outbox.answered("c_1") == ()
+
+
+@pytest.mark.slow
+async def test_a_redis_that_keeps_nothing_gets_again_what_died_with_it(
+    journal: Journal, tmp_path: Path
+) -> None:
+    needs(redis_servers.REDIS)
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server, owner, settings = Redis(folder, keeps=redis_servers.FORGETFUL).start(), Owner(), BrokerSettings()
+    owner.awaited |= {"c_1", "c_2", "c_3"}
+    statuses: list[BrokerStatus] = []
+    broker = open_broker(server.url, settings, statuses.append)
+    try:
+        async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+            outbox.start()
+            for number in (1, 2):
+                await queue(outbox, journal, letter(number, session_id="s_1", correlation_id=f"c_{number}"))
+            await passes(lambda: owner.published == [1, 2])
+            assert statuses[-1].instance
+            outbox.broker_changed(statuses[-1])
+            server.kill()
+            await passes(lambda: not statuses[-1].connected)
+            statuses.clear()
+            server.start()
+            await read_from_the_start(server.url)
+            await passes(lambda: statuses and statuses[-1].connected)
+            outbox.broker_changed(statuses[-1])
+            await queue(outbox, journal, letter(3, session_id="s_1", correlation_id="c_3"))
+            await passes(lambda: owner.published == [1, 2, 1, 2, 3])
+            assert await read_again(server.url, 3) == ["m_1", "m_2", "m_3"]
+    finally:
+        await broker.close(0.1)
+        server.kill()
+
+
+async def read_from_the_start(url: str) -> None:
+    """From now on the server keeps messages for a group of readers."""
+    reader = open_broker(url, BrokerSettings())
+    async with reader.subscribe("transcription.results", group="readers"):
+        pass
+    await reader.close(0.1)
+
+
+async def read_again(url: str, count: int) -> list[str]:
+    """What the server has for them."""
+    reader = open_broker(url, BrokerSettings())
+    async with asyncio.timeout(30), reader.subscribe("transcription.results", group="readers") as results:
+        ids = []
+        while len(ids) < count:
+            delivery = await anext(results)
+            ids.append(delivery.message.message_id)
+            await delivery.ack()
+    await reader.close(0.1)
+    return ids
+
+
+# -- a message that cannot be published
+
+
+async def test_a_message_the_broker_never_takes_is_a_dead_letter_and_holds_nobody_up(
+    journal: Journal,
+) -> None:
+    broker, owner = Broker(), Owner()
+    broker.refuses.add("m_1")
+    async with opened(broker, journal, owner) as outbox:
+        await queue(outbox, journal, letter(1))
+        await queue(outbox, journal, letter(2))
+        await passes(lambda: owner.published == [2])
+        await journal.commit()
+    assert owner.refused == [(1, "never")]
+    assert await numbers(journal) == []
+    (dead,) = [row async for row in journal.dead_letters()]
+    assert (dead.subject, dead.reason) == ("m_1", "never")
+
+
+async def test_without_a_journal_messages_are_published_from_memory() -> None:
+    broker, owner = Broker(), Owner()
+    async with opened(broker, NoJournal(), owner) as outbox:
+        broker.away = True
+        for number in (1, 2, 3):
+            outbox.put(letter(number), journaled=False)
+        await passes(lambda: broker.tried > 1)
+        broker.away = False
+        await passes(lambda: owner.published == [1, 2, 3])
+
+
+async def test_without_a_journal_what_waits_is_bounded_and_counted() -> None:
+    broker = Broker()
+    broker.away = True
+    async with opened(broker, NoJournal()) as outbox:
+        for number in range(UNJOURNALED_LETTERS + 3):
+            outbox.put(letter(number + 1), journaled=False)
+        assert outbox.waiting == UNJOURNALED_LETTERS > HELD_LETTERS
+        assert outbox.lost == 3

@@ -1,0 +1,59 @@
+"""What the gateway's health says of the recognizer, and how often the log does."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.events import HealthEvent
+from gateway.health import Health, HealthState
+from gateway.recognizer_health import COMPONENT, RecognizerHealth
+from transcription.keeper import Phase, RecognizerState
+
+
+def shown(*states: RecognizerState) -> list[HealthEvent]:
+    events: list[HealthEvent] = []
+    tell = RecognizerHealth(Health(events.append))
+    for state in states:
+        tell(state)
+    return events
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_has_a_health(phase: Phase) -> None:
+    (event,) = shown(RecognizerState(phase, reason="because", remedy="do this"))
+    assert event.component == COMPONENT
+    assert "because" in event.reason
+    assert event.remedy == "do this"
+
+
+def test_loading_says_so() -> None:
+    assert shown(RecognizerState(Phase.LOADING))[0].reason == "the model is being loaded"
+    assert (
+        shown(RecognizerState(Phase.LOADING, reason="it fell"))[0].reason
+        == "it fell; the model is being loaded"
+    )
+
+
+def test_sleep_is_healthy_unless_something_is_to_be_done() -> None:
+    for phase in (Phase.ASLEEP, Phase.WAKING):
+        assert shown(RecognizerState(phase, reason="late"))[0].state is HealthState.HEALTHY
+    lacking = RecognizerState(Phase.ASLEEP, reason="late; base is not here", remedy="bring it")
+    assert shown(lacking)[0].state is HealthState.DEGRADED
+
+
+def test_a_download_is_seen_step_by_step_and_logged_at_each_tenth() -> None:
+    states = [
+        RecognizerState(Phase.LOADING, reason=f"fetching base: {n} %", progress=n / 100)
+        for n in range(0, 100, 2)
+    ]
+    with capture_logs() as logs:
+        events = shown(RecognizerState(Phase.LOADING), *states, RecognizerState(Phase.READY))
+    assert [event.reason for event in events[1:-1]] == [state.reason for state in states]
+    assert {event.state for event in events[:-1]} == {HealthState.UNHEALTHY}
+    logged = [entry.get("reason", "") for entry in logs]
+    assert logged == [
+        "the model is being loaded",
+        *(f"fetching base: {n} %" for n in range(0, 100, 10)),
+        "",
+    ]

@@ -1,0 +1,58 @@
+"""What a changed configuration comes to while the gateway runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway import typed_settings
+from gateway.config import GatewayConfig
+from gateway.reload import NEED_RESTART, plan
+
+
+def config(**parts: dict[str, Any]) -> GatewayConfig:
+    return msgspec.convert(parts, GatewayConfig)
+
+
+def test_the_same_comes_to_nothing() -> None:
+    planned = plan(config(), config())
+    assert (planned.config, planned.applied, planned.need_restart) == (config(), (), ())
+
+
+def test_what_concerns_the_recognizer_is_applied() -> None:
+    wanted = config(transcription={"model": "base", "language": "de", "segmenter": {"silence_ms": 300}})
+    planned = plan(config(), wanted)
+    assert planned.config == wanted
+    assert set(planned.applied) == {
+        "transcription.model", "transcription.language", "transcription.segmenter.silence_ms",
+    }  # fmt: skip
+    assert planned.need_restart == ()
+
+
+def test_the_rest_is_named_and_left_as_it_was() -> None:
+    wanted = config(
+        transcription={"model": "base", "queue_utterances": 5, "partials": {"every_ms": 900}},
+        web={"port": 9000},
+        log={"level": "debug"},
+    )
+    planned = plan(config(), wanted)
+    assert planned.config == config(transcription={"model": "base"})
+    assert planned.applied == ("transcription.model",)
+    assert set(planned.need_restart) == {
+        "transcription.queue_utterances", "transcription.partials.every_ms", "web.port", "log.level",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), [("off", "auto"), ("auto", "off")])
+def test_switching_it_on_or_off_needs_a_restart(before: str, after: str) -> None:
+    running = config(transcription={"engine": before})
+    planned = plan(running, config(transcription={"engine": after, "model": "base"}))
+    assert planned.config == running
+    assert set(planned.need_restart) == {"transcription.engine", "transcription.model"}
+
+
+def test_what_needs_a_restart_is_there() -> None:
+    names = {path[1] for path in typed_settings.settings(GatewayConfig) if path[0] == "transcription"}
+    assert set(NEED_RESTART) <= names

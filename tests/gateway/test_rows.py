@@ -1,0 +1,115 @@
+"""What is on its way, as the journal keeps it: it comes back as it was, also over a clock that was set."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import rows
+from gateway.broker.base import Message, RoutingKey
+from gateway.correlation import PendingRequest
+from gateway.session import SessionRegistry
+from gateway.settings import SessionSettings
+from gateway.spoken import Spoken
+from transcription.segmenter import EndReason, Utterance
+
+NOW = 500.0
+
+
+def spoken(utterance: Utterance) -> Spoken:
+    session = SessionRegistry(SessionSettings()).open("kitchen", 7, 3, "ann", end_on_silence=True, now=NOW)
+    return Spoken(session, session.begin_turn(utterance.start, utterance.end), utterance, NOW - 2)
+
+
+@given(
+    st.integers(0, 1 << 40),
+    st.binary(max_size=64).map(lambda raw: raw[: len(raw) // 2 * 2]),
+    st.booleans(),
+    st.sampled_from(EndReason),
+    st.integers(0, 9),
+)
+def test_an_utterance_comes_back_with_its_audio_ids_and_facts(
+    start: int,
+    pcm: bytes,
+    speech: bool,  # noqa: FBT001
+    reason: EndReason,
+    gaps: int,
+) -> None:
+    samples = np.frombuffer(pcm, "<i2")
+    utterance = Utterance(
+        samples,
+        start,
+        start + len(samples),
+        start,
+        speech,
+        reason,
+        gaps=gaps,
+        lost_samples=gaps,
+        peak_probability=0.5,
+    )
+    before = spoken(utterance)
+    row = rows.utterance_row(before, NOW)
+    after = rows.spoken(row, before.session, before.turn, NOW)
+    assert after.utterance.samples.tobytes() == pcm
+    for name in (
+        "start",
+        "end",
+        "speech_end",
+        "has_speech",
+        "end_reason",
+        "gaps",
+        "lost_samples",
+        "peak_probability",
+    ):
+        assert getattr(after.utterance, name) == getattr(utterance, name), name
+    assert after.correlation_id == before.correlation_id
+    assert after.complete_at == pytest.approx(before.complete_at, abs=0.5)
+    assert rows.stream_name(row) == before.session.name
+
+
+def request(published_at: float = NOW - 10, deadline: float = NOW + 20) -> PendingRequest:
+    return PendingRequest("c_1", "s_1", "ann", "kitchen", 7, 3, "u_1", published_at, deadline)
+
+
+def test_a_request_waits_for_what_is_left_of_its_time_in_another_process() -> None:
+    row = rows.request_row(request(), b"{}", NOW)
+    assert row.deadline == pytest.approx(time.time() + 20, abs=0.5)
+    back = rows.pending_request(row, 7.0, longest=30.0)  # whose clock began anew
+    assert back.deadline == pytest.approx(27.0, abs=0.5)
+    assert back.published_at == pytest.approx(-3.0, abs=0.5)
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = rows.request_row(request(), b"{}", NOW)
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # 1970: a board without a clock, just started
+    back = rows.pending_request(row, 7.0, longest=30.0)
+    assert back.deadline == 37.0
+    assert back.published_at == 7.0
+
+
+def test_a_refused_message_is_kept_with_everything_it_came_with() -> None:
+    message = Message(
+        topic="orchestrator.replies",
+        routing_key=RoutingKey("ann", "kitchen", "s_1"),
+        payload=b"\xff",
+        message_id="m_1",
+        correlation_id="c_1",
+        headers={"a": "b"},
+    )
+    row = rows.received_row(message)
+    assert (row.topic, row.user_id, row.device_id, row.session_id) == (
+        "orchestrator.replies",
+        "ann",
+        "kitchen",
+        "s_1",
+    )
+    assert (row.payload, row.message_id, row.correlation_id, row.headers) == (
+        b"\xff",
+        "m_1",
+        "c_1",
+        {"a": "b"},
+    )

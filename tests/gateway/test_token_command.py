@@ -1,0 +1,151 @@
+"""``earshot token``: made, listed, rotated and revoked from the command line, beside a gateway that runs or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+from gateway.door.signing import KeyFile
+from gateway.door.tokens import TokenFile
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    (folder.parent / "config.yaml").write_text("{}")
+    start = ("token", "--config", str(folder.parent / "config.yaml"), "--folder", str(folder))
+    return CliRunner().invoke(main, [*start, *arguments])
+
+
+def make(folder: Path, name: str = "ann", *more: str) -> str:
+    done = run(folder, "create", "--role", "listener", name, *more)
+    assert done.exit_code == 0, done.output
+    return done.stdout.strip()
+
+
+def listed(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in run(folder, "list", "--json").stdout.splitlines()]
+
+
+def test_a_token_is_shown_once_and_only_its_digest_is_kept(folder: Path) -> None:
+    text = make(folder, "panel", "--device", "kitchen", "--device", "hall", "--user", "ann", "--days", "7")
+    (token,) = TokenFile(folder).read().tokens.values()
+    assert KeyFile.located("", folder, {}).read().read(text) == token.token_id
+    assert (token.name, token.role, token.devices, token.users) == (
+        "panel",
+        "listener",
+        ("kitchen", "hall"),
+        ("ann",),
+    )
+    assert token.expires_at - token.made_at == 7 * 86_400
+    for file in folder.iterdir():
+        assert text not in file.read_text(), file
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    assert "until" in run(folder, "list").output
+    assert "device kitchen, device hall, user ann" in run(folder, "list").output
+
+
+def test_revoked_by_name_and_by_id(folder: Path) -> None:
+    make(folder, "ann")
+    make(folder, "bob")
+    bob = next(str(one["token_id"]) for one in listed(folder) if one["name"] == "bob")
+    assert "is revoked" in run(folder, "revoke", "ann").output
+    assert "is revoked" in run(folder, "revoke", bob).output
+    assert "already" in run(folder, "revoke", bob).output
+    assert {one["state"] for one in listed(folder)} == {"revoked"}
+    make(folder, "ann")  # the name is free again
+
+
+def test_rotated_with_an_overlap(folder: Path) -> None:
+    old = make(folder, "ann", "--device", "kitchen")
+    done = run(folder, "rotate", "ann", "--overlap-hours", "0.5", "--days", "3")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() != old
+    first, second = listed(folder)
+    assert first["state"] == second["state"] == "good"
+    assert first["devices"] == second["devices"] == ["kitchen"]
+    assert float(str(first["expires_at"])) - float(str(second["made_at"])) == pytest.approx(1_800, abs=5)
+
+
+def test_a_new_key(folder: Path) -> None:
+    make(folder)
+    assert "still good" in run(folder, "new-key").output
+    assert len(KeyFile.located("", folder, {}).read().keys) == 2
+    assert "worth nothing" in run(folder, "new-key", "--drop-old").output
+    assert len(KeyFile.located("", folder, {}).read().keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("create", "--role", "listener", "a b"), 1, "is not a name"),
+        (("create", "--role", "listener", "x" * 65), 1, "is not a name"),
+        (("create", "--role", "listener", "--device", "a/b", "ann"), 1, "'a/b' is not a name"),
+        (("create", "--role", "device", "board"), 1, "--device ID"),
+        (("create", "--role", "king", "ann"), 2, "'king' is not one of"),
+        (("create", "--role", "listener", "--days", "0", "ann"), 2, "--days"),
+        (("create", "ann"), 2, "--role"),
+        (("revoke", "nobody"), 1, "there is no token 'nobody'"),
+        (("rotate", "nobody"), 1, "there is no token 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done(folder: Path, arguments: tuple[str, ...], status: int, message: str) -> None:
+    done = run(folder, *arguments)
+    assert done.exit_code == status
+    assert message in done.output
+
+
+def test_a_name_is_given_once(folder: Path) -> None:
+    make(folder, "ann")
+    done = run(folder, "create", "--role", "operator", "ann")
+    assert done.exit_code == 1
+    assert "earshot token rotate ann" in done.output
+
+
+def test_a_damaged_file_is_said_and_left_alone(folder: Path) -> None:
+    make(folder)
+    (folder / "tokens.json").write_text("nonsense")
+    for arguments in (("list",), ("revoke", "ann"), ("create", "--role", "listener", "bob")):
+        done = run(folder, *arguments)
+        assert done.exit_code == 1
+        assert "is damaged" in done.output
+    assert (folder / "tokens.json").read_text() == "nonsense"
+
+
+def test_a_damaged_key_is_said(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "token.key").write_text("short\n")
+    done = run(folder, "create", "--role", "listener", "ann")
+    assert done.exit_code == 1
+    assert "64 hexadecimal digits" in done.output
+
+
+def test_everything_is_in_the_audit_log(folder: Path) -> None:
+    text = make(folder, "ann")
+    run(folder, "rotate", "ann")
+    run(folder, "revoke", "ann")
+    lines = [json.loads(line) for line in (folder / "audit.log").read_text().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "token made",
+        "token rotated",
+        "token revoked",
+        "token revoked",
+    ]
+    assert {line["by"] for line in lines} == {f"uid {os.getuid()}"}
+    assert text not in (folder / "audit.log").read_text()
+
+
+def test_beside_the_journal_where_nothing_else_is_said(folder: Path) -> None:
+    config = folder.parent / "config.yaml"
+    config.write_text(f"journal: {{path: {folder / 'house.db'}}}")
+    done = CliRunner().invoke(main, ["token", "--config", str(config), "create", "--role", "operator", "me"])
+    assert done.exit_code == 0, done.output
+    assert (folder / "tokens.json").exists()

@@ -1,0 +1,65 @@
+"""docs/api.md: its commands work as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.events import DeviceEvent
+from gateway.journal import records as r
+from gateway.web.api.table import OPERATIONS
+from tests.gateway.journal.rows import remembered, utterance
+from tests.gateway.web.api.served import open_served
+from tests.gateway.works import loud, quiet
+
+pytestmark = pytest.mark.slow
+
+DOCUMENT = Path(__file__).parents[4] / "docs" / "api.md"
+HERE = "http://127.0.0.1:8080/"
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed: apt-get install curl")
+    audio = loud(1) + quiet(1)
+    async with (
+        open_served(tmp_path, journal_settings={"keep_audio": True}) as served,
+        served.works.board(),
+    ):
+        await served.works.events.first(DeviceEvent, state="connected")
+        await served.works.journal.commit(r.Heard(utterance("u_1", audio=audio)))
+        row = r.Remembered(remembered("u_1", "turn on the light"))
+        await served.works.journal.commit(r.Transcribed("u_1"), row)
+        answers = []
+        for command in commands():
+            process = await asyncio.create_subprocess_shell(
+                command.replace(HERE, served.url),
+                cwd=tmp_path,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            out, err = await process.communicate()
+            assert process.returncode == 0, f"{command}\n{err.decode()}"
+            answers.append(out.decode())
+    assert "turn on the light" in answers[2]
+    assert (tmp_path / "said.wav").read_bytes()[:4] == b"RIFF"
+    assert "-->" in answers[4]
+    assert '"erased":' in answers[-1]
+
+
+def test_its_paths_are_there() -> None:
+    paths = {re.sub(r"{\w+}", "*", one.path) for one in OPERATIONS}
+    named = {
+        re.sub(r"/(u_1|kitchen)(?=/|$)", "/*", path)
+        for path in re.findall(r"/api/v1(/[\w/-]+)", " ".join(commands()))
+    }
+    assert named <= paths

@@ -1,0 +1,92 @@
+"""A gateway without devices: what a test publishes is all that happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import ClientSession
+from msgspec import structs
+
+from gateway.door.audit import Audit
+from gateway.events import HubEvent
+from gateway.health import Health
+from gateway.hub import Hub
+from gateway.web import WebServer
+from gateway.web.house import House as Served
+from gateway.web.house import Works
+
+PATIENCE = 40.0
+
+
+@dataclass
+class House:
+    hub: Hub
+    health: Health
+    server: WebServer
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1].strip("/"))
+
+    def publish(self, *events: HubEvent) -> None:
+        for event in events:
+            self.hub.publish(event)
+
+
+def web_server(
+    hub: Hub,
+    health: Health | None = None,
+    *,
+    port: int | None = None,
+    running: Callable[[], Works | None] = lambda: None,
+    folder: Path | None = None,
+) -> WebServer:
+    """A server for ``hub``, with its settings. ``running``: the rest of the gateway, where a test has one.
+
+    ``folder``: where its tokens and its audit log lie.
+    """
+    settings = hub.settings if port is None else structs.replace(hub.settings, port=port)
+    health = health or Health(hub.publish)
+    return WebServer(Served(settings, hub, health, running, folder, Audit(folder, of_gateway=True)))
+
+
+@asynccontextmanager
+async def repeated(house: House, event: HubEvent) -> AsyncIterator[None]:
+    """An event that comes ten times a second."""
+
+    async def publish() -> None:
+        while True:
+            house.publish(event)
+            await asyncio.sleep(0.1)
+
+    publishing = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        publishing.cancel()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that a token stands in."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def got(client: ClientSession, house: House, path: str, **headers: str) -> int:
+    """The status of an answer."""
+    async with client.get(house.url + path, headers=headers) as answer:
+        return answer.status

@@ -1,0 +1,77 @@
+"""Every route asks for a right, in the one table, and every right can be had."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import ClientSession
+
+from gateway.access import Principal, Role
+from gateway.settings import WebSettings
+from gateway.web.rights import ROUTES, Open, needed
+from gateway.web.server import WebServer
+from tests.gateway.door.keyring import Keyring
+from tests.gateway.web.house import House, bearer
+
+
+@pytest.fixture
+def settings() -> WebSettings:
+    return WebSettings(port=0, require_token=True)
+
+
+def routes(server: WebServer) -> list[tuple[str, str]]:
+    assert server.application is not None
+    return [
+        (route.method, route.resource.canonical)
+        for route in server.application.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    ]
+
+
+async def test_no_route_is_forgotten(house: House) -> None:
+    there = routes(house.server)
+    assert len(there) >= 8
+    assert [route for route in there if needed(*route) is None] == []
+
+
+def test_what_is_open_is_little() -> None:
+    assert {route for route, right in ROUTES.items() if right is Open.EVERYBODY} == {
+        ("GET", "/static"),
+        ("GET", "/livez"),
+        ("GET", "/readyz"),
+        ("GET", "/api/v1/openapi.json"),
+        ("GET", "/api/v1/events.schema.json"),
+        ("GET", "/api/"),
+    }
+
+
+def test_a_route_that_is_not_listed_is_closed() -> None:
+    assert needed("GET", "/api/v1/passwords") is None
+    assert needed("PUT", "/livez") is None
+    assert needed("HEAD", "/livez") is needed("GET", "/livez")
+
+
+async def test_nobody_gets_in_anywhere_without_a_token(house: House, client: ClientSession) -> None:
+    for method, path in routes(house.server):
+        if needed(method, path) in (Open.EVERYBODY, Open.INTRODUCES):
+            continue
+        url = house.url.rstrip("/") + path.replace("{", "").replace("}", "")
+        async with client.request(method, url) as answer:
+            assert answer.status == 401, (method, path)
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_gets_in_where_its_rights_say_so(
+    house: House, client: ClientSession, keyring: Keyring, role: Role
+) -> None:
+    headers = bearer(keyring.token("somebody", role, devices=("kitchen",)))
+    somebody = Principal(name="somebody", role=role)
+    for method, path in routes(house.server):
+        right = needed(method, path)
+        if isinstance(right, Open):
+            continue
+        rights = right if isinstance(right, tuple) else (right,)
+        url = house.url.rstrip("/") + path.replace("{", "").replace("}", "")
+        async with client.request(method, url, headers=headers) as answer:
+            refused = not any(somebody.may(one) for one in rights if one is not None)
+            assert (answer.status == 403) is refused, (method, path, answer.status)
+            assert answer.status != 401

@@ -1,0 +1,36 @@
+"""What importing this package costs: nothing heavy before a model is made."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROBE = """
+import importlib, pkgutil, sys
+import transcription
+for module in pkgutil.iter_modules(transcription.__path__):
+    importlib.import_module(f"transcription.{module.name}")
+heavy = {"faster_whisper", "onnxruntime", "ctranslate2", "pocketsphinx", "av", "huggingface_hub", "tokenizers"}
+print(sorted(heavy & sys.modules.keys()))
+"""
+
+VAD_ONLY = """
+import sys
+from transcription.vad import SileroModel
+SileroModel()
+print(sorted({"faster_whisper", "ctranslate2", "av", "tokenizers"} & sys.modules.keys()))
+"""
+
+
+def printed(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_importing_everything_loads_no_engine() -> None:
+    assert printed(PROBE) == "[]"
+
+
+def test_voice_activity_loads_no_speech_engine() -> None:
+    assert printed(VAD_ONLY) == "[]"

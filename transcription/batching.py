@@ -1,0 +1,62 @@
+"""Which utterances are done together, and how one that goes wrong leaves the others alone.
+
+A batch shares the reading of the model's weights, which is most of the work on a small machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from transcription.fair_queue import FairQueue
+from transcription.jobs import Job
+from transcription.transcriber import BatchTranscriber, Task, Transcriber, Transcript
+
+MOST_SECONDS = 30.0
+"""Audio in one batch: together no longer than the longest utterance, so that nobody waits much longer."""
+
+MOST_PADDING = 1.5
+"""The longest context of a batch by its shortest, which is padded to it."""
+
+
+def next_batch(first: Job, queue: FairQueue[Job], engine: Transcriber, most: int) -> list[Job]:
+    """``first`` and those that are next in the queue, as far as they go together; at most ``most``.
+
+    None is taken out of its turn. What the engine died of in a batch goes alone.
+    """
+    batch = [first]
+    seconds = first.utterance.seconds
+    together = isinstance(engine, BatchTranscriber) and engine.batches and not first.alone
+    while together and len(batch) < most:
+        room = MOST_SECONDS - seconds
+        job = queue.get_if(lambda job: _joins(job, first, room))  # noqa: B023 - called before the next round
+        if job is None:
+            break
+        batch.append(job)
+        seconds += job.utterance.seconds
+    return batch
+
+
+def transcribe_batch(engine: Transcriber, batch: Sequence[Job]) -> list[Transcript | Exception]:
+    """What became of each; blocks. Raises what one alone raised, and what befell all of them."""
+    if len(batch) == 1 or not isinstance(engine, BatchTranscriber):
+        return [engine.transcribe(job.utterance, job.hints) for job in batch]
+    return [*engine.transcribe_all([Task(job.utterance, job.hints) for job in batch])]
+
+
+def alike(kinds: Sequence[tuple[Hashable, int]]) -> list[list[int]]:
+    """The places of those that can be decoded together, by what must be equal and their lengths of context."""
+    groups: list[list[int]] = []
+    for place in sorted(range(len(kinds)), key=lambda place: kinds[place][1]):
+        kind, frames = kinds[place]
+        for group in groups:
+            shortest = kinds[group[0]]
+            if shortest[0] == kind and frames <= MOST_PADDING * shortest[1]:
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
+
+
+def _joins(job: Job, first: Job, room: float) -> bool:
+    return not job.alone and job.hints == first.hints and job.utterance.seconds <= room

@@ -1,0 +1,54 @@
+"""How much a Whisper model is given of an utterance: which audio, and in how many feature frames.
+
+Whisper was trained on 30 s at a time, and an encoder that is given 3 s padded to 30 works ten times
+as long as one that is given the 3 s. How short a model's context may be depends on how it was trained.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transcription.audio import SAMPLE_RATE, Samples
+from transcription.features import HOP
+from transcription.segmenter import Utterance
+
+FULL = 3000
+"""Frames of the context that Whisper was trained on: 30 s."""
+
+STOCK_FLOOR = 768
+"""Frames that weights trained on 30 s only need: in less they begin to repeat themselves."""
+
+SHORTEST = 100
+"""Frames that a model needs which was trained on short contexts: 1 s."""
+
+TAIL = SAMPLE_RATE // 2
+"""Samples heard after the last speech: without any the last word suffers, a long silence invites inventions."""
+
+LONGEST = FULL * HOP
+"""Samples that the full context takes."""
+
+
+def audible(utterance: Utterance) -> Samples:
+    """What the model is to hear: up to the end of speech and ``TAIL`` more, at most ``LONGEST`` samples.
+
+    The tail is the utterance's own audio as far as that goes, then silence. An utterance in which
+    no speech was noticed is heard to its end. Raises ValueError when the speech is too long.
+    """
+    samples = utterance.samples
+    speech = utterance.speech_end - utterance.start if utterance.has_speech else len(samples)
+    if speech > LONGEST:
+        raise ValueError(f"{speech / SAMPLE_RATE:.1f} s of speech; Whisper hears 30 s at a time")
+    heard = samples[: speech + TAIL]
+    silence = np.zeros(speech + TAIL - len(heard), samples.dtype)
+    return np.concatenate([heard, silence])[:LONGEST]
+
+
+def context_frames(frames: int, *, floor: int, mels: int) -> int:
+    """The length of context, in frames, for so many frames of audio; at least ``floor``, at most ``FULL``.
+
+    ``mels`` are the model's mel bins. CTranslate2 knows an encoder's output by its second dimension
+    not being ``mels``. Where that happens to be its length, it would encode it once more, without
+    an error but with nonsense in it; those two lengths are left out.
+    """
+    length = min(max(frames, floor), FULL)
+    return 2 * mels + 1 if (length + 1) // 2 == mels else length

@@ -1,0 +1,174 @@
+"""One Whisper model in memory: features in, a hypothesis out, in a context of any length.
+
+faster-whisper loads the model; its own ``transcribe`` pads everything to 30 s, so CTranslate2 is
+driven directly from here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transcription.audio import SAMPLE_RATE
+from transcription.features import HOP, Floats, LogMel
+from transcription.guards import Hypothesis, has_echo
+from transcription.prompts import POSITIONS, start_tokens
+from transcription.settings import TranscriptionSettings
+from transcription.transcriber import Word
+from transcription.words import timed_words
+
+_NON_SPEECH = [-1]  # faster-whisper's word for its list of them
+
+ONEDNN_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
+"""oneDNN, which CTranslate2 computes with, keeps what it compiled for each of 1024 shapes; nearly every
+utterance has a length, and so shapes, of its own, and memory grows by half a megabyte with each of them.
+Compiling anew costs nothing that can be measured. It is read when CTranslate2 first computes, in
+whichever process that is. What the environment says counts more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """One look at an utterance: what the model is given, and what is wanted of it.
+
+    It hears the first ``frames`` of ``features`` (shape (mels, any)), which are padded to that; ``frames`` is
+    what ``context_frames`` gives. ``language`` None: detect it.
+    """
+
+    features: Floats
+    frames: int
+    most_tokens: int
+    language: str | None = None
+    prompt: str = ""
+    hotwords: str = ""
+    words: bool = False
+
+
+class WhisperDecoder:
+    """A loaded model. It changes nothing in itself, so that one call cannot disturb the next."""
+
+    def __init__(self, folder: Path, settings: TranscriptionSettings, *, threads: int) -> None:
+        """Load the model; blocks. Raises whatever CTranslate2, tokenizers and faster-whisper do."""
+        os.environ.setdefault(*ONEDNN_CACHE)
+        from faster_whisper import WhisperModel  # noqa: PLC0415 - 40 MB that only this engine needs
+        from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415
+        from faster_whisper.transcribe import get_suppressed_tokens  # noqa: PLC0415
+
+        loaded = WhisperModel(
+            str(folder), device="cpu", compute_type=settings.compute_type, cpu_threads=threads
+        )
+        self._model: Any = loaded.model
+        self._tokenizers: dict[str, Any] = {
+            language: Tokenizer(
+                loaded.hf_tokenizer, loaded.model.is_multilingual, task="transcribe", language=language
+            )
+            for language in loaded.supported_languages
+        }
+        self._suppressed = list(get_suppressed_tokens(self._tokenizers["en"], _NON_SPEECH))
+        self._beam_size = settings.beam_size
+        self.mels: int = loaded.model.n_mels
+        self.features = LogMel(loaded.feature_extractor.mel_filters)
+
+    @property
+    def languages(self) -> list[str]:
+        """The codes of the languages it knows."""
+        return list(self._tokenizers)
+
+    def decode(self, take: Take) -> Hypothesis:
+        """What was said."""
+        return self.decode_all([take])[0]
+
+    def decode_all(self, takes: Sequence[Take]) -> list[Hypothesis]:
+        """The same at once for several of equal language, prompt and hotwords, in the longest one's context.
+
+        CTranslate2 needs the task to stand at the same place of each start.
+        """
+        encoded = self._encode(takes)
+        languages = self._languages(takes, encoded)
+        starts = [
+            start_tokens(self._tokenizers[language], take.prompt, take.hotwords)
+            for take, (language, _) in zip(takes, languages, strict=True)
+        ]
+        most_tokens = max(_most_tokens(take, start) for take, start in zip(takes, starts, strict=True))
+        results = self._model.generate(
+            encoded,
+            starts,
+            beam_size=self._beam_size,
+            # CTranslate2 stops at half of this, and where all it was fed (not the last token) has reached it.
+            max_length=max(2 * most_tokens, len(starts[0]) - 1 + most_tokens),
+            suppress_tokens=self._suppressed,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        frames = max(take.frames for take in takes)
+        said = [
+            self._hypothesis(take, result, language, frames, _most_tokens(take, start))
+            for take, result, language, start in zip(takes, results, languages, starts, strict=True)
+        ]
+        if len(takes) == 1 and takes[0].words:
+            said = [replace(said[0], words=self._align(takes[0], encoded, said[0]))]
+        return said
+
+    def _hypothesis(
+        self, take: Take, result: Any, language: tuple[str, float], frames: int, most_tokens: int
+    ) -> Hypothesis:
+        tokenizer = self._tokenizers[language[0]]
+        count = len(result.sequences_ids[0])
+        tokens = result.sequences_ids[0][:most_tokens]  # in a batch the most patient one sets the limit
+        text = tokenizer.decode(tokens).strip()
+        return Hypothesis(
+            text=text,
+            tokens=tuple(tokens),
+            # The score is the sum over the tokens and the end, divided by the tokens without the end.
+            log_probability=float(result.scores[0] * count / (count + 1)) if count else 0.0,
+            no_speech_probability=float(result.no_speech_prob),
+            language=language[0],
+            language_probability=language[1],
+            frames=frames,
+            cut=count >= most_tokens,
+            echo=has_echo(text, f"{take.hotwords} {take.prompt}"),
+        )
+
+    def _align(self, take: Take, encoded: Any, said: Hypothesis) -> tuple[Word, ...]:
+        """The words' times, from the attention of the heads that the model's ``config.json`` names."""
+        tokenizer = self._tokenizers[said.language]
+        spoken = [token for token in said.tokens if token < tokenizer.eot]
+        if not spoken:
+            return ()
+        heard = min(take.features.shape[1], take.frames)
+        [aligned] = self._model.align(encoded, tokenizer.sot_sequence, [spoken], heard)
+        pieces, parts = tokenizer.split_to_word_tokens(spoken)
+        return timed_words(
+            [(piece, len(part)) for piece, part in zip(pieces, parts, strict=True)],
+            aligned.alignments,
+            aligned.text_token_probs,
+            heard * HOP / SAMPLE_RATE,
+        )
+
+    def _encode(self, takes: Sequence[Take]) -> Any:
+        import ctranslate2  # noqa: PLC0415 - as above
+
+        frames = max(take.frames for take in takes)
+        context = np.zeros(
+            (len(takes), self.mels, frames), np.float32
+        )  # faster-whisper pads with the same zeros
+        for row, take in zip(context, takes, strict=True):
+            heard = take.features[:, : take.frames]
+            row[:, : heard.shape[1]] = heard
+        return self._model.encode(ctranslate2.StorageView.from_array(context))
+
+    def _languages(self, takes: Sequence[Take], encoded: Any) -> list[tuple[str, float]]:
+        """Each one's language and how probable it is; 0 where it was told, or there is only one."""
+        only = next(iter(self._tokenizers)) if len(self._tokenizers) == 1 else None
+        if takes[0].language or only:
+            return [(take.language or only or "", 0.0) for take in takes]
+        found = [ranked[0] for ranked in self._model.detect_language(encoded)]
+        return [(str(token.strip("<|>")), float(probability)) for token, probability in found]
+
+
+def _most_tokens(take: Take, start: list[int]) -> int:
+    return min(take.most_tokens, POSITIONS - len(start))

@@ -1,0 +1,316 @@
+"""An engine in a process of its own: it may crash, hang or run out of memory, and the gateway goes on.
+
+``transcription.worker`` is the other side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+
+import structlog
+
+from transcription.engine_pipe import (
+    AllDone,
+    Answer,
+    Beat,
+    CannotSend,
+    Done,
+    Failed,
+    Garbled,
+    Load,
+    Loaded,
+    Missing,
+    Progress,
+    Request,
+    Transcribe,
+    TranscribeAll,
+    read_said,
+    write,
+)
+from transcription.segmenter import Utterance
+from transcription.settings import TranscriptionSettings
+from transcription.transcriber import (
+    NO_HINTS,
+    BatchTranscriber,
+    EngineFailed,
+    Hints,
+    ModelUnavailable,
+    OnProgress,
+    Task,
+    Transcriber,
+    Transcript,
+    untold,
+)
+
+log = structlog.get_logger(__name__)
+
+SILENCE_SECONDS = 30.0
+"""A process without work that lets no beat be heard for so long is no longer there."""
+SECONDS_PER_SECOND = 4.0
+"""Beside ``settings.hang_seconds``, an utterance may take so much longer than it lasts."""
+
+LINES = 100
+"""So many of its lines are logged in one life of the process, each cut into pieces of ``LINE_BYTES``."""
+LINE_BYTES = 500
+WORKER = "transcription.worker"
+
+MakeEngine = Callable[[TranscriptionSettings], Transcriber]
+"""An engine's class; both processes can import it."""
+
+
+class EngineDied(EngineFailed):
+    """The engine's process ended, or had to be ended, while it was at this utterance, or while it loaded."""
+
+
+class GivenUp(EngineDied):
+    """The engine died of this utterance as often as it may be tried: poison. ``times``: how often."""
+
+    def __init__(self, times: int, last: EngineDied) -> None:
+        super().__init__(f"tried {times} times, and each time {last}")
+        self.times = times
+
+
+class ProcessTranscriber(BatchTranscriber):
+    """The same engine, loaded in a child process; ``load`` starts a new one when it has ended.
+
+    One thread drives it, as any Transcriber; ``close`` may come from another, and ends a ``load``
+    or ``transcribe`` that is under way.
+    """
+
+    def __init__(
+        self,
+        make_engine: MakeEngine,
+        settings: TranscriptionSettings,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        self._load = Load(f"{make_engine.__module__}:{make_engine.__qualname__}", settings)
+        self._silence_seconds = silence_seconds
+        self._child: _Child | None = None
+        self._loaded = Loaded("", "")
+
+    @property
+    def engine(self) -> str:
+        """The engine's name, as in the settings; empty before it was loaded."""
+        return self._loaded.engine
+
+    @property
+    def model(self) -> str:
+        """The model's name, as in the settings; empty before it was loaded."""
+        return self._loaded.model
+
+    @property
+    def pid(self) -> int:
+        """The process's id. Only after ``load``."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def ended(self) -> Future[str]:
+        """Has a result, why, as soon as the process has ended. Only after ``load``."""
+        assert self._child is not None
+        return self._child.ended
+
+    def load(self, on_progress: OnProgress = untold) -> None:
+        """Start the process and wait for its model. Idempotent.
+
+        Raises ModelUnavailable, and EngineDied when the process ended while it loaded: the model may be
+        as good as ever, and another process may have more luck.
+        """
+        if self._child is not None and not self._child.ended.done():
+            return
+        try:
+            self._child = child = _Child(self._silence_seconds, on_progress)
+            answer = child.ask(self._load, (Loaded, Missing))
+        except OSError as error:
+            raise ModelUnavailable(
+                f"cannot start the recognizer's process: {error}", remedy="free memory or processes"
+            ) from error
+        if isinstance(answer, Missing):
+            raise ModelUnavailable(answer.reason, remedy=answer.remedy)
+        assert isinstance(answer, Loaded)
+        self._loaded = answer
+
+    def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
+        """The text of one utterance; blocks. Raises EngineFailed, of which EngineDied is one."""
+        if self._child is None:
+            raise EngineFailed("the model is not loaded")
+        limit = self._load.settings.hang_seconds + SECONDS_PER_SECOND * utterance.seconds
+        try:
+            answer = self._child.ask(Transcribe(utterance, hints), (Done, Failed), limit)
+        except CannotSend as error:
+            raise EngineFailed(str(error)) from error
+        if isinstance(answer, Failed):
+            raise EngineFailed(answer.reason)
+        assert isinstance(answer, Done)
+        return answer.transcript
+
+    @property
+    def batches(self) -> bool:
+        """Whether the engine in it gains by them; false before it was loaded."""
+        return self._loaded.batches
+
+    def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
+        """What became of each, in order; blocks. Raises EngineFailed for all, of which EngineDied is one."""
+        if self._child is None:
+            raise EngineFailed("the model is not loaded")
+        seconds = sum(task.utterance.seconds for task in tasks)
+        limit = self._load.settings.hang_seconds + SECONDS_PER_SECOND * seconds
+        try:
+            answer = self._child.ask(TranscribeAll(tuple(tasks)), (AllDone, Failed), limit)
+        except CannotSend as error:
+            raise EngineFailed(str(error)) from error
+        if isinstance(answer, Failed):
+            raise EngineFailed(answer.reason)
+        assert isinstance(answer, AllDone)
+        return [
+            one.transcript if isinstance(one, Done) else EngineFailed(one.reason) for one in answer.outcomes
+        ]
+
+    def close(self) -> None:
+        """End the process at once. Idempotent; ``load`` may follow."""
+        if self._child is not None:
+            self._child.kill("was closed")
+
+
+class _Child:
+    """One life of the process: asked by one thread, watched by another, its log read by a third."""
+
+    def __init__(self, silence_seconds: float, on_progress: OnProgress) -> None:
+        """Start it. Raises OSError."""
+        self._on_progress = on_progress
+        self.ended: Future[str] = Future()
+        self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
+        self._silence_seconds = silence_seconds
+        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
+        self._expected: tuple[type[Answer], ...] = ()
+        self._verdict = ""
+        self._last_line = ""
+        self._writing = threading.Lock()
+        self._process = _start()
+        self._journal = threading.Thread(target=self._keep_journal, name="recognizer's journal", daemon=True)
+        self._journal.start()
+        threading.Thread(target=self._watch, name="recognizer's watch", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(
+        self, request: Request, expected: tuple[type[Answer], ...], seconds: float | None = None
+    ) -> Answer:
+        """Wait for the answer, but kill it after so long. Raises EngineDied and CannotSend."""
+        if self.ended.done():
+            raise EngineDied(self.ended.result())
+        limit = None
+        if seconds is not None:
+            reason = f"gave no answer for {seconds:.1f} s (transcription.hang_seconds)"
+            limit = threading.Timer(seconds, self.kill, [reason])
+            limit.start()
+        self._expected = expected
+        try:
+            answer = self._exchange(request)
+        finally:
+            self._expected = ()
+            if limit is not None:
+                limit.cancel()
+        if answer is None:
+            raise EngineDied(self.ended.result())
+        return answer
+
+    def kill(self, reason: str) -> None:
+        """End it at once; ``reason`` is what it did."""
+        self._verdict = self._verdict or reason
+        self._process.kill()
+
+    def _exchange(self, request: Request) -> Answer | None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        with self._writing, contextlib.suppress(BrokenPipeError):  # the watch sees it too, and knows why
+            if not stdin.closed:
+                write(stdin.fileno(), request)
+        return self._answers.get()
+
+    def _watch(self) -> None:
+        """Pass on its answers; when it ends, or has to, say why to whom it may concern."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        with stdout:
+            try:
+                self._listen(stdout.fileno())
+            except Garbled as error:
+                self.kill(f"talked garbage: {error}")
+        self._process.kill()  # it has closed its end, which is as good as dead
+        status = self._process.wait()
+        self._journal.join(1.0)
+        self.ended.set_result(f"the recognizer's process {self._verdict or self._epitaph(status)}")
+        self._answers.put(None)
+        with self._writing:  # which ended when the process did
+            stdin.close()
+
+    def _listen(self, fd: int) -> None:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        while True:
+            if not poll.poll(1000 * self._silence_seconds):
+                # An engine may keep everything else in its process waiting; hang_seconds bounds that.
+                if Failed not in self._expected:
+                    self.kill(f"was not heard for {self._silence_seconds} s")
+                continue
+            said = read_said(fd)
+            if said is None:
+                return
+            if isinstance(said, Beat):
+                continue
+            if isinstance(said, Progress):
+                self._on_progress(said.what, said.share)
+                continue
+            if not isinstance(said, self._expected):
+                raise Garbled(f"unexpected {type(said).__name__}")
+            self._expected = ()
+            self._answers.put(said)
+
+    def _keep_journal(self) -> None:
+        """What it prints goes to our log: so many lines of such a length, and then no more."""
+        assert self._process.stderr is not None
+        with self._process.stderr as stream:
+            for number, line in enumerate(iter(partial(stream.readline, LINE_BYTES), b"")):
+                text = line.decode(errors="replace").rstrip()
+                self._last_line = text or self._last_line
+                if number < LINES:
+                    log.info("recognizer's process says", pid=self.pid, line=text)
+                elif number == LINES:
+                    log.warning("recognizer's process says too much; no more of it is shown", pid=self.pid)
+
+    def _epitaph(self, status: int) -> str:
+        if status == -signal.SIGKILL:
+            return "was killed (SIGKILL), perhaps because memory ran out"
+        if status < 0:
+            return f"crashed ({signal.strsignal(-status)})"
+        last = f": {self._last_line}" if self._last_line else ""
+        return f"ended with status {status}{last}"
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start ``transcription.worker``. Raises OSError."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        # It finds the same modules as we do, and none that lie in the current folder by chance.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+        start_new_session=True,  # Ctrl-C is for the gateway, which still needs it while it drains
+    )

@@ -1,0 +1,358 @@
+"""The recognizer: owns the engine, keeps it off the event loop, and says who is transcribed next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from transcription import engines
+from transcription.batching import next_batch, transcribe_batch
+from transcription.drafts import Draft, DraftCounters, Drafts
+from transcription.fair_queue import FairQueue
+from transcription.jobs import Guess, Job, Recognized
+from transcription.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
+from transcription.process import EngineDied, GivenUp
+from transcription.segmenter import Utterance
+from transcription.settings import TranscriptionSettings
+from transcription.transcriber import (
+    NO_HINTS,
+    Hints,
+    ModelUnavailable,
+    QueueFull,
+    RecognizerClosed,
+    Transcriber,
+    Transcript,
+    WaitedTooLong,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Recognizer:
+    """One engine for all devices: ``async with Recognizer(settings) as r: await r.transcribe(...)``.
+
+    The engine is loaded in the background, so utterances are taken at once and wait for it. It does
+    one utterance at a time, or some that wait together, on a thread of its own; what one utterance does to it is that
+    utterance's failure only. When its process dies it is loaded again, and the utterance it was at
+    is done again, ``settings.retries`` times. Every call of ``transcribe`` ends in a transcript or an error.
+
+    ``on_state`` is called on the event loop with every new state, from ``__aenter__`` on.
+    ``retry_seconds``: the first and the longest pause before a missing model is looked for again, or
+    an engine started again that died twice and did nothing in between.
+    """
+
+    def __init__(
+        self,
+        settings: TranscriptionSettings,
+        on_state: Callable[[RecognizerState], None] = lambda _: None,
+        *,
+        open_engine: OpenEngineFunction = engines.open_engine,
+        retry_seconds: tuple[float, float] = (1.0, 30.0),
+    ) -> None:
+        self._settings = settings
+        self._on_state = on_state
+        self._keeper = EngineKeeper(
+            settings, self._changed, open_engine=open_engine, retry_seconds=retry_seconds
+        )
+        self._queue: FairQueue[Job] = FairQueue(settings.queue_utterances)
+        self._guesses: FairQueue[Job] = FairQueue(settings.queue_utterances)
+        self._behind: FairQueue[Job] = FairQueue(settings.queue_utterances)
+        self._drafts = Drafts(settings.partials, settings.queue_utterances)
+        self._answers: set[asyncio.Future[Recognized]] = set()
+        self._wake = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+        # A thread that the interpreter waits for at its end, as the keeper's.
+        self._worker = ThreadPoolExecutor(1, "recognizer")
+
+    @property
+    def state(self) -> RecognizerState:
+        """How it is now."""
+        return self._keeper.state
+
+    @property
+    def waiting(self) -> int:
+        """Utterances that wait for their turn: ``settings.queue_utterances``, and those that devices keep."""
+        return len(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the queue is three quarters full: devices had better wait."""
+        return 4 * len(self._queue) >= 3 * self._queue.capacity
+
+    @property
+    def drafts(self) -> DraftCounters:
+        """What became of the looks at speech that went on."""
+        return self._drafts.counters
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        self._on_state(self.state)
+        if self.state.phase is not Phase.OFF:
+            self._tasks = [
+                self._group.create_task(self._keeper.keep(), name="recognizer: engine"),
+                self._group.create_task(self._work(), name="recognizer: queue"),
+            ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self.close()
+            else:
+                await self.close(drain_seconds=0)
+        finally:
+            await self._group.__aexit__(None, None, None)
+
+    def guess(self, utterance: Utterance, *, owner: str, hints: Hints = NO_HINTS) -> Guess | None:
+        """Begin with an utterance that may be over; None when there is no engine or too much to do."""
+        self.wake()
+        if self._closing or self._keeper.engine is None or self.busy:
+            return None
+        loop = asyncio.get_running_loop()
+        job = Job(owner, utterance, loop.create_future(), loop.time(), hints, ahead=True)
+        try:
+            self._guesses.put(owner, job)
+        except QueueFull:
+            return None
+        self._wake.set()
+        return Guess(job, self._drop)
+
+    def _drop(self, guess: Guess) -> None:
+        self._guesses.discard(guess.job.owner, guess.job)
+        answer = guess.job.answer
+        if answer.done() and not answer.cancelled():
+            answer.exception()  # a failure that nobody wants to know is not an unhandled one
+        answer.cancel()
+
+    def follow(self, *, owner: str, on_text: Callable[[Transcript], None]) -> Draft:
+        """Follow an utterance that goes on: ``on_text`` gets what is made of each ``Draft.ask`` that was in time.
+
+        Of those that wait only the newest is looked at, when there is nothing else to do and no more often
+        than ``settings.partials`` allows.
+        """
+        return Draft(owner, on_text, self._ask, self._drafts.drop)
+
+    def wake(self) -> None:
+        """Somebody has begun to speak: an engine that is asleep is loaded meanwhile."""
+        self._keeper.needed()
+
+    def change(self, settings: TranscriptionSettings) -> None:
+        """From now on these settings, as far as they are the engine's; utterances wait for none of it.
+
+        ``queue_utterances`` and ``partials`` stay as they were, and so does whether it is switched off.
+        """
+        self._settings = settings
+        self._keeper.change(settings)
+
+    @property
+    def verdict(self) -> bool | None:
+        """Whether it has the engine that its settings mean; None: that is not known yet."""
+        return self._keeper.verdict
+
+    def _ask(self, draft: Draft, so_far: Utterance, hints: Hints) -> None:
+        if self._closing or self._keeper.engine is None or self._queue:
+            self._drafts.refuse()
+        elif self._drafts.ask(draft, so_far, hints):
+            self._wake.set()
+
+    async def transcribe(
+        self,
+        utterance: Utterance,
+        *,
+        owner: str,
+        hints: Hints = NO_HINTS,
+        deadline: float | None = None,
+        guess: Guess | None = None,
+        kept: bool = False,
+        behind: bool = False,
+    ) -> Recognized:
+        """The utterance's text; owners (devices) take turns.
+
+        A ``guess`` that fits is taken for the utterance, so that its text may be there already.
+        ``deadline``: seconds from now by which the recognizer must have begun with it; None waits
+        for as long as it takes. ``kept``: its device keeps it until it hears, and is bounded by what it may have
+        under way; such an utterance is never refused for want of room. ``behind``: it is done when there is nothing
+        else to do. Raises QueueFull at once; EngineFailed, and
+        GivenUp when the engine died of it too often; after the deadline ModelUnavailable when there is
+        no engine and WaitedTooLong when there is; ModelUnavailable at once when switched off; RecognizerClosed.
+        """
+        if self._closing:
+            raise RecognizerClosed("the recognizer is closed")
+        if self.state.phase is Phase.OFF:
+            raise ModelUnavailable(
+                "the recognizer is switched off", remedy="set transcription.engine to auto"
+            )
+        self.wake()
+        loop = asyncio.get_running_loop()
+        job = self._guessed(utterance, hints, guess)
+        if job is None:
+            job = Job(owner, utterance, loop.create_future(), loop.time(), hints, behind=behind)
+            self._queue_of(job).put(owner, job, always=kept)
+            self._wake.set()
+        self._answers.add(job.answer)
+        job.patience = deadline
+        job.await_turn(self._expire)
+        try:
+            return await job.answer
+        finally:
+            if job.expiry is not None:
+                job.expiry.cancel()
+            self._queue_of(job).discard(owner, job)  # still there when the caller was cancelled
+            self._answers.discard(job.answer)
+
+    def _queue_of(self, job: Job) -> FairQueue[Job]:
+        return self._behind if job.behind else self._queue
+
+    def _guessed(self, utterance: Utterance, hints: Hints, guess: Guess | None) -> Job | None:
+        """The guess's job, if it is worth waiting for: begun, and not failed. It is dropped otherwise."""
+        if guess is None:
+            return None
+        job = guess.job
+        begun = not self._guesses.discard(job.owner, job)
+        failed = job.answer.done() and (job.answer.cancelled() or job.answer.exception() is not None)
+        if begun and not failed and guess.fits(utterance, hints):
+            return job
+        guess.drop()
+        return None
+
+    async def close(self, drain_seconds: float = 5.0) -> None:
+        """Take nothing more, finish what waits within so long, fail the rest. Idempotent.
+
+        An utterance that the engine is at is failed too when the time is up. A process of the engine's
+        own is ended at once; the thread of an engine that has none ends later.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            if self._answers and self.state.phase is not Phase.UNAVAILABLE:
+                await asyncio.wait(self._answers, timeout=drain_seconds)
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for answer in self._answers:
+            if not answer.done():
+                answer.set_exception(
+                    RecognizerClosed("the recognizer was closed before this was transcribed")
+                )
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._keeper.close()
+
+    def _expire(self, job: Job) -> None:
+        if not self._queue_of(job).discard(job.owner, job) or job.answer.done():
+            return
+        if self._keeper.engine is not None:
+            job.answer.set_exception(WaitedTooLong("too many utterances were before this one"))
+            return
+        reason = self.state.reason or "the model is still loading"
+        job.answer.set_exception(ModelUnavailable(reason, remedy=self.state.remedy or "wait"))
+
+    def _changed(self, state: RecognizerState) -> None:
+        self._wake.set()
+        self._on_state(state)
+
+    async def _work(self) -> None:
+        """Whenever there is an engine and an utterance, bring them together."""
+        while True:
+            await self._wake.wait()
+            async with self._keeper.in_use:
+                job = None if self._keeper.engine is None else self._next()
+                if self._keeper.engine is None or job is None:
+                    self._wake.clear()
+                else:
+                    await self._recognize(self._keeper.engine, self._with_others(job, self._keeper.engine))
+
+    def _next(self) -> Job | None:
+        """What is done now: a finished utterance, else a guess, else a look at speech that goes on, else the rest."""
+        if waiting := self._queue or self._guesses:
+            self._drafts.pass_over()
+            return waiting.get()
+        loop = asyncio.get_running_loop()
+        taken = self._drafts.take(loop.time())
+        if taken is None:
+            if self._drafts and loop.time() < self._drafts.budget.free_at:
+                loop.call_at(self._drafts.budget.free_at, self._wake.set)
+            return self._behind.get() if self._behind else None
+        draft, so_far = taken
+        job = Job(draft.owner, so_far, loop.create_future(), loop.time(), draft.hints, ahead=True)
+        job.answer.add_done_callback(partial(self._drafted, draft))
+        return job
+
+    def _with_others(self, job: Job, engine: Transcriber) -> list[Job]:
+        """A finished utterance, and those next in the queue that can be done together with it."""
+        if job.ahead or job.behind:
+            return [job]
+        return next_batch(job, self._queue, engine, self._settings.batch_utterances)
+
+    def _drafted(self, draft: Draft, answer: asyncio.Future[Recognized]) -> None:
+        failed = answer.cancelled() or answer.exception() is not None
+        self._drafts.done(draft, None if failed else answer.result().transcript)
+
+    async def _recognize(self, engine: Transcriber, batch: list[Job]) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            outcomes = await loop.run_in_executor(self._worker, transcribe_batch, engine, batch)
+        except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
+            if isinstance(error, EngineDied):
+                self._keeper.lose(engine, str(error))
+            if len(batch) > 1:
+                self._do_each_alone(batch)
+            elif isinstance(error, EngineDied):
+                self._do_again(batch[0], error)
+            else:
+                batch[0].fail(error)
+            return
+        self._keeper.worked()
+        seconds = loop.time() - begun
+        for job, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                job.fail(outcome)
+            elif not job.answer.done():
+                job.answer.set_result(Recognized(outcome, begun - job.queued_at, seconds, job.ahead))
+        self._account(batch, outcomes, begun, seconds)
+
+    def _account(
+        self, batch: list[Job], outcomes: list[Transcript | Exception], begun: float, seconds: float
+    ) -> None:
+        """What drafts learn from it about the engine's speed, and what one took of their time."""
+        only = outcomes[0]
+        if len(batch) == 1 and isinstance(only, Transcript) and not only.retried:
+            self._drafts.budget.measure(seconds)
+        if batch[0].hints.draft:
+            self._drafts.budget.spend(begun, seconds)
+
+    def _do_each_alone(self, batch: list[Job]) -> None:
+        """One of them is to blame: each gets its tries by itself. The newest is put back first, as all go in front."""
+        for job in reversed(batch):
+            job.alone = True
+            if not job.answer.done():
+                self._queue.put_back(job.owner, job)
+                job.await_turn(self._expire)
+
+    def _do_again(self, job: Job, error: EngineDied) -> None:
+        """Another try for an utterance that somebody waits for, unless it had them all."""
+        job.deaths += 1
+        if job.answer.done():
+            return
+        if job.answer not in self._answers:  # a guess or a draft; who has it sees that it failed
+            job.answer.set_exception(error)
+        elif job.deaths > self._settings.retries:
+            log.error("utterance is given up: the engine died of it", times=job.deaths, owner=job.owner)
+            job.answer.set_exception(GivenUp(job.deaths, error))
+        else:
+            self._queue_of(job).put_back(job.owner, job)
+            job.await_turn(self._expire)

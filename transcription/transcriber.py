@@ -1,0 +1,164 @@
+"""What an engine is: an utterance in, a transcript out, synchronously.
+
+The error tree::
+
+    TranscriptionError
+      ModelUnavailable      the model is not here (and how to get it)
+      EngineFailed          the engine could not do this utterance
+      QueueFull             too many utterances wait already
+      WaitedTooLong         the recognizer did not get to it before its deadline
+      RecognizerClosed      the gateway is shutting down
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from transcription.segmenter import Utterance
+
+OnProgress: TypeAlias = Callable[[str, float], None]
+"""Told what takes so long ("fetching base: 62 of 145 MB"), and how much of it is done, in [0, 1]. Any thread."""
+
+
+def untold(_what: str, _share: float) -> None:
+    """Progress that nobody wants to know."""
+
+
+class TranscriptionError(Exception):
+    """Base of what this package raises to its owner."""
+
+
+class ModelUnavailable(TranscriptionError):
+    """The model is not on disk and could not be fetched; ``remedy`` says what to do."""
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class EngineFailed(TranscriptionError):
+    """The engine raised on this utterance; the engine itself may go on."""
+
+
+class QueueFull(TranscriptionError):
+    """Too many utterances wait already, of all devices or of this one."""
+
+
+class WaitedTooLong(TranscriptionError):
+    """The recognizer did not get to the utterance before its deadline."""
+
+
+class RecognizerClosed(TranscriptionError):
+    """The recognizer was closed before it got to the utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What is known of an utterance beside its audio, and what is wanted of it.
+
+    ``language``: a code, or ``auto`` (the engine finds out); None: as in the engine's settings.
+    ``prompt`` is text as it might have stood before the utterance; ``hotwords`` are words that are likely
+    in it. An engine that has no use for a hint ignores it. ``draft``: a quick look is enough, because the
+    speech goes on; a result that cannot be right is not looked at twice, but marked ``doubtful``.
+    """
+
+    language: str | None = None
+    prompt: str = ""
+    hotwords: str = ""
+    word_timestamps: bool = False
+    draft: bool = False
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a transcript; times in seconds from the utterance's start."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a transcript; times in seconds from the utterance's start, probability in [0, 1]."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The final text of one utterance.
+
+    ``confidence`` is a probability in [0, 1]; ``seconds`` the engine's own wall time. ``context_frames``:
+    how much the model was given at once, in frames of 10 ms; 0 when it was not asked or knows no such
+    thing. ``retried``: a first result could not be right, so the engine looked twice.
+    ``language_probability``: how sure the engine is of the language that it found out itself, else 0.
+    ``words``: only when they were wanted, and the engine knows their times. ``doubtful``: it cannot be
+    right, and was not looked at twice.
+    No speech is ``text == ""``, not an error.
+    """
+
+    text: str
+    language: str
+    confidence: float
+    no_speech_probability: float
+    segments: tuple[Segment, ...]
+    engine: str
+    model: str
+    seconds: float
+    context_frames: int = 0
+    retried: bool = False
+    language_probability: float = 0.0
+    words: tuple[Word, ...] = ()
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One utterance of a batch."""
+
+    utterance: Utterance
+    hints: Hints = NO_HINTS
+
+
+class Transcriber(Protocol):
+    """An engine: synchronous and dumb. One owner drives it off the event loop."""
+
+    @property
+    def engine(self) -> str:
+        """The engine's name, as in the settings."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, as in the settings."""
+
+    def load(self, on_progress: OnProgress = untold) -> None:
+        """Fetch if need be, load and warm up. Raises ModelUnavailable. Idempotent."""
+
+    def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
+        """The text of one utterance; blocks. Raises EngineFailed."""
+
+    def close(self) -> None:
+        """Free the model. Idempotent; ``load`` may follow."""
+
+
+class BatchTranscriber(ABC):
+    """An engine that does several utterances at once in less time than one after the other."""
+
+    @property
+    @abstractmethod
+    def batches(self) -> bool:
+        """Whether that is so."""
+
+    @abstractmethod
+    def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
+        """What became of each, in order; blocks. The failure of one is not the others'. Raises EngineFailed for all."""

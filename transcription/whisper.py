@@ -1,0 +1,292 @@
+"""The faster-whisper engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from transcription.audio import SAMPLE_RATE, to_float32
+from transcription.batching import alike
+from transcription.context import FULL, audible, context_frames
+from transcription.decoding import Take, WhisperDecoder
+from transcription.guards import Hypothesis, better, doubts, token_limit
+from transcription.model_hub import Fetched, megabytes
+from transcription.models import get_model, shortest_context
+from transcription.segmenter import NO_VOICE, Utterance
+from transcription.settings import TranscriptionSettings
+from transcription.transcriber import (
+    NO_HINTS,
+    BatchTranscriber,
+    EngineFailed,
+    Hints,
+    ModelUnavailable,
+    OnProgress,
+    Segment,
+    Task,
+    Transcript,
+    untold,
+)
+
+REPORT_SECONDS = 1.0
+"""How often is told how far a download is."""
+
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """An utterance as the model gets it: ``seconds`` of audio, the utterance's own ``own_seconds`` of them."""
+
+    take: Take
+    seconds: float
+    own_seconds: float
+    draft: bool
+    started: float
+
+    @property
+    def kind(self) -> tuple[Hashable, int]:
+        """What must be equal in a batch, and the length of context. Word times are told for one alone."""
+        take = self.take
+        alone = id(self) if take.words else None
+        return (take.language, take.prompt, take.hotwords, alone), take.frames
+
+
+class WhisperTranscriber(BatchTranscriber):
+    """Whisper through faster-whisper, on the CPU.
+
+    Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
+    and the model allow (``settings.context``). A result that cannot be right is looked at once more
+    in the full context and without prompt and hotwords, which mislead at times, but for a draft's; the
+    transcript says so.
+
+    An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
+    answered with an empty text without asking the model, which would invent words. Speech too
+    faint for the segmenter but above that is transcribed: who holds a button and whispers wants to
+    be heard.
+    """
+
+    engine = "faster-whisper"
+
+    def __init__(self, settings: TranscriptionSettings) -> None:
+        self._settings = settings
+        self._language = None if settings.language == "auto" else settings.language
+        self._decoder: WhisperDecoder | None = None
+        self._floor = FULL
+
+    @property
+    def model(self) -> str:
+        """The model's name, as in the settings."""
+        return self._settings.model
+
+    def load(self, on_progress: OnProgress = untold) -> None:
+        """Find, fetch if need be, load and warm up. Raises ModelUnavailable. Idempotent."""
+        if self._decoder is not None:
+            return
+        settings = self._settings
+        folder = get_model(
+            settings.model,
+            models_dir=settings.models_dir,
+            offline=settings.offline,
+            on_fetched=_FetchReport(settings.model, on_progress),
+        )
+        try:
+            decoder = WhisperDecoder(folder, settings, threads=self._threads())
+            self._check_language(decoder)
+            self._floor = _floor(settings.context, shortest_context(settings.model, folder))
+            self._warm_up(decoder)
+        except ModelUnavailable:
+            raise
+        except ImportError as error:
+            raise ModelUnavailable(
+                f"faster-whisper is not whole: {error}",
+                remedy="pip install --force-reinstall 'faster-whisper>=1.2.1' 'ctranslate2>=4.8.1'",
+            ) from error
+        except Exception as error:  # CTranslate2 and tokenizers raise RuntimeError, bare Exception and others
+            raise ModelUnavailable(
+                f"cannot load the model in {folder}: {error}",
+                remedy="delete that folder and fetch or copy the model again",
+            ) from error
+        self._decoder = decoder
+
+    def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
+        """The text of one utterance; blocks. Raises EngineFailed."""
+        decoder = self._loaded()
+        with _failures():
+            heard = self._prepare(decoder, Task(utterance, hints))
+            return (
+                heard
+                if isinstance(heard, Transcript)
+                else self._judge(decoder, heard, decoder.decode(heard.take))
+            )
+
+    @property
+    def batches(self) -> bool:
+        """They share the reading of the weights."""
+        return True
+
+    def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
+        """What became of each, in order; blocks. Raises EngineFailed when there is no model."""
+        decoder = self._loaded()
+        prepared = [attempt(partial(self._prepare, decoder, task)) for task in tasks]
+        outcomes = [one if isinstance(one, Transcript | EngineFailed) else None for one in prepared]
+        heard = {place: one for place, one in enumerate(prepared) if isinstance(one, Heard)}
+        for group in alike([one.kind for one in heard.values()]):
+            places = [list(heard)[each] for each in group]
+            together = attempt(partial(decoder.decode_all, [heard[place].take for place in places]))
+            for number, place in enumerate(places):
+                if isinstance(together, EngineFailed):  # whose fault it was is seen when each is alone
+                    outcomes[place] = attempt(
+                        partial(self.transcribe, tasks[place].utterance, tasks[place].hints)
+                    )
+                else:
+                    outcomes[place] = attempt(partial(self._judge, decoder, heard[place], together[number]))
+        return [one for one in outcomes if one is not None]
+
+    def _loaded(self) -> WhisperDecoder:
+        if self._decoder is None:
+            raise EngineFailed("the model is not loaded")
+        return self._decoder
+
+    def _prepare(self, decoder: WhisperDecoder, task: Task) -> Heard | Transcript:
+        """What the model is given at first; the transcript already, where nobody spoke. Raises EngineFailed."""
+        started = time.perf_counter()
+        utterance, hints = task.utterance, task.hints
+        language = self._spoken(decoder, hints)
+        if not utterance.has_speech and utterance.peak_probability < NO_VOICE:
+            unheard = Hypothesis("", (), 0.0, 1 - utterance.peak_probability, language or "", 0)
+            return self._transcript(unheard, 0.0, started)
+        samples = audible(utterance)
+        features = decoder.features(to_float32(samples))
+        frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
+        limit = token_limit(len(samples) / SAMPLE_RATE, full_context=frames == FULL)
+        take = Take(features, frames, limit, language, hints.prompt, hints.hotwords, hints.word_timestamps)
+        own = min(len(samples), len(utterance.samples)) / SAMPLE_RATE
+        return Heard(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
+
+    def _judge(self, decoder: WhisperDecoder, heard: Heard, first: Hypothesis) -> Transcript:
+        """The transcript, after a second look where the first was doubtful."""
+        take = heard.take
+        doubtful = bool(doubts(first))
+        plain = first.frames == FULL and not (take.prompt or take.hotwords)
+        if heard.draft or plain or not doubtful:
+            return self._transcript(
+                first, heard.own_seconds, heard.started, doubtful=heard.draft and doubtful
+            )
+        limit = token_limit(heard.seconds, full_context=True)
+        again = replace(take, frames=FULL, most_tokens=limit, prompt="", hotwords="")
+        best = better(first, decoder.decode(again))
+        return self._transcript(best, heard.own_seconds, heard.started, retried=True)
+
+    def close(self) -> None:
+        """Free the model. Idempotent; ``load`` may follow."""
+        self._decoder = None
+
+    def _warm_up(self, decoder: WhisperDecoder) -> None:
+        """The first run in each context allocates, on each of the engine's threads."""
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        features = decoder.features(silence)
+        language = self._language or decoder.languages[0]
+        for frames in {context_frames(features.shape[1], floor=self._floor, mels=decoder.mels), FULL}:
+            decoder.decode(Take(features, frames, 4, language))
+
+    def _spoken(self, decoder: WhisperDecoder, hints: Hints) -> str | None:
+        """The language of this utterance; None: it is to be detected. Raises EngineFailed."""
+        if hints.language is None or hints.language == self._language:
+            return self._language
+        if hints.language == "auto":
+            return None
+        if hints.language not in decoder.languages:
+            raise EngineFailed(f"the model {self.model} does not know the language {hints.language!r}")
+        return hints.language
+
+    def _transcript(
+        self,
+        hypothesis: Hypothesis,
+        seconds: float,
+        started: float,
+        *,
+        retried: bool = False,
+        doubtful: bool = False,
+    ) -> Transcript:
+        text = "" if hypothesis.is_silence else hypothesis.text
+        return Transcript(
+            text=text,
+            language=hypothesis.language,
+            confidence=hypothesis.confidence,
+            no_speech_probability=hypothesis.no_speech_probability,
+            segments=(Segment(0.0, seconds, text),) if text else (),
+            engine=self.engine,
+            model=self.model,
+            seconds=time.perf_counter() - started,
+            context_frames=hypothesis.frames,
+            retried=retried,
+            doubtful=doubtful,
+            language_probability=hypothesis.language_probability,
+            words=hypothesis.words if text else (),
+        )
+
+    def _check_language(self, decoder: WhisperDecoder) -> None:
+        languages = decoder.languages
+        if self._language is not None and self._language not in languages:
+            knows = "only English" if languages == ["en"] else f"not the language {self._language!r}"
+            raise ModelUnavailable(
+                f"the model {self.model} knows {knows}, and transcription.language is {self._language}",
+                remedy="set transcription.language to one it knows, or transcription.model to a multilingual "
+                "model (base, small)",
+            )
+
+    def _threads(self) -> int:
+        # Decoding is bound by memory: a third thread does not make it faster.
+        return self._settings.threads or min(2, len(os.sched_getaffinity(0)))
+
+
+class _FetchReport:
+    """A download in words, now and then."""
+
+    def __init__(self, name: str, on_progress: OnProgress) -> None:
+        self._name = name
+        self._on_progress = on_progress
+        self._next = 0.0
+
+    def __call__(self, fetched: Fetched) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + REPORT_SECONDS
+            share = fetched.done / max(1, fetched.total)
+            percent = f"{100 * share:.0f} % of {megabytes(fetched.total)}"
+            self._on_progress(f"fetching {self._name}: {percent}", share)
+
+
+def _floor(context: str | int, tolerated: int) -> int:
+    """The shortest context that is used, in frames, by ``settings.context`` and what the model tolerates."""
+    if context == "auto":
+        return tolerated
+    return FULL if isinstance(context, str) else context
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Whatever one utterance does to the engine is its own failure."""
+    try:
+        yield
+    except EngineFailed:
+        raise
+    except Exception as error:
+        raise EngineFailed(f"faster-whisper: {type(error).__name__}: {error}") from error
+
+
+def attempt(step: Callable[[], _Result]) -> _Result | EngineFailed:
+    """The step's result, or its failure."""
+    try:
+        with _failures():
+            return step()
+    except EngineFailed as failure:
+        return failure

@@ -1,0 +1,154 @@
+"""The recognizer's process: one engine, and nothing that knows a device.
+
+Started by ``transcription.process`` as ``python -m transcription.worker``. It is asked over its
+standard input and answers over what was its standard output; whatever an engine prints goes to
+standard error. It ends at once when its standard input closes, so that it cannot outlive the
+gateway, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+
+from transcription.allocator import Slack, keep_one_arena
+from transcription.engine_pipe import (
+    AllDone,
+    Beat,
+    Done,
+    Failed,
+    Garbled,
+    Load,
+    Loaded,
+    Missing,
+    Progress,
+    Request,
+    Said,
+    Transcribe,
+    TranscribeAll,
+    read_request,
+    write,
+)
+from transcription.transcriber import (
+    BatchTranscriber,
+    EngineFailed,
+    ModelUnavailable,
+    OnProgress,
+    Transcriber,
+)
+
+BEAT_SECONDS = 2.0
+OOM_SCORE = "500"
+"""When memory runs out, the kernel shall take this process and not the gateway."""
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class Worker:
+    """Requests in, answers out, one after the other; a beat now and then beside them."""
+
+    def __init__(self, requests: int, answers: int) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._waiting: SimpleQueue[Request] = SimpleQueue()  # one at most: the next follows an answer
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        """Until the process ends."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        load = self._waiting.get()
+        assert isinstance(load, Load)
+        try:
+            engine = _load(load, lambda what, share: self._say(Progress(what, share)))
+        except ModelUnavailable as error:
+            self._say(Missing(str(error), error.remedy))
+            return
+        batches = isinstance(engine, BatchTranscriber) and engine.batches
+        self._say(Loaded(engine.engine, engine.model, batches))
+        slack = Slack()  # it is warmed up, in the full context too
+        while True:
+            request = self._waiting.get()
+            assert not isinstance(request, Load)
+            self._say(
+                _answer_all(engine, request)
+                if isinstance(request, TranscribeAll)
+                else _answer(engine, request)
+            )
+            slack.give_back()
+
+    def _read(self) -> None:
+        """A thread of its own, so that the gateway's end is noticed in the middle of an utterance."""
+        try:
+            while (request := read_request(self._requests)) is not None:
+                self._waiting.put(request)
+        except Garbled as error:
+            os.write(_STDERR, f"garbled request: {error}\n".encode())
+        os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS)
+            self._say(Beat())
+
+    def _say(self, what: Said) -> None:
+        with self._sending:
+            try:
+                write(self._answers, what)
+            except BrokenPipeError:
+                os._exit(0)
+
+
+def _load(load: Load, on_progress: OnProgress) -> Transcriber:
+    module, _, name = load.engine.partition(":")
+    engine: Transcriber = getattr(importlib.import_module(module), name)(load.settings)
+    engine.load(on_progress)
+    return engine
+
+
+def _answer(engine: Transcriber, request: Transcribe) -> Said:
+    try:
+        return Done(engine.transcribe(request.utterance, request.hints))
+    except EngineFailed as error:
+        return Failed(str(error))
+    except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
+        return Failed(f"{type(error).__name__}: {error}")
+
+
+def _answer_all(engine: Transcriber, request: TranscribeAll) -> Said:
+    assert isinstance(engine, BatchTranscriber)
+    try:
+        outcomes = engine.transcribe_all(request.tasks)
+    except EngineFailed as error:
+        return Failed(str(error))
+    except Exception as error:  # noqa: BLE001 - as above
+        return Failed(f"{type(error).__name__}: {error}")
+    return AllDone(
+        tuple(Failed(str(one)) if isinstance(one, EngineFailed) else Done(one) for one in outcomes)
+    )
+
+
+def main() -> None:
+    """The process's entry point."""
+    keep_one_arena()
+    faulthandler.enable()
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    answers = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    Worker(_STDIN, answers).run()
+    sys.stderr.flush()
+    os._exit(0)  # not past a native engine's destructors
+
+
+if __name__ == "__main__":
+    main()
