@@ -9,7 +9,7 @@ entries go, read or not, and a group that lost some so is told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
+CANCEL_AGAIN_SECONDS = 0.1
 
 
 async def connect(address: Address, on_lost: Callable[[str], None]) -> RedisWire:
@@ -123,9 +124,7 @@ class RedisWire:
 
         Who is cancelled here leaves the rest to ``close``.
         """
-        task.cancel()
-        await _hang_up(reader)
-        await asyncio.gather(task, return_exceptions=True)
+        await _end([task], lambda: _hang_up(reader))
         await self._discard(reader)  # a read that was just beginning has opened it again
 
     async def _discard(self, reader: Redis) -> None:
@@ -134,11 +133,7 @@ class RedisWire:
 
     async def _close_all(self) -> None:
         """Twice: the library opens a closed connection again for whoever was just about to use it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await self._hang_up_all()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(self._tasks, self._hang_up_all)
         for _, done in self._outbox:
             _fail(done, BrokerUnavailable("the connection is closed"))
         self._outbox.clear()
@@ -237,6 +232,16 @@ def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
         single_connection_client=single,
         **guarded,
     )
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]], hang_up: Callable[[], Awaitable[None]]) -> None:
+    """Cancels again whoever goes on: the library loses a cancellation that meets the end of its connection."""
+    under_way = set(tasks)
+    while under_way:
+        for task in under_way:
+            task.cancel()
+        await hang_up()
+        _, under_way = await asyncio.wait(under_way, timeout=CANCEL_AGAIN_SECONDS)
 
 
 async def _hang_up(client: Redis) -> None:
