@@ -22,12 +22,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import structlog
 
+from firmware_bridge.pacing import Backoff
 from gateway.broker import open_broker
-from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBroker
+from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, Delivery, MessageBroker
 from gateway.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
@@ -45,8 +46,9 @@ from gateway.settings import BrokerSettings
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
-"""A transcript whose reply the broker does not take is answered so often."""
+"""A transcript whose reply the broker refuses is answered so often."""
 RETRY_SECONDS = 1.0
+"""A reply is published again after a tenth of it, and then after up to so long, until the broker is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,10 @@ class Orchestrator:
     """Answers transcripts from a broker.
 
     ``name`` signs the replies, and orchestrators of one name compete: each transcript goes to one of
-    them. At most ``concurrency`` transcripts are worked on at once; further ones wait in the broker's
-    buffer. An answer that takes longer than ``timeout_seconds`` in all becomes an error reply, and
-    so does an exception; neither ends the orchestrator.
+    them. At most ``concurrency`` transcripts are taken at once; further ones wait in the broker's
+    buffer. Those of one session are answered one after the other, in their order, and a reply that cannot be
+    published is kept until it can. An answer that takes longer than ``timeout_seconds`` in all becomes an error
+    reply, and so does an exception; neither ends the orchestrator.
     """
 
     def __init__(
@@ -102,11 +105,15 @@ class Orchestrator:
         if self._function is None:
             raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
         places = asyncio.Semaphore(self._concurrency)
+        latest: dict[str, asyncio.Task[None]] = {}
         async with broker.subscribe(RESULTS_TOPIC, group=self.name) as results, asyncio.TaskGroup() as tasks:
             log.info("orchestrator listening", name=self.name)
             await places.acquire()
             async for delivery in results:
-                task = tasks.create_task(self._work(broker, delivery), name="answer")
+                session = delivery.message.routing_key.session
+                work = self._work_after(latest.get(session), broker, delivery)
+                task = latest[session] = tasks.create_task(work, name=session)
+                task.add_done_callback(lambda task: _end_turn(latest, task))
                 task.add_done_callback(lambda _: places.release())
                 await places.acquire()
 
@@ -134,6 +141,13 @@ class Orchestrator:
         self._function, self._include_unheard = function, include_unheard
         return function
 
+    async def _work_after(
+        self, before: asyncio.Task[None] | None, broker: MessageBroker, delivery: Delivery
+    ) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await self._work(broker, delivery)
+
     async def _work(self, broker: MessageBroker, delivery: Delivery) -> None:
         try:
             heard = decode_transcription(delivery.message.payload)
@@ -151,12 +165,10 @@ class Orchestrator:
                 await _try_later(delivery, error)
 
     async def _answer(self, replies: _Replies) -> None:
-        assert self._function is not None
         limit = asyncio.timeout(self._timeout_seconds)
         try:
             async with limit:
-                answer = self._function(replies.heard)
-                await replies.send(answer if isinstance(answer, AsyncIterator) else await answer)
+                whole = await self._whole(replies)
         except BrokerError:
             raise
         except Exception as error:
@@ -167,6 +179,35 @@ class Orchestrator:
             else:
                 log.exception("the orchestrator failed")
                 await replies.fail(f"{self.name} failed ({type(error).__name__})")
+        else:
+            if whole is not None:
+                await replies.send(whole)
+
+    async def _whole(self, replies: _Replies) -> _Reply | None:
+        """What there is to say in all, ready to be sent. Pieces are sent on the way."""
+        assert self._function is not None
+        begun = self._function(replies.heard)
+        answer = begun if isinstance(begun, AsyncIterator) else await begun
+        if answer is None:
+            return None
+        if isinstance(answer, AsyncIterator):
+            answer = await replies.send_pieces(answer)
+        if isinstance(answer, Say):
+            return replies.make(answer.text, hints=answer.hints)
+        return replies.make(answer)
+
+
+def _end_turn(latest: dict[str, asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    """The session whose name it has is at rest, unless another has come meanwhile."""
+    if latest.get(task.get_name()) is task:
+        del latest[task.get_name()]
+
+
+class _Reply(NamedTuple):
+    """A reply as it travels, each time under the same id."""
+
+    message_id: str
+    payload: bytes
 
 
 class _Replies:
@@ -180,33 +221,43 @@ class _Replies:
         self._key = delivery.message.routing_key
         self._agent = agent
 
-    async def send(self, answer: Answer) -> None:
-        """All of an answer, as it comes."""
-        if isinstance(answer, AsyncIterator):
-            await self._send_pieces(answer)
-        elif isinstance(answer, Say):
-            await self._publish(answer.text, hints=answer.hints)
-        elif answer is not None:
-            await self._publish(answer)
-
-    async def fail(self, error: str) -> None:
-        """The final reply that there is no answer, and why."""
-        await self._publish("", error=error)
-
-    async def _send_pieces(self, pieces: AsyncIterator[str]) -> None:
+    async def send_pieces(self, pieces: AsyncIterator[str]) -> str:
+        """Each as it comes, and all of them together: there is also what the broker did not take meanwhile."""
         sent = []
         try:
             async for piece in pieces:
-                await self._publish(piece, final=False)
+                reply = self.make(piece, final=False)
                 sent.append(piece)
+                with suppress(BrokerUnavailable):
+                    await self._publish(reply)
         finally:
             if isinstance(pieces, AsyncGenerator):
                 await pieces.aclose()
-        await self._publish("".join(sent))  # whole, so that a piece that was lost or came twice is mended
+        return "".join(sent)
 
-    async def _publish(
+    async def fail(self, error: str) -> None:
+        """The final reply that there is no answer, and why."""
+        await self.send(self.make("", error=error))
+
+    async def send(self, reply: _Reply) -> None:
+        """As often as the broker is not there."""
+        backoff = Backoff(RETRY_SECONDS / 10, RETRY_SECONDS)
+        told = False
+        while True:
+            try:
+                await self._publish(reply)
+            except BrokerUnavailable as error:
+                if not told:
+                    log.warning("the reply waits for the broker", reason=str(error))
+                    told = True
+                await asyncio.sleep(backoff.next())
+            else:
+                return
+
+    def make(
         self, text: str, *, final: bool = True, error: str | None = None, hints: WantedHints | None = None
-    ) -> None:
+    ) -> _Reply:
+        """Raises TypeError and ValueError for what is no text, and what cannot be written as UTF-8."""
         if not isinstance(text, str):
             raise TypeError(f"an answer is made of str; got {type(text).__name__}")
         reply = OrchestratorReply(
@@ -220,17 +271,20 @@ class _Replies:
             timestamp=time.time(),
             hints=hints,
         )
+        return _Reply(reply.message_id, encode(reply))
+
+    async def _publish(self, reply: _Reply) -> None:
         await self._broker.publish(
             REPLIES_TOPIC,
             self._key,
-            encode(reply),
-            correlation_id=reply.correlation_id,
+            reply.payload,
+            correlation_id=self.heard.correlation_id,
             message_id=reply.message_id,
         )
 
 
 async def _try_later(delivery: Delivery, error: BrokerError) -> None:
-    """The broker did not take the reply: answer again later, a few times."""
+    """The broker refused the reply: answer again later, a few times."""
     last = delivery.attempt >= MAX_ATTEMPTS or isinstance(error, BrokerClosed)
     log.warning("reply not published", reason=str(error), attempt=delivery.attempt, last=last)
     with suppress(BrokerError):  # closed meanwhile: it is no longer ours to settle

@@ -6,15 +6,18 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
 from gateway.broker.base import (
     BrokerError,
     BrokerUnavailable,
+    BufferFull,
     Receipt,
     RoutingKey,
     Subscription,
@@ -36,9 +39,11 @@ from gateway.orchestrator_loader import load_orchestrator
 KEY = RoutingKey("ann", "kitchen", "s_1")
 
 
-def transcript(text: str, *, success: bool = True, name: str = "c_1") -> TranscriptionMessage:
+def transcript(
+    text: str, *, success: bool = True, name: str = "c_1", session: str = "s_1"
+) -> TranscriptionMessage:
     return TranscriptionMessage(
-        session_id="s_1", user_id="ann", device_id="kitchen", text=text, timestamp=1.0, success=success,
+        session_id=session, user_id="ann", device_id="kitchen", text=text, timestamp=1.0, success=success,
         error=None if success else "no model", message_id="m_1", correlation_id=name, utterance_id="u_1",
         audio=AudioFacts(seconds=1.0),
     )  # fmt: skip
@@ -62,17 +67,18 @@ class House:
         self.broker = broker
         self.replies = replies
 
-    async def say(self, text: str, **fields: Any) -> None:
-        await self.broker.publish(RESULTS_TOPIC, KEY, encode(transcript(text, **fields)))
+    async def say(self, text: str, *, session: str = "s_1", **fields: Any) -> None:
+        key = msgspec.structs.replace(KEY, session=session)
+        await self.broker.publish(RESULTS_TOPIC, key, encode(transcript(text, session=session, **fields)))
 
     async def reply(self) -> OrchestratorReply:
         delivery = await soon(anext(self.replies))
         await delivery.ack()
         reply = decode_reply(delivery.message.payload)
-        assert delivery.message.routing_key == KEY
+        assert delivery.message.routing_key == msgspec.structs.replace(KEY, session=reply.session_id)
         assert delivery.message.correlation_id == reply.correlation_id
         assert delivery.message.message_id == reply.message_id != ""
-        assert (reply.session_id, reply.timestamp > 1.7e9) == ("s_1", True)
+        assert reply.timestamp > 1.7e9
         return reply
 
     async def settled(self) -> None:
@@ -335,13 +341,34 @@ async def test_so_many_are_worked_on_at_once_and_no_more() -> None:
 
     async with running(house) as home:
         for number in range(6):
-            await home.say(str(number))
+            await home.say(str(number), session=f"s_{number}")
         await until(lambda: working == 2)
         row = next(row for row in home.broker.stats() if row.topic == RESULTS_TOPIC)
         assert (row.delivered, row.buffered_messages) == (2, 6)
         going.set()
         assert sorted([(await home.reply()).text for _ in range(6)]) == list("012345")
         assert most == 2
+
+
+async def test_a_session_is_answered_in_turn_and_the_others_beside_it() -> None:
+    house, slow = Orchestrator(), asyncio.Event()
+
+    @house.on_transcript
+    async def answer(heard: TranscriptionMessage) -> str:
+        if heard.text == "first":
+            await slow.wait()
+        if heard.text == "second":
+            raise ValueError("not this one")
+        return heard.text
+
+    async with running(house) as home:
+        for text in ("first", "second", "third"):
+            await home.say(text)
+        await home.say("elsewhere", session="s_2")
+        assert (await home.reply()).text == "elsewhere"
+        slow.set()
+        replies = [await home.reply() for _ in range(3)]
+        assert [reply.text for reply in replies] == ["first", "", "third"]
 
 
 async def test_orchestrators_of_one_name_share_the_transcripts() -> None:
@@ -358,14 +385,14 @@ async def test_orchestrators_of_one_name_share_the_transcripts() -> None:
 
 
 class FlakyBroker(MemoryBroker):
-    """Refuses so many replies."""
+    """Does not take so many replies."""
 
-    refusals = 0
+    failures: Iterator[BrokerError] = iter(())
 
     async def publish(self, topic: str, *args: Any, **kwargs: Any) -> Receipt:
-        if topic == REPLIES_TOPIC and self.refusals:
-            self.refusals -= 1
-            raise BrokerUnavailable("gone for a moment")
+        if topic == REPLIES_TOPIC:
+            for error in self.failures:
+                raise error
         return await super().publish(topic, *args, **kwargs)
 
 
@@ -375,9 +402,44 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_reply_that_the_broker_does_not_take_is_tried_again() -> None:
+async def test_a_reply_is_kept_until_the_broker_is_there() -> None:
+    """Before those of what was said later, and without asking the orchestrator again."""
+    broker, house, asked = FlakyBroker(), Orchestrator(), []
+
+    @house.on_transcript
+    async def answer(heard: TranscriptionMessage) -> str:
+        asked.append(heard.text)
+        return heard.text
+
+    broker.failures = repeat(BrokerUnavailable("gone for a moment"), 20)
+    async with running(house, broker) as home:
+        await home.say("first")
+        await home.say("second")
+        assert [(await home.reply()).text for _ in range(2)] == asked == ["first", "second"]
+        await home.settled()
+        assert broker.dead_letters() == ()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_pieces_that_the_broker_does_not_take_are_in_the_whole() -> None:
+    broker, house = FlakyBroker(), Orchestrator()
+
+    @house.on_transcript
+    async def answer(heard: TranscriptionMessage) -> AsyncIterator[str]:
+        for piece in ("on ", "and ", "off"):
+            yield piece
+
+    broker.failures = repeat(BrokerUnavailable("gone for a moment"), 2)
+    async with running(house, broker) as home:
+        await home.say("go")
+        replies = [await home.reply() for _ in range(2)]
+        assert [(reply.text, reply.final) for reply in replies] == [("off", False), ("on and off", True)]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_refused_reply_is_tried_again() -> None:
     broker = FlakyBroker()
-    broker.refusals = 2
+    broker.failures = repeat(BufferFull("full"), 2)
     async with running(echo(), broker) as home:
         await home.say("again")
         assert (await home.reply()).text == "again"
@@ -388,12 +450,12 @@ async def test_a_reply_that_the_broker_does_not_take_is_tried_again() -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_but_not_for_ever() -> None:
     broker = FlakyBroker()
-    broker.refusals = 3
+    broker.failures = repeat(BufferFull("full"), 3)
     async with running(echo(), broker) as home:
         await home.say("lost")
         await home.settled()
         (letter,) = broker.dead_letters()
-        assert (letter.attempt, letter.reason) == (3, "reply not published: gone for a moment")
+        assert (letter.attempt, letter.reason) == (3, "reply not published: full")
         await home.say("found")
         assert (await home.reply()).text == "found"
 
