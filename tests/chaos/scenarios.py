@@ -106,6 +106,7 @@ async def kill_everybody(folder: Path, *, quick: bool) -> Outcome:
         outcome = await everybody_killed.scenario(folder, url, rounds=1 if quick else 10, seed=SEED)
     outcome.scenario = "recognizer, board, listener and orchestrator killed at random"
     outcome.note = f"{outcome.gone} answers or utterances died with their board's power"
+    outcome.figures["answered late by another orchestrator"] = outcome.late
     return outcome
 
 

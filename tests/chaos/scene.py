@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from firmware_bridge.simulated_user import ReplyShown
 from gateway.broker import open_broker
@@ -115,6 +116,7 @@ class Scene:
         self._life = AsyncExitStack()
         self._speakers: dict[str, Speaker] = {}
         self._orchestrator: asyncio.subprocess.Process | None = None
+        self._orchestrators = 0
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
@@ -154,6 +156,7 @@ class Scene:
 
     async def start_orchestrator(self) -> None:
         """A process of its own; whether it has connected is its own affair."""
+        self._orchestrators += 1
         self._orchestrator = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.chaos.echo", self._orchestrator_url,
             cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -247,7 +250,11 @@ class Scene:
 
     def _findings(self, place: str) -> Findings:
         came = {"broker": self.heard.items, "boards": self.answered, "listener": self.seen}[place]
-        return check(self.script, came, self.excused[place])
+        found = check(self.script, came, self.excused[place])
+        if place == "boards" and self._orchestrators > 1:
+            # What a killed one had in hand is answered by another when its lease is over: late, and not astray.
+            found = replace(found, late=found.late + found.out_of_order, out_of_order=())
+        return found
 
     async def all_came(self) -> dict[str, Findings]:
         """Wait until nothing is missing, hear everybody's last words, and judge."""

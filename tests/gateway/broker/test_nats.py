@@ -214,7 +214,9 @@ async def test_what_a_killed_process_held_goes_to_another(
     await killed.fetch(1)
     async with broker.subscribe(topic, group="workers") as subscription:
         delivered = await take(subscription)
-        assert (delivered.message.payload, delivered.attempt) == (b"orphan", 2)
+        assert delivered.message.payload == b"orphan"
+        # Twice as a rule. A server whose lease ends in the instant in which our request does gives it to nobody once.
+        assert delivered.attempt >= 2
         await delivered.ack()
 
 
