@@ -131,12 +131,14 @@ class Outbox:
             return
         forgetful = not status.instance or status.instance != self._instance
         self._instance = status.instance
-        if forgetful and self._unanswered:
+        if not forgetful:
+            return
+        if self._unanswered:
             log.info(
                 "messages that the broker may have lost are published again", count=len(self._unanswered)
             )
             self._publish_again(self._unanswered.values())
-            self._spawn(self._publish_once_more(list(self._unanswered.values())), "outbox, once more")
+        self._spawn(self._publish_once_more(), "outbox, once more")
 
     def _hold(self, letter: LetterRow, *, first: bool = False) -> None:
         if letter.number in self._held:
@@ -157,8 +159,11 @@ class Outbox:
             self._hold(letter, first=True)
         self._go_on()
 
-    async def _publish_once_more(self, letters: list[LetterRow]) -> None:
-        await asyncio.sleep(AGAIN_SECONDS)
+    async def _publish_once_more(self) -> None:
+        """What has no answer by then, also of what was published while those who read there were coming back."""
+        await asyncio.sleep(AGAIN_SECONDS / 2)
+        letters = list(self._unanswered.values())
+        await asyncio.sleep(AGAIN_SECONDS / 2)
         self._publish_again(letter for letter in letters if letter.correlation_id in self._unanswered)
 
     # -- out

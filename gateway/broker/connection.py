@@ -155,6 +155,7 @@ class Connection:
                 beats = tasks.create_task(self._ping(wire), name="broker ping")
                 try:
                     await self._passenger.board(wire, tasks)
+                    await self._gather(wire)
                     self._begin(wire)
                     status = await self._lost
                 except BrokerUnavailable as error:
@@ -170,6 +171,12 @@ class Connection:
         if refused is not None:
             raise refused
         return status
+
+    async def _gather(self, wire: Wire) -> None:
+        """Let others come back, too, unless this is the first connection."""
+        assert self._lost is not None
+        if self._patience < math.inf:
+            await asyncio.wait((self._lost,), timeout=wire.facts.gather_seconds)
 
     def _begin(self, wire: Wire) -> None:
         assert self._lost is not None

@@ -179,7 +179,7 @@ class Feed:
             return
         if not self.readership.pattern.matches(message.routing_key):
             self._finish("", received.token)
-        elif self._is_repeated(message.message_id, received.token):
+        elif self._is_repeated(message.message_id, received):
             self.repeated += 1
         elif len(message.payload) > self._bounds.bytes:
             limit = self._bounds.bytes
@@ -247,8 +247,12 @@ class Feed:
         self._full = room <= 0 or (self._full and room < self._prefetch // 2 and self.buffer.pending > 0)
         return 0 if self._full else room
 
-    def _is_repeated(self, message_id: str, token: Token) -> bool:
-        """Whether it was shown already; its token is settled when the first one's is."""
+    def _is_repeated(self, message_id: str, received: Received) -> bool:
+        """Whether it was shown already; its token is settled when the first one's is.
+
+        What was answered and comes for the first time was published again: its publisher misses something.
+        """
+        token = received.token
         tokens = self._held.get(message_id)
         if tokens is None:
             buried = (burial.tokens for burial in self._burials if burial.letter.message_id == message_id)
@@ -257,7 +261,9 @@ class Feed:
             if token is not None and token not in tokens:
                 tokens.append(token)
             return True
-        if message_id not in self._unconfirmed and message_id not in self._answered:
+        if message_id not in self._unconfirmed and (
+            message_id not in self._answered or received.attempt == 1
+        ):
             return False
         self._answered.pop(message_id, None)
         self._finish(message_id, token)
@@ -311,7 +317,8 @@ class Feed:
                 self._work.set()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                self._idle.set()
+                if not self._work.is_set():  # nothing came while the last of it was told
+                    self._idle.set()
 
     async def _settle_all(self, consumer: Consumer) -> None:
         batch = [(message_id, len(tokens)) for message_id, tokens in self._unconfirmed.items()]

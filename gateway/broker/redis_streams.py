@@ -201,7 +201,7 @@ class RedisConsumer(_Reading):
             own = entries(answer)
             if not own:
                 return
-            self._take(own)
+            self._take(own, dict.fromkeys((entry_id for entry_id, _ in own), 2))
             after = own[-1][0]
 
     def _take(self, read: list[tuple[Any, Any]], attempts: dict[Any, int] | None = None) -> None:

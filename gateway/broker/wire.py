@@ -31,7 +31,9 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     people. ``lease_seconds``: after so long without a renewal the server delivers what is unsettled
     again, wherever its connection is, so deliveries outlive connections; None: they belong to
     their connection, and the server delivers them again as soon as it is gone. ``instance``: another
-    one after each start of the server; empty: it does not tell.
+    one after each start of the server; empty: it does not tell. ``gather_seconds``: a server that was
+    restarted may have forgotten its groups, so after a loss so long nothing is published, and their
+    readers are back by then.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     durability: Durability
     weaknesses: tuple[str, ...] = ()
     lease_seconds: float | None = None
+    gather_seconds: float = 0.0
 
 
 class Received(Struct, frozen=True, kw_only=True):

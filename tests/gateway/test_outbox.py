@@ -221,6 +221,18 @@ async def test_it_is_published_once_more_when_readers_are_back_unless_it_was_ans
         assert broker.took == ["m_1", "m_2", "m_1", "m_2", "m_2"]
 
 
+async def test_what_was_published_before_its_readers_were_back_is_published_once_more(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.2)
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    async with opened(broker, journal, owner) as outbox:
+        outbox.broker_changed(THERE)
+        await forgotten(outbox, journal, broker, owner, 2)
+        await journal.commit(*outbox.answered("c_1"))
+        await passes(lambda: broker.took == ["m_1", "m_2", "m_2"])
+
+
 async def test_a_broker_that_was_not_restarted_has_forgotten_nothing(journal: Journal) -> None:
     broker, owner = Broker(Durability.MEMORY), Owner()
     async with opened(broker, journal, owner) as outbox:

@@ -278,6 +278,22 @@ async def test_what_was_acknowledged_and_not_heard_is_settled_when_it_comes_agai
         await feed.detach()
 
 
+async def test_what_was_answered_and_is_published_again_is_shown_again() -> None:
+    """Its publisher would not have done so if the answer had arrived."""
+    server = Server()
+    async with reading(server) as (feed, member), asyncio.TaskGroup() as tasks:
+        server.deaf = True
+        feed.take(received(1, "m_1"))
+        delivery = feed.buffer.take(member)
+        assert delivery is not None
+        await delivery.ack()
+        await feed.detach()
+        await feed.attach(Server(), tasks)
+        feed.take(received(9, "m_1", attempt=1))
+        assert feed.buffer.pending == 1
+        await feed.detach()
+
+
 @pytest.mark.parametrize("group", ["", "workers"])
 async def test_what_nobody_has_in_hand_is_forgotten_only_where_it_comes_again(group: str) -> None:
     server = Server()

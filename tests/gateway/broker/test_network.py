@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -150,6 +151,26 @@ async def test_an_attempt_that_was_swallowed_is_soon_tried_again(
     loft.swallows = 3
     await reconnected(loft, broker)
     assert loft.attempts == 5
+    await broker.close()
+
+
+async def test_after_a_loss_others_may_come_back_before_anything_is_published(loft: Loft) -> None:
+    loft.facts = msgspec.structs.replace(loft.facts, gather_seconds=0.1)
+    clock = asyncio.get_running_loop().time
+    broker = loft.broker(SETTINGS)
+    began = clock()
+    await broker.publish(TOPIC, KITCHEN, b"the first connection waits for nobody")
+    assert clock() - began < 0.1
+    began = clock()
+    loft.drop()
+    await until(lambda: len(loft.wires) == 1)
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(TOPIC, KITCHEN, b"too early")
+    loft.drop()  # while it gathers: it begins anew
+    await until(lambda: broker.status.connected)
+    assert clock() - began >= 0.1
+    assert loft.attempts == 3
+    await broker.publish(TOPIC, KITCHEN, b"")
     await broker.close()
 
 
