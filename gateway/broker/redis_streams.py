@@ -7,6 +7,7 @@ Everything here is commands and what their answers mean; the client and its erro
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -39,7 +40,7 @@ class StreamServer(Protocol):
         """Errors of the client library as ours."""
 
 
-class _Reading:
+class _Reading(ABC):
     """A read that waits at the server, on a connection of its own, again and again."""
 
     def __init__(self, wire: StreamServer, client: Any, demand: Demand, intake: Intake) -> None:
@@ -65,8 +66,9 @@ class _Reading:
         self._stopped = True
         await self._wire.end_reading(self._reader, self._task)
 
+    @abstractmethod
     async def _read(self) -> None:
-        raise NotImplementedError
+        """Read until stopped."""
 
 
 class RedisListener(_Reading):
