@@ -47,6 +47,8 @@ FORGOTTEN_SECONDS = 300.0
 DUPLICATE_SECONDS = 120.0
 """A message that is published again within this time is dropped by the server."""
 PING_SECONDS = 2
+JETSTREAM_SHARE = 0.7
+"""Of ``broker.connect_seconds``: a server that lets us in and whose JetStream is silent is told from none at all."""
 
 HEADER_BYTES = 64
 """What NATS counts of a message beside its payload and the headers' names and values."""
@@ -98,11 +100,18 @@ class NatsWire:
                 closed_cb=self._closed,
                 error_cb=self._failed,
             )
-            await self._js.account_info()
+            await self._see_jetstream()
             await self.client.subscribe(f"{self._inbox}.*", cb=self._confirmed)
         self.facts = _facts(str(self.client.connected_server_version), self._settings)
         for group in self._settings.keep_for_groups:
             await self._keep_for(Readership(RESULTS_TOPIC, EVERYTHING, group))
+
+    async def _see_jetstream(self) -> None:
+        seconds = JETSTREAM_SHARE * self._address.connect_seconds
+        try:
+            await self.client.jetstream(timeout=seconds).account_info()
+        except errors.TimeoutError as error:
+            raise self._silent(seconds) from error
 
     async def publish(self, message: Message) -> Durability:
         """Into its topic's stream, which is made when there is none."""
@@ -308,11 +317,19 @@ class NatsWire:
         address, text = self._address, without_secrets(str(error), self._address)
         if isinstance(error, errors.MaxPayloadError) or getattr(error, "err_code", 0) == _MESSAGE_TOO_LARGE:
             return self._too_large()
+        if isinstance(error, errors.TimeoutError) and self.client.is_connected:
+            return self._silent(self._settings.confirm_seconds)
         if isinstance(error, errors.NoServersError | OSError):
             return BrokerUnavailable(
                 f"{address} cannot be reached", "start the broker, or correct broker.url"
             )
         return self._refusal(error) or BrokerUnavailable(f"{address}: {text or type(error).__name__}")
+
+    def _silent(self, seconds: float) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"{self._address} lets us in, but has not answered within {seconds:g} s",
+            "see whether its JetStream is overloaded, without a leader, or not allowed for this user ($JS.API.>)",
+        )
 
     def _too_large(self) -> BufferFull:
         return BufferFull(f"{self._address} takes at most {self.client.max_payload} bytes (its max_payload)")

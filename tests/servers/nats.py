@@ -11,13 +11,14 @@ from tests.servers.process import ServerProcess, free_port
 
 NATS = shutil.which("nats-server") or "/usr/sbin/nats-server"
 USER, PASSWORD = "gateway", "not-a-secret"
+OUTSIDER = '{user: outsider, password: "", permissions: {publish: {deny: "$JS.API.>"}}}'
 
 
 class Nats(ServerProcess):
     """One NATS server with JetStream on one port of the loopback.
 
     With ``certificates`` it wants TLS and a client certificate. Everybody is let in without a password;
-    whoever gives one must be ``gateway`` with the right one.
+    whoever gives one must be ``gateway`` with the right one. ``outsider`` may not talk to JetStream.
     """
 
     READY: ClassVar[bytes] = b"Server is ready"
@@ -39,8 +40,9 @@ class Nats(ServerProcess):
 
 
 def _configuration(folder: Path, certificates: Certificates | None, *, jetstream: bool) -> str:
+    users = f'{{user: anyone, password: ""}}, {{user: {USER}, password: {PASSWORD}}}, {OUTSIDER}'
     blocks = [
-        f'authorization {{ users: [{{user: anyone, password: ""}}, {{user: {USER}, password: {PASSWORD}}}] }}',
+        f"authorization {{ users: [{users}] }}",
         "no_auth_user: anyone",
         "max_payload: 8MB",
     ]

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from nats.js import JetStreamContext, api
 
 from gateway.broker import open_broker
+from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerUnavailable, BufferFull, Durability, Message, RoutingKey
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import read_message
+from gateway.broker.nats import connect
 from gateway.broker.nats_subjects import (
     delivery,
     durable_name,
@@ -123,6 +125,31 @@ async def test_a_server_without_jetstream_is_said(tmp_path: Path, topic: str) ->
     finally:
         await broker.close()
         server.kill()
+
+
+async def test_a_jetstream_that_does_not_answer_is_no_server_that_is_not_there(
+    nats: Nats, topic: str
+) -> None:
+    broker = opened(nats.url.replace("://", "://outsider:@"), connect_seconds=1.0)
+    try:
+        with pytest.raises(BrokerUnavailable):
+            await broker.publish(topic, KITCHEN, b"")
+        await until(lambda: "lets us in" in broker.status.reason)
+        assert "has not answered within 0.7 s" in broker.status.reason
+        assert "JetStream" in broker.status.remedy
+    finally:
+        await broker.close()
+
+
+async def test_a_request_that_is_not_answered_says_so(nats: Nats) -> None:
+    settings = BrokerSettings(confirm_seconds=2.0)
+    wire = await connect(resolve(nats.url, Scheme(4222), settings), lambda _reason: None)
+    try:
+        await wire.client.subscribe("nobody.answers")  # or the server would say that there is nobody
+        with pytest.raises(BrokerUnavailable, match="has not answered within 2 s"), wire.translated():
+            await wire.client.request("nobody.answers", timeout=0.1)
+    finally:
+        await wire.close()
 
 
 def needed() -> None:
