@@ -17,7 +17,26 @@ def state_folder(config: GatewayConfig, path: Path | None, environ: Mapping[str,
 
     The service's configuration means the service's folder, whoever asks.
     """
+    return _journal(config, path, environ).parent
+
+
+def journal_file(config: GatewayConfig, path: Path | None, environ: Mapping[str, str]) -> Path:
+    """The journal of that gateway; where none is named and it never ran, the service's, if there is one."""
+    own = _journal(config, path, environ)
+    services = SERVICE_FOLDER / own.name
+    return services if not config.journal.path and not _is_there(own) and _is_there(services) else own
+
+
+def _journal(config: GatewayConfig, path: Path | None, environ: Mapping[str, str]) -> Path:
     is_service = locate(path, environ) == SYSTEM_CONFIG and SERVICE_FOLDER.is_dir()
     if is_service:
         environ = {**environ, "STATE_DIRECTORY": str(SERVICE_FOLDER)}
-    return journal_path(config.journal.path, environ).parent
+    return journal_path(config.journal.path, environ)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether it is, or may be: in a folder of somebody else's."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return True

@@ -13,13 +13,13 @@ import click
 import msgspec
 
 from gateway import log as logging
+from gateway import state_folder
 from gateway.commands.options import config_option, read_config
 from gateway.door.audit import Audit, What
 from gateway.errands import run_errands
 from gateway.escape import one_line
 from gateway.journal import Journal, JournalError, outside
 from gateway.journal.dead_letters import contents
-from gateway.journal.file import journal_path
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
 from gateway.letters import summary, whole
 from gateway.settings import JournalSettings, LogSettings
@@ -35,13 +35,13 @@ class Trouble(click.ClickException):
 @config_option
 @click.option(
     "--journal",
-    "journal_file",
+    "named",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The journal. Without it: the configured one (under systemd /var/lib/earshot/journal.db).",
+    help="The journal. Without it: the configured one; where there is none, the service's in /var/lib/earshot.",
 )
 @click.pass_context
-def command(ctx: click.Context, config_path: Path | None, journal_file: Path | None) -> None:
+def command(ctx: click.Context, config_path: Path | None, named: Path | None) -> None:
     """Dead letters: what could not be published, taken or transcribed, each with its reason.
 
     All of it may be done while the gateway runs, which then carries it out within a second.
@@ -52,8 +52,10 @@ def command(ctx: click.Context, config_path: Path | None, journal_file: Path | N
     earshot dlq replay 7 9                # publish again, transcribe again
     earshot dlq purge --all
     """  # noqa: D301
-    configured = journal_path(read_config(config_path).journal.path, os.environ)
-    ctx.obj = journal_file or configured
+    config = read_config(config_path)
+    ctx.obj = named or state_folder.journal_file(config, config_path, os.environ)
+    if ctx.obj.parent == state_folder.SERVICE_FOLDER and named is None:
+        click.echo(f"the service's journal: {ctx.obj}", err=True)
 
 
 @command.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -51,8 +52,14 @@ def has_owner(path: Path) -> bool:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    if not path.exists():
+    try:
+        there = path.exists()
+    except PermissionError:
+        there = True
+    if not there:
         raise JournalError(f"there is no journal at {path}")
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise JournalError(f"{path} is its owner's (the service's: `sudo -u earshot earshot dlq`)")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
         db.execute("SELECT 1 FROM dead_letters LIMIT 1").fetchall()

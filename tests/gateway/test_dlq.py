@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import wave
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway import state_folder
 from gateway.cli import main
 from gateway.errands import run_errands
 from gateway.journal import Journal, outside
@@ -115,6 +117,50 @@ def test_no_journal_is_said(journal: Path) -> None:
     assert (done.exit_code, "there is no journal at" in done.output) == (1, True)
     journal.write_bytes(b"something else" * 100)
     assert dlq(journal, "list").exit_code == 1
+
+
+@pytest.fixture
+def service(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The service's journal, on a machine of whose user no gateway ever ran."""
+    monkeypatch.setattr(state_folder, "SERVICE_FOLDER", filled.parent)
+    monkeypatch.setenv("XDG_STATE_HOME", str(filled.parent / "mine"))
+    monkeypatch.chdir(filled.parent)
+    for name in ("STATE_DIRECTORY", "EARSHOT_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return filled
+
+
+async def test_the_services_journal_is_found_where_there_is_no_other(service: Path) -> None:
+    done = CliRunner().invoke(main, ["dlq", "list"])
+    assert (done.exit_code, done.stderr) == (0, f"the service's journal: {service}\n")
+    assert len(done.stdout.splitlines()) == 3
+    mine = service.parent / "mine" / "earshot" / "journal.db"
+    mine.parent.mkdir(parents=True)
+    async with Journal(JournalSettings(path=str(mine))):
+        pass
+    done = CliRunner().invoke(main, ["dlq", "list"])
+    assert (done.stdout, done.stderr) == ("no dead letters\n", "")
+
+
+def test_a_journal_that_is_configured_is_the_one(service: Path) -> None:
+    service.with_name("config.yaml").write_text("journal: {path: elsewhere.db}\n")
+    done = CliRunner().invoke(main, ["dlq", "list"])
+    assert (done.exit_code, "no journal at elsewhere.db" in done.output) == (1, True)
+
+
+def test_a_journal_of_somebody_elses_says_whose(service: Path) -> None:
+    folder, me = service.parent, os.geteuid()
+    folder.chmod(0o000)
+    try:
+        if me == 0:
+            os.seteuid(65534)
+        nowhere = {"EARSHOT_CONFIG": os.devnull, "XDG_STATE_HOME": "/nowhere"}
+        done = CliRunner().invoke(main, ["dlq", "list"], env=nowhere)
+    finally:
+        os.seteuid(me)
+        folder.chmod(0o700)
+    assert done.exit_code == 1
+    assert f"{service} is its owner's (the service's: `sudo -u earshot" in done.output
 
 
 async def test_a_running_gateway_transcribes_and_publishes_what_is_replayed(journal: Path) -> None:
