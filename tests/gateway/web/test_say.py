@@ -54,6 +54,26 @@ async def test_text_in_and_its_answer_out(site: Site, client: ClientSession) -> 
         assert event.text == "The light is on."
 
 
+async def test_what_answers_a_listener_is_no_event_to_resume_after(site: Site, client: ClientSession) -> None:
+    hub, words = site.parts.hub, ["before", "between", "after", "missed"]
+    async with client.ws_connect(site.url + "ws") as ws:
+        await ws.send_str('{"type":"subscribe","kinds":["reply"]}')
+        await receive(ws, SnapshotEvent)
+        hub.publish(reply(words[0]))
+        first = await receive(ws, ReplyEvent)
+        for message, kind in (('{"type":"say","text":"hm"}', SaidEvent), ("hello?", ErrorEvent)):
+            await ws.send_str(message)
+            answer = await receive(ws, kind)
+            assert (answer.epoch, answer.seq) == ("", 0)
+    for text in words[1:]:
+        hub.publish(reply(text))
+    async with client.ws_connect(site.url + "ws") as ws:
+        cursor = {"epoch": first.epoch, "seq": first.seq}
+        await ws.send_json({"type": "subscribe", "kinds": ["reply"], **cursor})
+        missed = [await receive(ws, ReplyEvent) for _ in words[1:]]
+        assert [event.text for event in missed if isinstance(event, ReplyEvent)] == words[1:]
+
+
 @pytest.mark.parametrize(
     ("message", "code", "reason"),
     [
