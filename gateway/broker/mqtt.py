@@ -23,14 +23,11 @@ from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds
 from gateway.broker.mqtt_client import MqttClient, OnLost, Publication, Session
 from gateway.broker.patterns import PatternKind, check_topic
-from gateway.broker.wire import Consumer, Demand, Intake, Received, ServerFacts, Token
+from gateway.broker.wire import GATHER_SECONDS, Consumer, Demand, Intake, Received, ServerFacts, Token
 
 PREFIX = "earshot"
 SESSION_SECONDS = 7 * 86_400
 """A group's member that has been away for so long is forgotten, with what was kept for it."""
-GATHER_SECONDS = 1.0
-"""Mosquitto 2.0 keeps its sessions when it is restarted, but forgets that they share a subscription: what is published
-before a group's reader has subscribed again never reaches that group. Readers of ours are back within this time."""
 VERSION_SECONDS = 0.2
 """How long the broker's own word on its version is waited for."""
 MESSAGE_ID = "message_id"
@@ -282,5 +279,6 @@ def _facts(address: Address, client: MqttClient, version: str) -> ServerFacts:
         version=number,
         durability=durability,
         weaknesses=tuple(weaknesses),
-        gather_seconds=GATHER_SECONDS if client.has_shared_subscriptions else 0.0,
+        # Restarted, Mosquitto 2.0 has its sessions, but has forgotten which of them share a subscription.
+        gather_seconds=GATHER_SECONDS,
     )

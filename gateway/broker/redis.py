@@ -23,7 +23,7 @@ from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.redis_entries import PREFIX, entry, text
 from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener
-from gateway.broker.wire import Demand, Intake, ServerFacts
+from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, ServerFacts
 from gateway.messages import RESULTS_TOPIC
 
 log = structlog.get_logger(__name__)
@@ -270,6 +270,7 @@ async def _facts(client: Redis, lease_seconds: float) -> ServerFacts:
         durability=durability,
         weaknesses=(*weaknesses, *more),
         lease_seconds=lease_seconds,
+        gather_seconds=GATHER_SECONDS if durability is Durability.MEMORY else 0.0,
     )
 
 

@@ -23,6 +23,9 @@ from gateway.broker.buffer import Readership
 Token: TypeAlias = Any
 """What an adapter needs to settle one delivery; the same or an equal one for the same delivery."""
 
+GATHER_SECONDS = 1.0
+"""Readers of ours are back within this time after a loss."""
+
 
 class ServerFacts(Struct, frozen=True, kw_only=True):
     """What a server says about itself.
