@@ -20,7 +20,8 @@ from gateway.door.door import NotAdmitted
 from gateway.events import Subscribe
 from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
-from gateway.web.guard import visit_of, who
+from gateway.web.forwarding import DIRECT_BYTES, forward
+from gateway.web.guard import who
 from gateway.web.house import House
 from gateway.web.refusals import refusal
 
@@ -30,8 +31,6 @@ RETRY_MS = 1_000
 """How long a browser waits before it reconnects."""
 LOOK_SECONDS = 0.5
 """How often it is looked whether a listener is still there."""
-DIRECT_BYTES = 64 * 1024
-"""As in ``sockets.py``."""
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,18})\Z")
 _LISTS = ("kinds", "sessions", "devices", "users")
@@ -117,21 +116,7 @@ class _Stream:
 
     async def forward(self, outbox: Outbox) -> None:
         """Send events until the hub closes. Raises SlowConsumer, Evicted, NotAdmitted, _Gone, ConnectionError."""
-        tasks = [
-            asyncio.create_task(self._send_all(outbox), name="stream sender"),
-            asyncio.create_task(self._keep_alive(), name="stream heartbeat"),
-            asyncio.create_task(outbox.overrun(), name="stream overrun"),
-        ]
-        if (stay := visit_of(self._request).stay) is not None:
-            tasks.append(asyncio.create_task(stay.ended(), name="stream's right"))
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        await forward(self._request, outbox, self._send_all(outbox), self._keep_alive())
 
     async def close(self, reason: str) -> None:
         """End the stream, with a comment for people if the listener reads."""

@@ -19,6 +19,7 @@ from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.messages import BadMessage, encode
 from gateway.saying import SayError
+from gateway.web.forwarding import DIRECT_BYTES, forward
 from gateway.web.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
 from gateway.web.house import House, NotRunning
 
@@ -30,8 +31,6 @@ AUTHENTICATE_SECONDS = 5.0
 """Where a token is needed, it has to be here by then."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """A longer message from a listener closes its connection with 1009."""
-DIRECT_BYTES = 64 * 1024
-"""What may wait for the system to take it, beside a listener's outbox; more waits in there."""
 CLOSE_SECONDS = 2.0
 """How long a closing handshake may take before the connection is cut."""
 _REASON_BYTES = 123
@@ -122,21 +121,7 @@ class _Connection:
 
     async def forward(self, outbox: Outbox) -> None:
         """Send events until the hub closes. Raises BadMessage, SlowConsumer, _Gone, ConnectionError."""
-        tasks = [
-            asyncio.create_task(self._send_all(outbox), name="listener sender"),
-            asyncio.create_task(self._answer_all(), name="listener reader"),
-            asyncio.create_task(outbox.overrun(), name="listener overrun"),
-        ]
-        if (stay := visit_of(self._request).stay) is not None:
-            tasks.append(asyncio.create_task(stay.ended(), name="listener's right"))
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        await forward(self._request, outbox, self._send_all(outbox), self._answer_all())
 
     def direct(self) -> Callable[[Batch], bool]:
         """A way onto the wire for what is framed already, as long as the wire is free."""

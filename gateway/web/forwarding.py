@@ -1,0 +1,31 @@
+"""What a listener's connection lives by, whatever its wire: work on its outbox, its right, and keeping up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from gateway.hub import Outbox
+from gateway.web.guard import visit_of
+
+DIRECT_BYTES = 64 * 1024
+"""What may wait for the system to take it, beside a listener's outbox; more waits in there."""
+
+
+async def forward(request: web.Request, outbox: Outbox, *work: Coroutine[Any, Any, None]) -> None:
+    """Until the first of ``work`` ends. Raises what it raises, SlowConsumer, Evicted, NotAdmitted."""
+    ends = [*work, outbox.overrun()]
+    if (stay := visit_of(request).stay) is not None:
+        ends.append(stay.ended())
+    tasks = [asyncio.create_task(end, name="listener's connection") for end in ends]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
