@@ -187,7 +187,13 @@ class WebLimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, le=100_000, description="Open connections of everybody together.")
     ] = 4_096
     connections_per_address: Annotated[
-        int, Meta(ge=0, le=100_000, description="Open connections of one address (IPv6: of one /64).")
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Open connections of one address (IPv6: of one /64). Many listeners behind one (a wall of "
+            "pages, a program that hands on) need it as high as web.max_listeners, and a few more.",
+        ),
     ] = 256
     requests_per_second: Annotated[
         float, Meta(ge=0, description="Requests of one address or token; ten times as many at once.")

@@ -40,9 +40,11 @@ BURST_SECONDS = 10.0
 _MB = 1024 * 1024
 _MAX_HEAD_FIELD = 16 * 1024
 """A token of 8 KiB fits."""
+RETRY_SECONDS = 10
+"""When somebody who found no room should come again."""
 _TOO_MANY = (
-    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 10\r\nServer: earshot\r\n"
-    b"Content-Type: text/plain\r\nContent-Length: 39\r\n\r\ntoo many connections from this address\n"
+    "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: {retry}\r\nServer: earshot\r\n"
+    "Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
 )
 
 
@@ -205,16 +207,22 @@ class Doorstep:
             task.add_done_callback(self._greeting.discard)
 
     async def _greet(self, connection: socket.socket, address: str) -> None:
-        if self._has_room(address):
-            await self._let_in(connection, address)
-        else:
+        if reached := self._reached(address):
             self.refused += 1
-            self.audit.note(What.LIMITED, address=address, limit="connections")
-            await self._turn_away(connection)
+            self.audit.note(What.LIMITED, address=address, limit=reached)
+            await self._turn_away(connection, reached)
+        else:
+            await self._let_in(connection, address)
 
-    def _has_room(self, address: str) -> bool:
-        most = self.limits.connections_per_address
-        return len(self) < self.limits.connections and (not most or self._open[address] < most)
+    def _reached(self, address: str) -> str:
+        """The limit that leaves no room for one more; empty: there is room."""
+        limits = self.limits
+        if len(self) >= limits.connections:
+            return f"{limits.connections} connections (web.limits.connections)"
+        most = limits.connections_per_address
+        if most and self._open[address] >= most:
+            return f"{most} connections from one address (web.limits.connections_per_address)"
+        return ""
 
     async def _let_in(self, connection: socket.socket, address: str) -> None:
         visitor = Visitor(self, self._server, address)
@@ -235,16 +243,18 @@ class Doorstep:
             if not visitor.is_in:
                 self.left(address)
 
-    async def _turn_away(self, connection: socket.socket) -> None:
+    async def _turn_away(self, connection: socket.socket, reached: str) -> None:
         """Say why. Closing at once would reset the connection before they have read it."""
         loop = asyncio.get_running_loop()
+        text = f"too many: there are {reached} already\n"
+        told = _TOO_MANY.format(retry=RETRY_SECONDS, length=len(text), text=text).encode()
         self._lingering += 1
         try:
             if self._tls is not None or self._lingering > MAX_LINGERING:
                 return
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(LINGER_SECONDS):
-                    await loop.sock_sendall(connection, _TOO_MANY)
+                    await loop.sock_sendall(connection, told)
                     connection.shutdown(socket.SHUT_WR)
                     while await loop.sock_recv(connection, 4096):
                         pass

@@ -311,10 +311,15 @@ class TestCrowd:
             crowd = [await stack.enter_async_context(connection(house.port)) for _ in range(1_000)]
             for raw in crowd:
                 raw.send(request(house.port))
-            statuses = [(await raw.head())[0] for raw in crowd]
+            heads = [await raw.head() for raw in crowd]
+            statuses = [status for status, _ in heads]
             assert set(statuses) <= {200, 429, 0}
             assert statuses.count(200) == 63, "one is the listener's"
             assert 429 in statuses
+            told = await crowd[statuses.index(429)].rest()
+            assert b"there are 64 connections from one address (web.limits.connections_per_address)" in told
+            head = heads[statuses.index(429)][1]
+            assert f"Content-Length: {len(told)}\r\n" in head
         async with connection(house.port) as raw:
             raw.send(request(house.port))
             assert (await raw.head())[0] == 200, "there is room again"
