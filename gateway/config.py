@@ -6,6 +6,7 @@ what was found, what may stand there, and the near miss.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -268,6 +269,9 @@ def _web(web: WebSettings) -> Iterator[_Contradiction]:
                 f"expected http[s]://name[:port] as browsers write it, in small letters, got {shown(origin)}"
             )
             yield (("web", "origins", i),), message
+    for i, proxy in enumerate(web.trusted_proxies):
+        if mistake := _no_proxy(proxy):
+            yield (("web", "trusted_proxies", i),), f"{mistake}, got {shown(proxy)}"
     if web.tls.key_file and not web.tls.cert_file:
         yield (("web", "tls", "key_file"),), "a key is of no use without web.tls.cert_file"
     if web.tls.self_signed and web.tls.cert_file:
@@ -275,6 +279,15 @@ def _web(web: WebSettings) -> Iterator[_Contradiction]:
             (("web", "tls", "self_signed"), ("web", "tls", "cert_file")),
             "there is a certificate in web.tls.cert_file",
         )
+
+
+def _no_proxy(text: str) -> str:
+    """Why no proxy can be trusted by that; empty: it can."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        return "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/24"
+    return "" if network.prefixlen else "expected proxies, not everybody, who could then claim any address"
 
 
 def _port_clash(config: GatewayConfig) -> Iterator[_Contradiction]:

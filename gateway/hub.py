@@ -155,7 +155,7 @@ class Hub:
         most = self.settings.max_listeners
         if self.settings.listener_policy == "refuse_new":
             self._gone = structs.replace(self._gone, refused=self._gone.refused + 1)
-            raise HubFull(f"{most} listeners are connected already")
+            raise HubFull(f"{most} listeners are connected already (web.max_listeners)")
         self.fanout.flush()
         behind = max(self._outboxes, key=lambda outbox: outbox.pending_bytes)  # the first came first
         behind.evict(f"made room for another: there are {most} listeners")

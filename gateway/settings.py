@@ -275,6 +275,14 @@ class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             description="Pages elsewhere that may talk to the gateway, exactly, as https://house.example:8443."
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as addresses or "
+            "networks (127.0.0.1, 10.0.0.0/24): limits are then those of whom they hand on. With any, everybody "
+            "needs a token."
+        ),
+    ] = ()
     max_listeners: Annotated[
         int, Meta(ge=1, le=100_000, description="Listeners at once (listener_policy).")
     ] = 1_000

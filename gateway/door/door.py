@@ -216,4 +216,5 @@ class Door:
 
 def is_locked(settings: WebSettings) -> bool:
     """Whether everybody needs a token: where others can reach the gateway, and where that is wanted."""
-    return settings.require_token or bool(settings.hosts) or not is_loopback(settings.host)
+    from_elsewhere = bool(settings.hosts or settings.trusted_proxies)
+    return settings.require_token or from_elsewhere or not is_loopback(settings.host)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 from msgspec import Struct
 
@@ -56,6 +56,30 @@ class Buckets:
         self._levels.move_to_end(key)
         if len(self._levels) > self._max_keys:
             self._levels.popitem(last=False)
+
+
+class Crowd:
+    """How many there are at once of one address; ``most`` 0: as many as like."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._there: Counter[str] = Counter()
+
+    def reached(self, address: str) -> str:
+        """The limit that leaves no room for one more; empty: there is room."""
+        if not self._most or self._there[address] < self._most:
+            return ""
+        return f"{self._most} connections from one address (web.limits.connections_per_address)"
+
+    def come(self, address: str) -> None:
+        """One more."""
+        self._there[address] += 1
+
+    def leave(self, address: str) -> None:
+        """One less."""
+        self._there[address] -= 1
+        if self._there[address] <= 0:
+            del self._there[address]
 
 
 def address_key(address: str) -> str:

@@ -10,19 +10,19 @@ import asyncio
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 from aiohttp import StreamReader, web
 
 from gateway.door.audit import Audit, What
-from gateway.door.limits import Buckets, Rate, address_key
+from gateway.door.limits import Buckets, Crowd, Rate, address_key
 from gateway.settings import WebLimitSettings
 from gateway.web.masks import MaskedOnly
+from gateway.web.proxies import Proxies
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +48,17 @@ _TOO_MANY = (
 )
 
 
+class Peer(NamedTuple):
+    """Whoever is at the other end. A trusted proxy hands on for many, whose limits are not its own."""
+
+    address: str
+    is_proxy: bool
+
+
 class Visitor(web.RequestHandler):
     """One connection, as aiohttp serves it, with the limits of its address."""
 
-    def __init__(self, doorstep: Doorstep, server: web.Server, address: str) -> None:
+    def __init__(self, doorstep: Doorstep, server: web.Server, peer: Peer) -> None:
         limits = doorstep.limits
         super().__init__(
             server,
@@ -61,7 +68,7 @@ class Visitor(web.RequestHandler):
             max_field_size=_MAX_HEAD_FIELD,
         )
         self._doorstep = doorstep
-        self._address = address
+        self._peer = peer
         self.is_in = False
         """Whether it came as far as HTTP."""
         self._heard = 0
@@ -78,16 +85,12 @@ class Visitor(web.RequestHandler):
         """Nothing has to come any more."""
         self._unwatch()
         super().connection_lost(exc)
-        self._doorstep.left(self._address)
+        self._doorstep.left(self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Read on only as fast as the address may send."""
         self._heard += len(data)
-        if (
-            data
-            and (wait := self._doorstep.owes(self._address, len(data))) > 0
-            and self.transport is not None
-        ):
+        if data and (wait := self._doorstep.owes(self._peer, len(data))) > 0 and self.transport is not None:
             self.transport.pause_reading()
             asyncio.get_running_loop().call_later(wait, self._read_on)
         super().data_received(data)
@@ -125,7 +128,7 @@ class Visitor(web.RequestHandler):
 
     def _cut(self, what: str) -> None:
         if self.transport is not None:
-            self._doorstep.audit.note(What.LIMITED, address=self._address, limit=f"{what} too slow")
+            self._doorstep.audit.note(What.LIMITED, address=self._peer.address, limit=f"{what} too slow")
             self.transport.abort()
 
     def _read_on(self) -> None:
@@ -145,14 +148,17 @@ class Doorstep:
         server: web.Server,
         limits: WebLimitSettings,
         audit: Audit,
+        *,
+        proxies: Proxies,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.limits = limits
+        self._proxies = proxies
         self.audit = audit
         self._listener = listener
         self._server = server
         self._tls = tls
-        self._open: Counter[str] = Counter()
+        self._open = Crowd(limits.connections_per_address)
         self._count = 0
         rate = limits.megabytes_per_second * _MB
         self._bytes = Buckets(Rate(rate, rate * BURST_SECONDS))
@@ -179,16 +185,14 @@ class Doorstep:
     def __len__(self) -> int:
         return self._count
 
-    def left(self, address: str) -> None:
+    def left(self, peer: Peer) -> None:
         """A connection of theirs is closed."""
         self._count -= 1
-        self._open[address] -= 1
-        if self._open[address] <= 0:
-            del self._open[address]
+        self._open.leave(peer.address)
 
-    def owes(self, address: str, size: int) -> float:
+    def owes(self, peer: Peer, size: int) -> float:
         """How long not to read from there, after ``size`` bytes more."""
-        return self._bytes.owe(address, time.monotonic(), size)
+        return 0.0 if peer.is_proxy else self._bytes.owe(peer.address, time.monotonic(), size)
 
     async def _accept_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -202,31 +206,29 @@ class Doorstep:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self._stuck = False
-            task = asyncio.create_task(self._greet(connection, address_key(str(peer[0]))), name="greeting")
+            address = str(peer[0])
+            somebody = Peer(address_key(address), address in self._proxies)
+            task = asyncio.create_task(self._greet(connection, somebody), name="greeting")
             self._greeting.add(task)
             task.add_done_callback(self._greeting.discard)
 
-    async def _greet(self, connection: socket.socket, address: str) -> None:
-        if reached := self._reached(address):
+    async def _greet(self, connection: socket.socket, peer: Peer) -> None:
+        if reached := self._reached(peer):
             self.refused += 1
-            self.audit.note(What.LIMITED, address=address, limit=reached)
+            self.audit.note(What.LIMITED, address=peer.address, limit=reached)
             await self._turn_away(connection, reached)
         else:
-            await self._let_in(connection, address)
+            await self._let_in(connection, peer)
 
-    def _reached(self, address: str) -> str:
+    def _reached(self, peer: Peer) -> str:
         """The limit that leaves no room for one more; empty: there is room."""
-        limits = self.limits
-        if len(self) >= limits.connections:
-            return f"{limits.connections} connections (web.limits.connections)"
-        most = limits.connections_per_address
-        if most and self._open[address] >= most:
-            return f"{most} connections from one address (web.limits.connections_per_address)"
-        return ""
+        if len(self) >= self.limits.connections:
+            return f"{self.limits.connections} connections (web.limits.connections)"
+        return "" if peer.is_proxy else self._open.reached(peer.address)
 
-    async def _let_in(self, connection: socket.socket, address: str) -> None:
-        visitor = Visitor(self, self._server, address)
-        self._open[address] += 1
+    async def _let_in(self, connection: socket.socket, peer: Peer) -> None:
+        visitor = Visitor(self, self._server, peer)
+        self._open.come(peer.address)
         self._count += 1
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
@@ -241,7 +243,7 @@ class Doorstep:
             connection.close()
         finally:
             if not visitor.is_in:
-                self.left(address)
+                self.left(peer)
 
     async def _turn_away(self, connection: socket.socket, reached: str) -> None:
         """Say why. Closing at once would reset the connection before they have read it."""

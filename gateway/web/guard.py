@@ -8,7 +8,8 @@ subprotocol ``earshot.token.<token>``, in a cookie that the page was given for i
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
@@ -17,10 +18,11 @@ from aiohttp.typedefs import Handler
 from gateway.access import Principal, Right
 from gateway.door.audit import Audit, What
 from gateway.door.door import Door, NotAdmitted, Stay
-from gateway.door.limits import Buckets, Rate, address_key
-from gateway.settings import WebLimitSettings
+from gateway.door.limits import Buckets, Crowd, Rate, address_key
+from gateway.settings import WebSettings
 from gateway.web.addresses import Addresses
-from gateway.web.doorstep import Visitor
+from gateway.web.doorstep import RETRY_SECONDS, Visitor
+from gateway.web.proxies import Proxies
 from gateway.web.refusals import refusal, too_many, unauthorized
 from gateway.web.rights import Needed, Open, needed
 
@@ -59,7 +61,12 @@ class Visit:
 
     def __init__(self, guard: Guard, request: web.Request) -> None:
         self.guard = guard
-        self.address = address_key(request.remote or "")
+        peer, proxies, headers = request.remote or "", guard.proxies, request.headers
+        self.by_proxy = peer in proxies
+        self.address = address_key(proxies.client(peer, headers.getall("X-Forwarded-For", ())))
+        self.is_secure = guard.addresses.scheme == "https" or proxies.is_https(
+            peer, headers.getall("X-Forwarded-Proto", ())
+        )
         self.principal: Principal | None = None
         self.stay: Stay | None = None
         self.staying = ExitStack()
@@ -71,7 +78,9 @@ _VISIT = web.RequestKey("earshot.visit", Visit)
 class Guard:
     """The door of one server, as an aiohttp middleware."""
 
-    def __init__(self, addresses: Addresses, door: Door, audit: Audit, limits: WebLimitSettings) -> None:
+    def __init__(self, addresses: Addresses, door: Door, audit: Audit, settings: WebSettings) -> None:
+        limits = settings.limits
+        self.proxies = Proxies(settings.trusted_proxies)
         self.addresses = addresses
         self.door = door
         self.audit = audit
@@ -79,6 +88,7 @@ class Guard:
         self.messages = _buckets(limits.messages_per_second)
         self.uploads = Buckets(Rate(limits.uploads_per_minute / 60, limits.uploads_per_minute))
         self._failures = Buckets(Rate(limits.failures_per_minute / 60, limits.failures_per_minute))
+        self._at_once = Crowd(limits.connections_per_address)
 
     @property
     def cookie(self) -> str:
@@ -100,7 +110,7 @@ class Guard:
         if visit.principal is not None and visit.principal.token_id:
             self.limit(self.requests, "requests", visit, key=visit.principal.token_id)
         self._rights(request, visit)
-        with ExitStack() as visit.staying:
+        with ExitStack() as visit.staying, self._room(visit):
             self.stays(request, visit)
             try:
                 response = await handler(request)
@@ -108,6 +118,22 @@ class Guard:
                 raise unauthorized(str(error)) from error
         self._operated(request, visit, response.status)
         return response
+
+    @contextmanager
+    def _room(self, visit: Visit) -> Iterator[None]:
+        """Behind a proxy requests are counted, as connections are at the doorstep. Raises 429."""
+        if not visit.by_proxy:
+            yield
+            return
+        if reached := self._at_once.reached(visit.address):
+            self.audit.note(What.LIMITED, address=visit.address, limit=reached)
+            later = {"Retry-After": str(RETRY_SECONDS)}
+            raise refusal(HTTPStatus.TOO_MANY_REQUESTS, f"too many: there are {reached} already", later)
+        self._at_once.come(visit.address)
+        try:
+            yield
+        finally:
+            self._at_once.leave(visit.address)
 
     def stays(self, request: web.Request, visit: Visit) -> None:
         """From now on this connection ends with the token that let it in."""

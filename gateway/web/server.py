@@ -70,7 +70,7 @@ class WebServer:
         host, port = listener.getsockname()[:2]
         scheme = "https" if tls else "http"
         addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
-        guard = Guard(addresses, door, house.audit, settings.limits)
+        guard = Guard(addresses, door, house.audit, settings)
         async with AsyncExitStack() as stack:
             self.application = self._application(guard, tls)
             runner = web.AppRunner(self.application, shutdown_timeout=CLOSE_SECONDS)
@@ -83,7 +83,9 @@ class WebServer:
             await stack.enter_async_context(door)
             context = tls.context if tls else None
             await stack.enter_async_context(
-                Doorstep(listener, runner.server, settings.limits, house.audit, context)
+                Doorstep(
+                    listener, runner.server, settings.limits, house.audit, proxies=guard.proxies, tls=context
+                )
             )
             if tls is not None:
                 watch = asyncio.create_task(_watch(tls), name="certificate")

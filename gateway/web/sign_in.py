@@ -79,8 +79,7 @@ async def _sign_in(request: web.Request) -> web.Response:
         path="/",
         httponly=True,
         samesite="Strict",
-        secure=visit.guard.addresses.scheme == "https"
-        or request.headers.get("Origin", "").startswith("https:"),
+        secure=visit.is_secure or request.headers.get("Origin", "").startswith("https:"),
     )
     visit.guard.audit.note(
         What.SIGNED_IN, address=visit.address, name=principal.name, token_id=principal.token_id
@@ -94,9 +93,7 @@ async def _sign_out(request: web.Request) -> web.Response:
     if guard.door.sessions.end(request.cookies.get(guard.cookie, "")) and visit.principal is not None:
         guard.audit.note(What.SIGNED_OUT, address=visit.address, name=visit.principal.name)
     response = web.Response(status=HTTPStatus.NO_CONTENT)
-    response.del_cookie(
-        guard.cookie, path="/", httponly=True, samesite="Strict", secure=guard.addresses.scheme == "https"
-    )
+    response.del_cookie(guard.cookie, path="/", httponly=True, samesite="Strict", secure=visit.is_secure)
     return response
 
 

@@ -235,6 +235,11 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             for host in ("", "https://house", "house/", "House", "*", "a b", "house:port", "user@house")
         ],
         *[
+            (f"web: {{trusted_proxies: ['{proxy}']}}", "FILE:1: web.trusted_proxies[0]: expected an address or a net")
+            for proxy in ("", "proxy", "10.0.0.1/8", "10.0.0.1:80", "*")
+        ],
+        ("web: {trusted_proxies: [0.0.0.0/0]}", "FILE:1: web.trusted_proxies[0]: expected proxies, not everybody"),
+        *[
             (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
             for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
         ],
