@@ -8,7 +8,7 @@ subprotocol ``earshot.token.<token>``, in a cookie that the page was given for i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 
@@ -21,10 +21,10 @@ from gateway.door.door import Door, NotAdmitted, Stay
 from gateway.door.limits import Buckets, Crowd, Rate, address_key
 from gateway.settings import WebSettings
 from gateway.web.addresses import Addresses
+from gateway.web.api.operation import Needed, Open
 from gateway.web.doorstep import RETRY_SECONDS, Visitor
 from gateway.web.proxies import Proxies
 from gateway.web.refusals import refusal, too_many, unauthorized
-from gateway.web.rights import Needed, Open, needed
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -76,11 +76,19 @@ _VISIT = web.RequestKey("earshot.visit", Visit)
 
 
 class Guard:
-    """The door of one server, as an aiohttp middleware."""
+    """The door of one server, as an aiohttp middleware. ``needed``: which right a method and a path ask for."""
 
-    def __init__(self, addresses: Addresses, door: Door, audit: Audit, settings: WebSettings) -> None:
+    def __init__(
+        self,
+        addresses: Addresses,
+        door: Door,
+        audit: Audit,
+        settings: WebSettings,
+        needed: Callable[[str, str], Needed | None],
+    ) -> None:
         limits = settings.limits
         self.proxies = Proxies(settings.trusted_proxies)
+        self._needed = needed
         self.addresses = addresses
         self.door = door
         self.audit = audit
@@ -189,7 +197,7 @@ class Guard:
         try:
             visit.principal = self.introduce(visit, text, session=session)
         except NotAdmitted as error:
-            if session and _route(request) in (Open.EVERYBODY, Open.INTRODUCES):
+            if session and self._right(request) in (Open.EVERYBODY, Open.INTRODUCES):
                 visit.principal = self.door.without_token()  # an old cookie is in nobody's way
                 return
             if (wait := self.failed(visit)) > 0:
@@ -225,7 +233,7 @@ class Guard:
     def _rights(self, request: web.Request, visit: Visit) -> None:
         if isinstance(request.match_info.http_exception, web.HTTPException):
             return  # there is no such thing
-        right = _route(request)
+        right = self._right(request)
         if right is Open.EVERYBODY or (right is Open.INTRODUCES and visit.principal is None):
             return
         if visit.principal is None:
@@ -234,9 +242,13 @@ class Guard:
             self.note_not_allowed(visit, visit.principal, request.path)
             raise refusal(HTTPStatus.FORBIDDEN, "this token does not let you do that")
 
+    def _right(self, request: web.Request) -> Needed | None:
+        resource = request.match_info.route.resource
+        return None if resource is None else self._needed(request.method, resource.canonical)
+
     def _operated(self, request: web.Request, visit: Visit, status: int) -> None:
         """Write down what somebody changed that only an operator may."""
-        if request.method in _SAFE_METHODS or _route(request) is not Right.OPERATE:
+        if request.method in _SAFE_METHODS or self._right(request) is not Right.OPERATE:
             return
         who = visit.principal
         facts = {"name": who.name, "token_id": who.token_id} if who else {}
@@ -313,11 +325,6 @@ def _any_of(needed: Needed | None) -> tuple[Right, ...]:
     if isinstance(needed, Right):
         return (needed,)
     return needed if isinstance(needed, tuple) else ()
-
-
-def _route(request: web.Request) -> Needed | None:
-    resource = request.match_info.route.resource
-    return None if resource is None else needed(request.method, resource.canonical)
 
 
 def _shown(request: web.Request, cookie: str) -> tuple[str, bool]:

@@ -5,24 +5,9 @@ A route is a method and a path as it was given to the router. GET stands for HEA
 
 from __future__ import annotations
 
-import enum
-from typing import TypeAlias
-
 from gateway.access import Right
+from gateway.web.api.operation import Needed, Open
 from gateway.web.api.table import OPERATIONS, PREFIX
-
-
-class Open(enum.Enum):
-    """Routes that let in somebody who has shown nothing yet."""
-
-    EVERYBODY = "everybody"
-    """Nothing behind it is anybody's."""
-    INTRODUCES = "introduces"
-    """Asks for the token itself, and then for the right to listen: the WebSocket, the page, signing in."""
-
-
-Needed: TypeAlias = Right | tuple[Right, ...] | Open
-"""Of several rights one is enough."""
 
 ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/"): Open.INTRODUCES,
@@ -32,11 +17,8 @@ ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/ws"): Open.INTRODUCES,
     ("GET", "/events"): Right.LISTEN,
     ("GET", "/device"): (Right.BE_DEVICE, Right.SPEAK),  # boards, and the microphones of pages
-    ("GET", f"{PREFIX}/session"): Right.LISTEN,
-    ("POST", f"{PREFIX}/session"): Open.INTRODUCES,
-    ("DELETE", f"{PREFIX}/session"): Open.INTRODUCES,
     ("GET", "/api/"): Open.EVERYBODY,
-    **{(one.method, PREFIX + one.path): one.right or Open.EVERYBODY for one in OPERATIONS},
+    **{(one.method, PREFIX + one.path): one.right for one in OPERATIONS},
 }
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,6 @@ from aiohttp import web
 
 from gateway.door.door import Door
 from gateway.messages import encode
-from gateway.web import sign_in
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
 from gateway.web.api.table import PREFIX
@@ -37,6 +37,7 @@ from gateway.web.event_stream import EventStreams
 from gateway.web.guard import SECURITY_HEADERS, Guard, visit_of
 from gateway.web.house import House
 from gateway.web.listening import CannotListen, check_door, listen, page_url
+from gateway.web.rights import needed
 from gateway.web.sockets import CLOSE_SECONDS, Sockets
 from gateway.web.tls import Tls, TlsUnavailable, wanted
 
@@ -70,7 +71,7 @@ class WebServer:
         host, port = listener.getsockname()[:2]
         scheme = "https" if tls else "http"
         addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
-        guard = Guard(addresses, door, house.audit, settings)
+        guard = Guard(addresses, door, house.audit, settings, needed)
         async with AsyncExitStack() as stack:
             self.application = self._application(guard, tls)
             runner = web.AppRunner(self.application, shutdown_timeout=CLOSE_SECONDS)
@@ -123,7 +124,7 @@ class WebServer:
                 response.headers["Cache-Control"] = "no-store"
 
         application.on_response_prepare.append(add_headers)
-        sign_in.add_routes(application.router)
+        application.router.add_get("/", _page)
         application.router.add_static("/static/", _STATIC)
         application.router.add_get("/ws", self._sockets.serve)
         application.router.add_get("/events", self._streams.serve)
@@ -139,6 +140,13 @@ class WebServer:
         # What is wrong here, and where, is nothing for strangers.
         told = encode(report) if visit_of(request).principal else b'{"state":"%s"}' % report.state.encode()
         return web.Response(body=told, status=status, content_type="application/json")
+
+
+async def _page(request: web.Request) -> web.FileResponse:
+    """The page; to somebody who has not signed in, the form for it."""
+    if visit_of(request).principal is None:
+        return web.FileResponse(_STATIC / "sign-in.html", status=HTTPStatus.UNAUTHORIZED)
+    return web.FileResponse(_STATIC / "index.html")
 
 
 async def _livez(_request: web.Request) -> web.Response:

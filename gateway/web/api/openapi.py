@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gateway.access import Right
 from gateway.web.api.operation import JSON, Operation
 from gateway.web.api.problems import PROBLEM_TYPE, ProblemDetails
 
@@ -73,11 +74,11 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         "summary": operation.summary,
         "responses": _responses(operation, schemas),
     }
-    if operation.right is None:
-        told["security"] = []
-    else:
+    if isinstance(operation.right, Right):
         told["description"] = f"Needs the right to {operation.right}."
         told["x-right"] = operation.right.value
+    else:
+        told["security"] = []
     parameters = _parameters(operation.path_type, "path", schemas)
     parameters += _parameters(operation.query, "query", schemas)
     if parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,6 +15,19 @@ from gateway.access import Principal, Right
 from gateway.web.house import House
 
 JSON = "application/json"
+
+
+class Open(enum.Enum):
+    """What lets in somebody who has shown nothing yet."""
+
+    EVERYBODY = "everybody"
+    """Nothing behind it is anybody's."""
+    INTRODUCES = "introduces"
+    """Asks for the token itself, and then for the right to listen: the WebSocket, the page, signing in."""
+
+
+Needed: TypeAlias = Right | tuple[Right, ...] | Open
+"""What a route asks for. Of several rights one is enough."""
 
 Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
@@ -40,7 +54,7 @@ AnyCall: TypeAlias = Call[Any, Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What can be done at ``path`` (below /api/v1) by whoever has ``right``; None: by everybody.
+    """What can be done at ``path`` (below /api/v1) by whoever has ``right``.
 
     ``path_type``, ``query`` and ``body`` are decoded from the request; ``uploads`` are the media types of a body
     that ``run`` reads itself. ``run`` returns what ``answer`` says, None when that is None, or a response that is
@@ -50,7 +64,7 @@ class Operation:
     name: str
     method: str
     path: str
-    right: Right | None
+    right: Right | Open
     summary: str
     run: Callable[[AnyCall], Awaitable[object]]
     path_type: type[Struct] | None = None

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.access import LOCAL
+from gateway.access import LOCAL, Right
 from gateway.journal import JournalError
 from gateway.messages import encode
 from gateway.web.api import reading
@@ -88,7 +88,7 @@ async def _explained(request: web.Request, handler: Handler, correlation_id: str
 
 def _answering(operation: Operation, house: House) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        principal = LOCAL if operation.right is None else who(request)
+        principal = who(request) if isinstance(operation.right, Right) else LOCAL
         reading.check_accepted(request.headers.getall("Accept", ()), operation.produces)
         if operation.uploads:
             reading.check_upload(request, operation.uploads)

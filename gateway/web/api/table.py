@@ -15,12 +15,13 @@ from gateway.web.api import (
     health,
     models,
     openapi,
+    sign_in,
     speaking,
     transcriptions,
     utterances,
 )
 from gateway.web.api.health import running_version
-from gateway.web.api.operation import JSON, Call, Operation
+from gateway.web.api.operation import JSON, Call, Open, Operation
 
 PREFIX = "/api/v1"
 
@@ -54,12 +55,13 @@ OPERATIONS: tuple[Operation, ...] = (
     *dead_letters.OPERATIONS,
     *models.OPERATIONS,
     *configuration.OPERATIONS,
+    *sign_in.OPERATIONS,
     Operation(
-        name="describe", method="GET", path="/openapi.json", right=None, run=show_description,
+        name="describe", method="GET", path="/openapi.json", right=Open.EVERYBODY, run=show_description,
         summary="This description", answer=dict,
     ),
     Operation(
-        name="describeEvents", method="GET", path="/events.schema.json", right=None, run=show_events_schema,
+        name="describeEvents", method="GET", path="/events.schema.json", right=Open.EVERYBODY, run=show_events_schema,
         summary="The events of /ws and /events as JSON Schema", answer=dict,
     ),
 )  # fmt: skip

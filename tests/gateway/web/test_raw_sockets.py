@@ -26,6 +26,7 @@ from tests.gateway.web.test_sockets import listening, receive
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 SUBSCRIBE = frame(TEXT, b'{"type":"subscribe"}')
 TOO_LONG = 65 * 1024
+JSON = "Content-Type: application/json\r\n"
 
 
 @asynccontextmanager
@@ -83,7 +84,7 @@ HEADS: dict[str, tuple[str, set[int]]] = {
         {400},
     ),
     "a body that is too big": (
-        "POST {session} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\n\r\n",
+        "POST {session} HTTP/1.1\r\nHost: {host}\r\n{json}Content-Length: 99999999999\r\n\r\n",
         {400, 413},
     ),
     "a proxy's request": ("GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", {400, 403}),
@@ -124,6 +125,7 @@ HEADS: dict[str, tuple[str, set[int]]] = {
 async def test_a_bad_request(house: House, name: str) -> None:
     text, statuses = HEADS[name]
     text = text.replace("{host}", f"127.0.0.1:{house.port}").replace("{session}", "/api/v1/session")
+    text = text.replace("{json}", JSON)
     async with undisturbed(house), connection(house.port) as raw:
         raw.send(text.encode("latin-1"))
         status, head = await raw.head()
@@ -264,7 +266,8 @@ class TestSlow:
 
     async def test_a_body_that_does_not_come(self, house: House) -> None:
         async with undisturbed(house), connection(house.port) as raw:
-            raw.send(request(house.port, "POST /api/v1/session HTTP/1.1", "Content-Length: 100\r\n") + b"{")
+            headers = f"{JSON}Content-Length: 100\r\n"
+            raw.send(request(house.port, "POST /api/v1/session HTTP/1.1", headers) + b"{")
             assert await raw.rest() == b""
 
     async def test_a_connection_without_a_further_request(self, house: House) -> None:

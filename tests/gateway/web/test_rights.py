@@ -7,7 +7,9 @@ from aiohttp import ClientSession
 
 from gateway.access import Principal, Role
 from gateway.settings import WebSettings
-from gateway.web.rights import ROUTES, Open, needed
+from gateway.web.api.operation import Open
+from gateway.web.api.table import PREFIX
+from gateway.web.rights import ROUTES, needed
 from gateway.web.server import WebServer
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.web.house import House, bearer
@@ -31,6 +33,15 @@ async def test_no_route_is_forgotten(house: House) -> None:
     there = routes(house.server)
     assert len(there) >= 8
     assert [route for route in there if needed(*route) is None] == []
+
+
+async def test_everything_below_the_api_is_described(house: House, client: ClientSession) -> None:
+    async with client.get(f"{house.url}api/v1/openapi.json") as answer:
+        described = (await answer.json())["paths"]
+    there = {(method, path) for method, path in routes(house.server) if path.startswith(PREFIX)}
+    assert there == {(method.upper(), PREFIX + path) for path, item in described.items() for method in item}
+    assert described["/session"]["post"]["security"] == []
+    assert described["/session"]["get"]["x-right"] == "listen"
 
 
 def test_what_is_open_is_little() -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.access import Right
 from gateway.health import HealthState
+from gateway.web.api.operation import Open
 from gateway.web.api.problems import Problem
 from gateway.web.api.reading import check_accepted
 from gateway.web.api.table import OPERATIONS, PREFIX
-from gateway.web.rights import Open, needed
+from gateway.web.rights import needed
 from tests.gateway.web.api.served import Served, open_served, problem
 from tests.gateway.web.house import House
 
@@ -30,7 +31,7 @@ async def test_the_description_names_every_operation_and_all_it_refers_to(served
     for one in OPERATIONS:
         described = api["paths"][one.path][one.method.lower()]
         assert described["operationId"] == one.name
-        assert described.get("x-right") == (one.right.value if one.right else None)
+        assert described.get("x-right") == (one.right.value if isinstance(one.right, Right) else None)
         in_path = {p["name"] for p in described.get("parameters", ()) if p["in"] == "path"}
         assert in_path == set(re.findall(r"{(\w+)}", one.path))
     references = set(re.findall(r'"#/components/schemas/(\w+)"', str(api).replace("'", '"')))
@@ -53,8 +54,14 @@ async def test_answers_are_what_the_description_says(served: Served) -> None:
 
 
 async def test_everybody_may_read_the_description_and_nothing_else() -> None:
-    assert [one.name for one in OPERATIONS if one.right is None] == ["describe", "describeEvents"]
-    assert all(one.right is Right.OPERATE for one in OPERATIONS if one.method == "DELETE")
+    open_to = {one: [it.name for it in OPERATIONS if it.right is one] for one in Open}
+    assert open_to == {
+        Open.EVERYBODY: ["describe", "describeEvents"],
+        Open.INTRODUCES: ["signIn", "signOut"],
+    }
+    assert {one.name for one in OPERATIONS if one.method == "DELETE" and one.right is not Right.OPERATE} == {
+        "signOut"
+    }
 
 
 async def test_the_description_is_shown_by_a_page_of_our_own(served: Served) -> None:
@@ -196,4 +203,4 @@ async def test_requests_beside_each_other_have_ids_of_their_own(served: Served) 
 
 async def test_the_door_asks_for_what_the_table_says() -> None:
     for one in OPERATIONS:
-        assert needed(one.method, PREFIX + one.path) == (one.right or Open.EVERYBODY)
+        assert needed(one.method, PREFIX + one.path) == one.right

@@ -1,0 +1,102 @@
+"""Who a token is; and signing in on the page: a token for a cookie that only the gateway's own page can use."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.access import Principal, Right
+from gateway.door.audit import What
+from gateway.door.door import NotAdmitted
+from gateway.door.page_sessions import SESSION_SECONDS
+from gateway.web.api.operation import JSON, Call, Open, Operation
+from gateway.web.guard import introduce, visit_of
+from gateway.web.refusals import unauthorized
+
+
+class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the page sends."""
+
+    token: str
+
+
+class Somebody(Struct, frozen=True):
+    """Who the caller is. ``expires_at`` is Unix time, 0 for never; empty lists bound nothing."""
+
+    name: str
+    role: str
+    users: list[str]
+    devices: list[str]
+    expires_at: float
+
+
+async def show_caller(call: Call[None, None, None]) -> Somebody:
+    """Whose token, or cookie, came with the request."""
+    return _somebody(call.principal)
+
+
+async def sign_in(call: Call[None, None, SignIn]) -> web.Response:
+    """The cookie is good for as long as its token."""
+    request = call.request
+    visit = visit_of(request)
+    door = visit.guard.door
+    try:
+        principal = introduce(request, call.body.token)
+    except NotAdmitted as error:
+        raise unauthorized(f"this token will not do: {error}") from error
+    response = web.Response(body=msgspec.json.encode(_somebody(principal)), content_type=JSON)
+    response.set_cookie(
+        visit.guard.cookie,
+        door.sessions.begin(principal.token_id),
+        max_age=int(SESSION_SECONDS),
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=visit.is_secure or request.headers.get("Origin", "").startswith("https:"),
+    )
+    visit.guard.audit.note(
+        What.SIGNED_IN, address=visit.address, name=principal.name, token_id=principal.token_id
+    )
+    return response
+
+
+async def sign_out(call: Call[None, None, None]) -> web.Response:
+    """The cookie is worth nothing then."""
+    request = call.request
+    visit = visit_of(request)
+    guard = visit.guard
+    if guard.door.sessions.end(request.cookies.get(guard.cookie, "")) and visit.principal is not None:
+        guard.audit.note(What.SIGNED_OUT, address=visit.address, name=visit.principal.name)
+    response = web.Response(status=HTTPStatus.NO_CONTENT)
+    response.del_cookie(guard.cookie, path="/", httponly=True, samesite="Strict", secure=visit.is_secure)
+    return response
+
+
+def _somebody(principal: Principal) -> Somebody:
+    return Somebody(
+        principal.name,
+        principal.role.value,
+        sorted(principal.users),
+        sorted(principal.devices),
+        principal.expires_at,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="showCaller", method="GET", path="/session", right=Right.LISTEN, run=show_caller,
+        summary="Who the caller is", answer=Somebody,
+    ),
+    Operation(
+        name="signIn", method="POST", path="/session", right=Open.INTRODUCES, run=sign_in,
+        summary="A cookie for the gateway's own page, in exchange for a token", body=SignIn, answer=Somebody,
+        problems=(HTTPStatus.UNAUTHORIZED,),
+    ),
+    Operation(
+        name="signOut", method="DELETE", path="/session", right=Open.INTRODUCES, run=sign_out,
+        summary="The page's cookie is worth nothing any more",
+    ),
+)  # fmt: skip
