@@ -75,7 +75,7 @@ CAUGHT_UP = 0.25
 """Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
 
 MAX_ATTEMPTS = 3
-"""An utterance over which so many gateways ended is not tried again."""
+"""An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
 
 LEFT_AT_ONCE = 2
 """Utterances of a gateway before this one that are transcribed at once, behind those that are spoken now."""
@@ -320,7 +320,8 @@ class Pipeline:
                 reason = "the gateway ended each time it was transcribed"
                 await self._publishing.give_up(spoken, reason, row.attempts)
             else:
-                self._journal.commit(Tried(row.utterance_id))
+                if self._config.transcription.isolation == "inline":  # the engine's crash is the gateway's
+                    self._journal.commit(Tried(row.utterance_id))
                 hints = SessionHints(self._config.transcription, session.device_id)
                 await self._transcribe(spoken, hints, None, kept=True)
 

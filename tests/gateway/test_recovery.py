@@ -277,11 +277,12 @@ async def test_a_memory_broker_s_receipt_is_none_until_the_answer_is_here(journa
     assert (await left_in(journal))[2] == 0
 
 
-async def test_an_utterance_over_which_gateways_end_is_given_up_after_some(journal: Path) -> None:
+async def end_over_it(journal: Path, **transcription: str) -> None:
+    """Four gateways, each while its engine is at the one utterance."""
     engine = Engine()
     for _ in range(4):
         engine.go.clear()
-        async with abandoned(journal, engine=engine) as works:
+        async with abandoned(journal, engine=engine, transcription=transcription) as works:
             if not works.pipeline._turns:
                 for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
                     works.pipeline.hear(event)
@@ -290,13 +291,25 @@ async def test_an_utterance_over_which_gateways_end_is_given_up_after_some(journ
             engine.at_work.clear()
             works.hush()
             engine.go.set()
-    async with open_works(journal=journal) as works:
+
+
+async def test_an_utterance_over_which_gateways_end_is_given_up_after_some(journal: Path) -> None:
+    await end_over_it(journal, isolation="inline")
+    async with open_works(journal=journal, transcription={"isolation": "inline"}) as works:
         result = await works.result()
         assert not result.success
         assert "gateway ended each time" in (result.error or "")
     (letter,) = await dead_letters(journal)
     assert letter.kind is LetterKind.UTTERANCE
     assert len(contents(letter).audio) == 2 * 16_000  # type: ignore[union-attr]
+
+
+async def test_but_not_where_it_could_not_have_ended_them(journal: Path) -> None:
+    """An engine in a process of its own dies alone, and that is counted there."""
+    await end_over_it(journal, isolation="process")
+    async with open_works(journal=journal) as works:
+        assert (await works.result()).success
+    assert await dead_letters(journal) == []
 
 
 async def test_a_reply_that_is_refused_is_kept_as_a_dead_letter(journal: Path) -> None:
