@@ -162,7 +162,7 @@ class Doorstep:
         self._count = 0
         rate = limits.megabytes_per_second * _MB
         self._bytes = Buckets(Rate(rate, rate * BURST_SECONDS))
-        self._accepting: asyncio.Task[None] | None = None
+        self._paused: asyncio.TimerHandle | None = None
         self._greeting: set[asyncio.Task[None]] = set()
         self._lingering = 0
         self._stuck = False
@@ -170,17 +170,20 @@ class Doorstep:
 
     async def __aenter__(self) -> Self:
         self._listener.setblocking(False)
-        self._accepting = asyncio.create_task(self._accept_all(), name="doorstep")
+        self._accept_on()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [*self._greeting, *([self._accepting] if self._accepting else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._paused is not None:
+            self._paused.cancel()
+        asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
+        await asyncio.sleep(0)  # a greeting that is cancelled before it begins would leave its connection open
+        for task in self._greeting:
+            task.cancel()
+        await asyncio.gather(*self._greeting, return_exceptions=True)
 
     def __len__(self) -> int:
         return self._count
@@ -194,23 +197,31 @@ class Doorstep:
         """How long not to read from there, after ``size`` bytes more."""
         return 0.0 if peer.is_proxy else self._bytes.owe(peer.address, time.monotonic(), size)
 
-    async def _accept_all(self) -> None:
+    def _accept_on(self) -> None:
+        self._paused = None
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        """Not ``sock_accept``: cancelled between its accepting and its caller's waking, it loses the connection."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, peer = await loop.sock_accept(self._listener)
-            except OSError as error:  # gone before we came, or no descriptor left
-                if not self._stuck:
-                    log.warning("connections are not accepted", reason=error.strerror)
-                self._stuck = True
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            self._stuck = False
-            address = str(peer[0])
-            somebody = Peer(address_key(address), address in self._proxies)
-            task = asyncio.create_task(self._greet(connection, somebody), name="greeting")
-            self._greeting.add(task)
-            task.add_done_callback(self._greeting.discard)
+        try:
+            connection, peer = self._listener.accept()
+        except BlockingIOError:  # gone before we came
+            return
+        except OSError as error:  # the same, or no descriptor left
+            if not self._stuck:
+                log.warning("connections are not accepted", reason=error.strerror)
+            self._stuck = True
+            loop.remove_reader(self._listener)
+            self._paused = loop.call_later(PAUSE_SECONDS, self._accept_on)
+            return
+        self._stuck = False
+        connection.setblocking(False)
+        address = str(peer[0])
+        somebody = Peer(address_key(address), address in self._proxies)
+        task = loop.create_task(self._greet(connection, somebody), name="greeting")
+        self._greeting.add(task)
+        task.add_done_callback(self._greeting.discard)
 
     async def _greet(self, connection: socket.socket, peer: Peer) -> None:
         if reached := self._reached(peer):
