@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import pytest
 
 from firmware_bridge.simulated_user import ReplyShown
@@ -42,6 +43,16 @@ def example(name: str, *arguments: str) -> Iterator[None]:
         print(said)
 
 
+@pytest.fixture
+async def unread_rabbitmq(rabbitmq: RabbitMQ) -> RabbitMQ:
+    """The worker's RabbitMQ, without what other tests published when nobody answered: not all of it is JSON."""
+    connection = await aio_pika.connect(rabbitmq.url)
+    async with connection, connection.channel() as channel:
+        for group in ("orchestrator", "faststream"):
+            await channel.queue_delete(f"earshot.transcription.results.{group}")
+    return rabbitmq
+
+
 async def hears(house: Any, broker: str, words: str, *program: str) -> None:
     """What is said in the kitchen is answered by the program."""
     async with house(orchestrator=NOBODY, broker={"url": broker}) as one, one.board("kitchen") as kitchen:
@@ -53,14 +64,16 @@ async def hears(house: Any, broker: str, words: str, *program: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("rabbitmq")
-async def test_one_with_pika(house: Any, rabbitmq: RabbitMQ) -> None:
-    await hears(house, rabbitmq.url, "pika", "rabbitmq_pika", rabbitmq.url)
+async def test_one_with_pika(house: Any, unread_rabbitmq: RabbitMQ) -> None:
+    url = unread_rabbitmq.url
+    await hears(house, url, "pika", "rabbitmq_pika", url)
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("rabbitmq")
-async def test_one_in_faststream(house: Any, rabbitmq: RabbitMQ) -> None:
+async def test_one_in_faststream(house: Any, unread_rabbitmq: RabbitMQ) -> None:
     """It comes first, and declares what it needs; otherwise it would miss what was said before."""
+    rabbitmq = unread_rabbitmq
     with example("faststream_app", rabbitmq.url):
         await until_listening(rabbitmq, "earshot.transcription.results.faststream")
         parts = {"orchestrator": NOBODY, "broker": {"url": rabbitmq.url}}
@@ -117,8 +130,6 @@ async def test_moving_from_memory_to_rabbitmq_is_one_line(
 
 async def until_listening(server: RabbitMQ, queue: str) -> None:
     """Until somebody consumes from a queue."""
-    import aio_pika
-
     connection = await aio_pika.connect(server.url)
     async with asyncio.timeout(20), connection:
         while True:
