@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -23,10 +24,11 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+GROUP = "chromium"
 IN_CHROMIUM = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-    pytest.mark.xdist_group("chromium"),
+    pytest.mark.xdist_group(GROUP),
 ]
 """The marks of a module that needs it."""
 
@@ -62,15 +64,32 @@ class Chromium(ServerProcess):
         return line.removeprefix(self.READY).decode()
 
 
-@asynccontextmanager
-async def shared_chromium(server: Chromium) -> AsyncIterator[Browser]:
-    """The browser of ``server``, as one's own."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(server.address)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+def in_chromium(item: pytest.Item) -> bool:
+    """Whether a test has those marks."""
+    return any(GROUP in mark.args for mark in item.iter_markers("xdist_group"))
+
+
+class Driver:
+    """Playwright's program, half a second to start, and the event loop on which all tests of a worker talk with it."""
+
+    def __enter__(self) -> Self:
+        self.runner = asyncio.Runner()
+        self.playwright = self.runner.run(async_playwright().start())
+        self._own = asyncio.all_tasks(self.runner.get_loop())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.runner.run(self.playwright.stop())
+        self.runner.close()
+
+    def end_all_others(self) -> None:
+        """As the end of a loop of its own does for a test's tasks."""
+        self.runner.run(self._end(asyncio.all_tasks(self.runner.get_loop()) - self._own))
+
+    async def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

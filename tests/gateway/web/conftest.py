@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.door.keyring import Keyring
-from tests.gateway.web.chromium import Chromium, clean_page, shared_chromium
+from tests.gateway.web.chromium import Chromium, Driver, clean_page, in_chromium
 from tests.gateway.web.house import House, web_server
 
 
@@ -52,10 +53,29 @@ def chromium_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromi
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Driver]:
+    """What drives the worker's browser."""
+    with Driver() as driver:
+        yield driver
+
+
 @pytest.fixture
-async def browser(chromium_server: Chromium) -> AsyncIterator[Browser]:
-    async with shared_chromium(chromium_server.start()) as browser:
-        yield browser
+def _function_scoped_runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """pytest-asyncio's event loop of a test. In the browser it is the driver's; what a test leaves on it ends, too."""
+    if not in_chromium(request.node):
+        yield request.getfixturevalue("_function_scoped_runner")
+        return
+    driver = request.getfixturevalue("driver")
+    yield driver.runner
+    driver.end_all_others()
+
+
+@pytest.fixture
+async def browser(chromium_server: Chromium, driver: Driver) -> AsyncIterator[Browser]:
+    browser = await driver.playwright.chromium.connect_over_cdp(chromium_server.start().address)
+    yield browser
+    await browser.close()
 
 
 @pytest.fixture
