@@ -29,7 +29,7 @@ from gateway.listener import Listener
 
 DEVICES = 20
 SECONDS = 30.0
-QUICK_SECONDS = 2.0
+QUICK_SECONDS = 4.0
 SETTLE_SECONDS = 1.0
 """Until what connecting and beginning cost is over."""
 

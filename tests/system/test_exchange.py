@@ -80,6 +80,7 @@ async def _everybody_saw_the_same(house: House, device_id: str, user_id: str, sa
     assert _but_for_the_open_stream(statuses) == ["listening", "transcribing", "thinking", "idle"]
 
 
+@pytest.mark.slow
 async def test_every_id_is_the_gateways_own_and_cannot_be_guessed(house: Any) -> None:
     async with house() as one, one.board("kitchen") as kitchen:
         for _ in range(2):
@@ -94,6 +95,7 @@ async def test_every_id_is_the_gateways_own_and_cannot_be_guessed(house: Any) ->
     assert all(ID.fullmatch(given[2:]) for given in ids)
 
 
+@pytest.mark.slow
 async def test_two_sentences_in_one_stream_are_two_turns_of_one_session(house: Any) -> None:
     speech = pcm("u05") + silence(1.2) + pcm("u21") + silence(1.2)
     async with house() as one, one.board("kitchen") as kitchen:
@@ -110,6 +112,7 @@ async def test_two_sentences_in_one_stream_are_two_turns_of_one_session(house: A
         await one.idle()
 
 
+@pytest.mark.slow
 async def test_the_end_of_speech_is_the_devices_stop_or_the_last_word_before_the_silence(
     house: Any,
 ) -> None:
@@ -125,6 +128,7 @@ async def test_the_end_of_speech_is_the_devices_stop_or_the_last_word_before_the
             assert result.timings.recognize_ms > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["u05", "u14"])
 async def test_compressed_audio_is_understood_as_well(house: Any, name: str) -> None:
     async with house() as one, one.board("kitchen", codec=Codec.IMA_ADPCM) as kitchen:
@@ -132,6 +136,7 @@ async def test_compressed_audio_is_understood_as_well(house: Any, name: str) -> 
         assert said.transcript == text(name)
 
 
+@pytest.mark.slow
 async def test_a_button_is_news_to_listeners_only(house: Any) -> None:
     async with house() as one, one.board("kitchen") as kitchen:
         await kitchen.connected()
@@ -141,6 +146,7 @@ async def test_a_button_is_news_to_listeners_only(house: Any) -> None:
         assert one.results.items == []
 
 
+@pytest.mark.slow
 async def test_who_comes_later_gets_the_picture(house: Any) -> None:
     async with house() as one, one.board("kitchen") as kitchen:
         said = await kitchen.say(RECORDINGS["u05"].path)

@@ -104,6 +104,7 @@ async def test_the_fallback_may_be_silence(house: Any) -> None:
         assert (said.reply, said.fallback) == ("", True)
 
 
+@pytest.mark.slow
 async def test_a_forged_reply_is_a_dead_letter_and_the_right_one_still_counts(house: Any) -> None:
     async with house(orchestrator=NOBODY) as one, one.board("kitchen") as kitchen:
         saying, heard = await ask(one, kitchen)
@@ -118,6 +119,7 @@ async def test_a_forged_reply_is_a_dead_letter_and_the_right_one_still_counts(ho
         assert [event.agent for event in one.events.of(ReplyEvent)] == ["honest"]
 
 
+@pytest.mark.slow
 async def test_garbage_and_strangers_do_not_stop_the_replies(house: Any) -> None:
     async with house(orchestrator=NOBODY) as one, one.board("kitchen") as kitchen:
         saying, heard = await ask(one, kitchen)
@@ -134,6 +136,7 @@ async def test_garbage_and_strangers_do_not_stop_the_replies(house: Any) -> None
         assert (replies.rejected, replies.buffered_messages) == (5, 0)
 
 
+@pytest.mark.slow
 async def test_a_reply_that_comes_again_is_given_once(house: Any) -> None:
     async with house(orchestrator=NOBODY) as one, one.board("kitchen") as kitchen:
         saying, heard = await ask(one, kitchen)
@@ -171,6 +174,7 @@ async def test_two_that_compete_answer_each_transcript_once(house: Any) -> None:
     assert len(asked) == len(set(asked)) == 3
 
 
+@pytest.mark.slow
 async def test_more_requests_than_may_wait_are_refused_with_their_text_published(house: Any) -> None:
     full = {"app": "", "max_pending": 1, "fallback_text": "Too busy."}
     async with (
@@ -189,6 +193,7 @@ async def test_more_requests_than_may_wait_are_refused_with_their_text_published
         await one.idle()
 
 
+@pytest.mark.slow
 async def test_an_orchestrator_hears_of_silence_and_failure_when_it_asks_to(house: Any) -> None:
     heard: list[tuple[bool, str]] = []
     nurse = Orchestrator("nurse")

@@ -208,6 +208,7 @@ def test_a_batch_of_one_says_all_that_one_alone_says(whisper: WhisperTranscriber
     assert replace(together, seconds=0) == replace(alone, seconds=0)
 
 
+@pytest.mark.slow
 def test_silence_failure_doubt_and_word_times_in_one_batch(whisper: WhisperTranscriber) -> None:
     silence = utterance(np.zeros(SECOND, np.int16), has_speech=False, peak_probability=0.0)
     timed = Hints(word_timestamps=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import sys
 import pytest
 
 from transcription.decoding import ONEDNN_CACHE
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shapes")]
 
 LENGTHS = """
 import numpy as np
@@ -31,6 +34,7 @@ print(hear(range(36_000, 68_000, 640)) - before)
 """
 
 
+@functools.cache
 def growth_mb(**environment: str) -> float:
     """Of a process that loads the engine itself and hears fifty lengths that it has not heard before."""
     inherited = {name: value for name, value in os.environ.items() if name != ONEDNN_CACHE[0]}
@@ -45,11 +49,9 @@ def growth_mb(**environment: str) -> float:
     return float(done.stdout)
 
 
-@pytest.mark.slow
 def test_new_lengths_cost_no_memory_with_the_engine_in_any_process() -> None:
     assert growth_mb() < 15
 
 
-@pytest.mark.slow
 def test_what_the_environment_says_counts_more() -> None:
     assert growth_mb(**{ONEDNN_CACHE[0]: "1024"}) > 1.5 * growth_mb()

@@ -74,6 +74,7 @@ def test_other_settings(settings: dict[str, object]) -> None:
 # The context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "frames"), [("auto", 300), (100, 191), (500, 500), (STOCK_FLOOR, STOCK_FLOOR), ("full", FULL)]
 )
@@ -84,6 +85,7 @@ def test_the_setting_is_the_shortest_context(setting: Any, frames: int) -> None:
     assert (transcript.text, transcript.context_frames) == (TEXTS["u05"], frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["auto", STOCK_FLOOR, "full"])
 def test_it_is_warm_before_the_first_utterance(monkeypatch: pytest.MonkeyPatch, setting: Any) -> None:
     """What the first utterance needs, and what a second look at it does, has been computed once."""
@@ -131,6 +133,7 @@ def test_what_comes_after_the_speech_is_not_given_to_the_model(whisper: WhisperT
     assert transcript.segments[0].end == pytest.approx((len(speech) + TAIL) / 16_000)
 
 
+@pytest.mark.slow
 def test_no_length_of_audio_makes_the_encoder_work_twice(whisper: WhisperTranscriber) -> None:
     """In 159 and 160 frames, about 1.1 s of speech and its tail, CTranslate2 would silently hear nothing."""
     for frames in range(155, 165):
@@ -229,6 +232,7 @@ def test_the_limit_of_tokens_holds_behind_a_prompt(limit: int, words: int) -> No
 # The words' times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["auto", "full"])
 @pytest.mark.parametrize("name", QUICK)
 def test_every_word_has_its_time(context: Any, name: str) -> None:
@@ -339,6 +343,7 @@ def test_a_draft_is_not_looked_at_twice(short: Hypothesis, doubtful: bool) -> No
     assert len(decoder.asked) == 1
 
 
+@pytest.mark.slow
 def test_only_drafts_are_called_doubtful(whisper: WhisperTranscriber) -> None:
     digits = utterance(recording("u22"))
     assert [whisper.transcribe(digits, Hints(draft=draft)).doubtful for draft in (False, True)] == [
@@ -426,6 +431,7 @@ def test_speech_that_whisper_cannot_hear_at_once_is_a_failure_and_not_half_a_tex
         whisper.transcribe(utterance(np.ones(LONGEST + 1, np.int16)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2, 5, 16])
 def test_the_engine_stops_at_the_limit_and_says_so(limit: int) -> None:
     """The premise of ``max_length``: CTranslate2 generates half of what it is told."""
@@ -437,6 +443,7 @@ def test_the_engine_stops_at_the_limit_and_says_so(limit: int) -> None:
     assert hypothesis.cut
 
 
+@pytest.mark.slow
 def test_one_utterance_leaves_nothing_behind_for_the_next(whisper: WhisperTranscriber) -> None:
     before = whisper.transcribe(utterance(recording("u05")))
     for samples in (recording("u06"), np.zeros(480_000, np.int16), recording("u34")):

@@ -342,7 +342,7 @@ def everything(ledger: Ledger) -> list[list[tuple[Any, ...]]]:
 
 
 @given(st.lists(st.lists(_EFFECTS, max_size=4), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=min(60, settings().max_examples), deadline=None)
 def test_usage_is_what_a_count_finds_and_no_bound_is_passed(commits: list[list[r.Effect]]) -> None:
     bounds = {room.value: Quota(2, 3000) for room in Room}
     ledger = open_ledger(**bounds)
@@ -364,7 +364,7 @@ _IDEMPOTENT = _EFFECTS.filter(
 
 
 @given(st.lists(_EFFECTS, max_size=10), _IDEMPOTENT)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=min(60, settings().max_examples), deadline=None)
 def test_an_effect_that_is_applied_again_changes_nothing(before: list[r.Effect], effect: r.Effect) -> None:
     ledger = open_ledger()
     for one in before:
@@ -436,4 +436,6 @@ class Exchanges(RuleBasedStateMachine):
 
 
 TestExchanges = Exchanges.TestCase
-TestExchanges.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+TestExchanges.settings = settings(
+    max_examples=min(30, settings().max_examples), stateful_step_count=20, deadline=None
+)
