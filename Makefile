@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
 JSON ?=
+# Every run starts the same modules in a hundred processes: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test quick check chaos bench bench-wer dictation clean
 
