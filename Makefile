@@ -16,7 +16,7 @@ test: $(VENV)/.dev check  ## what CI runs
 	@.ci/system-packages
 	@.ci/tests $(BIN)/python
 
-quick: $(VENV)/.dev  ## the inner loop: a minute and a half on two cores
+quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
 	$(BIN)/python -m pytest -n 2 -m "not slow" -q --hypothesis-profile quick
 
 check: $(VENV)/.dev

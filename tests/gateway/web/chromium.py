@@ -52,6 +52,8 @@ class Chromium(ServerProcess):
             "--headless=new",
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile}",
+            # Each page has an address bar that nobody sees; its popup is a page, too, and took most of the time.
+            "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
             *FLAGS,
             "about:blank",
         ]
