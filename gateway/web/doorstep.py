@@ -180,9 +180,8 @@ class Doorstep:
             self._paused.cancel()
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
-        await asyncio.sleep(
-            0
-        )  # a greeting that is cancelled before it begins would leave its connection open
+        # A greeting that is cancelled before it begins would leave its connection open.
+        await asyncio.sleep(0)
         for task in self._greeting:
             task.cancel()
         await asyncio.gather(*self._greeting, return_exceptions=True)
