@@ -205,7 +205,8 @@ class NetworkBroker:
             self._connection.lose(wire, error)
 
     async def _end_feed(self, feed: Feed, *, closed: bool) -> None:
-        del self._feeds[feed.buffer]
+        if self._feeds.pop(feed.buffer, None) is None:  # its last subscription has ended meanwhile
+            return
         await feed.end()
         lost = feed.buffer.end(closed=closed, kept=bool(feed.readership.group))
         if lost:

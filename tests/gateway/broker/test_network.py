@@ -100,6 +100,29 @@ async def test_it_connects_as_soon_as_somebody_is_there(loft: Loft, broker: Netw
         assert await receive(subscription, 1) == [b"hello"]
 
 
+@pytest.mark.parametrize("away", [True, False])
+async def test_subscriptions_that_end_while_it_closes_are_in_nobodys_way(
+    loft: Loft, broker: NetworkBroker, *, away: bool
+) -> None:
+    loft.away = away
+    listening = 0
+
+    async def listen() -> None:
+        nonlocal listening
+        async with broker.subscribe(TOPIC):
+            listening += 1
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(listen()) for _ in range(3)]
+    await until(lambda: listening == len(tasks))
+    for task in tasks:
+        task.cancel()
+    await soon(broker.close(0.0))
+    assert {type(end) for end in await asyncio.gather(*tasks, return_exceptions=True)} == {
+        asyncio.CancelledError
+    }
+
+
 @pytest.mark.slow
 async def test_it_never_gives_up(loft: Loft, broker: NetworkBroker) -> None:
     loft.away = True
