@@ -70,6 +70,7 @@ class Outbox:
         self._busy = 0
         self._more = journal.keeps  # in the journal, beyond what is held
         self._reading = False
+        self._unreadable = False
         self._read_to = 0
         self._passed_over = 0
         self._unanswered: dict[str, LetterRow] = {}  # by correlation id; no more than requests are open
@@ -190,9 +191,12 @@ class Outbox:
         try:
             letters = await self._journal.letters(self._read_to, PAGE)
         except JournalError as error:
-            log.warning("the outbox cannot be read", reason=str(error))
+            if not self._unreadable:
+                log.warning("the outbox cannot be read", reason=str(error))
+            self._unreadable = True
             await asyncio.sleep(LONGEST_RETRY_SECONDS)
         else:
+            self._unreadable = False
             for letter in letters:
                 self._hold(letter)
                 self._read_to = letter.number

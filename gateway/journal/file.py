@@ -22,6 +22,18 @@ WAL_BYTES = 8 * 1024 * 1024
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_PLACE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ELOOP,
+    }
+)
 _PRIMARY = 0xFF  # of an extended result code
 
 
@@ -156,6 +168,9 @@ def explain(error: Exception) -> tuple[str, str]:
         return str(error), ""
     if code == sqlite3.SQLITE_FULL or number in _NO_ROOM:
         return "the disk is full", "make room; it is tried again every second"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or isinstance(error, PermissionError):
-        return f"it cannot be written: {error}", "let the gateway's user write there, or set journal.path"
-    return f"it cannot be written: {error}", "look at the disk (dmesg); it is tried again every second"
+    told = (
+        f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or number in _NO_PLACE:
+        return f"it cannot be written: {told}", "let the gateway's user write there, or set journal.path"
+    return f"it cannot be written: {told}", "look at the disk (dmesg); it is tried again every second"

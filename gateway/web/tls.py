@@ -60,13 +60,22 @@ class Tls:
             if stamp == self._stamp:
                 return False
             self.context.load_cert_chain(self._certificate, self._key, password="")  # never asks
-        except (OSError, ValueError) as error:  # an SSLError is an OSError
+        except (OSError, ValueError) as error:
             raise TlsUnavailable(
-                f"the certificate cannot be used: {getattr(error, 'strerror', None) or error}",
+                f"the certificate cannot be used: {self._explain(error)}",
                 "correct web.tls.cert_file and web.tls.key_file, or their owner and mode",
             ) from error
         self._stamp = stamp
         return True
+
+    def _explain(self, error: OSError | ValueError) -> str:
+        if isinstance(error, ssl.SSLError):  # what it says itself is for programmers, as "PEM lib"
+            return (
+                f"{self._certificate} and {self._key} are not a certificate and its key (PEM, without a passphrase)"
+                if self._certificate != self._key
+                else f"{self._certificate} is not a certificate with its key (PEM, without a passphrase)"
+            )
+        return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import outbox as module
 from gateway.broker import open_broker
@@ -379,3 +380,24 @@ async def test_without_a_journal_what_waits_is_bounded_and_counted() -> None:
             outbox.put(letter(number + 1), journaled=False)
         assert outbox.waiting == UNJOURNALED_LETTERS > HELD_LETTERS
         assert outbox.lost == 3
+
+
+async def test_a_journal_that_cannot_be_read_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Journal):
+        reads = 0
+
+        async def letters(self, after: int, limit: int) -> list[LetterRow]:
+            self.reads += 1
+            return await super().letters(after, limit)
+
+    monkeypatch.setattr(module, "LONGEST_RETRY_SECONDS", 0.001)
+    (tmp_path / "journal.db").mkdir()
+    with capture_logs() as logs:
+        async with (
+            Counting(JournalSettings(path=str(tmp_path / "journal.db"))) as journal,
+            opened(Broker(), journal),
+        ):
+            await passes(lambda: journal.reads > 3)
+    assert len([line for line in logs if line["event"] == "the outbox cannot be read"]) == 1

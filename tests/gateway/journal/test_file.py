@@ -164,3 +164,13 @@ def test_every_trouble_is_explained_with_a_remedy() -> None:
         reason, remedy = explain(error)
         assert reason
         assert remedy
+
+
+@pytest.mark.parametrize("where", ["file/journal.db", "folder", "/proc/nowhere/journal.db"])
+async def test_a_path_where_no_journal_can_be_is_blamed_and_not_the_disk(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    async with Journal(JournalSettings(path=str(tmp_path / where))) as journal:
+        assert "journal.path" in journal.state.remedy
+        assert "Errno" not in journal.state.reason
+        assert str(tmp_path / where.partition("/journal.db")[0]) in journal.state.reason

@@ -135,6 +135,8 @@ async def test_no_certificate_no_page(tls: dict[str, str], tmp_path: Path) -> No
     with pytest.raises(CannotListen, match="certificate cannot be used") as caught:
         await web_server(Hub(settings(**tls)), folder=tmp_path).__aenter__()
     assert "web.tls.cert_file" in caught.value.remedy
+    assert tls["cert_file"] in caught.value.reason
+    assert "SSL" not in caught.value.reason
 
 
 async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
