@@ -133,4 +133,19 @@ def _in_words(error: yaml.MarkedYAMLError) -> str:
         return "a tab; YAML is indented with spaces"
     if problem == "mapping values are not allowed here":
         return "a second ':' on this line, or a wrong indent (put text with ': ' in quotes)"
+    began = f"line {error.context_mark.line + 1}" if error.context_mark else "a line above"
+    for part, words in _WORDS.items():
+        if part in problem:
+            return f"not YAML: {words.format(began=began, problem=problem)}"
     return f"not YAML: {problem}"
+
+
+_WORDS = {
+    "expected <block end>": "the indent fits none of the lines above",
+    "expected ',' or '}'": "the '{{' of {began} is not closed, or a comma is missing",
+    "expected ',' or ']'": "the '[' of {began} is not closed, or a comma is missing",
+    "found unexpected end of stream": "the quote of {began} is not closed",
+    "could not find expected ':'": "there is no ':' behind the word of {began}",
+    "cannot start any token": "{problem}; put the text in quotes",
+}
+"""What the parser says, for people; by a part of it."""

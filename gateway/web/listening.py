@@ -29,7 +29,9 @@ def check_door(settings: WebSettings, door: Door) -> None:
         return
     reason = door.trouble or "others can reach it there, and nobody has a token yet"
     raise CannotListen(
-        f"{settings.host}:{settings.port}", reason, f"`{MAKE_ONE.format(name='me')}` makes one"
+        f"{settings.host}:{settings.port}",
+        reason,
+        f"`{MAKE_ONE.format(name='me')}` makes one (with the gateway's --config, where it has one)",
     )
 
 
