@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -82,6 +82,12 @@ class Gateway:
         config = self.config
         orchestrator = load_orchestrator(config.orchestrator.app) if config.orchestrator.app else None
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
+        with _by_itself():
+            await self._enter(orchestrator)
+        return self
+
+    async def _enter(self, orchestrator: Orchestrator | None) -> None:
+        config = self.config
         async with AsyncExitStack() as stack:
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._page = await stack.enter_async_context(AsyncExitStack())
@@ -102,7 +108,6 @@ class Gateway:
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
             self._stack = stack.pop_all()
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.pipeline.drain(self.config.shutdown.drain_seconds)
@@ -252,6 +257,17 @@ class Gateway:
     def _cancel_workers(self) -> None:
         for task in self._workers:
             task.cancel()
+
+
+@contextmanager
+def _by_itself() -> Iterator[None]:
+    """The one error of a start as it was raised: the task group around it makes a group of it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from group.exceptions[0].__cause__
 
 
 async def run_gateway(

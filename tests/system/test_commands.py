@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gateway.journal import Journal
+from gateway.settings import JournalSettings
 from tests.record import PATIENCE, Record
 from tests.servers.process import free_port
 from tests.system.house import RECORDINGS, running, text
@@ -51,6 +53,18 @@ async def test_a_wrong_configuration_is_status_2_and_names_the_key(
     status, _, errors = await earshot("run", "--config", str(config), cwd=tmp_path)
     assert status == 2
     assert named in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+async def test_a_second_gateway_with_the_same_journal_says_so(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("journal: {path: journal.db}\nweb: {port: 0}\ndevices: {mqtt: {url: ''}}\n")
+    async with Journal(JournalSettings(path=str(tmp_path / "journal.db"))):
+        status, _, errors = await earshot("run", "--config", str(config), cwd=tmp_path)
+    assert status == 2
+    assert f"journal.db is in use by process {os.getpid()}" in errors
+    assert "journal.path of its own" in errors
     assert "Traceback" not in errors
 
 
