@@ -20,6 +20,8 @@ BATCH = 512
 """So many commands or entries travel in one go."""
 BLOCK_SECONDS = 2.0
 """A read waits so long at the server, and is then sent again."""
+MORE_SECONDS = 0.001
+"""Where messages have come, more are coming: a read for all of them costs as much as one for each."""
 FORGOTTEN_SECONDS = 86_400
 """A consumer without anything pending that was away for so long is removed from its group."""
 
@@ -190,6 +192,8 @@ class RedisConsumer(_Reading):
                     block=int(min(BLOCK_SECONDS, self._sweep_seconds) * 1000),
                 )
             self._take(entries(answer))
+            if answer:
+                await asyncio.sleep(MORE_SECONDS)
 
     async def _read_own(self) -> None:
         """What the server has given to this consumer, some of it perhaps into a broken connection."""
