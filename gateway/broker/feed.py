@@ -110,6 +110,7 @@ class Feed:
                 self._remember(message_id)
             demand = Demand(self.readership, self._name, self._prefetch, self._after)
             consumer = self._consumer = await wire.consume(demand, self)
+            self._after = self._after or consumer.place
             self._wire = wire
             if self._unconfirmed or self._burials:  # what the worker before this one was cancelled over
                 self._wake()

@@ -110,6 +110,8 @@ class MqttWire:
 class MqttConsumer:
     """``Consumer`` on a connection of its own."""
 
+    place = ""
+
     def __init__(
         self,
         readership: Readership,

@@ -138,8 +138,8 @@ class NatsWire:
         topic = demand.readership.topic
         await asyncio.shield(self._streams.get(topic) or self._open_stream(topic))
         with self.translated():
-            name = await (self._durable(demand) if demand.readership.group else self._passing(demand))
-        consumer = JetStreamConsumer(self, name, demand, intake)
+            name, place = await (self._durable(demand) if demand.readership.group else self._passing(demand))
+        consumer = JetStreamConsumer(self, name, place, demand, intake)
         await consumer.begin()
         return consumer
 
@@ -275,43 +275,42 @@ class NatsWire:
             duplicate_window=DUPLICATE_SECONDS,
         )
 
-    async def _durable(self, demand: Demand) -> str:
+    async def _durable(self, demand: Demand) -> tuple[str, str]:
         """A group's consumer. One that this process knew and the server lost gets all that came since."""
+        place = ""
         stream, name = stream_name(demand.readership.topic), durable_name(demand.readership)
         try:
             config = (await self._js.consumer_info(stream, name)).config
         except js_errors.NotFoundError:
-            config = await self._start(demand)
+            config, place = await self._start(demand)
             config.durable_name = name
             config.ack_policy = api.AckPolicy.EXPLICIT
             config.max_ack_pending = MAX_UNSETTLED
         if config.ack_wait != self._settings.lease_seconds:
             config.ack_wait = self._settings.lease_seconds
             await self._js.add_consumer(stream, config)
-        return name
+        return name, place
 
-    async def _passing(self, demand: Demand) -> str:
-        config = await self._start(demand)
+    async def _passing(self, demand: Demand) -> tuple[str, str]:
+        config, place = await self._start(demand)
         config.ack_policy = api.AckPolicy.NONE
         config.inactive_threshold = FORGOTTEN_SECONDS
         info = await self._js.add_consumer(stream_name(demand.readership.topic), config)
-        return str(info.name)
+        return str(info.name), place
 
-    async def _start(self, demand: Demand) -> api.ConsumerConfig:
-        """From now on, or behind what was received before."""
+    async def _start(self, demand: Demand) -> tuple[api.ConsumerConfig, str]:
+        """From now on, or behind what was received before; and behind which message that is."""
         readership = demand.readership
         config = api.ConsumerConfig(
-            deliver_policy=api.DeliverPolicy.NEW,
+            deliver_policy=api.DeliverPolicy.ALL,
             filter_subject=filter_subject(readership.topic, readership.pattern),
         )
-        after = int(demand.after) if demand.after.isdigit() else 0
-        if after:
-            state = (await self._js.stream_info(stream_name(readership.topic))).state
-            config.deliver_policy = api.DeliverPolicy.ALL
-            if state.last_seq >= after:  # the same stream as then
-                config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
-                config.opt_start_seq = after + 1
-        return config
+        last = (await self._js.stream_info(stream_name(readership.topic))).state.last_seq
+        after = int(demand.after) if demand.after.isdigit() else last
+        if last >= after:  # the same stream as then
+            config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
+            config.opt_start_seq = after + 1
+        return config, str(after)
 
     def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
         address, text = self._address, without_secrets(str(error), self._address)

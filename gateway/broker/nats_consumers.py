@@ -75,7 +75,8 @@ class JetStream(Protocol):
 class JetStreamConsumer:
     """``Consumer``; its tokens are the subjects that settlements are published on."""
 
-    def __init__(self, wire: JetStream, consumer: str, demand: Demand, intake: Intake) -> None:
+    def __init__(self, wire: JetStream, consumer: str, place: str, demand: Demand, intake: Intake) -> None:
+        self.place = place
         self._wire = wire
         self._topic = demand.readership.topic
         self._stream = stream_name(self._topic)

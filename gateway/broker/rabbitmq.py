@@ -218,6 +218,8 @@ class RabbitWire:
 class RabbitConsumer:
     """``Consumer`` on a channel of its own."""
 
+    place = ""
+
     def __init__(self, wire: RabbitWire, channel: AbstractChannel, intake: Intake, prefetch: int) -> None:
         self._wire = wire
         self._channel = channel

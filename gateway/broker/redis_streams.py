@@ -51,6 +51,7 @@ class _Reading(ABC):
         self._demand = demand
         self._intake = intake
         self._stream = PREFIX + demand.readership.topic
+        self.place = demand.after
 
     async def _start(self) -> None:
         self._reader = await self._wire.reader()
@@ -63,6 +64,16 @@ class _Reading(ABC):
         except Exception:  # the library's, too, whose connection was closed under its hands
             if not self._stopped:
                 raise
+
+    async def _end(self) -> str:
+        try:
+            with self._wire.translated():
+                info = await self._client.xinfo_stream(self._stream)
+        except BrokerUnavailable as error:
+            if "no such key" in str(error):
+                return "0-0"
+            raise
+        return text(info["last-generated-id"])
 
     async def _stop(self) -> None:
         self._stopped = True
@@ -78,9 +89,7 @@ class RedisListener(_Reading):
 
     async def begin(self) -> None:
         """Note where the stream ends."""
-        self._after = self._demand.after
-        if not self._after:
-            self._after = await self._end()
+        self._after = self.place = self.place or await self._end()
         await self._start()
 
     async def settle(self, tokens: Sequence[Token]) -> None:
@@ -92,16 +101,6 @@ class RedisListener(_Reading):
     async def close(self, unsettled: Sequence[Token]) -> None:  # noqa: ARG002 - nothing is owed
         """Read no more."""
         await self._stop()
-
-    async def _end(self) -> str:
-        try:
-            with self._wire.translated():
-                info = await self._client.xinfo_stream(self._stream)
-        except BrokerUnavailable as error:
-            if "no such key" in str(error):
-                return "0-0"
-            raise
-        return text(info["last-generated-id"])
 
     async def _read(self) -> None:
         while not self._stopped:
@@ -135,11 +134,10 @@ class RedisConsumer(_Reading):
 
     async def begin(self) -> None:
         """The group is there from now on; one that this process knows and the server lost begins again."""
+        self.place = self.place or await self._end()
         try:
             with self._wire.translated():
-                await self._client.xgroup_create(
-                    self._stream, self._group, id=self._demand.after or "$", mkstream=True
-                )
+                await self._client.xgroup_create(self._stream, self._group, id=self.place, mkstream=True)
         except BrokerUnavailable as error:
             if "BUSYGROUP" not in str(error):
                 raise

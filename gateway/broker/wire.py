@@ -83,7 +83,13 @@ class Intake(Protocol):
 
 
 class Consumer(Protocol):
-    """One readership at the server, until it is closed or its wire is lost."""
+    """One readership at the server, until it is closed or its wire is lost.
+
+    ``place``: behind which message it began, so that the next one misses nothing though this one received
+    nothing; empty: the server does not say.
+    """
+
+    place: str
 
     async def settle(self, tokens: Sequence[Token]) -> None:
         """Have the server forget these deliveries; returns when it knows. Raises BrokerUnavailable."""

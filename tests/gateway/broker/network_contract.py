@@ -317,5 +317,23 @@ async def published(broker: MessageBroker, payload: bytes, key: object = KITCHEN
                 return
 
 
+class StreamContract(NetworkContract):
+    """Also where messages stay when they have been read."""
+
+    async def test_a_reader_without_a_group_misses_nothing_though_it_had_received_nothing(
+        self, opened: Open, server: Server
+    ) -> None:
+        async with BadNetwork(server.port) as network:
+            publisher = opened()
+            await publisher.publish(contract.TOPIC, KITCHEN, b"before it began")
+            reader = opened(server.url.replace(str(server.port), str(network.port)))
+            async with reader.subscribe(contract.TOPIC) as subscription:
+                await network.begin(Trouble.CUT)
+                await until(lambda: not reader.status.connected)  # type: ignore[attr-defined]
+                await publisher.publish(contract.TOPIC, KITCHEN, b"while it was away")
+                await network.heal()
+                assert await receive(subscription, 1) == [b"while it was away"]
+
+
 def settings(**changes: object) -> BrokerSettings:
     return msgspec.structs.replace(SETTINGS, **changes)

@@ -164,6 +164,8 @@ class Pigeon:
 class Basket:
     """``Consumer``; its tokens are the messages' numbers."""
 
+    place = ""
+
     def __init__(self, wire: Pigeon, name: str, demand: Demand, intake: Intake) -> None:
         self.wire, self.name, self.demand, self.intake = wire, name, demand, intake
         self.out: set[int] = set()

@@ -37,6 +37,8 @@ BOUNDS = Bounds(messages=8, bytes=200)
 class Server:
     """Hands out what it is told to, and notes what is settled. Its tokens are numbers."""
 
+    place = ""
+
     def __init__(self, *, lease_seconds: float | None = None) -> None:
         self.facts = ServerFacts(name="S", version="1", durability=Durability.OS, lease_seconds=lease_seconds)
         self.settled: Counter[int] = Counter()
@@ -313,6 +315,19 @@ async def test_a_new_consumer_goes_on_behind_the_last_place() -> None:
         await feed.attach(server, tasks)
         assert [demand.after for demand in server.demands] == ["", "17"]
         assert len({demand.name for demand in server.demands}) == 1
+        await feed.detach()
+
+
+async def test_who_has_received_nothing_goes_on_where_it_began() -> None:
+    server = Server()
+    server.place = "9"
+    async with reading(server, group="") as (feed, _), asyncio.TaskGroup() as tasks:
+        await feed.detach()
+        server.place = "12"
+        await feed.attach(server, tasks)
+        await feed.detach()
+        await feed.attach(server, tasks)
+        assert [demand.after for demand in server.demands] == ["", "9", "9"]
         await feed.detach()
 
 

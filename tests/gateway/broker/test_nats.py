@@ -35,7 +35,7 @@ from gateway.broker.patterns import parse_pattern
 from gateway.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
-from tests.gateway.broker.network_contract import LEASE_SECONDS, NetworkContract
+from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract
 from tests.servers import nats as nats_servers
 from tests.servers.certificates import Certificates
 from tests.servers.nats import Nats
@@ -43,7 +43,7 @@ from tests.servers.nats import Nats
 pytestmark = pytest.mark.slow  # `make quick` holds the contract against the memory broker and a hostile wire
 
 
-class TestNats(NetworkContract):
+class TestNats(StreamContract):
     """The contract."""
 
     DURABILITY = Durability.OS

@@ -140,7 +140,7 @@ class Reader:
 
 def consumer(server: Server, reader: Reader, group: str = "workers", after: str = "") -> JetStreamConsumer:
     demand = Demand(Readership(TOPIC, EVERYTHING, group), "r_1", 64, after)
-    return JetStreamConsumer(server, "workers", demand, reader)
+    return JetStreamConsumer(server, "workers", "", demand, reader)
 
 
 @pytest_asyncio.fixture

@@ -28,7 +28,7 @@ from gateway.broker.wire import Demand
 from gateway.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
-from tests.gateway.broker.network_contract import LEASE_SECONDS, NetworkContract
+from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract
 from tests.servers import redis as redis_servers
 from tests.servers.certificates import Certificates
 from tests.servers.redis import Redis
@@ -39,7 +39,7 @@ TOPIC = "redis.only"
 STREAM = f"earshot:{TOPIC}"
 
 
-class TestRedis(NetworkContract):
+class TestRedis(StreamContract):
     """The contract."""
 
     @pytest.fixture
