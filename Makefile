@@ -37,7 +37,7 @@ bench-wer: $(VENV)/.dev  ## word errors of every engine and every shortcut (minu
 	@.ci/system-packages speech
 	$(BIN)/python -m benchmarks wer
 
-dictation: $(VENV)/.dev  ## an hour of speech without an end, faster than it is spoken (a minute or two)
+dictation: $(VENV)/.dev  ## three hours of speech without an end, faster than it is spoken (minutes)
 	$(BIN)/python -m benchmarks dictation
 
 $(VENV)/bin/python:
