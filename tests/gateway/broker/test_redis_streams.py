@@ -21,10 +21,15 @@ LEASE_SECONDS = 30.0
 
 
 class Server:
-    """``StreamServer``, its client and its reader; ``answers`` by command, the last of each for ever."""
+    """``StreamServer``, its client and its reader; ``answers`` by command, the last of each for ever.
+
+    Its stream ends at 7-1, unless something else is said of it.
+    """
 
     def __init__(self, **answers: list[Any]) -> None:
-        self.answers = answers
+        told = answers.pop("xinfo_stream", [{}])
+        stream = [{"last-generated-id": b"7-1", **one} if isinstance(one, dict) else one for one in told]
+        self.answers = {**answers, "xinfo_stream": stream}
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
         self.failures: list[BrokerUnavailable] = []
 
@@ -143,6 +148,8 @@ async def test_what_was_given_to_it_and_never_settled_comes_first() -> None:
     reading = consumer(server, reader)
     await reading.begin()
     await until(lambda: len(reader.taken) == 3)
+    assert next(options["id"] for name, _, options in server.calls if name == "xgroup_create") == reading.place
+    assert reading.place == "7-1"
     streams = [arguments[2][STREAM] for arguments in server.called("xreadgroup")]
     assert streams[:4] == ["0", b"2-0", b"3-0", ">"]
     assert [one.payload for one in reader.taken] == [b"1", b"3", b"4"]
