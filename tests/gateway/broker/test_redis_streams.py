@@ -148,8 +148,8 @@ async def test_what_was_given_to_it_and_never_settled_comes_first() -> None:
     reading = consumer(server, reader)
     await reading.begin()
     await until(lambda: len(reader.taken) == 3)
-    assert next(options["id"] for name, _, options in server.calls if name == "xgroup_create") == reading.place
-    assert reading.place == "7-1"
+    begun = [options["id"] for name, _, options in server.calls if name == "xgroup_create"]
+    assert [*begun, reading.place] == ["7-1", "7-1"]
     streams = [arguments[2][STREAM] for arguments in server.called("xreadgroup")]
     assert streams[:4] == ["0", b"2-0", b"3-0", ">"]
     assert [one.payload for one in reader.taken] == [b"1", b"3", b"4"]

@@ -160,6 +160,7 @@ async def test_the_live_view_leads_to_an_utterances_waterfall_and_a_strip_to_ano
     await expect(said).to_contain_text("480 ms")
     await page.locator(".strip-row").first.focus()
     await page.keyboard.press("Enter")
+    await expect(page.locator("#waterfall")).to_contain_text("398 ms")
     assert (await table(page, "#waterfall"))[3] == ["Recognizer", "302 ms", "398 ms"]
 
 
