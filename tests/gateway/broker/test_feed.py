@@ -22,7 +22,7 @@ from gateway.broker.base import (
     Durability,
     Message,
 )
-from gateway.broker.buffer import Bounds, BufferedDelivery, Counters, Readership
+from gateway.broker.buffer import Bounds, BufferedDelivery, Counters, Member, Readership
 from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, parse_pattern
@@ -261,15 +261,20 @@ async def test_what_is_in_hand_over_a_reconnect_is_settled_by_the_token_that_cou
         await feed.detach()
 
 
+async def answer_unheard(server: Server, feed: Feed, member: Member) -> None:
+    """m_1 is acknowledged, and the connection dies before the server hears of it."""
+    server.deaf = True
+    feed.take(received(1, "m_1"))
+    delivery = feed.buffer.take(member)
+    assert delivery is not None
+    await delivery.ack()
+    await feed.detach()
+
+
 async def test_what_was_acknowledged_and_not_heard_is_settled_when_it_comes_again() -> None:
     server = Server()
     async with reading(server) as (feed, member), asyncio.TaskGroup() as tasks:
-        server.deaf = True
-        feed.take(received(1, "m_1"))
-        delivery = feed.buffer.take(member)
-        assert delivery is not None
-        await delivery.ack()
-        await feed.detach()
+        await answer_unheard(server, feed, member)
         again = Server()
         await feed.attach(again, tasks)
         feed.take(received(9, "m_1", attempt=2))
@@ -284,12 +289,7 @@ async def test_what_was_answered_and_is_published_again_is_shown_again() -> None
     """Its publisher would not have done so if the answer had arrived."""
     server = Server()
     async with reading(server) as (feed, member), asyncio.TaskGroup() as tasks:
-        server.deaf = True
-        feed.take(received(1, "m_1"))
-        delivery = feed.buffer.take(member)
-        assert delivery is not None
-        await delivery.ack()
-        await feed.detach()
+        await answer_unheard(server, feed, member)
         await feed.attach(Server(), tasks)
         feed.take(received(9, "m_1", attempt=1))
         assert feed.buffer.pending == 1
