@@ -10,9 +10,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from gateway.config import GatewayConfig, variable_name
+from gateway.schemas import schemas_of
 from gateway.typed_settings import Section, Setting, dotted, expected, outline
 
 SCHEMA_PATH = "docs/config.schema.json"
@@ -38,10 +37,12 @@ def default_yaml(schema: str = SCHEMA_PATH) -> str:
 
 def json_schema() -> str:
     """The JSON schema of config.yaml, for editors."""
+    (root,), definitions = schemas_of((GatewayConfig,))
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Earshot's config.yaml",
-        **msgspec.json.schema(GatewayConfig),
+        **root,
+        "$defs": definitions,
     }
     return json.dumps(schema, indent=2) + "\n"
 

@@ -9,9 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from gateway.events import Authenticate, ListenerEvent, Say, Subscribe
+from gateway.schemas import schemas_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "events.schema.json"
 
@@ -22,7 +21,7 @@ def events_schema() -> dict[str, Any]:
     Objects may have more than it names: an older listener is to understand a newer gateway.
     """
     types = (ListenerEvent, Subscribe, Authenticate, Say)
-    (event, *_), definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    (event, *_), definitions = schemas_of(types)
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An event of Earshot, as listeners get it (docs/events.md)",

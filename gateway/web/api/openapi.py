@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.access import Right
+from gateway.schemas import schemas_of
 from gateway.web.api.operation import JSON, Operation
 from gateway.web.api.problems import PROBLEM_TYPE, ProblemDetails
 
@@ -56,8 +57,7 @@ class _Schemas:
             self._types += [one for one in (operation.answer, operation.body) if one is not None]
             for group in (operation.path_type, operation.query):
                 self._types += [field.type for field in _fields(group)]
-        found, self.components = msgspec.json.schema_components(self._types, ref_template=_REFERENCE)
-        self._found = list(found)
+        self._found, self.components = schemas_of(self._types, _REFERENCE)
 
     def of(self, wanted: Any) -> dict[str, Any]:
         """What stands where a type is meant."""
