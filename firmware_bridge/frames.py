@@ -202,8 +202,8 @@ class Hello(_Frame):
     @classmethod
     def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
         try:
-            said = msgspec.json.decode(payload, type=_HelloJson)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            said = msgspec.json.decode(_text(payload), type=_HelloJson)
+        except msgspec.MsgspecError as error:
             raise FrameError(FaultCode.MALFORMED, f"HELLO: {error}") from error
         if not _DEVICE_ID.fullmatch(said.id):
             raise FrameError(FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -")

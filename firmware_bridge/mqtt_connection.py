@@ -62,6 +62,8 @@ class MqttConnection:
         self._closed: asyncio.Future[str] = self._loop.create_future()
         self.refused = 0
         """Messages not taken because the outbox was full."""
+        self.stale = 0
+        """Messages not handed on because the broker had kept them (retained): nobody says that now."""
 
     @classmethod
     async def open(
@@ -140,6 +142,9 @@ class MqttConnection:
 
     def _message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._socket.packets += 1
+        if message.retain:
+            self.stale += 1
+            return
         try:
             topic = message.topic
         except UnicodeDecodeError:

@@ -227,6 +227,10 @@ class MqttClient:
         except UnicodeDecodeError:
             self._client.ack(message.mid, message.qos)
             return
+        if message.retain and not topic.startswith("$SYS/"):
+            # Kept by the broker since whenever; it would be said again at each connection.
+            self._client.ack(message.mid, message.qos)
+            return
         self._unacknowledged += 1
         if self._unacknowledged >= self._session.window > 0:
             self._socket.pause()

@@ -162,7 +162,7 @@ def raw(type_byte: int, payload: bytes = b"", flags: int = 0) -> bytes:
         (raw(FrameType.HELLO, b'{"id":"a"}'), FaultCode.MALFORMED),
         (raw(FrameType.HELLO, b'{"id":"a","boot":-1}'), FaultCode.MALFORMED),
         (raw(FrameType.HELLO, b'{"id":"a","boot":1,"mtu":63}'), FaultCode.MALFORMED),
-        (raw(FrameType.HELLO, b'{"id":"\xff","boot":1}'), FaultCode.MALFORMED),
+        (raw(FrameType.HELLO, b'{"id":"\xff","boot":1}'), FaultCode.BAD_ID),
         (raw(FrameType.HELLO, b'{"id":"","boot":1}'), FaultCode.BAD_ID),
         (raw(FrameType.HELLO, b'{"id":"a/b","boot":1}'), FaultCode.BAD_ID),
         (raw(FrameType.HELLO, b'{"id":"' + b"a" * 65 + b'","boot":1}'), FaultCode.BAD_ID),
@@ -211,6 +211,9 @@ def test_text_that_is_no_utf8_is_shown_as_far_as_it_goes() -> None:
     )
     fault = decode(raw(FrameType.FAULT, b"\x01\x00\xff"))
     assert fault == Fault(Header(link=7), FaultCode.SAY_HELLO, "\N{REPLACEMENT CHARACTER}")
+    hello = decode(raw(FrameType.HELLO, b'{"id":"a","boot":1,"fw":"K\xfcche","\xff":0}'))
+    assert isinstance(hello, Hello)
+    assert hello.firmware == "K\N{REPLACEMENT CHARACTER}che"
 
 
 def test_which_types_are_numbered() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from firmware_bridge import mqtt_connection, mqtt_link
 from firmware_bridge.events import LinkChanged
-from firmware_bridge.frames import FaultCode, Header, Ping
+from firmware_bridge.frames import FaultCode, Header, Hello, Ping
 from firmware_bridge.framing import Decoded, FrameRejected
 from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
@@ -116,6 +116,29 @@ async def test_only_the_last_will_means_a_device_is_lost(heard: Any, mosquitto: 
         assert await heard.first(Lost) == Lost(Line("mqtt", "kitchen"))
         assert len(heard.of(Lost)) == 1
         await device.close()
+
+
+async def test_what_the_broker_kept_is_nothing_that_a_device_says_now(heard: Any, mosquitto: Any) -> None:
+    hello = Hello(Header(), "kitchen", 5, "", 0, 0, 0, 0)
+    device = await client(mosquitto.url)
+    async with link_to(heard, mosquitto.url):
+        await heard.first(LinkChanged, up=True)
+        device.publish("earshot/v1/kitchen/up", hello.to_bytes(), retain=True)
+        assert await heard.first(Arrived) == Arrived(Line("mqtt", "kitchen"), hello), "said now, and kept"
+    for topic in ("cellar/up", "a-will/up"):
+        device.publish(f"earshot/v1/{topic}", PING.to_bytes(), retain=True)
+    device.publish("earshot/v1/kitchen/state", b"offline", retain=True)
+    heard.items.clear()
+    async with link_to(heard, mosquitto.url) as link:
+        for _ in range(2):  # at the first connection, and when one is made anew
+            await heard.first(LinkChanged, up=True)
+            device.publish("earshot/v1/attic/up", PING.to_bytes())
+            assert await heard.first(Arrived) == Arrived(Line("mqtt", "attic"), PING)
+            assert not heard.of(Lost)
+            heard.items.clear()
+            assert link._connection
+            link._connection.abort()
+    await device.close()
 
 
 async def test_each_failure_has_its_reason_and_remedy_and_is_tried_again(

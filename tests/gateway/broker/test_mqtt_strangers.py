@@ -70,3 +70,13 @@ async def test_the_same_again_and_again_leaves_room_for_others(
             delivery = await take(subscription)
             seen = delivery.message.message_id
             await delivery.ack()
+
+
+async def test_what_the_broker_kept_is_not_said_again_at_each_connection(
+    broker: NetworkBroker, stranger: MqttConnection
+) -> None:
+    stranger.publish(PLACE, b"of last year", retain=True)
+    for group in ("", "", "workers", "workers"):
+        async with broker.subscribe(TOPIC, group=group) as subscription:
+            stranger.publish(PLACE, b"of today", retain=True)
+            assert await receive(subscription, 1) == [b"of today"], "said now, and kept for later"
