@@ -7,6 +7,7 @@ numbers and resends; so a connection keeps no state worth saving, and each one i
 The error tree::
 
     MqttUnavailable    the broker cannot be used (yet): ``reason`` and ``remedy`` in words
+      MqttRefused      it does not let this client in
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ RETRY_SECONDS = 5.0
 STABLE_SECONDS = 5.0
 """A connection that lasted so long was a good one: the next retry is quick again."""
 
+_PASSING = frozenset({0x88, 0x89, 0x97, 0x9F})
+"""Refusals that pass by themselves (MQTT 5, 3.2.2.2): server unavailable, busy, quota, connection rate."""
+
 OnMessage = Callable[[str, bytes], None]
 """Called with the topic and the payload."""
 
@@ -46,6 +50,10 @@ class LastWill:
 
     topic: str
     payload: bytes
+
+
+class MqttRefused(MqttUnavailable):
+    """The broker does not let this client in: trying again does not help until somebody changes something."""
 
 
 class MqttConnection:
@@ -163,7 +171,8 @@ class MqttConnection:
     async def _logged_in(self, address: BrokerAddress) -> None:
         reason = await self._answer(self._connected)
         if reason.is_failure:
-            raise MqttUnavailable(
+            refusal = MqttUnavailable if reason.value in _PASSING else MqttRefused
+            raise refusal(
                 f"{address} refused the connection: {reason}",
                 "correct the user and password in devices.mqtt.url",
             )

@@ -18,6 +18,7 @@ from firmware_bridge.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.mqtt_connection import (
     LastWill,
     MqttConnection,
+    MqttRefused,
     stay_connected,
 )
 from firmware_bridge.pacing import Backoff
@@ -40,6 +41,9 @@ class WireOwner(Protocol):
 
     def wire_missing(self, reason: str, remedy: str = "") -> None:
         """There is no port or no broker; said at each attempt."""
+
+    def wire_refused(self, reason: str, remedy: str = "") -> None:
+        """This device is not let in, and will not be by trying again; said at each attempt."""
 
     def received(self, decoded: Decoded) -> None:
         """A frame came from the gateway, or what was none."""
@@ -295,12 +299,16 @@ class Mqtt:
             for decoded in decoder.feed(payload):
                 owner.received(decoded)
 
-        connection = await MqttConnection.open(
-            self._address,
-            client_id=self._device_id,
-            on_message=received,
-            will=LastWill(state, b"offline"),
-        )
+        try:
+            connection = await MqttConnection.open(
+                self._address,
+                client_id=self._device_id,
+                on_message=received,
+                will=LastWill(state, b"offline"),
+            )
+        except MqttRefused as error:
+            owner.wire_refused(error.reason, "correct the user and password in the URL")
+            raise
         try:
             await connection.subscribe(f"{self._topic}/down")
             connection.publish(state, b"online", retain=True)

@@ -58,6 +58,15 @@ from firmware_bridge.simulated_wires import (
 )
 from firmware_bridge.speech_files import read_wav, recordings
 
+
+class WireRefused(Exception):
+    """Whoever is at the other end of the wire does not let this device in; says why, and what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
 REPLUG_SECONDS = 0.3
 """How long a wire stays broken when mischief breaks it."""
 TRAILING_SILENCE_SECONDS = 5.0
@@ -113,6 +122,7 @@ class SimulatedDevice:
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._loop = asyncio.get_running_loop()
+        self._refused: asyncio.Future[None] = self._loop.create_future()
         self._alarm = Alarm(self._tick)
         self._running = [self._tasks.create_task(self.wire.run(self), name=f"{self.device_id}'s wire")]
         if self._unplug_seconds:
@@ -130,8 +140,14 @@ class SimulatedDevice:
     # -- what its user does
 
     async def connected(self) -> None:
-        """Wait until the gateway has welcomed the device."""
-        await self._linked.wait()
+        """Wait until the gateway has welcomed the device. Raises WireRefused when it is not let in."""
+        linked = asyncio.ensure_future(self._linked.wait())
+        try:
+            await asyncio.wait((linked, self._refused), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            linked.cancel()
+        if not self._linked.is_set():
+            self._refused.result()
 
     async def say(
         self, speech: Path | bytes, *, end_on_silence: bool = False, patience: float = 30.0
@@ -211,6 +227,12 @@ class SimulatedDevice:
         if reason != self._missing:
             self._missing = reason
             self._report(WireMissing(self.device_id, self._loop.time(), reason, remedy))
+
+    def wire_refused(self, reason: str, remedy: str = "") -> None:
+        """Nobody lets this device in: for whoever waits until it is connected."""
+        if not self._refused.done():
+            self._refused.set_exception(WireRefused(reason, remedy))
+            self._refused.exception()  # retrieved: perhaps nobody waits
 
     def received(self, decoded: Decoded) -> None:
         """A frame came from the gateway, or what was none."""
@@ -358,7 +380,8 @@ class SimulateOptions:
 async def simulate(options: SimulateOptions, report: Callable[[Report], None]) -> int:
     """Be a device, say everything, report; 0 when each utterance had its transcript and its orchestrator's reply.
 
-    Raises ValueError for options that make no sense, BadRecording (a ValueError) for a bad WAV file.
+    Raises ValueError for options that make no sense, BadRecording (a ValueError) for a bad WAV file, and
+    WireRefused when the device is not let in.
     """
     wav = options.wav or tuple(r.path for r in recordings() if r.demo)[:3]
     spoken = [read_wav(path) for path in wav]

@@ -29,6 +29,7 @@ from gateway.escape import one_line
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
+from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_loader import load_orchestrator
@@ -271,11 +272,15 @@ def _by_itself() -> Iterator[None]:
 
 
 async def run_gateway(
-    config: GatewayConfig, reread: Callable[[], GatewayConfig], config_file: Path | None = None
+    config: GatewayConfig,
+    reread: Callable[[], GatewayConfig],
+    config_file: Path | None = None,
+    on_ready: Callable[[str], None] = lambda _url: None,
 ) -> int:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the wait. Returns the exit status.
 
     SIGHUP changes to the configuration that ``reread`` gives (it raises ConfigError for one that is wrong).
+    ``on_ready`` is told where the page is, or "" where there is none.
     """
     notifier = Notifier()
     stop = asyncio.Event()
@@ -294,6 +299,7 @@ async def run_gateway(
     try:
         async with Gateway(config, config_file) as gateway:
             loop.add_signal_handler(signal.SIGHUP, hang_up)
+            on_ready(gateway.url)
             notifier.ready(f"listening; page at {gateway.url}" if gateway.url else "listening")
             watchdog = asyncio.create_task(notifier.watchdog(lambda: gateway.pipeline.well), name="watchdog")
             await stop.wait()
@@ -303,7 +309,7 @@ async def run_gateway(
             watchdog.cancel()
             log.info("draining", at_most_seconds=config.shutdown.drain_seconds)
             notifier.stopping("draining")
-    except (BadOrchestrator, BrokerError, JournalInUse) as error:
+    except (BadOrchestrator, BrokerError, JournalInUse, NoHome) as error:
         log.error("cannot start", reason=str(error))  # noqa: TRY400 - the reason says it all
         return MISCONFIGURED
     log.info("stopped")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
+import sys
 from importlib.metadata import version
 
 import click
@@ -72,3 +74,6 @@ def main() -> None:
     earshot run                   the gateway, with ./config.yaml or the defaults
     earshot COMMAND --help        more on each command
     """  # noqa: D301 - \b tells click to keep the lines
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no UTF-8 sees what it can, escaped
+            stream.reconfigure(errors="backslashreplace")

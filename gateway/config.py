@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -86,7 +86,14 @@ def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
         return path
     if environ.get(CONFIG_VARIABLE):
         return Path(environ[CONFIG_VARIABLE])
-    return next((file for file in (LOCAL_CONFIG, SYSTEM_CONFIG) if file.exists()), None)
+    return next((file for file in (LOCAL_CONFIG, SYSTEM_CONFIG) if _is_there(file)), None)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:  # in a folder that this user may not even look into
+        return False
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
@@ -239,10 +246,35 @@ def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
     if not _APP.fullmatch(config.orchestrator.app):
         message = f"expected builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
+    yield from _places(config)
     yield from _credentials_for_nothing(config)
     yield from _web(config.web)
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
+
+
+def _places(config: GatewayConfig) -> Iterator[_Contradiction]:
+    journal, models = config.journal, config.transcription
+    if PurePath(journal.path).name == ":memory:" or journal.path.startswith("file:"):
+        message = "expected a file's path; `journal.enabled: false` keeps nothing"
+        yield (("journal", "path"),), f"{message}, got {shown(journal.path)}"
+    places = {
+        ("journal", "path"): journal.path,
+        ("transcription", "model"): models.model,
+        ("transcription", "models_dir"): models.models_dir,
+        ("web", "secret_file"): config.web.secret_file,
+    }
+    for path, place in places.items():
+        if not _has_home(place):
+            yield (path,), f"there is no such home folder ($HOME): name it in full, got {shown(place)}"
+
+
+def _has_home(place: str) -> bool:
+    try:
+        Path(place).expanduser()
+    except RuntimeError:  # nobody of that name, or nobody gave this user one
+        return False
+    return True
 
 
 def _credentials_for_nothing(config: GatewayConfig) -> Iterator[_Contradiction]:

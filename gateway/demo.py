@@ -122,7 +122,10 @@ class Seen:
 async def run_demo(*, once: bool, json_lines: bool) -> int:
     """Run the demo; with ``once`` until everything was spoken, else until Ctrl-C. Returns the exit status."""
     logging.configure(LogSettings(level="error", format="text"))
-    with tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder, Screen(quiet=json_lines) as screen:
+    with (
+        tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder,
+        Screen(quiet=json_lines, once=once) as screen,
+    ):
         terminal = Path(folder, "ttyESP32")
         screen.say("Starting the gateway: memory broker, embedded MQTT broker, bundled model ...")
         config = _config(terminal)

@@ -52,9 +52,13 @@ class Row:
 
 
 class Screen:
-    """What the demo shows, from the same events that the page gets. ``quiet`` shows nothing."""
+    """What the demo shows, from the same events that the page gets.
 
-    def __init__(self, *, quiet: bool) -> None:
+    ``quiet`` shows nothing; ``once``: it ends by itself.
+    """
+
+    def __init__(self, *, quiet: bool, once: bool) -> None:
+        self._end = "ends by itself" if once else "Ctrl-C ends"
         self._console = Console(quiet=quiet)
         self._live = Live(console=self._console, refresh_per_second=8) if self._console.is_terminal else None
         self._rows: list[Row] = []
@@ -115,7 +119,7 @@ class Screen:
         table = Table(
             title="Earshot",
             title_style="bold",
-            caption="times count from the end of speech; Ctrl-C ends",
+            caption=f"times count from the end of speech; {self._end}",
             box=SIMPLE_HEAD,
         )
         table.add_column("device", no_wrap=True)

@@ -10,13 +10,22 @@ import socket
 from contextlib import AbstractAsyncContextManager, suppress
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, ClientWebSocketResponse, InvalidURL, WSMsgType
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    InvalidURL,
+    WSMsgType,
+    WSServerHandshakeError,
+)
 
 from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import DatagramDecoder
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.simulated_wires import WireOwner
-from gateway.introduction import Introduction
+from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, Introduction
 
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 20.0
@@ -52,9 +61,19 @@ class WebSocketWire:
                     async with self._connecting(session) as opened:
                         backoff.reset()
                         await self._serve(opened, owner)
+                except WSServerHandshakeError as error:
+                    self._not_let_in(error, owner)
+                except ClientConnectorCertificateError:
+                    owner.wire_refused(f"{self._url} has a certificate that is not trusted here", CA_REMEDY)
                 except (ClientError, InvalidURL, TimeoutError, ConnectionError) as error:
                     owner.wire_missing(f"no gateway answers at {self._url}: {error}")
                 await asyncio.sleep(backoff.next())
+
+    def _not_let_in(self, error: WSServerHandshakeError, owner: WireOwner) -> None:
+        reason = f"{self._url} answers {error.status} {error.message}"
+        if error.status in {401, 403}:
+            owner.wire_refused(reason, REFUSED_REMEDY.format(role="device"))
+        owner.wire_missing(reason)
 
     def _connecting(self, session: ClientSession) -> AbstractAsyncContextManager[ClientWebSocketResponse]:
         return session.ws_connect(

@@ -83,9 +83,16 @@ def machine() -> Iterator[Finding]:
         yield (ok if available >= LOW_MEMORY_MB else warn)(
             "memory", f"{available} MB available", "" if available >= LOW_MEMORY_MB else remedy
         )
-    free = shutil.disk_usage(Path.home()).free // _MB
+    free = shutil.disk_usage(_home()).free // _MB
     low = free < LOW_DISK_MB
     yield (warn if low else ok)("disk", f"{free} MB free", "models and recordings need room" if low else "")
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user that nobody gave one
+        return Path("/")
 
 
 def packages() -> Iterator[Finding]:

@@ -6,6 +6,12 @@ import ssl
 
 from msgspec import Struct
 
+REFUSED_REMEDY = (
+    "a gateway that asks for a token: --token, or $EARSHOT_TOKEN "
+    "(`earshot token create --role {role}` makes one there)"
+)
+CA_REMEDY = "a gateway with a certificate of its own: --ca-file"
+
 
 class BadCertificates(ValueError):
     """The file of certificates cannot be used."""

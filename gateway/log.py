@@ -36,6 +36,8 @@ CHATTY_LIBRARIES = (
 TALKATIVE_LIBRARIES = ("aio_pika", "aiormq")
 """Loggers that report what we report ourselves (a lost connection, with a traceback); shown at debug only."""
 
+UTTERANCE = "utterance"
+"""The event of the one canonical line of each utterance."""
 _FIRST_KEYS = ("timestamp", "level", "event")
 _TRACEBACK_KEYS = ("exception", "stack")
 _JOURNAL_LEVELS = {
@@ -110,6 +112,15 @@ def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     return escaped
 
 
+def utterance_in_words(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The canonical line of an utterance for somebody at a terminal; at debug, and as JSON, it stays whole."""
+    if event["event"] != UTTERANCE or logging.getLogger().isEnabledFor(logging.DEBUG):
+        return event
+    short = {key: event[key] for key in ("timestamp", "level", "error") if key in event}
+    times = f"text after {event['text_ms']} ms, {event['outcome']} after {event['answer_ms']} ms"
+    return {**short, "event": f"{event['device_id']} spoke for {event['seconds']} s: {times}"}
+
+
 def event_first(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """When, how serious and what stand at the line's beginning, for whoever reads JSON by eye."""
     return {**{key: event[key] for key in _FIRST_KEYS if key in event}, **event}
@@ -134,7 +145,7 @@ def _renderer(stream: TextIO, *, as_text: bool) -> list[Processor]:
     console = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    return [escape_controls, console]
+    return [utterance_in_words, escape_controls, console]
 
 
 def _escaped(value: Any) -> Any:

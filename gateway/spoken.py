@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.access import WEB_DEVICE
+from gateway.log import UTTERANCE
 from gateway.messages import (
     AudioFacts,
     DeadUtterance,
@@ -123,7 +124,7 @@ class Spoken:
         """The one canonical line of this utterance, at its turn's end. The text is never in it."""
         audio, timings, recognizer = message.audio, message.timings, message.recognizer
         log.info(
-            "utterance",
+            UTTERANCE,
             session_id=message.session_id,
             utterance_id=message.utterance_id,
             correlation_id=message.correlation_id,

@@ -10,6 +10,8 @@ from gateway.journal.file import journal_path
 
 SERVICE_FOLDER = Path("/var/lib/earshot")
 """The service's (`StateDirectory=` in its unit)."""
+OWN_CERTIFICATE = "web.crt"
+"""The certificate that a gateway makes for itself (`web.tls.self_signed`)."""
 
 
 def state_folder(config: GatewayConfig, path: Path | None, environ: Mapping[str, str]) -> Path:

@@ -14,12 +14,13 @@ import msgspec
 
 from gateway import log as logging
 from gateway import state_folder
-from gateway.commands.options import config_option, read_config
+from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.door.audit import Audit, What
 from gateway.errands import run_errands
 from gateway.escape import one_line
 from gateway.journal import Journal, JournalError, outside
 from gateway.journal.dead_letters import contents
+from gateway.journal.errors import NoHome
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
 from gateway.letters import summary, whole
 from gateway.settings import JournalSettings, LogSettings
@@ -53,7 +54,10 @@ def command(ctx: click.Context, config_path: Path | None, named: Path | None) ->
     earshot dlq purge --all
     """  # noqa: D301
     config = read_config(config_path)
-    ctx.obj = named or state_folder.journal_file(config, config_path, os.environ)
+    try:
+        ctx.obj = named or state_folder.journal_file(config, config_path, os.environ)
+    except NoHome as error:
+        raise Misplaced(str(error)) from error
     if ctx.obj.parent == state_folder.SERVICE_FOLDER and named is None:
         click.echo(f"the service's journal: {ctx.obj}", err=True)
 

@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from pathlib import Path
 
 import click
 from rich.console import Console
 
 from gateway import tail
-from gateway.commands.options import token_option
+from gateway.commands.options import config_option, own_page, token_option
 from gateway.escape import one_line
 from gateway.events import EVENT_KINDS, Subscribe
-from gateway.introduction import BadCertificates, Introduction
+from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
 from gateway.listener import BadAddress, Listener, ListenerError, ListenerRefused
 from gateway.messages import encode
 
-_REMEDY = (
-    "a gateway that asks for a token: --token, or $EARSHOT_TOKEN (`earshot token create --role listener` makes one "
-    "there); one with a certificate of its own: --ca-file"
-)
+_REMEDY = f"{REFUSED_REMEDY.format(role='listener')}; {CA_REMEDY}"
 
 
 @click.command("listen")
+@config_option
 @click.option(
-    "--url", default="http://127.0.0.1:8080/", show_default=True, help="The gateway's page, or its WebSocket."
+    "--url",
+    default="",
+    help="The gateway's page, or its WebSocket. Without it: the page of the gateway with that configuration, here.",
 )
 @token_option
 @click.option(
@@ -43,6 +44,7 @@ _REMEDY = (
 @click.option("--json", "as_json", is_flag=True, help="Each event as one JSON line (docs/events.md).")
 def command(
     *,
+    config_path: Path | None,
     url: str,
     token: str,
     ca_file: str,
@@ -58,10 +60,14 @@ def command(
 
     \b
     earshot listen
+    earshot listen --config /etc/earshot/config.yaml
     earshot listen --device kitchen --kind transcription --kind reply
     earshot listen --json | jq .text
     EARSHOT_TOKEN=... earshot listen --url https://gateway.local:8080/ --ca-file web.crt
     """  # noqa: D301
+    if not url:
+        url, own_certificate = own_page(config_path)
+        ca_file = ca_file or own_certificate
     wanted = Subscribe(kinds=kinds, sessions=sessions, devices=devices, users=users)
     with contextlib.suppress(KeyboardInterrupt):
         try:
@@ -73,7 +79,7 @@ def command(
         except ListenerRefused as error:
             raise click.ClickException(f"{one_line(str(error))}\n{_REMEDY}") from error
         except ListenerError as error:
-            remedy = "is the gateway running? `earshot run`, or --url when it is elsewhere"
+            remedy = "is the gateway running? `earshot run`; or --config, or --url when it is elsewhere"
             raise click.ClickException(f"{one_line(str(error))}\n{remedy}") from error
         except BrokenPipeError:  # `| head` has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

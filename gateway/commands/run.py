@@ -42,9 +42,17 @@ def command(config_path: Path | None, orchestrator: str | None) -> None:
     config = read_config(config_path, app)
     log.configure(config.log)
     file = locate(config_path, os.environ)
-    status = asyncio.run(run_gateway(config, lambda: load_config(config_path, {**os.environ, **app}), file))
+    work = run_gateway(config, lambda: load_config(config_path, {**os.environ, **app}), file, _greet)
+    status = asyncio.run(work)
     # Everything is drained and closed. Not sys.exit: it would wait for a thread in the middle of fetching
     # a model or of a long recognition, and a service has to end in time.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _greet(url: str) -> None:
+    """Where to look, for somebody who sits at a terminal; a log needs none of it."""
+    if sys.stderr.isatty():
+        where = f"open {url}" if url else "no page yet: the lines above say why"
+        click.echo(f"\n  Earshot is listening: {where}\n  Ctrl-C ends it\n", err=True)

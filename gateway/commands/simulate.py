@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ from firmware_bridge.simulated_user import (
     WireMissing,
 )
 from firmware_bridge.simulated_wires import Mischief
-from firmware_bridge.simulator import SimulateOptions, simulate
-from gateway.commands.options import token_option
+from firmware_bridge.simulator import SimulateOptions, WireRefused, simulate
+from gateway.commands.options import config_option, own_page, token_option
 from gateway.device_socket import WebSocketWire
 from gateway.escape import one_line
 from gateway.introduction import Introduction
@@ -56,8 +57,10 @@ _SECONDS = click.FloatRange(0)
     "--ws",
     default="",
     metavar="URL",
-    help="Speak over a WebSocket to this gateway, as a browser does: its page's.",
+    help="Speak over a WebSocket to this gateway, as a browser does: its page's. Without any of these: to the gateway "
+    "of this machine.",
 )
+@config_option
 @token_option
 @click.option(
     "--ca-file",
@@ -132,13 +135,14 @@ _SECONDS = click.FloatRange(0)
     help="Break the wire this often.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed does the same mischief.")
-def command(*, codec: str, once: bool, **options: Any) -> None:
+def command(*, codec: str, once: bool, config_path: Path | None, **options: Any) -> None:
     """Be an ESP32 that speaks recordings to a gateway, on a serial line, over MQTT or on a WebSocket.
 
     It speaks the real protocol (docs/protocol.md) in real time, and can misbehave. Exit status 0 when every
     utterance got its transcript and its orchestrator's reply.
 
     \b
+    earshot simulate                            # to the gateway of ./config.yaml, or with the defaults
     earshot simulate --mqtt mqtt://127.0.0.1:1883 --id kitchen
     earshot simulate --ws http://127.0.0.1:8080/
     earshot simulate --pty /tmp/esp32           # with devices.serial.ports: [/tmp/esp32]
@@ -153,14 +157,19 @@ def command(*, codec: str, once: bool, **options: Any) -> None:
     )
     files = Credentials(**{name: options.pop(name) for name in ("ca_file", "cert_file", "key_file")})
     url = options.pop("ws")
+    if not url and not any(options[carrier] for carrier in ("serial", "pty", "mqtt")):
+        url, own_certificate = own_page(config_path)
+        files = replace(files, ca_file=files.ca_file or own_certificate)
     introduction = Introduction(options.pop("token"), files.ca_file if url else "")
     other = partial(WebSocketWire, url, introduction) if url else None
     files = Credentials() if url else files
     said = SimulateOptions(other=other, codec=CODECS[codec], mischief=mischief, credentials=files, **options)
-    status = 0
+    status = 1 if once else 0  # when it is ended before everything was said
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         try:
             status = asyncio.run(_simulate(said, once=once))
+        except WireRefused as error:
+            raise click.ClickException(f"{one_line(str(error))}\nremedy: {error.remedy}") from error
         except ValueError as error:  # options that make no sense, or a bad recording
             raise click.UsageError(str(error)) from error
     sys.exit(status)

@@ -10,13 +10,12 @@ import click
 import msgspec
 
 from gateway.access import Role
-from gateway.commands.options import config_option, read_config
+from gateway.commands.options import config_option, own_folder, read_config
 from gateway.config import GatewayConfig
 from gateway.door.audit import Audit, What
 from gateway.door.signing import KeyFile
 from gateway.door.tokens import Token, TokenError, TokenFile, Wish
 from gateway.escape import one_line
-from gateway.state_folder import state_folder
 
 MAX_DAYS = 3_650
 
@@ -65,7 +64,7 @@ def command(ctx: click.Context, config_path: Path | None, folder: Path | None) -
     earshot token revoke me
     """  # noqa: D301
     config = read_config(config_path)
-    ctx.obj = Desk(config, folder or state_folder(config, config_path, os.environ))
+    ctx.obj = Desk(config, folder or own_folder(config, config_path))
 
 
 @command.command("create")

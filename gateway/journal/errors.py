@@ -4,6 +4,7 @@
 
     JournalError
       JournalInUse      another process has it open
+      NoHome            where it is to lie is not known: nothing names a place, and this user has no home folder
       NotDurable        it could not be written: what was to be kept is in memory only, and tried again
       RoomFull          a class of rows is full of what may not be given up
 """
@@ -17,6 +18,10 @@ class JournalError(Exception):
 
 class JournalInUse(JournalError):
     """Another process has the journal open."""
+
+
+class NoHome(JournalError):
+    """Nothing says where the journal is to lie."""
 
 
 class NotDurable(JournalError):

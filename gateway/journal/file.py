@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from gateway.journal.errors import JournalError, JournalInUse
+from gateway.journal.errors import JournalError, JournalInUse, NoHome
 from gateway.journal.schema import migrate
 
 BUSY_SECONDS = 5.0
@@ -38,13 +38,19 @@ _PRIMARY = 0xFF  # of an extended result code
 
 
 def journal_path(configured: str, environ: Mapping[str, str]) -> Path:
-    """The file: as configured, in systemd's state folder, or in the user's."""
+    """The file: as configured, in systemd's state folder, or in the user's. Raises NoHome."""
     if configured:
         return Path(configured).expanduser()
     if environ.get("STATE_DIRECTORY"):
         return Path(environ["STATE_DIRECTORY"].split(":")[0]) / "journal.db"
     state = environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "earshot" / "journal.db"
+    try:
+        return Path(state).expanduser() / "earshot" / "journal.db"
+    except RuntimeError as error:
+        raise NoHome(
+            "this user has no home folder ($HOME) to keep the journal in; say journal.path in the configuration "
+            "(or $EARSHOT_JOURNAL__PATH)"
+        ) from error
 
 
 class Lock:
@@ -134,7 +140,7 @@ def make_folder(path: Path) -> None:
 def _open_sound(path: Path) -> sqlite3.Connection:
     # What is said at home is nobody else's business; the files beside it get the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    db = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None)
     try:
         _prepare(db)
     except BaseException:

@@ -10,10 +10,10 @@ from pathlib import Path
 import structlog
 
 from gateway.settings import WebSettings
+from gateway.state_folder import OWN_CERTIFICATE
 
 log = structlog.get_logger(__name__)
 
-CERTIFICATE = "web.crt"
 KEY = "web.key"
 RENEW_SECONDS = 795 * 86_400.0
 """A month before it ends, one of our own is made anew."""
@@ -82,7 +82,7 @@ def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:
     """The self-signed certificate and its key; made where they are missing, and again before they end."""
     if folder is None:
         raise TlsUnavailable("there is no folder for a certificate", "set web.tls.cert_file")
-    certificate, key = folder / CERTIFICATE, folder / KEY
+    certificate, key = folder / OWN_CERTIFICATE, folder / KEY
     if certificate.exists() and key.exists() and time.time() - certificate.stat().st_mtime < RENEW_SECONDS:
         return certificate, key
     try:

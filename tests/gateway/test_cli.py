@@ -42,6 +42,8 @@ from gateway.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.events import reply, transcription
 from tests.gateway.web.house import web_server
+from tests.servers.mosquitto import Mosquitto, password_options
+from tests.servers.process import free_port
 
 # A job in the background of a shell, as a test run may be, ignores SIGINT, and so do its children.
 _CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -188,13 +190,56 @@ def test_run_refuses_a_wrong_configuration(arguments: list[str], words: str) -> 
     assert words in done.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user without a home")
+def test_without_a_home_it_says_what_to_name() -> None:
+    code = """
+import importlib, os
+from click.testing import CliRunner
+import gateway.app
+from gateway.cli import main
+for name in ("run", "dlq", "token"):
+    importlib.import_module(f"gateway.commands.{name}")
+os.environ.pop("HOME", None)
+os.environ["EARSHOT_WEB__ENABLED"] = "false"
+CliRunner().invoke(main, ["dlq", "--journal", "/nowhere", "list"])
+os.setuid(4242)
+for arguments in (["dlq", "list"], ["token", "list"], ["run"]):
+    main(arguments, prog_name="earshot", standalone_mode=False) if arguments == ["run"] else print(
+        CliRunner().invoke(main, arguments).output)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (
+        done.stdout.count("this user has no home folder ($HOME) to keep the journal in; say journal.path")
+        == 2
+    )
+    assert "say journal.path" in done.stderr.splitlines()[-1], done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
+async def test_run_on_a_terminal_says_where_to_look_and_a_line_for_an_utterance(tmp_path: Path) -> None:
+    main_end, terminal = os.openpty()
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"web": {"port": free_port()}, "transcription": {"engine": "off"},
+        "journal": {"enabled": False}, "devices": {"mqtt": {"url": ""}, "serial": {"ports": []}}}))  # fmt: skip
+    process = await asyncio.create_subprocess_exec(*EARSHOT, "run", "--config", str(config), stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    async with asyncio.timeout(PATIENCE):
+        while b"Ctrl-C ends it" not in shown:
+            shown += await asyncio.to_thread(os.read, main_end, 4096)
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+    os.close(main_end)
+    assert b"Earshot is listening: open http://127.0.0.1:" in shown
+
+
 # -- simulate
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "exactly one of"),
         (["--pty", "x", "--mqtt", "mqtt://127.0.0.1"], "exactly one of"),
         (["--mqtt", "http://127.0.0.1"], "is not mqtt[s]://"),
         (["--pty", "x", "--wav", "nowhere.wav"], "nowhere.wav"),
@@ -244,6 +289,43 @@ def test_every_fault_has_words() -> None:
         assert words(FaultShown("d", 0.0, code, "why")) == f"refused: {code.name.lower()} why"
 
 
+def test_what_the_page_tells_people_to_type_speaks_to_this_machines_gateway(nowhere: Path) -> None:
+    port = free_port()
+    (nowhere / "config.yaml").write_text(f"web: {{port: {port}, require_token: true}}")
+    with subprocess.Popen([*EARSHOT, "simulate"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert f"no gateway answers at ws://127.0.0.1:{port}/device" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 1, "nothing was said"
+
+
+async def simulated(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*EARSHOT, "simulate", *arguments]
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+
+
+async def test_who_is_not_let_in_by_the_broker_is_told_and_does_not_wait(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path, password_options(tmp_path, "kitchen", "s3cret"))
+    broker.start()
+    try:
+        done = await simulated("--mqtt", broker.url, "--loop")
+    finally:
+        broker.stop()
+    assert done.returncode == 1
+    assert "refused the connection: Not authorized\nremedy: correct the user" in done.stderr
+
+
+async def test_who_is_not_let_in_by_the_gateway_is_told_and_does_not_wait(tmp_path: Path) -> None:
+    hub = Hub(WebSettings(port=0, require_token=True))
+    async with web_server(hub, Health(hub.publish), folder=tmp_path) as server:
+        done = await simulated("--ws", server.url)
+    assert done.returncode == 1
+    assert "/device answers 401" in done.stderr
+    assert "earshot token create --role device" in done.stderr
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 async def test_simulate_plugs_in_a_board_that_greets_its_gateway(tmp_path: Path, end: signal.Signals) -> None:
     port = tmp_path / "esp32"
@@ -254,6 +336,7 @@ async def test_simulate_plugs_in_a_board_that_greets_its_gateway(tmp_path: Path,
         str(port),
         "--id",
         "kitchen",
+        "--loop",
         stdout=subprocess.PIPE,
     )
     assert process.stdout
@@ -285,6 +368,52 @@ def test_listen_to_what_is_no_address_is_status_2() -> None:
     done = earshot("listen", "--url", "kitchen")
     assert done.exit_code == 2
     assert "--url: 'kitchen' is not an address like http://127.0.0.1:8080/" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("web", "url"),
+    [
+        ("{port: 9}", "ws://127.0.0.1:9/ws"),
+        ("{port: 9, host: '::1'}", "ws://[::1]:9/ws"),
+        ("{port: 9, host: 0.0.0.0}", "ws://127.0.0.1:9/ws"),
+        ("{port: 9, tls: {self_signed: true}}", "wss://127.0.0.1:9/ws"),
+    ],
+)
+def test_listen_hears_the_gateway_of_the_configuration_here(nowhere: Path, web: str, url: str) -> None:
+    (nowhere / "config.yaml").write_text(f"web: {web}")
+    done = earshot("listen")
+    assert done.exit_code == 1
+    assert f"no gateway answers at {url}: " in done.stderr
+    elsewhere = nowhere / "elsewhere.yaml"
+    elsewhere.write_text("web: {port: 7}")
+    assert "ws://127.0.0.1:7/ws" in earshot("listen", "--config", str(elsewhere)).stderr
+
+
+@pytest.mark.parametrize("web", ["{enabled: false}", "{port: 0}"])
+def test_listen_to_a_gateway_without_a_known_page(nowhere: Path, web: str) -> None:
+    (nowhere / "config.yaml").write_text(f"web: {web}")
+    done = earshot("listen")
+    assert (done.exit_code, "remedy: say --url" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["listen", "simulate"])
+async def test_a_terminal_that_knows_no_utf_8_is_no_traceback(command: str) -> None:
+    hub = Hub(WebSettings(port=0))
+    async with web_server(hub, Health(hub.publish)) as server:
+        hub.publish(transcription("Grüße, 世界"))
+        options = {"listen": ("--url", server.url), "simulate": ("--mqtt", "mqtt://世.invalid")}
+        process = await asyncio.create_subprocess_exec(
+            *EARSHOT, command, *options[command],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "iso-8859-1"},
+        )  # fmt: skip
+        assert process.stdout
+        async with asyncio.timeout(PATIENCE):
+            line = await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, errors = await process.communicate()
+    shown = {"listen": "Grüße, \\u4e16\\u754c", "simulate": "mqtt://\\u4e16.invalid"}[command]
+    assert shown.encode("iso-8859-1") in line, errors
+    assert b"Traceback" not in errors
 
 
 async def _listening(*arguments: str, until: bytes) -> tuple[list[str], int]:

@@ -274,6 +274,11 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             (f"broker: {{url: '{url}'}}", "FILE:1: broker.url: not redis://[user:password@]host[:port]")
             for url in ("redis://", "redis://h:99999", "redis://h:0", "redis://h:x", "redis://[::1", "redis://h?a=b")
         ],
+        *[
+            (f"journal: {{path: '{path}'}}", "FILE:1: journal.path: expected a file's path; `journal.enabled")
+            for path in (":memory:", "./:memory:", "file:journal.db?mode=memory")
+        ],
+        ("transcription: {models_dir: ~nobody-of-that-name/m}", "FILE:1: transcription.models_dir: there is no such"),
         ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected builtin, module:name or nothing"),
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),

@@ -10,7 +10,7 @@ from tests.gateway.events import delivery, partial, reply, status, transcription
 
 
 def shown(*events: ListenerEvent) -> str:
-    screen = Screen(quiet=True)
+    screen = Screen(quiet=True, once=False)
     screen.speaking("kitchen", "serial", "turn on the light")
     for event in events:
         screen.show(event)

@@ -49,6 +49,25 @@ def test_text_on_a_terminal_has_colours() -> None:
     assert "\x1b[" in stream.getvalue()
 
 
+def test_an_utterance_is_a_sentence_on_a_terminal_and_whole_at_debug() -> None:
+    facts = {
+        "device_id": "kitchen",
+        "seconds": 1.2,
+        "text_ms": 33,
+        "answer_ms": 90,
+        "outcome": "answered",
+        "gaps": 0,
+    }
+    stream = configured()
+    structlog.get_logger("a").info("utterance", **facts)
+    assert "kitchen spoke for 1.2 s: text after 33 ms, answered after 90 ms" in stream.getvalue()
+    assert "gaps" not in stream.getvalue()
+    for form, level in (("text", "debug"), ("json", "info")):
+        stream = configured(form, level)
+        structlog.get_logger("a").info("utterance", **facts)
+        assert "gaps" in stream.getvalue()
+
+
 def test_elsewhere_each_event_is_a_json_line() -> None:
     stream = configured("auto")
     structlog.get_logger("gateway.x").warning("device lost", device="kitchen", frames=3)

@@ -7,12 +7,22 @@ import pwd
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.commands.reload import is_gateway
+from gateway.commands.reload import configuration, is_gateway
+
+WAITS_FOR_A_SIGNAL = (
+    "import signal\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"
+    "print('ready', flush=True)\n"
+    "print(signal.sigwait([signal.SIGHUP]).name)"
+)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +44,64 @@ def test_which_process_is_a_gateway(line: str, expected: bool) -> None:  # noqa:
     assert is_gateway(line.split()) is expected
 
 
+@pytest.mark.parametrize(
+    ("line", "environ", "expected"),
+    [
+        ("earshot run --config /etc/earshot/config.yaml", {}, "/etc/earshot/config.yaml"),
+        ("earshot run --config=mine.yaml --orchestrator a:b", {}, "{folder}/mine.yaml"),
+        ("earshot run", {"EARSHOT_CONFIG": "/other.yaml"}, "/other.yaml"),
+        ("earshot run --config mine.yaml", {"EARSHOT_CONFIG": "/other.yaml"}, "{folder}/mine.yaml"),
+        ("earshot run", {}, "{folder}/config.yaml"),
+        ("earshot run --config", {}, "{folder}/config.yaml"),
+    ],
+)
+def test_which_configuration_a_process_reads(
+    tmp_path: Path, line: str, environ: dict[str, str], expected: str
+) -> None:
+    (tmp_path / "config.yaml").touch()
+    assert configuration(line.split(), environ, tmp_path) == expected.format(folder=tmp_path)
+
+
+@contextmanager
+def gateway(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """What looks like ``earshot run``, and says which signal it got."""
+    program = folder / "earshot"
+    program.write_text(WAITS_FOR_A_SIGNAL)
+    command = [sys.executable, str(program), "run", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_gateway_of_that_configuration_is_reached_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine, other = tmp_path / "mine.yaml", tmp_path / "other.yaml"
+    with gateway(tmp_path, "--config", "other.yaml") as process:
+        for arguments in ([], ["--config", str(mine)]):
+            refused = CliRunner().invoke(main, ["reload", *arguments])
+            assert refused.exit_code == 1
+            assert f"process {process.pid} runs with {other}" in refused.output
+        with gateway(tmp_path, "--config", str(mine)) as meant:
+            done = CliRunner().invoke(main, ["reload", "--config", "mine.yaml"])
+            assert f"process {meant.pid} reads its configuration again" in done.output
+            assert meant.stdout is not None
+            assert meant.stdout.read() == f"{signal.SIGHUP.name}\n"
+        assert process.poll() is None
+        with gateway(tmp_path, "--config", str(other)):
+            doubtful = CliRunner().invoke(main, ["reload", "--config", str(other)])
+            assert (doubtful.exit_code, "several gateways run with it" in doubtful.output) == (1, True)
+
+
 def test_the_process_that_is_named_gets_the_signal() -> None:
-    code = (
-        "import signal\n"
-        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])\n"
-        "print('ready', flush=True)\n"
-        "print(signal.sigwait([signal.SIGHUP]).name)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS_FOR_A_SIGNAL], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         done = CliRunner().invoke(main, ["reload", "--pid", str(process.pid)])
