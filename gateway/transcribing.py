@@ -19,8 +19,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from gateway.flows import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk
@@ -29,8 +27,6 @@ from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, Vo
 from transcription.settings import SegmenterSettings
 from transcription.sound_files import BadSound, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
-
-log = structlog.get_logger(__name__)
 
 UNREAD_BYTES = 256 * 1024
 """What waits to be decoded."""
@@ -220,9 +216,8 @@ class _Work:
             self.failure = NoRecording(str(error))
         except FileRefused as error:
             self.failure = error
-        except Exception as error:  # the boundary: what a file does to the decoder is its own affair
-            log.exception("a recording could not be decoded")
-            self.failure = NoRecording(f"it cannot be decoded: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - the boundary: not the file's fault but ours, told where it is awaited
+            self.failure = error
         self.utterances.finish()
 
     def _cut(self) -> None:

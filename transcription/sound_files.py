@@ -58,16 +58,27 @@ def decoded(source: Source) -> Iterator[Samples]:
     options = {"probesize": str(PROBE_BYTES), "analyzeduration": "2000000"}
     rewound = _Rewound(head, source)
     try:
-        with av.open(rewound, format=name, options=options, metadata_errors="replace") as file:
+        with av.open(rewound, format=name, options=options, **_metadata(av)) as file:
             for samples in _samples(av, file):
                 rewound.check()
                 yield samples
-    except (av.error.FFmpegError, ValueError, BadSound) as error:
+    except av.error.FFmpegError as error:
         rewound.check()
-        if isinstance(error, BadSound):
-            raise
-        raise BadSound(f"it cannot be decoded as {name}: {error}") from error
+        raise BadSound(f"it cannot be decoded as {name}: {_reason(error)}") from error
+    except Exception:
+        rewound.check()
+        raise
     rewound.check()
+
+
+def _metadata(av: Any) -> dict[str, Any]:
+    """A title that is not UTF-8 is no reason to refuse a recording: PyAV before 19 has to be told so, 19 no longer."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def _reason(error: Any) -> str:
+    """FFmpeg's words, without its number and the name of a file that there is not."""
+    return str(error.strerror).rstrip(".").lower()
 
 
 def _samples(av: Any, file: Any) -> Iterator[Samples]:

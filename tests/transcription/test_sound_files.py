@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 from contextlib import suppress
 
 import numpy as np
@@ -123,6 +124,13 @@ def test_whatever_follows_a_good_beginning_ends(magic: bytes, rest: bytes) -> No
     assert container((magic + rest)[:16]) is not None
     with suppress(BadSound):
         assert len(whole(magic + rest)) < 60 * SAMPLE_RATE
+
+
+def test_a_title_that_is_not_utf_8_is_no_reason_to_refuse_it() -> None:
+    data = wav_that_says(32_000, data=bytes(32_000))
+    title = b"INFOINAM" + struct.pack("<I", 6) + b"K\xfcche\0"
+    titled = data[:36] + b"LIST" + struct.pack("<I", len(title)) + title + data[36:]
+    assert len(whole(titled)) == SAMPLE_RATE
 
 
 def test_what_the_source_raises_goes_through() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.web.api.transcriptions import RECORDINGS
@@ -153,6 +154,29 @@ async def test_what_the_engine_cannot_do_is_that_part_s_affair(tmp_path: Path) -
 async def test_what_is_no_recording_is_refused(served: Served, body: bytes) -> None:
     told = await transcribe(served, body, 422)
     assert told["errors"][0]["place"] == "body"
+
+
+async def test_a_fault_of_the_gateway_s_own_is_not_the_recording_s(served: Served) -> None:
+    class Broken:
+        def __call__(self, samples: Any) -> Any:
+            raise TypeError("ours")
+
+        def __getattr__(self, name: str) -> Any:
+            raise TypeError("ours")
+
+    served.works.pipeline.transcribing._listen = Broken
+    with capture_logs() as logs:
+        told = await transcribe(served, recording(from_pcm16(speech(1.0))), 500)
+    assert "not with the request" in told["detail"]
+    (line,) = [one for one in logs if one["event"] == "request failed"]
+    assert line["log_level"] == "error"
+
+
+async def test_why_it_cannot_be_decoded_is_told_in_words(served: Served) -> None:
+    told = await transcribe(served, b"RIFF\0\0\0\0WAVE" + b"x" * 5_000, 422)
+    words = told["errors"][0]["message"]
+    assert "invalid data" in words
+    assert not re.search(r"Errno|\d{4}|none", words)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data", "video/mp4"])
