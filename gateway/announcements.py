@@ -10,6 +10,7 @@ answer it is for the device and not for one boot of it, so a device that was swi
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -34,9 +35,11 @@ class CannotAnnounce(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Announcement:
-    """``sent_to``: the boot of its device that is being told; None: none yet."""
+    """``sent_to``: the boot of its device that is being told; None: none yet. Times are the event loop's."""
 
     row: RequestRow
+    asked_at: float
+    deadline: float
     sent_to: int | None = None
 
 
@@ -76,7 +79,7 @@ class Announcements:
             text=text,
             due=True,
         )
-        self._waiting[row.correlation_id] = _Announcement(row)
+        self._wait(row)
         try:
             await self._journal.commit(Asked(row))
         except JournalError as error:
@@ -87,7 +90,7 @@ class Announcements:
 
     def restore(self, row: RequestRow) -> None:
         """One that a gateway before this one had not got rid of."""
-        self._waiting[row.correlation_id] = _Announcement(row)
+        self._wait(row)
 
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there."""
@@ -104,14 +107,14 @@ class Announcements:
         if one is None or one.row.device_id != device_id:
             return
         self._forget(one)
-        waited_ms = max(0.0, 1000 * (time.time() - one.row.asked_at))
+        waited_ms = 1000 * (_now() - one.asked_at)
         log.debug("announcement delivered", device_id=device_id, correlation_id=correlation_id)
         self._announce.announcement_taken(one.row.user_id, device_id, correlation_id, waited_ms)
 
     def expire(self) -> None:
         """Forget those that are too late; try again with those that their device had no room for."""
-        now = time.time()
-        for one in [one for one in self._waiting.values() if one.row.deadline <= now]:
+        now = _now()
+        for one in [one for one in self._waiting.values() if one.deadline <= now]:
             log.warning("announcement not delivered in time", device_id=one.row.device_id)
             self._forget(one)
         for device_id in {one.row.device_id for one in self._waiting.values() if one.sent_to is None}:
@@ -129,6 +132,16 @@ class Announcements:
                 return  # its outbox is full; soon again
             one.sent_to = boot
 
+    def _wait(self, row: RequestRow) -> None:
+        asked_at = _now() - max(0.0, row.age)
+        one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at)
+        self._waiting[row.correlation_id] = one
+
     def _forget(self, one: _Announcement) -> None:
         del self._waiting[one.row.correlation_id]
         self._journal.commit(Delivered(one.row.correlation_id))
+
+
+def _now() -> float:
+    """By the event loop's clock, which is never set."""
+    return asyncio.get_running_loop().time()

@@ -1,7 +1,7 @@
 """What is on its way, as the journal keeps it, and back.
 
-The journal's times are Unix seconds and those of the gateway the event loop's; a clock that was set
-meanwhile must not make anybody wait for ever.
+The journal's times are Unix seconds, for people to read, and those of the gateway the event loop's. How long ago
+something was the journal tells (``age``): the clock may have been set meanwhile.
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoke
         lost_samples=facts.lost_samples,
         peak_probability=facts.peak_probability,
     )
-    complete_at = now - max(0.0, time.time() - row.heard_at)
-    return Spoken(session, turn, utterance, complete_at, correlation_id=row.correlation_id)
+    return Spoken(session, turn, utterance, now - max(0.0, row.age), correlation_id=row.correlation_id)
 
 
 def letter_row(
@@ -173,7 +172,7 @@ def request_row(request: PendingRequest, payload: bytes, now: float) -> RequestR
 
 def pending_request(row: RequestRow, now: float, longest: float) -> PendingRequest:
     """A request of another gateway; it waits for what is left of its time, never more than ``longest``."""
-    since = now - time.time()
+    asked_at = now - max(0.0, row.age)
     return PendingRequest(
         correlation_id=row.correlation_id,
         session_id=row.session_id,
@@ -182,6 +181,6 @@ def pending_request(row: RequestRow, now: float, longest: float) -> PendingReque
         boot=row.boot,
         stream=row.stream,
         utterance_id=row.utterance_id,
-        published_at=min(now, row.asked_at + since),
-        deadline=min(now + longest, row.deadline + since),
+        published_at=asked_at,
+        deadline=min(now + longest, asked_at + row.deadline - row.asked_at),
     )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+from gateway.clock import DAY, SET_SINCE
 from gateway.journal.errors import JournalError
 from gateway.journal.file import journal_path
 from gateway.journal.history import History
@@ -38,7 +39,6 @@ from gateway.journal.records import (
 from gateway.journal.writer import Writer
 from gateway.settings import HistorySettings, JournalSettings
 
-DAY = 86_400.0
 PAGE = 32
 """Rows read at a time; an utterance's audio may be a megabyte."""
 STREAM_ROWS = 10_000
@@ -98,7 +98,7 @@ class Journal:
         try:
             first = await self._ask(Ledger.highest_number) + 1
         except JournalError:  # it cannot be read: higher than any that may be in it
-            first = int(time.time() * 1_000_000)
+            first = int(max(time.time(), SET_SINCE) * 1_000_000)
         self._numbers = itertools.count(first)
         return self
 

@@ -29,9 +29,14 @@ class Ledger(Tables):
     """Applies effects, and reads rows."""
 
     def __init__(
-        self, db: sqlite3.Connection, quotas: Mapping[Room, Quota], retention: Retention | None = None
+        self,
+        db: sqlite3.Connection,
+        quotas: Mapping[Room, Quota],
+        retention: Retention | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(db, quotas)
+        """``clock``: what the rows are dated by, in seconds from any beginning."""
+        super().__init__(db, quotas, clock)
         self._retention = retention or Retention()
         self._memory = Memory(self)
         self._apply: dict[type, Callable[[Any], None]] = {
@@ -77,7 +82,7 @@ class Ledger(Tables):
         return True
 
     def tidy(self, now: float) -> None:
-        """Forget some of what is older than it is to be kept, for good; ``now`` in Unix seconds."""
+        """Forget some of what is older than it is to be kept, for good; ``now`` by the clock of the rows."""
         kept, some = self._retention, FORGOTTEN_AT_ONCE
         self.delete(Room.REQUESTS, "ended_at < ? AND NOT due", now - kept.requests)
         self._memory.forget(now - kept.history, some)
@@ -126,7 +131,7 @@ class Ledger(Tables):
         self.insert(
             Room.UTTERANCES, row,
             utterance_id=row.utterance_id, session_id=row.session_id, start=row.start,
-            attempts=row.attempts, done=False, user_id=row.user_id, heard_at=row.heard_at,
+            attempts=row.attempts, done=False, user_id=row.user_id, heard_at=self.now(),
         )  # fmt: skip
         self._db.execute(
             "UPDATE streams SET heard_to = max(heard_to, ?) WHERE session_id = ?", (row.end, row.session_id)
@@ -157,7 +162,7 @@ class Ledger(Tables):
             Room.REQUESTS, row,
             correlation_id=row.correlation_id, device_id=row.device_id, boot=row.boot,
             state=row.state.value, text=row.text, error=row.error, fallback=row.fallback, due=row.due,
-            ended_at=None if row.state is r.RequestState.OPEN else time.time(),
+            asked_at=self.now(), ended_at=None if row.state is r.RequestState.OPEN else self.now(),
         )  # fmt: skip
 
     def _received(self, effect: r.Received) -> None:
@@ -177,7 +182,7 @@ class Ledger(Tables):
             "UPDATE requests SET state = ?, text = ?, error = ?, fallback = ?, due = ?, ended_at = ?"
             " WHERE correlation_id = ?",
             (
-                effect.state.value, effect.text, effect.error, effect.fallback, effect.due, time.time(),
+                effect.state.value, effect.text, effect.error, effect.fallback, effect.due, self.now(),
                 effect.correlation_id,
             ),
         )  # fmt: skip

@@ -34,7 +34,7 @@ class Memory:
         }
 
     def forget(self, before: float, limit: int) -> None:
-        """Erase some of what was said before (Unix seconds)."""
+        """Erase some of what was said before, by the journal's clock."""
         old = "SELECT utterance_id FROM history WHERE spoken_at < ? ORDER BY spoken_at LIMIT ?"
         for (utterance_id,) in self._tables.execute(old, before, limit).fetchall():
             self._tables.delete(Room.HISTORY, "utterance_id = ?", utterance_id)
@@ -60,7 +60,7 @@ class Memory:
         self._tables.insert(
             Room.HISTORY, row, len(words),
             utterance_id=row.utterance_id, correlation_id=row.correlation_id, session_id=row.session_id,
-            user_id=row.user_id, device_id=row.device_id, spoken_at=row.spoken_at, words=words,
+            user_id=row.user_id, device_id=row.device_id, spoken_at=self._tables.now(), words=words,
         )  # fmt: skip
 
     def _published_in(self, effect: r.PublishedIn) -> None:

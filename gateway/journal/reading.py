@@ -6,7 +6,9 @@ Every list comes in pages, oldest first: ``after`` is the number of the last row
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from msgspec.msgpack import Decoder
@@ -30,8 +32,10 @@ def _letters(record: bytes) -> r.LetterRow:
 class Reader:
     """Reads rows."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, clock: Callable[[], float] = time.time) -> None:
+        """``clock``: by which its rows are dated."""
         self._db = db
+        self._clock = clock
 
     def knows(self, source: str, message_id: str) -> bool:
         """Whether a message was received before."""
@@ -55,16 +59,21 @@ class Reader:
 
     def utterances(self, after: int, limit: int) -> list[tuple[int, r.UtteranceRow]]:
         """Utterances that have no text yet, oldest first."""
-        found = self._page("number, record, attempts", Room.UTTERANCES, "NOT done AND", after, limit)
+        columns, now = "number, record, attempts, heard_at", self._clock()
+        found = self._page(columns, Room.UTTERANCES, "NOT done AND", after, limit)
         return [
-            (number, replace(_utterances(record), attempts=attempts)) for number, record, attempts in found
+            (number, replace(_utterances(record), attempts=attempts, age=now - heard_at))
+            for number, record, attempts, heard_at in found
         ]
 
     def utterance(self, utterance_id: str) -> r.UtteranceRow | None:
         """One of them."""
-        query = "SELECT record, attempts FROM utterances WHERE utterance_id = ? AND NOT done"
+        query = "SELECT record, attempts, heard_at FROM utterances WHERE utterance_id = ? AND NOT done"
         found = self._db.execute(query, (utterance_id,)).fetchone()
-        return replace(_utterances(found[0]), attempts=found[1]) if found else None
+        if found is None:
+            return None
+        record, attempts, heard_at = found
+        return replace(_utterances(record), attempts=attempts, age=self._clock() - heard_at)
 
     def letters(self, after: int, limit: int) -> list[tuple[int, r.LetterRow]]:
         """Messages that are not published yet, in the order of their numbers."""
@@ -73,17 +82,17 @@ class Reader:
 
     def requests(self, after: int, limit: int) -> list[tuple[int, r.RequestRow]]:
         """Requests, open and ended, oldest first."""
-        columns = "number, record, state, text, error, fallback, due"
+        columns, now = "number, record, state, text, error, fallback, due, asked_at", self._clock()
         found = self._page(columns, Room.REQUESTS, "", after, limit)
         return [
             (
                 number,
                 replace(
                     _requests(record), state=r.RequestState(state), text=text, error=error,
-                    fallback=bool(fallback), due=bool(due),
+                    fallback=bool(fallback), due=bool(due), age=now - asked_at,
                 ),
             )
-            for number, record, state, text, error, fallback, due in found
+            for number, record, state, text, error, fallback, due, asked_at in found
         ]  # fmt: skip
 
     def dead_letters(self, after: int, limit: int) -> list[tuple[int, r.DeadLetterRow]]:

@@ -1,8 +1,9 @@
 """What the journal knows: its rows, and the effects that make, change and remove them.
 
 A commit is a list of effects that hold together or not at all. Every effect may be applied again
-without harm. Times are Unix seconds, because they outlive the process; positions are samples of a
-stream. New fields go to the end and have a default: rows are read by later versions, too.
+without harm. Times are Unix seconds as the wall clock had them, for people to read; how old a row is, only ``age``
+tells (seconds, set when it is read). Positions are samples of a stream. New fields go to the end and have a
+default: rows are read by later versions, too.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
     audio: bytes
     facts: bytes = b""
     attempts: int = 0
+    age: float = 0.0
 
 
 class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
@@ -128,6 +130,7 @@ class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
     error: str | None = None
     fallback: bool = False
     due: bool = False
+    age: float = 0.0
 
 
 class DeadLetterRow(Struct, frozen=True, kw_only=True, array_like=True):

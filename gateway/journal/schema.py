@@ -1,7 +1,8 @@
 """The journal's tables, and the way from each version of them to the next.
 
 What is searched for is a column; the rest of a row is its ``record`` (msgpack), which knows how to be
-read by later versions. ``size`` is what a row counts for in its quota.
+read by later versions. ``size`` is what a row counts for in its quota. Columns that say when are in the
+seconds of the journal's own clock (``clock``), which no step of the wall clock changes; records have the wall's.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from msgspec.msgpack import Decoder
 
 from gateway.journal.dead_letters import whose
 from gateway.journal.errors import JournalError
-from gateway.journal.records import DeadLetterRow, UtteranceRow
+from gateway.journal.records import DeadLetterRow, RequestRow, UtteranceRow
 
 _utterance = Decoder(UtteranceRow).decode
 _dead_letter = Decoder(DeadLetterRow).decode
+_request = Decoder(RequestRow).decode
 
 _VERSION_1 = """
 CREATE TABLE streams (
@@ -68,6 +70,11 @@ ALTER TABLE dead_letters ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE dead_letters ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';
 """
 
+_VERSION_3 = """
+CREATE TABLE clock (number INTEGER PRIMARY KEY CHECK (number = 1), record BLOB NOT NULL);
+ALTER TABLE requests ADD COLUMN asked_at REAL NOT NULL DEFAULT 0;
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -99,7 +106,14 @@ def _to_version_2(db: sqlite3.Connection) -> None:
         )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2)
+def _to_version_3(db: sqlite3.Connection) -> None:
+    """A clock of the journal's own, by which all its rows are dated from then on."""
+    _script(_VERSION_3)(db)
+    for number, record in db.execute("SELECT number, record FROM requests").fetchall():
+        db.execute("UPDATE requests SET asked_at = ? WHERE number = ?", (_request(record).asked_at, number))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2, _to_version_3)
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 
 VERSION = len(MIGRATIONS)

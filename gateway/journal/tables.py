@@ -6,8 +6,9 @@ Whoever owns the connection begins and ends the transactions. Everything here is
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,10 +29,16 @@ encode = msgspec.msgpack.Encoder().encode
 class Tables(Reader):
     """What is in each room, and how much of it."""
 
-    def __init__(self, db: sqlite3.Connection, quotas: Mapping[Room, Quota]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, quotas: Mapping[Room, Quota], clock: Callable[[], float] = time.time
+    ) -> None:
         self.usages = Usages(quotas)
         self.usages.count(db)
-        super().__init__(db)
+        super().__init__(db, clock)
+
+    def now(self) -> float:
+        """By the clock that dates the rows."""
+        return self._clock()
 
     def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
         """A statement that changes no size."""

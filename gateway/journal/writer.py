@@ -14,12 +14,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from gateway.clock import SteadyClock
 from gateway.journal.backlog import Backlog
+from gateway.journal.dates import clock_of, keep_clock
 from gateway.journal.errors import JournalError, NotDurable
 from gateway.journal.file import Lock, explain, is_damage, make_folder, open_file, quarantine
 from gateway.journal.jobs import Commit, Job, JournalState, Query, Result, WriterCounters
@@ -35,6 +38,8 @@ GROUP_SECONDS = 0.010
 RETRY_SECONDS = 1.0
 """How often it is tried again to write what could not be written."""
 TIDY_SECONDS = 60.0
+KEEP_CLOCK_SECONDS = 600.0
+"""How often it is written down how far the journal's clock has come."""
 VACUUM_PAGES = 1000
 """Pages given back to the disk each time it is tidied up."""
 
@@ -66,9 +71,10 @@ class Writer(threading.Thread):
         self._lock = Lock(path)
         self._db: sqlite3.Connection | None = None
         self._ledger: Ledger | None = None
+        self._clock: SteadyClock | None = None
         self._backlog = Backlog()
         self._damage = ""
-        self._tidied_at = time.monotonic()
+        self._tidied_at = self._clock_kept_at = time.monotonic()
 
     # -- from any thread
 
@@ -101,6 +107,9 @@ class Writer(threading.Thread):
             while (jobs := self._gather()) is not None:
                 self._serve(jobs)
         finally:
+            with suppress(sqlite3.Error):
+                if self._ledger is not None:
+                    self._keep_clock()
             self._close()
             self._lock.release()
 
@@ -201,8 +210,10 @@ class Writer(threading.Thread):
         if self._ledger is None or self._db is None:
             return
         try:
-            self._ledger.tidy(time.time())
+            self._ledger.tidy(self._ledger.now())
             self._db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            if time.monotonic() > self._clock_kept_at + KEEP_CLOCK_SECONDS:
+                self._keep_clock()
         except sqlite3.Error as error:
             log.debug("the journal could not be tidied up", reason=str(error))
 
@@ -222,8 +233,16 @@ class Writer(threading.Thread):
         self._db, moved = open_file(self._path)
         if moved is not None:
             self._note_damage(moved)
-        self._ledger = Ledger(self._db, self._quotas, self._retention)
+        self._clock = clock_of(self._db, self._clock)
+        self._keep_clock()
+        self._ledger = Ledger(self._db, self._quotas, self._retention, self._clock.now)
         return self._ledger
+
+    def _keep_clock(self) -> None:
+        assert self._db is not None
+        assert self._clock is not None
+        keep_clock(self._db, self._clock)
+        self._clock_kept_at = time.monotonic()
 
     def _note_damage(self, moved: Path) -> None:
         self._damage = f"the file was damaged; it is kept as {moved.name}, and a new one was begun"

@@ -7,11 +7,13 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway import announcements
 from gateway.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.journal.none import NoJournal
 from gateway.journal.records import Asked, Effect, RequestRow
+from tests.gateway.machine import Machine
 
 STEPS = st.lists(
     st.tuples(
@@ -117,7 +119,7 @@ class House:
 async def test_each_boot_is_told_once_and_in_order_until_it_has_it(steps: list[tuple[str, str, int]]) -> None:
     house = House()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(announcements.time, "time", lambda: house.now)
+        patch.setattr(announcements, "_now", lambda: house.now)
         for step in steps:
             await house.do(*step)
         told = house.announcer.told
@@ -142,7 +144,7 @@ async def test_each_boot_is_told_once_and_in_order_until_it_has_it(steps: list[t
 async def test_what_is_over_is_over_in_the_journal_too(steps: list[tuple[str, str, int]]) -> None:
     house = House()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(announcements.time, "time", lambda: house.now)
+        patch.setattr(announcements, "_now", lambda: house.now)
         for step in steps:
             await house.do(*step)
     asked = {one.request.correlation_id for one in house.journal.effects if isinstance(one, Asked)}
@@ -165,3 +167,20 @@ async def test_one_of_the_gateway_before_this_one_is_told_with_the_rest() -> Non
     assert later.announcer.told == [("kitchen", 7, name)]
     assert row.message == b""
     assert row.due
+
+
+async def test_a_step_of_the_clock_takes_no_announcement_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(wall=100.0).install(monkeypatch)
+    house = House()
+    await house.announcements.announce("kitchen", "ann", "hello", "a", 60.0)
+    for wall in (1_800_000_000.0, 1_800_000_000.0 + 40 * 86_400, 100.0):
+        machine.wall = wall
+        house.announcements.expire()
+        assert len(house.announcements) == 1
+    (asked,) = house.journal.effects
+    assert isinstance(asked, Asked)
+    for age, left in ((59.0, 1), (61.0, 0)):
+        later = House()
+        later.announcements.restore(replace(asked.request, age=age))
+        later.announcements.expire()
+        assert len(later.announcements) == left, "and another gateway knows how long it has waited"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway import rows
 from gateway.broker.base import Message, RoutingKey
@@ -52,7 +53,7 @@ def test_an_utterance_comes_back_with_its_audio_ids_and_facts(
         peak_probability=0.5,
     )
     before = spoken(utterance)
-    row = rows.utterance_row(before, NOW)
+    row = replace(rows.utterance_row(before, NOW), age=NOW - before.complete_at)
     after = rows.spoken(row, before.session, before.turn, NOW)
     assert after.utterance.samples.tobytes() == pcm
     for name in (
@@ -78,17 +79,22 @@ def request(published_at: float = NOW - 10, deadline: float = NOW + 20) -> Pendi
 def test_a_request_waits_for_what_is_left_of_its_time_in_another_process() -> None:
     row = rows.request_row(request(), b"{}", NOW)
     assert row.deadline == pytest.approx(time.time() + 20, abs=0.5)
-    back = rows.pending_request(row, 7.0, longest=30.0)  # whose clock began anew
+    back = rows.pending_request(replace(row, age=10.0), 7.0, longest=30.0)  # whose clock began anew
     assert back.deadline == pytest.approx(27.0, abs=0.5)
     assert back.published_at == pytest.approx(-3.0, abs=0.5)
 
 
-def test_a_clock_that_was_set_back_makes_nobody_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = rows.request_row(request(), b"{}", NOW)
-    monkeypatch.setattr(time, "time", lambda: 0.0)  # 1970: a board without a clock, just started
+@pytest.mark.parametrize("wall", [0.0, 4e9], ids=["a board without a clock", "far ahead"])
+def test_a_clock_that_was_set_changes_nobodys_time(monkeypatch: pytest.MonkeyPatch, wall: float) -> None:
+    row = replace(rows.request_row(request(), b"{}", NOW), age=4.0)
+    monkeypatch.setattr(time, "time", lambda: wall)
     back = rows.pending_request(row, 7.0, longest=30.0)
-    assert back.deadline == 37.0
-    assert back.published_at == 7.0
+    assert back.deadline == pytest.approx(33.0)
+    assert back.published_at == pytest.approx(3.0)
+
+
+def test_a_request_never_waits_for_longer_than_any_may() -> None:
+    assert rows.pending_request(rows.request_row(request(), b"{}", NOW), 7.0, longest=5.0).deadline == 12.0
 
 
 def test_a_refused_message_is_kept_with_everything_it_came_with() -> None:

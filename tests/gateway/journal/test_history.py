@@ -25,6 +25,7 @@ from gateway.journal.tables import encode
 from gateway.journal.words import folded, terms
 from gateway.settings import HistorySettings, JournalSettings
 from tests.gateway.journal.rows import letter, remembered, request, utterance
+from tests.gateway.machine import Machine
 
 WORD = "zanzibar"
 """Said by nobody else in these files."""
@@ -210,21 +211,22 @@ async def test_long_words_and_answers_are_counted(tmp_path: Path) -> None:
         assert usage.bytes < 1_300_000, "an answer may go over it, until the next row"
 
 
-async def test_what_is_older_than_its_days_is_forgotten_for_good(tmp_path: Path) -> None:
-    now = time.time()
+async def test_what_is_older_than_its_days_is_forgotten_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine().install(monkeypatch)
     async with journal_in(tmp_path, days=1.0, audio_days=0.5) as journal:
-        old = remembered("u_old", f"{WORD} one", spoken_at=now - 86_500)
-        young = remembered("u_young", "tomorrow", spoken_at=now - 80_000)
+        old, young = remembered("u_old", f"{WORD} one"), remembered("u_young", "tomorrow")
         for row in (old, young):
             audio = row.utterance_id.encode() * 99
-            spoken = utterance(
-                row.utterance_id, session=row.utterance_id, audio=audio, heard_at=row.spoken_at
-            )
+            spoken = utterance(row.utterance_id, session=row.utterance_id, audio=audio)
+            machine.pass_by(6_500)
             await journal.commit(r.Heard(spoken))
             await journal.commit(r.Transcribed(row.utterance_id), r.Remembered(row))
         assert [row.has_audio for row in await journal.history.page(Wanted(), 9)] == [True, True]
         assert on_disk(tmp_path, WORD)
-        await journal._ask(lambda ledger: ledger.tidy(now))
+        machine.pass_by(80_000)
+        await journal._ask(lambda ledger: ledger.tidy(ledger.now()))
         assert [(row.utterance_id, row.has_audio) for row in await journal.history.page(Wanted(), 9)] == [
             ("u_young", False)
         ]
@@ -236,19 +238,19 @@ async def test_what_is_older_than_its_days_is_forgotten_for_good(tmp_path: Path)
 async def test_forgetting_is_done_in_pieces_and_keeps_nobody_waiting(tmp_path: Path) -> None:
     count = 2 * FORGOTTEN_AT_ONCE + 1
     async with journal_in(tmp_path, days=1.0) as journal:
-        rows = [r.Remembered(remembered(f"u_{i}", spoken_at=0.0)) for i in range(count)]
+        rows = [r.Remembered(remembered(f"u_{i}")) for i in range(count)]
         await journal.commit(*rows)
         left = []
         for _ in range(3):
-            await journal._ask(lambda ledger: ledger.tidy(time.time()))
+            await journal._ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
             left.append(journal.stats().rooms[Room.HISTORY].rows)
         assert left == [count - FORGOTTEN_AT_ONCE, 1, 0]
 
 
 async def test_speech_that_waits_for_its_text_is_not_forgotten(tmp_path: Path) -> None:
     async with journal_in(tmp_path, audio_days=0.5) as journal:
-        await journal.commit(r.Heard(utterance("u_1", heard_at=0.0)))
-        await journal._ask(lambda ledger: ledger.tidy(time.time()))
+        await journal.commit(r.Heard(utterance("u_1")))
+        await journal._ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
         assert await journal.utterance("u_1") is not None
 
 

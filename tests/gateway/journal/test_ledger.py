@@ -30,7 +30,7 @@ def open_ledger(retention: Retention | None = None, **bounds: Quota) -> Ledger:
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db)
     db.execute("BEGIN")
-    return Ledger(db, {room: bounds.get(room.value, PLENTY) for room in Room}, retention)
+    return Ledger(db, {room: bounds.get(room.value, PLENTY) for room in Room}, retention, lambda: 1000.0)
 
 
 @pytest.fixture
