@@ -101,11 +101,18 @@ class Principal(Struct, frozen=True, kw_only=True):
     def may_be(self, device_id: str) -> bool:
         """Whether it may stream audio as this device: one of its scope, or a page's where it may speak."""
         in_scope = not self.devices or device_id in self.devices
+        if self.may(Right.SPEAK) and self.owns(device_id):
+            return True
         if self.may(Right.BE_DEVICE):
-            return in_scope or self.owns(device_id)
-        return self.may(Right.SPEAK) and (
-            self.owns(device_id) or (in_scope and device_id.startswith(WEB_DEVICE))
-        )
+            return in_scope
+        return self.may(Right.SPEAK) and in_scope and device_id.startswith(WEB_DEVICE)
+
+    @property
+    def possible_devices(self) -> str:
+        """As which devices it may stream audio, in words."""
+        own = [self.own_device] if self.may(Right.SPEAK) else []
+        named = sorted(self.devices) if self.may(Right.BE_DEVICE) else []
+        return ", ".join([*named, *own]) or "no device"
 
 
 LOCAL = Principal(name="local", role=Role.OPERATOR)

@@ -9,15 +9,19 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gateway import strict_yaml
 
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
 _COMMENT = re.compile(r"\s+#.*$")
 _INDENT = 2
+
+_GONE = object()
+"""The value of what is no longer there."""
 
 Change = tuple[tuple[str, ...], Any]
 """A setting's path, and its new value."""
@@ -30,16 +34,39 @@ class CannotEdit(Exception):
 def edited(text: str, changes: list[Change]) -> str:
     """The text with the changes in it. Raises CannotEdit."""
     before = _data(text)
-    lines = text.splitlines()
-    for path, value in changes:
-        _put(lines, path, _written(value))
-    after = "\n".join(lines) + "\n"
     wanted = json.loads(json.dumps(before))
     for path, value in changes:
         _set(wanted, path, value)
-    if _data(after) != wanted:
-        raise CannotEdit("it is not written one setting a line")
-    return after
+    by_key = [finer for change in changes for finer in _by_key(before, change)]
+    for attempt in (by_key, changes):
+        after = _rewritten(text, attempt)
+        with suppress(CannotEdit):
+            if _data(after) == wanted:
+                return after
+    raise CannotEdit("it is not written one setting a line")
+
+
+def _rewritten(text: str, changes: list[Change]) -> str:
+    lines = text.splitlines()
+    for path, value in changes:
+        _put(lines, path, None if value is _GONE else _written(value))
+    return "\n".join(lines) + "\n"
+
+
+def _by_key(before: dict[str, Any], change: Change) -> Iterator[Change]:
+    """A table's change as those of its keys, where some of them stay: their lines do, too."""
+    path, value = change
+    there: Any = before
+    for key in path:
+        there = there.get(key) if isinstance(there, dict) else None
+    if not isinstance(value, dict) or not isinstance(there, dict) or there.keys().isdisjoint(value):
+        yield change
+        return
+    for key in there.keys() - value.keys():
+        yield (*path, key), _GONE
+    for key, one in value.items():
+        if key not in there or there[key] != one:
+            yield (*path, key), one
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -79,8 +106,8 @@ def _set(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     data[path[-1]] = value
 
 
-def _put(lines: list[str], path: tuple[str, ...], written: str) -> None:
-    """Replace the setting where it stands, or add it, and the sections above it, where they belong."""
+def _put(lines: list[str], path: tuple[str, ...], written: str | None) -> None:
+    """Replace the setting where it stands (None: take it out), or add it and the sections above it."""
     begin, end = 0, len(lines)
     for depth, key in enumerate(path):
         found = _find(lines, key, depth * _INDENT, begin, end)
@@ -91,7 +118,9 @@ def _put(lines: list[str], path: tuple[str, ...], written: str) -> None:
             return
         begin, end = found + 1, _end(lines, found + 1, depth * _INDENT)
         is_last = depth == len(path) - 1
-        if is_last:
+        if is_last and written is None:
+            del lines[found:end]
+        elif is_last:
             head_line = lines[found]
             comment = _COMMENT.search(head_line)
             indent = " " * (depth * _INDENT)

@@ -113,7 +113,7 @@ class Devices:
         principal = socket.principal
         if not principal.may_be(hello.device_id):
             reason = (
-                f"{principal.name} may not be the device {hello.device_id}; {principal.own_device} it may"
+                f"{principal.name} may not be the device {hello.device_id}, but {principal.possible_devices}"
             )
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)

@@ -85,6 +85,8 @@ class TestOwnDevice:
         (Role.DEVICE, (), "kitchen", True),
         (Role.DEVICE, ("kitchen",), "kitchen", True),
         (Role.DEVICE, ("kitchen",), "study", False),
+        (Role.DEVICE, ("kitchen",), "web-ann", False),
+        (Role.DEVICE, ("kitchen",), "web-ann-2", False),
         (Role.ORCHESTRATOR, (), "web-ann", False),
         (Role.OPERATOR, (), "kitchen", True),
         (Role.OPERATOR, (), "web-x", True),
@@ -92,3 +94,18 @@ class TestOwnDevice:
 )
 def test_who_may_be_which_device(role: Role, scope: tuple[str, ...], device: str, *, may: bool) -> None:
     assert Principal(name="ann", role=role, devices=frozenset(scope)).may_be(device) is may
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "words"),
+    [
+        (Role.LISTENER, ("kitchen",), "web-ann"),
+        (Role.DEVICE, ("study", "kitchen"), "kitchen, study"),
+        (Role.OPERATOR, ("kitchen",), "kitchen, web-ann"),
+        (Role.ORCHESTRATOR, ("kitchen",), "no device"),
+    ],
+)
+def test_a_refusal_can_say_which_device_it_may_be(role: Role, scope: tuple[str, ...], words: str) -> None:
+    ann = Principal(name="ann", role=role, devices=frozenset(scope))
+    assert ann.possible_devices == words
+    assert all(ann.may_be(one) for one in words.split(", ") if one != "no device")

@@ -74,6 +74,16 @@ def test_a_value_of_several_lines_is_replaced_whole() -> None:
     assert data(after)["devices"] == {"users": {"hall": "eve"}, "default_user": "home"}
 
 
+def test_of_a_table_only_the_lines_that_change_are_touched() -> None:
+    text = "devices:\n  users:\n    kitchen: ann  # hers\n    # Upstairs.\n    attic-2: bob\n    hall: eve\n"
+    after = edited(text, [(("devices", "users"), {"kitchen": "ann", "attic-2": "eve", "cellar": "bob"})])
+    assert after == (
+        'devices:\n  users:\n    kitchen: ann  # hers\n    # Upstairs.\n    attic-2: "eve"\n    cellar: "bob"\n'
+    )
+    odd = edited(text, [(("devices", "users"), {"kitchen": "ann", "12": "bob", "true": "eve"})])
+    assert data(odd)["devices"]["users"] == {"kitchen": "ann", "12": "bob", "true": "eve"}
+
+
 def test_a_number_sign_in_quotes_is_no_comment() -> None:
     after = edited(TEXT, [(("transcription", "hotwords"), "Zoë")])
     assert data(after)["transcription"]["hotwords"] == "Zoë"

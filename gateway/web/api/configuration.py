@@ -16,9 +16,11 @@ from msgspec import Meta, Struct
 
 from gateway import typed_settings
 from gateway.access import Right
-from gateway.config import ConfigError, GatewayConfig, fit, read_file, variable_name
+from gateway.config import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
 from gateway.config_edit import CannotEdit, Change, edited, replace_file
+from gateway.escape import one_line
 from gateway.health import HealthState
+from gateway.reload import plan
 from gateway.typed_settings import dotted
 from gateway.web.api.operation import Call, Operation
 from gateway.web.api.problems import Misfit, Problem
@@ -73,19 +75,17 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
         works = call.house.works()
         before = works.config
         wanted = _wanted(before, call.body)
-        changes = list(_changes(before, wanted))
-        saving = await asyncio.to_thread(_prepare, works.config_file, changes) if call.query.save else None
-        plan = works.reconfigure(wanted)
-        pending = await _settle(works, before) if plan.applied else ""
+        named = _named(before, wanted, call.body)
+        saving = await asyncio.to_thread(_prepare, works.config_file, named) if call.query.save else None
+        planned = works.reconfigure(wanted)
+        pending = await _settle(works, before) if planned.applied else ""
         if saving is not None:
             await _save(works, before, *saving)
-        if saving is not None and plan.need_restart:
-            reason = f"changed but not applied: {', '.join(plan.need_restart)}"
-            call.house.health.set("configuration", HealthState.DEGRADED, reason, "restart the gateway")
-        overridden = [dotted(path) for path, _ in changes if variable_name(path) in os.environ]
+            call.house.health.set("configuration", *await asyncio.to_thread(_what_waits, works, saving[0]))
+        overridden = [dotted(path) for path, _ in named if variable_name(path) in os.environ]
         return Changed(
-            applied=plan.applied,
-            need_restart=plan.need_restart,
+            applied=planned.applied,
+            need_restart=planned.need_restart,
             saved=saving is not None,
             overridden=tuple(overridden) if saving is not None else (),
             pending=pending,
@@ -130,11 +130,31 @@ def _wanted(running: GatewayConfig, patch: dict[str, Any]) -> GatewayConfig:
     return config
 
 
-def _changes(before: GatewayConfig, wanted: GatewayConfig) -> Iterator[Change]:
-    for path in typed_settings.settings(GatewayConfig):
-        old, new = reduce(getattr, path, before), reduce(getattr, path, wanted)
-        if old != new:
-            yield path, msgspec.to_builtins(new)
+def _named(running: GatewayConfig, wanted: GatewayConfig, patch: dict[str, Any]) -> list[Change]:
+    """The settings that a patch is about, with their new values; what it gives back masked is none of them."""
+    return [
+        (path, msgspec.to_builtins(reduce(getattr, path, wanted)))
+        for path in typed_settings.settings(GatewayConfig)
+        if _names(patch, path, reduce(getattr, path, running))
+    ]
+
+
+def _names(patch: Any, path: tuple[str, ...], running: Any) -> bool:
+    for key in path:
+        if not isinstance(patch, dict):
+            return patch is None  # the whole section as it is by default
+        if key not in patch:
+            return False
+        patch = patch[key]
+    return patch != {} and bool(patch == running or patch != masked(running))
+
+
+def _differing(file: dict[str, Any], changes: list[Change]) -> Iterator[Change]:
+    """Of the changes those that the file does not say already, if only by leaving them out."""
+    there, _ = fit(file)
+    for path, value in changes:
+        if msgspec.to_builtins(reduce(getattr, path, there)) != value:
+            yield path, value
 
 
 async def _settle(works: Works, before: GatewayConfig) -> str:
@@ -153,7 +173,7 @@ async def _settle(works: Works, before: GatewayConfig) -> str:
 
 
 def _prepare(file: Path | None, changes: list[Change]) -> tuple[Path, str]:
-    """The file and its new text, before anything is changed. Raises Problem."""
+    """The file and its new text, with what it does not say yet, before anything is changed. Raises Problem."""
     if file is None:
         raise Problem(
             HTTPStatus.CONFLICT,
@@ -161,7 +181,8 @@ def _prepare(file: Path | None, changes: list[Change]) -> tuple[Path, str]:
             remedy="start it with --config FILE; `earshot check-config --print-default` prints one",
         )
     try:
-        return file, edited(read_file(file)[0], changes)
+        text, document = read_file(file)
+        return file, edited(text, list(_differing(document.data or {}, changes)))
     except (ConfigError, CannotEdit, OSError) as error:
         raise Problem(
             HTTPStatus.CONFLICT, f"{file} cannot be changed: {error}", remedy="change it by hand"
@@ -178,6 +199,21 @@ async def _save(works: Works, before: GatewayConfig, file: Path, text: str) -> N
             f"{file} cannot be written: {error.strerror}; everything is as it was",
             remedy="let the gateway's user write there, or leave out save",
         ) from error
+
+
+def _what_waits(works: Works, file: Path) -> tuple[HealthState, str, str]:
+    """Whether the next start will be another one than this: what the file says by now against what runs."""
+    try:
+        waiting = plan(works.config, load_config(file, os.environ)).need_restart
+    except ConfigError as error:
+        return (
+            HealthState.DEGRADED,
+            one_line(str(error.problems[0])),
+            "earshot check-config lists every mistake",
+        )
+    if waiting:
+        return HealthState.DEGRADED, f"changed but not applied: {', '.join(waiting)}", "restart the gateway"
+    return HealthState.HEALTHY, "", ""
 
 
 OPERATIONS = (

@@ -141,6 +141,37 @@ async def test_it_is_written_to_the_file_if_that_is_wanted(
     assert (health.state, health.remedy) == ("degraded", "restart the gateway")
 
 
+async def test_exactly_what_was_named_is_saved(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    before = "devices:\n  rooms:\n    # Downstairs.\n    kitchen: Kitchen  # west\n    hall: Hall\n"
+    file.write_text(before)
+    secret = {"url": "mqtt://me:hunter2@broker:1883"}
+    async with (
+        open_served(tmp_path, broker=secret, beside=None) as served,
+        await with_file(served, file) as server,
+    ):
+        here = replace(served, url=server.url)
+
+        async def save(**patch: Any) -> Any:
+            return await change(here, patch, query="?save=true")
+
+        await change(here, {"transcription": {"wait_seconds": 7.5}})
+        assert file.read_text() == before
+        await save(transcription={"wait_seconds": 7.5})
+        assert "  wait_seconds: 7.5\n" in file.read_text(), "it runs already, and is kept only now"
+        await save(web={"port": 9000})
+        assert "web.port" in served.works.health.report().components["configuration"].reason
+        await save(web={"port": (await here.get(PATH))["settings"]["web"]["port"]})
+        assert "9000" not in file.read_text(), "as it runs, the file is to say again"
+        assert "web.port" not in served.works.health.report().components["configuration"].reason
+        rooms = {"kitchen": "Kitchen", "hall": "Entrance"}
+        await save(devices={"rooms": rooms})
+        await save(**(await here.get(PATH))["settings"])
+        text = file.read_text()
+    assert text.startswith(before.replace("hall: Hall", 'hall: "Entrance"'))
+    assert "hunter2" not in text
+
+
 async def test_a_file_that_cannot_be_changed_changes_nothing(served: Served, tmp_path: Path) -> None:
     flow = tmp_path / "flow.yaml"
     flow.write_text("transcription: {wait_seconds: 30}\n")
