@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def make_certificate(certificate: Path, key: Path, names: Iterable[str]) -> None
     private = ec.generate_private_key(ec.SECP256R1())
     host = socket.gethostname()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"earshot on {host}"[:64])])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
     everything = dict.fromkeys([*names, host, f"{host}.local", "localhost", "127.0.0.1", "::1"])
     usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     made = (
@@ -49,6 +50,12 @@ def make_certificate(certificate: Path, key: Path, names: Iterable[str]) -> None
         ),
     )
     write_private(certificate, made.public_bytes(serialization.Encoding.PEM))
+
+
+def validity(certificate: Path) -> tuple[float, float]:
+    """From when until when it is good, in Unix seconds. Raises OSError, and ValueError for what is none."""
+    read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
 
 
 def _name(name: str) -> x509.GeneralName:

@@ -150,7 +150,7 @@ class Doorstep:
         audit: Audit,
         *,
         proxies: Proxies,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self.limits = limits
         self._proxies = proxies
@@ -247,7 +247,7 @@ class Doorstep:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: visitor,
                 connection,
-                ssl=self._tls,
+                ssl=self._tls() if self._tls else None,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
             )
         except OSError as error:  # TLS's and time's errors are such, too

@@ -64,7 +64,7 @@ class WebServer:
 
     async def __aenter__(self) -> Self:
         house, settings = self._house, self._house.settings
-        tls = self._tls()
+        tls = await asyncio.to_thread(self._tls)
         door = Door(settings, house.folder, house.audit)
         check_door(settings, door)
         listener = listen(settings.host, settings.port)
@@ -82,7 +82,7 @@ class WebServer:
             stack.push_async_callback(self._sockets.close)
             stack.push_async_callback(self._devices.close)
             await stack.enter_async_context(door)
-            context = tls.context if tls else None
+            context = (lambda: tls.context) if tls else None
             await stack.enter_async_context(
                 Doorstep(
                     listener, runner.server, settings.limits, house.audit, proxies=guard.proxies, tls=context
@@ -158,7 +158,7 @@ async def _watch(tls: Tls) -> None:
     while True:
         await asyncio.sleep(RENEWED_SECONDS)
         try:
-            if tls.load():
+            if await asyncio.to_thread(tls.load):
                 log.info("certificate renewed", sha256=tls.fingerprint)
         except TlsUnavailable as error:
             log.warning("the renewed certificate cannot be used", reason=str(error))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
+from gateway.clock import DAY, SET_SINCE
 from gateway.settings import WebSettings
 from gateway.state_folder import OWN_CERTIFICATE
 
 log = structlog.get_logger(__name__)
 
 KEY = "web.key"
-RENEW_SECONDS = 795 * 86_400.0
-"""A month before it ends, one of our own is made anew."""
+RENEW_SECONDS = 30 * DAY
+"""So long before it ends, one of our own is made anew."""
 
 
 class TlsUnavailable(Exception):
@@ -28,7 +30,10 @@ class TlsUnavailable(Exception):
 
 
 class Tls:
-    """The server's end of TLS. Raises TlsUnavailable."""
+    """The server's end of TLS, for a thread: it reads and writes files. Raises TlsUnavailable.
+
+    ``context`` is another one when the files have changed: one that is in use is never touched.
+    """
 
     def __init__(self, settings: WebSettings, folder: Path | None) -> None:
         tls = settings.tls
@@ -36,9 +41,7 @@ class Tls:
         self._settings = settings
         self._folder = folder
         self._certificate, self._key = Path(tls.cert_file), Path(tls.key_file or tls.cert_file)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
+        self.context: ssl.SSLContext
         self._stamp: tuple[int, int] | None = None
         self.load()
 
@@ -59,13 +62,16 @@ class Tls:
             stamp = (self._certificate.stat().st_mtime_ns, self._key.stat().st_mtime_ns)
             if stamp == self._stamp:
                 return False
-            self.context.load_cert_chain(self._certificate, self._key, password="")  # never asks
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            context.load_cert_chain(self._certificate, self._key, password="")  # never asks
         except (OSError, ValueError) as error:
             raise TlsUnavailable(
                 f"the certificate cannot be used: {self._explain(error)}",
                 "correct web.tls.cert_file and web.tls.key_file, or their owner and mode",
             ) from error
-        self._stamp = stamp
+        self.context, self._stamp = context, stamp
         return True
 
     def _explain(self, error: OSError | ValueError) -> str:
@@ -83,14 +89,17 @@ def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:
     if folder is None:
         raise TlsUnavailable("there is no folder for a certificate", "set web.tls.cert_file")
     certificate, key = folder / OWN_CERTIFICATE, folder / KEY
-    if certificate.exists() and key.exists() and time.time() - certificate.stat().st_mtime < RENEW_SECONDS:
-        return certificate, key
+    there = certificate.exists() and key.exists()
     try:
-        from gateway.web.certificate import make_certificate  # noqa: PLC0415 - an extra
+        from gateway.web.certificate import make_certificate, validity  # noqa: PLC0415 - an extra
     except ImportError as error:
+        if there:
+            return certificate, key  # what somebody made elsewhere
         raise TlsUnavailable(
             "the package cryptography is not installed", "pip install 'earshot-gateway[tls]'"
         ) from error
+    if there and _is_timely(certificate, validity):
+        return certificate, key
     names = [name.partition(":")[0] for name in settings.hosts if not name.startswith("[")]
     host = [] if settings.host in ("0.0.0.0", "::", "localhost") else [settings.host]  # noqa: S104 - compared
     try:
@@ -100,6 +109,20 @@ def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:
             f"{certificate} cannot be written: {error.strerror}", "let the gateway's user write there"
         ) from error
     return certificate, key
+
+
+def _is_timely(certificate: Path, validity: Callable[[Path], tuple[float, float]]) -> bool:
+    """Whether it is good and stays so for a while, as far as this machine's clock can tell.
+
+    Before the clock was set nothing is judged: in 1970 the certificate is right, and one that was made then is
+    made anew when the time has come.
+    """
+    try:
+        since, until = validity(certificate)
+    except (OSError, ValueError):
+        return True  # what is wrong with it is told when it is loaded
+    now = time.time()
+    return now < SET_SINCE or (since <= now < until - RENEW_SECONDS)
 
 
 def wanted(settings: WebSettings) -> bool:

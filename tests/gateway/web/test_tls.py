@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from gateway.clock import DAY
 from gateway.door.files import write_private
 from gateway.events import SnapshotEvent
 from gateway.hub import Hub
@@ -23,6 +24,7 @@ from gateway.introduction import BadCertificates, Introduction
 from gateway.listener import Listener, ListenerRefused
 from gateway.settings import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer
+from gateway.web.certificate import DAYS, validity
 from gateway.web.tls import RENEW_SECONDS, Tls, TlsUnavailable
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer, web_server
@@ -193,10 +195,45 @@ def test_cryptography_is_loaded_only_to_make_one() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_one_of_its_own_is_made_anew_before_it_ends(tmp_path: Path) -> None:
+def test_one_of_its_own_is_made_anew_before_it_ends_whatever_its_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tls = Tls(settings(self_signed=True), tmp_path)
-    before = tls.fingerprint
-    long_ago = time.time() - RENEW_SECONDS - 1
-    os.utime(tmp_path / "web.crt", (long_ago, long_ago))
+    before, made_at = tls.fingerprint, time.time()
+    os.utime(tmp_path / "web.crt", (0, 0))
+    tls.load()
+    assert tls.fingerprint == before, "a copied file is as good as it was"
+    monkeypatch.setattr(time, "time", lambda: made_at + DAYS * DAY - RENEW_SECONDS + 60)
     assert tls.load()
     assert tls.fingerprint != before
+    assert not tls.load()
+
+
+@pytest.mark.parametrize("made", [100.0, 40 * DAY], ids=["in 1970", "forty days ahead"])
+def test_one_that_was_made_when_the_clock_was_wrong_is_made_anew_when_it_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: float
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: made if made < DAY else now + made)
+    tls = Tls(settings(self_signed=True), tmp_path)
+    before = tls.fingerprint
+    assert not tls.load()
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert tls.load()
+    since, until = validity(tmp_path / "web.crt")
+    assert since < now < until
+    assert tls.fingerprint != before
+
+
+def test_a_clock_that_was_not_set_condemns_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = Tls(settings(self_signed=True), tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    assert not tls.load()
+
+
+def test_a_context_in_use_is_left_alone(tmp_path: Path) -> None:
+    tls = Tls(settings(self_signed=True), tmp_path)
+    before = tls.context
+    (tmp_path / "web.key").unlink()
+    assert tls.load()
+    assert tls.context is not before
