@@ -113,6 +113,8 @@ class Answers:
         )
         self.asked: dict[str, Asked] = {}
         """By correlation id; no more than the tracker has requests."""
+        self.heard_of_somebody = asyncio.Event()
+        """Whether an orchestrator has said anything about a request since the gateway began."""
         self.undelivered: OrderedDict[str, Answer] = OrderedDict()
         """Answers that their device has not acknowledged, at most ``max_pending``."""
         self._boots: OrderedDict[str, int] = OrderedDict()
@@ -187,6 +189,8 @@ class Answers:
             await delivery.ack()
             return
         outcome = self.tracker.route(reply, self._now())
+        if isinstance(outcome, Routed | Late):
+            self.heard_of_somebody.set()
         if reply.hints is not None and isinstance(outcome, Routed | Late):
             self._on_hints(reply.session_id, reply.hints)
         match outcome:

@@ -32,7 +32,8 @@ from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJ
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.orchestrator import BadOrchestrator, Orchestrator
-from gateway.orchestrator_loader import load_orchestrator
+from gateway.orchestrator_health import OrchestratorHealth
+from gateway.orchestrator_loader import inside, load_orchestrator
 from gateway.pipeline import Pipeline
 from gateway.recognizer_health import RecognizerHealth
 from gateway.reload import Plan, plan
@@ -81,7 +82,8 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        orchestrator = load_orchestrator(config.orchestrator.app) if config.orchestrator.app else None
+        app = inside(config)
+        orchestrator = load_orchestrator(app) if app else None
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
         with _by_itself():
             await self._enter(orchestrator)
@@ -102,6 +104,7 @@ class Gateway:
             self._journal_changed(self.journal.state)
             self.bridge = Bridge(config.devices, self._hear, self._delivered)
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
+            self._watch_orchestrators()
             if orchestrator is not None:
                 self._start(self._run_orchestrator(orchestrator), "orchestrator")
             self._start(self._publish(), "publishing")
@@ -202,6 +205,11 @@ class Gateway:
         while not await self._load_silero():  # noqa: ASYNC110 - nothing announces an installation
             await asyncio.sleep(VOICE_RETRY_SECONDS)
         self.health.set("voice activity", HealthState.HEALTHY)
+
+    def _watch_orchestrators(self) -> None:
+        others = OrchestratorHealth(self.health, self.broker, self.config)
+        self._start(others.watch(self.pipeline.heard_of_somebody), "orchestrators")
+        self._start(others.tidy_up(), "what the old default left")
 
     async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:
         try:

@@ -5,13 +5,22 @@ Transcripts wait there as long as it takes, and devices are told: the gateway do
 
 from __future__ import annotations
 
-from gateway.broker.base import BrokerStatus
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.broker.base import BrokerStatus, Durability
 from gateway.health import Health, HealthState
 from gateway.journal import JournalState
 
 BRIDGED = "transcripts wait in the journal"
 UNBRIDGED = "transcripts wait in memory only"
 COMPONENT = "broker"
+_WORTH: Final[Mapping[Durability, str]] = {
+    Durability.MEMORY: "what it has confirmed is in memory only",
+    Durability.OS: "what it has confirmed outlives its process, not a power failure",
+    Durability.FSYNC: "what it has confirmed is on its disk",
+    Durability.QUORUM: "what it has confirmed outlives one of its machines",
+}
 
 
 class BrokerHealth:
@@ -39,8 +48,13 @@ class BrokerHealth:
         status = self.status
         if status.connected:
             weak = "; ".join(status.weaknesses)
-            self._health.set(COMPONENT, HealthState.DEGRADED if weak else HealthState.HEALTHY, weak)
+            state = HealthState.DEGRADED if weak else HealthState.HEALTHY
+            self._health.set(COMPONENT, state, weak, detail=_in_words(status))
             return
         state = HealthState.DEGRADED if self._bridged else HealthState.UNHEALTHY
         reason = f"{status.reason}: {BRIDGED if self._bridged else UNBRIDGED}"
-        self._health.set(COMPONENT, state, reason, status.remedy)
+        self._health.set(COMPONENT, state, reason, status.remedy, works=False)
+
+
+def _in_words(status: BrokerStatus) -> str:
+    return f"{status.server}: {status.durability} ({_WORTH[status.durability]})"

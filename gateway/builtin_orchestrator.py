@@ -1,7 +1,7 @@
 """The orchestrator that comes with the gateway: short answers to the commands of the demo.
 
-It switches nothing. It remembers what it was told (what is on, the list, the timers), so that a
-conversation makes sense, and repeats what it does not understand.
+It switches nothing, and each of its answers says whose it is. It remembers what it was told (what is on, the
+list, the timers), so that a conversation makes sense, and repeats what it does not understand.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from gateway.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 from gateway.spoken_numbers import figures, is_number
 
+NAME = "builtin"
+"""Of its group at the broker, and what its replies are signed with."""
+WHOSE = "Demo: "
+"""Nobody shall believe that the front door is locked."""
 MAX_CHARACTERS = 400
 """Longer speech is not searched for commands."""
 MAX_REMEMBERED = 50
@@ -211,12 +215,12 @@ _COMMANDS: tuple[tuple[re.Pattern[str], _Reply], ...] = tuple(
 
 def builtin_orchestrator() -> Orchestrator:
     """A new one, which has heard nothing yet."""
-    orchestrator = Orchestrator("builtin")
+    orchestrator = Orchestrator(NAME)
     house = House()
 
     @orchestrator.on_transcript
     async def answer(heard: TranscriptionMessage) -> str:
-        return house.answer(heard.text)
+        return WHOSE + house.answer(heard.text)
 
     return orchestrator
 

@@ -224,7 +224,7 @@ _Contradiction: TypeAlias = tuple[tuple[typed_settings.Path, ...], str]
 
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
-_APP = re.compile(r"(builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
+_APP = re.compile(r"(auto|builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
 
 
 def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
@@ -244,7 +244,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
     except BrokerError as error:
         yield (("broker", "url"),), f"{error}, got {shown(config.broker.url)}"
     if not _APP.fullmatch(config.orchestrator.app):
-        message = f"expected builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
+        message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
     yield from _places(config)
     yield from _credentials_for_nothing(config)

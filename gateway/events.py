@@ -142,12 +142,18 @@ class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
 
 
 class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
-    """The state of one component changed (``healthy``, ``degraded``, ``unhealthy``)."""
+    """The state of one component changed (``healthy``, ``degraded``, ``unhealthy``).
+
+    ``works`` is false for one that does not work at all, though the gateway does its job without it.
+    ``detail`` is what it is, however it is.
+    """
 
     component: str
     state: str
     reason: str = ""
     remedy: str = ""
+    works: bool = True
+    detail: str = ""
 
 
 HubEvent: TypeAlias = (

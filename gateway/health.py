@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable
 
 import structlog
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.events import HealthEvent
 
@@ -30,11 +30,17 @@ _BADNESS = {state: badness for badness, state in enumerate(HealthState)}
 
 
 class ComponentHealth(Struct, frozen=True):
-    """One component: ``reason`` says why it is not healthy and ``remedy`` what to do about it."""
+    """One component: ``reason`` says why it is not healthy and ``remedy`` what to do about it.
+
+    ``works`` is false for one that does not work at all, though the gateway does its job without it.
+    ``detail`` is what it is, however it is. Both are left out where they would say nothing.
+    """
 
     state: HealthState
     reason: str = ""
     remedy: str = ""
+    works: bool | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class HealthReport(Struct, frozen=True):
@@ -57,21 +63,29 @@ class Health:
         self._components: dict[str, ComponentHealth] = {}
 
     def set(
-        self, component: str, state: HealthState, reason: str = "", remedy: str = "", *, quiet: bool = False
+        self,
+        component: str,
+        state: HealthState,
+        reason: str = "",
+        remedy: str = "",
+        *,
+        works: bool = True,
+        detail: str = "",
+        quiet: bool = False,
     ) -> bool:
         """Note how ``component`` is now; true when that is news. ``quiet``: news, but none for the log."""
-        now = ComponentHealth(state, reason, remedy)
+        now = ComponentHealth(state, reason, remedy, UNSET if works else False, detail or UNSET)
         before = self._components.get(component)
         if before == now:
             return False
         self._components[component] = now
-        # At first, without anything to be done, it is on its way: no reason to warn anybody.
-        fine = state is HealthState.HEALTHY or (before is None and not remedy)
-        why = {key: text for key, text in (("reason", reason), ("remedy", remedy)) if text}
-        announce = log.info if fine else log.warning
         if not quiet:
-            announce(f"{component} is {state}", **why)
-        self._on_change(HealthEvent(component=component, state=state, reason=reason, remedy=remedy))
+            _log(component, now, first=before is None)
+        self._on_change(
+            HealthEvent(
+                component=component, state=state, reason=reason, remedy=remedy, works=works, detail=detail
+            )
+        )
         return True
 
     def report(self) -> HealthReport:
@@ -79,3 +93,11 @@ class Health:
         states = [health.state for health in self._components.values()]
         worst = max(states, key=_BADNESS.__getitem__, default=HealthState.UNHEALTHY)
         return HealthReport(worst, dict(self._components))
+
+
+def _log(component: str, now: ComponentHealth, *, first: bool) -> None:
+    # At first, without anything to be done, it is on its way: no reason to warn anybody.
+    fine = now.state is HealthState.HEALTHY or (first and not now.remedy)
+    why = {"reason": now.reason, "remedy": now.remedy, "detail": now.detail or ""}
+    announce = log.info if fine else log.warning
+    announce(f"{component} is {now.state}", **{key: text for key, text in why.items() if text})

@@ -7,8 +7,20 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from gateway.builtin_orchestrator import builtin_orchestrator
+from gateway.broker import MEMORY
+from gateway.builtin_orchestrator import NAME, builtin_orchestrator
+from gateway.config import GatewayConfig
 from gateway.orchestrator import BadOrchestrator, Orchestrator
+
+AUTO = "auto"
+
+
+def inside(config: GatewayConfig) -> str:
+    """What is to run inside the gateway; empty: nothing, others answer through the broker."""
+    app = config.orchestrator.app
+    if app != AUTO:
+        return app
+    return NAME if config.broker.url == MEMORY else ""
 
 
 def load_orchestrator(spec: str) -> Orchestrator:
@@ -16,7 +28,7 @@ def load_orchestrator(spec: str) -> Orchestrator:
 
     Modules are found as Python finds them, and in the current folder after that. Raises BadOrchestrator.
     """
-    if spec == "builtin":
+    if spec == NAME:
         return builtin_orchestrator()
     module_name, separator, name = spec.partition(":")
     if not (separator and module_name and name):

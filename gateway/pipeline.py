@@ -197,6 +197,11 @@ class Pipeline:
             hand_on(effects, self._publishing.publish_again, self._transcribe_again)
         return effects is not None
 
+    @property
+    def heard_of_somebody(self) -> asyncio.Event:
+        """Whether an orchestrator has answered anything since the gateway began."""
+        return self._answers.heard_of_somebody
+
     def stats(self) -> PipelineStats:
         """How much of everything there is."""
         return PipelineStats(

@@ -124,10 +124,11 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     app: Annotated[
         str,
         Meta(
-            description="'builtin' answers the demo's commands; 'module:name' runs your Orchestrator inside the "
-            "gateway; empty: orchestrators connect through the broker (which nobody can with memory://)."
+            description="'module:name' runs your Orchestrator inside the gateway; empty: orchestrators connect "
+            "through the broker; 'auto': so, too, but with memory://, which nobody can connect to, the demo's answers. "
+            "'builtin': the demo's answers in any case. It switches nothing, and each of its answers says whose it is."
         ),
-    ] = "builtin"
+    ] = "auto"
     timeout_seconds: Annotated[
         _Seconds, Meta(description="A request without a final reply expires then.")
     ] = 30.0

@@ -116,6 +116,14 @@ class MemoryBroker:
         """One row per topic that was published or subscribed."""
         return tuple(topic.stats() for topic in self._topics.values())
 
+    async def readers(self, topic: str) -> int:
+        """Subscriptions of the topic."""
+        return sum(row.subscriptions for row in self.stats() if row.topic == topic)
+
+    async def abandon(self, topic: str, group: str) -> bool:  # noqa: ARG002 - it goes with its last member
+        """Nothing is kept for a group without members."""
+        return True
+
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The latest rejected messages, oldest first."""
         return self._dead.letters()

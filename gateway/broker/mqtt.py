@@ -97,6 +97,14 @@ class MqttWire:
             raise
         return consumer
 
+    async def readers(self, topic: str) -> int:  # noqa: ARG002
+        """A client is not told of others."""
+        return 0
+
+    async def abandon(self, readership: Readership) -> bool:  # noqa: ARG002
+        """A session goes by itself, seven days after its owner."""
+        return True
+
     async def ping(self) -> None:
         """A round trip on every connection."""
         await asyncio.gather(self._client.ping(), *(consumer.ping() for consumer in self._consumers))

@@ -143,6 +143,27 @@ class NatsWire:
         await consumer.begin()
         return consumer
 
+    async def readers(self, topic: str) -> int:
+        """Consumers of the topic's stream that ask for messages."""
+        with self.translated():
+            try:
+                found = await self._js.consumers_info(stream_name(topic))
+            except js_errors.NotFoundError:
+                return 0
+        return sum(map(_is_read, found))
+
+    async def abandon(self, readership: Readership) -> bool:
+        """Delete its consumer."""
+        stream, name = stream_name(readership.topic), durable_name(readership)
+        with self.translated():
+            try:
+                if _is_read(await self._js.consumer_info(stream, name)):
+                    return False
+                await self._js.delete_consumer(stream, name)
+            except js_errors.NotFoundError:
+                pass
+        return True
+
     async def ping(self) -> None:
         """A PING and its PONG."""
         with self.translated():
@@ -362,6 +383,10 @@ class _PublishAnswer(Struct):
 
 
 _answers = msgspec.json.Decoder(_PublishAnswer)
+
+
+def _is_read(consumer: api.ConsumerInfo) -> bool:
+    return bool(consumer.num_waiting or consumer.push_bound)
 
 
 def _credentials(address: Address) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from typing import TypeVar
 
 import structlog
 
@@ -32,7 +33,7 @@ from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
 from gateway.broker.connection import Connection, OnStatus
 from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.feed import Feed
-from gateway.broker.patterns import check_group, check_topic, parse_pattern
+from gateway.broker.patterns import EVERYTHING, check_group, check_topic, parse_pattern
 from gateway.broker.subscription import BufferSubscription
 from gateway.broker.wire import Connect, Wire
 from gateway.messages import new_id
@@ -41,6 +42,7 @@ from gateway.settings import BrokerSettings
 log = structlog.get_logger(__name__)
 
 MAX_TOPICS = 1024
+_T = TypeVar("_T")
 
 
 class NetworkBroker:
@@ -134,6 +136,17 @@ class NetworkBroker:
     def stats(self) -> tuple[TopicStats, ...]:
         """One row per topic that was published or subscribed here; only what this process did."""
         return tuple(self._row(name, counters) for name, counters in self._topics.items())
+
+    async def readers(self, topic: str) -> int:
+        """As in the contract; waits for the first attempt to connect, and as long as for a confirmation."""
+        await self._until_tried()
+        return await self._ask(self._live_wire().readers(check_topic(topic)))
+
+    async def abandon(self, topic: str, group: str) -> bool:
+        """As in the contract; waits as ``readers`` does."""
+        readership = Readership(check_topic(topic), EVERYTHING, check_group(group))
+        await self._until_tried()
+        return await self._ask(self._live_wire().abandon(readership))
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The latest messages rejected in this process, oldest first."""
@@ -249,6 +262,19 @@ class NetworkBroker:
         for limit in limits:
             with suppress(RuntimeError):  # it is ending already
                 limit.reschedule(now)
+
+    def _live_wire(self) -> Wire:
+        wire = self._connection.wire
+        if wire is None or not self._connection.ready:
+            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+        return wire
+
+    async def _ask(self, question: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._settings.confirm_seconds):
+                return await question
+        except TimeoutError as error:
+            raise BrokerUnavailable("the broker has not answered") from error
 
     async def _until_tried(self) -> None:
         if self._closing:

@@ -152,6 +152,23 @@ class RabbitWire:
             ) from error
         return consumer
 
+    async def readers(self, topic: str) -> int:
+        """Of the queues that we know of: AMQP does not list the others."""
+        groups = self.address.settings.keep_for_groups
+        with _translated(self.address):
+            found = [await self._consumers(Readership(topic, EVERYTHING, group)) for group in groups]
+        return sum(consumers or 0 for consumers in found)
+
+    async def abandon(self, readership: Readership) -> bool:
+        """Delete its queue. Quorum queues cannot be deleted "if unused", so it is looked first."""
+        with _translated(self.address):
+            consumers = await self._consumers(readership)
+            if consumers == 0:
+                channel = await self._new_channel()  # a refusal ends it
+                await channel.queue_delete(_queue_name(readership))
+                await channel.close()
+        return not consumers
+
     async def ping(self) -> None:
         """The heartbeat notices a dead server after half a minute; this does when it is asked."""
         with _translated(self.address):
@@ -198,15 +215,20 @@ class RabbitWire:
 
     async def _declare_shared_queue(self, readership: Readership) -> str:
         """One that is there already is taken as it is, whoever declared it and how."""
-        name = _name("earshot", readership.topic, readership.group, str(readership.pattern))
+        name = _queue_name(readership)
+        if await self._consumers(readership) is None:
+            await self._declaring.queue_declare(name, durable=True, arguments=self._queue_arguments())
+        return name
+
+    async def _consumers(self, readership: Readership) -> int | None:
+        """How many a group's queue has; None: there is no such queue."""
         trial = await self._new_channel()  # the answer that there is none ends it
         try:
-            await trial.queue_declare(name, passive=True)
+            declared = await trial.queue_declare(_queue_name(readership), passive=True)
         except errors.ChannelNotFoundEntity:
-            await self._declaring.queue_declare(name, durable=True, arguments=self._queue_arguments())
-        else:
-            await trial.close()
-        return name
+            return None
+        await trial.close()
+        return declared.consumer_count or 0
 
     def _queue_arguments(self) -> dict[str, Any]:
         bound = {"x-max-length": self.address.settings.stream_messages, "x-overflow": "drop-head"}
@@ -293,6 +315,10 @@ def _received(message: DeliveredMessage) -> Received:
         timestamp=stamp,
         headers=headers,
     )
+
+
+def _queue_name(readership: Readership) -> str:
+    return _name("earshot", readership.topic, readership.group, str(readership.pattern))
 
 
 def _name(*parts: str) -> str:

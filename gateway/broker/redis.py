@@ -21,8 +21,9 @@ from redis.backoff import NoBackoff
 
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
-from gateway.broker.redis_entries import PREFIX, entry, text
-from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener
+from gateway.broker.buffer import Readership
+from gateway.broker.redis_entries import PREFIX, entry, group, text
+from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, ServerFacts
 from gateway.messages import RESULTS_TOPIC
 
@@ -90,6 +91,21 @@ class RedisWire:
         consumer = RedisConsumer(self, self._client, demand, intake, self._lease)
         await consumer.begin()
         return consumer
+
+    async def readers(self, topic: str) -> int:
+        """Consumers of its groups that have asked for more lately."""
+        with self.translated():
+            return await reading(self._client, PREFIX + topic)
+
+    async def abandon(self, readership: Readership) -> bool:
+        """XGROUP DESTROY."""
+        stream, name = PREFIX + readership.topic, group(readership)
+        with self.translated():
+            if await reading(self._client, stream, name):
+                return False
+            with suppress(exceptions.ResponseError):  # there is no such stream
+                await self._client.xgroup_destroy(stream, name)
+        return True
 
     async def ping(self) -> None:
         """PING."""

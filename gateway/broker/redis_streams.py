@@ -26,6 +26,10 @@ FORGOTTEN_SECONDS = 86_400
 """A consumer without anything pending that was away for so long is removed from its group."""
 
 
+READING_SECONDS = 10.0
+"""A consumer that has not asked for so long is not there."""
+
+
 class StreamServer(Protocol):
     """The connection that the readers here use."""
 
@@ -258,3 +262,17 @@ class RedisConsumer(_Reading):
             for row in await self._client.xinfo_consumers(self._stream, self._group):
                 if not row["pending"] and row["idle"] > FORGOTTEN_SECONDS * 1000:
                     await self._client.xgroup_delconsumer(self._stream, self._group, row["name"])
+
+
+async def reading(client: Any, stream: str, only: str = "") -> int:
+    """Consumers of a stream's groups that have asked for more lately; ``only``: of this group."""
+    if not await client.exists(stream):
+        return 0
+    groups = [text(row["name"]) for row in await client.xinfo_groups(stream)]
+    rows = [
+        row
+        for name in groups
+        if not only or name == only
+        for row in await client.xinfo_consumers(stream, name)
+    ]
+    return sum(row["idle"] < READING_SECONDS * 1000 for row in rows)

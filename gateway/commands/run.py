@@ -22,7 +22,7 @@ from transcription.allocator import keep_one_arena
     "--orchestrator",
     metavar="MODULE:NAME",
     help="Who answers: an Orchestrator to run inside the gateway, looked for in this folder too. 'builtin' "
-    "answers the demo's commands; '' leaves it to orchestrators on the broker.",
+    "gives the demo's answers; '' leaves it to orchestrators on the broker.",
 )
 def command(config_path: Path | None, orchestrator: str | None) -> None:
     """Run the gateway.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.broker.base import BrokerStatus
+from gateway.broker.base import BrokerStatus, Durability
 from gateway.broker_health import BrokerHealth
 from gateway.events import HealthEvent
 from gateway.health import Health
@@ -39,6 +39,20 @@ def shown() -> Shown:
 def test_one_that_is_there_is_well(shown: Shown) -> None:
     shown.broker.broker_changed(THERE)
     assert shown.now == ("healthy", "", "")
+
+
+def test_what_it_is_and_what_it_promises_is_said_too(shown: Shown) -> None:
+    shown.broker.broker_changed(BrokerStatus(True, server="RabbitMQ 3.10.8", durability=Durability.FSYNC))
+    told = shown.health.report().components["broker"].detail
+    assert told == "RabbitMQ 3.10.8: fsync (what it has confirmed is on its disk)"
+    assert shown.events[-1].detail == told
+
+
+def test_one_that_is_away_does_not_work(shown: Shown) -> None:
+    shown.broker.journal_changed(KEEPS)
+    shown.broker.broker_changed(AWAY)
+    away = shown.health.report().components["broker"]
+    assert (away.state, away.works) == ("degraded", False)
 
 
 def test_one_that_is_weakly_configured_says_how(shown: Shown) -> None:

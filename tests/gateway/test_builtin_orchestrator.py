@@ -167,5 +167,5 @@ async def test_it_answers_on_the_broker() -> None:
         await asyncio.sleep(0)
         await broker.publish(RESULTS_TOPIC, RoutingKey("ann", "kitchen", "s_1"), encode(heard))
         delivery = await anext(replies)
-        assert decode_reply(delivery.message.payload).text == "The motor is running."
+        assert decode_reply(delivery.message.payload).text == "Demo: The motor is running."
         task.cancel()

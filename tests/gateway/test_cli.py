@@ -181,7 +181,7 @@ def test_the_printed_schema_is_the_committed_one() -> None:
     ("arguments", "words"),
     [
         (["--config", "nowhere.yaml"], "nowhere.yaml: No such file"),
-        (["--orchestrator", "my-house"], "expected builtin, module:name or nothing, got 'my-house'"),
+        (["--orchestrator", "my-house"], "expected auto, builtin, module:name or nothing, got 'my-house'"),
     ],
 )
 def test_run_refuses_a_wrong_configuration(arguments: list[str], words: str) -> None:

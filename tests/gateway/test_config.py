@@ -279,7 +279,7 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             for path in (":memory:", "./:memory:", "file:journal.db?mode=memory")
         ],
         ("transcription: {models_dir: ~nobody-of-that-name/m}", "FILE:1: transcription.models_dir: there is no such"),
-        ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected builtin, module:name or nothing"),
+        ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected auto, builtin, module:name or nothing"),
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
         (

@@ -61,6 +61,19 @@ def test_a_new_reason_is_news(health: Health, announced: list[HealthEvent]) -> N
     assert [event.reason for event in announced] == ["refused", "timed out"]
 
 
+def test_what_does_not_work_is_told_from_what_works_less_well(
+    health: Health, announced: list[HealthEvent]
+) -> None:
+    health.set("microphones", DEGRADED, "one of three is away")
+    health.set("port", DEGRADED, "not plugged in", works=False)
+    health.set("journal", UNHEALTHY, "the disk is full")
+    health.set("broker", HEALTHY, detail="Redis 7.0")
+    assert [(event.works, event.detail) for event in announced] == [
+        (True, ""), (False, ""), (True, ""), (True, "Redis 7.0"),
+    ]  # fmt: skip
+    assert health.report().components["port"] == ComponentHealth(DEGRADED, "not plugged in", works=False)
+
+
 def test_a_report_is_a_copy(health: Health) -> None:
     health.set("broker", HEALTHY)
     report = health.report()

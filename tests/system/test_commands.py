@@ -114,7 +114,7 @@ async def test_three_processes_run_listen_and_simulate(tmp_path: Path) -> None:
         await listen.wait()
     assert status == 0
     assert f'heard: "{text("u05")}"' in output
-    assert 'reply: "The motor is running."' in output
+    assert 'reply: "Demo: The motor is running."' in output
     heard = said(events, type="transcription")
     assert [event["text"] for event in heard] == [text("u05"), text("u21")]
     for event in heard:

@@ -58,7 +58,7 @@ async def test_a_pulled_cable_in_mid_speech_loses_nothing(house: Any, mosquitto:
             await gone(one, kitchen, count)
             kitchen.replug()
         said = await saying
-        assert (said.transcript, said.reply) == (text("u00"), "Timer set for 60 minutes.")
+        assert (said.transcript, said.reply) == (text("u00"), "Demo: Timer set for 60 minutes.")
         (result,) = one.results.items
         assert (result.audio.gaps, result.audio.lost_ms, result.audio.end_reason) == (0, 0, "stop")
         assert result.audio.seconds == pytest.approx(RECORDINGS["u00"].seconds, abs=0.01)
@@ -181,7 +181,7 @@ async def test_who_connects_and_says_nothing_is_there_until_it_is_missed(house: 
         assert event.reason == "silent for 0.3 s"
         assert one.gateway.pipeline.stats().sessions == 0
         said = await kitchen.say(RECORDINGS["u05"].path)
-        assert (said.transcript, said.reply) == (text("u05"), "The motor is running.")
+        assert (said.transcript, said.reply) == (text("u05"), "Demo: The motor is running.")
 
 
 async def test_an_empty_stream_is_no_utterance_and_leaves_nothing_behind(house: Any) -> None:

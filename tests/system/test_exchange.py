@@ -37,7 +37,7 @@ async def test_devices_on_both_carriers_are_heard_and_answered_at_once(house: An
             kitchen.say(RECORDINGS["u05"].path), bedside.say(RECORDINGS["u26"].path, end_on_silence=True)
         )
         assert [one.transcript for one in said] == [text("u05"), text("u26")]
-        assert [one.reply for one in said] == ["The motor is running.", "Timer set for 1 minute."]
+        assert [one.reply for one in said] == ["Demo: The motor is running.", "Demo: Timer set for 1 minute."]
         for board, utterance in ((kitchen, said[0]), (bedside, said[1])):
             await board.statuses(1, "idle")
             assert _but_for_the_open_stream(board.story(1)) == [

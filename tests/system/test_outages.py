@@ -60,7 +60,7 @@ async def test_a_broker_that_restarts_under_speech_costs_nothing(house: Any, mos
         await passes(lambda: bedside.end.counters.sent > 6)
         mosquitto.restart()
         said = await saying
-        assert (said.transcript, said.reply) == (text("u00"), "Timer set for 60 minutes.")
+        assert (said.transcript, said.reply) == (text("u00"), "Demo: Timer set for 60 minutes.")
         (result,) = one.results.items
         assert (result.audio.gaps, result.audio.end_reason) == (0, "stop")
         await one.events.first(DeviceEvent, state="disconnected")
@@ -192,6 +192,6 @@ async def test_a_gateway_that_is_killed_in_mid_speech_gets_all_of_it_again(
         assert before.transcript == text("u05")
         assert [one.transcript for one in said] == [text("u00"), text("u15")]
         assert [one.reply for one in said] == [
-            "Timer set for 60 minutes.",
-            "The office thermostat is set to 0 degrees.",
+            "Demo: Timer set for 60 minutes.",
+            "Demo: The office thermostat is set to 0 degrees.",
         ]

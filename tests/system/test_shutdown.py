@@ -35,7 +35,7 @@ async def test_speech_that_ends_in_time_is_finished_and_answered(house: Any, tmp
             await speaks(one)
         assert saying.done() or kitchen.told.of(ReplyShown), "the gateway waited for the end and the answer"
         said = await saying
-        assert (said.transcript, said.reply) == (text("u00"), "Timer set for 60 minutes.")
+        assert (said.transcript, said.reply) == (text("u00"), "Demo: Timer set for 60 minutes.")
         assert one.gateway.pipeline.stats().undelivered == 0
         (fault,) = [f.code for f in kitchen.told.of(FaultShown)]
         assert fault is FaultCode.SHUTTING_DOWN

@@ -93,7 +93,7 @@ async def test_a_refused_microphone_is_explained_and_typing_goes_on(browser: Bro
         await page.keyboard.press("Enter")
         await expect(page.locator("#say")).to_have_value("")
         await expect(page.locator(".heard")).to_have_text("set a timer for four minutes")
-        await expect(page.locator(".reply-text")).to_have_text("Timer set for 4 minutes.")
+        await expect(page.locator(".reply-text")).to_have_text("Demo: Timer set for 4 minutes.")
         await expect(page.locator("#talk-note")).to_be_empty()
 
 

@@ -1,0 +1,85 @@
+"""Who answers, as the gateway's health shows it: nobody is a state, too, until somebody is seen."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from gateway.broker import MEMORY, BrokerError
+from gateway.broker.base import MessageBroker
+from gateway.builtin_orchestrator import NAME
+from gateway.config import GatewayConfig
+from gateway.health import Health, HealthState
+from gateway.messages import RESULTS_TOPIC
+from gateway.orchestrator_loader import inside
+
+log = structlog.get_logger(__name__)
+
+COMPONENT = "orchestrator"
+LOOK_SECONDS = 5.0
+"""How often it is looked whether somebody has come; and a system that boots gets so long before anybody is warned."""
+TIDY_SECONDS = 30.0
+"""How often it is looked whether what nobody reads any more can be removed."""
+
+DEMO = "the demo's: it switches nothing"
+BESIDE = "the demo's orchestrator answers beside whoever else reads transcription.results"
+NOBODY = "nobody answers: no orchestrator has been seen on the broker"
+START_ONE = "start an orchestrator that reads transcription.results, or name yours in orchestrator.app"
+NOWHERE = "nobody answers, and with memory:// nobody can"
+NAME_ONE = "name your orchestrator in orchestrator.app, or a broker in broker.url"
+
+
+class OrchestratorHealth:
+    """To be made before the orchestrator inside the gateway runs, which may have worse to tell."""
+
+    def __init__(self, health: Health, broker: MessageBroker, config: GatewayConfig) -> None:
+        self._health = health
+        self._broker = broker
+        self._inside = inside(config)
+        self._shared = config.broker.url != MEMORY
+        if self._inside == NAME and self._shared:
+            remedy = "set orchestrator.app to auto, or to module:name for your own"
+            self._health.set(COMPONENT, HealthState.DEGRADED, BESIDE, remedy, detail=DEMO)
+        elif self._inside:
+            detail = DEMO if self._inside == NAME else f"{self._inside}, inside the gateway"
+            self._health.set(COMPONENT, HealthState.HEALTHY, detail=detail)
+        else:
+            reason = NOBODY if self._shared else NOWHERE
+            self._health.set(COMPONENT, HealthState.DEGRADED, reason, works=False)
+
+    async def watch(self, answered: asyncio.Event) -> None:
+        """Until somebody has answered: then it is known that there is one, whatever the broker shows."""
+        if self._inside:
+            return
+        why = (NOBODY, START_ONE) if self._shared else (NOWHERE, NAME_ONE)
+        looked = False
+        while not answered.is_set():
+            if await self._is_read():
+                self._health.set(COMPONENT, HealthState.HEALTHY)
+            elif looked:
+                self._health.set(COMPONENT, HealthState.DEGRADED, *why, works=False)
+            looked = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await answered.wait()
+        self._health.set(COMPONENT, HealthState.HEALTHY)
+
+    async def tidy_up(self) -> None:
+        """Remove what the broker keeps for the built-in orchestrator, which was the default over each broker once.
+
+        Nobody reads it any more, so it would grow to its bound. Whoever still does keeps it.
+        """
+        while self._shared and self._inside != NAME:
+            with suppress(BrokerError):
+                if await self._broker.abandon(RESULTS_TOPIC, NAME):
+                    log.debug("nothing is kept for the built-in orchestrator")
+                    return
+            await asyncio.sleep(TIDY_SECONDS)
+
+    async def _is_read(self) -> bool:
+        try:
+            return await self._broker.readers(RESULTS_TOPIC) > 0
+        except BrokerError:  # not there, which its own health says
+            return False

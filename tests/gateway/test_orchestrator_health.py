@@ -1,0 +1,222 @@
+"""Who answers: the demo's only where nobody else can, and nobody is said to be nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from gateway import orchestrator_health
+from gateway.app import Gateway
+from gateway.broker import open_broker
+from gateway.broker.base import MessageBroker, RoutingKey
+from gateway.config import GatewayConfig
+from gateway.events import ReplyEvent
+from gateway.health import ComponentHealth
+from gateway.listener import Listener
+from gateway.messages import RESULTS_TOPIC, TranscriptionMessage
+from gateway.orchestrator import Orchestrator
+from gateway.orchestrator_loader import inside
+from gateway.settings import BrokerSettings
+from tests.record import passes
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.nats import Nats
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
+from tests.system.house import House, open_house, running
+
+NOBODY = orchestrator_health.NOBODY
+ALL = ["redis", "nats", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))]
+KEY = RoutingKey("home", "kitchen", "s_1")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestrator_health, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(orchestrator_health, "TIDY_SECONDS", 0.1)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, server: str) -> str:
+    found: Redis | Nats | RabbitMQ = request.getfixturevalue(server)
+    return found.url
+
+
+def configured(folder: Path, url: str, **orchestrator: Any) -> GatewayConfig:
+    return msgspec.convert(
+        {
+            "devices": {"serial": {"ports": []}, "mqtt": {"url": ""}},
+            "transcription": {"engine": "off"},
+            "broker": {"url": url, "client_id": folder.name.replace(".", "")[-30:]},
+            "orchestrator": orchestrator,
+            "journal": {"path": f"{folder}/journal.db"},
+            "web": {"enabled": False},
+        },
+        GatewayConfig,
+    )
+
+
+@asynccontextmanager
+async def gateway(folder: Path, url: str, **orchestrator: Any) -> AsyncIterator[Gateway]:
+    async with Gateway(configured(folder, url, **orchestrator)) as running:
+        yield running
+
+
+def who(gateway: Gateway) -> ComponentHealth:
+    return gateway.health.report().components["orchestrator"]
+
+
+@pytest.mark.parametrize(
+    ("app", "url", "runs"),
+    [
+        ("auto", "memory://", "builtin"),
+        ("auto", "redis://127.0.0.1", ""),
+        ("builtin", "redis://127.0.0.1", "builtin"),
+        ("my_house:house", "memory://", "my_house:house"),
+        ("", "memory://", ""),
+    ],
+)
+def test_what_runs_inside(tmp_path: Path, app: str, url: str, runs: str) -> None:
+    assert inside(configured(tmp_path, url, app=app)) == runs
+
+
+def test_auto_is_the_default() -> None:
+    assert GatewayConfig().orchestrator.app == "auto"
+
+
+async def test_the_demos_own_says_what_it_is(tmp_path: Path) -> None:
+    async with gateway(tmp_path, "memory://") as one:
+        assert (who(one).state, "demo" in str(who(one).detail)) == ("healthy", True)
+
+
+async def test_each_of_its_answers_says_whose_it_is(tmp_path: Path) -> None:
+    async with open_house(tmp_path, transcription={"engine": "off"}) as house:
+        for text in ("unlock the front door", "status report", "nonsense"):
+            assert (await said(house, text)).startswith("Demo: ")
+
+
+async def said(house: House, text: str) -> str:
+    """What is answered to a text."""
+    before = len(house.events.of(ReplyEvent))
+    async with Listener(house.gateway.url) as listener:
+        await listener.say(text)
+        reply: ReplyEvent = await house.events.first(ReplyEvent, count=before + 1)
+    return reply.text
+
+
+async def test_with_memory_and_nobody_inside_nobody_can(tmp_path: Path) -> None:
+    async with gateway(tmp_path, "memory://", app="") as one:
+        await passes(lambda: bool(who(one).remedy))
+        assert (who(one).state, who(one).works) == ("degraded", False)
+        assert who(one).reason == orchestrator_health.NOWHERE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ALL)
+async def test_over_a_broker_nobody_answers_until_somebody_reads(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gateway.broker.redis_streams.READING_SECONDS", 3.0
+    )  # readers of tests before this one
+    async with gateway(tmp_path, url) as one:
+        await passes(lambda: bool(who(one).remedy))
+        assert (who(one).state, who(one).works, who(one).reason) == ("degraded", False, NOBODY)
+        house = Orchestrator("orchestrator")
+
+        @house.on_transcript
+        async def answer(heard: TranscriptionMessage) -> str:
+            return heard.text
+
+        broker = open_broker(url, BrokerSettings(url=url))
+        with running(house.run(broker)):
+            await passes(lambda: who(one).state == "healthy")
+        await broker.close()
+
+
+@pytest.mark.slow
+async def test_where_the_broker_does_not_tell_an_answer_does(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    parts = {"transcription": {"engine": "off"}, "broker": {"url": mosquitto.url, "client_id": "answers"}}
+    house = Orchestrator("lights")
+
+    @house.on_transcript
+    async def answer(heard: TranscriptionMessage) -> str:
+        return f"You said: {heard.text}"
+
+    broker = open_broker(mosquitto.url, BrokerSettings(url=mosquitto.url))
+    async with open_house(tmp_path, **parts) as one:
+        with running(house.run(broker)):
+            await passes(lambda: bool(who(one.gateway).remedy))
+            assert who(one.gateway).reason == NOBODY
+            assert await said(one, "hello") == "You said: hello"
+            await passes(lambda: who(one.gateway).state == "healthy")
+    await broker.close()
+
+
+@pytest.mark.slow
+async def test_the_demos_own_beside_others_is_pointed_out(tmp_path: Path, redis: Redis) -> None:
+    async with gateway(tmp_path, redis.url, app="builtin") as one:
+        assert (who(one).state, who(one).reason) == ("degraded", orchestrator_health.BESIDE)
+        assert "auto" in who(one).remedy
+
+
+# -- what the old default left at the broker
+
+
+@pytest_asyncio.fixture
+async def before(url: str) -> AsyncIterator[MessageBroker]:
+    """A gateway of then, whose built-in orchestrator reads."""
+    broker = open_broker(url, BrokerSettings(url=url))
+    yield broker
+    await broker.close(0.0)
+
+
+async def has_kept(broker: MessageBroker) -> bool:
+    """Whether the broker has kept for the group what came while nobody read."""
+    async with broker.subscribe(RESULTS_TOPIC, group="builtin") as again:
+        await asyncio.sleep(0)
+        await broker.publish(RESULTS_TOPIC, KEY, b"now")
+        first = await anext(again)
+        await first.ack()
+    return first.message.payload != b"now"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ALL)
+async def test_what_nobody_reads_any_more_is_removed(
+    tmp_path: Path, url: str, before: MessageBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.broker.redis_streams.READING_SECONDS", 0.0)
+    async with before.subscribe(RESULTS_TOPIC, group="builtin"):
+        pass
+    await before.publish(RESULTS_TOPIC, KEY, b"kept for nobody")
+    async with gateway(tmp_path, url):
+        await passes(lambda: _tidied() is None)
+    assert not await has_kept(before)
+
+
+def _tidied() -> asyncio.Task[Any] | None:
+    """The task that tidies up, as long as it has to."""
+    name = "what the old default left"
+    return next((task for task in asyncio.all_tasks() if task.get_name() == name), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ALL)
+async def test_what_somebody_reads_is_left_alone(url: str, before: MessageBroker) -> None:
+    another = open_broker(url, BrokerSettings(url=url, keep_for_groups=("builtin",)))
+    async with before.subscribe(RESULTS_TOPIC, group="builtin") as read:
+        reader = asyncio.ensure_future(anext(read))
+        while not await another.readers(RESULTS_TOPIC):  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.01)
+        assert not await another.abandon(RESULTS_TOPIC, "builtin")
+        await another.publish(RESULTS_TOPIC, KEY, b"still read")
+        assert (await reader).message.payload == b"still read"
+        await reader.result().ack()
+    await another.close()
