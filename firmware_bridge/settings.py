@@ -38,8 +38,8 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     password_file: Annotated[
         str,
         Meta(
-            description="A file with the password of the URL's user, as a path or as the name of a systemd "
-            "credential (LoadCredential=)."
+            description="A file whose first line is the password of the URL's user. A relative name is looked up "
+            "among systemd's credentials (LoadCredential=), then in the folder that the gateway was started in."
         ),
     ] = ""
     ca_file: Annotated[

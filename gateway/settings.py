@@ -42,7 +42,8 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             description="A file whose first line is the password, instead of one in the url. A relative name is "
-            "looked up among systemd's credentials (LoadCredential=), where there are any."
+            "looked up among systemd's credentials (LoadCredential=), then in the folder that the gateway was "
+            "started in."
         ),
     ] = ""
     client_id: Annotated[

@@ -41,9 +41,10 @@ class Mosquitto(ServerProcess):
 
 
 def password_options(folder: Path, user: str, password: str) -> str:
-    """Configuration lines that let in one user with a password, and nobody else."""
+    """Configuration lines that let in users with a password, this one and those before it in the folder."""
     file = folder / "passwords"
-    subprocess.run([_password_program(), "-b", "-c", file, user, password], check=True, capture_output=True)
+    file.touch(mode=0o600)
+    subprocess.run([_password_program(), "-b", file, user, password], check=True, capture_output=True)
     return f"allow_anonymous false\npassword_file {file}"
 
 
