@@ -115,14 +115,16 @@ class DeviceEnd:
         firmware: str = "",
         wants_partials: bool = False,
         first_sequence: int = 0,
+        max_payload: int = MAX_PAYLOAD,
     ) -> None:
-        """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun."""
+        """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun. ``max_payload``: it takes."""
         self.device_id = device_id
         self.boot = boot
         self.state = DeviceState.OFFLINE
         self.link = 0
         """The nonce of the link, once linked."""
         self._firmware = firmware
+        self._max_payload = max_payload
         self._wants_partials = wants_partials
         self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
         self._inbox: ReceiveWindow[DeviceFrame | FrameRejected] = ReceiveWindow(0, DOWN_CREDIT)
@@ -311,7 +313,7 @@ class DeviceEnd:
             ring.next,
             ring.oldest,
             self._durable,
-            MAX_PAYLOAD,
+            self._max_payload,
             self._wants_partials,
         )
 

@@ -297,7 +297,7 @@ class GatewayEnd:
         return self.wants_partials and self._outbox.partial(stream, text, stable)
 
     def send_transcript(self, stream: int, correlation_id: str, text: str) -> bool:
-        """Queue a TRANSCRIPT, cut at a character where it would be too long."""
+        """Queue a TRANSCRIPT, ended with an ellipsis where it would be too long."""
         return self._may_send and self._outbox.transcript(stream, correlation_id, text)
 
     def send_reply(

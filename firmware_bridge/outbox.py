@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from firmware_bridge.events import DeviceStatus
@@ -14,6 +15,11 @@ MAX_PARTIALS: Final = 16
 """Streams whose latest PARTIAL may wait."""
 MAX_DELIVERED: Final = 1024
 """Correlation ids that delivered() keeps."""
+MAX_WAITING: Final = 64
+MAX_WAITING_TEXT: Final = 256 * 1024
+"""What waits for room in the window: statuses and whole texts, and the characters of these."""
+CUT_OFF: Final = "\N{HORIZONTAL ELLIPSIS}"
+"""The end of a transcript whose rest is not told."""
 
 _STABLE_BYTES: Final = 2  # before the text of a PARTIAL
 _LONGEST_CHARACTER: Final = 4  # bytes of UTF-8
@@ -25,6 +31,8 @@ Kept: TypeAlias = Status | TranscriptText | Reply
 class Outbox:
     """Makes the frames for a device, cut to the size it takes, and keeps them while needed.
 
+    What is more than the window holds follows as the device acknowledges, in order: a text may be longer than that.
+
     Frames leave with their final ``header.sequence`` and ``header.resent``; the link fills in the rest.
     """
 
@@ -34,7 +42,9 @@ class Outbox:
         self.max_payload = MAX_PAYLOAD
         """The largest payload the device takes."""
         self.refused = 0
-        """Frames refused because the outbox was full."""
+        """Statuses and texts refused because the outbox was full, or because no text fits beside their id."""
+        self._waiting: deque[Kept] = deque()
+        self._waiting_text = 0
         self._partials: dict[int, Partial] = {}
         self._delivered: deque[str] = deque(maxlen=MAX_DELIVERED)
 
@@ -52,38 +62,26 @@ class Outbox:
         return True
 
     def transcript(self, stream: int, correlation_id: str, text: str) -> bool:
-        """Queue a TRANSCRIPT, cut at a character where it would be too long; no PARTIAL comes after it."""
+        """Queue a TRANSCRIPT, ended with CUT_OFF where it would be too long; no PARTIAL comes after it."""
         self._partials.pop(stream, None)
         space = self._space_beside(correlation_id)
-        return space > 0 and self._keep(
-            TranscriptText(Header(stream=stream), correlation_id, _cut(text, space)[0])
-        )
+        if not space:
+            return False
+        head, rest = _cut(text, space)
+        if rest:
+            head = _cut(text, space - len(CUT_OFF.encode()))[0] + CUT_OFF
+        return self._keep(TranscriptText(Header(stream=stream), correlation_id, head))
 
     def reply(self, whole: Reply) -> bool:
         """Queue a REPLY, in several frames where it is long; all of it or nothing."""
-        space = self._space_beside(whole.correlation_id)
-        if not space:
-            return False
-        pieces = []
-        piece, rest = _cut(whole.text, space)
-        while rest:
-            pieces.append(piece)
-            piece, rest = _cut(rest, space)
-        header, label = whole.header, whole.correlation_id
-        parts = [
-            Reply(
-                header, label, part, final=False, fallback=whole.fallback, error=whole.error, continued=True
-            )
-            for part in pieces
-        ]
-        last = Reply(header, label, piece, final=whole.final, fallback=whole.fallback, error=whole.error)
-        return self._keep(*parts, last)
+        return self._space_beside(whole.correlation_id) > 0 and self._keep(whole)
 
     def acknowledge(self, acknowledged: int, credit: int, now: float) -> None:
         """The device has all before ``acknowledged`` and takes ``credit`` more."""
         taken = self.window.acknowledge(acknowledged, credit, now)
         if taken:
             self.window.forget(acknowledged)
+            self._fill()
             self._delivered += [
                 frame.correlation_id for frame in taken if isinstance(frame, Reply) and frame.final
             ]
@@ -116,16 +114,46 @@ class Outbox:
         self.refused += 1
         return 0
 
-    def _keep(self, *frames: Kept) -> bool:
-        if self.window.room < len(frames):
+    def _keep(self, frame: Kept) -> bool:
+        size = _characters(frame)
+        full = (
+            self.window.room <= 0 and not self._waiting
+        )  # only behind what has begun is there anything to wait for
+        if full or len(self._waiting) >= MAX_WAITING or self._waiting_text + size > MAX_WAITING_TEXT:
             self.refused += 1
             return False
-        for frame in frames:
-            self.window.append(frame)
+        self._waiting.append(frame)
+        self._waiting_text += size
+        self._fill()
         return True
+
+    def _fill(self) -> None:
+        """As much of what waits as there is room for goes into the window."""
+        while self._waiting and self.window.room > 0:
+            whole = self._waiting.popleft()
+            self._waiting_text -= _characters(whole)
+            first, rest = self._first_of(whole)
+            self.window.append(first)
+            if rest is not None:
+                self._waiting.appendleft(rest)
+                self._waiting_text += _characters(rest)
+
+    def _first_of(self, whole: Kept) -> tuple[Kept, Reply | None]:
+        """One frame, and what is left of a reply that is too long for it."""
+        if not isinstance(whole, Reply):
+            return whole, None
+        space = max(_LONGEST_CHARACTER, self.max_payload - 1 - len(whole.correlation_id))
+        text, rest = _cut(whole.text, space)
+        if not rest:
+            return whole, None
+        return replace(whole, text=text, final=False, continued=True), replace(whole, text=rest)
+
+
+def _characters(frame: Kept) -> int:
+    return 0 if isinstance(frame, Status) else len(frame.text)
 
 
 def _cut(text: str, size: int) -> tuple[str, str]:
     """The longest beginning of ``text`` that is at most ``size`` bytes of UTF-8, and the rest."""
-    head = text.encode()[:size].decode("utf-8", "ignore")
+    head = text[:size].encode()[:size].decode("utf-8", "ignore")
     return head, text[len(head) :]

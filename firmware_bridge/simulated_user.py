@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from firmware_bridge.events import DeviceStatus
@@ -148,6 +148,25 @@ class SpokenUtterance:
     """Frames that did not fit into the device's ring."""
 
 
+class Parts:
+    """Replies of several frames, put together. Half a reply is void when another link begins: all of it comes again."""
+
+    def __init__(self) -> None:
+        self._link = 0
+        self._texts: dict[str, str] = {}
+
+    def join(self, frame: Reply) -> Reply | None:
+        """The reply in one, once its last part is here."""
+        if frame.header.link != self._link:
+            self._link = frame.header.link
+            self._texts.clear()
+        text = self._texts.pop(frame.correlation_id, "") + frame.text
+        if frame.continued:
+            self._texts[frame.correlation_id] = text
+            return None
+        return replace(frame, text=text)
+
+
 class Conversation:
     """One stream that is spoken or waits for its answer."""
 
@@ -157,7 +176,6 @@ class Conversation:
         """The gateway has found the end of the speech."""
         self.answered = asyncio.Event()
         self._whole = ""
-        self._message = ""
 
     def show_status(self, status: DeviceStatus, now: float) -> None:
         """The gateway said what it is doing."""
@@ -174,16 +192,12 @@ class Conversation:
         utterance.correlation_id = frame.correlation_id
         utterance.transcript, utterance.transcript_at = frame.text, now
 
-    def show_reply(self, frame: Reply, now: float) -> str | None:
-        """The answer so far; None while a message of it is incomplete."""
-        self._message += frame.text
-        if frame.continued:
-            return None
+    def show_reply(self, frame: Reply, now: float) -> str:
+        """A piece of the answer or all of it, in one; the answer so far."""
         if frame.final:
-            self._whole = self._message or self._whole
+            self._whole = frame.text or self._whole
         else:
-            self._whole += self._message
-        self._message = ""
+            self._whole += frame.text
         utterance = self.utterance
         utterance.reply, utterance.reply_at = self._whole, now
         utterance.fallback, utterance.error = frame.fallback, frame.error

@@ -21,6 +21,7 @@ from firmware_bridge.codecs import AdpcmEncoder
 from firmware_bridge.device_end import DeviceEnd, DeviceState
 from firmware_bridge.events import SAMPLE_RATE, NoticeKind
 from firmware_bridge.frames import (
+    MAX_PAYLOAD,
     Codec,
     DeviceFrame,
     Fault,
@@ -38,6 +39,7 @@ from firmware_bridge.simulated_user import (
     FaultShown,
     Linked,
     PartialShown,
+    Parts,
     ReplyShown,
     Report,
     SpeechEnded,
@@ -89,6 +91,7 @@ class SimulatedDevice:
         codec: Codec = Codec.PCM16,
         speed: float = 1.0,
         wants_partials: bool = False,
+        max_payload: int = MAX_PAYLOAD,
         mischief: Mischief | None = None,
         report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
@@ -103,6 +106,7 @@ class SimulatedDevice:
             ring_frames=ring_frames,
             firmware="simulator",
             wants_partials=wants_partials,
+            max_payload=max_payload,
         )
         self.mischief = MischiefMaker(mischief or Mischief(), checksummed=wire.checksummed)
         self._unplug_seconds = mischief.unplug_seconds if mischief else 0.0
@@ -113,6 +117,7 @@ class SimulatedDevice:
         self._speed = speed
         self._report = report
         self._conversations: dict[int, Conversation] = {}
+        self._parts = Parts()
         self._linked = asyncio.Event()
         self._progress = asyncio.Event()
         self._pong = asyncio.Event()
@@ -298,21 +303,23 @@ class SimulatedDevice:
             case Fault():
                 self._report(FaultShown(device_id, now, frame.code, frame.message))
 
-    def _show_reply(self, conversation: Conversation | None, frame: Reply, now: float) -> None:
+    def _show_reply(self, conversation: Conversation | None, part: Reply, now: float) -> None:
+        frame = self._parts.join(part)
+        if frame is None:
+            return
         whole = conversation.show_reply(frame, now) if conversation else frame.text
-        if whole is not None:
-            self._report(
-                ReplyShown(
-                    self.device_id,
-                    now,
-                    frame.header.stream,
-                    frame.correlation_id,
-                    whole,
-                    frame.final,
-                    frame.fallback,
-                    frame.error,
-                )
+        self._report(
+            ReplyShown(
+                self.device_id,
+                now,
+                frame.header.stream,
+                frame.correlation_id,
+                whole,
+                frame.final,
+                frame.fallback,
+                frame.error,
             )
+        )
 
     def _pump(self) -> None:
         for frame in self.end.outgoing():

@@ -49,6 +49,9 @@ from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)
 
+CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
+"""The end of an answer that is longer than any may be."""
+
 
 @dataclass(slots=True, eq=False)
 class Asked:
@@ -238,13 +241,15 @@ class Answers:
                 self.wait(asked.spoken)
                 _advance(asked.spoken, TurnEvent.PIECE)
             return
-        await self._end(request, outcome.text, agent, received, error=outcome.error)
+        text = outcome.text + CUT_OFF if outcome.cut else outcome.text
+        await self._end(request, text, agent, received, error=outcome.error)
 
     async def expire(self, now: float) -> None:
         """Whoever waited for too long gets the fallback."""
         expired = [r for r in self.tracker.expire(now) if r.correlation_id in self.asked]
         text = self._settings.fallback_text  # the others were never published, and their devices know
         await asyncio.gather(*(self._end(r, text, "gateway", fallback=True) for r in expired))
+        self._send_what_waits()
 
     async def _end(
         self,
@@ -345,10 +350,8 @@ class Answers:
             log.warning("reply cannot be delivered", device_id=request.device_id, reason="it has rebooted")
             self._journal.commit(Delivered(request.correlation_id))
             return
-        answer.sent = self._announce.answer(
-            request, answer.text, error=answer.error, fallback=answer.fallback
-        )
         self.undelivered[request.correlation_id] = answer
+        self._send(answer)
         if not answer.sent:
             log.warning(
                 "reply waits for its device",
@@ -357,6 +360,19 @@ class Answers:
             )
         if len(self.undelivered) > self._settings.max_pending:
             self.undelivered.popitem(last=False)  # its device has not taken it in all that time
+
+    def _send(self, answer: Answer) -> None:
+        request = answer.request
+        answer.sent = self._announce.answer(
+            request, answer.text, error=answer.error, fallback=answer.fallback
+        )
+
+    def _send_what_waits(self) -> None:
+        """Devices that are there had no room for it."""
+        for answer in self.undelivered.values():
+            request = answer.request
+            if not answer.sent and self._boots.get(request.device_id) == request.boot:
+                self._send(answer)
 
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there, perhaps after a restart of the gateway: what it has not been told, it is told now."""

@@ -90,13 +90,14 @@ class Routed:
     """A piece of the answer, or its end.
 
     ``final`` false: ``text`` is to append. ``final`` true: ``text`` is the whole reply, and ``error``
-    says why it failed, if it did. Both are cut at 64 KiB in all.
+    says why it failed, if it did. Both are cut at 64 KiB in all; ``cut`` says so of a whole reply.
     """
 
     request: PendingRequest
     text: str
     final: bool
     error: str | None
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class _Row:
     request: PendingRequest
     state: RequestState = RequestState.OPEN
     text: bytearray = field(default_factory=bytearray)
+    cut: bool = False
     recent_ids: OrderedDict[int, None] = field(default_factory=OrderedDict)
     ended_at: float = 0.0
 
@@ -280,12 +282,13 @@ class CorrelationTracker:
     def _finish(self, row: _Row, reply: OrchestratorReply, now: float) -> Routed:
         if reply.text:
             row.text.clear()  # the last text, when there is one, is the whole reply
+            row.cut = False
             self._keep(row, reply.text)
         text = row.text.decode()
         self._step(row, RequestEvent.FINAL, now)
         self.counters.done += 1
         self.counters.failed += reply.error is not None
-        return Routed(row.request, text, final=True, error=reply.error)
+        return Routed(row.request, text, final=True, error=reply.error, cut=row.cut)
 
     def _keep(self, row: _Row, text: str) -> str:
         """Add to the row's text what there is room for; that much of ``text``."""
@@ -293,6 +296,7 @@ class CorrelationTracker:
         room = MAX_TEXT_BYTES - len(row.text)
         if len(encoded) > room:
             self.counters.truncated += 1
+            row.cut = True
         kept = encoded[:room].decode(errors="ignore")
         row.text += kept.encode()
         return kept

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.events import DeviceStatus
 from firmware_bridge.frames import Header, Partial, Reply, Status, TranscriptText
-from firmware_bridge.outbox import MAX_DELIVERED, MAX_PARTIALS, Outbox
+from firmware_bridge.outbox import (
+    CUT_OFF,
+    MAX_DELIVERED,
+    MAX_PARTIALS,
+    MAX_WAITING,
+    MAX_WAITING_TEXT,
+    Outbox,
+)
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=400)
 
@@ -40,18 +48,69 @@ def test_a_long_transcript_or_partial_is_cut_between_characters(text: str, size:
     for frame, _ in box.take(0.0):
         assert isinstance(frame, TranscriptText | Partial)
         assert len(frame.to_bytes()) <= 20 + size
-        assert text.startswith(frame.text)
-        assert len(text.encode()) - len(frame.text.encode()) == 0 or len(frame.to_bytes()) > 20 + size - 4
+        if frame.text == text:
+            continue
+        assert len(frame.to_bytes()) > 20 + size - 4
+        assert text.startswith(frame.text.removesuffix(CUT_OFF))
+        assert isinstance(frame, Partial) or frame.text.endswith(CUT_OFF)
+
+
+def drained(box: Outbox) -> list[Status | TranscriptText | Reply | Partial]:
+    """Everything, as a device takes it that acknowledges at once."""
+    frames: list[Status | TranscriptText | Reply | Partial] = []
+    while out := box.take(0.0):
+        frames += [frame for frame, _ in out]
+        box.acknowledge(box.window.sent, 1000, 0.0)
+    return frames
+
+
+@pytest.mark.parametrize("capacity", [2, 3, 256])
+def test_a_reply_that_is_longer_than_the_window_flows_through_it(capacity: int) -> None:
+    box = outbox(capacity=capacity, max_payload=64)
+    text = "to be or not to be " * 3449  # as long as any reply
+    box.status(1, DeviceStatus.THINKING)
+    assert box.reply(Reply(Header(stream=1), "c_" + 22 * "x", text))
+    box.status(1, DeviceStatus.IDLE)
+    assert box.window.room == 0
+    first, *parts, last = drained(box)
+    assert (first, last) == (
+        Status(Header(stream=1), DeviceStatus.THINKING),
+        Status(Header(stream=1), DeviceStatus.IDLE),
+    )
+    replies = [part for part in parts if isinstance(part, Reply)]
+    assert "".join(part.text for part in replies) == text
+    assert [part.final for part in replies] == [False] * (len(replies) - 1) + [True]
+    assert [part.continued for part in replies] == [True] * (len(replies) - 1) + [False]
+    assert box.delivered() == ["c_" + 22 * "x"]
+    assert (box.refused, box.window.room) == (0, capacity)
 
 
 def test_full_it_takes_all_of_a_reply_or_nothing() -> None:
     box = outbox(capacity=3, max_payload=64)
-    assert box.status(1, DeviceStatus.THINKING)
-    assert not box.reply(Reply(Header(), "c1", "x" * 200))
-    assert box.refused == 1
-    assert box.reply(Reply(Header(), "c1", "x" * 100))
-    assert not box.status(1, DeviceStatus.IDLE)
+    fitting = MAX_WAITING_TEXT // 1000 + 1
+    taken = [box.reply(Reply(Header(), f"c{number}", "x" * 1000)) for number in range(fitting + 1)]
+    assert False in taken
+    assert box.refused == taken.count(False)
+    assert sum(len(frame.text) for frame in drained(box) if isinstance(frame, Reply)) == 1000 * taken.count(
+        True
+    )
+
+
+def test_what_waits_is_bounded_in_number_too() -> None:
+    box = outbox(capacity=3, max_payload=64)
+    assert box.reply(Reply(Header(), "c1", "x" * 1000))
+    taken = [box.status(1, DeviceStatus.IDLE) for _ in range(MAX_WAITING + 1)]
+    assert taken == [True] * (MAX_WAITING - 1) + [False] * 2
     assert not box.transcript(1, "c1", "text")
+    assert box.refused == 3
+    assert sum(isinstance(frame, Status) for frame in drained(box)) == MAX_WAITING - 1
+
+
+def test_with_nothing_on_its_way_a_full_window_takes_nothing() -> None:
+    box = outbox(capacity=3)
+    assert [box.status(1, DeviceStatus.IDLE) for _ in range(4)] == [True] * 3 + [False]
+    assert not box.transcript(1, "c1", "text")
+    assert not box.reply(Reply(Header(), "c1", "text"))
     assert box.refused == 3
 
 

@@ -15,6 +15,7 @@ from firmware_bridge.frames import Codec, Header, Reply, TranscriptText
 from firmware_bridge.simulated_user import (
     Conversation,
     Linked,
+    Parts,
     ReplyShown,
     SpeechEnded,
     StatusShown,
@@ -221,15 +222,19 @@ async def test_it_does_not_speak_opus(tmp_path: Path) -> None:
         SimulatedDevice("sim", PseudoTerminal(tmp_path / "x"), codec=Codec.OPUS)
 
 
-def reply(text: str, *, final: bool = False, continued: bool = False, error: bool = False) -> Reply:
-    return Reply(Header(stream=1), "c_1", text, final=final, continued=continued, error=error)
+def reply(
+    text: str, *, final: bool = False, continued: bool = False, error: bool = False, link: int = 7
+) -> Reply:
+    return Reply(Header(link=link, stream=1), "c_1", text, final=final, continued=continued, error=error)
 
 
 def test_pieces_of_a_reply_are_put_together() -> None:
-    conversation = Conversation(1)
+    conversation, parts = Conversation(1), Parts()
     assert conversation.show_reply(reply("one "), 1.0) == "one "
-    assert conversation.show_reply(reply("two", continued=True), 2.0) is None
-    assert conversation.show_reply(reply(" three"), 3.0) == "one two three"
+    assert parts.join(reply("two", continued=True)) is None
+    whole = parts.join(reply(" three"))
+    assert whole == reply("two three")
+    assert conversation.show_reply(whole, 3.0) == "one two three"
     assert not conversation.answered.is_set()
     assert conversation.show_reply(reply("", final=True), 4.0) == "one two three"
     assert conversation.answered.is_set()
@@ -237,11 +242,20 @@ def test_pieces_of_a_reply_are_put_together() -> None:
 
 
 def test_a_final_reply_with_text_is_the_whole_of_it() -> None:
-    conversation = Conversation(1)
+    conversation, parts = Conversation(1), Parts()
     conversation.show_reply(reply("thinking..."), 1.0)
-    assert conversation.show_reply(reply("It is ", continued=True), 2.0) is None
-    assert conversation.show_reply(reply("noon.", final=True, error=True), 3.0) == "It is noon."
+    assert parts.join(reply("It is ", continued=True)) is None
+    whole = parts.join(reply("noon.", final=True, error=True))
+    assert whole is not None
+    assert conversation.show_reply(whole, 3.0) == "It is noon."
     assert conversation.utterance.error
+
+
+def test_half_a_reply_is_void_when_another_link_begins() -> None:
+    parts = Parts()
+    assert parts.join(reply("It is ", continued=True)) is None
+    assert parts.join(reply("It is ", continued=True, link=8)) is None
+    assert parts.join(reply("noon.", final=True, link=8)) == reply("It is noon.", final=True, link=8)
 
 
 def test_the_first_status_after_the_speech_counts_and_listening_is_no_end() -> None:

@@ -20,13 +20,16 @@ from firmware_bridge.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,
+    DeviceStatus,
     LinkChanged,
     StreamStarted,
     StreamStopped,
 )
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
 from gateway import session
+from gateway.answers import CUT_OFF
 from gateway.broker.base import BufferPolicy
+from gateway.correlation import MAX_TEXT_BYTES
 from gateway.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.messages import (
     DEAD_TOPIC,
@@ -595,6 +598,45 @@ async def test_answers_for_devices_that_never_come_back_are_bounded() -> None:
             await works.events.first(ReplyEvent, count=count)
         stats = works.pipeline.stats()
         assert (stats.sessions, stats.asked, stats.undelivered) == (0, 0, 2)
+
+
+# -- answers longer than a frame, or than a window
+
+
+async def test_the_longest_answer_reaches_a_device_that_takes_little_at_a_time() -> None:
+    answer = "to be or not to be " * (MAX_TEXT_BYTES // 19)
+    async with open_works() as works, works.board(max_payload=64) as kitchen:
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        await works.reply(await works.result(), answer)
+        said = await saying
+        assert said.reply == answer
+        await works.idle()
+        assert works.bridge.devices()[0].counters.outbox_full == 0
+
+
+async def test_an_answer_that_is_cut_off_ends_with_a_word_about_it() -> None:
+    async with open_works() as works, works.board() as kitchen:
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        await works.reply(await works.result(), "x" * (MAX_TEXT_BYTES + 1))
+        said = await saying
+        assert said.reply == "x" * MAX_TEXT_BYTES + CUT_OFF
+        assert (await works.events.first(ReplyEvent)).text == said.reply
+        assert works.pipeline._answers.tracker.counters.truncated == 1
+
+
+async def test_an_answer_for_which_its_device_has_no_room_follows_when_there_is_some() -> None:
+    async with open_works() as works, works.board() as kitchen:
+        await kitchen.say(loud(1), patience=0)
+        heard = await works.result()
+        kitchen.unplug()
+        await passes(lambda: not works.carrier.owners)
+        while works.bridge.send_status("kitchen", kitchen.end.boot, 9, DeviceStatus.IDLE):
+            pass
+        await works.reply(heard, "at last")
+        await works.events.first(ReplyEvent)
+        kitchen.replug()
+        await kitchen.told.first(ReplyShown, text="at last", final=True)
+        await works.idle()
 
 
 # -- the end

@@ -213,6 +213,7 @@ export class Device {
       this.helloAt = now;
       return;
     }
+    if (header.link !== this.link) this.parts.clear(); // half a reply is void: another run tells it from its beginning
     this.link = header.link;
     this.heardAt = this.sentAt = now;
     this.pause = FIRST_PAUSE_MS;
