@@ -22,6 +22,7 @@ from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.allocator import Slack, keep_one_arena
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16
+from transcription.offset import OffsetFilter
 from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.vad import SileroModel
@@ -137,12 +138,12 @@ def dictate(seconds: float, settings: SegmenterSettings, *, without_gap: float =
         slack.give_back()
         return text
 
-    segmenter = UtteranceSegmenter(vad.stream(), settings, end_on_silence=False)
+    segmenter, without_offset = UtteranceSegmenter(vad.stream(), settings, end_on_silence=False), OffsetFilter()
     position, began = 0, time.perf_counter()
     for text, samples in speech(seconds, without_gap=without_gap):
         done.speak(text, samples)
         for start in range(0, len(samples), CHUNK):
-            chunk = AudioChunk(position + start, samples[start : start + CHUNK])
+            chunk = without_offset(AudioChunk(position + start, samples[start : start + CHUNK]))
             done.heard += [hear(event) for event in segmenter.feed(chunk) if isinstance(event, Utterance)]
         position += len(samples)
         done.memory.note(position / SAMPLE_RATE, resident_mb())
@@ -173,7 +174,7 @@ def _alone(engine: WhisperTranscriber, vad: SileroModel, texts: set[str]) -> dic
     for one in recordings():
         if one.text in texts:
             segmenter = UtteranceSegmenter(vad.stream(), SegmenterSettings(), end_on_silence=False)
-            segmenter.feed(AudioChunk(0, from_pcm16(read_wav(one.path))))
+            segmenter.feed(OffsetFilter()(AudioChunk(0, from_pcm16(read_wav(one.path)))))
             [utterance] = [e for e in segmenter.finish(EndReason.STOP) if isinstance(e, Utterance)]
             heard[one.text] = engine.transcribe(utterance).text
     return heard

@@ -29,6 +29,7 @@ from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
 from transcription.context import STOCK_FLOOR
 from transcription.models import get_model
+from transcription.offset import OffsetFilter
 from transcription.segmenter import EndReason, SpeechGoesOn, SpeechPaused, Utterance, UtteranceSegmenter
 from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
@@ -212,7 +213,7 @@ def _sets() -> dict[str, list[Clip]]:
 
 
 class _Cutter:
-    """The segmenter as the gateway uses it, one for each clip."""
+    """Filter and segmenter as the gateway uses them, one of each for a clip."""
 
     def __init__(self) -> None:
         self._vad = SileroModel()
@@ -230,7 +231,7 @@ class _Cutter:
         segmenter = UtteranceSegmenter(
             self._vad.stream(), SegmenterSettings(), end_on_silence=end_on_silence, partial_ms=every
         )
-        events = segmenter.feed(AudioChunk(0, samples)) + segmenter.finish(EndReason.STOP)
+        events = segmenter.feed(OffsetFilter()(AudioChunk(0, samples))) + segmenter.finish(EndReason.STOP)
         utterances = [event for event in events if isinstance(event, Utterance)]
         paused = {
             (event.so_far.start, event.so_far.speech_end): event.so_far

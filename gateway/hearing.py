@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -36,6 +36,7 @@ from gateway.session_hints import ConversationHints, SessionHints
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.jobs import Guess
 from transcription.keeper import Phase
+from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
 from transcription.segmenter import (
     EndReason,
@@ -69,6 +70,7 @@ class Conversation:
     meter: LevelMeter
     device_keeps: bool
     """Whether the device has a ring, and so its speech until it is settled."""
+    without_offset: OffsetFilter = field(default_factory=OffsetFilter)
     heard_to: int = 0
     settled_to: int = -1
     guess: Guess | None = None
@@ -289,6 +291,7 @@ class Hearing:
 
     def _hear_chunk(self, conversation: Conversation, chunk: AudioChunk) -> None:
         conversation.heard_to = chunk.position + len(chunk.samples)
+        chunk = conversation.without_offset(chunk)
         level = conversation.meter.feed(chunk.samples)
         if level is not None:
             self._announce.level(conversation.session.device_id, level)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from gateway.flows import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk
+from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
 from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 from transcription.settings import SegmenterSettings
@@ -222,12 +223,13 @@ class _Work:
 
     def _cut(self) -> None:
         most = self._settings.seconds * SAMPLE_RATE
+        without_offset = OffsetFilter()
         for samples in decoded(self.inflow):
             chunk = AudioChunk(self.samples, samples)
             self.samples += len(samples)
             if self.samples > most:
                 raise TooLarge(f"it is longer than {self._settings.seconds} s (web.uploads.seconds)")
-            for event in self._segmenter.feed(chunk):
+            for event in self._segmenter.feed(without_offset(chunk)):
                 if isinstance(event, Utterance) and not self.utterances.put(event):
                     return
         for event in self._segmenter.finish(EndReason.STOP):

@@ -9,7 +9,8 @@ from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
 from gateway.journal.records import HistoryRow
-from tests.gateway.works import Engine, Works, loud, open_works
+from tests.gateway.works import Engine, Works, loud, open_works, swing
+from transcription.offset import REACH
 
 
 async def remembered(works: Works) -> list[HistoryRow]:
@@ -38,19 +39,21 @@ async def test_a_turn_is_remembered_with_all_its_timings(tmp_path: Path) -> None
         assert not row.has_audio
 
 
-async def test_speech_that_is_kept_is_found_by_its_utterance(tmp_path: Path) -> None:
+async def test_speech_that_is_kept_is_found_by_its_utterance_as_it_was_heard(tmp_path: Path) -> None:
     async with (
         open_works(journal=tmp_path / "journal.db", journal_settings={"keep_audio": True}) as works,
         works.board() as kitchen,
     ):
-        saying = asyncio.create_task(kitchen.say(loud(1)))
+        saying = asyncio.create_task(kitchen.say(swing(12_000, 16_000, offset=3_000)))
         heard = await works.result()
         await works.reply(heard, "yes")
         await saying
         (row,) = await remembered(works)
         assert row.has_audio
         assert isinstance(works.journal, Journal)
-        assert await works.journal.history.audio(heard.utterance_id) == loud(1)
+        kept = await works.journal.history.audio(heard.utterance_id)
+        assert kept is not None
+        assert (len(kept), kept[4 * REACH :]) == (32_000, swing(12_000, 16_000)[4 * REACH :])
 
 
 async def test_what_failed_and_what_nobody_answered_is_remembered_as_such(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.events import DeviceEvent, Subscribe, TranscriptionEvent
 from gateway.level_meter import SILENCE, WINDOW, LevelMeter
-from tests.gateway.works import Works, loud, open_works
+from tests.gateway.works import Works, loud, open_works, swing
 from tests.record import Record
 from tests.system.house import running
 from transcription.audio import SAMPLE_RATE, Samples
@@ -100,3 +100,19 @@ async def test_levels_that_nobody_watches_are_no_events() -> None:
         await works.idle()
         numbers = [event.seq for event in works.events.items]
         assert numbers == list(range(numbers[0], numbers[-1] + 1)), "no event was kept from the listener"
+
+
+async def test_an_offset_is_neither_loud_nor_heard() -> None:
+    async with open_works() as works, works.board() as kitchen:
+        levels = Record()
+        with running(watch(works, levels, Subscribe(levels=True))):
+            await levels.until(lambda: levels.items)
+            offset = (swing(0, 8_000, offset=12_000), swing(6_000, 8_000, offset=12_000))
+            saying = asyncio.create_task(kitchen.say(b"".join(offset)))
+            result = await works.result()
+            await works.reply(result, "yes")
+            await saying
+            await levels.first(TranscriptionEvent)
+            values = [level.value for level in levels.of(DeviceEvent, notice="level")]
+        assert values[:4] == [SILENCE] * 4
+        assert values[-3:] == [-15] * 3

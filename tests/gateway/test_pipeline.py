@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
@@ -41,7 +40,7 @@ from gateway.messages import (
 )
 from gateway.pipeline import Pipeline
 from gateway.publishing import NOT_UNDERSTOOD
-from tests.gateway.works import Engine, Works, loud, open_works, quiet
+from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes
 from tests.system.house import Board
 from transcription.transcriber import Hints, Word
@@ -662,8 +661,7 @@ async def test_leaving_does_not_wait_for_an_engine_that_is_stuck() -> None:
 
 
 def audio(stream: int, position: int, samples: int, lost: int = 0, boot: int = 1) -> AudioReceived:
-    pcm = np.full(samples, 12_000, "<i2").tobytes()
-    return AudioReceived("kitchen", boot, stream, position, pcm, lost)
+    return AudioReceived("kitchen", boot, stream, position, swing(12_000, samples), lost)
 
 
 def connected(boot: int = 1, *, resumed: bool = False, ring: int = 1500) -> DeviceConnected:

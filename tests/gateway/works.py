@@ -55,12 +55,17 @@ PATIENCE = 40.0
 
 def loud(seconds: float) -> bytes:
     """Speech, as the voice activity here understands it."""
-    return np.full(int(16_000 * seconds), 12_000, "<i2").tobytes()
+    return swing(12_000, int(16_000 * seconds))
 
 
 def quiet(seconds: float) -> bytes:
     """A pause: no digital silence, for that is not listened to at all."""
-    return np.full(int(16_000 * seconds), 40, "<i2").tobytes()
+    return swing(40, int(16_000 * seconds))
+
+
+def swing(amplitude: int, samples: int, offset: int = 0) -> bytes:
+    """Every sample as loud as every other: 2 kHz, square."""
+    return np.resize(np.repeat(np.array([offset + amplitude, offset - amplitude], "<i2"), 4), samples).tobytes()
 
 
 class Engine:

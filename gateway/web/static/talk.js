@@ -84,7 +84,8 @@ export class Talk {
   hear(samples) {
     if (this.stream === null) return;
     this.device.audio(this.stream, toPcm16(samples));
-    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
+    const offset = samples.reduce((sum, sample) => sum + sample, 0) / samples.length; // the microphone's own
+    const power = samples.reduce((sum, sample) => sum + (sample - offset) ** 2, 0) / samples.length;
     byId("talk").style.setProperty("--level", Math.min(1, 4 * Math.sqrt(power)).toFixed(2));
   }
 

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.web.api.transcriptions import RECORDINGS
 from tests.gateway.web.api.served import Served, open_served
-from tests.gateway.works import Engine, loud, quiet
+from tests.gateway.works import Engine, loud, quiet, swing
 from tests.record import passes
 from tests.system.house import House, open_house
 from tests.transcription.recordings import FORMATS, recording, wav_that_says
@@ -131,6 +131,15 @@ async def test_words_have_times_of_the_whole_recording(tmp_path: Path) -> None:
 async def test_a_recording_in_which_nobody_speaks_is_empty(served: Served) -> None:
     told = await transcribe(served, recording(from_pcm16(quiet(3)), "wav"))
     assert (told["text"], told["segments"]) == ("", [])
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+async def test_an_offset_is_nothing_that_is_said(served: Served, name: str) -> None:
+    with_offset = swing(40, 16_000, -9_000) + swing(12_000, 16_000, -9_000) + swing(40, 16_000, -9_000)
+    told = await transcribe(served, recording(from_pcm16(with_offset), name))
+    (part,) = told["segments"]
+    assert 0.4 < part["start"] < 1.0
+    assert part["text"] == told["text"] != ""
 
 
 async def test_what_the_engine_cannot_do_is_that_part_s_affair(tmp_path: Path) -> None:
