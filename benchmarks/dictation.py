@@ -138,7 +138,8 @@ def dictate(seconds: float, settings: SegmenterSettings, *, without_gap: float =
         slack.give_back()
         return text
 
-    segmenter, without_offset = UtteranceSegmenter(vad.stream(), settings, end_on_silence=False), OffsetFilter()
+    segmenter = UtteranceSegmenter(vad.stream(), settings, end_on_silence=False)
+    without_offset = OffsetFilter()
     position, began = 0, time.perf_counter()
     for text, samples in speech(seconds, without_gap=without_gap):
         done.speak(text, samples)

@@ -65,7 +65,9 @@ def quiet(seconds: float) -> bytes:
 
 def swing(amplitude: int, samples: int, offset: int = 0) -> bytes:
     """Every sample as loud as every other: 2 kHz, square."""
-    return np.resize(np.repeat(np.array([offset + amplitude, offset - amplitude], "<i2"), 4), samples).tobytes()
+    return np.resize(
+        np.repeat(np.array([offset + amplitude, offset - amplitude], "<i2"), 4), samples
+    ).tobytes()
 
 
 class Engine:
