@@ -6,6 +6,7 @@ driven directly from here.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +37,7 @@ class Take:
     """One look at an utterance: what the model is given, and what is wanted of it.
 
     It hears the first ``frames`` of ``features`` (shape (mels, any)), which are padded to that; ``frames`` is
-    what ``context_frames`` gives. ``language`` None: detect it.
+    what ``context_frames`` gives. ``language`` None: detect it. Behind ``seconds`` is nothing but added silence.
     """
 
     features: Floats
@@ -46,6 +47,7 @@ class Take:
     prompt: str = ""
     hotwords: str = ""
     words: bool = False
+    seconds: float = math.inf
 
 
 class WhisperDecoder:
@@ -146,7 +148,7 @@ class WhisperDecoder:
             [(piece, len(part)) for piece, part in zip(pieces, parts, strict=True)],
             aligned.alignments,
             aligned.text_token_probs,
-            heard * HOP / SAMPLE_RATE,
+            min(heard * HOP / SAMPLE_RATE, take.seconds),
         )
 
     def _encode(self, takes: Sequence[Take]) -> Any:

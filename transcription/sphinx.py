@@ -19,6 +19,7 @@ from transcription.transcriber import (
     Word,
     untold,
 )
+from transcription.words import fitted
 
 LANGUAGE = "en"
 """The language of the model in the wheel."""
@@ -76,9 +77,10 @@ class SphinxTranscriber:
             finally:
                 decoder.end_utt()  # also after a failure, or the next start_utt fails too
             hypothesis = decoder.hyp()
-            words = tuple(word for segment in decoder.seg() or () if (word := _word(segment)).word)
+            spoken = [word for segment in decoder.seg() or () if (word := _word(segment)).word]
         except Exception as error:  # whatever one utterance does to the engine is its own failure
             raise EngineFailed(f"pocketsphinx: {type(error).__name__}: {error}") from error
+        words = fitted(spoken, utterance.seconds)
         if not words:
             return self._transcript("", 0.0, (), started)
         # The sentence's posterior shrinks with every word; its mean over the words does not.

@@ -167,8 +167,10 @@ class WhisperTranscriber(BatchTranscriber):
         features = decoder.features(to_float32(samples))
         frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
         limit = token_limit(len(samples) / SAMPLE_RATE, full_context=frames == FULL)
-        take = Take(features, frames, limit, language, hints.prompt, hints.hotwords, hints.word_timestamps)
         own = min(len(samples), len(utterance.samples)) / SAMPLE_RATE
+        take = Take(
+            features, frames, limit, language, hints.prompt, hints.hotwords, hints.word_timestamps, own
+        )
         return Heard(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Heard, first: Hypothesis) -> Transcript:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from transcription.transcriber import Word
 
 SECONDS_PER_POSITION = 0.02
 """An encoder's position is two frames of 10 ms."""
+
+SHORTEST = 0.02
+"""Seconds that a word lasts at least, where the audio has room for that."""
 
 _OPENING = frozenset("([{\"'“¿¡«「『")
 
@@ -19,7 +23,7 @@ def timed_words(
     probabilities: Sequence[float],
     seconds: float,
 ) -> tuple[Word, ...]:
-    """The words, with times that never run backwards and lie in the ``seconds`` that were heard.
+    """The words, ``fitted`` into the ``seconds`` that were heard.
 
     ``pieces``: each piece of the text as it stands there, blanks included, and of how many tokens it is;
     punctuation goes to its word. ``alignment``: (token, position) in order, the end's token included;
@@ -33,8 +37,7 @@ def timed_words(
     opening = ""
     for (piece, _), (first, end) in zip(pieces, pairwise(edges), strict=True):
         text = piece.strip()
-        start = max(onsets.get(first, seconds), words[-1].end if words else 0.0)
-        stop = max(start, onsets.get(end, seconds))
+        start, stop = onsets.get(first, seconds), onsets.get(end, seconds)
         if any(character.isalnum() for character in text):
             words.append(Word(opening + text, start, stop, _mean(probabilities[first:end])))
             opening = ""
@@ -43,7 +46,22 @@ def timed_words(
             words[-1] = Word(last.word + text, last.start, last.end, last.probability)
         else:
             opening += text
-    return tuple(words)
+    return fitted(words, seconds)
+
+
+def fitted(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:
+    """The words at nearly the same times, which do not run backwards and lie in the first ``seconds``.
+
+    Each lasts for ``SHORTEST`` at least; where that is too much for all of them, for an equal part.
+    """
+    shortest = min(SHORTEST, seconds / max(len(words), 1))
+    latest = [max(0.0, seconds - left * shortest) for left in range(len(words), -1, -1)]
+    done: list[Word] = []
+    for word, last_start, last_end in zip(words, latest, latest[1:], strict=False):
+        start = min(max(word.start, done[-1].end if done else 0.0), last_start)
+        end = min(max(word.end, start + shortest), last_end)
+        done.append(replace(word, start=start, end=end))
+    return tuple(done)
 
 
 def _mean(probabilities: Sequence[float]) -> float:

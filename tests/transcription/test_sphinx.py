@@ -41,6 +41,17 @@ def test_words_with_their_probabilities_where_they_are_wanted(sphinx: SphinxTran
     assert sphinx.transcribe(utterance(recording("u06"))).words == ()
 
 
+@pytest.mark.parametrize("samples", [1_600, 12_345, 16_001])
+def test_words_lie_in_the_audio_though_speech_reaches_its_end(
+    sphinx: SphinxTranscriber, samples: int
+) -> None:
+    torn = utterance(recording("u06")[8_000 : 8_000 + samples])
+    transcript = sphinx.transcribe(torn, Hints(word_timestamps=True))
+    edges = [0.0, *(time for word in transcript.words for time in (word.start, word.end)), torn.seconds]
+    assert edges == sorted(edges)
+    assert all(word.start < word.end for word in transcript.words)
+
+
 def test_an_utterance_in_another_language_is_a_failure_and_not_nonsense(sphinx: SphinxTranscriber) -> None:
     with pytest.raises(EngineFailed, match="knows only English, not 'de'"):
         sphinx.transcribe(utterance(recording("u06")), Hints(language="de"))

@@ -28,17 +28,14 @@ class Cue(Protocol):
 def srt(cues: Iterable[Cue]) -> str:
     """SubRip. It knows no escapes: what would be markup gets round brackets."""
     shown = [
-        f"{number}\n{_time(cue.start, ',')} --> {_time(cue.end, ',')}\n{_lines(_plain(cue.text))}\n"
-        for number, cue in enumerate(cues, 1)
+        f"{number}\n{_times(cue, ',')}\n{_lines(_plain(cue.text))}\n" for number, cue in enumerate(cues, 1)
     ]
     return "\n".join(shown)
 
 
 def vtt(cues: Iterable[Cue]) -> str:
     """WebVTT."""
-    shown = [
-        f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{_escaped(_lines(cue.text))}\n" for cue in cues
-    ]
+    shown = [f"{_times(cue, '.')}\n{_escaped(_lines(cue.text))}\n" for cue in cues]
     return "\n".join(["WEBVTT\n", *shown])
 
 
@@ -47,8 +44,14 @@ def text(cues: Iterable[Cue]) -> str:
     return "".join(f"{' '.join(cue.text.split())}\n" for cue in cues)
 
 
-def _time(seconds: float, point: str) -> str:
-    whole, thousandths = divmod(round(seconds * 1000), 1000)
+def _times(cue: Cue, point: str) -> str:
+    """From when to when; players skip a cue that does not last."""
+    start, end = round(cue.start * 1000), round(cue.end * 1000)
+    return f"{_time(start, point)} --> {_time(max(end, start + 1), point)}"
+
+
+def _time(milliseconds: int, point: str) -> str:
+    whole, thousandths = divmod(milliseconds, 1000)
     minutes, second = divmod(whole, 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02}:{minute:02}:{second:02}{point}{thousandths:03}"

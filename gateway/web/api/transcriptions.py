@@ -135,7 +135,7 @@ def _part(piece: Piece) -> Part | None:
         WordTime(
             word=one.word,
             start=piece.start + one.start,
-            end=piece.start + one.end,
+            end=min(piece.start + one.end, piece.end),  # a sum may be too much in its last digit
             probability=one.probability,
         )
         for one in said.words

@@ -51,3 +51,9 @@ def test_whatever_is_said_stays_within_its_cue(cues: list[Said]) -> None:
     assert made.count("-->") == len(cues)
     assert len(re.findall(r"(?m)^\d\d+:\d\d:\d\d,\d{3} --> ", srt(cues))) == len(cues)
     assert all("\n\n" not in block for block in srt(cues).split("\n\n"))
+
+
+def test_a_cue_lasts_however_short_it_is() -> None:
+    short = [Said(1.0001, 1.0002, "Go.")]
+    assert "00:00:01,000 --> 00:00:01,001\n" in srt(short)
+    assert "00:00:01.000 --> 00:00:01.001\n" in vtt(short)
