@@ -43,6 +43,7 @@ from gateway.messages import (
     WantedHints,
     decode_reply,
 )
+from gateway.mishaps import Mishaps
 from gateway.rows import received_row, request_row
 from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken
@@ -51,6 +52,9 @@ log = structlog.get_logger(__name__)
 
 CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 """The end of an answer that is longer than any may be."""
+
+A_REPLY, AN_ANSWER = "a reply", "the end of a request"
+"""The kinds of work here, as mishaps are counted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +99,7 @@ class Answers:
         group: str,
         on_hints: Callable[[str, WantedHints], None],
         settled: Callable[[str], tuple[Effect, ...]],
+        mishaps: Mishaps,
     ) -> None:
         """``group`` is this gateway's own, so it sees every reply.
 
@@ -110,6 +115,7 @@ class Answers:
         self._group = group
         self._on_hints = on_hints
         self._settled = settled
+        self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
         self.tracker = CorrelationTracker(
             max_pending=settings.max_pending, late_seconds=settings.late_seconds
@@ -138,7 +144,10 @@ class Answers:
     async def run(self) -> None:
         """Take replies until cancelled."""
         async for delivery in self._replies:
-            await self._answer(delivery)
+            try:
+                await self._answer(delivery)
+            except Exception as error:  # noqa: BLE001 - the boundary: one reply must not stop the others
+                await self._give_up(delivery, error)
 
     # -- ask: before the transcript is published, for the fastest reply is to find its request
 
@@ -195,7 +204,8 @@ class Answers:
         if isinstance(outcome, Routed | Late):
             self.heard_of_somebody.set()
         if reply.hints is not None and isinstance(outcome, Routed | Late):
-            self._on_hints(reply.session_id, reply.hints)
+            with self._mishaps.contained("hints of a reply", correlation_id=reply.correlation_id):
+                self._on_hints(reply.session_id, reply.hints)
         match outcome:
             case Routed(request):
                 await self._take(request, outcome, reply.agent, received)
@@ -227,6 +237,13 @@ class Answers:
     async def _refuse(self, delivery: Delivery, reason: str) -> None:
         self._journal.commit(refused(received_row(delivery.message), reason))
         await delivery.reject(reason)
+
+    async def _give_up(self, delivery: Delivery, error: Exception) -> None:
+        """A reply over which the gateway stumbled is a dead letter; it does not come again."""
+        correlation_id = delivery.message.correlation_id
+        self._mishaps.note(A_REPLY, error, correlation_id=correlation_id)
+        with self._mishaps.contained(A_REPLY, correlation_id=correlation_id):
+            await self._refuse(delivery, f"the gateway failed on it ({type(error).__name__})")
 
     async def _take(self, request: PendingRequest, outcome: Outcome, agent: str, received: Received) -> None:
         """A piece of an answer or its end: durable first, then the device's and the listeners'."""
@@ -260,7 +277,39 @@ class Answers:
         error: str | None = None,
         fallback: bool = False,
     ) -> None:
+        """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
         asked = self.asked.pop(request.correlation_id, None)
+        try:
+            await self._conclude(request, asked, text, agent, *effects, error=error, fallback=fallback)
+        except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
+            self._fail(request, asked, mishap)
+
+    def _fail(self, request: PendingRequest, asked: Asked | None, mishap: Exception) -> None:
+        """The gateway stumbled over the end of a request."""
+        correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
+        self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
+        answered = correlation_id in self.undelivered
+        if not answered:
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
+                self._journal.commit(ended, *self._settled(correlation_id))
+        if asked is not None and not answered:
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                self._announce.failure(asked.spoken.session, correlation_id, self._settings.fallback_text)
+        if asked is not None:
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                self.end_turn(asked.spoken, asked.message, TurnEvent.FAIL, reason)
+
+    async def _conclude(
+        self,
+        request: PendingRequest,
+        asked: Asked | None,
+        text: str,
+        agent: str,
+        *effects: Effect,
+        error: str | None,
+        fallback: bool,
+    ) -> None:
         whole = text
         if error is not None and not text:
             whole = self._settings.fallback_text

@@ -14,6 +14,7 @@ import structlog
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.events import HealthEvent
+from gateway.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +59,12 @@ class HealthReport(Struct, frozen=True):
 class Health:
     """Who is how. Each change is logged and handed to ``on_change`` once."""
 
-    def __init__(self, on_change: Callable[[HealthEvent], None]) -> None:
+    def __init__(self, on_change: Callable[[HealthEvent], None], mishaps: Mishaps | None = None) -> None:
+        """``mishaps``: those of the gateway's own, which are a component, too."""
         self._on_change = on_change
         self._components: dict[str, ComponentHealth] = {}
+        self.mishaps = Mishaps() if mishaps is None else mishaps
+        self.mishaps.on_change = self._show_mishaps
 
     def set(
         self,
@@ -87,6 +91,16 @@ class Health:
             )
         )
         return True
+
+    def _show_mishaps(self) -> None:
+        """The log has them already."""
+        if not self.mishaps.latest:
+            self.set("gateway", HealthState.HEALTHY)
+            return
+        so_far = f"{self.mishaps.counts.total()} since the start, the last one: {self.mishaps.latest}"
+        reason = f"something went wrong inside, and that piece of work was given up ({so_far})"
+        remedy = "this is a mistake in Earshot: report it with the traceback in the log"
+        self.set("gateway", HealthState.DEGRADED, reason, remedy, quiet=True)
 
     def report(self) -> HealthReport:
         """How everything is right now."""

@@ -134,6 +134,7 @@ class Pipeline:
             journal=journal,
             hearing=self._hearing,
             is_off=lambda: recognizer.state.phase is Phase.OFF,
+            mishaps=health.mishaps,
         )
         self._answers = self._publishing.answers
         self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)

@@ -20,6 +20,7 @@ from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
 from gateway.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
+from gateway.mishaps import Mishaps
 from gateway.outbox import Outbox
 from gateway.rows import history_row, letter_row, utterance_row
 from gateway.session import TurnEvent
@@ -42,6 +43,7 @@ class Publishing:
         journal: AnyJournal,
         hearing: Hearing,
         is_off: Callable[[], bool],
+        mishaps: Mishaps,
     ) -> None:
         """``is_off``: whether transcription is switched off, which is no failure to understand."""
         self._settings = config.orchestrator
@@ -61,6 +63,7 @@ class Publishing:
             group=f"gateway-{client_id(config.broker)}",
             on_hints=hearing.ask,
             settled=self.outbox.answered,
+            mishaps=mishaps,
         )
         self._informed: dict[str, Conversation] = {}  # by correlation id, until its utterance is safe
 

@@ -15,13 +15,17 @@ _BEGAN = time.monotonic()
 
 
 class GatewayHealth(Struct, frozen=True, kw_only=True):
-    """As well as the worst of its components. ``epoch`` names this run: events are numbered within it."""
+    """As well as the worst of its components. ``epoch`` names this run: events are numbered within it.
+
+    ``mishaps``: pieces of work that a mistake in the gateway ended since its start, by what was being done.
+    """
 
     state: HealthState
     components: dict[str, ComponentHealth]
     version: str
     epoch: str
     uptime_seconds: float
+    mishaps: dict[str, int]
 
 
 def running_version() -> str:
@@ -41,6 +45,7 @@ async def show_health(call: Call[None, None, None]) -> GatewayHealth:
         version=running_version(),
         epoch=call.house.hub.epoch,
         uptime_seconds=time.monotonic() - _BEGAN,
+        mishaps=dict(call.house.health.mishaps.counts),
     )
 
 

@@ -1,0 +1,56 @@
+"""What nobody foresaw: an error inside the gateway, where it is the end of one piece of work and of nothing else.
+
+Work that the gateway does over and over (a turn, a reply, a message to be published, a listener) has a boundary
+around each piece of it. What gets there is a mistake of the gateway's own: it is logged with its traceback and
+counted, and the gateway's health shows it for a while; the next piece is taken as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+SHOWN_SECONDS = 3_600.0
+"""For so long after the last one the gateway is not quite well."""
+
+
+class Mishaps:
+    """Counted by the kind of work they ended, which is the gateway's own word: their number is bounded."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.counts: Counter[str] = Counter()
+        """Since the start, by the kind of work."""
+        self.on_change: Callable[[], None] = lambda: None
+        """To be told of each, and of the end of their being shown."""
+        self.latest = ""
+        """What the last one was; empty: there was none for so long that nobody needs to look."""
+        self._now = now
+        self._last_at = 0.0
+
+    @contextmanager
+    def contained(self, work: str, **names: str) -> Iterator[None]:
+        """The boundary around one piece of ``work``: its error ends here."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the boundary that this module is about
+            self.note(work, error, **names)
+
+    def note(self, work: str, error: BaseException, **names: str) -> None:
+        """Log and count ``error``, which ended a piece of ``work``; ``names`` say which."""
+        log.error("something went wrong inside the gateway", work=work, exc_info=error, **names)
+        self.counts[work] += 1
+        self._last_at = self._now()
+        self.latest = f"{work} ({type(error).__name__})"
+        self.on_change()
+
+    def forgive(self) -> None:
+        """Show nothing any more once the last one is long ago. To be called now and then."""
+        if self.latest and self._now() - self._last_at >= SHOWN_SECONDS:
+            self.latest = ""
+            self.on_change()
