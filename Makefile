@@ -1,13 +1,19 @@
 # Everything sets itself up: a bare machine with Python 3.11 or newer is enough.
-PYTHON ?= python3
+PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
 JSON ?=
+UPGRADE ?=
 # Every run starts the same modules in a hundred processes: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick check chaos bench bench-wer dictation clean
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What is installed is what was tested: requirements/*.txt, made by `make lock`. The project itself needs no download then.
+INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
+EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
+
+.PHONY: demo test quick check latest oldest lock chaos bench bench-wer dictation clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json)
@@ -23,6 +29,14 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+latest oldest: $(BIN)/uv  ## the tests with the newest, or the oldest, of everything that pyproject.toml allows
+	@.ci/system-packages
+	@.ci/unlocked $@ $(BIN)/uv $(PYTHON)
+	@.ci/tests .venv-$@/bin/python
+
+lock: $(BIN)/uv  ## pins what is installed: what is new in pyproject.toml; with UPGRADE=1 the newest of everything
+	@.ci/lock $(abspath $(BIN)/uv) $(if $(UPGRADE),--upgrade)
 
 chaos: $(VENV)/.dev  ## everything is killed, cut and filled; the table in docs/reliability.md (an hour)
 	@.ci/system-packages
@@ -40,18 +54,29 @@ bench-wer: $(VENV)/.dev  ## word errors of every engine and every shortcut (minu
 dictation: $(VENV)/.dev  ## three hours of speech without an end, faster than it is spoken (minutes)
 	$(BIN)/python -m benchmarks dictation
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	@.ci/venv $(VENV) $(PYTHON)
 
-$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
-	@echo "Installing Earshot into $(VENV) (once; about a minute) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+ifneq ($(PYTHON),)
+$(BIN)/python: wanted  # which is looked at each time: an environment of another Python is no answer
+wanted:
+endif
+
+$(BIN)/uv: requirements/uv.txt | $(BIN)/python
+	@$(call INSTALL,uv)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(BIN)/python
+	@echo "Installing Earshot into $(VENV) (once; about a minute) ..." >&2
+	@$(call INSTALL,demo)
+	@$(EDITABLE)
+	@touch $@
+
+$(VENV)/.dev: requirements/test.txt pyproject.toml | $(BIN)/python
 	@echo "Installing Earshot and what its tests need into $(VENV) (once; a minute or two) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(call INSTALL,test)
+	@$(EDITABLE)
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-latest .venv-oldest build dist *.egg-info

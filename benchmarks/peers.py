@@ -1,10 +1,10 @@
 """Other people's speech servers, each in a virtual environment of its own, to measure Earshot against.
 
-wyoming-faster-whisper installs as it is. RealtimeSTT and WhisperLive ask for more than their work here needs:
-torchaudio, whose build for the CPU no package index has and which loads CUDA libraries when it is imported, and
-WhisperLive moreover for cuBLAS, cuDNN and OpenVINO. They are installed without what they ask for, and then with what
-they import. PyAudio, which both import, is compiled: that takes PortAudio's headers (Debian's
-portaudio19-dev). The engine below, faster-whisper and CTranslate2, has our versions everywhere.
+What each installs is pinned (``requirements/bench-*.txt``). RealtimeSTT and WhisperLive ask for more than their work
+here needs: torchaudio, whose build for the CPU no package index has and which loads CUDA libraries when it is
+imported, and WhisperLive moreover for cuBLAS, cuDNN and OpenVINO: ``requirements/peers.overrides`` leaves that out.
+PyAudio, which both import, is compiled: that takes PortAudio's headers (Debian's portaudio19-dev). The engine
+below, faster-whisper and CTranslate2, has our pinned versions everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,7 +31,7 @@ from benchmarks.cache import cached
 from benchmarks.speaking import Heard
 
 READY_SECONDS = 90.0
-TORCH = "torch==2.13.0"
+REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 REALTIMESTT_SERVER = Path(__file__).with_name("realtimestt.py")
 WHISPERLIVE_SERVER = """
 import sys
@@ -68,15 +67,12 @@ class Peer(Struct, frozen=True):
     """Somebody else's server: how it is installed, started and spoken to."""
 
     package: str
-    """As pip wants it."""
+    """With the release that is pinned: ``name==1.0``."""
 
     command: Callable[[int, Load], list[str]]
     """What its interpreter is started with, for a port."""
 
     say: Callable[..., Awaitable[Heard]]
-    needs: tuple[str, ...] = ()
-    """What it imports, where it is installed without what it asks for."""
-
     timed: str = ""
     """What is timed, where that is a decision."""
 
@@ -110,20 +106,12 @@ REALTIMESTT = Peer(
     "RealtimeSTT==1.1.2",
     _realtimestt_command,
     wyoming.say,
-    needs=(
-        *(TORCH, "PyAudio==0.2.14", "webrtcvad-wheels==2.0.14", "halo==0.0.31", "colorama==0.4.6"),
-        *("scipy==1.17.1", "websockets==16.0", "websocket-client==1.9.0", "soundfile==0.13.1"),
-    ),
     timed="from the end of the audio, through stop(), to what text() returns; without Silero, for a held button",
 )
 WHISPERLIVE = Peer(
     "whisper-live==0.10.0",
     _whisperlive_command,
     whisperlive.say,
-    needs=(
-        *(TORCH, "PyAudio==0.2.14", "websockets", "websocket-client", "fastapi", "uvicorn"),
-        *("python-multipart", "scipy", "soundfile"),
-    ),
     timed=whisperlive.RULE,
     lingers=True,
 )
@@ -178,31 +166,33 @@ def words_about(peers: tuple[Peer, ...], missing: dict[str, str]) -> dict[str, s
     return timed | {f"{name}, not measured": why for name, why in missing.items()}
 
 
+def pins(peer: Peer) -> Path:
+    """What is installed for it, with hashes."""
+    return REQUIREMENTS / f"bench-{peer.package.partition('==')[0].lower()}.txt"
+
+
 def _python(peer: Peer) -> Path:
     """The interpreter of an environment with just that peer; made once and kept."""
-    engine = [f"{package}=={version(package)}" for package in ("faster-whisper", "ctranslate2")]
-    steps = [[peer.package, *engine]]
-    if peer.needs:
-        steps = [["--no-deps", peer.package], [*peer.needs, *engine]]
+    pinned = pins(peer)
 
     def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
-        for step in steps:
-            command = [*pip, "install", "--quiet", *step]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise PeerMissing(f"cannot be installed: {reason(done.stderr)}")
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
+        command += ["--python", str(folder / "bin" / "python"), "--no-deps", "--require-hashes"]
+        command += ["--requirements", str(pinned), "--build-constraints", str(REQUIREMENTS / "test.txt")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PeerMissing(f"cannot be installed: {reason(done.stderr)}")
 
     # The folder is renamed when it is whole: its scripts do not survive that, `python -m` does.
-    digest = hashlib.sha256(repr([sys.version, steps]).encode()).hexdigest()
+    digest = hashlib.sha256(sys.version.encode() + pinned.read_bytes()).hexdigest()
     return cached(f"{peer.name.replace(' ', '-')}-{digest[:12]}", make) / "bin" / "python"
 
 
 def reason(stderr: str) -> str:
-    """The line of what pip or a server said that tells why it failed."""
+    """The line of what an installer or a server said that tells why it failed."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    for sign in ("fatal error:", "ERROR: "):
+    for sign in ("fatal error:", "cause: ", "ERROR: ", "error: "):
         if told := [line for line in lines if sign in line]:
             return told[0][told[0].index(sign) + len(sign) :].strip()
     return lines[-1] if lines else "it did not say why"

@@ -170,7 +170,9 @@ def objections(host: Host) -> Iterator[Objection]:
         yield Objection(
             f"the sandboxed service cannot see {', '.join(hidden)}",
             "install where it can: sudo python3 -m venv /opt/earshot && "
-            "sudo /opt/earshot/bin/pip install '.[all]' && sudo /opt/earshot/bin/earshot service install",
+            "sudo /opt/earshot/bin/pip install --require-hashes -r requirements/service.txt && "
+            "sudo /opt/earshot/bin/pip install --no-deps --no-build-isolation . && "
+            "sudo /opt/earshot/bin/earshot service install",
         )
     config = host.at(SYSTEM_CONFIG)
     if config.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from benchmarks import peers, realtimestt, whisperlive, wyoming
-from benchmarks.peers import ALL_PEERS, Load, Peer, reason, those_here, words_about
+from benchmarks.peers import ALL_PEERS, Load, Peer, pins, reason, those_here, words_about
 from benchmarks.whisperlive import Settled
 
 LOAD = Load(Path("model"), threads=2, speakers=3)
@@ -33,6 +34,7 @@ LOAD = Load(Path("model"), threads=2, speakers=3)
             "error: exited with 1\n src/x.c:9:10: fatal error: portaudio.h: No such file\nhint: see above",
             "portaudio.h: No such file",
         ),
+        ("error: No solution found\n  cause: Because of that\nhint: no", "Because of that"),
         (
             "ERROR: No matching distribution found for torch==2.13.0\nbye",
             "No matching distribution found for torch==2.13.0",
@@ -53,16 +55,20 @@ def test_a_peer_that_does_not_start_is_missing_with_what_it_said(monkeypatch: py
 
 
 @pytest.mark.slow
-def test_a_peer_that_cannot_be_installed_is_missing_with_what_pip_said(
+def test_a_peer_that_cannot_be_installed_is_missing_with_what_was_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setattr(peers, "REQUIREMENTS", tmp_path)
+    (tmp_path / "test.txt").touch()
+    (tmp_path / "bench-earshot-ghost.txt").write_text(f"earshot-ghost==1.0 --hash=sha256:{'0' * 64}\n")
     peer = Peer("earshot-ghost==1.0", lambda *_: [], wyoming.say)
     with those_here(LOAD, (peer,)) as (here, missing):
         assert here == {}
-        assert missing["earshot-ghost 1.0"].startswith("cannot be installed: Could not find")
+        assert missing["earshot-ghost 1.0"].startswith(
+            "cannot be installed: Because earshot-ghost was not found"
+        )
     assert list((tmp_path / "earshot-benchmarks").iterdir()) == []
 
 
@@ -80,6 +86,16 @@ def test_a_peer_that_is_here_is_spoken_to_and_ended(monkeypatch: pytest.MonkeyPa
         assert list(here) == ["ghost 1.0"]
         assert missing == {}
     assert words_about((peer,), missing) == {"ghost 1.0, timed": "as we like"}
+
+
+@pytest.mark.parametrize("peer", ALL_PEERS, ids=lambda peer: peer.name)
+def test_every_peer_is_pinned_with_the_engine_that_is_ours(peer: Peer) -> None:
+    pinned = set(re.findall(r"^([a-z-]+[a-z0-9-]*==\S+)", pins(peer).read_text(), re.MULTILINE))
+    ours = re.findall(
+        r"^((?:faster-whisper|ctranslate2)==\S+)", (peers.REQUIREMENTS / "test.txt").read_text(), re.MULTILINE
+    )
+    assert len(ours) == 2
+    assert pinned >= {peer.package.lower(), *ours}
 
 
 @pytest.mark.parametrize("peer", ALL_PEERS, ids=lambda peer: peer.name)
