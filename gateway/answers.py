@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 """The end of an answer that is longer than any may be."""
 
-A_REPLY, AN_ANSWER = "a reply", "the end of a request"
+A_REPLY, AN_ANSWER, A_DELIVERY = "a reply", "the end of a request", "the delivery of an answer"
 """The kinds of work here, as mishaps are counted."""
 
 
@@ -288,8 +288,10 @@ class Answers:
         """The gateway stumbled over the end of a request."""
         correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
         self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
-        answered = correlation_id in self.undelivered
+        answer = self.undelivered.get(correlation_id)
+        answered = answer is not None and answer.sent
         if not answered:
+            self.undelivered.pop(correlation_id, None)
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
                 ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
                 self._journal.commit(ended, *self._settled(correlation_id))
@@ -418,10 +420,25 @@ class Answers:
 
     def _send_what_waits(self) -> None:
         """Devices that are there had no room for it."""
-        for answer in self.undelivered.values():
+        for answer in list(self.undelivered.values()):
             request = answer.request
             if not answer.sent and self._boots.get(request.device_id) == request.boot:
-                self._send(answer)
+                self._send_or_drop(answer)
+
+    def _send_or_drop(self, answer: Answer) -> None:
+        """An answer over which the gateway stumbles is not tried again and again: its device is told that much."""
+        request, told = answer.request, False
+        try:
+            if not answer.told:
+                answer.told = self._announce.transcript_again(request, answer.message)
+            self._send(answer)
+        except Exception as mishap:  # noqa: BLE001 - the boundary: between this answer and the others
+            del self.undelivered[request.correlation_id]
+            self._mishaps.note(A_DELIVERY, mishap, correlation_id=request.correlation_id)
+            with self._mishaps.contained(A_DELIVERY, correlation_id=request.correlation_id):
+                self._journal.commit(Delivered(request.correlation_id))
+                told = self._announce.answer(request, self._settings.fallback_text, error="it went wrong")
+            log.warning("reply given up", correlation_id=request.correlation_id, told=told)
 
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there, perhaps after a restart of the gateway: what it has not been told, it is told now."""
@@ -431,15 +448,12 @@ class Answers:
             self._boots.popitem(last=False)
         for asked in self.asked.values():
             if (asked.request.device_id, asked.request.boot) == (device_id, boot) and not asked.told:
-                asked.told = self._announce.transcript_again(asked.request, asked.message)
-                self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
+                with self._mishaps.contained(A_DELIVERY, correlation_id=asked.message.correlation_id):
+                    asked.told = self._announce.transcript_again(asked.request, asked.message)
+                    self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
         for answer in list(self.undelivered.values()):
-            if (answer.request.device_id, answer.request.boot) != (device_id, boot):
-                continue
-            if not answer.told:
-                answer.told = self._announce.transcript_again(answer.request, answer.message)
-            if not answer.sent:
-                self._deliver(answer)
+            if (answer.request.device_id, answer.request.boot) == (device_id, boot) and not answer.sent:
+                self._send_or_drop(answer)
 
     def delivered(self, device_id: str, correlation_id: str) -> None:
         """Note that a device has acknowledged a final reply."""

@@ -138,6 +138,23 @@ async def test_hints_that_go_wrong_leave_the_reply(monkeypatch: pytest.MonkeyPat
         assert counts(works) == {"hints of a reply": 1}
 
 
+async def test_an_answer_that_goes_wrong_on_its_second_way_is_given_up_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_works() as works, works.board() as kitchen:
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        heard = await works.result()
+        announcer, answer = works.pipeline._announce, works.pipeline._announce.answer
+        monkeypatch.setattr(announcer, "answer", lambda *_arguments, **_options: False)  # there is no room
+        await works.reply(heard, "yes")
+        await passes(lambda: works.pipeline.stats().undelivered == 1)
+        monkeypatch.setattr(announcer, "answer", stumbles(1, answer))
+        said = await saying
+        assert (said.reply, said.error) == (FALLBACK, True)
+        await works.idle()
+        assert counts(works) == {"the delivery of an answer": 1}
+
+
 async def test_one_fallback_that_goes_wrong_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     orchestrator = {"timeout_seconds": 0.3}
     async with (
