@@ -243,7 +243,9 @@ class Gateway:
                 return
 
     def _page_refused(self, error: CannotListen) -> None:
-        self.health.set("page", HealthState.DEGRADED, f"{error.address}: {error.reason}", error.remedy)
+        self.health.set(
+            "page", HealthState.DEGRADED, f"{error.address}: {error.reason}", error.remedy, works=False
+        )
 
     # -- what the parts report
 

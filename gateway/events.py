@@ -145,7 +145,7 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     """The state of one component changed (``healthy``, ``degraded``, ``unhealthy``).
 
     ``works`` is false for one that does not work at all, though the gateway does its job without it.
-    ``detail`` is what it is, however it is.
+    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works.
     """
 
     component: str
@@ -154,6 +154,7 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     remedy: str = ""
     works: bool = True
     detail: str = ""
+    notice: str = ""
 
 
 HubEvent: TypeAlias = (

@@ -34,7 +34,8 @@ class ComponentHealth(Struct, frozen=True):
     """One component: ``reason`` says why it is not healthy and ``remedy`` what to do about it.
 
     ``works`` is false for one that does not work at all, though the gateway does its job without it.
-    ``detail`` is what it is, however it is. Both are left out where they would say nothing.
+    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works. All three
+    are left out where they would say nothing.
     """
 
     state: HealthState
@@ -42,6 +43,7 @@ class ComponentHealth(Struct, frozen=True):
     remedy: str = ""
     works: bool | UnsetType = UNSET
     detail: str | UnsetType = UNSET
+    notice: str | UnsetType = UNSET
 
 
 class HealthReport(Struct, frozen=True):
@@ -75,10 +77,13 @@ class Health:
         *,
         works: bool = True,
         detail: str = "",
+        notice: str = "",
         quiet: bool = False,
     ) -> bool:
         """Note how ``component`` is now; true when that is news. ``quiet``: news, but none for the log."""
-        now = ComponentHealth(state, reason, remedy, UNSET if works else False, detail or UNSET)
+        now = ComponentHealth(
+            state, reason, remedy, UNSET if works else False, detail or UNSET, notice or UNSET
+        )
         before = self._components.get(component)
         if before == now:
             return False
@@ -87,7 +92,13 @@ class Health:
             _log(component, now, first=before is None)
         self._on_change(
             HealthEvent(
-                component=component, state=state, reason=reason, remedy=remedy, works=works, detail=detail
+                component=component,
+                state=state,
+                reason=reason,
+                remedy=remedy,
+                works=works,
+                detail=detail,
+                notice=notice,
             )
         )
         return True
@@ -112,6 +123,6 @@ class Health:
 def _log(component: str, now: ComponentHealth, *, first: bool) -> None:
     # At first, without anything to be done, it is on its way: no reason to warn anybody.
     fine = now.state is HealthState.HEALTHY or (first and not now.remedy)
-    why = {"reason": now.reason, "remedy": now.remedy, "detail": now.detail or ""}
+    why = {"reason": now.reason, "remedy": now.remedy, "detail": now.detail, "notice": now.notice}
     announce = log.info if fine else log.warning
     announce(f"{component} is {now.state}", **{key: text for key, text in why.items() if text})

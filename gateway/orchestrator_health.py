@@ -24,6 +24,9 @@ TIDY_SECONDS = 30.0
 """How often it is looked whether what nobody reads any more can be removed."""
 
 DEMO = "the demo's: it switches nothing"
+DEMO_NOTICE = (
+    "The demo answers, and switches nothing. Name yours in orchestrator.app, or a broker in broker.url."
+)
 BESIDE = "the demo's orchestrator answers beside whoever else reads transcription.results"
 NOBODY = "nobody answers: no orchestrator has been seen on the broker"
 START_ONE = "start an orchestrator that reads transcription.results, or name yours in orchestrator.app"
@@ -43,8 +46,10 @@ class OrchestratorHealth:
             remedy = "set orchestrator.app to auto, or to module:name for your own"
             self._health.set(COMPONENT, HealthState.DEGRADED, BESIDE, remedy, detail=DEMO)
         elif self._inside:
-            detail = DEMO if self._inside == NAME else f"{self._inside}, inside the gateway"
-            self._health.set(COMPONENT, HealthState.HEALTHY, detail=detail)
+            detail, notice = f"{self._inside}, inside the gateway", ""
+            if self._inside == NAME:
+                detail, notice = DEMO, DEMO_NOTICE
+            self._health.set(COMPONENT, HealthState.HEALTHY, detail=detail, notice=notice)
         else:
             reason = NOBODY if self._shared else NOWHERE
             self._health.set(COMPONENT, HealthState.DEGRADED, reason, works=False)

@@ -242,7 +242,7 @@ class Pipeline:
                 log.debug("device log", device_id=event.device_id, link=event.link, text=event.text)
             case LinkChanged():
                 state = HealthState.HEALTHY if event.up else HealthState.DEGRADED
-                self._health.set(event.link, state, event.reason, event.remedy)
+                self._health.set(event.link, state, event.reason, event.remedy, works=event.up)
 
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""

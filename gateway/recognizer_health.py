@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.health import Health, HealthState
 from transcription.keeper import Phase, RecognizerState
+from transcription.settings import BUNDLED_MODEL
 
 COMPONENT = "recognizer"
 STEPS = 10
@@ -20,19 +21,32 @@ _HEALTH = {
 }
 
 
+BUNDLED_NOTICE = "The bundled speech model knows 178 English words, for trying out. earshot doctor names a real one for this box."
+
+
 class RecognizerHealth:
     """Called with each new state of the recognizer."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
         self._step = -1
+        self._model = ""
 
     def __call__(self, state: RecognizerState) -> None:
         """Tell the health."""
         step = -1 if state.progress is None else int(state.progress * STEPS)
         quiet = step >= 0 and step == self._step
         self._step = step
-        self._health.set(COMPONENT, _how(state), _reason(state), state.remedy, quiet=quiet)
+        self._model = "" if state.phase is Phase.OFF else state.model or self._model
+        self._health.set(
+            COMPONENT,
+            _how(state),
+            _reason(state),
+            state.remedy,
+            detail=", ".join(filter(None, (state.model, state.engine))),
+            notice=BUNDLED_NOTICE if self._model == BUNDLED_MODEL else "",
+            quiet=quiet,
+        )
 
 
 def _how(state: RecognizerState) -> HealthState:

@@ -57,3 +57,25 @@ def test_a_download_is_seen_step_by_step_and_logged_at_each_tenth() -> None:
         *(f"fetching base: {n} %" for n in range(0, 100, 10)),
         "",
     ]
+
+
+def test_the_bundled_model_is_pointed_out_until_another_is_chosen() -> None:
+    events = shown(
+        RecognizerState(Phase.READY, "faster-whisper", "bundled"),
+        RecognizerState(Phase.ASLEEP, reason="nobody spoke"),
+        RecognizerState(Phase.LOADING),
+        RecognizerState(Phase.READY, "faster-whisper", "base.en"),
+    )
+    assert [bool(event.notice) for event in events] == [True, True, True, False]
+    assert "178" in events[0].notice
+    assert [event.detail for event in events] == [
+        "bundled, faster-whisper",
+        "",
+        "",
+        "base.en, faster-whisper",
+    ]
+
+
+def test_a_recognizer_that_is_switched_off_has_no_model_to_be_pointed_out() -> None:
+    events = shown(RecognizerState(Phase.READY, "faster-whisper", "bundled"), RecognizerState(Phase.OFF))
+    assert [bool(event.notice) for event in events] == [True, False]

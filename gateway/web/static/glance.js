@@ -1,8 +1,8 @@
 // The house in one sentence, and in four figures.
 
-import { byId, setAttribute, setText } from "./dom.js";
+import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
 import { count, duration } from "./format.js";
-import { HEALTH_WORDS } from "./health.js";
+import { healthWords } from "./health.js";
 import { replyMs, textMs } from "./stages.js";
 import { median } from "./statistics.js";
 
@@ -10,6 +10,10 @@ const MOST_NAMES = 3;
 const LATELY = 50;
 
 export class Glance {
+  constructor() {
+    this.notices = new KeyedList(byId("notices"), (component) => component.component, noticeRow);
+  }
+
   show(house, connection) {
     const devices = [...house.devices.values()];
     const here = devices.filter((device) => device.state === "connected");
@@ -19,7 +23,7 @@ export class Glance {
     setAttribute(byId("headline"), "data-state", state);
     setText(byId("headline"), headline);
     setText(byId("subline"), subline);
-    setAttribute(byId("subline"), "title", subline);
+    this.notices.show([...house.components.values()].filter((component) => component.notice));
     setText(byId("health-badge"), problems.length ? String(problems.length) : "");
     setAttribute(byId("health-badge"), "aria-label", count(problems.length, "problem"));
     const turns = [...house.turns.values()].slice(-LATELY);
@@ -35,16 +39,23 @@ function sentence({ connection, devices, here, speaking, problems }) {
   const away = devices.length - here.length;
   if (problems.length) return trouble(problems);
   const who = speaking.map((device) => device.id);
+  if (!devices.length) return { state: "waiting-for-devices", headline: "Ready, and no device has called yet", subline: "Every part of the gateway works." };
+  if (!here.length) return { state: "away", headline: "No device is here", subline: `${count(away, "device")} away; every part of the gateway works.` };
   const headline = who.length ? `${names(who)} ${who.length > 1 ? "are" : "is"} speaking` : "All is well";
   const absent = away ? `, ${away} away` : "";
-  const subline = devices.length ? `${count(here.length, "device")} here${absent}; every part of the gateway works.` : "No device has called yet.";
+  const subline = `${count(here.length, "device")} here${absent}; every part of the gateway works.`;
   return { state: who.length ? "speaking" : "well", headline, subline };
 }
 
+function noticeRow() {
+  const node = element("li", "notice");
+  return { node, update: (component) => setText(node, component.notice) };
+}
+
 function trouble(problems) {
-  const [{ component, state, reason, remedy }] = problems;
+  const [{ component, state, works, reason, remedy }] = problems;
   const more = problems.length > 1 ? `, and ${count(problems.length - 1, "more problem")}` : "";
-  const headline = `${component} ${HEALTH_WORDS[state].toLowerCase()}${more}`;
+  const headline = `${component} ${healthWords({ state, works }).toLowerCase()}${more}`;
   return { state, headline, subline: [reason, remedy && `What to do: ${remedy}`].filter(Boolean).join(". ") || "No reason is known." };
 }
 

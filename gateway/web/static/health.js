@@ -5,7 +5,12 @@ import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
 import { moment, span } from "./format.js";
 
 const ORDER = { unhealthy: 0, degraded: 1, healthy: 2 };
-export const HEALTH_WORDS = { unhealthy: "Does not work", degraded: "Works less well", healthy: "Works" };
+const HEALTH_WORDS = { unhealthy: "Does not work", degraded: "Works less well", healthy: "Works" };
+
+// How a part is, in words; the gateway may do its job without one that does not work at all.
+export function healthWords({ state, works }) {
+  return works === false ? HEALTH_WORDS.unhealthy : (HEALTH_WORDS[state] ?? state);
+}
 
 export class HealthView {
   // `session.may("operate")` says whether this visitor may know the models.
@@ -17,7 +22,8 @@ export class HealthView {
   show(house) {
     const order = (component) => ORDER[component.state] ?? 0;
     const components = [...house.components.values()];
-    components.sort((a, b) => order(a) - order(b) || a.component.localeCompare(b.component));
+    const fails = (component) => Number(component.works !== false);
+    components.sort((a, b) => order(a) - order(b) || fails(a) - fails(b) || a.component.localeCompare(b.component));
     this.list.show(components);
     byId("components-empty").hidden = components.length > 0;
   }
@@ -45,16 +51,18 @@ function componentRow() {
   const name = element("h3", "");
   const state = element("span", "state");
   const since = element("time", "since");
+  const detail = element("p", "detail");
   const reason = element("p", "reason");
   const remedy = element("p", "remedy");
-  const node = element("li", "problem", element("div", "component-head", name, state, since), reason, remedy);
+  const node = element("li", "problem", element("div", "component-head", name, state, since), detail, reason, remedy);
   return {
     node,
     update: (component) => {
       setAttribute(node, "data-state", component.state);
       setText(name, component.component);
-      setText(state, HEALTH_WORDS[component.state] ?? component.state);
+      setText(state, healthWords(component));
       setText(since, `since ${moment(component.timestamp)}`);
+      setText(detail, component.detail ?? "");
       setText(reason, component.reason);
       setText(remedy, component.remedy);
     },

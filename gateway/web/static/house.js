@@ -105,7 +105,7 @@ export class House {
   problems() {
     return [...this.components.values()]
       .filter((component) => component.state in BADNESS)
-      .sort((a, b) => BADNESS[a.state] - BADNESS[b.state]);
+      .sort((a, b) => BADNESS[a.state] - BADNESS[b.state] || Number(a.works !== false) - Number(b.works !== false));
   }
 
   // Whether an answer is awaited.

@@ -26,8 +26,12 @@ async def test_an_empty_house_says_what_to_do(page: Page, house: House) -> None:
     await expect(page).to_have_title("Earshot")
     await expect(page.locator("#devices-empty")).to_contain_text("earshot simulate")
     await expect(page.locator("#feed-empty")).to_be_visible()
-    await expect(page.locator("#headline")).to_have_text("All is well")
+    await expect(page.locator("#headline")).to_have_text("Ready, and no device has called yet")
     await expect(page.locator("#health-badge")).to_be_hidden()
+    house.publish(device())
+    await expect(page.locator("#headline")).to_have_text("All is well")
+    house.publish(device(state="disconnected"))
+    await expect(page.locator("#headline")).to_have_text("No device is here")
 
 
 async def test_one_utterance_live(page: Page, house: House) -> None:

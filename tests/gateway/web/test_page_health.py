@@ -9,10 +9,14 @@ from playwright.async_api import Page, expect
 
 from gateway.events import HealthEvent
 from gateway.health import HealthState
+from gateway.recognizer_health import BUNDLED_NOTICE
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House
 
 pytestmark = IN_CHROMIUM
+
+WHOLE = "line => line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight + 1"
+"""Nothing of a line's text is outside of it."""
 
 
 async def test_the_worst_comes_first_and_healing_moves_it_down(page: Page, house: House) -> None:
@@ -51,7 +55,7 @@ async def test_a_state_that_this_page_does_not_know_is_shown_as_it_is(page: Page
     house.publish(structs.replace(event))
     await open_page(page, house, "health")
     await expect(page.locator(".problem", has_text="moon")).to_contain_text("eclipsed")
-    await expect(page.locator("#headline")).to_have_text("All is well")
+    await expect(page.locator("#headline")).to_have_text("Ready, and no device has called yet")
 
 
 async def test_what_the_gateway_is(page: Page, house: House) -> None:
@@ -59,3 +63,47 @@ async def test_what_the_gateway_is(page: Page, house: House) -> None:
     await expect(page.locator(".problem h3")).to_have_text(["recognizer"])
     await expect(page.locator("#gateway")).to_contain_text("Up for")
     await expect(page.locator("#gateway dd").last).to_have_text(house.hub.epoch)
+
+
+async def test_what_does_not_work_at_all_is_not_said_to_work_less_well(page: Page, house: House) -> None:
+    await open_page(page, house, "health")
+    house.health.set("journal", HealthState.DEGRADED, "it keeps in memory only")
+    house.health.set("mqtt", HealthState.DEGRADED, "Connection refused", "start mosquitto", works=False)
+    await expect(page.locator("#headline")).to_have_text("mqtt does not work, and 1 more problem")
+    await expect(page.locator(".problem h3")).to_have_text(["mqtt", "journal", "recognizer"])
+    await expect(page.locator(".problem .state")).to_have_text(["Does not work", "Works less well", "Works"])
+
+
+async def test_no_word_of_it_is_cut_off(page: Page, house: House) -> None:
+    name = (
+        "/dev/serial/by-id/usb-Silicon_Labs_CP2102N_USB_to_UART_Bridge_Controller_0123456789abcdef-if00-port0"
+    )
+    house.health.set(name, HealthState.DEGRADED, "unplugged " * 12, "plug it in again " * 8, works=False)
+    for width in (1280, 820, 360):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await open_page(page, house)
+        for line in ("#headline", "#subline"):
+            assert await page.locator(line).evaluate(WHOLE), (width, line)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+
+
+async def test_what_a_part_is_stands_there_also_while_it_works(page: Page, house: House) -> None:
+    await open_page(page, house, "health")
+    house.health.set("broker", HealthState.HEALTHY, detail="Redis 7.0: fsync")
+    await expect(page.locator(".problem", has_text="broker").locator(".detail")).to_have_text(
+        "Redis 7.0: fsync"
+    )
+
+
+async def test_a_notice_stays_until_its_cause_is_gone(page: Page, house: House) -> None:
+    house.health.set("recognizer", HealthState.HEALTHY, notice=BUNDLED_NOTICE)
+    await open_page(page, house)
+    notice = page.locator(".notice")
+    await expect(notice).to_have_text(BUNDLED_NOTICE)
+    await page.reload()
+    await expect(notice).to_be_visible()
+    house.health.set("mqtt", HealthState.DEGRADED, "refused")
+    await expect(page.locator("#headline")).to_have_text("mqtt works less well")
+    await expect(notice).to_be_visible()
+    house.health.set("recognizer", HealthState.HEALTHY, detail="base.en, faster-whisper")
+    await expect(notice).to_have_count(0)
