@@ -21,7 +21,10 @@ _HEALTH = {
 }
 
 
-BUNDLED_NOTICE = "The bundled speech model knows 178 English words, for trying out. earshot doctor names a real one for this box."
+BUNDLED_NOTICE = (
+    "The bundled speech model knows 178 English words, for trying out. "
+    "earshot doctor names a real one for this box."
+)
 
 
 class RecognizerHealth:
