@@ -68,6 +68,7 @@ class SteadyClock:
         ``follows``: it is to become what the wall clock says; otherwise that only tells how long the machine was off.
         """
         self._instant = instant
+        self._follows = follows
         self._most = float("inf") if follows else LONGEST_ABSENCE
         self._lead = 0.0 if follows else None
         at = instant()
@@ -86,7 +87,8 @@ class SteadyClock:
         if self._lead is not None:
             ahead = at.wall + self._lead - value
             most = min(BELIEVED_A_SECOND * (at.up - self._seen_up), self._most - self._caught_up)
-            self._caught_up += max(0.0, min(ahead, most))
+            is_first = self._follows and value < SET_SINCE <= at.wall  # the time has come
+            self._caught_up += max(0.0, ahead if is_first else min(ahead, most))
         self._seen_up = at.up
         return self._base + at.up + self._caught_up
 

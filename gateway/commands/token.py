@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from gateway.access import Role
+from gateway.clock import SET_SINCE
 from gateway.commands.options import config_option, own_folder, read_config
 from gateway.config import GatewayConfig
 from gateway.door.audit import Audit, What
@@ -83,6 +84,7 @@ def create(
     wish = Wish(name=name, role=Role(role), days=days, users=users, devices=devices)
     try:
         wish.check()
+        _check_clock()
         token, text = desk.file.create(wish, desk.key.read_or_make().sign)
     except TokenError as error:
         raise Trouble(str(error)) from error
@@ -104,6 +106,7 @@ def create(
 def rotate(desk: Desk, *, which: str, days: float, overlap_hours: float) -> None:
     """Make a new token in place of another, for the same role and scope, and print it."""
     try:
+        _check_clock()
         sign = desk.key.read_or_make().sign
         token, text = desk.file.rotate(which, sign, days=days, overlap=overlap_hours * 3_600)
     except TokenError as error:
@@ -163,6 +166,15 @@ def new_key(desk: Desk, *, keep_old: bool) -> None:
     click.echo(
         f"{desk.key.path} has a new key; tokens made so far are {'still good' if keep_old else 'worth nothing'}"
     )
+
+
+def _check_clock() -> None:
+    """Raises TokenError before the clock was set: what is made then has ended as soon as it is."""
+    if (now := time.time()) < SET_SINCE:
+        raise TokenError(
+            f"this machine's clock says {time.strftime('%Y-%m-%d', time.gmtime(now))}, and a token made now would "
+            "end as soon as it is right\nremedy: set it (timedatectl), then make the token"
+        )
 
 
 def _hand_over(token: Token, text: str) -> None:

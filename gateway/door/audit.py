@@ -7,11 +7,14 @@ when it is full it becomes ``audit.log.1``, and so on.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -26,6 +29,10 @@ log = structlog.get_logger("earshot.audit")
 FILE = "audit.log"
 MAX_BYTES = 4 * 1024 * 1024
 MAX_FILES = 4
+MAX_WAITING = 1_000
+"""Lines that wait for a slow disk; further ones are lost, and counted."""
+PATIENCE_SECONDS = 1.0
+"""Nobody waits longer for a line to be written."""
 MAX_CHARACTERS = 200
 """A longer value is cut."""
 REFUSALS = Rate(per_second=1.0, burst=30.0)
@@ -58,16 +65,32 @@ _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, W
 
 
 class Audit:
-    """Writes from any process; ``folder`` None: to the log only. Only the gateway makes room, and has a log."""
+    """Writes from any process; ``folder`` None: to the log only. Only the gateway makes room, and has a log.
+
+    On an event loop's thread lines are handed to a thread of its own, in order; elsewhere they are written at once.
+    """
 
     def __init__(
-        self, folder: Path | None, *, of_gateway: bool = False, clock: Callable[[], float] = time.time
+        self,
+        folder: Path | None,
+        *,
+        of_gateway: bool = False,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``clock``: what is written; ``ticks``: what refusals are counted by, which nobody sets."""
         self._path = None if folder is None else folder / FILE
         self._of_gateway = of_gateway
         self._clock = clock
+        self._ticks = ticks
         self._refusals = Buckets(REFUSALS)
         self._failed = False
+        self._turn = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting = 0
+        self._last: asyncio.Future[None] | None = None
+        self.noted = 0
+        """Lines that were to be written since the start."""
         self.left_out = 0
         """Refusals that were not written down since the last line."""
         self.lost = 0
@@ -75,7 +98,7 @@ class Audit:
 
     def note(self, what: What, **facts: str | float) -> None:
         """Write one line. Never raises."""
-        if what in _REFUSALS and self._refusals.take(str(facts.get("address", "")), self._clock()) > 0:
+        if what in _REFUSALS and self._refusals.take(str(facts.get("address", "")), self._ticks()) > 0:
             self.left_out += 1
             return
         if self.left_out:
@@ -85,9 +108,39 @@ class Audit:
             log.log(logging.WARNING if what in _REFUSALS else logging.INFO, what.value, **safe)
         if self._path is not None:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
-            self._write(self._path, msgspec.json.encode({"time": when, "event": what.value, **safe}) + b"\n")
+            self.noted += 1
+            self._hand_over(
+                self._path, msgspec.json.encode({"time": when, "event": what.value, **safe}) + b"\n"
+            )
+
+    async def written(self) -> None:
+        """Wait until what was noted before is written, or the disk has been waited for long enough."""
+        if self._last is not None:
+            await asyncio.wait([self._last], timeout=PATIENCE_SECONDS)
+
+    def _hand_over(self, path: Path, line: bytes) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(path, line)
+            return
+        if self._waiting >= MAX_WAITING:
+            self.lost += 1
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "audit")
+        self._waiting += 1
+        self._last = loop.run_in_executor(self._thread, self._write, path, line)
+        self._last.add_done_callback(self._taken)
+
+    def _taken(self, _future: asyncio.Future[None]) -> None:
+        self._waiting -= 1
 
     def _write(self, path: Path, line: bytes) -> None:
+        with self._turn:
+            self._write_alone(path, line)
+
+    def _write_alone(self, path: Path, line: bytes) -> None:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from gateway.access import LOCAL, Principal
 from gateway.door.audit import Audit, What
+from gateway.door.ends import Ends
 from gateway.door.page_sessions import PageSessions
 from gateway.door.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
 from gateway.loopback import is_loopback
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 """How often the tokens' file is looked at while nothing happens."""
+KEEP_SECONDS = 600.0
+"""How often the latest time is written down."""
 GRACE_SECONDS = 2.0
 """Somebody who is shown out may be told so politely for so long."""
 MAKE_ONE = "earshot token create --role operator --days 90 {name}"
@@ -71,24 +74,28 @@ class Door:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.required = is_locked(settings)
-        self.sessions = PageSessions(folder, clock)
+        self._ends = Ends(folder, clock)
+        self.sessions = PageSessions(folder, self._ends.now, self._ends.surely)
         self._settings = settings
         self._folder = folder
         self._file = None if folder is None else TokenFile(folder, clock)
         self._environ = environ
         self._audit = audit
-        self._clock = clock
         self._tokens = Tokens()
         self._stamp: Stamp = None
         self._keys: Keys | None = None
         self._key_file: KeyFile | None = None
         self._key_stamp: tuple[int, int] | None = None
+        self._looking = asyncio.Lock()
+        self._wants_keys = False
         self._seen: set[str] = set()
         self._stays: set[Stay] = set()
         self._watch: asyncio.Task[None] | None = None
         self.trouble = ""
         """Why nobody is let in, when the tokens cannot be read."""
         self._look()
+        if self._tokens.tokens:
+            self._ends.keep()
 
     async def __aenter__(self) -> Self:
         self._watch = asyncio.create_task(self._look_again(), name="door")
@@ -100,26 +107,28 @@ class Door:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
+        if self._tokens.tokens:
+            await asyncio.to_thread(self._ends.keep)
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there is anybody who could be let in."""
-        self._look()
-        return bool(self._tokens.living(self._clock()))
+        """Whether there is anybody who could be let in, as of the last look."""
+        return bool(self._tokens.living(self._ends.now()))
 
     def without_token(self) -> Principal | None:
         """Who somebody is that shows nothing: whoever is on this machine, unless tokens are asked for."""
         return None if self.required else LOCAL
 
-    def admit(self, text: str, address: str) -> Principal:
+    async def admit(self, text: str, address: str) -> Principal:
         """Who bears this token. Raises NotAdmitted."""
-        self._look()
+        self._wants_keys = True
+        await self._up_to_date()
         token = self._known(text)
         return self._let_in(token, address)
 
-    def admit_session(self, secret: str, address: str) -> Principal:
+    async def admit_session(self, secret: str, address: str) -> Principal:
         """Whose page this is. Raises NotAdmitted."""
-        self._look()
+        await self._up_to_date()
         token_id = self.sessions.find(secret)
         if token_id is None:
             raise NotAdmitted("the page is signed out")
@@ -139,7 +148,7 @@ class Door:
             self._stays.discard(stay)
 
     def _let_in(self, token: Token, address: str) -> Principal:
-        if problem := token.problem(self._clock()):
+        if problem := token.problem(self._ends.now()):
             raise NotAdmitted(problem)
         if token.token_id not in self._seen:
             self._seen.add(token.token_id)
@@ -156,39 +165,50 @@ class Door:
         """The token of ours that this is, ended or not."""
         if not self._tokens.tokens:
             raise NotAdmitted(self.trouble or "unknown")
-        # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
-        from gateway.door.signing import BadToken, is_the_one  # noqa: PLC0415
+        from gateway.door.signing import BadToken, is_the_one  # noqa: PLC0415 - loaded by ``_look``
 
+        if self._keys is None:
+            raise NotAdmitted("the gateway cannot read its key")
         try:
-            token = self._tokens.tokens.get(self._current_keys().read(text))
+            token = self._tokens.tokens.get(self._keys.read(text))
         except BadToken as error:
             raise NotAdmitted(str(error)) from error
-        except TokenError as error:
-            raise NotAdmitted("the gateway cannot read its key") from error
         if token is None or not is_the_one(text, token):
             raise NotAdmitted("unknown")
         return token
 
-    def _current_keys(self) -> Keys:
-        from gateway.door.signing import KeyFile  # noqa: PLC0415 - as above
-
-        if self._key_file is None:
-            assert self._folder is not None
-            self._key_file = KeyFile.located(self._settings.secret_file, self._folder, self._environ)
-        stamp = self._key_file.stamp()
-        if self._keys is None or stamp != self._key_stamp:
-            self._keys, self._key_stamp = self._key_file.read(), stamp
-        return self._keys
-
     # -- what changes while it runs
 
-    def _look(self) -> None:
-        """Read the tokens again if they have changed. Unreadable ones let nobody in."""
-        if self._file is None or (stamp := self._file.stamp()) == self._stamp:
+    async def _up_to_date(self) -> None:
+        """What lies on the disk is what we know: looked at here, and read in a thread when it has changed."""
+        if self._is_up_to_date():
             return
-        self._stamp = stamp
+        async with self._looking:
+            if not self._is_up_to_date():
+                await asyncio.to_thread(self._look)
+
+    def _is_up_to_date(self) -> bool:
+        if self._file is None:
+            return True
+        if self._file.stamp() != self._stamp:
+            return False
+        if not self._wants_keys or not self._tokens.tokens:
+            return True
+        return self._key_file is not None and self._key_file.stamp() == self._key_stamp
+
+    def _look(self) -> None:
+        """Read what has changed. Unreadable tokens let nobody in."""
+        if self._file is None:
+            return
+        if (stamp := self._file.stamp()) != self._stamp:
+            self._stamp = stamp
+            self._read_tokens(self._file)
+        if self._wants_keys and self._tokens.tokens:
+            self._read_keys()
+
+    def _read_tokens(self, file: TokenFile) -> None:
         try:
-            self._tokens = self._file.read()
+            self._tokens = file.read()
         except TokensUnreadable as error:
             self._tokens = Tokens()
             self.trouble = "the gateway cannot read its tokens"
@@ -197,20 +217,40 @@ class Door:
             self.trouble = ""
         self._seen &= self._tokens.tokens.keys()
 
+    def _read_keys(self) -> None:
+        # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
+        from gateway.door.signing import KeyFile  # noqa: PLC0415
+
+        if self._key_file is None:
+            assert self._folder is not None
+            self._key_file = KeyFile.located(self._settings.secret_file, self._folder, self._environ)
+        stamp = self._key_file.stamp()
+        if self._keys is None or stamp != self._key_stamp:
+            self._key_stamp = stamp
+            try:
+                self._keys = self._key_file.read()
+            except TokenError:
+                self._keys = None
+
     async def _look_again(self) -> None:
+        kept_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self._look()
-            now = self._clock()
+            await self._up_to_date()
+            now = self._ends.now()
+            if self._tokens.tokens and asyncio.get_running_loop().time() > kept_at + KEEP_SECONDS:
+                kept_at = asyncio.get_running_loop().time()
+                await asyncio.to_thread(self._ends.keep)
             for stay in list(self._stays):
                 token = self._tokens.tokens.get(stay.principal.token_id)
                 problem = "unknown" if token is None else token.problem(now)
                 if problem and not stay.reason:
-                    self._show_out(stay, problem)
+                    await self._show_out(stay, problem)
 
-    def _show_out(self, stay: Stay, problem: str) -> None:
+    async def _show_out(self, stay: Stay, problem: str) -> None:
         who = stay.principal
         self._audit.note(What.SHOWN_OUT, token_id=who.token_id, name=who.name, reason=problem)
+        await self._audit.written()
         stay.end(problem)
 
 

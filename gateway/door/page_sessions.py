@@ -1,4 +1,4 @@
-"""Pages that signed in with a token and have a cookie since.
+"""Pages that signed in with a token and have a cookie since. All but ``find`` is for a thread.
 
 Only digests are kept, in a file beside the tokens, so that a panel on the wall stays signed in when the gateway is
 restarted. A file that cannot be read or written costs no more than that.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from gateway.clock import DAY
 from gateway.door.files import read_private, write_private
 
 log = structlog.get_logger(__name__)
@@ -22,17 +24,22 @@ log = structlog.get_logger(__name__)
 FILE = "pages.json"
 MAX_SESSIONS = 1_000
 """Pages signed in at once; the oldest sign-in is forgotten first."""
-SESSION_SECONDS = 30 * 86_400.0
+SESSION_SECONDS = 30 * DAY
 """A page signs in again after so long, if its token has not ended before."""
 
 
 class PageSessions:
     """Which token each signed-in page bears. ``folder`` None: kept in memory only."""
 
-    def __init__(self, folder: Path | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path | None, clock: Callable[[], float], surely: Callable[[], float] | None = None
+    ) -> None:
+        """``surely``: what it is at least, though the clock be wrong; what ended before is forgotten."""
         self._path = None if folder is None else folder / FILE
         self._clock = clock
+        self._surely = surely or clock
         self._sessions = OrderedDict(self._read())
+        self._writing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -68,14 +75,15 @@ class PageSessions:
         except (OSError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
             log.warning("pages have to sign in again", path=str(self._path), reason=str(error))
             return {}
-        now = self._clock()
+        now = self._surely()
         return {digest: (token_id, until) for digest, (token_id, until) in kept.items() if now < until}
 
     def _write(self) -> None:
         if self._path is None:
             return
         try:
-            write_private(self._path, msgspec.json.encode(self._sessions))
+            with self._writing:
+                write_private(self._path, msgspec.json.encode(dict(self._sessions)))
         except OSError as error:
             log.warning("signed-in pages cannot be kept", path=str(self._path), reason=str(error))
 

@@ -23,6 +23,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.access import Principal, Role
+from gateway.clock import DAY
+from gateway.door.ends import latest
 from gateway.door.files import alone, read_private, write_private
 
 FILE = "tokens.json"
@@ -31,7 +33,6 @@ MAX_SCOPE = 64
 """Users or devices that one token names."""
 FORGET_DAYS = 30
 """So long after its end a token is still listed."""
-DAY = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Stamp: TypeAlias = tuple[int, int, int] | None
@@ -214,7 +215,7 @@ class TokenFile:
         raise TokenError(f"there is no token {which!r:.80}; `earshot token list` shows them")
 
     def _write(self, tokens: Iterable[Token]) -> None:
-        long_ago = self._clock() - FORGET_DAYS * DAY
+        long_ago = latest(self.path.parent, self._clock()) - FORGET_DAYS * DAY
         kept = [
             token
             for token in tokens

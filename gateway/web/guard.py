@@ -105,7 +105,15 @@ class Guard:
 
     @web.middleware
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer whatever may not pass."""
+        """Answer whatever may not pass. What is to be written down about it is, before it is answered."""
+        noted = self.audit.noted
+        try:
+            return await self._checked(request, handler)
+        finally:
+            if self.audit.noted != noted:
+                await self.audit.written()
+
+    async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         visit = Visit(self, request)
         request[_VISIT] = visit
         if isinstance(request.protocol, Visitor):
@@ -154,11 +162,11 @@ class Guard:
             self.audit.note(What.LIMITED, address=visit.address, limit=what, token_id=key)
             raise too_many(what, wait)
 
-    def introduce(self, visit: Visit, text: str, *, session: bool = False) -> Principal:
+    async def introduce(self, visit: Visit, text: str, *, session: bool = False) -> Principal:
         """Who shows this token, or this page's secret. Raises NotAdmitted."""
         admit = self.door.admit_session if session else self.door.admit
         try:
-            return admit(text, visit.address)
+            return await admit(text, visit.address)
         except NotAdmitted as error:
             self.audit.note(What.NOT_ADMITTED, address=visit.address, reason=str(error))
             raise
@@ -195,7 +203,7 @@ class Guard:
         if session:
             self._same_site(request, visit)
         try:
-            visit.principal = self.introduce(visit, text, session=session)
+            visit.principal = await self.introduce(visit, text, session=session)
         except NotAdmitted as error:
             if session and self._right(request) in (Open.EVERYBODY, Open.INTRODUCES):
                 visit.principal = self.door.without_token()  # an old cookie is in nobody's way
@@ -275,12 +283,12 @@ def who(request: web.Request) -> Principal:
     return principal
 
 
-def introduce(request: web.Request, text: str) -> Principal:
+async def introduce(request: web.Request, text: str) -> Principal:
     """Let in somebody who shows a token in a message. Raises NotAdmitted."""
     visit = visit_of(request)
     guard = visit.guard
     try:
-        principal = guard.introduce(visit, text)
+        principal = await guard.introduce(visit, text)
     except NotAdmitted as error:
         if guard.failed(visit) > 0:
             raise NotAdmitted("too many wrong tokens") from error

@@ -65,7 +65,7 @@ class WebServer:
     async def __aenter__(self) -> Self:
         house, settings = self._house, self._house.settings
         tls = await asyncio.to_thread(self._tls)
-        door = Door(settings, house.folder, house.audit)
+        door = await asyncio.to_thread(Door, settings, house.folder, house.audit)
         check_door(settings, door)
         listener = listen(settings.host, settings.port)
         host, port = listener.getsockname()[:2]

@@ -113,7 +113,7 @@ class _Connection:
         else:
             first = await self._within(SUBSCRIBE_SECONDS)
         if isinstance(first, Authenticate):
-            introduce(self._request, first.token)
+            await introduce(self._request, first.token)
             first = await self._within(SUBSCRIBE_SECONDS)
         if isinstance(first, Authenticate):
             raise BadMessage("only one token per connection")

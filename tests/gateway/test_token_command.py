@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,14 @@ def test_beside_the_journal_where_nothing_else_is_said(folder: Path) -> None:
     done = CliRunner().invoke(main, ["token", "--config", str(config), "create", "--role", "operator", "me"])
     assert done.exit_code == 0, done.output
     assert (folder / "tokens.json").exists()
+
+
+def test_none_is_made_before_the_clock_was_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(folder, "ann")
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    for arguments in (("create", "--role", "listener", "bob"), ("rotate", "ann")):
+        done = run(folder, *arguments)
+        assert done.exit_code != 0
+        assert "this machine's clock says 1970-01-01" in done.output
+        assert "timedatectl" in done.output
+    assert run(folder, "revoke", "ann").exit_code == 0, "what protects is always possible"

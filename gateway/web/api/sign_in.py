@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 import msgspec
@@ -44,13 +45,14 @@ async def sign_in(call: Call[None, None, SignIn]) -> web.Response:
     visit = visit_of(request)
     door = visit.guard.door
     try:
-        principal = introduce(request, call.body.token)
+        principal = await introduce(request, call.body.token)
     except NotAdmitted as error:
         raise unauthorized(f"this token will not do: {error}") from error
+    secret = await asyncio.to_thread(door.sessions.begin, principal.token_id)
     response = web.Response(body=msgspec.json.encode(_somebody(principal)), content_type=JSON)
     response.set_cookie(
         visit.guard.cookie,
-        door.sessions.begin(principal.token_id),
+        secret,
         max_age=int(SESSION_SECONDS),
         path="/",
         httponly=True,
@@ -68,7 +70,8 @@ async def sign_out(call: Call[None, None, None]) -> web.Response:
     request = call.request
     visit = visit_of(request)
     guard = visit.guard
-    if guard.door.sessions.end(request.cookies.get(guard.cookie, "")) and visit.principal is not None:
+    ended = await asyncio.to_thread(guard.door.sessions.end, request.cookies.get(guard.cookie, ""))
+    if ended and visit.principal is not None:
         guard.audit.note(What.SIGNED_OUT, address=visit.address, name=visit.principal.name)
     response = web.Response(status=HTTPStatus.NO_CONTENT)
     response.del_cookie(guard.cookie, path="/", httponly=True, samesite="Strict", secure=visit.is_secure)

@@ -101,7 +101,7 @@ def test_a_command_makes_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_storm_of_refusals_is_counted_and_not_written(tmp_path: Path, clock: Clock) -> None:
-    audit = Audit(tmp_path, clock=clock)
+    audit = Audit(tmp_path, ticks=clock)
     for _ in range(1_000):
         audit.note(What.NOT_ADMITTED, address="192.0.2.1", reason="unknown")
     audit.note(What.NOT_ADMITTED, address="192.0.2.2", reason="unknown")
