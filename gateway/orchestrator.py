@@ -29,6 +29,7 @@ import structlog
 from firmware_bridge.pacing import Backoff
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, Delivery, MessageBroker
+from gateway.foreign_code import is_our_end, shelter
 from gateway.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
@@ -75,7 +76,7 @@ class Orchestrator:
     them. At most ``concurrency`` transcripts are taken at once; further ones wait in the broker's
     buffer. Those of one session are answered one after the other, in their order, and a reply that cannot be
     published is kept until it can. An answer that takes longer than ``timeout_seconds`` in all becomes an error
-    reply, and so does an exception; neither ends the orchestrator.
+    reply, and so does whatever else ends it early, SystemExit included; nothing ends the orchestrator.
     """
 
     def __init__(
@@ -146,7 +147,14 @@ class Orchestrator:
     ) -> None:
         if before is not None:
             await asyncio.wait([before])
-        await self._work(broker, delivery)
+        try:
+            await self._work(broker, delivery)
+        except Exception as error:  # the boundary: one transcript must not stop the others
+            log.exception(
+                "a transcript could not be answered", correlation_id=delivery.message.correlation_id
+            )
+            with suppress(BrokerError):
+                await delivery.reject(f"{self.name} stumbled over it ({type(error).__name__})")
 
     async def _work(self, broker: MessageBroker, delivery: Delivery) -> None:
         try:
@@ -171,8 +179,10 @@ class Orchestrator:
                 whole = await self._whole(replies)
         except BrokerError:
             raise
-        except Exception as error:
+        except BaseException as error:
             # The border to somebody else's code: whatever it raises is this request's failure only.
+            if is_our_end(error, asyncio.current_task()):
+                raise
             if limit.expired():
                 log.warning("the orchestrator took too long", limit_seconds=self._timeout_seconds)
                 await replies.fail(f"{self.name} took longer than {self._timeout_seconds:g} s")
@@ -186,6 +196,7 @@ class Orchestrator:
     async def _whole(self, replies: _Replies) -> _Reply | None:
         """What there is to say in all, ready to be sent. Pieces are sent on the way."""
         assert self._function is not None
+        shelter()
         begun = self._function(replies.heard)
         answer = begun if isinstance(begun, AsyncIterator) else await begun
         if answer is None:

@@ -33,13 +33,20 @@ def load_orchestrator(spec: str) -> Orchestrator:
     module_name, separator, name = spec.partition(":")
     if not (separator and module_name and name):
         raise BadOrchestrator(f"{spec!r} is neither 'builtin' nor 'module:name'")
-    module = _import(module_name)
-    found = getattr(module, name, None)
+    found = _look_up(_import(module_name), name)
     if found is None:
         raise BadOrchestrator(f"module {module_name} has no {name!r}")
     if not isinstance(found, Orchestrator):
         raise BadOrchestrator(f"{spec} is a {type(found).__name__}, not an Orchestrator")
     return found
+
+
+def _look_up(module: ModuleType, name: str) -> object:
+    try:
+        return getattr(module, name, None)
+    except Exception as error:  # the module's own __getattr__
+        reason = f"{type(error).__name__}: {error}"
+        raise BadOrchestrator(f"module {module.__name__} has no {name!r}: {reason}") from error
 
 
 def _import(name: str) -> ModuleType:
@@ -54,6 +61,8 @@ def _import(name: str) -> ModuleType:
         raise BadOrchestrator(f"module {name} needs {error.name}, which is not installed") from error
     except BadOrchestrator as error:
         raise BadOrchestrator(f"module {name}: {error}") from error
-    except Exception as error:
-        # The border to somebody else's module: it may raise anything while it is imported.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # The border to somebody else's module: it may raise anything while it is imported, also to end the process.
         raise BadOrchestrator(f"module {name} cannot be imported: {type(error).__name__}: {error}") from error

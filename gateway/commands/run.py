@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 import click
+import structlog
 
 from gateway import log
 from gateway.app import run_gateway
@@ -43,12 +45,21 @@ def command(config_path: Path | None, orchestrator: str | None) -> None:
     log.configure(config.log)
     file = locate(config_path, os.environ)
     work = run_gateway(config, lambda: load_config(config_path, {**os.environ, **app}), file, _greet)
-    status = asyncio.run(work)
+    status = _run(work)
     # Everything is drained and closed. Not sys.exit: it would wait for a thread in the middle of fetching
     # a model or of a long recognition, and a service has to end in time.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _run(work: Coroutine[None, None, int]) -> int:
+    """Status 2 (the configuration is wrong, nobody starts it again) is the gateway's word alone."""
+    try:
+        return asyncio.run(work)
+    except SystemExit as error:  # somebody's code, out of a callback of the event loop
+        structlog.get_logger(__name__).exception("something ended the gateway", status=error.code)
+        return 1
 
 
 def _greet(url: str) -> None:

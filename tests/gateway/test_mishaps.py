@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.simulated_user import ReplyShown
+from gateway.commands import run
 from gateway.health import Health, HealthState
 from gateway.messages import TranscriptionMessage
 from gateway.mishaps import SHOWN_SECONDS, Mishaps
@@ -86,6 +87,15 @@ def test_the_health_shows_it_for_a_while() -> None:
     mishaps.forgive()
     assert health.report().state is HealthState.HEALTHY
     assert mishaps.counts == {"a turn": 1}, "it is not forgotten"
+
+
+def test_a_foreign_end_is_not_taken_for_a_wrong_configuration() -> None:
+    async def work() -> int:
+        raise SystemExit(2)  # systemd would not start the gateway again
+
+    with capture_logs() as lines:
+        assert run._run(work()) == 1
+    assert [line["status"] for line in lines] == [2]
 
 
 # -- replies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import repeat
 from pathlib import Path
@@ -267,6 +267,83 @@ async def test_an_exception_is_an_error_reply_and_a_log(raised: Exception) -> No
             assert (await home.reply()).text == "fine"
     failures = [entry["event"] for entry in logs if entry["log_level"] != "info"]
     assert failures == ["the orchestrator failed"]
+
+
+class Odd(BaseException):
+    """No Exception, and no cancellation."""
+
+
+async def cancelled_by_itself() -> None:
+    other = asyncio.get_running_loop().create_future()
+    other.cancel()
+    await other
+
+
+async def ends_a_task_of_its_own() -> None:
+    async def leave() -> None:
+        await asyncio.sleep(0)
+        raise SystemExit(2)
+
+    await asyncio.gather(leave(), asyncio.sleep(0))
+
+
+async def raises(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("failing", "named"),
+    [
+        (lambda: raises(SystemExit(2)), "SystemExit"),
+        (lambda: raises(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (lambda: raises(GeneratorExit()), "GeneratorExit"),
+        (lambda: raises(Odd()), "Odd"),
+        (lambda: raises(BaseExceptionGroup("", [SystemExit(1)])), "BaseExceptionGroup"),
+        (lambda: asyncio.to_thread(sys.exit, 3), "SystemExit"),
+        (cancelled_by_itself, "CancelledError"),
+        (ends_a_task_of_its_own, "WouldHaveEnded"),
+    ],
+)
+async def test_what_would_end_the_process_is_a_failure_of_that_request_only(
+    failing: Callable[[], Awaitable[None]], named: str, *, streams: bool
+) -> None:
+    house = Orchestrator("house")
+
+    async def answer(heard: TranscriptionMessage) -> str:
+        if heard.text == "fail":
+            await failing()
+        return "fine"
+
+    async def pieces(heard: TranscriptionMessage) -> AsyncIterator[str]:
+        yield await answer(heard)
+
+    house.on_transcript(pieces if streams else answer)
+    async with running(house) as home:
+        await home.say("fail", name="c_1")
+        assert (await home.reply()).error == f"house failed ({named})"
+        await home.say("again", name="c_2")
+        assert (await home.reply()).text == "fine"
+        await home.settled()
+
+
+async def test_whoever_ends_the_orchestrator_is_not_held_up_by_its_function() -> None:
+    house = Orchestrator("house")
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @house.on_transcript
+    async def answer(_heard: TranscriptionMessage) -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return ""
+
+    async with running(house) as home:
+        await home.say("wait")
+        await soon(begun.wait())
+    assert ended.is_set()
 
 
 async def test_an_exception_between_pieces_ends_the_reply_as_failed() -> None:
@@ -590,6 +667,12 @@ def answer(heard):
         ("my_house_b:number", GOOD, "my_house_b:number is a int, not an Orchestrator"),
         ("my_house_b:house", "import no_such_dependency", "needs no_such_dependency, which is not installed"),
         ("my_house_b:house", "1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("my_house_b:house", "raise SystemExit(2)", "cannot be imported: SystemExit: 2"),
+        (
+            "my_house_b:house",
+            "def __getattr__(name):\n    raise OSError(name)",
+            "has no 'house': OSError: house",
+        ),
         ("my_house_b:house", "def broken(", "cannot be imported: SyntaxError"),
         (
             "my_house_b:house",
