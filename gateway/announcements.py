@@ -15,12 +15,25 @@ import time
 from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 
 from gateway.announcer import NO_STREAM, Announcer
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import Asked, Delivered, RequestRow, RequestState
+from gateway.journal.records import (
+    Answered,
+    Asked,
+    Delivered,
+    Effect,
+    HandedOver,
+    HistoryReply,
+    Remembered,
+    RequestRow,
+    RequestState,
+)
 from gateway.messages import new_id
+from gateway.rows import announcement_row
 from gateway.session import NO_BOOT
+from gateway.settings import HistorySettings, PrivacySettings
 
 log = structlog.get_logger(__name__)
 
@@ -46,9 +59,13 @@ class _Announcement:
 class Announcements:
     """Those that wait for their devices, oldest first."""
 
-    def __init__(self, announcer: Announcer, journal: AnyJournal) -> None:
+    def __init__(
+        self, announcer: Announcer, journal: AnyJournal, history: HistorySettings, privacy: PrivacySettings
+    ) -> None:
         self._announce = announcer
         self._journal = journal
+        self._remembers = history.enabled
+        self._redact = privacy.redact
         self._waiting: dict[str, _Announcement] = {}
         self._boots: dict[str, int] = {}  # of the devices that are there
 
@@ -81,7 +98,7 @@ class Announcements:
         )
         self._wait(row)
         try:
-            await self._journal.commit(Asked(row))
+            await self._journal.commit(Asked(row), *self._kept(row, agent))
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
         self._announce.announced(row.user_id, device_id, row.correlation_id, text, agent=agent)
@@ -106,8 +123,8 @@ class Announcements:
         one = self._waiting.get(correlation_id)
         if one is None or one.row.device_id != device_id:
             return
-        self._forget(one)
         waited_ms = 1000 * (_now() - one.asked_at)
+        self._forget(one, *([HandedOver(correlation_id, waited_ms)] if self._remembers else ()))
         log.debug("announcement delivered", device_id=device_id, correlation_id=correlation_id)
         self._announce.announcement_taken(one.row.user_id, device_id, correlation_id, waited_ms)
 
@@ -137,9 +154,19 @@ class Announcements:
         one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at)
         self._waiting[row.correlation_id] = one
 
-    def _forget(self, one: _Announcement) -> None:
+    def _kept(self, row: RequestRow, agent: str) -> tuple[Effect, ...]:
+        """What the history learns of it."""
+        if not self._remembers:
+            return ()
+        reply = HistoryReply(text="" if self._redact else row.text, agent=agent)
+        return (
+            Remembered(replace(announcement_row(row), redacted=self._redact)),
+            Answered(row.correlation_id, reply),
+        )
+
+    def _forget(self, one: _Announcement, *effects: Effect) -> None:
         del self._waiting[one.row.correlation_id]
-        self._journal.commit(Delivered(one.row.correlation_id))
+        self._journal.commit(Delivered(one.row.correlation_id), *effects)
 
 
 def _now() -> float:

@@ -121,8 +121,8 @@ class Announcer:
         self._bridge.send_partial(name.device_id, name.boot, name.stream, partial.text, partial.stable)
         self._hub.publish(_partial(session, utterance_id, partial))
 
-    def transcript(self, session: Session, message: TranscriptionMessage) -> bool:
-        """What was said, or (listeners only) why nobody knows. True: its device is being told."""
+    def transcript(self, session: Session, message: TranscriptionMessage, spoken_at: float) -> bool:
+        """What was said since then, or (listeners only) why nobody knows. True: its device is being told."""
         name = session.name
         told = message.success and self._bridge.send_transcript(
             name.device_id, name.boot, name.stream, message.correlation_id, message.text
@@ -144,6 +144,7 @@ class Announcer:
                 no_speech_probability=message.no_speech_probability,
                 language_probability=message.language_probability,
                 words=message.words,
+                spoken_at=spoken_at,
             )
         )
         return told

@@ -31,7 +31,10 @@ class HubEventBase(Struct, frozen=True, kw_only=True):
 
 
 class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcription"):
-    """The final text of an utterance. ``redacted``: its words are kept from listeners."""
+    """The final text of an utterance. ``redacted``: its words are kept from listeners.
+
+    ``spoken_at``: when it began, in Unix seconds, as the history has it (0: unknown).
+    """
 
     session_id: str
     user_id: str
@@ -49,6 +52,7 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
     language_probability: float = 0.0
     words: tuple[WordTime, ...] = ()
     redacted: bool = False
+    spoken_at: float = 0.0
 
 
 class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):

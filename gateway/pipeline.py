@@ -138,7 +138,7 @@ class Pipeline:
         )
         self._answers = self._publishing.answers
         self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
-        self.announcements = Announcements(announcer, journal)
+        self.announcements = Announcements(announcer, journal, config.history, config.privacy)
         """Text for devices outside any turn."""
         self.transcribing = Transcribing(
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech

@@ -98,12 +98,13 @@ class Publishing:
     ) -> None:
         """What was understood, or why not; ``dead`` and ``died`` are published and committed with it."""
         failure = message.error
-        told = self._announce.transcript(spoken.session, message)
+        spoken_at = spoken.spoken_at(self._now())
+        told = self._announce.transcript(spoken.session, message, spoken_at)
         letter = letter_row(RESULTS_TOPIC, message, self._journal.next_number(), REPLIES_TOPIC)
         letters = [letter] if dead is None else [dead, letter]
         effects: list[Effect] = [Transcribed(message.utterance_id), *died, *map(Queued, letters)]
         if self._remembers:
-            effects.append(Remembered(history_row(spoken, message, self._now(), redact=self._redact)))
+            effects.append(Remembered(history_row(message, spoken_at, redact=self._redact)))
         try:
             if message.success and message.text:  # before publishing: the fastest reply finds its request
                 effects.append(self.answers.ask(spoken, message, letter.payload, told=told))

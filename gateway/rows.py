@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.broker.base import Message, RoutingKey
 from gateway.correlation import PendingRequest
 from gateway.journal.records import HistoryRow, LetterRow, RequestRow, StreamRow, UtteranceRow
-from gateway.messages import DeadUtterance, TranscriptionMessage, encode
+from gateway.messages import AudioFacts, DeadUtterance, Timings, TranscriptionMessage, encode
 from gateway.session import Session, StreamName, Turn
 from gateway.spoken import Spoken
 from transcription.audio import from_pcm16
@@ -78,16 +78,15 @@ def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
     )
 
 
-def history_row(spoken: Spoken, message: TranscriptionMessage, now: float, *, redact: bool) -> HistoryRow:
+def history_row(message: TranscriptionMessage, spoken_at: float, *, redact: bool) -> HistoryRow:
     """An utterance as it is remembered; ``redact``: without its words."""
-    began_at = spoken.complete_at - spoken.utterance.seconds
     return HistoryRow(
         utterance_id=message.utterance_id,
         correlation_id=message.correlation_id,
         session_id=message.session_id,
         user_id=message.user_id,
         device_id=message.device_id,
-        spoken_at=time.time() - (now - began_at),
+        spoken_at=spoken_at,
         text="" if redact else message.text,
         success=message.success,
         error=message.error,
@@ -96,6 +95,26 @@ def history_row(spoken: Spoken, message: TranscriptionMessage, now: float, *, re
         audio=message.audio,
         timings=message.timings,
         redacted=redact,
+    )
+
+
+def announcement_row(request: RequestRow) -> HistoryRow:
+    """An announcement as it is remembered; what it says is its reply."""
+    return HistoryRow(
+        utterance_id=request.correlation_id,
+        correlation_id=request.correlation_id,
+        session_id=request.session_id,
+        user_id=request.user_id,
+        device_id=request.device_id,
+        spoken_at=request.asked_at,
+        text="",
+        success=True,
+        error=None,
+        language="",
+        confidence=0.0,
+        audio=AudioFacts(seconds=0.0),
+        timings=Timings(),
+        is_announcement=True,
     )
 
 

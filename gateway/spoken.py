@@ -62,6 +62,10 @@ class Spoken:
             return self.complete_at
         return self.complete_at - (self.utterance.end - self.utterance.speech_end) / SAMPLE_RATE
 
+    def spoken_at(self, now: float) -> float:
+        """When it began, in Unix seconds; ``now`` by the event loop's clock."""
+        return time.time() - (now - self.complete_at) - self.utterance.seconds
+
     def without_audio(self) -> Spoken:
         """The same, once its audio is not needed any more."""
         samples = self.utterance.samples[:0].copy()

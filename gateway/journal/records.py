@@ -159,7 +159,7 @@ class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
-    """One utterance as it is remembered, long after it was answered.
+    """One utterance as it is remembered, long after it was answered; or an announcement, which is a reply to nothing.
 
     ``spoken_at``: when it began. ``redacted``: its words are not kept. ``publish_ms``: from the text to the
     broker's receipt; ``speech_to_reply_ms``: from the end of speech until its device had the reply; both 0 as
@@ -185,6 +185,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     speech_to_reply_ms: float = 0.0
     number: int = 0
     has_audio: bool = False
+    is_announcement: bool = False
 
 
 class Verb(enum.StrEnum):

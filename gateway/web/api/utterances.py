@@ -39,6 +39,9 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Utterance(Struct, frozen=True, kw_only=True):
     """One utterance. ``spoken_at``: when it began. ``redacted``: its words are kept from everybody.
 
+    ``announcement``: nobody said anything; ``reply`` is what the device is told, and ``speech_to_reply_ms`` how long
+    that took.
+
     ``publish_ms``: from its text to the broker's receipt. ``speech_to_reply_ms``: from the end of speech until its
     device had the answer. 0: that did not happen (yet).
     """
@@ -61,6 +64,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     speech_to_reply_ms: float
     has_audio: bool
     redacted: bool
+    announcement: bool
 
 
 class UtterancePage(Struct, frozen=True):
@@ -246,6 +250,7 @@ def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
         speech_to_reply_ms=row.speech_to_reply_ms,
         has_audio=row.has_audio and not redact,
         redacted=redact,
+        announcement=row.is_announcement,
     )
 
 

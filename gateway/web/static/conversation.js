@@ -4,7 +4,7 @@
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { duration, timeOfDay } from "./format.js";
+import { duration, moment } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
 
@@ -20,7 +20,7 @@ export class Feed {
     const turns = [...house.turns.values()].filter((turn) => chosen === null || turn.device === chosen);
     const rows = turns.slice(-MOST_ROWS);
     rows.forEach((turn, index) => {
-      turn.follows = rows[index - 1]?.session === turn.session;
+      turn.follows = !turn.announced && rows[index - 1]?.session === turn.session;
       turn.thinking = house.isThinking(turn);
     });
     this.tail.keep(() => this.list.show(rows));
@@ -31,7 +31,7 @@ export class Feed {
 function turnRow(first) {
   const device = element("span", "who-device", first.device);
   const user = element("span", "who-user", first.user);
-  const time = element("time", "", timeOfDay(first.timestamp));
+  const time = element("time", "");
   const sure = element("span", "");
   const tentative = element("span", "tentative");
   const heard = element("p", "heard", sure, tentative);
@@ -41,7 +41,9 @@ function turnRow(first) {
   const speed = element("a", "speed");
   speed.append(element("span", ""), element("span", ""));
   speed.href = `#latency/${first.id}`;
-  const ids = element("span", "ids", copyable("Session", first.session));
+  speed.hidden = first.announced;
+  const ids = element("span", "ids", ...(first.session ? [copyable("Session", first.session)] : []));
+  let correlation = "";
   facts.append(speed, ids);
   const node = element("li", "turn", element("p", "who", device, user, time), element("div", "said", heard, replies), facts);
   let shown = "";
@@ -52,18 +54,21 @@ function turnRow(first) {
       if (version === shown) return;
       shown = version;
       node.classList.toggle("follows", turn.follows);
+      setText(time, moment(turn.timestamp));
       const kind = heardKind(turn);
       setAttribute(heard, "data-kind", kind);
       setText(sure, kind === "partial" ? turn.stable : heardWords(turn));
       setText(tentative, kind === "partial" ? partialTail(turn) : "");
       list.show(repliesOf(turn));
       speedWords(turn).forEach((words, index) => setText(speed.children[index], words));
-      if (turn.correlation && ids.children.length === 1) ids.append(copyable("Correlation", turn.correlation));
+      if (turn.correlation && !correlation) ids.append(copyable("Correlation", turn.correlation));
+      correlation = turn.correlation;
     },
   };
 }
 
 function heardWords(turn) {
+  if (turn.announced) return "Announcement";
   if (turn.error) return `Not understood: ${turn.error}`;
   return turn.text || "Nothing was said.";
 }
@@ -74,6 +79,7 @@ function partialTail(turn) {
 }
 
 function heardKind(turn) {
+  if (turn.announced) return "silence";
   if (turn.error) return "error";
   if (turn.final) return turn.text ? "final" : "silence";
   return "partial";
@@ -87,7 +93,7 @@ function speedWords(turn) {
 // While an answer is awaited, the row of the first one stands there already.
 function repliesOf(turn) {
   if (turn.thinking) return [{ number: 0, agent: "", waits: true }];
-  return [...turn.replies.values()].map((reply, number) => ({ ...reply, number, delivered: turn.delivered }));
+  return [...turn.replies.values()].map((reply, number) => ({ ...reply, number, delivered: turn.delivered, announced: turn.announced }));
 }
 
 function replyRow() {
@@ -121,5 +127,6 @@ function replyMark(reply) {
   if (reply.late) parts.push("late, not spoken");
   else if (reply.fallback) parts.push("nobody answered in time");
   else if (reply.delivered && reply.final) parts.push("✓ delivered");
+  else if (reply.announced) parts.push("waits for the device");
   return parts.filter(Boolean).join(" · ");
 }

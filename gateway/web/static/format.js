@@ -14,10 +14,6 @@ export function duration(milliseconds) {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
-export function timeOfDay(timestamp) {
-  return clock.format(new Date(timestamp * 1000));
-}
-
 // The time, with the day before it unless that is today.
 export function moment(timestamp) {
   const when = new Date(timestamp * 1000);

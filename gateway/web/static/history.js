@@ -64,20 +64,20 @@ export class HistoryView {
   row(utterance) {
     const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), element("time", "", moment(utterance.spoken_at)));
     const heard = element("p", "heard", heardWords(utterance));
-    heard.dataset.kind = utterance.error ? "error" : utterance.text ? "final" : "silence";
+    heard.dataset.kind = utterance.announcement ? "silence" : utterance.error ? "error" : utterance.text ? "final" : "silence";
     const said = element("div", "said", heard);
     if (utterance.reply) said.append(replyOf(utterance));
-    const what = `what ${utterance.device_id} heard at ${moment(utterance.spoken_at)}`;
+    const what = `what ${utterance.device_id} ${utterance.announcement ? "was told" : "heard"} at ${moment(utterance.spoken_at)}`;
     const acts = element("p", "acts");
     if (utterance.has_audio) acts.append(named(button("plain", "Play", () => play(utterance, acts, said)), `Play ${what}`));
     if (this.session.may("operate")) acts.append(named(button("plain quiet", "Erase", () => this.erase(utterance, what)), `Erase ${what}`));
-    const facts = element("div", "facts", timesOf(utterance), acts);
+    const facts = element("div", "facts", utterance.announcement ? "" : timesOf(utterance), acts);
     return { node: element("li", "turn", who, said, facts), update: () => {} };
   }
 
   erase(utterance, what) {
     this.condemned = utterance;
-    setText(byId("erase-what"), `“${utterance.text || "nothing"}”, ${what}: its words and its audio will be gone for good.`);
+    setText(byId("erase-what"), `“${utterance.text || (utterance.announcement && utterance.reply?.text) || "nothing"}”, ${what}: its words and its audio will be gone for good.`);
     byId("erase").returnValue = "";
     byId("erase").showModal();
   }
@@ -101,15 +101,16 @@ function named(node, label) {
   return node;
 }
 
-function heardWords({ redacted, error, text }) {
+function heardWords({ announcement, redacted, error, text }) {
+  if (announcement) return "Announcement";
   if (error) return `Not understood: ${error}`;
   return text || (redacted ? "Its words are kept from everybody." : "Nothing was said.");
 }
 
-function replyOf({ reply, speech_to_reply_ms: delivered }) {
+function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
   const kind = reply.error ? "error" : reply.fallback ? "fallback" : "final";
   const mark = [reply.agent, reply.fallback ? "nobody answered in time" : delivered && "✓ delivered"].filter(Boolean).join(" · ");
-  const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : "…")), element("p", "mark", mark));
+  const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", mark));
   node.dataset.kind = kind;
   return node;
 }

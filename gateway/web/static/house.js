@@ -65,6 +65,7 @@ export class House {
       error: event.success ? null : (event.error ?? "not transcribed"),
       final: true,
       correlation: event.correlation_id,
+      timestamp: event.spoken_at || turn.timestamp,
       audio: event.audio,
       timings: event.timings,
     });
@@ -90,11 +91,12 @@ export class House {
       error: event.error,
       ms: event.text_to_reply_ms,
     });
-    if (event.final && !event.late) Object.assign(turn, { answerMs: event.text_to_reply_ms, publishMs: event.publish_ms ?? 0 });
+    if (event.final && !event.late && !turn.announced) Object.assign(turn, { answerMs: event.text_to_reply_ms, publishMs: event.publish_ms ?? 0 });
   }
 
   delivery(event) {
-    Object.assign(this.turnOf(event), { delivered: true, deliveredMs: event.speech_to_reply_ms });
+    const turn = this.turnOf(event);
+    Object.assign(turn, { delivered: true, deliveredMs: turn.announced ? null : event.speech_to_reply_ms });
   }
 
   health(event) {
@@ -126,10 +128,12 @@ export class House {
     return entry(this.sessions, id, () => ({ id, status: "idle", open: new Set() }), MOST_SESSIONS);
   }
 
+  // An announcement answers nothing: it is a row of its own, without anything that was heard.
   turnOf(event) {
-    const { utterance_id: id, timestamp, session_id: session, device_id: device, user_id: user } = event;
+    const { utterance_id: utterance, correlation_id: correlation, timestamp, session_id: session, device_id: device, user_id: user } = event;
+    const id = utterance || correlation;
     const fresh = () => ({
-      id, session, device, user, timestamp, correlation: "", partial: "", stable: "", text: "", final: false,
+      id, session, device, announced: !utterance, user, timestamp, correlation: utterance ? "" : correlation, partial: "", stable: "", text: "", final: false,
       error: null, audio: null, timings: null, replies: new Map(), delivered: false,
       answerMs: null, publishMs: 0, deliveredMs: null, version: 0,
     });

@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { duration, timeOfDay } from "./format.js";
+import { duration, moment } from "./format.js";
 import { Plot } from "./plot.js";
 import { STAGES, replyMs, stagesOf, textMs, totalMs } from "./stages.js";
 import { percentile } from "./statistics.js";
@@ -41,7 +41,7 @@ export class LatencyView {
   opened(id) {
     this.wanted = id;
     return ask(`/api/v1/utterances?limit=${MOST_PAST}`).then(
-      ({ utterances }) => utterances.forEach((utterance) => this.past.set(utterance.utterance_id, turnOf(utterance))),
+      ({ utterances }) => utterances.filter(({ announcement }) => !announcement).forEach((utterance) => this.past.set(utterance.utterance_id, turnOf(utterance))),
       () => {}, // the page's own memory is enough to begin with
     );
   }
@@ -114,7 +114,7 @@ function stripRow({ turn: { id } }) {
       if (version === drawnAs) return;
       drawnAs = version;
       const stages = stagesOf(turn);
-      setText(who, `${turn.device} ${timeOfDay(turn.timestamp)}`);
+      setText(who, `${turn.device} ${moment(turn.timestamp)}`);
       setText(said, turn.text || turn.error || "nothing was said");
       setText(total, duration(totalMs(stages)));
       setAttribute(said, "title", said.textContent);

@@ -2,7 +2,7 @@
 // The pointer and the arrow keys read it; the same numbers stand in a table behind it.
 
 import { drawn, element, setText } from "./dom.js";
-import { count, duration, timeOfDay } from "./format.js";
+import { count, duration, moment } from "./format.js";
 import { binned, ticks } from "./statistics.js";
 
 const HEIGHT = 236;
@@ -102,7 +102,7 @@ export class Plot {
   read(at) {
     const bin = at === null ? undefined : this.bins[at];
     this.at = bin ? at : null;
-    const words = bin ? `${timeOfDay(bin.from)}: half within ${duration(bin.p50)}, 95 % within ${duration(bin.p95)}, ${count(bin.n, "utterance")}` : "";
+    const words = bin ? `${moment(bin.from)}: half within ${duration(bin.p50)}, 95 % within ${duration(bin.p95)}, ${count(bin.n, "utterance")}` : "";
     setText(this.tip, words || "Point at it, or use the arrow keys.");
     this.canvas.setAttribute("aria-valuenow", String(this.at ?? Math.max(0, this.bins.length - 1)));
     this.canvas.setAttribute("aria-valuetext", words || "nothing chosen");
@@ -123,8 +123,8 @@ function axes({ steps, x, y, right, bottom, first, last }, what) {
   ]);
   const ends = [[first, "start"], [last, "end"]];
   const times = last > first ? [...ends, ...(right > NARROW ? [[(first + last) / 2, "middle"]] : [])] : [[first, "middle"]];
-  for (const [at, anchor] of times) parts.push(drawn("text", { class: "tick", x: x(at), y: bottom + 17, "text-anchor": anchor }, timeOfDay(at)));
-  parts.push(drawn("text", { class: "axis", x: (EDGE.left + right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "Time of day"));
+  for (const [at, anchor] of times) parts.push(drawn("text", { class: "tick", x: x(at), y: bottom + 17, "text-anchor": anchor }, moment(at)));
+  parts.push(drawn("text", { class: "axis", x: (EDGE.left + right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "Time"));
   parts.push(drawn("text", { class: "axis", transform: `translate(11 ${(EDGE.top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, what));
   return parts;
 }
@@ -138,6 +138,6 @@ function endLabels({ y, right }, last) {
 }
 
 function binRow(bin) {
-  const cells = [timeOfDay(bin.from), bin.n, duration(bin.p50), duration(bin.p95)];
+  const cells = [moment(bin.from), bin.n, duration(bin.p50), duration(bin.p95)];
   return element("tr", "", ...cells.map((cell) => element("td", "", String(cell))));
 }

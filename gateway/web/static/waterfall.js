@@ -2,7 +2,7 @@
 // speech; the speech itself stands before it, not to scale. The same numbers stand in a table behind it.
 
 import { drawn, element, setText } from "./dom.js";
-import { duration, timeOfDay } from "./format.js";
+import { duration, moment } from "./format.js";
 import { EXPLAINED, STAGES, stagesOf, totalMs } from "./stages.js";
 import { ticks } from "./statistics.js";
 
@@ -30,7 +30,7 @@ export class Waterfall {
     if (key === this.key) return;
     this.key = key;
     this.stages = turn ? stagesOf(turn) : [];
-    setText(this.said, turn ? `${turn.device}, ${timeOfDay(turn.timestamp)}: ${turn.text || turn.error || "nothing was said"}` : "");
+    setText(this.said, turn ? `${turn.device}, ${moment(turn.timestamp)}: ${turn.text || turn.error || "nothing was said"}` : "");
     this.explain(null);
     this.rows.replaceChildren(...this.stages.map(stageRow));
     this.draw();

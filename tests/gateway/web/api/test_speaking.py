@@ -133,6 +133,9 @@ async def test_a_device_that_is_there_is_told_at_once_and_the_listeners_too(serv
         assert delivered.correlation_id == told["correlation_id"]
         assert len(served.works.pipeline.announcements) == 0
         await served.works.settled()
+        (kept,) = (await served.get("/utterances"))["utterances"]
+        assert (kept["announcement"], kept["text"], kept["reply"]["text"]) == (True, "", "Dinner is ready.")
+        assert kept["speech_to_reply_ms"] == delivered.speech_to_reply_ms
         assert not [row async for row in served.works.journal.requests() if row.due]
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import Subscribe
+from gateway.events import Subscribe, TranscriptionEvent
 from gateway.journal import records as r
 from gateway.journal.records import HistoryReply
 from gateway.web.api.cursors import from_cursor, to_cursor
@@ -55,8 +55,10 @@ async def test_a_turn_is_found_with_all_that_the_page_needs(served: Served) -> N
     assert set(one) == {
         "utterance_id", "session_id", "user_id", "device_id", "correlation_id", "spoken_at", "text", "success",
         "error", "language", "confidence", "audio", "timings", "publish_ms", "reply", "speech_to_reply_ms",
-        "has_audio", "redacted",
+        "has_audio", "redacted", "announcement",
     }  # fmt: skip
+    transcript = await served.works.events.first(TranscriptionEvent)
+    assert one["spoken_at"] == transcript.spoken_at, "who listens and who reads it later see the same time"
     assert (one["text"], one["session_id"], one["has_audio"]) == ("16000", heard.session_id, True)
     assert set(one["audio"]) == {"seconds", "gaps", "lost_ms", "end_reason"}
     assert set(one["timings"]) == {"endpoint_ms", "queue_ms", "recognize_ms", "text_ms"}
