@@ -49,12 +49,13 @@ class BrokerHealth:
         if status.connected:
             weak = "; ".join(status.weaknesses)
             state = HealthState.DEGRADED if weak else HealthState.HEALTHY
-            self._health.set(COMPONENT, state, weak, detail=_in_words(status))
+            self._health.set(COMPONENT, state, weak, detail=in_words(status))
             return
         state = HealthState.DEGRADED if self._bridged else HealthState.UNHEALTHY
         reason = f"{status.reason}: {BRIDGED if self._bridged else UNBRIDGED}"
         self._health.set(COMPONENT, state, reason, status.remedy, works=False)
 
 
-def _in_words(status: BrokerStatus) -> str:
+def in_words(status: BrokerStatus) -> str:
+    """What a broker is that is there: its name and version, and what its word is worth."""
     return f"{status.server}: {status.durability} ({_WORTH[status.durability]})"

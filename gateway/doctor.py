@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
 
 from gateway.config import ConfigError, GatewayConfig, load_config, locate
+from gateway.doctor_brokers import brokers, devices_broker
 from gateway.doctor_devices import serial_ports, sound
 from gateway.doctor_door import door
 from gateway.finding import Finding, fail, ok, warn
@@ -33,6 +33,7 @@ from gateway.web.tls import wanted as tls_wanted
 from transcription.memory import has_room
 from transcription.models import find_model
 from transcription.settings import BUNDLED_MODEL
+from transcription.suggestion import suggested_model
 from transcription.transcriber import ModelUnavailable
 
 log = structlog.get_logger(__name__)
@@ -61,11 +62,12 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         sound,
         lambda: model(config),
         lambda: mqtt(config),
+        lambda: brokers(config),
         lambda: web(config),
         lambda: door(config.web, state_folder(config, path, environ)),
         lambda: system(config),
     )
-    names = ("machine", "packages", "serial", "sound", "model", "mqtt", "web", "door", "system")
+    names = ("machine", "packages", "serial", "sound", "model", "mqtt", "broker", "web", "door", "system")
     for name, check in zip(names, checks, strict=True):
         findings += _findings(name, check)
     worst = max((finding.state for finding in findings), key=("ok", "warn", "fail").index)
@@ -136,8 +138,12 @@ def model(config: GatewayConfig) -> Iterator[Finding]:
         remedy = "end other programs, or take a smaller model: earshot models bench shows what each one needs"
         yield warn("model", f"{settings.model} in {folder} is larger than the memory that is free", remedy)
     elif settings.model == BUNDLED_MODEL:
-        hint = "for trying out (earshot models bench shows which real one keeps up here)"
-        yield ok("model", f"{settings.model} in {folder}: 178 English command words, {hint}")
+        real = suggested_model(settings.language)
+        yield warn(
+            "model",
+            f"{settings.model} in {folder}: 178 English command words, for trying out",
+            f"earshot models fetch {real}, and transcription.model: {real}; earshot models bench measures it here",
+        )
     else:
         yield ok("model", f"{settings.model} in {folder}")
 
@@ -148,15 +154,7 @@ def mqtt(config: GatewayConfig) -> Iterator[Finding]:
     if not settings.url:
         yield ok("mqtt", "switched off")
     elif settings.url != "embedded":
-        address = urlsplit(settings.url)
-        host, port = address.hostname or "", address.port or (8883 if address.scheme == "mqtts" else 1883)
-        try:
-            socket.create_connection((host, port), CONNECT_SECONDS).close()
-        except OSError as error:
-            reason = f"no broker answers at {host}:{port}: {error}"
-            yield fail("mqtt", reason, "start it, or set devices.mqtt.url")
-        else:
-            yield ok("mqtt", f"a broker answers at {host}:{port}")
+        yield devices_broker(settings)
     elif not _installed("amqtt"):
         remedy = f"{sys.executable} -m pip install '{DISTRIBUTION}[embedded]', or install mosquitto"
         yield fail("mqtt", "the embedded broker (amqtt) is not installed", remedy)

@@ -11,6 +11,7 @@ from gateway.door.tokens import TokenFile, TokensUnreadable
 from gateway.finding import Finding, fail, ok, warn
 from gateway.loopback import is_loopback
 from gateway.settings import WebSettings
+from gateway.state_folder import OWN_CERTIFICATE
 from gateway.web.tls import KEY, Tls, TlsUnavailable, wanted
 
 SOON_SECONDS = 14 * 86_400.0
@@ -24,6 +25,8 @@ def door(web: WebSettings, folder: Path) -> Iterator[Finding]:
         return
     if not is_locked(web):
         yield ok("door", "open to this machine, closed to all others (docs/security.md)")
+        if wanted(web):
+            yield _tls(web, folder)
         return
     yield _tokens(web, folder)
     yield _tls(web, folder)
@@ -60,9 +63,27 @@ def _tls(web: WebSettings, folder: Path) -> Finding:
     if web.tls.self_signed and not (folder / KEY).exists():
         return ok("tls", "a certificate of the gateway's own is made at its first start")
     try:
-        return ok("tls", f"certificate SHA-256 {Tls(web, folder).fingerprint}")
+        tls = Tls(web, folder)
     except TlsUnavailable as error:
         return fail("tls", str(error), error.remedy)
+    return _dated(tls, Path(web.tls.cert_file) if web.tls.cert_file else folder / OWN_CERTIFICATE)
+
+
+def _dated(tls: Tls, certificate: Path) -> Finding:
+    try:
+        from gateway.web.certificate import validity  # noqa: PLC0415 - an extra
+    except ImportError:
+        return ok("tls", f"certificate SHA-256 {tls.fingerprint}")
+    since, until = validity(certificate)
+    now = time.time()
+    if not since <= now < until:
+        day = time.strftime("%Y-%m-%d", time.localtime(until if now >= until else since))
+        when = f"was good until {day}" if now >= until else f"is not good before {day}"
+        return fail("tls", f"the certificate {when}", "renew it, or set this machine's clock")
+    if until - now < SOON_SECONDS:
+        day = time.strftime("%Y-%m-%d", time.localtime(until))
+        return warn("tls", f"the certificate is good until {day} only", "renew it")
+    return ok("tls", f"certificate SHA-256 {tls.fingerprint}")
 
 
 def _is_loose(path: Path) -> bool:

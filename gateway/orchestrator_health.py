@@ -28,6 +28,7 @@ DEMO_NOTICE = (
     "The demo answers, and switches nothing. Name yours in orchestrator.app, or a broker in broker.url."
 )
 BESIDE = "the demo's orchestrator answers beside whoever else reads transcription.results"
+ASK_FOR_AUTO = "set orchestrator.app to auto, or to module:name for your own"
 NOBODY = "nobody answers: no orchestrator has been seen on the broker"
 START_ONE = "start an orchestrator that reads transcription.results, or name yours in orchestrator.app"
 NOWHERE = "nobody answers, and with memory:// nobody can"
@@ -43,8 +44,7 @@ class OrchestratorHealth:
         self._inside = inside(config)
         self._shared = config.broker.url != MEMORY
         if self._inside == NAME and self._shared:
-            remedy = "set orchestrator.app to auto, or to module:name for your own"
-            self._health.set(COMPONENT, HealthState.DEGRADED, BESIDE, remedy, detail=DEMO)
+            self._health.set(COMPONENT, HealthState.DEGRADED, BESIDE, ASK_FOR_AUTO, detail=DEMO)
         elif self._inside:
             detail, notice = f"{self._inside}, inside the gateway", ""
             if self._inside == NAME:

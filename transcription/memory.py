@@ -15,7 +15,7 @@ PROCESS_BYTES = 150 * 1024 * 1024
 
 def has_room(settings: TranscriptionSettings) -> bool:
     """Whether this model can be loaded beside what is running; also true when that cannot be known."""
-    available = _available_bytes()
+    available = available_bytes()
     if available is None or settings.engine == "pocketsphinx":
         return True
     try:
@@ -28,7 +28,8 @@ def has_room(settings: TranscriptionSettings) -> bool:
     return (folder / "model.bin").stat().st_size * 3 // 2 + PROCESS_BYTES < available
 
 
-def _available_bytes() -> int | None:
+def available_bytes() -> int | None:
+    """What programs may still take of this machine's memory; None: it does not tell."""
     try:
         found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
     except OSError:

@@ -252,8 +252,11 @@ class MessageBroker(Protocol):
     def stats(self) -> tuple[TopicStats, ...]:
         """One row per topic that was published or subscribed."""
 
-    async def readers(self, topic: str) -> int:
-        """How many read the topic now, as far as the broker shows. Raises BrokerUnavailable."""
+    async def readers(self, topic: str, group: str = "") -> int:
+        """How many read the topic now (``group``: for this group), as far as the broker shows.
+
+        Raises BrokerUnavailable.
+        """
 
     async def abandon(self, topic: str, group: str) -> bool:
         """Remove what the broker keeps for a group that nobody reads for; false: somebody does.

@@ -116,9 +116,11 @@ class MemoryBroker:
         """One row per topic that was published or subscribed."""
         return tuple(topic.stats() for topic in self._topics.values())
 
-    async def readers(self, topic: str) -> int:
+    async def readers(self, topic: str, group: str = "") -> int:
         """Subscriptions of the topic."""
-        return sum(row.subscriptions for row in self.stats() if row.topic == topic)
+        line = self._topics.get(topic)
+        buffers = line.buffers() if line is not None else ()
+        return sum(len(one.members) for one in buffers if not group or one.readership.group == group)
 
     async def abandon(self, topic: str, group: str) -> bool:  # noqa: ARG002 - it goes with its last member
         """Nothing is kept for a group without members."""

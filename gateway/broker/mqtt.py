@@ -97,7 +97,7 @@ class MqttWire:
             raise
         return consumer
 
-    async def readers(self, topic: str) -> int:  # noqa: ARG002
+    async def readers(self, topic: str, group: str) -> int:  # noqa: ARG002
         """A client is not told of others."""
         return 0
 

@@ -143,10 +143,12 @@ class NatsWire:
         await consumer.begin()
         return consumer
 
-    async def readers(self, topic: str) -> int:
-        """Consumers of the topic's stream that ask for messages."""
+    async def readers(self, topic: str, group: str) -> int:
+        """Consumers of the topic's stream that ask for messages; of a group those who ask through its consumer."""
         with self.translated():
             try:
+                if group:
+                    return (await self._js.consumer_info(stream_name(topic), group)).num_waiting or 0
                 found = await self._js.consumers_info(stream_name(topic))
             except js_errors.NotFoundError:
                 return 0

@@ -137,10 +137,10 @@ class NetworkBroker:
         """One row per topic that was published or subscribed here; only what this process did."""
         return tuple(self._row(name, counters) for name, counters in self._topics.items())
 
-    async def readers(self, topic: str) -> int:
+    async def readers(self, topic: str, group: str = "") -> int:
         """As in the contract; waits for the first attempt to connect, and as long as for a confirmation."""
         await self._until_tried()
-        return await self._ask(self._live_wire().readers(check_topic(topic)))
+        return await self._ask(self._live_wire().readers(check_topic(topic), check_group(group)))
 
     async def abandon(self, topic: str, group: str) -> bool:
         """As in the contract; waits as ``readers`` does."""

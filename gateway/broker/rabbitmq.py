@@ -152,9 +152,9 @@ class RabbitWire:
             ) from error
         return consumer
 
-    async def readers(self, topic: str) -> int:
+    async def readers(self, topic: str, group: str) -> int:
         """Of the queues that we know of: AMQP does not list the others."""
-        groups = self.address.settings.keep_for_groups
+        groups = (group,) if group else self.address.settings.keep_for_groups
         with _translated(self.address):
             found = [await self._consumers(Readership(topic, EVERYTHING, group)) for group in groups]
         return sum(consumers or 0 for consumers in found)

@@ -92,10 +92,10 @@ class RedisWire:
         await consumer.begin()
         return consumer
 
-    async def readers(self, topic: str) -> int:
+    async def readers(self, topic: str, group: str) -> int:
         """Consumers of its groups that have asked for more lately."""
         with self.translated():
-            return await reading(self._client, PREFIX + topic)
+            return await reading(self._client, PREFIX + topic, group)
 
     async def abandon(self, readership: Readership) -> bool:
         """XGROUP DESTROY."""

@@ -138,8 +138,11 @@ class Wire(Protocol):
         comes while nobody reads. It may deliver more than the pattern asks for.
         """
 
-    async def readers(self, topic: str) -> int:
-        """How many read the topic now, as far as the server shows. Raises BrokerUnavailable."""
+    async def readers(self, topic: str, group: str) -> int:
+        """How many read the topic now, for a group or (empty) for any, as far as the server shows.
+
+        Raises BrokerUnavailable.
+        """
 
     async def abandon(self, readership: Readership) -> bool:
         """Remove what is kept for a group; false: somebody reads for it. Raises BrokerUnavailable."""

@@ -1,0 +1,105 @@
+"""The doctor's look at the brokers and at who answers: it logs in, asks who reads, and imports."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.mqtt_connection import MqttConnection
+from firmware_bridge.settings import MqttSettings
+from gateway.broker import MEMORY, BrokerError, open_broker
+from gateway.broker.base import BrokerStatus, BrokerUnavailable
+from gateway.broker_health import in_words
+from gateway.builtin_orchestrator import NAME
+from gateway.config import GatewayConfig
+from gateway.finding import Finding, fail, ok, warn
+from gateway.messages import RESULTS_TOPIC
+from gateway.orchestrator import BadOrchestrator
+from gateway.orchestrator_health import ASK_FOR_AUTO, BESIDE, DEMO, NAME_ONE, NOBODY, NOWHERE, START_ONE
+from gateway.orchestrator_loader import inside, load_orchestrator
+
+CLOSE_SECONDS = 0.5
+
+
+def devices_broker(settings: MqttSettings) -> Finding:
+    """The broker that devices connect to, which is not ours."""
+    files = Credentials(settings.password_file, settings.ca_file, settings.cert_file, settings.key_file)
+    address = BrokerAddress.parse(settings.url, files)
+    try:
+        asyncio.run(_log_in(address, f"{settings.prefix}/+/up"))
+    except MqttUnavailable as error:
+        return fail("mqtt", error.reason, error.remedy)
+    return ok("mqtt", f"{address} lets us in")
+
+
+def brokers(config: GatewayConfig) -> Iterator[Finding]:
+    """The broker of the messages, and whether anybody answers there, or here."""
+    if config.broker.url == MEMORY:
+        yield ok("broker", "memory://, inside the gateway")
+        yield _answers_here(config) or warn("orchestrator", NOWHERE, NAME_ONE)
+        return
+    try:
+        status, readers = asyncio.run(_look(config))
+    except BrokerUnavailable as error:
+        yield fail("broker", str(error), error.remedy)
+        yield from filter(None, [_answers_here(config)])
+    except BrokerError as error:  # its client library is missing
+        yield fail("broker", str(error))
+        yield from filter(None, [_answers_here(config)])
+    else:
+        yield _connected(status)
+        yield _answers_here(config) or _answers_there(config, readers)
+
+
+async def _log_in(address: BrokerAddress, topic: str) -> None:
+    name = f"earshot-doctor-{secrets.token_hex(4)}"
+    connection = await MqttConnection.open(address, client_id=name, on_message=lambda _topic, _payload: None)
+    try:
+        await connection.subscribe(topic)
+    finally:
+        await connection.close()
+
+
+async def _look(config: GatewayConfig) -> tuple[BrokerStatus, int]:
+    """How the broker is, and how many read transcripts there. Nothing is made. Raises BrokerError."""
+    told: list[BrokerStatus] = []
+    settings = structs.replace(config.broker, keep_for_groups=())
+    broker = open_broker(config.broker.url, settings, told.append)
+    try:
+        groups = ("", *config.broker.keep_for_groups)
+        readers = [await broker.readers(RESULTS_TOPIC, group) for group in groups]
+    finally:
+        await broker.close(CLOSE_SECONDS)
+    return told[-1], sum(readers)
+
+
+def _connected(status: BrokerStatus) -> Finding:
+    if status.weaknesses:
+        return warn("broker", f"{in_words(status)}; {'; '.join(status.weaknesses)}")
+    return ok("broker", in_words(status))
+
+
+def _answers_here(config: GatewayConfig) -> Finding | None:
+    app = inside(config)
+    if not app:
+        return None
+    if app == NAME:
+        demo = (BESIDE, ASK_FOR_AUTO) if config.broker.url != MEMORY else (DEMO, NAME_ONE)
+        return warn("orchestrator", *demo)
+    try:
+        found = load_orchestrator(app)
+    except BadOrchestrator as error:
+        return fail("orchestrator", str(error), "correct orchestrator.app, or what it names")
+    return ok("orchestrator", f"{app} answers as {found.name}, inside the gateway")
+
+
+def _answers_there(config: GatewayConfig, readers: int) -> Finding:
+    if readers:
+        return ok("orchestrator", "somebody reads transcripts on the broker")
+    if config.broker.url.startswith("mqtt"):
+        return ok("orchestrator", "on the broker; MQTT does not show whether anybody is there")
+    return warn("orchestrator", NOBODY, START_ONE)
