@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import structlog
@@ -19,7 +20,8 @@ from firmware_bridge.events import DeviceStatus
 from gateway.announcer import Announcer
 from gateway.broker.base import Delivery, MessageBroker
 from gateway.config import GatewayConfig
-from gateway.correlation import CorrelationTracker, Forged, Late, Outcome, PendingRequest, Routed
+from gateway.correlation import CorrelationTracker, Forged, Late, PendingRequest, Routed
+from gateway.correlation import RequestState as TrackedState
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import (
@@ -35,6 +37,7 @@ from gateway.journal.records import (
     RequestState,
 )
 from gateway.journal.records import Asked as AskedEffect
+from gateway.lanes import Lanes
 from gateway.messages import (
     REPLIES_TOPIC,
     BadMessage,
@@ -44,12 +47,15 @@ from gateway.messages import (
     decode_reply,
 )
 from gateway.mishaps import Mishaps
+from gateway.pieces import Piece, Pieces, acknowledge
 from gateway.rows import received_row, request_row
 from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)
 
+REPLIES_AT_ONCE = 256
+"""Replies that are being taken, or wait for one before them to the same request."""
 CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 """The end of an answer that is longer than any may be."""
 
@@ -117,6 +123,7 @@ class Answers:
         self._settled = settled
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
+        self._pieces = Pieces(journal)
         self.tracker = CorrelationTracker(
             max_pending=settings.max_pending, late_seconds=settings.late_seconds
         )
@@ -142,12 +149,18 @@ class Answers:
         await self._replies.__aexit__(None, None, None)
 
     async def run(self) -> None:
-        """Take replies until cancelled."""
-        async for delivery in self._replies:
-            try:
-                await self._answer(delivery)
-            except Exception as error:  # noqa: BLE001 - the boundary: one reply must not stop the others
-                await self._give_up(delivery, error)
+        """Take replies until cancelled: those to one request in their order, the others beside them."""
+        async with Lanes(REPLIES_AT_ONCE) as lanes:
+            async for delivery in self._replies:
+                reply = _read(delivery)
+                lane = reply.correlation_id if isinstance(reply, OrchestratorReply) else ""
+                await lanes.put(lane, partial(self._take_in, delivery, reply))
+
+    async def keep_pieces(self) -> None:
+        """Write the pieces of answers until cancelled."""
+        while True:
+            with self._mishaps.contained("pieces of answers"):
+                await self._pieces.run()
 
     # -- ask: before the transcript is published, for the fastest reply is to find its request
 
@@ -190,16 +203,21 @@ class Answers:
 
     # -- answer: what orchestrators say
 
-    async def _answer(self, delivery: Delivery) -> None:
+    async def _take_in(self, delivery: Delivery, reply: OrchestratorReply | BadMessage) -> None:
         try:
-            reply = decode_reply(delivery.message.payload)
-        except BadMessage as error:
-            await self._refuse(delivery, str(error))
-            return
+            if isinstance(reply, BadMessage):
+                await self._refuse(delivery, str(reply))
+            else:
+                await self._answer(delivery, reply)
+        except Exception as error:  # noqa: BLE001 - the boundary: one reply must not stop the others
+            await self._give_up(delivery, error)
+
+    async def _answer(self, delivery: Delivery, reply: OrchestratorReply) -> None:
         received = _received(reply, delivery)
-        if await self._was_received(received):
+        if not self.tracker.knows_all_of(reply.correlation_id) and await self._was_received(received):
             await delivery.ack()
             return
+        await self._pieces.room()
         outcome = self.tracker.route(reply, self._now())
         if isinstance(outcome, Routed | Late):
             self.heard_of_somebody.set()
@@ -207,18 +225,15 @@ class Answers:
             with self._mishaps.contained("hints of a reply", correlation_id=reply.correlation_id):
                 self._on_hints(reply.session_id, reply.hints)
         match outcome:
+            case Routed(request, final=False):
+                self._take_piece(request, outcome.text, reply.agent)
+                came = PieceCame(request.correlation_id, outcome.text)
+                self._pieces.keep(Piece(delivery, received, came))  # which acknowledges it, once it is safe
+                return
             case Routed(request):
                 await self._take(request, outcome, reply.agent, received)
             case Late(request):
-                self._announce.reply(
-                    request,
-                    reply.text,
-                    agent=reply.agent,
-                    elapsed_ms=self._since(request),
-                    final=reply.final,
-                    error=reply.error,
-                    late=True,
-                )
+                self._show_late(outcome, reply)
             case Forged():
                 log.warning("reply of a foreign session refused", correlation_id=reply.correlation_id)
                 await self._refuse(delivery, "the session is not the request's")
@@ -226,6 +241,20 @@ class Answers:
             case _:  # unknown, or it came before: the tracker has counted it
                 pass
         await delivery.ack()
+
+    def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
+        """For the listeners. A piece of what has its whole answer already is shown with its own end only."""
+        if late.state is TrackedState.DONE and not reply.final and reply.error is None:
+            return
+        self._announce.reply(
+            late.request,
+            late.text,
+            agent=reply.agent,
+            elapsed_ms=self._since(late.request),
+            final=reply.final,
+            error=reply.error,
+            late=True,
+        )
 
     async def _was_received(self, received: Received) -> bool:
         """Whether a gateway before this one had it, and perhaps was gone before the broker knew."""
@@ -245,19 +274,21 @@ class Answers:
         with self._mishaps.contained(A_REPLY, correlation_id=correlation_id):
             await self._refuse(delivery, f"the gateway failed on it ({type(error).__name__})")
 
-    async def _take(self, request: PendingRequest, outcome: Outcome, agent: str, received: Received) -> None:
-        """A piece of an answer or its end: durable first, then the device's and the listeners'."""
-        assert isinstance(outcome, Routed)
+    def _take_piece(self, request: PendingRequest, text: str, agent: str) -> None:
+        """A piece of an answer: the listeners' at once, for its end says it again."""
         asked = self.asked.get(request.correlation_id)
         if asked is not None:  # an answer proves that the broker had it
             self.note_published(asked)
-        if not outcome.final:
-            await self._commit(received, PieceCame(request.correlation_id, outcome.text))
-            self._show(request, outcome.text, agent, final=False, error=None)
-            if asked is not None:
-                self.wait(asked.spoken)
-                _advance(asked.spoken, TurnEvent.PIECE)
-            return
+        self._show(request, text, agent, final=False, error=None)
+        if asked is not None:
+            self.wait(asked.spoken)
+            _advance(asked.spoken, TurnEvent.PIECE)
+
+    async def _take(self, request: PendingRequest, outcome: Routed, agent: str, received: Received) -> None:
+        """The end of an answer: durable first, then the device's and the listeners'."""
+        asked = self.asked.get(request.correlation_id)
+        if asked is not None:
+            self.note_published(asked)
         text = outcome.text + CUT_OFF if outcome.cut else outcome.text
         await self._end(request, text, agent, received, error=outcome.error)
 
@@ -279,10 +310,12 @@ class Answers:
     ) -> None:
         """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
         asked = self.asked.pop(request.correlation_id, None)
+        pieces = self._pieces.take(request.correlation_id)
         try:
             await self._conclude(request, asked, text, agent, *effects, error=error, fallback=fallback)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
             self._fail(request, asked, mishap)
+        await acknowledge(pieces)
 
     def _fail(self, request: PendingRequest, asked: Asked | None, mishap: Exception) -> None:
         """The gateway stumbled over the end of a request."""
@@ -490,6 +523,13 @@ class Answers:
 
     def _since(self, request: PendingRequest) -> float:
         return 1000 * (self._now() - request.published_at)
+
+
+def _read(delivery: Delivery) -> OrchestratorReply | BadMessage:
+    try:
+        return decode_reply(delivery.message.payload)
+    except BadMessage as error:
+        return error
 
 
 def _received(reply: OrchestratorReply, delivery: Delivery) -> Received:

@@ -21,8 +21,9 @@ from gateway.messages import OrchestratorReply
 MAX_TEXT_BYTES = 64 * 1024
 """UTF-8 bytes of one whole reply; what is beyond is cut off and counted."""
 
-MAX_RECENT_IDS = 32
-"""Message ids remembered for one request, to know a reply that comes again."""
+MAX_RECENT_IDS = 1024
+MAX_ENDED_IDS = 32
+"""Message ids remembered for one request that is open, and one that has ended, to know a reply that comes again."""
 
 
 class CorrelationError(Exception):
@@ -102,10 +103,11 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """The turn is over; ``state`` says how. Not for the device."""
+    """The turn is over; ``state`` says how. Not for the device. ``text``: as in Routed."""
 
     request: PendingRequest
     state: RequestState
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class _Row:
     cut: bool = False
     recent_ids: OrderedDict[int, None] = field(default_factory=OrderedDict)
     ended_at: float = 0.0
+    taken_over: bool = False
 
 
 class CorrelationTracker:
@@ -198,6 +201,11 @@ class CorrelationTracker:
         row = self._rows.get(correlation_id)
         return row.request if row else None
 
+    def knows_all_of(self, correlation_id: str) -> bool:
+        """Whether every reply to this request that came at all came here, and not to a tracker before this one."""
+        row = self._rows.get(correlation_id)
+        return row is not None and not row.taken_over
+
     def register(self, request: PendingRequest, now: float) -> None:
         """Expect an answer; to be called before the transcript is published.
 
@@ -224,6 +232,7 @@ class CorrelationTracker:
         """
         self.register(request, now)
         row = self._rows[request.correlation_id]
+        row.taken_over = True
         if ended is not None:
             self._step(row, ended, now)
         elif text:
@@ -245,7 +254,7 @@ class CorrelationTracker:
             return Duplicate(row.request)
         if row.state not in LIVE:
             self.counters.late += 1
-            return Late(row.request, row.state)
+            return Late(row.request, row.state, self._late_text(row, reply))
         if reply.final or reply.error is not None:
             return self._finish(row, reply, now)
         piece = self._keep(row, reply.text)
@@ -290,6 +299,14 @@ class CorrelationTracker:
         self.counters.failed += reply.error is not None
         return Routed(row.request, text, final=True, error=reply.error, cut=row.cut)
 
+    def _late_text(self, row: _Row, reply: OrchestratorReply) -> str:
+        """A piece, or at its end the whole of what came too late; what had come in time is its beginning."""
+        if not reply.final and reply.error is None:
+            return self._keep(row, reply.text)
+        text = reply.text or row.text.decode()
+        row.text = bytearray()
+        return text
+
     def _keep(self, row: _Row, text: str) -> str:
         """Add to the row's text what there is room for; that much of ``text``."""
         encoded = text.encode(errors="replace")
@@ -306,7 +323,10 @@ class CorrelationTracker:
         if row.state in LIVE:
             return
         request = row.request
-        row.text = bytearray()
+        if row.state is not RequestState.EXPIRED:  # whose answer may still come, for the listeners
+            row.text = bytearray()
+        while len(row.recent_ids) > MAX_ENDED_IDS:
+            row.recent_ids.popitem(last=False)
         row.ended_at = now
         self._ended[request.correlation_id] = row
         session = self._live_by_session[request.session_id]
@@ -337,6 +357,6 @@ def _seen_before(row: _Row, reply: OrchestratorReply) -> bool:
     if known in row.recent_ids:
         return True
     row.recent_ids[known] = None
-    if len(row.recent_ids) > MAX_RECENT_IDS:
+    if len(row.recent_ids) > (MAX_RECENT_IDS if row.state in LIVE else MAX_ENDED_IDS):
         row.recent_ids.popitem(last=False)
     return False

@@ -161,6 +161,7 @@ class Pipeline:
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._workers = [
             self._tasks.create_task(self._answers.run(), name="replies"),
+            self._tasks.create_task(self._answers.keep_pieces(), name="pieces of replies"),
             self._tasks.create_task(self._watch_deadlines(), name="deadlines"),
         ]
         await self._recover()

@@ -160,9 +160,30 @@ def test_a_reply_after_the_end_is_late_until_it_is_forgotten() -> None:
     tracker = new_tracker()
     tracker.register(request(), 0.0)
     tracker.expire(30.0)
-    assert tracker.route(reply("late"), 30.0 + LATE_SECONDS - 0.1) == Late(request(), RequestState.EXPIRED)
+    assert tracker.route(reply("late"), 30.0 + LATE_SECONDS - 0.1) == Late(
+        request(), RequestState.EXPIRED, "late"
+    )
     assert tracker.route(reply("later"), 30.0 + LATE_SECONDS) == Unknown("c_1")
     assert len(tracker) == 0
+
+
+@pytest.mark.parametrize("in_time", ["", "It is "])
+def test_of_an_answer_that_streams_too_late_the_end_has_all_of_it(in_time: str) -> None:
+    tracker = new_tracker()
+    tracker.register(request(), 0.0)
+    tracker.route(reply(in_time, final=False), 29.0)
+    tracker.expire(30.0)
+    pieces = [tracker.route(reply(text, final=False), 31.0) for text in ("noon", ".")]
+    assert pieces == [Late(request(), RequestState.EXPIRED, text) for text in ("noon", ".")]
+    assert tracker.route(reply(""), 32.0) == Late(request(), RequestState.EXPIRED, f"{in_time}noon.")
+    assert tracker.route(reply(""), 33.0) == Late(request(), RequestState.EXPIRED, "")
+
+
+def test_of_a_request_that_was_taken_over_not_all_is_known() -> None:
+    tracker = new_tracker()
+    tracker.register(request("c_1"), 0.0)
+    tracker.restore(request("c_2"), "It is", 0.0, ended=None)
+    assert [tracker.knows_all_of(name) for name in ("c_1", "c_2", "c_3")] == [True, False, False]
 
 
 def test_a_second_agents_answer_is_late_and_the_first_ones_again_a_duplicate() -> None:
@@ -170,7 +191,9 @@ def test_a_second_agents_answer_is_late_and_the_first_ones_again_a_duplicate() -
     tracker.register(request(), 0.0)
     tracker.route(reply("mine", message_id="m_mine"), 1.0)
     assert tracker.route(reply("mine", message_id="m_mine"), 2.0) == Duplicate(request())
-    assert tracker.route(reply("yours", message_id="m_yours"), 2.0) == Late(request(), RequestState.DONE)
+    assert tracker.route(reply("yours", message_id="m_yours"), 2.0) == Late(
+        request(), RequestState.DONE, "yours"
+    )
     assert tracker.route(reply("mine", message_id=""), 2.0) == Duplicate(request())
     assert (tracker.counters.late, tracker.counters.duplicate) == (1, 2)
 
@@ -338,7 +361,9 @@ class Requests(RuleBasedStateMachine):
         elif forged:
             assert isinstance(outcome, Forged)
         elif self.ends[name]:
-            assert outcome == Late(outcome.request, self.ends[name][0])
+            late = self.texts[name] + text if not final else text or self.texts[name]
+            assert outcome == Late(outcome.request, self.ends[name][0], late if final else text)
+            self.texts[name] = "" if final else late
         else:
             self.routed(name, text, outcome)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from firmware_bridge.events import (
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
 from gateway.broker.base import BrokerUnavailable, Receipt
 from gateway.broker.memory import MemoryBroker
+from gateway.events import ReplyEvent
 from gateway.journal import Journal
 from gateway.journal.dead_letters import contents
 from gateway.journal.records import DeadLetterRow, LetterKind, RequestState
@@ -78,6 +80,18 @@ def in_the_way(journal: Path) -> Iterator[Callable[[], None]]:
         aside.rename(journal)
 
     yield give_back
+
+
+@contextmanager
+def stuck(journal: Path) -> Iterator[None]:
+    """Nothing can be written to the file meanwhile."""
+    db = sqlite3.connect(journal, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+        db.close()
 
 
 def connected(boot: int = 1, *, resumed: bool = False) -> DeviceConnected:
@@ -225,7 +239,8 @@ async def test_an_answer_dies_with_the_boot_it_was_for(journal: Path) -> None:
     assert (await left_in(journal))[1] == []
 
 
-async def test_pieces_of_an_answer_are_not_lost_with_the_gateway(journal: Path) -> None:
+@pytest.mark.parametrize("written", [True, False])
+async def test_pieces_of_an_answer_are_not_lost_with_the_gateway(journal: Path, *, written: bool) -> None:
     broker = MemoryBroker()
     async with abandoned(journal, beside=broker) as works:
         for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
@@ -233,13 +248,59 @@ async def test_pieces_of_an_answer_are_not_lost_with_the_gateway(journal: Path) 
         heard = await works.result()
         await works.reply(heard, "one, ", final=False, message_id="r_1")
         await passes(lambda: works.pipeline._answers.tracker.counters.pieces == 1)
-        await works.settled()
+        if written:
+            await passes(lambda: works.pipeline._answers._pieces._count == 0)
     async with open_works(journal=journal, beside=broker) as works, works.board(boot=1) as kitchen:
         await works.reply(heard, "one, ", final=False, message_id="r_1")  # the broker did not get the ack
         await works.reply(heard, "two", final=False, message_id="r_2")
         await works.reply(heard, "", message_id="r_3")
         assert (await kitchen.told.first(ReplyShown)).text == "one, two"
+        shown = [event.text for event in works.events.of(ReplyEvent)]
+        assert shown == ([] if written else ["one, "]) + ["two", "one, two"]
     await broker.close()
+
+
+async def test_pieces_that_come_again_after_their_end_are_not_shown(journal: Path) -> None:
+    broker = MemoryBroker()
+    async with abandoned(journal, beside=broker) as works:
+        for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
+            works.pipeline.hear(event)
+        heard = await works.result()
+        await works.reply(heard, "one, ", final=False, message_id="r_1")
+        await works.reply(heard, "", message_id="r_2")
+        await passes(lambda: works.pipeline.stats().undelivered == 1)
+    async with open_works(journal=journal, beside=broker) as works, works.board(boot=1) as kitchen:
+        await works.reply(heard, "one, ", final=False, message_id="r_1")  # the broker did not get the acks
+        await works.reply(heard, "", message_id="r_2")
+        await works.reply(heard, "another's", message_id="r_9", agent="another")
+        assert (await kitchen.told.first(ReplyShown)).text == "one, "
+        await works.events.first(ReplyEvent, text="another's", late=True)
+        assert len(works.events.of(ReplyEvent)) == 1
+    await broker.close()
+
+
+async def test_pieces_wait_for_no_disk_and_no_other_answer(journal: Path) -> None:
+    async with open_works(journal=journal) as works:
+        heard = []
+        for stream in (1, 2):
+            for event in (
+                connected(),
+                started(stream),
+                audio(0, loud(1), stream),
+                StreamStopped("kitchen", 1, stream),
+            ):
+                works.pipeline.hear(event)
+            heard.append(await works.result(stream))
+        await works.settled()
+        with stuck(journal):
+            await works.reply(heard[0], "done")
+            for piece in ("one, ", "two"):
+                await works.reply(heard[1], piece, final=False)
+                await works.events.first(ReplyEvent, text=piece)
+            assert not works.events.of(ReplyEvent, text="done"), "its end is not safe yet"
+            await works.reply(heard[1], "")
+        await works.events.first(ReplyEvent, text="done", final=True)
+        await works.events.first(ReplyEvent, text="one, two", final=True)
 
 
 async def test_messages_wait_for_a_broker_that_is_away_in_order_and_over_a_restart(journal: Path) -> None:
