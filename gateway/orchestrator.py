@@ -22,6 +22,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import structlog
@@ -30,6 +31,7 @@ from firmware_bridge.pacing import Backoff
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, Delivery, MessageBroker
 from gateway.foreign_code import is_our_end, shelter
+from gateway.lanes import Lanes
 from gateway.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
@@ -105,18 +107,13 @@ class Orchestrator:
         """
         if self._function is None:
             raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
-        places = asyncio.Semaphore(self._concurrency)
-        latest: dict[str, asyncio.Task[None]] = {}
-        async with broker.subscribe(RESULTS_TOPIC, group=self.name) as results, asyncio.TaskGroup() as tasks:
+        async with (
+            broker.subscribe(RESULTS_TOPIC, group=self.name) as results,
+            Lanes(self._concurrency) as lanes,
+        ):
             log.info("orchestrator listening", name=self.name)
-            await places.acquire()
             async for delivery in results:
-                session = delivery.message.routing_key.session
-                work = self._work_after(latest.get(session), broker, delivery)
-                task = latest[session] = tasks.create_task(work, name=session)
-                task.add_done_callback(lambda task: _end_turn(latest, task))
-                task.add_done_callback(lambda _: places.release())
-                await places.acquire()
+                await lanes.put(delivery.message.routing_key.session, partial(self._take, broker, delivery))
 
     def run_forever(self, url: str) -> None:
         """Answer until interrupted, in a process of its own. Raises BrokerError."""
@@ -142,11 +139,7 @@ class Orchestrator:
         self._function, self._include_unheard = function, include_unheard
         return function
 
-    async def _work_after(
-        self, before: asyncio.Task[None] | None, broker: MessageBroker, delivery: Delivery
-    ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+    async def _take(self, broker: MessageBroker, delivery: Delivery) -> None:
         try:
             await self._work(broker, delivery)
         except Exception as error:  # the boundary: one transcript must not stop the others
@@ -206,12 +199,6 @@ class Orchestrator:
         if isinstance(answer, Say):
             return replies.make(answer.text, hints=answer.hints)
         return replies.make(answer)
-
-
-def _end_turn(latest: dict[str, asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-    """The session whose name it has is at rest, unless another has come meanwhile."""
-    if latest.get(task.get_name()) is task:
-        del latest[task.get_name()]
 
 
 class _Reply(NamedTuple):
