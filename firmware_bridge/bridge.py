@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.events import DeviceStatus, LinkEvent
 from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters
-from firmware_bridge.frames import FaultCode
-from firmware_bridge.framing import Decoded
+from firmware_bridge.frames import FaultCode, Hello
+from firmware_bridge.framing import Decoded, DecoderCounters
 from firmware_bridge.serial_link import SerialLink
 from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.wires import MQTT, Carrier, Line
 
 if TYPE_CHECKING:
     from firmware_bridge.mqtt_link import MqttLink
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """A carrier, why it is down or weak, and what its decoder has counted since it came up (None: nothing counts)."""
+
+    name: str
+    up: bool
+    reason: str
+    remedy: str
+    counters: DecoderCounters | None
 
 
 class Bridge:
@@ -85,6 +97,26 @@ class Bridge:
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Every device that is known, also those that may still come back."""
         return self._fleet.devices()
+
+    def links(self) -> tuple[LinkInfo, ...]:
+        """Every carrier that is watched, and what has come over it."""
+        seen = self._serial.counters() if self._serial else {}
+        if self._mqtt:
+            seen[MQTT] = self._mqtt.counters
+        return tuple(
+            LinkInfo(change.link, change.up, change.reason, change.remedy, seen.get(change.link))
+            for change in self._fleet.carriers()
+        )
+
+    def forget(self, device_id: str) -> bool:
+        """Give up a device that is away; False when it is here."""
+        forgotten = self._fleet.forget(device_id, self._loop.time())
+        self._flush_soon()
+        return forgotten
+
+    def refused(self, line: Line, hello: Hello, code: FaultCode, reason: str) -> None:
+        """A carrier's owner does not want this device (it has told it so)."""
+        self._fleet.note_refusal(line, hello.device_id, code, reason, self._loop.time())
 
     def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
         """While busy, devices keep what they record in their rings and send none of it."""
@@ -155,9 +187,13 @@ class Bridge:
         """A carrier works now."""
         self._fleet.carrier_up(carrier)
 
-    def carrier_down(self, carrier: str, reason: str, remedy: str) -> None:
+    def carrier_weak(self, carrier: str, reason: str, remedy: str) -> None:
+        """A carrier works badly."""
+        self._fleet.carrier_weak(carrier, reason, remedy)
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str, *, passing: bool = False) -> None:
         """A carrier does not work."""
-        self._fleet.carrier_down(carrier, reason, remedy, self._loop.time())
+        self._fleet.carrier_down(carrier, reason, remedy, self._loop.time(), passing=passing)
         self._flush_soon()
 
     def line_lost(self, line: Line, reason: str) -> None:

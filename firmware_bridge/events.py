@@ -123,25 +123,39 @@ class DeviceNotice:
 class DeviceLog:
     """Text a device printed: a LOG frame, or bytes outside frames on a serial line.
 
-    ``device_id`` is None before the first HELLO on that line.
+    ``device_id`` is None before the first HELLO on that line. ``level``: syslog severity, 0 to 7.
     """
 
     device_id: str | None
     link: str
     text: str
+    level: int = 6
 
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """A carrier (a serial port, an MQTT connection) came up or went away.
+    """A carrier (a serial port, an MQTT connection) came up, went away, or works badly.
 
-    ``reason`` says why it is down and ``remedy`` what to do about it; both empty when up.
+    ``reason`` says why it is down and ``remedy`` what to do about it; both empty when it is up and well. ``passing``:
+    it was found by a pattern and is not there any more, so that nobody misses it but the device that was on it.
     """
 
     link: str
     up: bool
     reason: str = ""
     remedy: str = ""
+    passing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HelloRefused:
+    """A device said HELLO and was not taken on. ``device_id`` is empty where that could not be read."""
+
+    device_id: str
+    link: str
+    code: int
+    """The FAULT's code."""
+    reason: str
 
 
 LinkEvent: TypeAlias = (
@@ -153,4 +167,5 @@ LinkEvent: TypeAlias = (
     | DeviceNotice
     | DeviceLog
     | LinkChanged
+    | HelloRefused
 )

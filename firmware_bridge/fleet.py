@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from firmware_bridge.events import DeviceLog, LinkChanged, LinkEvent
-from firmware_bridge.frames import DeviceFrame, Fault, FaultCode, Header, Hello
+from firmware_bridge.events import DeviceLog, HelloRefused, LinkChanged, LinkEvent
+from firmware_bridge.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
 from firmware_bridge.framing import Decoded, FrameRejected, Noise
 from firmware_bridge.link import (
     GatewayEnd,
@@ -43,6 +43,8 @@ ANSWER_SECONDS = 0.2
 """A line without a device is told what is wrong at most this often."""
 ANSWERED_LINES = 1024
 """Lines without a device whose last answer is remembered."""
+REFUSAL_SECONDS = 5.0
+"""The same refusal is reported at most this often."""
 NOISE_BURST = 100
 NOISE_PER_SECOND = 10.0
 """Stretches of text outside frames that are reported per carrier; further ones are counted."""
@@ -78,7 +80,6 @@ class _Device:
     end: GatewayEnd
     line: Line | None = None
     superseded: deque[int] = field(default_factory=lambda: deque(maxlen=SUPERSEDED_BOOTS))
-    refused_boot: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -110,6 +111,7 @@ class Fleet:
         self._touched: set[_Device] = set()
         self._answers: list[tuple[Line, DeviceFrame]] = []
         self._answered = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
+        self._refused = Cooldown(REFUSAL_SECONDS, ANSWERED_LINES)
         self._noise: dict[str, Allowance] = {}
         self._busy = False
         self._open = True
@@ -123,12 +125,20 @@ class Fleet:
         """Reported once per change, as carrier_down."""
         self._change(LinkChanged(carrier, up=True))
 
-    def carrier_down(self, carrier: str, reason: str, remedy: str, now: float) -> None:
+    def carrier_weak(self, carrier: str, reason: str, remedy: str) -> None:
+        """It is up and works badly; with an empty reason it is well."""
+        self._change(LinkChanged(carrier, up=True, reason=reason, remedy=remedy))
+
+    def carrier_down(
+        self, carrier: str, reason: str, remedy: str, now: float, *, passing: bool = False
+    ) -> None:
         """All devices on the carrier are held for a resume."""
         for device in [device for line, device in self._lines.items() if line.carrier == carrier]:
             self._detach(device, reason, now)
         self._noise.pop(carrier, None)
-        self._change(LinkChanged(carrier, up=False, reason=reason, remedy=remedy))
+        self._change(LinkChanged(carrier, up=False, reason=reason, remedy=remedy, passing=passing))
+        if passing:  # names of ports come and go; those that are there are bounded
+            self._carriers.pop(carrier, None)
 
     def line_lost(self, line: Line, reason: str, now: float) -> None:
         """The device on this line is held for a resume."""
@@ -145,9 +155,13 @@ class Fleet:
             if isinstance(arrival, Hello):
                 self._greet(line, arrival, now)
                 device = self._lines.get(line)
-            elif isinstance(arrival, Noise):
+                continue
+            if isinstance(arrival, Noise):
                 self._report_noise(line, device, arrival, now)
-            elif device is not None:
+                continue
+            if isinstance(arrival, FrameRejected) and _is_hello(arrival):
+                self.note_refusal(line, line.device_id, arrival.code, arrival.message, now)
+            if device is not None:
                 self._touched.add(device)
                 self._report(device.end.receive(arrival, now))
             else:
@@ -188,6 +202,19 @@ class Fleet:
             )
             for device_id, device in self._devices.items()
         )
+
+    def carriers(self) -> tuple[LinkChanged, ...]:
+        """What was told last of each carrier that has not passed."""
+        return tuple(self._carriers.values())
+
+    def forget(self, device_id: str, now: float) -> bool:
+        """Give up a device that is away; False when it is here."""
+        device = self._devices.get(device_id)
+        if device is not None and device.connected:
+            return False
+        if device is not None:
+            self._forget(device_id, "forgotten", now)
+        return True
 
     def tick(self, now: float) -> None:
         """Do what is due on every link, and forget devices that were gone too long."""
@@ -232,7 +259,7 @@ class Fleet:
     def _greet(self, line: Line, hello: Hello, now: float) -> None:
         if line.device_id and line.device_id != hello.device_id:
             self.counters.bad_ids += 1
-            self._refuse(line, hello, FaultCode.BAD_ID, f"this topic is {line.device_id}'s")
+            self._refuse(line, hello, FaultCode.BAD_ID, f"this topic is {line.device_id}'s", now)
             return
         device = self._devices.get(hello.device_id)
         if device is None:
@@ -241,7 +268,7 @@ class Fleet:
             self._attach(device, line, now)
             self._report(device.end.resumed(hello, line.carrier, now))
         elif self._is_second(device, line, hello, now):
-            self._refuse_second(device, line, hello)
+            self._refuse_second(device, line, hello, now)
         else:
             self._replace(device, line, hello, now)
 
@@ -249,7 +276,7 @@ class Fleet:
         if len(self._devices) >= self._settings.max_devices and not self._make_room(now):
             self.counters.refused += 1
             most = self._settings.max_devices
-            self._refuse(line, hello, FaultCode.REFUSED, f"there are {most} devices already")
+            self._refuse(line, hello, FaultCode.REFUSED, f"there are {most} devices already", now)
             return
         device = _Device(self._new_end(line, hello, now))
         self._devices[hello.device_id] = device
@@ -265,7 +292,6 @@ class Fleet:
         self._welcome(device, line, now)
 
     def _welcome(self, device: _Device, line: Line, now: float) -> None:
-        device.refused_boot = None
         self._attach(device, line, now)
         self._give_credit(device)
         self._report((device.end.connected,))
@@ -282,25 +308,26 @@ class Fleet:
             return unheard < self._settings.silence_seconds
         return line != device.line and unheard < REBOOT_SECONDS
 
-    def _refuse_second(self, device: _Device, line: Line, hello: Hello) -> None:
+    def _refuse_second(self, device: _Device, line: Line, hello: Hello, now: float) -> None:
         self.counters.duplicate_ids += 1
         self._refuse(
             line,
             hello,
             FaultCode.DUPLICATE_ID,
-            f"{hello.device_id} is connected already (boot {device.end.boot})",
+            f"{hello.device_id} is connected already over {device.end.carrier} (boot {device.end.boot})",
+            now,
         )
-        if device.refused_boot != hello.boot:
-            device.refused_boot = hello.boot
-            log.warning(
-                "two devices have the same id, the second is refused",
-                device_id=hello.device_id,
-                link=line.carrier,
-                first_link=device.end.carrier,
-            )
 
-    def _refuse(self, line: Line, hello: Hello, code: FaultCode, message: str) -> None:
+    def _refuse(self, line: Line, hello: Hello, code: FaultCode, message: str, now: float) -> None:
         self._answers.append((line, refuse(hello, code, message)))
+        self.note_refusal(line, hello.device_id, code, message, now)
+
+    def note_refusal(
+        self, line: Line, device_id: str, code: FaultCode | None, reason: str, now: float
+    ) -> None:
+        """Report that a HELLO was not good, though not as often as it is said."""
+        if code is not None and self._refused.allows((line.carrier, device_id, code), now):
+            self._report((HelloRefused(device_id, line.carrier, int(code), reason),))
 
     def _make_room(self, now: float) -> bool:
         """Forget the device that is gone longest; False when none is gone."""
@@ -372,6 +399,11 @@ class Fleet:
         if self._carriers.get(change.link) != change:
             self._carriers[change.link] = change
             self._report((change,))
+
+
+def _is_hello(rejected: FrameRejected) -> bool:
+    """Whether it was a device's first word: of another version, every frame is."""
+    return rejected.type_byte == FrameType.HELLO or rejected.code is FaultCode.UNSUPPORTED_VERSION
 
 
 def _deadline(end: GatewayEnd, now: float) -> float:

@@ -7,6 +7,7 @@ Nothing here raises on what arrives: what is no frame comes out as :class:`Frame
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ NOISE_BYTES: Final = 512
 
 _CRC_SIZE: Final = 4
 _CRC_RESIDUE: Final = 0x2144DF1C  # CRC-32 of anything followed by its own CRC-32
+_XON: Final = 0x11
+_XOFF: Final = 0x13
+_TELLING_BYTES: Final = 16  # so many random bytes all have their top bit clear once in 65,536 times
 _FULL_GROUP: Final = 255  # the COBS code byte of 254 bytes without a zero
 
 # Text before a frame ends with its last newline. While a block is incomplete, only two characters or
@@ -72,6 +76,15 @@ class DecoderCounters:
     unknown_version: int = 0
     malformed: int = 0
     noise_bytes: int = 0
+    seven_bit: int = 0
+    """Of the blocks with wrong codes or CRC, those without any byte above 0x7F though they were long."""
+    flow_control_bytes: int = 0
+    """XON and XOFF (0x11, 0x13) wherever they stood: frames are full of them."""
+
+    @property
+    def broken(self) -> int:
+        """Blocks that were neither a frame nor text."""
+        return self.crc_errors + self.cobs_errors + self.oversized
 
 
 Decoded: TypeAlias = DeviceFrame | FrameRejected | Noise
@@ -186,9 +199,15 @@ class SerialDecoder(_Decoder):
         self._pending = b""
         self._discarding = False
 
+    def seen(self) -> DecoderCounters:
+        """The counters now; text that nothing has ended yet stands among the noise."""
+        text = len(self._pending) if _TEXT.fullmatch(self._pending) else 0
+        return dataclasses.replace(self.counters, noise_bytes=self.counters.noise_bytes + text)
+
     def feed(self, data: bytes) -> Iterator[Decoded]:
         """Take the next bytes, yield what they complete. Exhaust it before feeding more."""
         self.counters.bytes += len(data)
+        self.counters.flow_control_bytes += data.count(_XON) + data.count(_XOFF)
         blocks = (self._pending + data).split(b"\0")
         self._pending = b""
         if self._discarding and len(blocks) > 1:
@@ -241,6 +260,8 @@ class SerialDecoder(_Decoder):
     def _broken(self, block: bytes) -> FrameRejected:
         if len(block) > self._limit:
             return self._oversized(block)
+        if len(block) >= _TELLING_BYTES and block.isascii():
+            self.counters.seven_bit += 1
         if unstuff(block) is None:
             self.counters.cobs_errors += 1
             return FrameRejected(None, "COBS codes do not add up")

@@ -402,9 +402,10 @@ class GatewayEnd:
             case Ping():
                 self._urgently(Pong(self._stamped(Header(timestamp=frame.header.timestamp))))
             case Log():
-                return [DeviceLog(self.device_id, self.carrier, frame.text)]
+                return [DeviceLog(self.device_id, self.carrier, frame.text, min(frame.level, 7))]
             case Fault():
-                return [DeviceLog(self.device_id, self.carrier, f"FAULT {frame.code.name}: {frame.message}")]
+                complaint = f"FAULT {frame.code.name}: {frame.message}"
+                return [DeviceLog(self.device_id, self.carrier, complaint, level=4)]
             case Pong():
                 pass
             case _:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 
 import structlog
 
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DatagramDecoder
+from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.mqtt_connection import (
     FIRST_RETRY_SECONDS,
@@ -53,6 +54,11 @@ class MqttLink:
             await self._run_with_embedded_broker(self._settings.embedded_port)
         else:
             await stay_connected(self._serve_once, self._lost)
+
+    @property
+    def counters(self) -> DecoderCounters:
+        """What has come so far, over all devices."""
+        return dataclasses.replace(self._decoder.counters)
 
     def send(self, line: Line, frame: DeviceFrame) -> bool:
         """Publish a frame to a device; False when there is no connection or it takes nothing more."""

@@ -20,7 +20,8 @@ from pathlib import Path
 import serial
 
 from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import SerialDecoder, encode_serial
+from firmware_bridge.framing import DecoderCounters, SerialDecoder, encode_serial
+from firmware_bridge.line_quality import LineQuality, LineTrouble
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import SerialSettings
 from firmware_bridge.wires import Line, Wires
@@ -180,11 +181,25 @@ class _OpenPort:
         self._port = port
         self._wires = wires
         self._decoder = SerialDecoder()
+        self._quality = LineQuality(port.baudrate)
+        self._trouble: LineTrouble | None = None
         self.stream = ByteStream(port.fileno(), self._received, on_closed)
         self.stream.write(DELIMITER)
 
     def _received(self, data: bytes) -> None:
         self._wires.receive(self._line, self._decoder.feed(data))
+
+    def look(self, now: float) -> None:
+        """Tell what is wrong with the line, when that is news."""
+        trouble = self._quality.judge(self._decoder.seen(), now)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            told = trouble or LineTrouble("", "")
+            self._wires.carrier_weak(self._line.carrier, told.reason, told.remedy)
+
+    @property
+    def counters(self) -> DecoderCounters:
+        return self._decoder.seen()
 
     def close(self) -> None:
         self.stream.close()
@@ -226,6 +241,10 @@ class SerialLink:
         watched = self._watched.get(line.carrier)
         return bool(watched and watched.open and watched.open.stream.write(encode_serial(frame)))
 
+    def counters(self) -> dict[str, DecoderCounters]:
+        """What has come over each open port since it was opened."""
+        return {name: watched.open.counters for name, watched in self._watched.items() if watched.open}
+
     async def _scan(self) -> None:
         present = self._present()
         for name in [name for name in self._watched if name not in present]:
@@ -236,7 +255,9 @@ class SerialLink:
             )
             if watched.open and watched.open.real != real:
                 self._lost(name, "it is another port now")
-            if not watched.open and asyncio.get_running_loop().time() >= watched.retry_at:
+            if watched.open:
+                watched.open.look(asyncio.get_running_loop().time())
+            elif asyncio.get_running_loop().time() >= watched.retry_at:
                 await self._try(name, real, watched)
         for name in self._missing() - self._unplugged:
             self._wires.carrier_down(name, "no such port", BY_ITSELF)
@@ -269,6 +290,8 @@ class SerialLink:
     def _vanished(self, name: str) -> None:
         self._lost(name, "unplugged")
         del self._watched[name]
+        if name not in self._settings.ports:
+            self._wires.carrier_down(name, "unplugged", BY_ITSELF, passing=True)
 
     def _lost(self, name: str, reason: str) -> None:
         watched = self._watched[name]

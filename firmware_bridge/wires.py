@@ -39,8 +39,11 @@ class Wires(Protocol):
     def carrier_up(self, carrier: str) -> None:
         """The carrier works now."""
 
-    def carrier_down(self, carrier: str, reason: str, remedy: str) -> None:
-        """The carrier does not work; may be said again while it stays so."""
+    def carrier_weak(self, carrier: str, reason: str, remedy: str) -> None:
+        """The carrier is up and works badly; with an empty reason it is well again."""
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str, *, passing: bool = False) -> None:
+        """The carrier does not work; may be said again while it stays so. ``passing``: see LinkChanged."""
 
     def line_lost(self, line: Line, reason: str) -> None:
         """The device of this line alone is gone."""

@@ -13,6 +13,7 @@ from firmware_bridge.events import DeviceConnected, DeviceDisconnected, DeviceNo
 from firmware_bridge.settings import DeviceSettings
 from gateway.correlation import PendingRequest
 from gateway.events import (
+    FORGOTTEN,
     DeliveryEvent,
     DeviceEvent,
     PartialEvent,
@@ -48,6 +49,14 @@ class Announcer:
         known = self._devices.users.get(device_id) or self._guests.get(device_id)
         return known or self._devices.default_user
 
+    def place(self, device_id: str) -> tuple[str, str]:
+        """Whose it is, and in which room."""
+        return self.user(device_id), self._devices.rooms.get(device_id, "")
+
+    def reconfigure(self, devices: DeviceSettings) -> None:
+        """From now on devices are whose these settings say, and where."""
+        self._devices = devices
+
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
         self._guests.pop(device_id, None)
@@ -66,9 +75,22 @@ class Announcer:
             )
         )
 
-    def disconnected(self, event: DeviceDisconnected) -> None:
-        """A device is gone, perhaps only for now."""
-        self._hub.publish(self._device(event.device_id, state="disconnected", reason=event.reason))
+    def disconnected(self, event: DeviceDisconnected, hello: DeviceConnected) -> None:
+        """A device is gone, perhaps only for now; ``hello``: what it was."""
+        self._hub.publish(
+            self._device(
+                event.device_id,
+                state="disconnected",
+                reason=event.reason,
+                link=hello.link,
+                firmware=hello.firmware,
+            )
+        )
+
+    def forgotten(self, device_id: str, user_id: str = "") -> None:
+        """It is not there any more; ``user_id``: whose it was, where that has changed."""
+        user_id = user_id or self.user(device_id)
+        self._hub.publish(DeviceEvent(device_id=device_id, user_id=user_id, state=FORGOTTEN))
 
     def noticed(self, event: DeviceNotice) -> None:
         """A button, a wake word, a level."""

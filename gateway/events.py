@@ -15,6 +15,9 @@ from msgspec import Meta, Struct
 
 from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Timings, WordTime
 
+FORGOTTEN = "forgotten"
+"""The state of a device or a component that is not there any more, and that nobody misses."""
+
 
 class HubEventBase(Struct, frozen=True, kw_only=True):
     """The fields that every event has."""
@@ -122,7 +125,7 @@ class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):
 
 
 class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
-    """A device came, went (``state``: ``connected``, ``disconnected``) or reported something.
+    """A device came, went (``state``: ``connected``, ``disconnected``), was forgotten, or reported something.
 
     ``notice`` names what it reported (``button``, ``wake_word``, ``level``), with its number in ``value``; the
     ``level`` of a stream, in dBFS, is measured by the gateway. ``room``: where the settings say it is.
@@ -146,10 +149,12 @@ class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
 
 
 class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
-    """The state of one component changed (``healthy``, ``degraded``, ``unhealthy``).
+    """The state of one component changed: ``healthy``, ``degraded``, ``unhealthy``, or ``forgotten``, there is none.
 
     ``works`` is false for one that does not work at all, though the gateway does its job without it.
-    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works.
+    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works. ``about``
+    names the device that it is about, where it is about one. ``rank``: how much it matters to people, the lower the
+    more.
     """
 
     component: str
@@ -159,6 +164,8 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     works: bool = True
     detail: str = ""
     notice: str = ""
+    about: str = ""
+    rank: int = 10
 
 
 HubEvent: TypeAlias = (

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import structlog
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.events import HealthEvent
+from gateway.access import Principal
+from gateway.events import FORGOTTEN, HealthEvent
 from gateway.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
@@ -30,12 +31,29 @@ class HealthState(enum.StrEnum):
 _BADNESS = {state: badness for badness, state in enumerate(HealthState)}
 
 
+# How much each matters to people, the lower the more: that nobody is heard or answered stands before one device, and
+# that before a setting.
+_OTHER_RANK = 10
+_LINE_RANK = 20
+_RANKS = {
+    "recognizer": 0,
+    "voice activity": 1,
+    "broker": 2,
+    "orchestrator": 3,
+    "mqtt": 4,
+    "journal": 5,
+    "devices": 21,
+    "page": 30,
+    "configuration": 31,
+}
+
+
 class ComponentHealth(Struct, frozen=True):
     """One component: ``reason`` says why it is not healthy and ``remedy`` what to do about it.
 
     ``works`` is false for one that does not work at all, though the gateway does its job without it.
-    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works. All three
-    are left out where they would say nothing.
+    ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works. ``about``
+    names the device that it is about, where it is about one. All four are left out where they would say nothing.
     """
 
     state: HealthState
@@ -44,10 +62,14 @@ class ComponentHealth(Struct, frozen=True):
     works: bool | UnsetType = UNSET
     detail: str | UnsetType = UNSET
     notice: str | UnsetType = UNSET
+    about: str | UnsetType = UNSET
 
 
 class HealthReport(Struct, frozen=True):
-    """The whole gateway: as well as its worst component, unhealthy as long as none has reported."""
+    """The whole gateway: as well as its worst component, unhealthy as long as none has reported.
+
+    The worst component stands first, among equals the one that matters most.
+    """
 
     state: HealthState
     components: dict[str, ComponentHealth]
@@ -78,11 +100,12 @@ class Health:
         works: bool = True,
         detail: str = "",
         notice: str = "",
+        about: str = "",
         quiet: bool = False,
     ) -> bool:
         """Note how ``component`` is now; true when that is news. ``quiet``: news, but none for the log."""
         now = ComponentHealth(
-            state, reason, remedy, UNSET if works else False, detail or UNSET, notice or UNSET
+            state, reason, remedy, UNSET if works else False, detail or UNSET, notice or UNSET, about or UNSET
         )
         before = self._components.get(component)
         if before == now:
@@ -99,9 +122,17 @@ class Health:
                 works=works,
                 detail=detail,
                 notice=notice,
+                about=about,
+                rank=_rank(component),
             )
         )
         return True
+
+    def forget(self, component: str) -> None:
+        """It is not there any more, and nobody misses it. Idempotent."""
+        if self._components.pop(component, None) is not None:
+            log.info("nobody misses it any more", component=component)
+            self._on_change(HealthEvent(component=component, state=FORGOTTEN))
 
     def _show_mishaps(self) -> None:
         """The log has them already."""
@@ -117,12 +148,40 @@ class Health:
         """How everything is right now."""
         states = [health.state for health in self._components.values()]
         worst = max(states, key=_BADNESS.__getitem__, default=HealthState.UNHEALTHY)
-        return HealthReport(worst, dict(self._components))
+        order = sorted(self._components.items(), key=_weight)
+        return HealthReport(worst, dict(order))
+
+
+def seen_by(principal: Principal, report: HealthReport) -> HealthReport:
+    """The report without what is about devices that somebody may not know of."""
+    seen = {
+        name: health
+        for name, health in report.components.items()
+        if not health.about or principal.sees(user_id=None, device_id=health.about)
+    }
+    return HealthReport(report.state, seen)
+
+
+def _weight(item: tuple[str, ComponentHealth]) -> tuple[int, bool, int, str]:
+    """The worst first: what does not work at all before what works badly, then by what matters most."""
+    name, health = item
+    return -_BADNESS[health.state], health.works is not False, _rank(name), name
+
+
+def _rank(component: str) -> int:
+    of_a_device = component.startswith("/")  # a serial port's path
+    return _RANKS.get(component, _LINE_RANK if of_a_device else _OTHER_RANK)
 
 
 def _log(component: str, now: ComponentHealth, *, first: bool) -> None:
     # At first, without anything to be done, it is on its way: no reason to warn anybody.
     fine = now.state is HealthState.HEALTHY or (first and not now.remedy)
-    why = {"reason": now.reason, "remedy": now.remedy, "detail": now.detail, "notice": now.notice}
+    why = {
+        "about": now.about,
+        "reason": now.reason,
+        "remedy": now.remedy,
+        "detail": now.detail,
+        "notice": now.notice,
+    }
     announce = log.info if fine else log.warning
     announce(f"{component} is {now.state}", **{key: text for key, text in why.items() if text})

@@ -11,7 +11,8 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import structs
 
-from gateway.access import LOCAL, Principal
+from gateway import events
+from gateway.access import LOCAL, WEB_DEVICE, Principal
 from gateway.events import (
     DeliveryEvent,
     DeviceEvent,
@@ -68,7 +69,8 @@ class Wanted:
         if not all(getattr(event, field, None) in values for field, values in self._fields):
             return False
         return self._sees is None or self._sees(
-            user_id=getattr(event, "user_id", None), device_id=getattr(event, "device_id", None)
+            user_id=getattr(event, "user_id", None),
+            device_id=getattr(event, "device_id", None) or getattr(event, "about", None) or None,
         )
 
 
@@ -84,12 +86,16 @@ class Picture:
     def apply(self, event: HubEvent) -> None:
         """Paint ``event`` in. Partials and what a device reported are not part of the picture."""
         match event:
+            case DeviceEvent(notice="") if _has_left(event):
+                self._devices.pop(event.device_id, None)
             case DeviceEvent(notice=""):
                 _keep(self._devices, event.device_id, event, KEPT_NAMES)
             case StatusEvent(status="idle"):
                 self._sessions.pop(event.session_id, None)
             case StatusEvent():
                 _keep(self._sessions, event.session_id, event, KEPT_NAMES)
+            case HealthEvent(state=events.FORGOTTEN):
+                self._health.pop(event.component, None)
             case HealthEvent():
                 _keep(self._health, event.component, event, KEPT_NAMES)
             case ReplyEvent():
@@ -124,6 +130,12 @@ class Picture:
         if isinstance(said, ReplyEvent) and not event.final:
             event = structs.replace(event, text=(said.text + event.text)[:KEPT_REPLY_CHARACTERS])
         _keep(self._talk, key, event, KEPT_CONVERSATION)
+
+
+def _has_left(event: DeviceEvent) -> bool:
+    """Whether it is nobody that is away: forgotten, or a visitor."""
+    visitor = event.device_id.startswith(WEB_DEVICE)
+    return event.state == events.FORGOTTEN or (visitor and event.state != "connected")
 
 
 def _keep(table: OrderedDict[_Key, _Event], key: _Key, event: _Event, bound: int) -> None:

@@ -28,6 +28,7 @@ from firmware_bridge.events import (
     DeviceLog,
     DeviceNotice,
     DeviceStatus,
+    HelloRefused,
     LinkChanged,
     LinkEvent,
     StreamStarted,
@@ -40,13 +41,15 @@ from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config import GatewayConfig
 from gateway.correlation import PendingRequest
+from gateway.device_logs import DeviceLogs
 from gateway.errands import hand_on, run_errands, take_letter
-from gateway.health import Health, HealthState
+from gateway.health import Health
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.records import Heard, Tried, UtteranceRow, Verb
 from gateway.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.recovery import recover, take_up
+from gateway.roster import Roster
 from gateway.rows import utterance_row
 from gateway.saying import Said, Saying
 from gateway.session import Session, TooManyTurns, Turn, TurnEvent
@@ -113,6 +116,7 @@ class Pipeline:
     ) -> None:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
         self._config = config
+        self._now = asyncio.get_running_loop().time
         self._bridge = bridge
         self._recognizer = recognizer
         self._announce = announcer
@@ -137,6 +141,10 @@ class Pipeline:
             mishaps=health.mishaps,
         )
         self._answers = self._publishing.answers
+        self.roster = Roster(health, announcer, self._now)
+        """Which devices there are."""
+        self.logs = DeviceLogs(keep=not config.privacy.redact)
+        """What they print."""
         self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
         self.announcements = Announcements(announcer, journal, config.history, config.privacy)
         """Text for devices outside any turn."""
@@ -148,13 +156,13 @@ class Pipeline:
         self._errands_due = 0.0
         self._left = asyncio.Semaphore(LEFT_AT_ONCE)
         self._turns: set[asyncio.Task[None]] = set()
-        self._now = asyncio.get_running_loop().time
         self._ticked_at = self._now()
 
     def reconfigure(self, config: GatewayConfig) -> None:
-        """From now on the recognizer's settings of ``config``; streams that are open keep their segmenter."""
+        """From now on the settings of ``config``; streams that are open keep their segmenter, and their user."""
         self._config = config
         self._hearing.reconfigure(config)
+        self.roster.reconfigure(config.devices)
 
     async def __aenter__(self) -> Self:
         await self._publishing.__aenter__()
@@ -230,20 +238,39 @@ class Pipeline:
                 self._hearing.welcome(event)
                 if not event.resumed:
                     self._answers.forget_boots_before(event.device_id, event.boot)
-                self._announce.connected(event)
+                self.roster.connected(event)
+                self.logs.adopt(event.link, event.device_id)
                 self._answers.welcome(event.device_id, event.boot)
                 self.announcements.welcome(event.device_id, event.boot)
             case DeviceDisconnected():
                 self._hearing.suspend(event)
                 self.announcements.suspend(event.device_id)
-                self._announce.disconnected(event)
+                self.roster.disconnected(event)
             case DeviceNotice():
                 self._announce.noticed(event)
+            case DeviceLog() | LinkChanged() | HelloRefused():
+                self._note(event)
+
+    def _note(self, event: DeviceLog | LinkChanged | HelloRefused) -> None:
+        """What is no part of what anybody says."""
+        match event:
             case DeviceLog():
                 log.debug("device log", device_id=event.device_id, link=event.link, text=event.text)
+                self.logs.add(event)
             case LinkChanged():
-                state = HealthState.HEALTHY if event.up else HealthState.DEGRADED
-                self._health.set(event.link, state, event.reason, event.remedy, works=event.up)
+                self.roster.link_changed(event)
+                if event.passing:
+                    self.logs.forget(event.link)
+            case HelloRefused():
+                self.roster.refused(event)
+
+    def forget(self, device_id: str) -> bool:
+        """Nobody misses a device that is away any more; False when it is here, or nobody knows it."""
+        if not self.roster.forget(device_id):
+            return False
+        self._bridge.forget(device_id)
+        self.logs.forget(device_id)
+        return True
 
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
@@ -421,6 +448,7 @@ class Pipeline:
                 await self._run_errands()
             await self._answers.expire(now)
             self.announcements.expire()
+            self.roster.tick()
             self._hearing.watch_absent(now)
 
     async def _run_errands(self) -> None:

@@ -1,6 +1,7 @@
 """Settings that change while the gateway runs: which can, and which need a restart.
 
-Only what concerns the recognizer changes at run time; devices, the page and the broker stay as they are.
+What concerns the recognizer changes at run time, and whose devices are and where; the page, the broker and the wires
+stay as they are.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from msgspec import Struct, structs
 from gateway import typed_settings
 from gateway.config import GatewayConfig
 
-SECTION = "transcription"
 NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
 """Of the section's settings those that are built into the running parts."""
+
+
+DEVICES: tuple[str, ...] = ("users", "rooms", "default_user")
+"""Of the section ``devices`` those that change at run time."""
 
 
 class Plan(Struct, frozen=True):
@@ -32,7 +36,12 @@ def plan(running: GatewayConfig, wanted: GatewayConfig) -> Plan:
     if "off" in (running.transcription.engine, wanted.transcription.engine):
         kept = tuple(running.transcription.__struct_fields__)  # nothing listens then, or nothing would
     same = {name: getattr(running.transcription, name) for name in kept}
-    config = structs.replace(running, transcription=structs.replace(wanted.transcription, **same))
+    whose = {name: getattr(wanted.devices, name) for name in DEVICES}
+    config = structs.replace(
+        running,
+        transcription=structs.replace(wanted.transcription, **same),
+        devices=structs.replace(running.devices, **whose),
+    )
     return Plan(config, tuple(_differences(running, config)), tuple(_differences(config, wanted)))
 
 

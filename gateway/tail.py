@@ -66,8 +66,12 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> Line:  # noqa: PLR091
             return Line("gateway", "error", "red", event.reason)
         case HealthEvent():
             remedy = f" ({event.remedy})" if event.remedy else ""
+            about = f"{event.about}: " if event.about else ""
             return Line(
-                event.component, event.state, _STATE_STYLES.get(event.state, ""), event.reason + remedy
+                event.component,
+                event.state,
+                _STATE_STYLES.get(event.state, ""),
+                about + event.reason + remedy,
             )
         case DeviceEvent():
             return _device(event)

@@ -116,6 +116,7 @@ class Devices:
                 f"{principal.name} may not be the device {hello.device_id}, but {principal.possible_devices}"
             )
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
+            works.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
         if hello.device_id.startswith(WEB_DEVICE):
             works.pipeline.adopt(hello.device_id, principal.own_user)

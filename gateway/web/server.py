@@ -27,6 +27,7 @@ import structlog
 from aiohttp import web
 
 from gateway.door.door import Door
+from gateway.health import seen_by
 from gateway.messages import encode
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
@@ -135,10 +136,10 @@ class WebServer:
         return application
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        report = self._house.health.report()
+        report, principal = self._house.health.report(), visit_of(request).principal
         status = 200 if report.ready else 503
         # What is wrong here, and where, is nothing for strangers.
-        told = encode(report) if visit_of(request).principal else b'{"state":"%s"}' % report.state.encode()
+        told = encode(seen_by(principal, report)) if principal else b'{"state":"%s"}' % report.state.encode()
         return web.Response(body=told, status=status, content_type="application/json")
 
 

@@ -13,17 +13,19 @@ from firmware_bridge.events import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceLog,
+    HelloRefused,
     LinkChanged,
     LinkEvent,
     StreamStarted,
 )
-from firmware_bridge.fleet import NOISE_BURST, REBOOT_SECONDS, RESUME_SECONDS, Fleet
+from firmware_bridge.fleet import NOISE_BURST, REBOOT_SECONDS, REFUSAL_SECONDS, RESUME_SECONDS, Fleet
 from firmware_bridge.frames import (
     Ack,
     AudioStart,
     DeviceFrame,
     Fault,
     FaultCode,
+    FrameType,
     Header,
     Hello,
     Ping,
@@ -154,7 +156,7 @@ def test_bytes_that_are_no_frame_are_answered_where_somebody_listens(house: Hous
 
 def test_a_topic_takes_only_the_device_it_is_named_after(house: House) -> None:
     assert faults(house.arrive(topic("kitchen"), hello("cellar"))) == [(topic("kitchen"), FaultCode.BAD_ID)]
-    assert house.events == []
+    assert [type(event) for event in house.events] == [HelloRefused]
     assert house.fleet.counters.bad_ids == 1
 
 
@@ -178,7 +180,9 @@ def test_another_boot_on_another_line_at_the_same_time_is_a_second_device(house:
     assert line == PORT_B
     assert isinstance(fault, Fault)
     assert fault.code is FaultCode.DUPLICATE_ID
-    assert house.take_events() == []
+    (refused,) = house.take_events()
+    assert isinstance(refused, HelloRefused)
+    assert refused.reason == "kitchen is connected already over /dev/a (boot 1)"
     assert house.fleet.counters.duplicate_ids == 1
     assert house.fleet.devices()[0].link == "/dev/a"
 
@@ -312,6 +316,50 @@ def test_a_full_fleet_refuses_until_somebody_is_gone() -> None:
     house.fleet.line_lost(topic("a"), "offline", house.now)
     house.linked(topic("c"), device_id="c")
     assert [info.id for info in house.fleet.devices()] == ["a", "c"], "b was gone longer"
+
+
+def test_each_refused_hello_is_reported_though_not_as_often_as_it_is_said(house: House) -> None:
+    bad = FrameRejected(FaultCode.MALFORMED, "HELLO: boot is missing", Header(), FrameType.HELLO)
+    old = FrameRejected(FaultCode.UNSUPPORTED_VERSION, "version 9; this end speaks 1")
+    for _ in range(3):
+        house.arrive(topic("cellar"), hello("kitchen"))
+        house.arrive(PORT_A, bad)
+        house.arrive(PORT_B, old)
+        house.arrive(PORT_B, FrameRejected(None, "CRC-32 does not match"))
+    told = [(e.device_id, e.link, e.code) for e in house.take_events() if isinstance(e, HelloRefused)]
+    assert told == [
+        ("kitchen", "mqtt", FaultCode.BAD_ID),
+        ("", "/dev/a", FaultCode.MALFORMED),
+        ("", "/dev/b", FaultCode.UNSUPPORTED_VERSION),
+    ]
+    house.pass_time(REFUSAL_SECONDS)
+    house.arrive(PORT_A, bad)
+    assert house.take_events() == [HelloRefused("", "/dev/a", FaultCode.MALFORMED, "HELLO: boot is missing")]
+
+
+def test_only_a_device_that_is_away_is_forgotten(house: House) -> None:
+    house.linked(PORT_A)
+    assert not house.fleet.forget("kitchen", house.now)
+    house.fleet.line_lost(PORT_A, "gone", house.now)
+    assert house.fleet.forget("kitchen", house.now)
+    assert house.fleet.forget("kitchen", house.now), "as it was before"
+    assert house.fleet.devices() == ()
+    (_, welcome), *_ = house.arrive(PORT_A, hello())
+    assert isinstance(welcome, Welcome), "it may come again"
+
+
+def test_a_carrier_may_be_up_and_weak_and_one_that_passes_is_not_kept(house: House) -> None:
+    house.fleet.carrier_up("/dev/a")
+    for _ in range(2):
+        house.fleet.carrier_weak("/dev/a", "noise", "a shorter cable")
+    house.fleet.carrier_weak("/dev/a", "", "")
+    house.fleet.carrier_up("/dev/b")
+    house.fleet.carrier_down("/dev/b", "unplugged", "plug it in", house.now, passing=True)
+    weak = LinkChanged("/dev/a", up=True, reason="noise", remedy="a shorter cable")
+    up = LinkChanged("/dev/a", up=True)
+    gone = LinkChanged("/dev/b", up=False, reason="unplugged", remedy="plug it in", passing=True)
+    assert house.take_events() == [up, weak, up, LinkChanged("/dev/b", up=True), gone]
+    assert house.fleet.carriers() == (up,)
 
 
 def test_a_busy_gateway_gives_nobody_credit(house: House) -> None:

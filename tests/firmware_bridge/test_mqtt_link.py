@@ -46,8 +46,11 @@ class Owner:
     def carrier_up(self, carrier: str) -> None:
         self.heard(LinkChanged(carrier, up=True))
 
-    def carrier_down(self, carrier: str, reason: str, remedy: str) -> None:
-        self.heard(LinkChanged(carrier, up=False, reason=reason, remedy=remedy))
+    def carrier_weak(self, carrier: str, reason: str, remedy: str) -> None:
+        self.heard(LinkChanged(carrier, up=True, reason=reason, remedy=remedy))
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str, *, passing: bool = False) -> None:
+        self.heard(LinkChanged(carrier, up=False, reason=reason, remedy=remedy, passing=passing))
 
     def line_lost(self, line: Line, reason: str) -> None:
         assert reason

@@ -47,8 +47,11 @@ class Owner:
     def carrier_up(self, carrier: str) -> None:
         self.heard(LinkChanged(carrier, up=True))
 
-    def carrier_down(self, carrier: str, reason: str, remedy: str) -> None:
-        self.heard(LinkChanged(carrier, up=False, reason=reason, remedy=remedy))
+    def carrier_weak(self, carrier: str, reason: str, remedy: str) -> None:
+        self.heard(LinkChanged(carrier, up=True, reason=reason, remedy=remedy))
+
+    def carrier_down(self, carrier: str, reason: str, remedy: str, *, passing: bool = False) -> None:
+        self.heard(LinkChanged(carrier, up=False, reason=reason, remedy=remedy, passing=passing))
 
     def line_lost(self, line: Line, reason: str) -> None:
         raise AssertionError("a serial line goes only with its port")
@@ -134,6 +137,36 @@ async def test_a_pulled_port_is_said_to_be_unplugged_and_nothing_more(heard: Any
             await heard.first(LinkChanged, link=str(terminal(name).name), up=True)
     (down,) = heard.of(LinkChanged, link=str(pulled.name), up=False)
     assert down.reason.startswith("unplugged")
+
+
+async def test_a_port_of_a_pattern_that_goes_is_passing_in_whatever_state_it_was(
+    heard: Any, terminal: Any, tmp_path: Path
+) -> None:
+    port = terminal("usb-one")
+    with serial.Serial(str(port.name), exclusive=True):  # in use by another program
+        async with link_on(heard, tmp_path / "usb-*") as link:
+            busy = await heard.first(LinkChanged)
+            assert (busy.up, busy.passing) == (False, False)
+            assert link.counters() == {}
+            port.unplug()
+            gone = await heard.first(LinkChanged, passing=True)
+            assert (gone.link, gone.up, gone.reason) == (str(port.name), False, "unplugged")
+
+
+async def test_a_line_at_the_wrong_rate_says_so_and_its_counters_show_it(heard: Any, terminal: Any) -> None:
+    port = terminal()
+    async with link_on(heard, port.name) as link:
+        await heard.first(LinkChanged, up=True)
+        while not (weak := [told for told in heard.of(LinkChanged, up=True) if told.reason]):
+            os.write(port.ours, b"\xf8\x86\x1f\xe6\0")
+            await asyncio.sleep(0.01)
+        assert "nothing in them can be read" in weak[0].reason
+        assert "devices.serial.baudrate" in weak[0].remedy
+        counters = link.counters()[str(port.name)]
+        assert counters.broken
+        assert counters.frames == 0
+        os.write(port.ours, encode_serial(PING))
+        await heard.until(lambda: heard.of(LinkChanged)[-1] == LinkChanged(str(port.name), up=True))
 
 
 async def test_a_name_that_points_elsewhere_is_followed(heard: Any, terminal: Any) -> None:

@@ -31,6 +31,14 @@ def test_what_concerns_the_recognizer_is_applied() -> None:
     assert planned.need_restart == ()
 
 
+def test_whose_devices_are_and_where_is_applied() -> None:
+    devices = {"users": {"kitchen": "ann"}, "rooms": {"kitchen": "Kitchen"}, "default_user": "all"}
+    planned = plan(config(), config(devices={**devices, "max_devices": 3}))
+    assert planned.config == config(devices=devices)
+    assert set(planned.applied) == {"devices.users", "devices.rooms", "devices.default_user"}
+    assert planned.need_restart == ("devices.max_devices",)
+
+
 def test_the_rest_is_named_and_left_as_it_was() -> None:
     wanted = config(
         transcription={"model": "base", "queue_utterances": 5, "partials": {"every_ms": 900}},

@@ -20,7 +20,7 @@ from msgspec import structs
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.events import LinkEvent
 from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DatagramDecoder
+from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.simulated_wires import WireOwner
 from firmware_bridge.wires import Line
 from gateway.announcer import Announcer
@@ -160,6 +160,9 @@ class Carrier:
         self.bridge = bridge
         self.owners: dict[Line, WireOwner] = {}
         self._decoder = DatagramDecoder()
+
+    def counters(self) -> dict[str, DecoderCounters]:
+        return {}
 
     def send(self, line: Line, frame: DeviceFrame) -> bool:
         owner = self.owners.get(line)

@@ -1,4 +1,4 @@
-"""The devices and what they are doing."""
+"""The devices: which there are, what they are doing, what they print, and what their lines have carried."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import asyncio
 import time
 from dataclasses import asdict
 from http import HTTPStatus
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from firmware_bridge.fleet import DeviceInfo
+from firmware_bridge.bridge import LinkInfo
+from firmware_bridge.frames import FaultCode
 from gateway.access import Right
+from gateway.device_logs import LogLine
+from gateway.roster import Presence, Refusal
 from gateway.session import Session
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
-from gateway.web.api.problems import not_found
+from gateway.web.api.problems import Problem, not_found
 from gateway.web.house import Works
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """One device, connected or expected back. ``counters``: what its link has seen since it was switched on."""
+    """One device, connected or expected back.
+
+    ``since``: when it came or went (Unix time). ``reason``: why it went. ``counters``: what its link has seen since the
+    device was switched on; nothing, once it has been away for minutes.
+    """
 
     device_id: str
     user_id: str
@@ -26,13 +34,62 @@ class Device(Struct, frozen=True, kw_only=True):
     state: str
     link: str
     firmware: str
+    since: float
+    reason: str
     counters: dict[str, int]
 
 
+class RefusedDevice(Struct, frozen=True, kw_only=True):
+    """Somebody who says HELLO and is not taken on. ``device_id`` is empty where the HELLO could not be read."""
+
+    device_id: str
+    link: str
+    fault: str
+    reason: str
+    since: float
+    times: int
+
+
 class DeviceList(Struct, frozen=True):
-    """Those that whoever asks may see."""
+    """Those that whoever asks may see. ``refused``: who says HELLO in vain just now."""
 
     devices: tuple[Device, ...]
+    refused: tuple[RefusedDevice, ...]
+
+
+class DeviceLogPage(Struct, frozen=True):
+    """Oldest first. ``dropped``: how many lines are not kept any more."""
+
+    lines: tuple[LogLine, ...]
+    dropped: int
+
+
+class After(Struct, frozen=True):
+    """Which lines."""
+
+    after: Annotated[int, Meta(ge=0, le=(1 << 62) - 1, description="Those with higher numbers.")] = 0
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """One carrier: a serial port, or MQTT.
+
+    ``reason`` and ``remedy``: why it is down, or works badly. ``counters``: what came over it since it was opened.
+    ``lines``: what was printed there before any device said HELLO.
+    """
+
+    link: str
+    up: bool
+    reason: str
+    remedy: str
+    devices: tuple[str, ...]
+    counters: dict[str, int]
+    lines: tuple[LogLine, ...]
+
+
+class LinkList(Struct, frozen=True):
+    """All that are watched."""
+
+    links: tuple[Link, ...]
 
 
 class DeviceName(Struct, frozen=True):
@@ -60,12 +117,42 @@ class SessionList(Struct, frozen=True):
 
 async def list_devices(call: Call[None, None, None]) -> DeviceList:
     """All of them that are within the scope."""
-    return DeviceList(visible_devices(call))
+    refusals = call.house.works().pipeline.roster.refusals()
+    sees = call.principal.sees
+    seen = (one for one in refusals if sees(user_id="", device_id=one.event.device_id))
+    return DeviceList(visible_devices(call), tuple(map(_refused, seen)))
 
 
 async def show_device(call: Call[DeviceName, None, None]) -> Device:
     """One of them."""
     return find_device(call, call.path.device_id)
+
+
+async def forget_device(call: Call[DeviceName, None, None]) -> None:
+    """Do not miss it any more."""
+    device = find_device(call, call.path.device_id)
+    if not call.house.works().pipeline.forget(device.device_id):
+        raise Problem(HTTPStatus.CONFLICT, "the device is here", remedy="unplug it or switch it off first")
+
+
+async def show_log(call: Call[DeviceName, After, None]) -> DeviceLogPage:
+    """What it has printed lately."""
+    logs = call.house.works().pipeline.logs
+    device_id = find_device(call, call.path.device_id).device_id
+    if not logs.keeps:
+        raise Problem(HTTPStatus.CONFLICT, "privacy.redact is on: what devices print is not kept")
+    return DeviceLogPage(logs.lines(device_id, call.query.after), logs.dropped(device_id))
+
+
+async def list_links(call: Call[None, None, None]) -> LinkList:
+    """All of them, with what was counted."""
+    works = call.house.works()
+    visible = visible_devices(call)
+    on = {
+        info.name: tuple(one.device_id for one in visible if one.link == info.name)
+        for info in works.bridge.links()
+    }
+    return LinkList(tuple(_link(info, on[info.name], works) for info in works.bridge.links()))
 
 
 async def list_sessions(call: Call[None, None, None]) -> SessionList:
@@ -88,19 +175,48 @@ def find_device(call: AnyCall, device_id: str) -> Device:
 def visible_devices(call: AnyCall) -> tuple[Device, ...]:
     """The devices within the scope of whoever asks."""
     works, sees = call.house.works(), call.principal.sees
-    devices = (_device(info, works) for info in works.bridge.devices())
+    counters = {info.id: asdict(info.counters) for info in works.bridge.devices()}
+    known = works.pipeline.roster.devices()
+    devices = (_device(one, works, counters.get(one.hello.device_id, {})) for one in known)
     return tuple(one for one in devices if sees(user_id=one.user_id, device_id=one.device_id))
 
 
-def _device(info: DeviceInfo, works: Works) -> Device:
+def _device(known: Presence, works: Works, counters: dict[str, int]) -> Device:
+    device_id = known.hello.device_id
     return Device(
-        device_id=info.id,
-        user_id=works.pipeline.user(info.id),
-        room=works.config.devices.rooms.get(info.id, ""),
-        state="connected" if info.connected else "disconnected",
-        link=info.link,
-        firmware=info.firmware,
-        counters=asdict(info.counters),
+        device_id=device_id,
+        user_id=works.pipeline.user(device_id),
+        room=works.config.devices.rooms.get(device_id, ""),
+        state="connected" if known.gone is None else "disconnected",
+        link=known.hello.link,
+        firmware=known.hello.firmware,
+        since=known.since,
+        reason="" if known.gone is None else known.gone.reason,
+        counters=counters,
+    )
+
+
+def _refused(refusal: Refusal) -> RefusedDevice:
+    event = refusal.event
+    return RefusedDevice(
+        device_id=event.device_id,
+        link=event.link,
+        fault=FaultCode(event.code).name,
+        reason=event.reason,
+        since=refusal.since,
+        times=refusal.times,
+    )
+
+
+def _link(info: LinkInfo, devices: tuple[str, ...], works: Works) -> Link:
+    return Link(
+        link=info.name,
+        up=info.up,
+        reason=info.reason,
+        remedy=info.remedy,
+        devices=devices,
+        counters=asdict(info.counters) if info.counters else {},
+        lines=works.pipeline.logs.lines(info.name),
     )
 
 
@@ -123,6 +239,20 @@ OPERATIONS = (
     Operation(
         name="showDevice", method="GET", path="/devices/{device_id}", right=Right.LISTEN, run=show_device,
         summary="One device", path_type=DeviceName, answer=Device, problems=(HTTPStatus.NOT_FOUND,),
+    ),
+    Operation(
+        name="forgetDevice", method="DELETE", path="/devices/{device_id}", right=Right.OPERATE, run=forget_device,
+        summary="Forget a device that is away for good", path_type=DeviceName,
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    ),
+    Operation(
+        name="showDeviceLog", method="GET", path="/devices/{device_id}/log", right=Right.OPERATE, run=show_log,
+        summary="What a device has printed lately", path_type=DeviceName, query=After, answer=DeviceLogPage,
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+    Operation(
+        name="listLinks", method="GET", path="/links", right=Right.OPERATE, run=list_links,
+        summary="The serial ports and MQTT: what is wrong with them, and what came over them", answer=LinkList,
     ),
     Operation(
         name="listSessions", method="GET", path="/sessions", right=Right.LISTEN, run=list_sessions,

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from msgspec import Struct
 
 from gateway.access import Right
-from gateway.health import ComponentHealth, HealthState
+from gateway.health import ComponentHealth, HealthState, seen_by
 from gateway.web.api.operation import Call, Operation
 
 _BEGAN = time.monotonic()
@@ -38,7 +38,7 @@ def running_version() -> str:
 
 async def show_health(call: Call[None, None, None]) -> GatewayHealth:
     """How everything is right now; also while the gateway starts."""
-    report = call.house.health.report()
+    report = seen_by(call.principal, call.house.health.report())
     return GatewayHealth(
         state=report.state,
         components=report.components,

@@ -91,7 +91,7 @@ async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
     user_id = works.pipeline.user(device_id)
     settings = works.config.devices
     known = device_id in settings.users or device_id in settings.rooms
-    known = known or any(info.id == device_id for info in works.bridge.devices())
+    known = known or works.pipeline.roster.knows(device_id)
     if not known or not call.principal.sees(user_id=user_id, device_id=device_id):
         raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
     text = call.body.text.strip()

@@ -3,8 +3,8 @@
 import { ask } from "./ask.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
 import { moment, span } from "./format.js";
+import { byWeight } from "./house.js";
 
-const ORDER = { unhealthy: 0, degraded: 1, healthy: 2 };
 const HEALTH_WORDS = { unhealthy: "Does not work", degraded: "Works less well", healthy: "Works" };
 
 // How a part is, in words; the gateway may do its job without one that does not work at all.
@@ -20,10 +20,7 @@ export class HealthView {
   }
 
   show(house) {
-    const order = (component) => ORDER[component.state] ?? 0;
-    const components = [...house.components.values()];
-    const fails = (component) => Number(component.works !== false);
-    components.sort((a, b) => order(a) - order(b) || fails(a) - fails(b) || a.component.localeCompare(b.component));
+    const components = [...house.components.values()].sort(byWeight);
     this.list.show(components);
     byId("components-empty").hidden = components.length > 0;
   }
@@ -59,7 +56,7 @@ function componentRow() {
     node,
     update: (component) => {
       setAttribute(node, "data-state", component.state);
-      setText(name, component.component);
+      setText(name, [component.about, component.component].filter(Boolean).join(" · "));
       setText(state, healthWords(component));
       setText(since, `since ${moment(component.timestamp)}`);
       setText(detail, component.detail ?? "");

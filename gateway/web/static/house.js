@@ -31,22 +31,28 @@ export class House {
     }
   }
 
+  // Only here a device becomes known: what visitors say who have left, or who never were devices, makes none.
   device(event) {
+    // A page that was closed is not a device that is missing.
+    const left = event.state !== "connected" && event.device_id.startsWith("web-");
+    if (left || event.state === "forgotten") {
+      this.devices.delete(event.device_id);
+      return;
+    }
     const device = this.deviceOf(event);
-    device.room = event.room ?? "";
+    Object.assign(device, { user: event.user_id, room: event.room ?? "" });
     if (event.notice === "level") Object.assign(device, { level: event.value, levelAt: performance.now() });
     if (event.notice) return;
     const { state, link, firmware, reason } = event;
     Object.assign(device, { state, reason });
-    if (state === "connected") Object.assign(device, { link, firmware });
-    else device.status = "idle";
-    // A page that was closed is not a device that is missing.
-    if (state !== "connected" && device.id.startsWith("web-")) this.devices.delete(device.id);
+    if (state === "connected" || !device.link) Object.assign(device, { link, firmware });
+    if (state !== "connected") device.status = "idle";
     device.lostFrames += event.lost_frames;
   }
 
   status(event) {
-    this.deviceOf(event).status = event.status;
+    const device = this.devices.get(event.device_id);
+    if (device) device.status = event.status;
     const session = this.sessionOf(event);
     session.status = event.status;
     for (const turn of session.open) this.touch(turn);
@@ -70,7 +76,8 @@ export class House {
       timings: event.timings,
     });
     this.sessionOf(event).open.add(turn);
-    const device = this.deviceOf(event);
+    const device = this.devices.get(event.device_id);
+    if (!device) return;
     device.gaps += event.audio.gaps;
     device.lostMs += event.audio.lost_ms;
     device.heardAt = event.timestamp;
@@ -100,14 +107,13 @@ export class House {
   }
 
   health(event) {
-    this.components.set(event.component, event);
+    if (event.state === "forgotten") this.components.delete(event.component);
+    else this.components.set(event.component, event);
   }
 
-  // What is wrong, worst first.
+  // What is wrong, worst first; of what is equally bad, what matters most to people.
   problems() {
-    return [...this.components.values()]
-      .filter((component) => component.state in BADNESS)
-      .sort((a, b) => BADNESS[a.state] - BADNESS[b.state] || Number(a.works !== false) - Number(b.works !== false));
+    return [...this.components.values()].filter((component) => component.state in BADNESS).sort(byWeight);
   }
 
   // Whether an answer is awaited.
@@ -147,6 +153,11 @@ export class House {
     this.changes += 1;
     turn.version = this.changes;
   }
+}
+
+export function byWeight(a, b) {
+  const badness = ({ state, works }) => 2 * (BADNESS[state] ?? 2) + Number(works !== false);
+  return badness(a) - badness(b) || a.rank - b.rank || a.component.localeCompare(b.component);
 }
 
 function entry(map, key, fresh, most) {

@@ -119,12 +119,33 @@ async def test_choosing_a_device_narrows_the_conversations(page: Page, house: Ho
 
 async def test_the_page_stays_small(page: Page, house: House) -> None:
     await open_page(page, house)
+    house.publish(device())
     for number in range(200):
+        house.publish(device(f"room-{number}"))
         house.publish(transcription(f"sentence {number}", number), status(device=f"room-{number}"))
     await expect(page.locator(".heard").last).to_have_text("sentence 199")
     await expect(page.locator(".turn")).to_have_count(60)
     await expect(page.locator("#announcer p")).to_have_count(4)
     await expect(page.locator(".device")).to_have_count(201)
+
+
+async def test_what_visitors_say_makes_no_device_and_one_that_is_forgotten_goes(
+    page: Page, house: House
+) -> None:
+    await open_page(page, house)
+    house.publish(device("kitchen"), device("bath"), device("web-tab"))
+    house.publish(device("web-tab", "disconnected", reason="its socket is closed"))
+    house.publish(status("thinking", device="web-tab"), status("idle", device="web-local"))
+    house.publish(structs.replace(transcription("said on a page"), device_id="web-local"))
+    house.publish(device("bath", "disconnected", reason="unplugged"))
+    names = page.locator(".device-name")
+    await expect(page.locator(".heard").last).to_have_text("said on a page")
+    await expect(names).to_have_text(["bath", "kitchen"])
+    await expect(page.locator("#figure-devices")).to_have_text("1 of 2")
+    house.publish(device("bath", "forgotten"))
+    await expect(names).to_have_text(["kitchen"])
+    await page.reload()
+    await expect(names).to_have_text(["kitchen"])
 
 
 async def test_devices_stand_by_room_and_stay_where_they_are(page: Page, house: House) -> None:

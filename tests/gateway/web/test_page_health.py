@@ -32,7 +32,25 @@ async def test_the_worst_comes_first_and_healing_moves_it_down(page: Page, house
     await expect(page.locator(".problem .remedy").nth(1)).to_have_text("start mosquitto")
     await expect(page.locator(".problem .remedy").first).to_be_hidden()
     house.health.set("journal", HealthState.HEALTHY)
-    await expect(names).to_have_text(["mqtt", "journal", "recognizer"])
+    await expect(names).to_have_text(["mqtt", "recognizer", "journal"])
+
+
+async def test_who_is_missed_is_named_but_behind_what_everybody_misses(page: Page, house: House) -> None:
+    await open_page(page, house, "health")
+    headline = page.locator("#headline")
+    port = "/dev/serial/by-id/usb-a"
+    house.health.set(port, HealthState.DEGRADED, "unplugged", "plug it in", works=False, about="kitchen")
+    await expect(headline).to_have_text("kitchen is away")
+    await expect(page.locator(".problem h3").first).to_have_text(f"kitchen · {port}")
+    house.health.set("broker", HealthState.DEGRADED, "refused", "start it", works=False)
+    await expect(headline).to_have_text("broker does not work, and 1 more problem")
+    house.health.set("devices", HealthState.DEGRADED, "bath on mqtt is refused", "give it another id")
+    house.health.set("broker", HealthState.HEALTHY)
+    house.health.forget(port)
+    await expect(headline).to_have_text("A device is refused")
+    await expect(page.locator(".problem h3")).not_to_contain_text([port])
+    house.health.forget("devices")
+    await expect(page.locator(".problem h3")).to_have_text(["recognizer", "broker"])
 
 
 async def test_since_when(page: Page, house: House) -> None:

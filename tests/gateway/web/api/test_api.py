@@ -12,6 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_bridge.frames import Header, Hello
+from firmware_bridge.framing import Noise
+from firmware_bridge.wires import Line
 from gateway.access import Right
 from gateway.health import HealthState
 from gateway.web.api.operation import Open
@@ -78,7 +81,11 @@ async def test_the_description_is_shown_by_a_page_of_our_own(served: Served) -> 
 async def test_health_is_told_with_its_remedies(served: Served) -> None:
     served.works.health.set("broker", HealthState.DEGRADED, "slow", "hurry")
     told = await served.get("/health")
-    assert told["components"]["broker"] == {"state": "degraded", "reason": "slow", "remedy": "hurry"}
+    assert told["components"]["broker"] == {
+        "state": "degraded",
+        "reason": "slow",
+        "remedy": "hurry",
+    }
     assert told["epoch"] == served.works.hub.epoch
     assert told["uptime_seconds"] > 0
     assert told["version"]
@@ -97,11 +104,82 @@ async def test_devices_and_sessions_are_listed(tmp_path: Path) -> None:
         assert counters["lost_frames"] == 0
         assert device == {
             "device_id": "kitchen", "user_id": "ann", "room": "Kitchen", "state": "connected",
-            "link": device["link"], "firmware": device["firmware"],
+            "link": device["link"], "firmware": device["firmware"], "since": device["since"], "reason": "",
         }  # fmt: skip
         (session,) = (await served.get("/sessions"))["sessions"]
         assert (session["device_id"], session["user_id"], session["state"]) == ("kitchen", "ann", "open")
         await served.get("/devices/attic", 404)
+
+
+async def test_a_device_that_is_away_is_listed_until_it_is_forgotten(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served:
+        async with served.works.board():
+            await served.call("DELETE", "/devices/kitchen", 409)
+        (device,) = (await served.get("/devices"))["devices"]
+        assert (device["state"], device["reason"]) == ("disconnected", "out of reach")
+        await served.call("DELETE", "/devices/kitchen", 204)
+        assert (await served.get("/devices"))["devices"] == []
+        await served.call("DELETE", "/devices/kitchen", 404)
+        assert served.works.bridge.devices() == ()
+
+
+async def test_what_devices_print_and_what_lines_carry_can_be_read(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served, served.works.board():
+        bridge, line = served.works.bridge, Line("air-kitchen")
+        bridge.carrier_up("air-kitchen")
+        bridge.carrier_weak("air-kitchen", "noise", "another cable")
+        bridge.receive(line, [Noise(b"free heap 31 k\nwifi: on\n")])
+        bridge.receive(Line("/dev/cellar"), [Noise(b"rst:0x1\n")])
+        bridge.carrier_up("/dev/cellar")
+        log = await served.get("/devices/kitchen/log")
+        assert [one["text"] for one in log["lines"]] == ["free heap 31 k", "wifi: on"]
+        assert log["dropped"] == 0
+        first = log["lines"][0]["number"]
+        assert (await served.get(f"/devices/kitchen/log?after={first}"))["lines"] == log["lines"][1:]
+        await served.get("/devices/attic/log", 404)
+        await served.get("/devices/kitchen/log?after=x", 422)
+        air, cellar = (await served.get("/links"))["links"]
+        assert (air["link"], air["up"], air["reason"], air["remedy"]) == (
+            "air-kitchen",
+            True,
+            "noise",
+            "another cable",
+        )
+        assert air["devices"] == ["kitchen"]
+        assert (cellar["devices"], [one["text"] for one in cellar["lines"]]) == ([], ["rst:0x1"])
+
+
+async def test_what_devices_print_is_not_kept_where_words_are_not(tmp_path: Path) -> None:
+    async with open_served(tmp_path, privacy={"redact": True}) as served, served.works.board():
+        served.works.bridge.receive(Line("air-kitchen"), [Noise(b"heard: the secret\n")])
+        refused = await served.get("/devices/kitchen/log", 409)
+        assert "privacy.redact" in refused["detail"]
+
+
+async def test_who_says_hello_in_vain_is_listed(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served:
+        hello = Hello(Header(), "kitchen", 5, "", 0, 0, 0, 0)
+        served.works.bridge.receive(Line("mqtt", "bath"), [hello])
+        (refused,) = (await served.get("/devices"))["refused"]
+        since = refused.pop("since")
+        assert since > 0
+        assert refused == {
+            "device_id": "kitchen", "link": "mqtt", "fault": "BAD_ID", "reason": "this topic is bath's", "times": 1,
+        }  # fmt: skip
+        assert (
+            "kitchen on mqtt is refused" in (await served.get("/health"))["components"]["devices"]["reason"]
+        )
+
+
+async def test_a_room_that_is_changed_is_changed_at_once(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served, served.works.board():
+        patch = {"devices": {"rooms": {"kitchen": "Kitchen"}, "users": {"kitchen": "ann"}}}
+        change = await served.call(
+            "PATCH", "/config", json=patch, headers={"Content-Type": "application/merge-patch+json"}
+        )
+        assert set(change["applied"]) == {"devices.rooms", "devices.users"}
+        (device,) = (await served.get("/devices"))["devices"]
+        assert (device["room"], device["user_id"]) == ("Kitchen", "ann")
 
 
 # -- errors

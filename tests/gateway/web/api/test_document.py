@@ -36,6 +36,9 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
         served.works.board(),
     ):
         await served.works.events.first(DeviceEvent, state="connected")
+        async with served.works.board("attic"):
+            await served.works.events.first(DeviceEvent, state="connected", device_id="attic")
+        await served.works.events.first(DeviceEvent, state="disconnected", device_id="attic")
         await served.works.journal.commit(r.Heard(utterance("u_1", audio=audio)))
         row = r.Remembered(remembered("u_1", "turn on the light"))
         await served.works.journal.commit(r.Transcribed("u_1"), row)
@@ -59,7 +62,7 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
 def test_its_paths_are_there() -> None:
     paths = {re.sub(r"{\w+}", "*", one.path) for one in OPERATIONS}
     named = {
-        re.sub(r"/(u_1|kitchen)(?=/|$)", "/*", path)
+        re.sub(r"/(u_1|kitchen|attic)(?=/|$)", "/*", path)
         for path in re.findall(r"/api/v1(/[\w/-]+)", " ".join(commands()))
     }
     assert named <= paths
