@@ -7,6 +7,7 @@
       TooLarge         more bytes, or more seconds, than are taken
       TooSlow          it did not come on
       NoRecording      it is nothing that can be decoded
+      NoDisk           it has to be kept until its end, and there is no room for it
       Stopped          the gateway is stopping, or whoever sent it has gone
 """
 
@@ -22,17 +23,20 @@ from dataclasses import dataclass, field
 from gateway.flows import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk
+from transcription.file_feed import BadSound
 from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
 from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 from transcription.settings import SegmenterSettings
-from transcription.sound_files import BadSound, decoded
+from transcription.sound_files import Missing, NoRoom, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
 
 UNREAD_BYTES = 256 * 1024
 """What waits to be decoded."""
 WAITING_UTTERANCES = 2
 """What waits to be transcribed, of one recording."""
+GAPS = 100
+"""So many are told of one recording."""
 LULL_SECONDS = 5.0
 """So long at most each piece waits until nobody is speaking to a device."""
 LULL_STEP = 0.05
@@ -60,6 +64,10 @@ class NoRecording(FileRefused):
     """Nothing that can be decoded."""
 
 
+class NoDisk(FileRefused):
+    """No room where it has to be kept until its end."""
+
+
 class Stopped(FileRefused):
     """It is not wanted any more."""
 
@@ -74,12 +82,21 @@ class Piece:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something of a recording was not heard; ``at``: seconds of what was."""
+
+    at: float
+    reason: str
+
+
 @dataclass(slots=True)
 class Recording:
-    """What was made of one: the pieces in which something was said, and how long it is."""
+    """What was made of one: the pieces in which something was said, how long it is, and what is missing of it."""
 
     pieces: list[Piece] = field(default_factory=list)
     seconds: float = 0.0
+    missing: list[Gap] = field(default_factory=list)
 
 
 class Transcribing:
@@ -138,6 +155,7 @@ class Transcribing:
         if work.failure is not None:
             raise work.failure
         recording.seconds = work.samples / SAMPLE_RATE
+        recording.missing = work.missing
         return recording
 
     async def _piece(self, owner: str, utterance: Utterance, hints: Hints) -> Piece:
@@ -163,6 +181,7 @@ class _Work:
         self.inflow = Inflow(UNREAD_BYTES)
         self.utterances: Outflow[Utterance] = Outflow(WAITING_UTTERANCES)
         self.samples = 0
+        self.missing: list[Gap] = []
         self.failure: BaseException | None = None
         """Why it could not be read or decoded to its end; known when ``utterances`` end."""
         self._settings = settings
@@ -215,6 +234,8 @@ class _Work:
             self._cut()
         except BadSound as error:
             self.failure = NoRecording(str(error))
+        except NoRoom as error:
+            self.failure = NoDisk(str(error))
         except FileRefused as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - the boundary: not the file's fault but ours, told where it is awaited
@@ -224,9 +245,12 @@ class _Work:
     def _cut(self) -> None:
         most = self._settings.seconds * SAMPLE_RATE
         without_offset = OffsetFilter()
-        for samples in decoded(self.inflow):
-            chunk = AudioChunk(self.samples, samples)
-            self.samples += len(samples)
+        for piece in decoded(self.inflow):
+            if isinstance(piece, Missing):
+                self._miss(piece.reason)
+                continue
+            chunk = AudioChunk(self.samples, piece)
+            self.samples += len(piece)
             if self.samples > most:
                 raise TooLarge(f"it is longer than {self._settings.seconds} s (web.uploads.seconds)")
             for event in self._segmenter.feed(without_offset(chunk)):
@@ -235,3 +259,10 @@ class _Work:
         for event in self._segmenter.finish(EndReason.STOP):
             if isinstance(event, Utterance):
                 self.utterances.put(event)
+
+    def _miss(self, reason: str) -> None:
+        if len(self.missing) >= GAPS:
+            more = f"and more than {GAPS} others"
+            self.missing[-1] = Gap(self.missing[-1].at, more)
+            return
+        self.missing.append(Gap(self.samples / SAMPLE_RATE, reason))

@@ -1,74 +1,157 @@
 """Recordings in the usual formats, decoded as they come: a file's bytes in, the canonical audio out, bounded memory.
 
-The container is told by its first bytes, never by a name, and only those below are tried: FFmpeg knows playlists and
-devices too, which read what the sender wants. The only file that knows PyAV.
+What a file is, its bytes say, never a name. FFmpeg is given one part of it at a time and may open nothing else: it
+knows playlists and devices, too, which read what the sender wants. The only file that knows PyAV.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
-from typing import Any, Protocol
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
+from transcription.file_chain import parts
+from transcription.file_feed import PIECE_BYTES, BadSound, Feed, Source
+from transcription.file_parts import Part
+from transcription.mixing import Mixer, Mono, Planes
 
-HEAD_BYTES = 16
 MAX_CHANNELS = 16
 RATES = range(1_000, 384_001)
 """Hertz. Files that claim other rates, or more channels, lie."""
 BAD_PACKETS = 100
-"""So many pieces of a file may be broken; it is no recording when more are."""
+"""So many pieces of a file may be broken; it is no recording when more are, and no fewer than are whole."""
+BAD_PARTS = 100
+"""So many files of a chain may be none."""
+TAG_BYTES = 1_024
+"""What is no sound and not longer is nothing that anybody misses."""
 PROBE_BYTES = 256 * 1024
 """How much is read ahead to find out what is in a file."""
+SPOOL_BYTES = 1024 * 1024 * 1024
+"""Of a file that has to be there as a whole."""
+SPOOL_FOLDER: Final = "/var/tmp"  # noqa: S108 - on a disk, where /tmp may be memory; the file has no name there
 
-_CODECS = ("pcm_", "flac", "opus", "vorbis", "mp3", "adpcm_")
-_MAGIC = ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "matroska"), (b"ID3", "mp3"))
-
-
-class BadSound(Exception):
-    """It is no recording that can be decoded."""
-
-
-class Source(Protocol):
-    """What is decoded, read once from its beginning."""
-
-    def read(self, size: int) -> bytes:
-        """At most so many bytes, as soon as there are some; none: the end. May block."""
+_CODECS = ("pcm_", "flac", "opus", "vorbis", "mp1", "mp2", "mp3", "adpcm_", "aac", "alac", "amr")
+_NAMELESS = "mp3,aac,amr"
+"""What begins anywhere: one of these demuxers, whichever FFmpeg thinks it is."""
+_TITLES = {"wav": "WAV", "flac": "FLAC", "ogg": "Ogg", "matroska": "WebM", "mov": "M4A", "amr": "AMR"}
+_FULL_SCALE = {"u1": 128.0, "i2": 32_768.0, "i4": 2_147_483_648.0}
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 
 
-def container(head: bytes) -> str | None:
-    """The format that a file's first bytes tell, by FFmpeg's name; None: none of ours."""
-    if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-        return "wav"
-    for magic, name in _MAGIC:
-        if head.startswith(magic):
-            return name
-    # Eleven bits of an MPEG frame's head; its layer is never 0.
-    is_mpeg = len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
-    return "mp3" if is_mpeg else None
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something of the file that is not among its samples, at this place of them, and why."""
+
+    reason: str
 
 
-def decoded(source: Source) -> Iterator[Samples]:
-    """The first sound in it, piece by piece. Raises BadSound; what ``source`` raises goes through."""
+class NoRoom(Exception):
+    """It has to be there as a whole before it can be decoded, and there is no room for it."""
+
+
+def decoded(source: Source) -> Iterator[Samples | Missing]:
+    """The first sound in it, piece by piece, and that of each file that follows; and what is missing of it.
+
+    Raises BadSound when nothing of it is sound, and NoRoom. What ``source`` raises goes through.
+    """
     import av  # noqa: PLC0415 - 40 MB that a gateway without uploads does not need
 
-    head = _head(source)
-    name = container(head)
-    if name is None:
-        raise BadSound("it is neither WAV, FLAC, Ogg, WebM nor MP3")
-    options = {"probesize": str(PROBE_BYTES), "analyzeduration": "2000000"}
-    rewound = _Rewound(head, source)
+    feed, lost, is_sound = Feed(source), _Lost(), False
     try:
-        with av.open(rewound, format=name, options=options, **_metadata(av)) as file:
-            for samples in _samples(av, file):
-                rewound.check()
-                yield samples
-    except av.error.FFmpegError as error:
-        rewound.check()
-        raise BadSound(f"it cannot be decoded as {name}: {_reason(error)}") from error
-    except Exception:
-        rewound.check()
-        raise
-    rewound.check()
+        for part in parts(feed):
+            try:
+                for piece in _pieces(av, part):
+                    yield from lost.told()
+                    yield piece
+                is_sound = True
+            except BadSound as error:
+                part.skip_rest()
+                is_sound = is_sound or (lost.is_told and not isinstance(error, _MostlyBroken))
+                lost.add(part, error)
+    except BadSound as error:
+        lost.tell(str(error))
+    if not is_sound:
+        raise BadSound(lost.why() if feed.taken else "it is empty")
+    yield from lost.told()
+
+
+class _MostlyBroken(BadSound):
+    """What was decoded of it is noise, as like as not."""
+
+
+class _Lost:
+    """Files of a chain that are none, until there is something to tell it with."""
+
+    def __init__(self) -> None:
+        self.is_told = False
+        self._waiting: list[Missing] = []
+        self._why = "it is neither WAV, FLAC, Ogg, WebM, MP3, M4A, AAC nor AMR"
+        self._parts = 0
+
+    def add(self, part: Part, error: BadSound) -> None:
+        """Raises BadSound when there are too many."""
+        self._parts += 1
+        if self._parts > BAD_PARTS:
+            raise BadSound("too much of it is no sound")
+        if part.name or isinstance(error, _MostlyBroken):
+            self.tell(str(error))
+        elif part.size > TAG_BYTES:
+            self._waiting.append(Missing(f"{part.size} bytes of it are no sound that is known"))
+
+    def tell(self, why: str) -> None:
+        """What is missing, and the reason if it turns out to be all."""
+        self._why = why
+        self._waiting.append(Missing(why))
+
+    def told(self) -> Iterator[Missing]:
+        """Each once."""
+        self.is_told = True
+        waiting, self._waiting = self._waiting, []
+        yield from waiting
+
+    def why(self) -> str:
+        """When it was all."""
+        return self._why
+
+
+def _pieces(av: Any, part: Part) -> Iterator[Samples | Missing]:
+    with _spooled(part) if part.needs_seeking else nullcontext(_Watched(part)) as watched:
+        try:
+            with _opened(av, watched, part.name) as file:
+                for piece in _samples(av, file):
+                    watched.check()
+                    yield piece
+        except av.error.FFmpegError as error:
+            watched.check()
+            title = _TITLES.get(part.name, "MP3 or AAC")
+            raise BadSound(f"it cannot be decoded as {title}: {_reason(error)}") from error
+        except Exception:
+            watched.check()
+            raise
+        watched.check()
+
+
+def _opened(av: Any, source: _Watched, name: str) -> Any:
+    """Nothing but this is opened, by no other demuxer or decoder than ours."""
+    codecs = sorted(one for one in av.codecs_available if one.startswith(_CODECS))
+    options = {
+        "probesize": str(PROBE_BYTES),
+        "analyzeduration": "2000000",
+        "protocol_whitelist": "",
+        "format_whitelist": name or _NAMELESS,
+        "codec_whitelist": ",".join(codecs),
+    }
+    return av.open(source, format=name or None, options=options, io_open=_nothing_else, **_metadata(av))
+
+
+def _nothing_else(_url: str, _flags: int, _options: dict[str, str]) -> Any:
+    raise BadSound("it wants to be read together with another file")
 
 
 def _metadata(av: Any) -> dict[str, Any]:
@@ -81,63 +164,119 @@ def _reason(error: Any) -> str:
     return str(error.strerror).rstrip(".").lower()
 
 
-def _samples(av: Any, file: Any) -> Iterator[Samples]:
+def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
     stream = next(iter(file.streams.audio), None)
     if stream is None:
         raise BadSound("there is no sound in it")
     codec = stream.codec_context
     if not codec.name.startswith(_CODECS):
         raise BadSound(f"its sound is {codec.name}, which is not taken")
-    if codec.sample_rate not in RATES or not 0 < codec.layout.nb_channels <= MAX_CHANNELS:
-        raise BadSound(f"it says that it has {codec.layout.nb_channels} channels at {codec.sample_rate} Hz")
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    for frame in _frames(av, file, stream):
-        frame.pts = None  # times that jump would be filled with silence
-        for part in resampler.resample(frame):
-            yield part.to_ndarray()[0]
-    for part in resampler.resample(None):
-        yield part.to_ndarray()[0]
+    _check(codec.sample_rate, codec.layout.nb_channels)
+    if more := len(file.streams.audio) - 1:
+        yield Missing(f"only the first track of sound is heard, and not the {more} beside it")
+    canonical = _Canonical(av)
+    try:
+        for frame in _frames(av, file, stream):
+            yield from [frame] if isinstance(frame, Missing) else canonical.samples(frame)
+    except (av.error.FFmpegError, BadSound):
+        yield from canonical.rest()
+        raise
+    yield from canonical.rest()
+
+
+def _check(rate: int, channels: int) -> None:
+    if rate not in RATES or not 0 < channels <= MAX_CHANNELS:
+        raise BadSound(f"it says that it has {channels} channels at {rate} Hz")
 
 
 def _frames(av: Any, file: Any, stream: Any) -> Iterator[Any]:
-    """What can be decoded; a broken piece is left out."""
-    bad = 0
+    """What can be decoded; a broken piece is left out, and told as Missing."""
+    whole = bad = broken = 0
     for packet in file.demux(stream):
         try:
-            yield from packet.decode()
-        except av.error.InvalidDataError as error:
-            bad += 1
-            if bad > BAD_PACKETS:
-                raise BadSound("too much of it is broken") from error
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            bad, broken = bad + 1, broken + 1
+            if bad > max(BAD_PACKETS, whole):
+                raise _MostlyBroken("too much of it is broken") from error
+            continue
+        if broken:
+            yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
+        whole, broken = whole + 1, 0
+        yield from frames
+    if broken:
+        yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
 
 
-def _head(source: Source) -> bytes:
-    head = b""
-    while len(head) < HEAD_BYTES and (more := source.read(HEAD_BYTES - len(head))):
-        head += more
-    return head
+class _Canonical:
+    """Frames into the canonical audio. Rate, channels and format may be others with each of them."""
+
+    def __init__(self, av: Any) -> None:
+        self._av = av
+        self._kind = (0, 0)
+        self._mixer = Mixer(1, SAMPLE_RATE)
+        self._resampler: Any = None
+
+    def samples(self, frame: Any) -> Iterator[Samples]:
+        """What comes of it by now."""
+        kind = frame.sample_rate, frame.layout.nb_channels
+        if kind != self._kind:
+            _check(*kind)
+            yield from self.rest()
+            self._kind = kind
+            self._mixer = Mixer(kind[1], kind[0])
+            self._resampler = self._av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        yield from self._resampled(self._mixer.mixed(_planes(frame, kind[1])))
+
+    def rest(self) -> Iterator[Samples]:
+        """What was held back."""
+        if self._resampler is not None:
+            yield from self._resampled(self._mixer.rest())
+            for part in self._resampler.resample(None):
+                yield part.to_ndarray()[0]
+
+    def _resampled(self, mono: Mono) -> Iterator[Samples]:
+        if not len(mono):
+            return
+        frame = self._av.AudioFrame.from_ndarray(mono[np.newaxis, :], format="flt", layout="mono")
+        frame.sample_rate = self._kind[0]  # without a time: times that jump would be filled with silence
+        for part in self._resampler.resample(frame):
+            yield part.to_ndarray()[0]
 
 
-class _Rewound:
-    """A source whose head was read already. It has no ``seek``: nothing is kept of what was read.
+def _planes(frame: Any, channels: int) -> Planes:
+    """Channels by samples."""
+    name = frame.format.name
+    dtype = _DTYPES.get(name.removesuffix("p"))
+    if dtype is None:
+        raise BadSound(f"its samples are {name}, which is not taken")
+    values = frame.to_ndarray()
+    values = values if name.endswith("p") else values.reshape(-1, channels).T
+    if dtype in _FULL_SCALE:
+        scaled = (values.astype(np.float32) - (128 if dtype == "u1" else 0)) / np.float32(_FULL_SCALE[dtype])
+    else:
+        scaled = np.clip(np.nan_to_num(values, nan=0.0), -1, 1)
+    planes: Planes = scaled.astype(np.float32)
+    return planes
 
-    What the source raises is kept for ``check``; FFmpeg takes it for the end, and would forget it.
+
+class _Watched:
+    """A part as FFmpeg reads it. It has no ``seek``: nothing is kept of what was read.
+
+    What reading raises is kept for ``check``; FFmpeg takes it for the end, and would forget it.
     """
 
-    def __init__(self, head: bytes, source: Source) -> None:
-        self._head = head
+    def __init__(self, source: Source) -> None:
         self._source = source
         self._error: BaseException | None = None
 
     def check(self) -> None:
-        """Raises what the source raised."""
+        """Raises what reading raised."""
         if self._error is not None:
             raise self._error
 
     def read(self, size: int) -> bytes:
-        if self._head:
-            part, self._head = self._head[:size], self._head[size:]
-            return part
+        """As the source's."""
         if self._error is not None:
             return b""
         try:
@@ -145,3 +284,30 @@ class _Rewound:
         except BaseException as error:  # noqa: BLE001 - raised by ``check``
             self._error = error
             return b""
+
+
+class _Seekable(_Watched):
+    """A file on the disk, where what is told first may stand last."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+@contextmanager
+def _spooled(part: Part) -> Iterator[_Watched]:
+    """All of it on the disk, without a name. Raises NoRoom, BadSound."""
+    with tempfile.TemporaryFile(dir=SPOOL_FOLDER if os.access(SPOOL_FOLDER, os.W_OK) else None) as spool:
+        while piece := part.read(PIECE_BYTES):
+            if part.size > SPOOL_BYTES:
+                raise BadSound(f"its index is at its end, and it has more than {SPOOL_BYTES >> 20} MiB")
+            try:
+                spool.write(piece)
+                spool.flush()
+            except OSError as error:
+                raise NoRoom(
+                    f"it has to be kept on the disk until its end, and cannot: {error.strerror}"
+                ) from error
+        spool.seek(0)
+        yield _Seekable(spool)

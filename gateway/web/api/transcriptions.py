@@ -22,19 +22,39 @@ SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
 RECORDINGS = (
     "audio/wav",
     "audio/x-wav",
+    "audio/wave",
+    "audio/vnd.wave",
     "audio/flac",
+    "audio/x-flac",
     "audio/ogg",
+    "audio/opus",
+    "audio/vorbis",
+    "application/ogg",
     "audio/webm",
+    "video/webm",
     "audio/mpeg",
+    "audio/mp3",
+    "audio/x-mp3",
+    "audio/x-mpeg",
+    "audio/mpeg3",
+    "audio/mp4",
+    "audio/m4a",
+    "audio/x-m4a",
+    "audio/aac",
+    "audio/aacp",
+    "audio/x-aac",
+    "audio/3gpp",
+    "audio/amr",
     "application/octet-stream",
 )
-"""What a body may be called; what it is, its first bytes say."""
+"""What a body may be called; what it is, its bytes say."""
 
 _STATUS: dict[type[FileRefused], HTTPStatus] = {
     transcribing.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
     transcribing.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     transcribing.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     transcribing.NoRecording: HTTPStatus.UNPROCESSABLE_ENTITY,
+    transcribing.NoDisk: HTTPStatus.SERVICE_UNAVAILABLE,
     transcribing.Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -61,13 +81,21 @@ class Part(Struct, frozen=True, kw_only=True):
     words: tuple[WordTime, ...] = ()
 
 
+class Absent(Struct, frozen=True, kw_only=True):
+    """What could not be heard of a recording. ``at``: after so many seconds of what was; ``reason``: what, or why."""
+
+    at: float
+    reason: str
+
+
 class Transcription(Struct, frozen=True, kw_only=True):
-    """All that is said in a recording of so many ``seconds``."""
+    """All that is said in a recording of so many ``seconds``. ``missing``: what could not be heard of it."""
 
     text: str
     seconds: float
     language: str
     segments: tuple[Part, ...]
+    missing: tuple[Absent, ...] = ()
 
 
 async def transcribe_recording(call: Call[None, Options, None]) -> Transcription | web.Response:
@@ -120,6 +148,7 @@ def _transcription(recording: Recording) -> Transcription:
         seconds=recording.seconds,
         language=max(set(languages), key=languages.count, default=""),
         segments=parts,
+        missing=tuple(Absent(at=gap.at, reason=gap.reason) for gap in recording.missing),
     )
 
 
@@ -166,7 +195,7 @@ def _answer(whole: Transcription, form: str) -> Transcription | web.Response:
 OPERATIONS = (
     Operation(
         name="transcribe", method="POST", path="/transcriptions", right=Right.SPEAK, run=transcribe_recording,
-        summary="Transcribe a recording (WAV, FLAC, Opus or Vorbis in Ogg or WebM, MP3), whole or as it comes",
+        summary="Transcribe a recording (WAV, FLAC, Ogg, WebM, MP3, M4A, AAC, AMR), whole or as it comes",
         query=Options, uploads=RECORDINGS, answer=Transcription, produces=(JSON, SRT, VTT, TEXT),
         problems=(
             HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -17,12 +17,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.speech_files import read_wav, recordings
+from gateway.transcribing import GAPS
 from gateway.web.api.transcriptions import RECORDINGS
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import Engine, loud, quiet, swing
 from tests.record import passes
 from tests.system.house import House, open_house
-from tests.transcription.recordings import FORMATS, recording, wav_that_says
+from tests.transcription.recordings import FORMATS, recording, wav, wav_that_says
 from transcription.audio import from_pcm16
 from transcription.transcriber import Segment, Word
 
@@ -184,13 +185,53 @@ async def test_a_fault_of_the_gateway_s_own_is_not_the_recording_s(served: Serve
 async def test_why_it_cannot_be_decoded_is_told_in_words(served: Served) -> None:
     told = await transcribe(served, b"RIFF\0\0\0\0WAVE" + b"x" * 5_000, 422)
     words = told["errors"][0]["message"]
-    assert "invalid data" in words
+    assert "without sound" in words
     assert not re.search(r"Errno|\d{4}|none", words)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data", "video/mp4"])
 async def test_what_says_that_it_is_something_else_is_refused(served: Served, kind: str) -> None:
     await transcribe(served, b"RIFF", 415, kind=kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "audio/wave", "audio/vnd.wave", "Audio/X-FLAC", "audio/mp3", "audio/opus", "application/ogg", "audio/aac",
+        "video/webm; codecs=opus", "audio/ogg;codecs=opus", "audio/mp4", "audio/x-m4a", "APPLICATION/OCTET-STREAM",
+    ],
+)  # fmt: skip
+async def test_it_is_taken_under_the_names_that_people_give_it(served: Served, kind: str) -> None:
+    assert (await transcribe(served, recording(from_pcm16(speech(1.0)), "wav"), kind=kind))["text"]
+
+
+async def test_what_follows_another_rate_is_heard_and_what_is_no_sound_is_told(served: Served) -> None:
+    pcm = from_pcm16(speech(1.0))
+    body = (
+        recording(pcm, "wav", rate=8_000)
+        + recording(pcm, "flac", "stereo")
+        + wav(pcm.tobytes())
+        + b"?" * 3_000
+    )
+    told = await transcribe(served, body)
+    assert len(told["segments"]) == 3
+    (gap,) = told["missing"]
+    assert gap["at"] == pytest.approx(told["seconds"]) == pytest.approx(6.0, abs=0.05)
+    assert gap["reason"] == "3000 bytes of it are no sound that is known"
+
+
+async def test_an_m4a_whose_index_is_at_its_end_is_heard_as_a_whole(served: Served) -> None:
+    body = recording(from_pcm16(speech(1.0, 1.0)), "m4a of a phone")
+    told = await transcribe(served, dripping(body, 1_000))
+    assert len(told["segments"]) == 2
+    assert told["missing"] == []
+
+
+async def test_of_what_is_missing_so_much_is_told(served: Served) -> None:
+    one = wav(speech(0.1)[:3_200]) + b"?" * 2_000
+    told = await transcribe(served, one * (GAPS + 20))
+    assert len(told["missing"]) == GAPS
+    assert told["missing"][-1]["reason"]
 
 
 @pytest.mark.parametrize("query", ["?format=pdf", "?language=English", "?words=maybe", "?model=x"])
@@ -335,4 +376,4 @@ async def test_what_devices_say_is_done_before_what_is_left_of_a_recording(tmp_p
 
 
 def test_every_name_of_a_recording_is_a_media_type() -> None:
-    assert all(re.fullmatch(r"(audio|application)/[a-z-]+", one) for one in RECORDINGS)
+    assert all(re.fullmatch(r"(audio|video|application)/[a-z0-9.-]+", one) for one in RECORDINGS)

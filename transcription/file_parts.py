@@ -1,0 +1,157 @@
+"""One file in a stream of bytes in which several may follow one another: how it begins, and where it ends.
+
+A part is what one demuxer is given: it begins as no other kind of file does, and ends where the next one begins.
+What is none of these is a part without a name: MP3 and AAC begin anywhere, and FFmpeg finds out.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final
+
+from transcription.file_feed import PIECE_BYTES, Feed
+
+SEEN_BYTES: Final = 128
+"""What has to be seen of a file to know that it begins."""
+INDEX_WITHIN: Final = 1024 * 1024
+"""An M4A whose index does not come within so many bytes has it at its end."""
+
+BEGINNING: Final = re.compile(
+    rb"(?P<wav>(?:RIFF|RIFX|RF64|BW64).{4}WAVE)"
+    rb"|(?P<flac>fLaC[\x00\x80]\x00\x00\x22)"
+    rb"|(?P<ogg>OggS\x00[\x02\x06])"
+    rb"|(?P<matroska>\x1a\x45\xdf\xa3.{0,60}?\x42\x82.{1,8}?(?:webm|matroska))"
+    rb"|(?P<mov>\x00\x00[\x00-\x03].ftyp[ -~]{3})"
+    rb"|(?P<amr>\#!AMR(?:-WB)?\n)"
+    rb"|(?P<tag>ID3[\x02-\x04]\x00[\x00-\xf0][\x00-\x7f]{4}[A-Z][A-Z0-9]{2})",
+    re.DOTALL,
+)
+"""The groups are FFmpeg's names; ``tag`` is ID3, which is no sound."""
+_OGG_PAGE: Final = re.compile(rb"OggS\x00[\x00-\x07]")
+_FIRST_PAGE: Final = 0x02
+_LAST_PAGE: Final = 0x04
+_PAGE_HEAD: Final = 27
+_BOX: Final = re.compile(rb".{4}[ -~]{4}", re.DOTALL)
+
+
+class Part:
+    """One file, up to the beginning of the next one. ``name``: FFmpeg's of its format; empty: to be found out."""
+
+    needs_seeking = False
+
+    def __init__(self, feed: Feed, name: str) -> None:
+        self.name = name
+        self._feed = feed
+        self._from = feed.taken
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes, as soon as there are some; none: it is over."""
+        held = self._feed.hold(SEEN_BYTES + 1)
+        end = self._end(held)
+        if end is None:  # what is not seen yet may be the rest of a beginning
+            end = len(held) if len(held) <= SEEN_BYTES else len(held) - SEEN_BYTES
+        return self._feed.take(min(size, end))
+
+    def skip_rest(self) -> None:
+        """Go on to where the next one begins."""
+        while self.read(PIECE_BYTES):
+            pass
+
+    @property
+    def size(self) -> int:
+        """Bytes, as far as it was read."""
+        return self._feed.taken - self._from
+
+    def _end(self, held: bytes) -> int | None:
+        """Where in what comes next the next one begins, if it does."""
+        found = BEGINNING.search(held, 0 if self.size else 1)
+        return found.start() if found else None
+
+
+class MatroskaPart(Part):
+    """Files may be attached to it: only another one of its kind ends it."""
+
+    def _end(self, held: bytes) -> int | None:
+        found = BEGINNING.finditer(held, 0 if self.size else 1)
+        return next((one.start() for one in found if one.lastgroup == self.name), None)
+
+
+class OggPart(Part):
+    """Streams that sound together begin together; one that begins after sound is the next file of a chain."""
+
+    def __init__(self, feed: Feed, name: str) -> None:
+        super().__init__(feed, name)
+        self._sound_at: int | None = None
+        self._ends_at: int | None = None
+
+    def _end(self, held: bytes) -> int | None:
+        taken = self._feed.taken
+        for page in _OGG_PAGE.finditer(held):
+            flags = held[page.end() - 1]
+            if self._sound_at is None and not flags & _FIRST_PAGE:
+                self._sound_at = taken + page.start()
+            if flags & _LAST_PAGE and self._ends_at is None and (end := self._page_end(page.start())):
+                self._ends_at = taken + end
+        if self._ends_at is not None:
+            return self._ends_at - taken
+        if self._sound_at is None:  # what FLAC begins with stands in the first page of Ogg, too
+            return None
+        found = BEGINNING.search(held, max(0, self._sound_at - taken))
+        return found.start() if found else None
+
+    def _page_end(self, at: int) -> int | None:
+        """Where the page ends that begins there, if another one does not follow it."""
+        held = self._feed.hold(at + _PAGE_HEAD + 255)[at:]
+        sizes = held[_PAGE_HEAD : _PAGE_HEAD + held[_PAGE_HEAD - 1]] if len(held) >= _PAGE_HEAD else b""
+        end = at + _PAGE_HEAD + len(sizes) + sum(sizes)
+        follows = self._feed.hold(end + 4)[end : end + 4]
+        return end if len(follows) == 4 and follows != b"OggS" else None
+
+
+class Mp4Part(Part):
+    """M4A: boxes, one after another. It ends before the next ``ftyp`` after its sound."""
+
+    def __init__(self, feed: Feed, name: str) -> None:
+        super().__init__(feed, name)
+        self._left: float = 0
+        self._has_sound = False
+        self.needs_seeking = self._index_is_last()
+
+    def read(self, size: int) -> bytes:
+        """As its base's."""
+        if not self._left and not self._next_box():
+            return b""
+        self._feed.hold(1)
+        piece = self._feed.take(int(min(size, self._left)))
+        self._left -= len(piece)
+        return piece
+
+    def _next_box(self) -> bool:
+        held = self._feed.hold(SEEN_BYTES)
+        begins = BEGINNING.match(held)
+        is_next = begins and (self._has_sound or begins.lastgroup != self.name)
+        if not held or is_next or (self._has_sound and not _BOX.match(held)):
+            return False
+        kind, self._left = _box(held)
+        self._has_sound |= kind == b"mdat"
+        return True
+
+    def _index_is_last(self) -> bool:
+        at = 0.0
+        while at < INDEX_WITHIN and len(held := self._feed.hold(int(at) + 16)) >= at + 16:
+            kind, size = _box(held[int(at) :])
+            if kind in (b"moov", b"mdat"):
+                return kind == b"mdat"
+            at += size
+        return True
+
+
+def _box(held: bytes) -> tuple[bytes, float]:
+    """What kind of box comes next, and its size; to the end where it says so, or is none."""
+    if len(held) < 8:
+        return b"", float("inf")
+    size, kind = struct.unpack_from(">I4s", held)
+    if size == 1 and len(held) >= 16:
+        size = struct.unpack_from(">Q", held, 8)[0]
+    return kind, size if size >= 8 else float("inf")
