@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "What is plugged in, installed, missing, and how to get it.",
     "models": "Speech models: list, fetch, remove, and which one keeps up here.",
     "token": "Who may talk to the gateway: tokens, made and taken back.",
+    "devices": "The devices: which there are, what they print, forget one.",
     "dlq": "What could not be done: look at it, try it again.",
     "service": "Run the gateway under systemd.",
 }

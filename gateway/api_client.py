@@ -1,0 +1,91 @@
+"""Single questions to a running gateway's HTTP API, for commands that look once and go.
+
+::
+
+    ApiError
+      ApiUnreachable    nobody answers there, or not as a gateway does
+      ApiRefused        the gateway does not do that, and says why
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from gateway.introduction import REFUSED_REMEDY, Introduction
+
+SECONDS = 10.0
+"""How long an answer is waited for."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+class ApiError(Exception):
+    """What was asked for was not done."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+class ApiUnreachable(ApiError):
+    """No gateway answers there."""
+
+
+class ApiRefused(ApiError):
+    """The gateway says no."""
+
+    def __init__(self, status: int, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
+        self.status = status
+
+
+class Api:
+    """One gateway's API. Raises ValueError for what is no address, and BadCertificates."""
+
+    def __init__(self, url: str, introduction: Introduction) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an address like http://127.0.0.1:8080/")
+        self._base = f"{parts.scheme}://{parts.netloc}/api/v1"
+        self._headers = {"Accept": "application/json", **introduction.headers}
+        tls = introduction.tls()
+        context = tls if isinstance(tls, ssl.SSLContext) else None
+        # The gateway is in this house: a proxy for the rest of the world is not asked.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+
+    def ask(self, path: str, *names: str, method: str = "GET") -> Any:
+        """The answer's JSON, or None; ``names`` stand in the braces of ``path``. Raises ApiError."""
+        url = self._base + path.format(*(quote(name, safe="") for name in names))
+        request = urllib.request.Request(url, headers=self._headers, method=method)  # noqa: S310 - http, https only
+        try:
+            with self._opener.open(request, timeout=SECONDS) as response:
+                answer = response.read(MAX_ANSWER_BYTES)
+            return json.loads(answer) if answer else None
+        except urllib.error.HTTPError as error:
+            raise _refusal(error) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise ApiUnreachable(
+                f"{self._base}: {reason}",
+                "is the gateway running? `earshot run`; or --config, or --url when it is elsewhere",
+            ) from error
+
+
+def _refusal(error: urllib.error.HTTPError) -> ApiRefused:
+    with error:
+        try:
+            told = json.loads(error.read(MAX_ANSWER_BYTES))
+            reason, remedy = str(told["detail"]), str(told.get("remedy", ""))
+        except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError, AttributeError):
+            reason, remedy = f"the gateway answered {error.code}", ""
+    if error.code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        remedy = remedy or REFUSED_REMEDY.format(role="operator")
+    return ApiRefused(error.code, reason, remedy)
