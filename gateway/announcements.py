@@ -31,6 +31,7 @@ from gateway.journal.records import (
     RequestState,
 )
 from gateway.messages import new_id
+from gateway.mishaps import Mishaps
 from gateway.rows import announcement_row
 from gateway.session import NO_BOOT
 from gateway.settings import HistorySettings, PrivacySettings
@@ -60,10 +61,16 @@ class Announcements:
     """Those that wait for their devices, oldest first."""
 
     def __init__(
-        self, announcer: Announcer, journal: AnyJournal, history: HistorySettings, privacy: PrivacySettings
+        self,
+        announcer: Announcer,
+        journal: AnyJournal,
+        mishaps: Mishaps,
+        history: HistorySettings,
+        privacy: PrivacySettings,
     ) -> None:
         self._announce = announcer
         self._journal = journal
+        self._mishaps = mishaps
         self._remembers = history.enabled
         self._redact = privacy.redact
         self._waiting: dict[str, _Announcement] = {}
@@ -141,12 +148,17 @@ class Announcements:
         boot = self._boots.get(device_id)
         if boot is None:
             return
-        for one in self._waiting.values():
+        for one in list(self._waiting.values()):
             row = one.row
             if row.device_id != device_id or one.sent_to == boot:
                 continue
-            if not self._announce.announcement(device_id, boot, row.correlation_id, row.text):
-                return  # its outbox is full; soon again
+            try:
+                if not self._announce.announcement(device_id, boot, row.correlation_id, row.text):
+                    return  # its outbox is full; soon again
+            except Exception as error:  # noqa: BLE001 - the boundary: between this announcement and the others
+                self._mishaps.note("an announcement", error, correlation_id=row.correlation_id)
+                self._forget(one)
+                continue
             one.sent_to = boot
 
     def _wait(self, row: RequestRow) -> None:

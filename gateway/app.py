@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -31,6 +31,7 @@ from gateway.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
+from gateway.mishaps import Mishaps
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside, load_orchestrator
@@ -68,8 +69,9 @@ class Gateway:
         """``config_file``: what it was read from, and is written to when somebody asks for that."""
         self.config = config
         self._config_file = config_file
-        self.hub = Hub(config.web, redact=config.privacy.redact)
-        self.health = Health(self.hub.publish)
+        self.mishaps = Mishaps()
+        self.hub = Hub(config.web, redact=config.privacy.redact, mishaps=self.mishaps)
+        self.health = Health(self.hub.publish, self.mishaps)
         self._broker_health = BrokerHealth(self.health)
         self.url = ""
         """Where the page is; empty as long as it is not served."""
@@ -106,18 +108,23 @@ class Gateway:
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._watch_orchestrators()
             if orchestrator is not None:
-                self._start(self._run_orchestrator(orchestrator), "orchestrator")
-            self._start(self._publish(), "publishing")
+                self._start(lambda: self._run_orchestrator(orchestrator), "orchestrator")
+            self._start(self._publish, "publishing")
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
             self._stack = stack.pop_all()
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.pipeline.drain(self.config.shutdown.drain_seconds)
-        self._is_up = False
-        self.hub.close()
-        await self._stack.aclose()
+        """Also when it is cancelled while it drains, everything is closed and what is safe stays so."""
+        try:
+            with self.mishaps.contained("draining"):
+                await self.pipeline.drain(self.config.shutdown.drain_seconds)
+        finally:
+            self._is_up = False
+            with self.mishaps.contained("closing the hub"):
+                self.hub.close()
+            await self._stack.aclose()
 
     def reconfigure(self, wanted: GatewayConfig) -> Plan:
         """Change to these settings as far as that goes while it runs; devices notice nothing of it."""
@@ -189,7 +196,7 @@ class Gateway:
         if self.config.transcription.engine == "off":
             return lambda: _deaf
         if not await self._load_silero():
-            self._start(self._retry_silero(), "voice activity")
+            self._start(self._retry_silero, "voice activity")
         return lambda: self._silero.stream() if self._silero else _all_speech
 
     async def _load_silero(self) -> bool:
@@ -208,8 +215,8 @@ class Gateway:
 
     def _watch_orchestrators(self) -> None:
         others = OrchestratorHealth(self.health, self.broker, self.config)
-        self._start(others.watch(self.pipeline.heard_of_somebody), "orchestrators")
-        self._start(others.tidy_up(), "what the old default left")
+        self._start(lambda: others.watch(self.pipeline.heard_of_somebody), "orchestrators")
+        self._start(others.tidy_up, "what the old default left")
 
     async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:
         try:
@@ -224,7 +231,7 @@ class Gateway:
             await self._serve_page()
         except CannotListen as error:
             self._page_refused(error)
-            self._start(self._retry_page(), "page")
+            self._start(self._retry_page, "page")
 
     async def _serve_page(self) -> None:
         house = House(self.config.web, self.hub, self.health, self._works, self._folder, self.audit)
@@ -258,12 +265,13 @@ class Gateway:
     def _broker_changed(self, status: BrokerStatus) -> None:
         self._broker_health.broker_changed(status)
         if self._is_up:
-            self.pipeline.broker_changed(status)
+            with self.mishaps.contained("another connection to the broker"):
+                self.pipeline.broker_changed(status)
 
     # -- work in the background
 
-    def _start(self, work: Coroutine[None, None, None], name: str) -> None:
-        self._workers.append(self._tasks.create_task(work, name=name))
+    def _start(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        self._workers.append(self._tasks.create_task(self.mishaps.keep_up(name, work), name=name))
 
     def _cancel_workers(self) -> None:
         for task in self._workers:

@@ -20,6 +20,7 @@ from gateway.journal.records import (
     UtteranceRow,
     Verb,
 )
+from gateway.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 
@@ -28,15 +29,23 @@ async def run_errands(
     journal: AnyJournal,
     on_letter: Callable[[LetterRow], None] = lambda _letter: None,
     on_utterance: Callable[[UtteranceRow], None] = lambda _utterance: None,
+    mishaps: Mishaps | None = None,
 ) -> int:
     """Do what was asked for until now; how many errands there were. Raises JournalError.
 
     ``on_letter`` and ``on_utterance`` are told what is back in the journal, to be published or transcribed.
     """
     count = 0
+    mishaps = Mishaps() if mishaps is None else mishaps
     while errands := await journal.errands():
         for errand in errands:
-            hand_on(await _run(journal, errand), on_letter, on_utterance)
+            try:
+                hand_on(await _run(journal, errand), on_letter, on_utterance)
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the boundary: one errand must not stop the others
+                mishaps.note("an errand", error, what=errand.verb.value, letter=str(errand.letter))
+                await journal.commit(ErrandDone(errand.number))
         count += len(errands)
     return count
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Protocol
 
@@ -94,7 +94,9 @@ class FanoutStats(Struct, frozen=True):
 class Fanout:
     """The lanes by what they want. Everything runs on one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_failed: Callable[[Lane, Exception], None]) -> None:
+        """``on_failed``: a lane could not take what it wants, and is given up."""
+        self._on_failed = on_failed
         self._groups: dict[Wanted, dict[Lane, None]] = {}
         self._fresh: list[Published] = []
         self._round: Iterator[None] | None = None
@@ -175,5 +177,9 @@ class Fanout:
             if not batch.items:
                 continue
             for lane in list(lanes):
-                lane.take(batch)
+                try:
+                    lane.take(batch)
+                except Exception as error:  # noqa: BLE001 - the boundary: between this listener and the others
+                    self.leave(wanted, lane)
+                    self._on_failed(lane, error)
                 yield

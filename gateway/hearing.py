@@ -30,6 +30,7 @@ from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamR
 from gateway.level_meter import LevelMeter
 from gateway.live_text import LiveText
 from gateway.messages import WantedHints
+from gateway.mishaps import Mishaps
 from gateway.rows import stream_name, stream_row
 from gateway.session import Session, SessionRegistry, StreamName, TooManySessions
 from gateway.session_hints import ConversationHints, SessionHints
@@ -51,6 +52,12 @@ from transcription.segmenter import (
 )
 
 log = structlog.get_logger(__name__)
+
+A_STREAM = "a stream"
+"""The kind of work, as mishaps are counted."""
+
+BROKEN_OFF = "Sorry, that could not be heard to its end."
+"""What a device is told when the gateway stumbles over its stream."""
 
 WHOLE_STREAM = 1 << 62
 """A position behind every stream's end, in samples."""
@@ -105,9 +112,11 @@ class Hearing:
         announcer: Announcer,
         journal: AnyJournal,
         on_utterance: Callable[[Conversation, Utterance], None],
+        mishaps: Mishaps,
     ) -> None:
         """``listen`` makes the voice activity of a new stream."""
         self._journal = journal
+        self._mishaps = mishaps
         self._config = config
         self._bridge = bridge
         self._recognizer = recognizer
@@ -165,7 +174,10 @@ class Hearing:
     def watch_absent(self, now: float) -> None:
         """End the streams whose device was away for too long; should it say more, that begins anew."""
         for session in self.sessions.expired_suspensions(now):
-            self.end_stream(session.name, EndReason.DISCONNECT)
+            try:
+                self.end_stream(session.name, EndReason.DISCONNECT)
+            except Exception as error:  # noqa: BLE001 - the boundary: between this stream and the others
+                self._break_off(session.name, error)
             self.lapsed[session.name] = session.end_on_silence
             if len(self.lapsed) > self._config.sessions.max_sessions:
                 self.lapsed.popitem(last=False)
@@ -270,8 +282,36 @@ class Hearing:
     # -- audio into utterances
 
     def segment(self, event: AudioReceived) -> None:
-        """A piece of a stream, in order."""
+        """A piece of a stream, in order. Never raises."""
         name = StreamName(event.device_id, event.boot, event.stream)
+        try:
+            self._segment(name, event)
+        except Exception as error:  # noqa: BLE001 - the boundary: it would go wrong with each piece
+            self._break_off(name, error)
+
+    def _break_off(self, name: StreamName, error: Exception) -> None:
+        """The gateway stumbled over a stream: it is over, its device is told, and need not keep it."""
+        names = {"device_id": name.device_id, "stream": str(name.stream)}
+        self._mishaps.note(A_STREAM, error, **names)
+        conversation = self.conversations.pop(name, None)
+        session = self.sessions.find(*_numbers(name))
+        with self._mishaps.contained(A_STREAM, **names):
+            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+        if conversation is not None:
+            with self._mishaps.contained(A_STREAM, **names):
+                conversation.drop_guess()
+                conversation.end_live()
+        if session is None:
+            return
+        session.end_stream()
+        with self._mishaps.contained(A_STREAM, **names):
+            self._journal.commit(StreamEnded(session.session_id))
+        with self._mishaps.contained(A_STREAM, **names):
+            self._announce.failure(session, "", BROKEN_OFF)
+            if not session.turns:
+                self._announce.status(session, DeviceStatus.IDLE)
+
+    def _segment(self, name: StreamName, event: AudioReceived) -> None:
         left = self._left.get(name)
         position, pcm, lost = event.position, event.pcm, event.lost_samples
         if left is not None and position < left.heard_to:  # it comes again, and is in an utterance

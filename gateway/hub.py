@@ -25,9 +25,10 @@ from msgspec import Struct, structs
 
 from gateway.access import LOCAL, Principal
 from gateway.events import HubEvent, SnapshotEvent, Subscribe
-from gateway.fanout import Batch, Fanout, Published
+from gateway.fanout import Batch, Fanout, Lane, Published
 from gateway.listener_outbox import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
 from gateway.messages import new_id
+from gateway.mishaps import Mishaps
 from gateway.picture import Picture, Wanted
 from gateway.privacy import redacted
 from gateway.settings import WebSettings
@@ -56,11 +57,14 @@ class HubStats(Struct, frozen=True):
 class Hub:
     """The one place where events become visible. ``epoch`` names this run, so that a cursor of another is known."""
 
-    def __init__(self, settings: WebSettings, *, redact: bool = False) -> None:
+    def __init__(
+        self, settings: WebSettings, *, redact: bool = False, mishaps: Mishaps | None = None
+    ) -> None:
         """``redact``: nobody is shown words, only that there were some."""
         self.settings = settings
         self.epoch = new_id("e")
-        self.fanout = Fanout()
+        self._mishaps = Mishaps() if mishaps is None else mishaps
+        self.fanout = Fanout(self._lane_failed)
         self._redact = redact
         self._seq = 0
         self._picture = Picture()
@@ -79,16 +83,20 @@ class Hub:
         return self.fanout.wants(event)
 
     def publish(self, event: HubEvent) -> None:
-        """Show ``event`` to every listener that wants it, now or when it has time. Never waits."""
+        """Show ``event`` to every listener that wants it, now or when it has time. Never waits, and never raises."""
+        with self._mishaps.contained("an event for listeners", kind=type(event).__name__):
+            self._publish(event)
+
+    def _publish(self, event: HubEvent) -> None:
         if self._redact:
             seen = redacted(event)
             if seen is None:
                 return
             event = seen
+        event = structs.replace(event, epoch=self.epoch, seq=self._seq + 1)
+        item = Published(event)  # first: what cannot be written is shown to nobody, also later
         self._seq += 1
-        event = structs.replace(event, epoch=self.epoch, seq=self._seq)
         self._picture.apply(event)
-        item = Published(event)
         if not event.droppable:
             self._remember(item)
         self.fanout.put(item)
@@ -145,10 +153,19 @@ class Hub:
 
     def close(self) -> None:
         """End every listener once it has read what waits for it. Idempotent."""
-        self.fanout.flush()
+        with self._mishaps.contained("the last events for listeners"):
+            self.fanout.flush()
         self._closed = True
         for outbox in self._outboxes:
             outbox.close()
+
+    def _lane_failed(self, lane: Lane, error: Exception) -> None:
+        """Its listener may come again, and resume."""
+        self._mishaps.note("a listener", error)
+        with self._mishaps.contained("a listener"):
+            if isinstance(lane, Outbox):
+                lane.evict("something went wrong inside the gateway")
+                self.detach(lane)
 
     def _make_room(self) -> None:
         """As ``web.listener_policy`` says. Raises HubFull."""

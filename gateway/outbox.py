@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Self
 
 import structlog
@@ -28,6 +29,7 @@ from gateway.broker.base import (
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
 from gateway.journal.records import Effect, LetterRow, Published
+from gateway.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Outbox:
         journal: AnyJournal,
         on_published: Callable[[LetterRow, Receipt], bool],
         on_refused: Callable[[LetterRow, str], None],
+        mishaps: Mishaps | None = None,
     ) -> None:
         """``on_published``: the broker has it; returns whether an answer is awaited. ``on_refused``: it never will."""
         self.lost = 0
@@ -64,6 +67,7 @@ class Outbox:
         self._journal = journal
         self._on_published = on_published
         self._on_refused = on_refused
+        self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
         self._idle: deque[str] = deque()  # sessions whose messages nobody is publishing yet
@@ -139,7 +143,7 @@ class Outbox:
                 "messages that the broker may have lost are published again", count=len(self._unanswered)
             )
             self._publish_again(self._unanswered.values())
-        self._spawn(self._publish_once_more(), "outbox, once more")
+        self._spawn(self._publish_once_more, "outbox, once more")
 
     def _hold(self, letter: LetterRow, *, first: bool = False) -> None:
         if letter.number in self._held:
@@ -175,18 +179,31 @@ class Outbox:
         while self._idle and self._busy < IN_FLIGHT:
             self._busy += 1
             session_id = self._idle.popleft()
-            self._spawn(self._publish_lane(session_id), f"publish {session_id}")
+            self._spawn(partial(self._publish_lane, session_id), f"publish {session_id}")
         if self._more and not self._reading and len(self._held) <= HELD_LETTERS // 2:
             self._reading = True
-            self._spawn(self._read(), "outbox")
+            self._spawn(self._read, "outbox")
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+    def _spawn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        task = asyncio.create_task(self._contained(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _contained(self, work: Callable[[], Awaitable[None]]) -> None:
+        with self._mishaps.contained("the outbox"):
+            await work()
+
     async def _read(self) -> None:
         """The next page of what waits in the journal."""
+        try:
+            await self._read_page()
+        except Exception as error:  # noqa: BLE001 - the boundary: the rest is still to be read
+            self._mishaps.note("the outbox", error)
+            await asyncio.sleep(LONGEST_RETRY_SECONDS)
+        self._reading = False
+        self._go_on()
+
+    async def _read_page(self) -> None:
         passed_over = self._passed_over
         try:
             letters = await self._journal.letters(self._read_to, PAGE)
@@ -201,8 +218,6 @@ class Outbox:
                 self._hold(letter)
                 self._read_to = letter.number
             self._more = len(letters) == PAGE or self._passed_over != passed_over
-        self._reading = False
-        self._go_on()
 
     async def _publish_lane(self, session_id: str) -> None:
         """All messages of a session, one after the other."""
@@ -210,7 +225,7 @@ class Outbox:
         try:
             while lane:
                 letter = lane[0]
-                if self._is_answered(letter) or await self._publish(letter):
+                if self._is_answered(letter) or await self._publish_or_give_up(letter):
                     lane.remove(letter)  # others may have been put before it
                     del self._held[letter.number]
                     self._again.discard(letter.number)
@@ -222,6 +237,16 @@ class Outbox:
     def _is_answered(self, letter: LetterRow) -> bool:
         """Whether it was to be published again, and its answer was faster."""
         return letter.number in self._again and letter.correlation_id not in self._unanswered
+
+    async def _publish_or_give_up(self, letter: LetterRow) -> bool:
+        """One attempt. A message over which the gateway stumbles must not stop those behind it."""
+        try:
+            return await self._publish(letter)
+        except Exception as error:  # noqa: BLE001 - the boundary: between this message and the others
+            self._mishaps.note("a message to the broker", error, message_id=letter.message_id)
+            with self._mishaps.contained("a message to the broker", message_id=letter.message_id):
+                self._refuse(letter, f"the gateway failed on it ({type(error).__name__})")
+            return True
 
     async def _publish(self, letter: LetterRow) -> bool:
         """One attempt. Returns whether there need be no other."""
@@ -252,7 +277,9 @@ class Outbox:
             away = asyncio.get_running_loop().time() - self._away_since
             log.info("messages are published again", after_seconds=round(away, 1), waiting=len(self._held))
         self._away_since, self._retry = None, FIRST_RETRY_SECONDS
-        awaited = self._on_published(letter, receipt)
+        awaited = False
+        with self._mishaps.contained("a message that is published", message_id=letter.message_id):
+            awaited = self._on_published(letter, receipt)
         if awaited and receipt.durability is Durability.MEMORY and self._journal.keeps:
             self._unanswered[letter.correlation_id] = letter
         else:
@@ -263,7 +290,8 @@ class Outbox:
     def _refuse(self, letter: LetterRow, reason: str) -> None:
         log.error("message refused by the broker", message_id=letter.message_id, reason=reason)
         self._journal.commit(Published(letter.number), unpublished(letter, reason))
-        self._on_refused(letter, reason)
+        with self._mishaps.contained("a message that is refused", message_id=letter.message_id):
+            self._on_refused(letter, reason)
 
     async def _wait_for_broker(self, error: BrokerError) -> None:
         """Back off; all sessions wait for the same broker, and each tries."""

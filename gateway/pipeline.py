@@ -12,9 +12,10 @@ recognizer works beside it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -52,7 +53,7 @@ from gateway.recovery import recover, take_up
 from gateway.roster import Roster
 from gateway.rows import utterance_row
 from gateway.saying import Said, Saying
-from gateway.session import Session, TooManyTurns, Turn, TurnEvent
+from gateway.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
 from gateway.session_hints import SessionHints
 from gateway.spoken import Spoken
 from gateway.transcribing import Transcribing
@@ -76,6 +77,9 @@ STUCK_SECONDS = 10.0
 
 CAUGHT_UP = 0.25
 """Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
+
+A_TURN = "a turn"
+"""The kind of work, as mishaps are counted."""
 
 MAX_ATTEMPTS = 3
 """An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
@@ -122,6 +126,7 @@ class Pipeline:
         self._announce = announcer
         self._journal = journal
         self._health = health
+        self._mishaps = health.mishaps
         self._hearing = Hearing(
             config,
             bridge=bridge,
@@ -130,6 +135,7 @@ class Pipeline:
             announcer=announcer,
             journal=journal,
             on_utterance=self._begin_turn,
+            mishaps=health.mishaps,
         )
         self._publishing = Publishing(
             config,
@@ -146,7 +152,7 @@ class Pipeline:
         self.logs = DeviceLogs(keep=not config.privacy.redact)
         """What they print."""
         self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
-        self.announcements = Announcements(announcer, journal, config.history, config.privacy)
+        self.announcements = Announcements(announcer, journal, health.mishaps, config.history, config.privacy)
         """Text for devices outside any turn."""
         self.transcribing = Transcribing(
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
@@ -155,7 +161,7 @@ class Pipeline:
         self._recovered = False
         self._errands_due = 0.0
         self._left = asyncio.Semaphore(LEFT_AT_ONCE)
-        self._turns: set[asyncio.Task[None]] = set()
+        self._turns: set[asyncio.Task[bool]] = set()
         self._ticked_at = self._now()
 
     def reconfigure(self, config: GatewayConfig) -> None:
@@ -168,9 +174,12 @@ class Pipeline:
         await self._publishing.__aenter__()
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._workers = [
-            self._tasks.create_task(self._answers.run(), name="replies"),
-            self._tasks.create_task(self._answers.keep_pieces(), name="pieces of replies"),
-            self._tasks.create_task(self._watch_deadlines(), name="deadlines"),
+            self._tasks.create_task(self._mishaps.keep_up(name, work), name=name)
+            for name, work in (
+                ("replies", self._answers.run),
+                ("pieces of replies", self._answers.keep_pieces),
+                ("deadlines", self._watch_deadlines),
+            )
         ]
         await self._recover()
         return self
@@ -185,8 +194,10 @@ class Pipeline:
         self.transcribing.close()
         for task in (*self._workers, *self._turns):
             task.cancel()
-        await self._tasks.__aexit__(None, None, None)
-        await self._publishing.__aexit__()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            await self._publishing.__aexit__()
 
     def sessions(self) -> list[Session]:
         """Those that are open, oldest first; to be looked at only."""
@@ -235,15 +246,10 @@ class Pipeline:
             case StreamStopped():
                 self._hearing.stop(event)
             case DeviceConnected():
-                self._hearing.welcome(event)
-                if not event.resumed:
-                    self._answers.forget_boots_before(event.device_id, event.boot)
-                self.roster.connected(event)
-                self.logs.adopt(event.link, event.device_id)
-                self._answers.welcome(event.device_id, event.boot)
-                self.announcements.welcome(event.device_id, event.boot)
+                self._welcome(event)
             case DeviceDisconnected():
-                self._hearing.suspend(event)
+                with self._mishaps.contained("the absence of a device", device_id=event.device_id):
+                    self._hearing.suspend(event)
                 self.announcements.suspend(event.device_id)
                 self.roster.disconnected(event)
             case DeviceNotice():
@@ -272,6 +278,21 @@ class Pipeline:
         self.logs.forget(device_id)
         return True
 
+    def _welcome(self, event: DeviceConnected) -> None:
+        """What one part of the gateway makes of a device that is there does not depend on the others."""
+        names = {"device_id": event.device_id}
+        with self._mishaps.contained("the streams of a device", **names):
+            self._hearing.welcome(event)
+        if not event.resumed:
+            self._answers.forget_boots_before(event.device_id, event.boot)
+        with self._mishaps.contained("the list of devices", **names):
+            self.roster.connected(event)
+            self.logs.adopt(event.link, event.device_id)
+        with self._mishaps.contained("the answers for a device", **names):
+            self._answers.welcome(event.device_id, event.boot)
+        with self._mishaps.contained("the announcements for a device", **names):
+            self.announcements.welcome(event.device_id, event.boot)
+
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
         self._announce.adopt(device_id, user_id)
@@ -287,18 +308,59 @@ class Pipeline:
             conversation.drop_guess()
             return
         guess, conversation.guess = conversation.guess, None
-        session.advance(turn, TurnEvent.RECOGNIZE)
-        self._announce.status(session, DeviceStatus.TRANSCRIBING)
         shown, dropped = (live.shown, live.dropped) if live else (0, 0)
         spoken = Spoken(session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
-        kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
-        self._start_turn(self._lead(conversation, spoken, guess, kept), turn)
+        try:
+            session.advance(turn, TurnEvent.RECOGNIZE)
+            self._announce.status(session, DeviceStatus.TRANSCRIBING)
+            kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
+        except Exception as error:  # noqa: BLE001 - the boundary, as in _within_bounds
+            self._end_failed_turn(session, turn, spoken, error)
+            return
+        self._start_turn(partial(self._lead, conversation, spoken, guess, kept), session, turn, spoken)
 
-    def _start_turn(self, work: Coroutine[None, None, None], turn: Turn) -> asyncio.Task[None]:
-        task = self._tasks.create_task(work, name=f"turn {turn.utterance_id}")
+    def _start_turn(
+        self, work: Callable[[], Awaitable[None]], session: Session, turn: Turn, spoken: Spoken | None = None
+    ) -> asyncio.Task[bool]:
+        """The task of ``work``: whether it came to its end. ``spoken``: what it is about, where that is known."""
+        bounded = self._within_bounds(work, session, turn, spoken)
+        task = self._tasks.create_task(bounded, name=f"turn {turn.utterance_id}")
         self._turns.add(task)
         task.add_done_callback(self._turns.discard)
         return task
+
+    async def _within_bounds(
+        self, work: Callable[[], Awaitable[None]], session: Session, turn: Turn, spoken: Spoken | None
+    ) -> bool:
+        """The boundary between turns: what goes wrong in one is given up, its device is told, and the others go on."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001
+            if spoken is not None and spoken.utterance.end > spoken.utterance.start and not turn.ended:
+                with self._mishaps.contained(A_TURN, utterance_id=turn.utterance_id):
+                    await self._publishing.put_away(spoken, _stumbled(error))
+            self._end_failed_turn(session, turn, spoken, error)
+            return False
+        return True
+
+    def _end_failed_turn(self, session: Session, turn: Turn, spoken: Spoken | None, error: Exception) -> None:
+        names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
+        self._mishaps.note(A_TURN, error, **names)
+        if spoken is not None:
+            with self._mishaps.contained(A_TURN, **names):
+                self._answers.withdraw(spoken.correlation_id)
+        if not turn.ended:
+            with self._mishaps.contained(A_TURN, **names):
+                self._announce.failure(session, spoken.correlation_id if spoken else "", NOT_UNDERSTOOD)
+            session.advance(turn, TurnEvent.FAIL)
+            with self._mishaps.contained(A_TURN, **names):
+                idle = session.state is SessionState.CLOSED
+                self._announce.status(session, DeviceStatus.IDLE) if idle else self._announce.attention(
+                    session
+                )
+        if spoken is not None:
+            with self._mishaps.contained(A_TURN, **names):
+                self._publishing.release(spoken)
 
     async def _lead(
         self,
@@ -332,13 +394,18 @@ class Pipeline:
     async def _recover(self) -> None:
         """Take up its streams, requests and speech. As long as the journal cannot be read, later."""
         try:
-            left = await recover(self._journal, self._hearing, self._answers, self.announcements)
+            left = await recover(
+                self._journal, self._hearing, self._answers, self.announcements, self._mishaps
+            )
         except JournalError as error:
             log.warning("nothing can be recovered yet", reason=str(error))
             return
+        except Exception as error:  # noqa: BLE001 - the boundary: it would go wrong at each start
+            self._mishaps.note("recovery", error)
+            left = []
         self._recovered = True
         for session, turn in left:
-            self._start_turn(self._lead_again(session, turn), turn)
+            self._start_turn(partial(self._lead_again, session, turn), session, turn)
 
     async def _lead_again(self, session: Session, turn: Turn) -> None:
         async with self._left:
@@ -445,21 +512,29 @@ class Pipeline:
                 await self._recover()
             if self._errands_due <= now:
                 self._errands_due = now + ERRANDS_SECONDS
-                await self._run_errands()
-            await self._answers.expire(now)
-            self.announcements.expire()
-            self.roster.tick()
-            self._hearing.watch_absent(now)
+                with self._mishaps.contained("errands"):
+                    await self._run_errands()
+            with self._mishaps.contained("deadlines of requests"):
+                await self._answers.expire(now)
+            with self._mishaps.contained("deadlines of announcements"):
+                self.announcements.expire()
+            with self._mishaps.contained("who is away"):
+                self.roster.tick()
+            with self._mishaps.contained("deadlines of devices"):
+                self._hearing.watch_absent(now)
+            self._mishaps.forgive()
 
     async def _run_errands(self) -> None:
         """What somebody asked for with `earshot dlq`."""
         with suppress(JournalError):  # its state is told; the errands are still there
-            await run_errands(self._journal, self._publishing.publish_again, self._transcribe_again)
+            await run_errands(
+                self._journal, self._publishing.publish_again, self._transcribe_again, self._mishaps
+            )
 
     def _transcribe_again(self, row: UtteranceRow) -> None:
         left = take_up(row, self._hearing, self._answers)
         if left is not None:
-            self._start_turn(self._lead_again(*left), left[1])
+            self._start_turn(partial(self._lead_again, *left), *left)
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true
@@ -471,3 +546,7 @@ class Pipeline:
         return any(
             self._hearing.connected(answer.request.device_id) for answer in self._answers.undelivered.values()
         )
+
+
+def _stumbled(error: Exception) -> str:
+    return f"the gateway failed on it ({type(error).__name__})"

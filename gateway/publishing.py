@@ -54,7 +54,7 @@ class Publishing:
         self._hearing = hearing
         self._is_off = is_off
         self._now = asyncio.get_running_loop().time
-        self.outbox = Outbox(broker, journal, self._published, self._refused)
+        self.outbox = Outbox(broker, journal, self._published, self._refused, mishaps)
         self.answers = Answers(
             config,
             broker,
@@ -73,8 +73,10 @@ class Publishing:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.outbox.__aexit__()
-        await self.answers.__aexit__()
+        try:
+            await self.outbox.__aexit__()
+        finally:
+            await self.answers.__aexit__()
 
     # -- who may forget the audio
 
@@ -85,6 +87,10 @@ class Publishing:
     def forget(self, spoken: Spoken) -> None:
         """Its text will not come; its device is not told anything."""
         self._informed.pop(spoken.correlation_id, None)
+
+    def release(self, spoken: Spoken) -> None:
+        """It has ended without a text: its device need not keep it."""
+        self._settle(spoken.correlation_id)
 
     def _settle(self, correlation_id: str) -> None:
         conversation = self._informed.pop(correlation_id, None)
@@ -126,6 +132,10 @@ class Publishing:
         dead = letter_row(DEAD_TOPIC, spoken.dead(reason, attempts), self._journal.next_number())
         died = not_transcribed(utterance_row(spoken, self._now()), reason)
         await self.publish(spoken, spoken.message(None, reason, self._now()), dead, *died)
+
+    async def put_away(self, spoken: Spoken, reason: str) -> None:
+        """What the gateway stumbled over, for the operator to look at: nobody is told, and it is not tried again."""
+        await self._commit(*not_transcribed(utterance_row(spoken, self._now()), reason))
 
     def publish_again(self, letter: LetterRow) -> None:
         """A dead letter that was brought back to life, and is in the journal."""

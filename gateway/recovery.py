@@ -18,6 +18,7 @@ from gateway.hearing import NOTHING_HEARD, Hearing
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
 from gateway.messages import BadMessage, decode_transcription
+from gateway.mishaps import Mishaps
 from gateway.rows import pending_request, stream_name
 from gateway.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.spoken import Spoken
@@ -32,7 +33,11 @@ _ENDS = {
 
 
 async def recover(
-    journal: AnyJournal, hearing: Hearing, answers: Answers, announcements: Announcements
+    journal: AnyJournal,
+    hearing: Hearing,
+    answers: Answers,
+    announcements: Announcements,
+    mishaps: Mishaps,
 ) -> list[tuple[Session, Turn]]:
     """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
     streams = [row async for row in journal.streams()]
@@ -51,9 +56,13 @@ async def recover(
     takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
     # One session after the other: those that ended give the names of their streams back to the next.
     rows: list[RequestRow | UtteranceRow] = [*requests, *utterances]
-    turns = [takeover.row(one) for one in sorted(rows, key=takeover.order)]
+    turns = []
+    for one in sorted(rows, key=takeover.order):
+        with mishaps.contained("recovering a row", utterance_id=one.utterance_id):
+            turns.append(takeover.row(one))
     for stream in takeover.open_ids.values():
-        takeover.session(stream)
+        with mishaps.contained("recovering a stream", session_id=stream.session_id):
+            takeover.session(stream)
     takeover.finish()
     left = [turn for turn in turns if turn is not None]
     if streams or requests or left:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -65,7 +66,7 @@ class Saying:
         hearing: Hearing,
         publishing: Publishing,
         announcer: Announcer,
-        start_turn: Callable[[Coroutine[None, None, None], Turn], asyncio.Task[None]],
+        start_turn: Callable[[Callable[[], Awaitable[None]], Session, Turn, Spoken], asyncio.Task[bool]],
     ) -> None:
         """``start_turn`` makes a task of a turn's work, which ends with the gateway and not with its listener."""
         self._hearing = hearing
@@ -81,9 +82,8 @@ class Saying:
             raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
         session, turn = self._begin(principal)
         spoken = Spoken(session, turn, NOTHING_HEARD, self._now())
-        work = self._publishing.publish(spoken, _message(spoken, text))
-        if not await _done(self._start_turn(work, turn)):
-            raise CannotSay("the gateway is stopping")
+        work = partial(self._publishing.publish, spoken, _message(spoken, text))
+        await _done(self._start_turn(work, session, turn, spoken))
         return Said(
             session_id=session.session_id,
             device_id=session.device_id,
@@ -141,10 +141,10 @@ def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
     )
 
 
-async def _done(task: asyncio.Task[None]) -> bool:
-    """Whether it came to its end, which whoever waits for it may leave before."""
+async def _done(task: asyncio.Task[bool]) -> None:
+    """Until it came to its end, which whoever waits for it may leave before. Raises CannotSay."""
     await asyncio.wait({task})
     if task.cancelled():
-        return False
-    task.result()
-    return True
+        raise CannotSay("the gateway is stopping")
+    if not task.result():
+        raise CannotSay("something went wrong inside the gateway")

@@ -120,6 +120,7 @@ TURN_TRANSITIONS: dict[tuple[TurnState, TurnEvent], TurnState] = {
     (TurnState.TRANSCRIBING, TurnEvent.PUBLISH): TurnState.SILENT,
     (TurnState.TRANSCRIBING, TurnEvent.FAIL): TurnState.FAILED,
     (TurnState.TRANSCRIBING, TurnEvent.CANCEL): TurnState.CANCELLED,
+    (TurnState.THINKING, TurnEvent.PUBLISH): TurnState.SILENT,
     (TurnState.THINKING, TurnEvent.PIECE): TurnState.REPLYING,
     (TurnState.THINKING, TurnEvent.FINAL): TurnState.ANSWERED,
     (TurnState.THINKING, TurnEvent.DEADLINE): TurnState.EXPIRED,

@@ -13,6 +13,7 @@ from gateway import announcements
 from gateway.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.journal.none import NoJournal
 from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
+from gateway.mishaps import Mishaps
 from gateway.settings import HistorySettings, PrivacySettings
 from tests.gateway.machine import Machine
 
@@ -73,6 +74,7 @@ class House:
         self.announcements = Announcements(
             self.announcer,  # type: ignore[arg-type]
             self.journal,
+            Mishaps(),
             HistorySettings(),
             PrivacySettings(),
         )

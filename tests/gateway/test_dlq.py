@@ -18,6 +18,7 @@ from gateway.journal import Journal, outside
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
 from gateway.messages import REPLIES_TOPIC
+from gateway.mishaps import Mishaps
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance
 from tests.gateway.test_recovery import StreamStopped, audio, connected, started
@@ -191,6 +192,20 @@ async def test_an_errand_for_a_letter_that_is_gone_is_done(filled: Path) -> None
         assert await run_errands(one) == 2
         assert await one.errands() == []
         assert [row.number async for row in one.dead_letters()] == [2, 3]
+
+
+async def test_one_errand_that_goes_wrong_leaves_the_others(filled: Path) -> None:
+    outside.ask(filled, Verb.REPLAY, [1, 2])
+    mishaps, utterances = Mishaps(), []
+
+    def stumble(_letter: object) -> None:
+        raise RuntimeError
+
+    async with Journal(JournalSettings(path=str(filled))) as one:
+        assert await run_errands(one, stumble, utterances.append, mishaps) == 2
+        assert await one.errands() == []
+    assert len(utterances) == 1
+    assert mishaps.counts == {"an errand": 1}
 
 
 async def test_what_comes_back_is_told(filled: Path) -> None:

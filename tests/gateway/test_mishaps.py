@@ -5,16 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.simulated_user import ReplyShown
+from gateway import mishaps as module
+from gateway import pipeline
+from gateway.access import LOCAL
+from gateway.app import Gateway
 from gateway.commands import run
+from gateway.config import GatewayConfig
 from gateway.health import Health, HealthState
+from gateway.hearing import BROKEN_OFF
+from gateway.hub import Evicted, Hub
+from gateway.journal import Journal
 from gateway.messages import TranscriptionMessage
-from gateway.mishaps import SHOWN_SECONDS, Mishaps
+from gateway.mishaps import LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
+from gateway.publishing import NOT_UNDERSTOOD
+from gateway.saying import CannotSay
+from gateway.settings import WebSettings
+from tests.gateway.events import reply
 from tests.gateway.works import Works, loud, open_works
 from tests.record import passes
 
@@ -180,3 +194,186 @@ async def test_one_fallback_that_goes_wrong_leaves_the_others(monkeypatch: pytes
         await works.idle()
         assert counts(works) == {"the end of a request": 1}
         assert works.pipeline.well
+
+
+# -- turns, streams, words
+
+
+@pytest.mark.parametrize("part", ["_publishing.publish", "_recognizer.transcribe"])
+async def test_a_turn_that_goes_wrong_is_given_up_and_its_device_is_told(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async with open_works() as works, works.board() as kitchen:
+        where, what = part.split(".")
+        owner = getattr(works.pipeline, where)
+        monkeypatch.setattr(owner, what, stumbles(1, getattr(owner, what)))
+        said = await kitchen.say(loud(1))
+        assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
+        assert await kitchen.statuses(1, "idle") == ["listening", "transcribing", "error", "idle"]
+        await works.idle()
+        assert counts(works) == {"a turn": 1}
+        await is_answered(works, 1)
+
+
+async def test_a_turn_that_cannot_even_begin_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_works() as works, works.board() as kitchen:
+        monkeypatch.setattr(pipeline, "utterance_row", stumbles(1, pipeline.utterance_row))
+        said = await kitchen.say(loud(1))
+        assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
+        await works.idle()
+        assert counts(works) == {"a turn": 1}
+        await is_answered(works, 1)
+
+
+async def test_a_stream_that_cannot_be_cut_is_broken_off_once_and_its_device_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_works() as works, works.board() as kitchen:
+        monkeypatch.setattr(works.pipeline._hearing, "_hear_chunk", stumbles(1, print))
+        said = await kitchen.say(loud(1))
+        assert (said.reply, said.error) == (BROKEN_OFF, True)
+        assert counts(works) == {"a stream": 1}
+        await works.idle()
+        monkeypatch.undo()
+        await is_answered(works, 1)
+
+
+async def test_words_that_go_wrong_are_told_to_whoever_said_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_works() as works:
+        publishing = works.pipeline._publishing
+        monkeypatch.setattr(publishing, "publish", stumbles(1, publishing.publish))
+        with pytest.raises(CannotSay, match="went wrong"):
+            await works.pipeline.say("hello", LOCAL)
+        await works.idle()
+        await works.pipeline.say("hello", LOCAL)
+        assert (await works.result()).text == "hello"
+
+
+# -- messages to the broker
+
+
+async def test_a_lane_goes_on_behind_a_message_that_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_works(subscribed=False) as works:
+        outbox = works.pipeline._publishing.outbox
+        monkeypatch.setattr(outbox, "_on_published", stumbles(1, outbox._on_published))
+        for _ in range(2):
+            await works.pipeline.say("hello", LOCAL)
+        await passes(lambda: not outbox.waiting)
+        assert counts(works) == {"a message that is published": 1}
+        assert not outbox._lanes
+
+
+async def test_a_recovered_request_that_nobody_can_answer_ends_in_silence(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    async with open_works(journal=file, broker={"buffer_messages": 1}) as works:
+        outbox = works.pipeline._publishing.outbox
+        outbox._open = False  # it dies before it has published anything
+        await works.pipeline.say("hello", LOCAL)
+        works.hush()
+    async with open_works(journal=file, subscribed=False) as works:
+        await works.idle()
+        assert not counts(works)
+        assert not works.pipeline._publishing.outbox._lanes
+
+
+# -- listeners
+
+
+async def test_a_listener_that_goes_wrong_leaves_the_others_theirs() -> None:
+    mishaps = Mishaps()
+    hub = Hub(WebSettings(), mishaps=mishaps)
+    with (
+        hub.attach(direct=stumbles(1, print)) as broken,
+        hub.attach() as sound,
+    ):
+        await anext(broken)
+        await anext(sound)
+        for text in ("one", "two"):
+            hub.publish(reply(text=text))
+            await asyncio.sleep(0)
+            assert (await anext(sound)).event.text == text  # type: ignore[union-attr]
+        with pytest.raises(Evicted):
+            await anext(broken)
+        assert (hub.stats().listeners, hub.stats().evicted) == (1, 1)
+    assert mishaps.counts == {"a listener": 1}
+
+
+async def test_an_event_that_cannot_be_written_is_shown_to_nobody_also_later() -> None:
+    mishaps = Mishaps()
+    hub = Hub(WebSettings(), mishaps=mishaps)
+    hub.publish(reply(text="lone \ud83c"))
+    hub.publish(reply(text="fine"))
+    with hub.attach() as late:
+        assert (await anext(late)).event.seq == 1
+    assert mishaps.counts == {"an event for listeners": 1}
+
+
+# -- deadlines, and what else never ends
+
+
+async def test_a_deadline_that_goes_wrong_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_works(orchestrator={"timeout_seconds": 0.3}) as works, works.board() as kitchen:
+        monkeypatch.setattr(works.pipeline, "_run_errands", stumbles(1_000, print))
+        monkeypatch.setattr(works.pipeline._hearing, "watch_absent", stumbles(1_000, print))
+        assert (await kitchen.say(loud(1))).reply == FALLBACK
+        assert works.pipeline.well
+        assert counts(works)["errands"] >= 1
+        assert counts(works)["deadlines of devices"] >= 1
+
+
+async def test_tracebacks_of_one_kind_do_not_fill_the_log() -> None:
+    now = [0.0]
+    mishaps = Mishaps(lambda: now[0])
+    with capture_logs() as lines:
+        for _ in range(1_000):
+            mishaps.note("a deadline", Stumble())
+    assert len(lines) == LOGGED_AT_ONCE
+    assert mishaps.counts == {"a deadline": 1_000}
+    now[0] = 60.0
+    with capture_logs() as lines:
+        mishaps.note("a deadline", Stumble())
+    assert [line["count"] for line in lines] == [1_001]
+
+
+async def test_work_that_never_ends_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.001)
+    done = asyncio.Event()
+
+    async def work() -> None:
+        done.set()
+
+    mishaps = Mishaps()
+    await mishaps.keep_up("work", stumbles(2, work))
+    assert done.is_set()
+    assert mishaps.counts == {"work": 2}
+
+
+# -- the end
+
+
+@pytest.mark.parametrize("how", ["cancelled", "wrong"])
+async def test_an_end_that_is_cut_short_closes_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    config = msgspec.convert(
+        {
+            "web": {"enabled": False},
+            "transcription": {"engine": "off"},
+            "journal": {"path": str(tmp_path / "journal.db")},
+        },
+        GatewayConfig,
+    )
+    gateway = await Gateway(config).__aenter__()
+    never = asyncio.Event()
+    drain = stumbles(1, print) if how == "wrong" else lambda _seconds: never.wait()
+    monkeypatch.setattr(gateway.pipeline, "drain", drain)
+    ending = asyncio.create_task(gateway.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    if how == "cancelled":
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+    await asyncio.wait({ending})
+    assert all(task.done() for task in gateway._workers)
+    async with Journal(config.journal):  # JournalInUse, were the first one's open
+        assert gateway.mishaps.counts == ({"draining": 1} if how == "wrong" else {})
