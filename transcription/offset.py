@@ -7,8 +7,11 @@ import numpy.typing as npt
 
 from transcription.audio import AudioChunk
 
-REACH = 512
-"""Samples of a mean: 32 ms. What is above 60 Hz changes by less than 1.5 dB."""
+REACH = 1024
+"""Samples of a mean: 64 ms, many swings of any voice."""
+
+TOLERATED = 0.5
+"""A mean is an offset as far as it is more than this part of the standard deviation of the same samples."""
 
 _LEAST, _MOST = -32_768, 32_767
 
@@ -16,19 +19,22 @@ Floats = npt.NDArray[np.float64]
 
 
 class OffsetFilter:
-    """One stream without its offset, as loud as it was, and not a sample later.
+    """One stream without its offset, and not a sample later.
 
-    Twice, each sample loses the mean of the last ``REACH`` up to itself: the first time leaves nothing of an offset
-    that stands still, the second next to nothing of one that drifts. Whatever jumps or pops is forgotten after
-    two reaches; a recursive filter would ring on. All sums are whole numbers, so the same audio comes out
-    the same however it was cut into chunks. What was before a hole counts as if there was none.
+    Twice, each sample loses the offset of the last ``REACH`` up to itself: the first time leaves little of an offset
+    that stands still, the second of one that drifts. Audio without an offset comes out as it went in, but for a
+    stream's first moment, where there is too little to tell from. Whatever jumps or pops is forgotten after two
+    reaches; a recursive filter would ring on. What was before a hole counts as if there was none.
+
+    The same audio comes out the same however it was cut into chunks (of two minutes at most: all sums are whole
+    numbers, which float64 adds exactly).
     """
 
     __slots__ = ("_first", "_second")
 
     def __init__(self) -> None:
-        self._first = _LessItsMean()
-        self._second = _LessItsMean()
+        self._first = _LessItsOffset()
+        self._second = _LessItsOffset()
 
     def __call__(self, chunk: AudioChunk) -> AudioChunk:
         """The next chunk, without the offset."""
@@ -37,19 +43,24 @@ class OffsetFilter:
         return AudioChunk(chunk.position, within.astype(np.int16), chunk.lost_samples)
 
 
-class _LessItsMean:
+class _LessItsOffset:
     __slots__ = ("_heard", "_sums")
 
     def __init__(self) -> None:
-        self._sums: Floats = np.zeros(REACH)  # of all samples so far, less the last: how it grew over a reach
+        # Of all samples and of their squares, less the last of these sums: how they grew over a reach.
+        self._sums: Floats = np.zeros((2, REACH))
         self._heard = 0
 
     def __call__(self, samples: Floats) -> Floats:
-        """Whole numbers in, whole numbers out: float64 adds them exactly."""
-        sums = np.concatenate((self._sums, np.cumsum(samples)))
-        means: Floats = (sums[REACH:] - sums[:-REACH]) / self._count(len(samples))
-        self._sums = sums[-REACH:] - sums[-1]
-        return samples - np.rint(means, means)
+        """Whole numbers in, whole numbers out."""
+        grown = np.cumsum((samples, samples * samples), axis=1)
+        sums = np.concatenate((self._sums, grown), axis=1)
+        means, squares = (sums[:, REACH:] - sums[:, :-REACH]) / self._count(len(samples))
+        self._sums = sums[:, -REACH:] - sums[:, -1:]
+        swing = np.sqrt(np.maximum(squares - means * means, 0.0))
+        offset = np.copysign(np.maximum(np.abs(means) - TOLERATED * swing, 0.0), means)
+        less: Floats = samples - np.rint(offset)
+        return less
 
     def _count(self, samples: int) -> Floats | int:
         """Of how many samples each mean is: at a stream's start there are fewer."""
