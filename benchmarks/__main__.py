@@ -33,6 +33,7 @@ NOT_BENCHMARKS = {
     "report",
     "speaking",
     "stability",
+    "streams",
     "synthesized",
     "words",
     "whisperlive",

@@ -1,4 +1,4 @@
-"""Resident memory of a process, and how it goes on over the hours."""
+"""What a process takes: resident memory, how that goes on over the hours, and processor time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def resident_mb(pid: int | None = None) -> float:
     status = Path(f"/proc/{os.getpid() if pid is None else pid}/status").read_text()
     kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     return kilobytes / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used so far, in all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Course:

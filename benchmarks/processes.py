@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -60,7 +60,7 @@ def _runs(pid: int, module: str) -> bool:
 
 
 @contextlib.contextmanager
-def gateway_process(settings: str) -> Iterator[GatewayProcess]:
+def gateway_process(settings: str, environment: Mapping[str, str] | None = None) -> Iterator[GatewayProcess]:
     """``earshot run`` with these settings (YAML), a page on a free port, until its recognizer is ready."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
@@ -72,6 +72,7 @@ def gateway_process(settings: str) -> Iterator[GatewayProcess]:
                 [sys.executable, "-m", "gateway", "run", "--config", str(config)],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                env=environment,
             )
         try:
             url = str(_logged(journal, process, "url")).rstrip("/")

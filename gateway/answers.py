@@ -227,8 +227,8 @@ class Answers:
         match outcome:
             case Routed(request, final=False):
                 self._take_piece(request, outcome.text, reply.agent)
-                came = PieceCame(request.correlation_id, outcome.text)
-                self._pieces.keep(Piece(delivery, received, came))  # which acknowledges it, once it is safe
+                came = PieceCame(request.correlation_id, outcome.text, received.source, received.message_id)
+                self._pieces.keep(Piece(delivery, came))  # which acknowledges it, once it is safe
                 return
             case Routed(request):
                 await self._take(request, outcome, reply.agent, received)

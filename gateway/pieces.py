@@ -13,21 +13,20 @@ from dataclasses import dataclass
 
 from gateway.broker.base import BrokerError, Delivery
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import PieceCame, Received
+from gateway.journal.records import PieceCame
 
 WRITE_SECONDS = 0.1
 WRITE_PIECES = 32
 """Pieces are written after so long, or when there are so many."""
-MAX_PIECES = 256
+MAX_PIECES = 4096
 """Pieces that are not written yet; further ones are not taken until some are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A piece of an answer, as it was delivered."""
+    """A piece of an answer, as it was delivered; what is committed says which message it was."""
 
     delivery: Delivery
-    received: Received
     came: PieceCame
 
 
@@ -71,11 +70,9 @@ class Pieces:
         waiting, self._waiting = self._waiting, {}
         pieces = [piece for of_one in waiting.values() for piece in of_one]
         try:
-            written = [(piece, self._journal.commit(piece.received, piece.came)) for piece in pieces]
-            for piece, commit in written:
-                with suppress(JournalError):  # the journal's state is told once
-                    await commit
-                await acknowledge([piece])
+            with suppress(JournalError):  # the journal's state is told once
+                await self._journal.commit(*(piece.came for piece in pieces))  # one transaction, one sync
+            await acknowledge(pieces)
         finally:
             self._counted(-len(pieces))
 

@@ -166,11 +166,19 @@ class Ledger(Tables):
         )  # fmt: skip
 
     def _received(self, effect: r.Received) -> None:
-        if self.knows(effect.source, effect.message_id):
+        if not self._is_news(effect.source, effect.message_id):
             raise _KnownAlready
-        self.insert(Room.INBOX, None, source=effect.source, message_id=effect.message_id)
+
+    def _is_news(self, source: str, message_id: str) -> bool:
+        """Whether a message of others comes for the first time, which it does once."""
+        if self.knows(source, message_id):
+            return False
+        self.insert(Room.INBOX, None, source=source, message_id=message_id)
+        return True
 
     def _piece_came(self, effect: r.PieceCame) -> None:
+        if effect.message_id and not self._is_news(effect.source, effect.message_id):
+            return
         self._db.execute(
             "UPDATE requests SET text = text || ? WHERE correlation_id = ?",
             (effect.text, effect.correlation_id),

@@ -273,10 +273,15 @@ class Received(Struct, frozen=True):
 
 
 class PieceCame(Struct, frozen=True):
-    """A piece of an answer; ``text`` is appended."""
+    """A piece of an answer; ``text`` is appended.
+
+    Where it says which message it was, it is taken as by Received. Known already, it alone does nothing.
+    """
 
     correlation_id: str
     text: str
+    source: str = ""
+    message_id: str = ""
 
 
 class RequestEnded(Struct, frozen=True):
@@ -376,14 +381,17 @@ def bulk(effect: Effect) -> int:
     """About how many bytes an effect holds, for the bound of what waits in memory."""
     match effect:
         case Heard(utterance):
-            return 256 + len(utterance.audio)
+            held = len(utterance.audio)
         case Queued(letter):
-            return 256 + len(letter.payload)
+            held = len(letter.payload)
         case Asked(request):
-            return 256 + len(request.message)
+            held = len(request.message)
         case Died(letter):
-            return 256 + len(letter.record)
+            held = len(letter.record)
         case Remembered(row):
-            return 512 + len(row.text)
+            held = 256 + len(row.text)
+        case PieceCame(text=text) | RequestEnded(text=text):
+            held = len(text)
         case _:
-            return 256
+            held = 0
+    return 256 + held

@@ -169,6 +169,16 @@ def test_a_message_of_others_has_its_effect_once(ledger: Ledger) -> None:
     assert all_of(ledger.requests)[0].text == "yes"
 
 
+def test_a_piece_that_says_what_it_was_has_its_effect_once_and_holds_up_no_other(ledger: Ledger) -> None:
+    ledger.apply([r.Asked(request()), r.Asked(request("c_2"))])
+    pieces = [r.PieceCame("c_1", "one ", "agent", "c_1/m_1"), r.PieceCame("c_2", "uno ", "agent", "c_2/m_1")]
+    assert ledger.apply(pieces)
+    assert ledger.apply([*pieces, r.PieceCame("c_1", "two", "agent", "c_1/m_2")])
+    assert [row.text for row in all_of(ledger.requests)] == ["one two", "uno "]
+    assert not ledger.apply([r.Received("agent", "c_1/m_2")])
+    assert in_use(ledger) == counted_anew(ledger)
+
+
 def test_errands_come_in_order_and_are_done_once(ledger: Ledger) -> None:
     ledger._db.execute("INSERT INTO errands (verb, letter) VALUES ('purge', 4), ('replay', 7)")
     assert all_of(ledger.errands) == [r.Errand(1, r.Verb.PURGE, 4), r.Errand(2, r.Verb.REPLAY, 7)]
@@ -313,6 +323,7 @@ _EFFECTS = st.one_of(
     _NAMES.map(lambda n: r.Asked(request(f"c_{n}"))),
     _NAMES.map(lambda n: r.Received("replies", n)),
     st.builds(lambda n, text: r.PieceCame(f"c_{n}", text), _NAMES, st.text(max_size=9)),
+    st.builds(lambda n, text: r.PieceCame(f"c_{n}", text, "agent", n), _NAMES, st.text(max_size=9)),
     st.builds(lambda n, due: ended(f"c_{n}", due=due), _NAMES, st.booleans()),
     _NAMES.map(lambda n: r.Delivered(f"c_{n}")),
     _NAMES.map(lambda n: r.Died(dead(n))),
