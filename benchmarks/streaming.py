@@ -62,21 +62,22 @@ def slow_syncs(folder: Path, milliseconds: int) -> dict[str, str]:
     return {**os.environ, **slow}
 
 
-async def commits(path: Path) -> list[float]:
+async def commits(path: Path, count: int) -> list[float]:
     """Milliseconds of commits that are waited for one by one."""
     took = []
     async with Journal(JournalSettings(path=str(path))) as journal:
         await journal.commit(Received("agent", "first"))
-        for number in range(COMMITS):
+        for number in range(count):
             began = time.monotonic()
             await journal.commit(Received("agent", str(number)))
             took.append(1000 * (time.monotonic() - began))
     return took
 
 
-def one_commit(environment: dict[str, str]) -> float:
-    """The median of them in a process with slow syncs."""
-    command = [sys.executable, "-m", "benchmarks.streaming", environment["SLOW_SYNC_FILE"]]
+def one_commit(environment: dict[str, str], path: Path | None = None, *, commits: int = COMMITS) -> float:
+    """The median of them, of the slow file or another, in a process with slow syncs."""
+    file = path or environment["SLOW_SYNC_FILE"]
+    command = [sys.executable, "-m", "benchmarks.streaming", str(file), str(commits)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
@@ -138,4 +139,4 @@ def run(*, quick: bool) -> Result:
 
 
 if __name__ == "__main__":
-    print(percentile(asyncio.run(commits(Path(sys.argv[1]))), 50))
+    print(percentile(asyncio.run(commits(Path(sys.argv[1]), int(sys.argv[2]))), 50))
