@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.events import DeviceStatus, LinkEvent
-from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters
+from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.frames import FaultCode, Hello
 from firmware_bridge.framing import Decoded, DecoderCounters
 from firmware_bridge.serial_link import SerialLink
@@ -44,12 +44,15 @@ class Bridge:
         settings: DeviceSettings,
         on_event: Callable[[LinkEvent], None],
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
+        on_failure: Callable[[str, Exception], None] = log_failure,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
 
+        ``on_failure``: which work a mistake of the gateway's own ended.
+
         Raises ValueError when the MQTT URL is no broker's.
         """
-        self._fleet = Fleet(settings, on_event, on_delivered)
+        self._fleet = Fleet(settings, on_event, on_delivered, on_failure)
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
         self._mqtt = self._mqtt_link(settings) if settings.mqtt.url else None
         self._carriers: dict[str, Carrier] = {MQTT: self._mqtt} if self._mqtt else {}
@@ -220,8 +223,11 @@ class Bridge:
         for line, frame in self._fleet.outgoing(self._loop.time()):
             # A frame that a carrier does not take is lost like any other, and resent by the link.
             carrier = self._carriers.get(line.carrier) or self._serial
-            assert carrier, line
-            carrier.send(line, frame)
+            try:
+                assert carrier, line
+                carrier.send(line, frame)
+            except Exception as error:  # noqa: BLE001 - the boundary between lines
+                self._fleet.fail("a frame to a device", error)
         self._alarm.set(self._fleet.next_deadline)
 
     def _tick(self) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from firmware_bridge.events import DeviceLog, HelloRefused, LinkChanged, LinkEvent
+from firmware_bridge.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
 from firmware_bridge.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
 from firmware_bridge.framing import Decoded, FrameRejected, Noise
 from firmware_bridge.link import (
@@ -71,6 +71,13 @@ class FleetCounters:
     refused: int = 0
     strangers: int = 0
     noise_dropped: int = 0
+    failures: int = 0
+    """Mistakes of the gateway's own, each over one event, frame or link of a device."""
+
+
+def log_failure(work: str, error: Exception) -> None:
+    """A mistake of the gateway's own, which ended this piece of work and nothing else."""
+    log.error("something went wrong inside the gateway", work=work, exc_info=error)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,14 +104,19 @@ class Fleet:
         settings: DeviceSettings,
         on_event: Callable[[LinkEvent], None],
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
+        on_failure: Callable[[str, Exception], None] = log_failure,
     ) -> None:
-        """``on_delivered``: device id, boot and correlation id of a reply the device has taken."""
+        """``on_delivered``: device id, boot and correlation id of a reply the device has taken.
+
+        ``on_failure``: which work a mistake of the gateway's own ended; a device's link among them is over then.
+        """
         self._settings = settings
         self._link_settings = LinkSettings(
             credit_frames=settings.credit_frames, silence_seconds=settings.silence_seconds
         )
         self._on_event = on_event
         self._on_delivered = on_delivered
+        self._on_failure = on_failure
         self._devices: dict[str, _Device] = {}
         self._lines: dict[Line, _Device] = {}
         self._carriers: dict[str, LinkChanged] = {}
@@ -163,7 +175,11 @@ class Fleet:
                 self.note_refusal(line, line.device_id, arrival.code, arrival.message, now)
             if device is not None:
                 self._touched.add(device)
-                self._report(device.end.receive(arrival, now))
+                try:
+                    self._report(device.end.receive(arrival, now))
+                except Exception as error:  # noqa: BLE001 - the boundary between devices
+                    self._drop(device, error)
+                    device = None
             else:
                 self._answer_stranger(line, arrival, now)
 
@@ -219,7 +235,11 @@ class Fleet:
     def tick(self, now: float) -> None:
         """Do what is due on every link, and forget devices that were gone too long."""
         for device_id, device in list(self._devices.items()):
-            self._report(device.end.tick(now))
+            try:
+                self._report(device.end.tick(now))
+            except Exception as error:  # noqa: BLE001 - the boundary between devices
+                self._drop(device, error)
+                continue
             held_since = device.end.held_since
             if held_since is not None and now - held_since >= RESUME_SECONDS:
                 self._forget(device_id, "did not come back", now)
@@ -235,14 +255,39 @@ class Fleet:
         frames, self._answers = self._answers, []
         touched, self._touched = self._touched, set()
         for device in touched:
-            end, line = device.end, device.line
-            out = end.outgoing()
-            if line is not None:
-                frames += [(line, frame) for frame in out]
-            for correlation_id in end.delivered():
-                self._on_delivered(end.device_id, end.boot, correlation_id)
-            self.next_deadline = min(self.next_deadline, _deadline(end, now))
+            try:
+                frames += self._outgoing(device, now)
+            except Exception as error:  # noqa: BLE001 - the boundary between devices
+                self._drop(device, error)
         return frames
+
+    def _outgoing(self, device: _Device, now: float) -> list[tuple[Line, DeviceFrame]]:
+        end, line = device.end, device.line
+        out = end.outgoing()
+        for correlation_id in end.delivered():
+            try:
+                self._on_delivered(end.device_id, end.boot, correlation_id)
+            except Exception as error:  # noqa: BLE001 - the boundary: the frames go out all the same
+                self.fail("a delivery", error)
+        self.next_deadline = min(self.next_deadline, _deadline(end, now))
+        return [] if line is None else [(line, frame) for frame in out]
+
+    def fail(self, work: str, error: Exception) -> None:
+        """Count and tell a mistake of the gateway's own."""
+        self.counters.failures += 1
+        self._on_failure(work, error)
+
+    def _drop(self, device: _Device, error: Exception) -> None:
+        """The gateway stumbled over a link: it is over, and whatever its device says is answered with "say HELLO"."""
+        self.fail("the link of a device", error)
+        end = device.end
+        if self._devices.get(end.device_id) is device:
+            del self._devices[end.device_id]
+        self._touched.discard(device)
+        if device.line is not None:
+            self._lines.pop(device.line, None)
+        reason = f"the gateway failed on its link ({type(error).__name__})"
+        self._report((DeviceDisconnected(end.device_id, end.boot, reason),))
 
     def shut_down(self, now: float) -> None:
         """Tell every device that the gateway stops; it keeps its audio and says HELLO later.
@@ -383,8 +428,8 @@ class Fleet:
         for event in events:
             try:
                 self._on_event(event)
-            except Exception:  # the boundary between devices: one's trouble must not stop the others
-                log.exception("a link event could not be processed", kind=type(event).__name__)
+            except Exception as error:  # noqa: BLE001 - the boundary: one's trouble must not stop the others
+                self.fail(f"a link event ({type(event).__name__})", error)
 
     def _report_noise(self, line: Line, device: _Device | None, noise: Noise, now: float) -> None:
         allowance = self._noise.setdefault(line.carrier, Allowance(NOISE_BURST, NOISE_PER_SECOND, now))

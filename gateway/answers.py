@@ -158,9 +158,7 @@ class Answers:
 
     async def keep_pieces(self) -> None:
         """Write the pieces of answers until cancelled."""
-        while True:
-            with self._mishaps.contained("pieces of answers"):
-                await self._pieces.run()
+        await self._pieces.run()
 
     # -- ask: before the transcript is published, for the fastest reply is to find its request
 

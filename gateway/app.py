@@ -104,7 +104,7 @@ class Gateway:
             )
             self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
             self._journal_changed(self.journal.state)
-            self.bridge = Bridge(config.devices, self._hear, self._delivered)
+            self.bridge = Bridge(config.devices, self._hear, self._delivered, self.mishaps.note)
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._watch_orchestrators()
             if orchestrator is not None:

@@ -13,6 +13,7 @@ from firmware_bridge.events import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceLog,
+    DeviceStatus,
     HelloRefused,
     LinkChanged,
     LinkEvent,
@@ -423,7 +424,43 @@ def test_a_consumer_that_fails_does_not_stop_the_others(capfd: pytest.CaptureFix
     fleet.receive(topic("a"), (hello("a"),), 0.0)
     fleet.receive(topic("b"), (hello("b"),), 0.0)
     assert names(seen) == [("DeviceConnected", "a", 1), ("DeviceConnected", "b", 1)]
-    assert "could not be processed" in capfd.readouterr().out
+    assert "a link event (DeviceConnected)" in capfd.readouterr().out
+    assert fleet.counters.failures == 2
+
+
+@pytest.mark.parametrize("step", ["receive", "tick", "outgoing"])
+def test_a_link_that_fails_is_over_and_begins_anew_beside_the_others(step: str) -> None:
+    house, failed = House(), []
+    house.fleet._on_failure = lambda work, error: failed.append((work, type(error)))
+    house.linked(PORT_A)
+    house.linked(topic("hall"), device_id="hall")
+
+    def stumble(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    setattr(house.fleet._devices["kitchen"].end, step, stumble)
+    house.arrive(PORT_A, Ping(Header()))
+    house.fleet.tick(house.now)
+    house.fleet.outgoing(house.now)
+    assert failed == [("the link of a device", ZeroDivisionError)]
+    assert names(house.take_events()) == [("DeviceDisconnected", "kitchen", 1)]
+    assert [info.id for info in house.fleet.devices()] == ["hall"]
+    house.linked(PORT_A)
+    assert [info.id for info in house.fleet.devices() if info.connected] == ["hall", "kitchen"]
+
+
+def test_a_delivery_that_fails_holds_up_no_frame(house: House) -> None:
+    def stumble(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    house.fleet._on_delivered = stumble
+    house.linked(PORT_A)
+    end = house.fleet.end("kitchen", 1)
+    assert end is not None
+    end.delivered = lambda: ["c_1"]  # type: ignore[method-assign]
+    end.send_status(1, DeviceStatus.LISTENING)
+    assert house.fleet.outgoing(house.now)
+    assert house.fleet.counters.failures == 1
 
 
 def test_at_the_end_everybody_is_told_and_nothing_is_heard_any_more(house: House) -> None:

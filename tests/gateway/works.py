@@ -190,7 +190,7 @@ class Works:
             open_engine=lambda _settings, **_how: OpenEngine(engine),
             retry_seconds=(0.01, 0.05),
         )
-        self.bridge = Bridge(config.devices, self._hear, self._delivered)
+        self.bridge = Bridge(config.devices, self._hear, self._delivered, self.health.mishaps.note)
         self.pipeline = Pipeline(
             config,
             bridge=self.bridge,
