@@ -62,7 +62,11 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         raise JournalError(f"{path} is its owner's (the service's: `sudo -u earshot earshot dlq`)")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
-        db.execute("SELECT 1 FROM dead_letters LIMIT 1").fetchall()
+        try:
+            db.execute("SELECT 1 FROM dead_letters LIMIT 1").fetchall()
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.Error as error:
         raise JournalError(f"{path}: {error}") from error
     return db
