@@ -99,21 +99,26 @@ def _home() -> Path:
 
 def packages() -> Iterator[Finding]:
     """Each package that Earshot needs or can use, with its version or how to get it."""
+    pip = f"{sys.executable} -m pip install "
+    for name, extra in _required().items():
+        try:
+            yield ok(f"package {name}", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            if extra:
+                yield ok(f"package {name}", "optional, not installed", f"{pip}'{DISTRIBUTION}[{extra}]'")
+            else:
+                yield fail(f"package {name}", "not installed", f"{pip}{DISTRIBUTION}")
+
+
+def _required() -> dict[str, str]:
+    """The packages, once each (some are required differently by Python), with the extra that wants them."""
+    found: dict[str, str] = {}
     for requirement in metadata.requires(DISTRIBUTION) or ():
         name = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"""extra == ["'](\w+)["']""", requirement)
-        if name is None or name[0] == DISTRIBUTION or (extra and extra[1] == "dev"):
-            continue
-        pip = f"{sys.executable} -m pip install "
-        try:
-            yield ok(f"package {name[0]}", metadata.version(name[0]))
-        except metadata.PackageNotFoundError:
-            if extra:
-                yield ok(
-                    f"package {name[0]}", "optional, not installed", f"{pip}'{DISTRIBUTION}[{extra[1]}]'"
-                )
-            else:
-                yield fail(f"package {name[0]}", "not installed", f"{pip}{DISTRIBUTION}")
+        if name and name[0] != DISTRIBUTION and not (extra and extra[1] == "dev"):
+            found.setdefault(name[0], extra[1] if extra else "")
+    return found
 
 
 def model(config: GatewayConfig) -> Iterator[Finding]:
