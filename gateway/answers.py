@@ -74,6 +74,8 @@ class Asked:
     """Whether its device was told the transcript."""
     publish_ms: float = 0.0
     """From the text to the broker's receipt; 0: there is none yet."""
+    delayed: bool = False
+    """Whether its device was told that it is waited for, although the broker does not have it yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -194,6 +196,12 @@ class Answers:
         if spoken.turn.state is TurnState.TRANSCRIBING:
             spoken.session.advance(spoken.turn, TurnEvent.ASK)
             self._announce.status(spoken.session, DeviceStatus.THINKING)
+
+    def wait_for_broker(self, asked: Asked) -> None:
+        """The broker is not there to take the transcript: the transcribing is over all the same. Idempotent."""
+        if not asked.delayed and asked.spoken.turn.state is TurnState.TRANSCRIBING:
+            asked.delayed = True
+            self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
 
     def note_published(self, asked: Asked) -> None:
         """The broker has the transcript: how long that took. Idempotent."""

@@ -59,14 +59,20 @@ class Outbox:
         on_published: Callable[[LetterRow, Receipt], bool],
         on_refused: Callable[[LetterRow, str], None],
         mishaps: Mishaps | None = None,
+        *,
+        on_delayed: Callable[[LetterRow], None] = lambda _letter: None,
     ) -> None:
-        """``on_published``: the broker has it; returns whether an answer is awaited. ``on_refused``: it never will."""
+        """``on_published``: the broker has it; returns whether an answer is awaited. ``on_refused``: it never will.
+
+        ``on_delayed``: the broker is not there; told at each attempt.
+        """
         self.lost = 0
         """Messages that could be kept nowhere."""
         self._broker = broker
         self._journal = journal
         self._on_published = on_published
         self._on_refused = on_refused
+        self._on_delayed = on_delayed
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
@@ -262,6 +268,8 @@ class Outbox:
                 headers=letter.headers,
             )
         except BrokerUnavailable as error:
+            with self._mishaps.contained("a message that has to wait", message_id=letter.message_id):
+                self._on_delayed(letter)
             await self._wait_for_broker(error)
             return False
         except BrokerClosed:

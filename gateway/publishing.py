@@ -54,7 +54,9 @@ class Publishing:
         self._hearing = hearing
         self._is_off = is_off
         self._now = asyncio.get_running_loop().time
-        self.outbox = Outbox(broker, journal, self._published, self._refused, mishaps)
+        self.outbox = Outbox(
+            broker, journal, self._published, self._refused, mishaps, on_delayed=self._delayed
+        )
         self.answers = Answers(
             config,
             broker,
@@ -163,6 +165,12 @@ class Publishing:
             self.answers.wait(asked.spoken)
         self._settle(letter.correlation_id)
         return asked is not None and bool(receipt.subscribers)
+
+    def _delayed(self, letter: LetterRow) -> None:
+        """The broker is not there."""
+        asked = self.answers.asked.get(letter.correlation_id) if letter.topic == RESULTS_TOPIC else None
+        if asked is not None:
+            self.answers.wait_for_broker(asked)
 
     def _refused(self, letter: LetterRow, reason: str) -> None:
         """The broker will never take a message."""

@@ -53,7 +53,7 @@ STATUSES = {
     DeviceStatus.IDLE: "nothing going on",
     DeviceStatus.LISTENING: "speech is being heard",
     DeviceStatus.TRANSCRIBING: "the utterance is over and being transcribed",
-    DeviceStatus.THINKING: "the transcript is with an orchestrator",
+    DeviceStatus.THINKING: "the transcript is with an orchestrator, or on its way to one",
     DeviceStatus.BUSY: "the gateway is overloaded and takes no audio now; keep it",
     DeviceStatus.ERROR: "it did not work",
 }

@@ -599,6 +599,19 @@ async def test_answers_for_devices_that_never_come_back_are_bounded() -> None:
         assert (stats.sessions, stats.asked, stats.undelivered) == (0, 0, 2)
 
 
+async def test_the_end_of_an_answer_that_streams_too_late_has_all_of_its_text() -> None:
+    async with open_works(orchestrator={"timeout_seconds": 0.2}) as works, works.board() as kitchen:
+        said = await kitchen.say(loud(1))
+        assert said.fallback
+        heard = await works.result()
+        for text, final in (("It is ", False), ("noon.", False), ("", True)):
+            await works.reply(heard, text, final=final)
+        late = await works.events.first(ReplyEvent, late=True, final=True)
+        assert late.text == "It is noon."
+        pieces = works.events.of(ReplyEvent, late=True, final=False)
+        assert [event.text for event in pieces] == ["It is ", "noon."]
+
+
 # -- answers longer than a frame, or than a window
 
 

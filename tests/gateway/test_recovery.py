@@ -323,6 +323,18 @@ async def test_messages_wait_for_a_broker_that_is_away_in_order_and_over_a_resta
     await broker.close()
 
 
+async def test_a_device_is_not_transcribing_while_its_text_waits_for_the_broker(journal: Path) -> None:
+    broker = Away()
+    broker.away = True
+    async with open_works(journal=journal, beside=broker) as works, works.board() as kitchen:
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        assert await kitchen.statuses(1, "thinking") == ["listening", "transcribing", "thinking"]
+        broker.away = False
+        await works.reply(await works.result(), "yes")
+        assert (await saying).reply == "yes"
+    await broker.close()
+
+
 async def test_a_memory_broker_s_receipt_is_none_until_the_answer_is_here(journal: Path) -> None:
     async with abandoned(journal) as works:
         for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):

@@ -87,7 +87,7 @@ export class House {
     const turn = this.turnOf(event);
     const key = `${event.agent} ${event.late}`;
     const before = turn.replies.get(key);
-    const said = event.final ? event.text : (before?.text ?? "") + event.text;
+    const said = event.final && event.text ? event.text : (before?.text ?? "") + event.text; // an end without a text is its pieces'
     turn.replies.set(key, {
       key,
       agent: event.agent,
