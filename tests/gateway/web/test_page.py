@@ -66,6 +66,18 @@ async def test_one_utterance_live(page: Page, house: House) -> None:
     await expect(page.locator("#announcer")).to_contain_text("Reply to kitchen: The light is on.")
 
 
+async def test_an_end_without_a_text_leaves_its_pieces(page: Page, house: House) -> None:
+    await open_page(page, house)
+    house.publish(device(), transcription("turn on the light"))
+    late = [
+        reply(text, final=final, late=True)
+        for text, final in (("Here ", False), ("at last", False), ("", True))
+    ]
+    house.publish(*late)
+    await expect(page.locator(".reply-text")).to_have_text("Here at last")
+    await expect(page.locator(".mark")).to_contain_text("late")
+
+
 async def test_who_comes_later_sees_the_same(page: Page, house: House) -> None:
     house.publish(device(), transcription("turn on the light"), reply(), delivery())
     house.publish(
