@@ -31,6 +31,7 @@ from gateway.settings import (
     ShutdownSettings,
     WebSettings,
 )
+from gateway.surrogates import LoneSurrogate, joined
 from gateway.typed_settings import Mistake, Setting, dotted, shown
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
@@ -175,7 +176,7 @@ def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Proble
         if name in known:
             try:
                 overrides.append(_Override(name, known[name], _value(known[name], environ[name])))
-            except strict_yaml.YamlProblem as error:
+            except (strict_yaml.YamlProblem, LoneSurrogate) as error:
                 problems.append(Problem(f"${name}", dotted(known[name].path), str(error)))
         elif name in squeezed:
             problems.append(Problem(f"${name}", "", f"not a setting; did you mean {squeezed[name]}?"))
@@ -186,7 +187,7 @@ def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Proble
 
 
 def _value(setting: Setting, text: str) -> Any:
-    return text if typed_settings.is_text(setting.annotation) else strict_yaml.parse(text).data
+    return joined(text) if typed_settings.is_text(setting.annotation) else strict_yaml.parse(text).data
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
+
+from gateway.surrogates import mended
 
 SCHEMA = 1
 
@@ -182,10 +185,12 @@ def encode(message: Struct) -> bytes:
 
 
 def decode_reply(payload: bytes) -> OrchestratorReply:
-    """Raises BadMessage with the place of the mistake."""
+    """Raises BadMessage with the place of the mistake. Half a character is no mistake: the rest can be said."""
     try:
         return _reply_decoder.decode(payload)
     except UNREADABLE as error:
+        with suppress(*UNREADABLE):
+            return _reply_decoder.decode(mended(payload))
         raise BadMessage(f"not an orchestrator reply: {error}") from error
 
 

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import yaml
 from msgspec import Struct
 
+from gateway.surrogates import LoneSurrogate, joined
+
 MAX_DEPTH = 16
 """Levels of nesting; a configuration has three."""
 
@@ -90,7 +92,6 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "bool": lambda text: text == "true",
     "int": int,
     "float": float,
-    "str": str,
 }
 
 
@@ -100,7 +101,16 @@ def _plain(node: yaml.Node, path: Path, lines: dict[Path, int]) -> Any:
         return _mapping(node, path, lines)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, i), lines) for i, item in enumerate(node.value)]
+    if node.tag == _TAG + "str":
+        return _text(node)
     return _SCALARS[node.tag.removeprefix(_TAG)](node.value)
+
+
+def _text(node: yaml.Node) -> str:
+    try:
+        return joined(node.value)
+    except LoneSurrogate as error:
+        raise YamlProblem(str(error), node.start_mark.line + 1) from error
 
 
 def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> dict
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise YamlProblem("a key must be plain text", line)
-        key = key_node.value
+        key = _text(key_node)
         if key in result:
             raise YamlProblem(
                 f"the key {key!r:.80} stands here twice (first on line {lines[*path, key]})", line
