@@ -10,6 +10,7 @@ import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.features import HOP
+from transcription.pops import without_pop
 from transcription.segmenter import Utterance
 
 FULL = 3000
@@ -29,12 +30,12 @@ LONGEST = FULL * HOP
 
 
 def audible(utterance: Utterance) -> Samples:
-    """What the model is to hear: up to the end of speech and ``TAIL`` more, at most ``LONGEST`` samples.
+    """What the model is to hear, no pop, up to the end of speech and ``TAIL`` more, at most ``LONGEST`` samples.
 
     The tail is the utterance's own audio as far as that goes, then silence. An utterance in which
     no speech was noticed is heard to its end. Raises ValueError when the speech is too long.
     """
-    samples = utterance.samples
+    samples = without_pop(utterance)
     speech = utterance.speech_end - utterance.start if utterance.has_speech else len(samples)
     if speech > LONGEST:
         raise ValueError(f"{speech / SAMPLE_RATE:.1f} s of speech; Whisper hears 30 s at a time")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from transcription.pops import without_pop
 from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
@@ -73,7 +74,7 @@ class SphinxTranscriber:
         try:
             decoder.start_utt()
             try:
-                decoder.process_raw(utterance.samples.tobytes(), full_utt=True)
+                decoder.process_raw(without_pop(utterance).tobytes(), full_utt=True)
             finally:
                 decoder.end_utt()  # also after a failure, or the next start_utt fails too
             hypothesis = decoder.hyp()
