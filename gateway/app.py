@@ -20,7 +20,7 @@ from msgspec import structs
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.events import LinkEvent
 from gateway.announcer import Announcer
-from gateway.broker import open_broker
+from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
@@ -39,6 +39,7 @@ from gateway.pipeline import Pipeline
 from gateway.recognizer_health import RecognizerHealth
 from gateway.reload import Plan, plan
 from gateway.service import Notifier
+from gateway.twin_health import TwinHealth
 from gateway.web.house import House, Works
 from gateway.web.listening import CannotListen
 from gateway.web.server import WebServer
@@ -106,7 +107,7 @@ class Gateway:
             self._journal_changed(self.journal.state)
             self.bridge = Bridge(config.devices, self._hear, self._delivered, self.mishaps.note)
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
-            self._watch_orchestrators()
+            self._watch_orchestrators(orchestrator)
             if orchestrator is not None:
                 self._start(lambda: self._run_orchestrator(orchestrator), "orchestrator")
             self._start(self._publish, "publishing")
@@ -213,10 +214,14 @@ class Gateway:
             await asyncio.sleep(VOICE_RETRY_SECONDS)
         self.health.set("voice activity", HealthState.HEALTHY)
 
-    def _watch_orchestrators(self) -> None:
-        others = OrchestratorHealth(self.health, self.broker, self.config)
-        self._start(lambda: others.watch(self.pipeline.heard_of_somebody), "orchestrators")
-        self._start(others.tidy_up, "what the old default left")
+    def _watch_orchestrators(self, inside: Orchestrator | None) -> None:
+        watch = OrchestratorHealth(self.health, self.broker, self.config)
+        if inside is not None:
+            inside.on_blocked = watch.blocked
+        self._start(lambda: watch.watch(self.pipeline.heard_of_somebody), "orchestrators")
+        self._start(watch.tidy_up, "what the old default left")
+        if self.config.broker.url != MEMORY:
+            self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")
 
     async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:
         try:
@@ -263,8 +268,9 @@ class Gateway:
         self.pipeline.delivered(device_id, boot, correlation_id)
 
     def _broker_changed(self, status: BrokerStatus) -> None:
+        was_connected = self._broker_health.status.connected
         self._broker_health.broker_changed(status)
-        if self._is_up:
+        if self._is_up and status.connected != was_connected:  # or what it allows has changed
             with self.mishaps.contained("another connection to the broker"):
                 self.pipeline.broker_changed(status)
 

@@ -46,7 +46,7 @@ class BrokerHealth:
 
     def _tell(self) -> None:
         status = self.status
-        if status.connected:
+        if status.connected and not status.reason:
             weak = "; ".join(status.weaknesses)
             state = HealthState.DEGRADED if weak else HealthState.HEALTHY
             self._health.set(COMPONENT, state, weak, detail=in_words(status))

@@ -45,11 +45,14 @@ from gateway.messages import (
     new_id,
 )
 from gateway.settings import BrokerSettings
+from gateway.stopwatch import OnStep, Timed, timed_items
 
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
 """A transcript whose reply the broker refuses is answered so often."""
+BLOCKED_SECONDS = 1.0
+"""A step of an answer, from one await to the next, that takes so long is told: everybody else waits for it."""
 RETRY_SECONDS = 1.0
 """A reply is published again after a tenth of it, and then after up to so long, until the broker is there."""
 
@@ -87,6 +90,8 @@ class Orchestrator:
         if not is_token(name):
             raise BadOrchestrator(f"an orchestrator's name is 1-64 of A-Z a-z 0-9 _ -; got {name!r:.80}")
         self.name = name
+        self.on_blocked: Callable[[str, float], None] = _nobody_to_tell
+        """Told the name and for how many seconds, when its function kept the event loop from everything else."""
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._function: AnswerFunction | None = None
@@ -191,14 +196,23 @@ class Orchestrator:
         assert self._function is not None
         shelter()
         begun = self._function(replies.heard)
-        answer = begun if isinstance(begun, AsyncIterator) else await begun
+        answer = begun if isinstance(begun, AsyncIterator) else await Timed(begun, self._stepped)
         if answer is None:
             return None
         if isinstance(answer, AsyncIterator):
-            answer = await replies.send_pieces(answer)
+            answer = await replies.send_pieces(answer, self._stepped)
         if isinstance(answer, Say):
             return replies.make(answer.text, hints=answer.hints)
         return replies.make(answer)
+
+    def _stepped(self, seconds: float) -> None:
+        if seconds >= BLOCKED_SECONDS:
+            log.warning("the orchestrator blocked everything else", name=self.name, seconds=round(seconds, 1))
+            self.on_blocked(self.name, seconds)
+
+
+def _nobody_to_tell(_name: str, _seconds: float) -> None:
+    """In a process of its own only its own conversations wait."""
 
 
 class _Reply(NamedTuple):
@@ -219,11 +233,11 @@ class _Replies:
         self._key = delivery.message.routing_key
         self._agent = agent
 
-    async def send_pieces(self, pieces: AsyncIterator[str]) -> str:
+    async def send_pieces(self, pieces: AsyncIterator[str], on_step: OnStep) -> str:
         """Each as it comes, and all of them together: there is also what the broker did not take meanwhile."""
         sent = []
         try:
-            async for piece in pieces:
+            async for piece in timed_items(pieces, on_step):
                 reply = self.make(piece, final=False)
                 sent.append(piece)
                 with suppress(BrokerUnavailable):

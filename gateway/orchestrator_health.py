@@ -23,6 +23,10 @@ LOOK_SECONDS = 5.0
 TIDY_SECONDS = 30.0
 """How often it is looked whether what nobody reads any more can be removed."""
 
+BLAME_SECONDS = 600.0
+"""So long after it last kept everybody waiting, an orchestrator is well again."""
+
+UNBLOCK = "await what takes long there (asyncio.to_thread), or run it as a program of its own over a broker"
 DEMO = "the demo's: it switches nothing"
 DEMO_NOTICE = (
     "The demo answers, and switches nothing. Name yours in orchestrator.app, or a broker in broker.url."
@@ -43,6 +47,10 @@ class OrchestratorHealth:
         self._broker = broker
         self._inside = inside(config)
         self._shared = config.broker.url != MEMORY
+        self._end_of_blame: asyncio.TimerHandle | None = None
+        self._tell_as_configured()
+
+    def _tell_as_configured(self) -> None:
         if self._inside == NAME and self._shared:
             self._health.set(COMPONENT, HealthState.DEGRADED, BESIDE, ASK_FOR_AUTO, detail=DEMO)
         elif self._inside:
@@ -70,6 +78,15 @@ class OrchestratorHealth:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await answered.wait()
         self._health.set(COMPONENT, HealthState.HEALTHY)
+
+    def blocked(self, name: str, seconds: float) -> None:
+        """The orchestrator inside kept the event loop for itself."""
+        reason = f"{name} kept everything else waiting for {seconds:.1f} s: no device was heard or answered meanwhile"
+        self._health.set(COMPONENT, HealthState.DEGRADED, reason, UNBLOCK)
+        if self._end_of_blame is not None:
+            self._end_of_blame.cancel()
+        loop = asyncio.get_running_loop()
+        self._end_of_blame = loop.call_later(BLAME_SECONDS, self._tell_as_configured)
 
     async def tidy_up(self) -> None:
         """Remove what the broker keeps for the built-in orchestrator, which was the default over each broker once.

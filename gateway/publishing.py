@@ -24,11 +24,17 @@ from gateway.mishaps import Mishaps
 from gateway.outbox import Outbox
 from gateway.rows import history_row, letter_row, utterance_row
 from gateway.session import TurnEvent
+from gateway.settings import BrokerSettings
 from gateway.spoken import Spoken
 
 NOT_UNDERSTOOD = "Sorry, that could not be transcribed."
 SWITCHED_OFF = "Sorry, transcription is switched off."
 """What a device is told when there is no transcript to answer."""
+
+
+def replies_group(settings: BrokerSettings) -> str:
+    """The group under which this gateway, and no other, reads replies."""
+    return f"gateway-{client_id(settings)}"
 
 
 class Publishing:
@@ -62,7 +68,7 @@ class Publishing:
             broker,
             announcer,
             journal,
-            group=f"gateway-{client_id(config.broker)}",
+            group=replies_group(config.broker),
             on_hints=hearing.ask,
             settled=self.outbox.answered,
             mishaps=mishaps,

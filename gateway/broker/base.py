@@ -175,7 +175,7 @@ class DeadLetter(Struct, frozen=True):
 
 
 class BrokerStatus(Struct, frozen=True):
-    """How a broker is. ``reason`` and ``remedy`` say why it is not connected.
+    """How a broker is. ``reason`` and ``remedy`` say why it is not connected, or what it does not allow though it is.
 
     ``server`` is its name and version; ``weaknesses`` are the ways in which it, as it is configured, may
     lose what it has confirmed, each with its remedy in the sentence. ``instance``, where the server tells it:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from firmware_bridge.pacing import Backoff
 from gateway.broker.address import Scheme, resolve
@@ -36,6 +37,9 @@ PONG_SECONDS = 0.75
 LATE_SECONDS = 0.25
 """And so much longer, for what has come already while this process had no time to look."""
 GOODBYE_SECONDS = 1.0
+STAYED_SECONDS = 3.0
+"""A connection that lasted so long is not ended again for what ended the one before, which somebody was to mend."""
+_TO_STAY = ""
 
 OnStatus = Callable[[BrokerStatus], None]
 
@@ -80,6 +84,7 @@ class Connection:
         self._backoff = Backoff(FIRST_RETRY_SECONDS, RETRY_SECONDS)
         self._patience = math.inf  # a server that we do not know yet may be slow
         self._loop: asyncio.Task[None] | None = None
+        self._denied: dict[str, BrokerUnavailable] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -98,7 +103,18 @@ class Connection:
     def lose(self, wire: Wire, error: BrokerUnavailable) -> None:
         """``wire`` turned out to be no good."""
         if self.wire is wire:
-            self._end(BrokerStatus(connected=False, reason=str(error), remedy=error.remedy))
+            self._give_up(error)
+
+    def denied(self, what: str, error: BrokerUnavailable) -> None:
+        """The server does not let us do something: that is our status until it does, over all connections."""
+        self._denied[what] = error
+        self._report(self._with_denials(self.status))
+
+    def allowed(self, what: str) -> None:
+        """It did."""
+        if what in self._denied:
+            del self._denied[what]
+            self._report(self._with_denials(replace(self.status, reason="", remedy="")))
 
     async def _stay_connected(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -112,6 +128,7 @@ class Connection:
                 status = BrokerStatus(connected=False, reason=str(error), remedy=error.remedy)
                 pause = REFUSED_SECONDS if isinstance(error, BrokerRefused) else self._backoff.next()
             else:
+                status = self._with_denials(status)
                 if clock() - began > STABLE_SECONDS:
                     self._backoff.reset()
                     pause = 0.0
@@ -126,9 +143,10 @@ class Connection:
         address = resolve(*self._where)
         loop, lost = asyncio.get_running_loop(), self._lost
 
-        def on_lost(reason: str) -> None:
+        def on_lost(reason: str, remedy: str = "", /) -> None:
             if lost is self._lost:
-                loop.call_soon_threadsafe(self._end, BrokerStatus(connected=False, reason=reason))
+                error = BrokerRefused(reason, remedy) if remedy else BrokerUnavailable(reason)
+                loop.call_soon_threadsafe(self._give_up, error)
 
         try:
             async with asyncio.timeout(min(self._patience, address.connect_seconds)):
@@ -185,16 +203,21 @@ class Connection:
         self.ready = True
         self._patience = FIRST_ATTEMPT_SECONDS
         facts = wire.facts
-        self._report(
-            BrokerStatus(
-                connected=True,
-                server=f"{facts.name} {facts.version}".strip(),
-                instance=facts.instance,
-                durability=facts.durability,
-                weaknesses=facts.weaknesses,
-            )
+        status = BrokerStatus(
+            connected=True,
+            server=f"{facts.name} {facts.version}".strip(),
+            instance=facts.instance,
+            durability=facts.durability,
+            weaknesses=facts.weaknesses,
         )
+        self._report(self._with_denials(status))
         self.tried.set()
+        if _TO_STAY in self._denied:
+            asyncio.get_running_loop().call_later(STAYED_SECONDS, self._stayed, wire)
+
+    def _stayed(self, wire: Wire) -> None:
+        if self.wire is wire:
+            self.allowed(_TO_STAY)
 
     async def _stop_serving(self, wire: Wire) -> None:
         """Idempotent."""
@@ -236,9 +259,17 @@ class Connection:
             await asyncio.gather(ping, return_exceptions=True)
         return False
 
-    def _end(self, status: BrokerStatus) -> None:
+    def _give_up(self, error: BrokerUnavailable) -> None:
         if self._lost is not None and not self._lost.done():
-            self._lost.set_result(status)
+            if isinstance(error, BrokerRefused):
+                self._denied[_TO_STAY] = error
+            self._lost.set_result(BrokerStatus(connected=False, reason=str(error), remedy=error.remedy))
+
+    def _with_denials(self, status: BrokerStatus) -> BrokerStatus:
+        """What is denied is told while connections come and go for it."""
+        for error in self._denied.values():
+            status = replace(status, reason=str(error), remedy=error.remedy)
+        return status
 
     def _report(self, status: BrokerStatus) -> None:
         if status != self.status:

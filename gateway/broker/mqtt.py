@@ -18,18 +18,29 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.broker.address import Address
-from gateway.broker.base import BadRoutingKey, BrokerRefused, Durability, Message
+from gateway.broker.base import BadRoutingKey, BrokerRefused, BrokerUnavailable, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds
-from gateway.broker.mqtt_client import MqttClient, OnLost, Publication, Session
+from gateway.broker.mqtt_client import NAMESAKE, TAKEN_OVER, MqttClient, Publication, Session
 from gateway.broker.patterns import PatternKind, check_topic
-from gateway.broker.wire import GATHER_SECONDS, Consumer, Demand, Intake, Received, ServerFacts, Token
+from gateway.broker.wire import (
+    GATHER_SECONDS,
+    Consumer,
+    Demand,
+    Intake,
+    OnLost,
+    Received,
+    ServerFacts,
+    Token,
+)
 
 PREFIX = "earshot"
 SESSION_SECONDS = 7 * 86_400
 """A group's member that has been away for so long is forgotten, with what was kept for it."""
 VERSION_SECONDS = 0.2
 """How long the broker's own word on its version is waited for."""
+JUDGE_SECONDS = 0.5
+"""How long the connection that publishes is waited for, when another one is lost."""
 MESSAGE_ID = "message_id"
 TIMESTAMP = "earshot-timestamp"
 
@@ -49,7 +60,7 @@ _FILTERS: Final[Mapping[PatternKind, str]] = {
 }
 
 
-async def connect(address: Address, on_lost: Callable[[str], None]) -> MqttWire:
+async def connect(address: Address, on_lost: OnLost) -> MqttWire:
     """Log in, and learn what the broker is."""
     version: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -78,6 +89,7 @@ class MqttWire:
         self._client = client
         self._on_lost = on_lost
         self._consumers: set[MqttConsumer] = set()
+        self._doubts: set[asyncio.Task[None]] = set()
 
     async def publish(self, message: Message) -> Durability:
         """Acknowledged by the broker. ``memory`` also where MQTT 5 says that nobody is subscribed."""
@@ -91,7 +103,7 @@ class MqttWire:
         )
         self._consumers.add(consumer)
         try:
-            await consumer.begin(self._address, demand, self._on_lost)
+            await consumer.begin(self._address, demand, self._consumer_lost)
         except BaseException:
             consumer.abort()
             raise
@@ -111,8 +123,28 @@ class MqttWire:
 
     async def close(self) -> None:
         """Say goodbye. Idempotent."""
+        for doubt in self._doubts:
+            doubt.cancel()
         consumers = list(self._consumers)
         await asyncio.gather(self._client.close(), *(consumer.close(()) for consumer in consumers))
+
+    def _consumer_lost(self, reason: str, remedy: str = "", /) -> None:
+        if remedy:
+            self._on_lost(reason, remedy)
+            return
+        doubt = asyncio.ensure_future(self._judge(reason))
+        self._doubts.add(doubt)
+        doubt.add_done_callback(self._doubts.discard)
+
+    async def _judge(self, reason: str) -> None:
+        """Whether the broker has ended that connection alone: for another one of its client id, and few say so."""
+        try:
+            async with asyncio.timeout(JUDGE_SECONDS):
+                await self._client.ping()
+        except (BrokerUnavailable, TimeoutError):
+            self._on_lost(reason)
+        else:
+            self._on_lost(f"{reason}, and no other: {TAKEN_OVER}", NAMESAKE)
 
 
 class MqttConsumer:

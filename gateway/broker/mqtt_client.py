@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from firmware_bridge.mqtt_socket import MqttSocket
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
+from gateway.broker.wire import OnLost
 
 KEEPALIVE_SECONDS = 10
 MODERN_SHARE = 0.5
@@ -40,6 +41,12 @@ _UNSUPPORTED_VERSION: Final = 0x84
 _NO_SUBSCRIBERS: Final = 0x10
 _LOGIN_REFUSALS: Final = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 _NOT_AUTHORIZED: Final = 0x87
+_TAKEN_OVER: Final = 0x8E
+TAKEN_OVER = "another program with our client id has taken its place"
+NAMESAKE = (
+    "give each gateway a broker.client_id of its own; "
+    "cloned cards have the same /etc/machine-id, from which it is derived"
+)
 
 
 class Session(Struct, frozen=True, kw_only=True):
@@ -73,7 +80,6 @@ class Publication(Struct, frozen=True, kw_only=True):
 
 
 OnPublication = Callable[[Publication], None]
-OnLost = Callable[[str], None]
 
 
 class MqttClient:
@@ -216,7 +222,7 @@ class MqttClient:
         client.on_unsubscribe = lambda _c, _u, mid, codes, _p: self._answered(mid, codes)
         client.on_publish = lambda _c, _u, mid, code, _p: self._answered(mid, code)
         client.on_message = lambda _c, _u, message: self._received(message, on_publication)
-        client.on_disconnect = lambda _c, _u, _flags, code, _p: self._end(f"the connection was lost ({code})")
+        client.on_disconnect = lambda _c, _u, _flags, code, _p: self._disconnected(code)
         if not self._socket.watch():
             self._end("the connection was lost while connecting")
 
@@ -236,7 +242,13 @@ class MqttClient:
             self._socket.pause()
         on_publication(_publication(topic, message, message.mid or next(self._unnumbered)))
 
-    def _end(self, reason: str) -> None:
+    def _disconnected(self, code: ReasonCode) -> None:
+        if code.value == _TAKEN_OVER:
+            self._end(TAKEN_OVER, NAMESAKE)
+        else:
+            self._end(f"the connection was lost ({code})")
+
+    def _end(self, reason: str, remedy: str = "") -> None:
         self._socket.stop()
         if self._closed.done():
             return
@@ -244,7 +256,11 @@ class MqttClient:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(self._gone())
-        self._on_lost(f"{self._address}: {reason}")
+        told = f"{self._address}: {reason}"
+        if remedy:
+            self._on_lost(told, remedy)
+        else:
+            self._on_lost(told)
 
     # -- waiting for the broker
 
@@ -335,7 +351,7 @@ class _OldBroker(Exception):
     """It does not know MQTT 5."""
 
 
-def _nobody(_reason: str) -> None:
+def _nobody(_reason: str, _remedy: str = "", /) -> None:
     """Who is told about the end of a connection that nobody got."""
 
 

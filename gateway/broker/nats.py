@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,7 +34,7 @@ from gateway.broker.nats_subjects import (
     subject,
 )
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.wire import Demand, Intake, ServerFacts
+from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts
 from gateway.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings
 
@@ -54,9 +54,13 @@ HEADER_BYTES = 64
 """What NATS counts of a message beside its payload and the headers' names and values."""
 
 _MESSAGE_TOO_LARGE = 10054
+_ALLOW = (
+    "allow the user to publish transcription.results.>, orchestrator.replies.>, dead.letters.>, $JS.API.> and "
+    "$JS.ACK.>, and to subscribe to _INBOX.>"
+)
 
 
-async def connect(address: Address, on_lost: Callable[[str], None]) -> NatsWire:
+async def connect(address: Address, on_lost: OnLost) -> NatsWire:
     """Log in and see whether there is JetStream. Raises BrokerUnavailable, BrokerRefused."""
     wire = NatsWire(address, on_lost)
     try:
@@ -70,7 +74,7 @@ async def connect(address: Address, on_lost: Callable[[str], None]) -> NatsWire:
 class NatsWire:
     """``Wire`` over nats-py, whose own reconnecting is off."""
 
-    def __init__(self, address: Address, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, address: Address, on_lost: OnLost) -> None:
         self.facts = ServerFacts(name="NATS", version="", durability=Durability.OS)
         self.client = Client()
         self._address = address
@@ -82,6 +86,7 @@ class NatsWire:
         self._inbox = self.client.new_inbox()
         self._numbers = itertools.count(1)
         self._unconfirmed: dict[str, asyncio.Future[Any]] = {}
+        self._subjects: dict[str, str] = {}  # of what is unconfirmed, under the same keys
 
     async def begin(self) -> None:
         """Connect."""
@@ -125,12 +130,13 @@ class NatsWire:
         # The library's own publish makes a timer and an inbox for each message.
         reply = f"{self._inbox}.{next(self._numbers)}"
         confirmed = self._unconfirmed[reply] = asyncio.get_running_loop().create_future()
+        self._subjects[reply] = subject(message)
         try:
             with self.translated():
                 await self.client.publish(subject(message), message.payload, reply=reply, headers=told)
             self._check(topic, await confirmed)
         finally:
-            self._unconfirmed.pop(reply, None)
+            del self._unconfirmed[reply], self._subjects[reply]
         return durability
 
     async def consume(self, demand: Demand, intake: Intake) -> JetStreamConsumer:
@@ -249,6 +255,8 @@ class NatsWire:
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
             await work
+        except BrokerRefused as error:
+            self._on_lost(str(error), error.remedy)
         except BrokerUnavailable as error:
             self._on_lost(str(error))
         except (
@@ -262,8 +270,23 @@ class NatsWire:
 
     async def _failed(self, error: Exception) -> None:
         """What the server says unasked: most of all that something is not allowed."""
-        if isinstance(error, errors.SlowConsumerError) or "permissions violation" in str(error).lower():
-            self._on_lost(without_secrets(str(error), self._address))
+        reason = without_secrets(str(error), self._address)
+        if isinstance(error, errors.SlowConsumerError):
+            self._on_lost(reason)
+        elif "permissions violation" in reason.lower() and not self._refuse(reason):
+            self._on_lost(reason, _ALLOW)
+
+    def _refuse(self, reason: str) -> bool:
+        """What is refused is a message on its way, and not what the connection needs; whether it is."""
+        refused = [
+            self._unconfirmed[reply]
+            for reply, subject in self._subjects.items()
+            if f'"{subject}"'.lower() in reason.lower()
+        ]
+        for waiting in refused:
+            if not waiting.done():
+                waiting.set_exception(BrokerRefused(f"{self._address} does not allow it: {reason}", _ALLOW))
+        return bool(refused)
 
     def _open_stream(self, topic: str) -> asyncio.Future[Durability]:
         """The stream of a topic is looked at once a connection; all who need it wait for that."""

@@ -18,6 +18,7 @@ from gateway.broker.address import Scheme
 from gateway.broker.base import (
     BrokerClosed,
     BrokerError,
+    BrokerRefused,
     BrokerStatus,
     BrokerUnavailable,
     BufferFull,
@@ -244,11 +245,16 @@ class NetworkBroker:
         self._under_way[limit] = asyncio.get_running_loop().time() + self._settings.confirm_seconds
         try:
             async with limit:
-                return await wire.publish(message)
+                durability = await wire.publish(message)
+        except BrokerRefused as error:
+            self._connection.denied(message.topic, error)
+            raise
         except TimeoutError as error:
             raise BrokerUnavailable("the broker has not confirmed the message") from error
         finally:
             del self._under_way[limit]
+        self._connection.allowed(message.topic)
+        return durability
 
     async def _watch_confirmations(self) -> None:
         """End what was not confirmed in time."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +34,7 @@ from gateway.broker.base import (
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
-from gateway.broker.wire import Consumer, Demand, Intake, Received, ServerFacts, Token
+from gateway.broker.wire import Consumer, Demand, Intake, OnLost, Received, ServerFacts, Token
 from gateway.messages import RESULTS_TOPIC
 
 HEARTBEAT_SECONDS = 5
@@ -63,7 +63,7 @@ _BINDINGS: Final[Mapping[PatternKind, str]] = {
 }
 
 
-async def connect(address: Address, on_lost: Callable[[str], None]) -> RabbitWire:
+async def connect(address: Address, on_lost: OnLost) -> RabbitWire:
     """Log in, and declare the queues in which results are kept from the very first on."""
     with _translated(address, _LOGIN_REMEDIES):
         connection = await aio_pika.connect(
@@ -90,7 +90,7 @@ class RabbitWire:
     """``Wire`` of one AMQP connection."""
 
     def __init__(
-        self, address: Address, connection: aio_pika.abc.AbstractConnection, on_lost: Callable[[str], None]
+        self, address: Address, connection: aio_pika.abc.AbstractConnection, on_lost: OnLost
     ) -> None:
         self.facts = _facts(connection)
         self.address = address

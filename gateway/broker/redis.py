@@ -24,7 +24,7 @@ from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Du
 from gateway.broker.buffer import Readership
 from gateway.broker.redis_entries import PREFIX, entry, group, text
 from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
-from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, ServerFacts
+from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
 from gateway.messages import RESULTS_TOPIC
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
 
 
-async def connect(address: Address, on_lost: Callable[[str], None]) -> RedisWire:
+async def connect(address: Address, on_lost: OnLost) -> RedisWire:
     """Log in and ask the server what it is. Raises BrokerUnavailable, BrokerRefused."""
     wire = RedisWire(address, on_lost)
     try:
@@ -49,7 +49,7 @@ async def connect(address: Address, on_lost: Callable[[str], None]) -> RedisWire
 class RedisWire:
     """``Wire`` over redis-py."""
 
-    def __init__(self, address: Address, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, address: Address, on_lost: OnLost) -> None:
         self.facts = ServerFacts(name="Redis", version="", durability=Durability.MEMORY)
         self._address = address
         self._on_lost = on_lost
@@ -184,6 +184,8 @@ class RedisWire:
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
         try:
             await work
+        except BrokerRefused as error:
+            self._on_lost(str(error), error.remedy)
         except BrokerUnavailable as error:
             self._on_lost(str(error))
         except (

@@ -11,7 +11,7 @@ library raises beyond those is a mistake of the adapter, and ends the connection
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -118,6 +118,13 @@ class Demand(Struct, frozen=True):
     after: str = ""
 
 
+class OnLost(Protocol):
+    """What a wire calls when it breaks."""
+
+    def __call__(self, reason: str, remedy: str = "", /) -> None:
+        """``remedy``: somebody must change something before another connection fares better."""
+
+
 class Wire(Protocol):
     """One live connection. It calls ``on_lost`` (once is enough) when it breaks."""
 
@@ -160,5 +167,5 @@ class Connect(Protocol):
     Raises BrokerUnavailable or BrokerRefused.
     """
 
-    async def __call__(self, address: Address, on_lost: Callable[[str], None]) -> Wire:
+    async def __call__(self, address: Address, on_lost: OnLost) -> Wire:
         """The wire, ready to be used."""

@@ -55,6 +55,14 @@ def test_one_that_is_away_does_not_work(shown: Shown) -> None:
     assert (away.state, away.works) == ("degraded", False)
 
 
+def test_one_that_denies_something_says_what(shown: Shown) -> None:
+    shown.broker.journal_changed(KEEPS)
+    shown.broker.broker_changed(BrokerStatus(True, reason="no writing", remedy="allow it"))
+    assert shown.now == ("degraded", "no writing: transcripts wait in the journal", "allow it")
+    shown.broker.broker_changed(THERE)
+    assert shown.now[0] == "healthy"
+
+
 def test_one_that_is_weakly_configured_says_how(shown: Shown) -> None:
     shown.broker.broker_changed(WEAK)
     assert shown.now == ("degraded", "it forgets; it is slow", "")

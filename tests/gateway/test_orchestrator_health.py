@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.health import ComponentHealth
 from gateway.listener import Listener
 from gateway.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.orchestrator import Orchestrator
+from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside
 from gateway.settings import BrokerSettings
 from tests.record import passes
@@ -164,6 +166,50 @@ async def test_the_demos_own_beside_others_is_pointed_out(tmp_path: Path, redis:
     async with gateway(tmp_path, redis.url, app="builtin") as one:
         assert (who(one).state, who(one).reason) == ("degraded", orchestrator_health.BESIDE)
         assert "auto" in who(one).remedy
+
+
+# -- one that lets nobody else work
+
+
+async def test_one_that_keeps_everything_waiting_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.orchestrator.BLOCKED_SECONDS", 0.05)
+    (tmp_path / "sleepy_house.py").write_text(SLEEPY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    parts = {"transcription": {"engine": "off"}, "orchestrator": {"app": "sleepy_house:house"}}
+    async with open_house(tmp_path, **parts) as house:
+        assert who(house.gateway).state == "healthy"
+        assert await said(house, "quickly") == "well"
+        assert who(house.gateway).state == "healthy"
+        assert await said(house, "slowly") == "well"
+        told = who(house.gateway)
+        assert (told.state, told.reason.startswith("sleepy kept everything else waiting for 0.")) == (
+            "degraded", True,
+        )  # fmt: skip
+        assert "to_thread" in told.remedy
+
+
+async def test_what_is_long_ago_is_forgiven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestrator_health, "BLAME_SECONDS", 0.01)
+    async with gateway(tmp_path, "memory://") as one:
+        OrchestratorHealth(one.health, one.broker, one.config).blocked("sleepy", 3.0)
+        assert who(one).state == "degraded"
+        await passes(lambda: who(one).state == "healthy")
+
+
+SLEEPY = """
+import time
+from gateway.orchestrator import Orchestrator
+house = Orchestrator("sleepy")
+
+@house.on_transcript
+async def answer(heard):
+    if heard.text == "slowly":
+        time.sleep(0.1)
+    return "well"
+"""
 
 
 # -- what the old default left at the broker

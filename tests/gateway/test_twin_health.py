@@ -1,0 +1,82 @@
+"""Two gateways of one name find out, over each broker."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway import twin_health
+from gateway.app import Gateway
+from gateway.health import ComponentHealth
+from tests.gateway.test_orchestrator_health import configured
+from tests.record import passes
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.nats import Nats
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
+
+pytestmark = pytest.mark.slow
+
+SHOWN = ["redis", "nats", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))]
+
+
+def identity(gateway: Gateway) -> ComponentHealth | None:
+    return gateway.health.report().components.get("identity")
+
+
+@pytest.mark.parametrize("server", SHOWN)
+async def test_a_twin_is_told_and_forgotten(
+    tmp_path: Path, request: pytest.FixtureRequest, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twin_health, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("gateway.broker.redis_streams.READING_SECONDS", 3.0)
+    running: Redis | Nats | RabbitMQ = request.getfixturevalue(server)
+    config = configured(tmp_path, running.url)
+    clone = configured(_folder(tmp_path / tmp_path.name), running.url)
+    assert clone.broker.client_id == config.broker.client_id
+    async with Gateway(config) as one:
+        async with Gateway(clone) as other:
+            await passes(lambda: identity(one) is not None and identity(other) is not None)
+            told = identity(one)
+            assert told is not None
+            assert (told.state, told.works) == ("degraded", False)
+            assert config.broker.client_id in told.reason
+            assert "machine-id" in told.remedy
+        await passes(lambda: (found := identity(one)) is not None and found.state == "healthy")
+
+
+async def test_over_mqtt_they_throw_each_other_out_and_say_so(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    """On one machine a second process takes another session; so the clone here is of another machine."""
+    config = configured(tmp_path, mosquitto.url)
+    async with Gateway(config) as one:
+        await passes(lambda: one.health.report().components["broker"].detail)
+        session = _sessions(mosquitto, config.broker.client_id)
+        thief = await _take(mosquitto, session)
+        await passes(lambda: "taken its place" in one.health.report().components["broker"].reason)
+        assert "machine-id" in one.health.report().components["broker"].remedy
+        thief.close()
+        await thief.wait_closed()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _sessions(server: Mosquitto, client_id: str) -> str:
+    """The client id of the session in which replies are read."""
+    lines = server.log.read_text().splitlines()
+    names = [word for line in lines for word in line.split() if word.startswith(f"{client_id}-gateway-")]
+    return names[0]
+
+
+async def _take(server: Mosquitto, client_id: str) -> asyncio.StreamWriter:
+    """Connect with MQTT 5 under a client id."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    name = client_id.encode()
+    body = b"\x00\x04MQTT\x05\x00\x00\x3c\x00" + len(name).to_bytes(2, "big") + name
+    writer.write(bytes((0x10, len(body))) + body)
+    await writer.drain()
+    return writer
