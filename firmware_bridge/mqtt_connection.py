@@ -13,6 +13,7 @@ The error tree::
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from firmware_bridge.pacing import Backoff
 
 CONNECT_SECONDS = 3.0
 """How long connecting, and then each answer of the broker, is waited for."""
+ASK_SECONDS = 1.0
+"""How long the broker's word on our rights is waited for."""
 GOODBYE_SECONDS = 1.0
 KEEPALIVE_SECONDS = 10
 OUTBOX_MESSAGES = 1024
@@ -39,6 +42,8 @@ STABLE_SECONDS = 5.0
 
 _PASSING = frozenset({0x88, 0x89, 0x97, 0x9F})
 """Refusals that pass by themselves (MQTT 5, 3.2.2.2): server unavailable, busy, quota, connection rate."""
+
+_NOT_AUTHORIZED = 0x87
 
 OnMessage = Callable[[str, bytes], None]
 """Called with the topic and the payload."""
@@ -54,6 +59,10 @@ class LastWill:
 
 class MqttRefused(MqttUnavailable):
     """The broker does not let this client in: trying again does not help until somebody changes something."""
+
+
+class MqttSilent(Exception):
+    """The broker does not answer to MQTT 5."""
 
 
 class MqttConnection:
@@ -185,6 +194,40 @@ class MqttConnection:
             return answer.result()
         reason = self._closed.result() if self._closed.done() else "the broker does not answer"
         raise MqttUnavailable(reason, "look at the MQTT broker's log")
+
+
+async def denies_publishing(address: BrokerAddress, topic: str) -> bool:
+    """Whether the broker says that we may not; it is asked with MQTT 5, for 3.1.1 has no word for it.
+
+    Asked on a connection of its own. Raises MqttSilent when it does not answer, as brokers that do not know MQTT 5.
+    """
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"earshot-asks-{secrets.token_hex(4)}",
+        protocol=paho.MQTTv5,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = CONNECT_SECONDS
+    await asyncio.to_thread(_connect, client, address)
+    loop = asyncio.get_running_loop()
+    connected: asyncio.Future[ReasonCode] = loop.create_future()
+    published: asyncio.Future[ReasonCode] = loop.create_future()
+    client.on_connect = lambda _c, _u, _flags, reason, _p: _settle(connected, reason)
+    client.on_publish = lambda _c, _u, _mid, reason, _p: _settle(published, reason)
+    wire = MqttSocket(client)
+    try:
+        if not wire.watch():
+            raise MqttSilent
+        async with asyncio.timeout(ASK_SECONDS):
+            if (await connected).is_failure:
+                raise MqttSilent
+            client.publish(topic, b"", qos=1)
+            return bool((await published).value == _NOT_AUTHORIZED)
+    except TimeoutError as error:
+        raise MqttSilent from error
+    finally:
+        client.disconnect()
+        wire.close()
 
 
 async def stay_connected(

@@ -15,10 +15,12 @@ import structlog
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import DatagramDecoder, DecoderCounters
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials
+from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.mqtt_connection import (
     FIRST_RETRY_SECONDS,
     MqttConnection,
+    MqttSilent,
+    denies_publishing,
     stay_connected,
 )
 from firmware_bridge.pacing import Backoff
@@ -27,6 +29,9 @@ from firmware_bridge.wires import MQTT, Line, Wires
 
 EMBEDDED_RETRY_SECONDS = 30.0
 """The longest wait before an embedded broker that did not start is started again."""
+
+NOBODY = "earshot-asks"
+"""No device has this id: what is published for it, to learn whether we may, reaches nobody."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +46,10 @@ class MqttLink:
         files = Credentials(settings.password_file, settings.ca_file, settings.cert_file, settings.key_file)
         self._address = None if settings.url == "embedded" else BrokerAddress.parse(settings.url, files)
         self._connection: MqttConnection | None = None
+        self._used = asyncio.Event()
+        """Something was to be published for a device."""
+        self._was_denied = False
+        self._asks_rights = settings.url != "embedded"
         self._decoder = DatagramDecoder()
 
     @property
@@ -63,6 +72,7 @@ class MqttLink:
     def send(self, line: Line, frame: DeviceFrame) -> bool:
         """Publish a frame to a device; False when there is no connection or it takes nothing more."""
         topic = f"{self._settings.prefix}/{line.device_id}/down"
+        self._used.set()
         return self._connection is not None and self._connection.publish(topic, frame.to_bytes())
 
     async def _run_with_embedded_broker(self, port: int) -> None:
@@ -94,12 +104,45 @@ class MqttLink:
         )
         try:
             await connection.subscribe(f"{self._settings.prefix}/+/up", f"{self._settings.prefix}/+/state")
+            if self._was_denied:
+                await self._check_rights(self._address)
             self._connection = connection
             self._wires.carrier_up(MQTT)
-            return f"{self._address}: {await connection.ended()}"
+            return f"{self._address}: {await self._ended(connection, self._address)}"
         finally:
             self._connection = None
             await connection.close()
+
+    async def _ended(self, connection: MqttConnection, address: BrokerAddress) -> str:
+        """Until the connection has; once something is for a device, it is asked whether it may go there."""
+        ended = asyncio.create_task(connection.ended())
+        self._used.clear()
+        used = asyncio.create_task(self._used.wait())
+        try:
+            await asyncio.wait((ended, used), return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._check_rights(address)
+            return await ended
+        finally:
+            used.cancel()
+            ended.cancel()
+
+    async def _check_rights(self, address: BrokerAddress) -> None:
+        """Raises MqttUnavailable where nothing that is for a device would reach it, which the broker does not say."""
+        if not self._asks_rights:
+            return
+        topic = f"{self._settings.prefix}/{NOBODY}/down"
+        try:
+            denied = await denies_publishing(address, topic)
+        except MqttSilent:
+            self._asks_rights = False  # nor will it the next time, and devices wait
+            return
+        self._was_denied = denied
+        if denied:
+            raise MqttUnavailable(
+                f"{address} does not allow publishing on {self._settings.prefix}/+/down",
+                "allow it in the broker's access list, or change devices.mqtt.prefix",
+            )
 
     def _lost(self, reason: str, remedy: str) -> None:
         self._wires.carrier_down(MQTT, reason, remedy)

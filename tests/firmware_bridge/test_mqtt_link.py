@@ -18,10 +18,11 @@ from firmware_bridge.events import LinkChanged
 from firmware_bridge.frames import FaultCode, Header, Hello, Ping
 from firmware_bridge.framing import Decoded, FrameRejected
 from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
+from firmware_bridge.mqtt_connection import MqttConnection, MqttSilent, denies_publishing
 from firmware_bridge.mqtt_link import MqttLink
 from firmware_bridge.settings import MqttSettings
 from firmware_bridge.wires import Line
+from tests.servers.mosquitto import Mosquitto
 
 PING = Ping(Header(link=7, timestamp=1234))
 
@@ -220,3 +221,33 @@ async def test_without_amqtt_the_remedy_is_said(
     async with link_to(heard, "embedded"):
         down = await heard.first(LinkChanged, up=False)
         assert "earshot-gateway[embedded]" in down.remedy
+
+
+async def test_a_broker_that_lets_us_publish_nothing_for_devices_says_so(heard: Any, tmp_path: Path) -> None:
+    access = tmp_path / "acl"
+    access.write_text("topic read #\ntopic write +/+/+/up\n")
+    server = Mosquitto(tmp_path, f"allow_anonymous true\nacl_file {access}").start()
+    try:
+        async with link_to(heard, server.url) as link:
+            await heard.first(LinkChanged, up=True)
+            link.send(Line("mqtt", "kitchen"), PING)
+            down = await heard.first(LinkChanged, up=False)
+            assert "does not allow publishing on earshot/v1/+/down" in down.reason
+            assert "access list" in down.remedy
+            await heard.first(LinkChanged, up=False, count=4)
+            assert len(heard.of(LinkChanged, up=True)) == 1, "it does not say in between that all is well"
+            access.write_text("topic readwrite #\n")
+            server.reload()
+            await heard.first(LinkChanged, up=True, count=2)
+    finally:
+        server.kill()
+
+
+async def test_a_broker_of_old_is_not_asked_for_ever(heard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_connection, "ASK_SECONDS", 0.05)
+    async with asyncio.timeout(20):
+        silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        with pytest.raises(MqttSilent):
+            await denies_publishing(BrokerAddress("127.0.0.1", port), "earshot/v1/nobody/down")
+        silent.close()

@@ -104,6 +104,10 @@ class ServerProcess:
         self.kill()
         self.start()
 
+    def reload(self) -> None:
+        """Have it read its configuration again (SIGHUP)."""
+        self._signal(signal.SIGHUP)
+
     def pause(self) -> None:
         """Freeze it: connections stay open and nobody answers."""
         self._signal(signal.SIGSTOP)
