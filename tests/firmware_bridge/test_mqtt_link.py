@@ -245,9 +245,12 @@ async def test_a_broker_that_lets_us_publish_nothing_for_devices_says_so(heard: 
 
 async def test_a_broker_of_old_is_not_asked_for_ever(heard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_connection, "ASK_SECONDS", 0.05)
-    async with asyncio.timeout(20):
-        silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    calls: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _reader, writer: calls.append(writer), "127.0.0.1", 0)
+    async with silent:
         port = silent.sockets[0].getsockname()[1]
         with pytest.raises(MqttSilent):
             await denies_publishing(BrokerAddress("127.0.0.1", port), "earshot/v1/nobody/down")
-        silent.close()
+        for call in calls:
+            call.close()
+            await call.wait_closed()
