@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from transcription.file_feed import PIECE_BYTES, Feed
@@ -28,11 +29,19 @@ BEGINNING: Final = re.compile(
     re.DOTALL,
 )
 """The groups are FFmpeg's names; ``tag`` is ID3, which is no sound."""
+_MARKS: Final = (b"RIF", b"RF64", b"BW64", b"fLaC", b"OggS", b"\x1a\x45\xdf\xa3", b"ftyp", b"#!AMR", b"ID3")
+"""One of these is in each beginning; they are found ten times as fast."""
 _OGG_PAGE: Final = re.compile(rb"OggS\x00[\x00-\x07]")
 _FIRST_PAGE: Final = 0x02
 _LAST_PAGE: Final = 0x04
 _PAGE_HEAD: Final = 27
 _BOX: Final = re.compile(rb".{4}[ -~]{4}", re.DOTALL)
+
+
+def beginnings(held: bytes, at: int = 0) -> Iterator[re.Match[bytes]]:
+    """Where files begin in it, from there on."""
+    if any(mark in held for mark in _MARKS):
+        yield from BEGINNING.finditer(held, at)
 
 
 class Part:
@@ -65,15 +74,14 @@ class Part:
 
     def _end(self, held: bytes) -> int | None:
         """Where in what comes next the next one begins, if it does."""
-        found = BEGINNING.search(held, 0 if self.size else 1)
-        return found.start() if found else None
+        return next((one.start() for one in beginnings(held, 0 if self.size else 1)), None)
 
 
 class MatroskaPart(Part):
     """Files may be attached to it: only another one of its kind ends it."""
 
     def _end(self, held: bytes) -> int | None:
-        found = BEGINNING.finditer(held, 0 if self.size else 1)
+        found = beginnings(held, 0 if self.size else 1)
         return next((one.start() for one in found if one.lastgroup == self.name), None)
 
 
@@ -97,8 +105,7 @@ class OggPart(Part):
             return self._ends_at - taken
         if self._sound_at is None:  # what FLAC begins with stands in the first page of Ogg, too
             return None
-        found = BEGINNING.search(held, max(0, self._sound_at - taken))
-        return found.start() if found else None
+        return next((one.start() for one in beginnings(held, max(0, self._sound_at - taken))), None)
 
     def _page_end(self, at: int) -> int | None:
         """Where the page ends that begins there, if another one does not follow it."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 _WIDE = 32
 _FLOAT_BITS, _FLOAT_PLACE = 24, 4
-_FLOAT_ONE: Final = np.float32(1 << 23)
+_FLOAT_ONE: Final = 1 << 23
 _Wide = npt.NDArray[np.int32]
 
 
@@ -40,8 +40,8 @@ class PackedSamples:
         if not self._is_certain:
             self._look(samples)
         if self._is_float:
-            scaled = np.clip(samples.view(np.float32) / _FLOAT_ONE, -1, 1 - 2**-24)
-            samples = (scaled.astype(np.float64) * (1 << 31)).astype(np.int32)
+            scaled = np.nan_to_num(samples.view(np.float32)).astype(np.float64) / _FLOAT_ONE
+            samples = (np.clip(scaled, -1, 1 - 2**-24) * (1 << 31)).astype(np.int32)
         elif not self._is_left:
             samples = samples << self._shift
         return bytes(samples.astype("<i4").tobytes())

@@ -165,15 +165,16 @@ def _reason(error: Any) -> str:
 
 
 def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
-    stream = next(iter(file.streams.audio), None)
-    if stream is None:
+    tracks = list(file.streams.audio)
+    if not tracks:
         raise BadSound("there is no sound in it")
-    codec = stream.codec_context
-    if not codec.name.startswith(_CODECS):
-        raise BadSound(f"its sound is {codec.name}, which is not taken")
-    _check(codec.sample_rate, codec.layout.nb_channels)
-    if more := len(file.streams.audio) - 1:
-        yield Missing(f"only the first track of sound is heard, and not the {more} beside it")
+    stream = next((one for one in tracks if _is_taken(one.codec_context)), None)
+    if stream is None:
+        codec = tracks[0].codec_context
+        raise BadSound(f"its sound is {codec.name if codec else 'of a kind'}, which is not taken")
+    _check(stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels)
+    if more := len(tracks) - 1:
+        yield Missing(f"only one track of sound is heard, and not the {more} beside it")
     canonical = _Canonical(av)
     try:
         for frame in _frames(av, file, stream):
@@ -182,6 +183,11 @@ def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
         yield from canonical.rest()
         raise
     yield from canonical.rest()
+
+
+def _is_taken(codec: Any) -> bool:
+    """Without a decoder there is none."""
+    return codec is not None and codec.name.startswith(_CODECS)
 
 
 def _check(rate: int, channels: int) -> None:

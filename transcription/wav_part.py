@@ -12,7 +12,7 @@ import struct
 from typing import Final
 
 from transcription.file_feed import PIECE_BYTES, BadSound, Feed
-from transcription.file_parts import BEGINNING, SEEN_BYTES, Part
+from transcription.file_parts import BEGINNING, SEEN_BYTES, Part, beginnings
 from transcription.packed_samples import PackedSamples
 
 _PCM, _ALAW, _MULAW, _EXTENSIBLE = 0x0001, 0x0006, 0x0007, 0xFFFE
@@ -54,7 +54,7 @@ class WavPart(Part):
 
     def _data(self) -> bytes:
         held = self._feed.hold(SEEN_BYTES + 1)
-        found = BEGINNING.finditer(held)
+        found = beginnings(held)
         end = next((one.start() for one in found if self._left == math.inf or one["wav"]), None)
         if end is None:
             end = len(held) if len(held) <= SEEN_BYTES else len(held) - SEEN_BYTES

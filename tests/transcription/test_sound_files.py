@@ -290,6 +290,10 @@ def test_tags_junk_and_heads_alone_are_no_recording(data: bytes) -> None:
         (b"", "it is empty"),
         (b"no recording at all", "it is neither"),
         (b"RIFF\0\0\0\0WAVE" + bytes(50), "without sound"),
+        (
+            wav(bytes(8_000), form=struct.pack("<HHIIHH", 0x7777, 1, 16_000, 32_000, 2, 16)),
+            "which is not taken",
+        ),
         (b"\0\0\0\x10ftypM4A \0\0\0\0" + b"\0\0\x10\0mdat" + bytes(4_088), "cannot be decoded as M4A"),
     ],
 )
