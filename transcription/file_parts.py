@@ -35,6 +35,8 @@ _OGG_PAGE: Final = re.compile(rb"OggS\x00[\x00-\x07]")
 _FIRST_PAGE: Final = 0x02
 _LAST_PAGE: Final = 0x04
 _PAGE_HEAD: Final = 27
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+"""With which the sound of a Matroska file begins."""
 _BOX: Final = re.compile(rb".{4}[ -~]{4}", re.DOTALL)
 
 
@@ -78,11 +80,20 @@ class Part:
 
 
 class MatroskaPart(Part):
-    """Files may be attached to it: only another one of its kind ends it."""
+    """Other files may begin in what stands before its sound: in its codec's head, or attached to it."""
+
+    def __init__(self, feed: Feed, name: str) -> None:
+        super().__init__(feed, name)
+        self._sound_at: int | None = None
 
     def _end(self, held: bytes) -> int | None:
-        found = beginnings(held, 0 if self.size else 1)
-        return next((one.start() for one in found if one.lastgroup == self.name), None)
+        if self._sound_at is None and (at := held.find(_CLUSTER)) >= 0:
+            self._sound_at = self._feed.taken + at
+        for one in beginnings(held, 0 if self.size else 1):
+            is_behind = self._sound_at is not None and self._feed.taken + one.start() > self._sound_at
+            if is_behind or one.lastgroup == self.name:
+                return one.start()
+        return None
 
 
 class OggPart(Part):

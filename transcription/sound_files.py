@@ -173,8 +173,8 @@ def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
         codec = tracks[0].codec_context
         raise BadSound(f"its sound is {codec.name if codec else 'of a kind'}, which is not taken")
     _check(stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels)
-    if more := len(tracks) - 1:
-        yield Missing(f"only one track of sound is heard, and not the {more} beside it")
+    if len(tracks) > 1:
+        yield Missing(f"only one of its {len(tracks)} tracks of sound is heard")
     canonical = _Canonical(av)
     try:
         for frame in _frames(av, file, stream):

@@ -113,18 +113,16 @@ class WavPart(Part):
             form = form[:18] + form[14:16] + form[20:]  # FFmpeg would take the valid bits for the place
             tag = struct.unpack_from(f"{order}H", form, 24)[0] if form[26:40] == _GUID else 0
         place = (bits + 7) // 8
-        if channels and align % channels == 0 and byte_rate == rate * align:
+        if channels and align % channels == 0 and byte_rate != rate * channels * place:
             place = align // channels
-        if (
-            tag == _PCM
-            and 2 <= place <= 4
-            and (8 < valid < 8 * place or (order == ">" and valid == 8 * place))
-        ):
+        is_packed = 8 < valid < 8 * place or (order == ">" and valid == 8 * place)
+        if tag == _PCM and 2 <= place <= 4 and is_packed:
             is_left = is_extensible or 8 * place - valid < 8
             self._packed = PackedSamples(valid, place, order, is_left=is_left)
-            tag, align, bits = _PCM, channels * 4, 32
-        elif order == "<":
+            place, bits = 4, 32
+        elif order == "<" and (tag != _PCM or align == channels * place):
             return form
-        elif tag not in (_PCM, _ALAW, _MULAW) or place > 1:
+        elif tag not in (_PCM, _ALAW, _MULAW) or (order == ">" and place > 1):
             raise BadSound("it is a RIFX file whose sound is not plain")
+        align = min(channels * place, 0xFFFF)
         return struct.pack("<HHIIHH", tag, channels, rate, min(rate * align, 0xFFFFFFFF), align, bits)

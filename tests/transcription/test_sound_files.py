@@ -201,6 +201,7 @@ CHAINS: dict[str, Callable[[], bytes]] = {
     "AAC": lambda: recording(LOW, "aac") + recording(HIGH, "aac", "stereo", 16_000),
     "M4A": lambda: recording(LOW, "m4a") + recording(HIGH, "m4a", "stereo", 22_050),
     "M4A of phones": lambda: recording(LOW, "m4a of a phone") + recording(HIGH, "alac"),
+    "WebM, then WAV": lambda: recording(LOW, "webm") + recording(HIGH, "wav"),
     "WAV, then FLAC": lambda: recording(LOW, "wav") + recording(HIGH, "flac"),
     "Ogg, then MP3": lambda: recording(LOW, "ogg") + recording(HIGH, "mp3")[45:],
     "M4A, then MP3": lambda: recording(LOW, "m4a of a phone") + recording(HIGH, "mp3")[45:],
@@ -356,6 +357,11 @@ def three(values: npt.NDArray[np.int32]) -> bytes:
     return values.astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
 
 
+def uncounted(form: bytes) -> bytes:
+    """Without its bytes a second."""
+    return form[:8] + bytes(4) + form[12:]
+
+
 PACKED = {
     "24 in 32": ((NOISY << 8).astype("<i4").tobytes(), wav_form(bits=32, valid=24)),
     "24 in 32, low": (NOISY.astype("<i4").tobytes(), wav_form(bits=32, valid=24)),
@@ -365,6 +371,10 @@ PACKED = {
     "S24_LE without a sign above": ((NOISY & 0xFFFFFF).astype("<i4").tobytes(), wav_form(bits=24, place=4)),
     "S24_LE, high": ((NOISY << 8).astype("<i4").tobytes(), wav_form(bits=24, place=4)),
     "S24_LE, floating": ((NOISY * 1.0).astype("<f4").tobytes(), wav_form(bits=24, place=4)),
+    "S24_LE of whoever does not count": (
+        NOISY.astype("<i4").tobytes(),
+        uncounted(wav_form(bits=24, place=4)),
+    ),
     "S24_3LE": (three(NOISY), wav_form(bits=24)),
     "20 in 24": (three(NOISY & ~0xF), wav_form(bits=24, valid=20)),
     "20 in 24, plain": (three(NOISY & ~0xF), wav_form(bits=20, place=3)),
