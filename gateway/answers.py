@@ -125,7 +125,7 @@ class Answers:
         self._settled = settled
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
-        self._pieces = Pieces(journal)
+        self._pieces = Pieces(journal, config.broker.prefetch)
         self.tracker = CorrelationTracker(
             max_pending=settings.max_pending, late_seconds=settings.late_seconds
         )

@@ -33,8 +33,10 @@ class Piece:
 class Pieces:
     """Those that are not written yet; ``run`` writes them."""
 
-    def __init__(self, journal: AnyJournal) -> None:
+    def __init__(self, journal: AnyJournal, most_unsettled: int = MAX_PIECES) -> None:
+        """``most_unsettled``: what the broker hands out before it wants to hear that something was taken."""
         self._journal = journal
+        self._together = max(1, min(WRITE_PIECES, most_unsettled // 4))
         self._waiting: dict[str, list[Piece]] = {}
         self._count = 0
         self._some = asyncio.Event()
@@ -80,7 +82,7 @@ class Pieces:
         self._count += more
         for event, holds in (
             (self._some, self._waiting),
-            (self._many, self._count >= WRITE_PIECES),
+            (self._many, self._count >= self._together),
             (self._room, self._count < MAX_PIECES),
         ):
             event.set() if holds else event.clear()

@@ -100,6 +100,15 @@ async def test_many_do_not_wait_for_their_time_and_too_many_are_not_taken(tmp_pa
             await passes(lambda: one.acknowledged == MAX_PIECES)
 
 
+async def test_a_broker_that_hands_out_little_hears_soon(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        one.pieces = Pieces(one.journal, 8)
+        await one.keep(1)
+        assert not one.pieces._many.is_set()
+        await one.keep(1)
+        assert one.pieces._many.is_set()
+
+
 async def test_a_piece_of_a_subscription_that_has_ended_is_no_failure(tmp_path: Path) -> None:
     broker = MemoryBroker()
     async with Journal(JournalSettings(path=str(tmp_path / "journal.db"))) as journal:
