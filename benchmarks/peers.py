@@ -134,7 +134,8 @@ def serving(peer: Peer, load: Load) -> Iterator[Speak]:
                 cwd=folder,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(load.threads)},
+                env=os.environ
+                | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(load.threads), "ORT_DISABLE_TELEMETRY": "1"},
                 start_new_session=True,  # RealtimeSTT starts processes of its own
             )
         try:

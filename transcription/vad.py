@@ -7,6 +7,7 @@ clips only; here the recurrent state is kept between calls, one state per stream
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class SileroVad:
 
 
 def _open(path: Path) -> Any:
+    # Later releases tell their makers of each session over the network, and keep a number of the machine in the home.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415 - 30 MB that a gateway without audio does not need
 
     options = onnxruntime.SessionOptions()

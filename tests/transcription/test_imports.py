@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 PROBE = """
 import importlib, pkgutil, sys
@@ -34,3 +38,17 @@ def test_importing_everything_loads_no_engine() -> None:
 
 def test_voice_activity_loads_no_speech_engine() -> None:
     assert printed(VAD_ONLY) == "[]"
+
+
+@pytest.mark.slow
+def test_no_engine_leaves_anything_at_home_or_has_something_to_tell_its_makers(tmp_path: Path) -> None:
+    code = (
+        "from transcription.settings import TranscriptionSettings\n"
+        "from transcription.vad import SileroModel\n"
+        "from transcription.whisper import WhisperTranscriber\n"
+        "SileroModel(), WhisperTranscriber(TranscriptionSettings())"
+    )
+    told = ("XDG_", "ORT_", "HF_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(told)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | {"HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == []
