@@ -100,6 +100,9 @@ class Roster:
         self._announce.connected(event)
         if before is not None and before.hello.link != event.link:
             self._leave(before.hello.link)
+        line = self._links.get(event.link)
+        if line is not None and line.up and line.reason:
+            self.link_changed(line)  # a device comes through, in spite of it
         self._make_room()
 
     def disconnected(self, event: DeviceDisconnected) -> None:
@@ -114,9 +117,11 @@ class Roster:
     def link_changed(self, event: LinkChanged) -> None:
         """A carrier came, went, or works badly."""
         self._links[event.link] = event
-        if event.up:
-            state = HealthState.DEGRADED if event.reason else HealthState.HEALTHY
-            self._health.set(event.link, state, event.reason, event.remedy)
+        if event.up and event.reason:
+            works = any(one.gone is None and one.hello.link == event.link for one in self._devices.values())
+            self._health.set(event.link, HealthState.DEGRADED, event.reason, event.remedy, works=works)
+        elif event.up:
+            self._health.set(event.link, HealthState.HEALTHY)
         elif event.passing and not self._missed(event.link):
             self._drop(event.link)
         else:

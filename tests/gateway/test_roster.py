@@ -146,8 +146,9 @@ def test_a_broker_that_is_away_stands_before_a_board_that_is_unplugged(house: Ho
 
 
 def test_a_line_that_works_badly_says_so(house: House) -> None:
-    house.come()
     house.roster.link_changed(LinkChanged(A, up=True, reason="noise", remedy="another cable"))
+    assert house.components[A].works is False, "nobody comes through"
+    house.roster.connected(DeviceConnected("kitchen", 1, A, "1.0", 64, False, False, 0))
     assert house.components[A] == ComponentHealth(HealthState.DEGRADED, "noise", "another cable")
     house.roster.link_changed(LinkChanged(A, up=True))
     assert house.components[A] == ComponentHealth(HealthState.HEALTHY)

@@ -1,6 +1,7 @@
 // Every part of the gateway: how it is, why, what to do about it, and since when.
 
 import { ask } from "./ask.js";
+import { Boards } from "./boards.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
 import { moment, span } from "./format.js";
 import { byWeight } from "./house.js";
@@ -16,6 +17,7 @@ export class HealthView {
   // `session.may("operate")` says whether this visitor may know the models.
   constructor(session) {
     this.session = session;
+    this.boards = new Boards(session);
     this.list = new KeyedList(byId("components"), (component) => component.component, componentRow);
   }
 
@@ -23,10 +25,12 @@ export class HealthView {
     const components = [...house.components.values()].sort(byWeight);
     this.list.show(components);
     byId("components-empty").hidden = components.length > 0;
+    this.boards.show(house);
   }
 
   // What the gateway says about itself, asked for whenever somebody looks.
   async opened() {
+    this.boards.look();
     const health = await ask("/api/v1/health").catch(() => ({}));
     // Models are an operator's business.
     const { running } = this.session.may("operate") ? await ask("/api/v1/models").catch(() => ({})) : {};
