@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis as Client
 
+from gateway.access import LOCAL
+from gateway.health import ComponentHealth
+from tests.record import passes
 from tests.servers.nats import Nats
 from tests.servers.redis import Redis
-from tests.system.house import RECORDINGS, board, text
+from tests.system.house import RECORDINGS, board, open_house, text
 from tests.system.process import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "orchestrators"
@@ -109,3 +113,27 @@ async def test_two_gateways_and_an_orchestrator_over_one_broker(
         for _ in range(2):
             said = await asyncio.gather(kitchen.say(SPEECH), office.say(SPEECH))
             assert [(one.reply, one.fallback) for one in said] == [(SAID, False)] * 2
+
+
+@pytest.mark.slow
+async def test_what_a_broker_denies_is_told_in_health_until_it_is_allowed(
+    tmp_path: Path, redis: Redis
+) -> None:
+    client = Client(port=redis.port)
+    await client.execute_command("ACL", "SETUSER", "mute", "reset", "on", ">secret", "~*", "+@all", "-xadd")
+    parts = {"broker": {"url": redis.url.replace("://", "://mute:secret@"), "client_id": "mute"}}
+    async with open_house(tmp_path, transcription={"engine": "off"}, **parts) as house:
+
+        def broker() -> ComponentHealth:
+            return house.gateway.health.report().components["broker"]
+
+        assert broker().state == "healthy"
+        await house.gateway.pipeline.say("is anybody there", LOCAL)
+        await passes(lambda: "does not allow it" in broker().reason)
+        assert (broker().state, broker().works) == ("degraded", False)
+        assert "transcripts wait in the journal" in broker().reason
+        assert "ACL" in broker().remedy
+        await client.execute_command("ACL", "SETUSER", "mute", "+xadd")
+        await passes(lambda: broker().state == "healthy")
+        assert str(broker().detail).startswith("Redis ")
+    await client.aclose()
