@@ -21,8 +21,15 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
         unfinished = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
         try:
             make(unfinished)
-            unfinished.rename(place)
-        except BaseException:
+            _keep(unfinished, place)
+        finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise
     return place
+
+
+def _keep(made: Path, place: Path) -> None:
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():  # else somebody beside us was quicker
+            raise

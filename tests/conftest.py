@@ -8,6 +8,8 @@ name, which hands it over running, whatever the test before did to it. Where sta
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,27 @@ settings.load_profile("complete")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests begin first, in whatever order they are: what begins last leaves a core idle when it is long."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_places() -> Iterator[Path]:
+    """Where this run's processes put what nobody names a place for: two runs meet nowhere, and nothing is left.
+
+    Its path is short, since Chromium and others make sockets there.
+    """
+    with tempfile.TemporaryDirectory(prefix="earshot-tests-", ignore_cleanup_errors=True) as folder:
+        places = {
+            "TMPDIR": "tmp",
+            "XDG_STATE_HOME": "state",
+            "XDG_CACHE_HOME": "cache",
+            "XDG_CONFIG_HOME": "config",
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, name in places.items():
+                Path(folder, name).mkdir()
+                patch.setenv(variable, str(Path(folder, name)))
+            patch.setattr(tempfile, "tempdir", os.environ["TMPDIR"])
+            yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import NOT_BENCHMARKS, module_named, names, summary
+from benchmarks.cache import cached
 from benchmarks.dictation import Dictated, speech
 from benchmarks.memory import Course, resident_mb
 from benchmarks.report import Bar, percentile
@@ -34,6 +35,27 @@ def test_a_benchmark_goes_by_the_name_that_it_is_called(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(NOT_BENCHMARKS - {"__main__"}))
 def test_what_is_no_benchmark_has_none(name: str) -> None:
     assert not hasattr(importlib.import_module(f"benchmarks.{name}"), "run")
+
+
+def test_what_is_slow_to_make_is_made_once_and_whoever_is_quicker_beside_us_has_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "model.bin").touch()
+
+    def make_beside_another(folder: Path) -> None:
+        cached("model", make)
+        make(folder)
+
+    place = cached("model", make_beside_another)
+    assert cached("model", make) == place
+    assert len(made) == 2
+    assert [path.name for path in place.parent.iterdir()] == ["model"]
+    assert [path.name for path in place.iterdir()] == ["model.bin"]
 
 
 @pytest.mark.slow
