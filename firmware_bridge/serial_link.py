@@ -246,7 +246,7 @@ class SerialLink:
         return {name: watched.open.counters for name, watched in self._watched.items() if watched.open}
 
     async def _scan(self) -> None:
-        present = self._present()
+        present, missing = await asyncio.to_thread(lambda: (self._present(), self._missing()))
         for name in [name for name in self._watched if name not in present]:
             self._vanished(name)
         for name, real in present.items():
@@ -259,7 +259,7 @@ class SerialLink:
                 watched.open.look(asyncio.get_running_loop().time())
             elif asyncio.get_running_loop().time() >= watched.retry_at:
                 await self._try(name, real, watched)
-        for name in self._missing() - self._unplugged:
+        for name in missing - self._unplugged:
             self._wires.carrier_down(name, "no such port", BY_ITSELF)
 
     def _present(self) -> dict[str, str]:

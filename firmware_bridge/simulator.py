@@ -162,7 +162,7 @@ class SimulatedDevice:
         ``end_on_silence``: leave it to the gateway to find the end; else push-to-talk. Returns what
         has come when ``patience`` seconds after the speech are over. Raises BadRecording.
         """
-        pcm = read_wav(speech) if isinstance(speech, Path) else speech
+        pcm = await asyncio.to_thread(read_wav, speech) if isinstance(speech, Path) else speech
         overrun = self.end.counters.overrun_frames
         stream = self.end.start_stream(end_on_silence=end_on_silence)
         conversation = self._conversations[stream] = Conversation(stream)
@@ -384,14 +384,18 @@ class SimulateOptions:
         return Mqtt(self.mqtt, self.device_id, self.prefix, self.credentials)
 
 
+def _speech(options: SimulateOptions) -> list[bytes]:
+    wav = options.wav or tuple(recording.path for recording in recordings() if recording.demo)[:3]
+    return [read_wav(path) for path in wav]
+
+
 async def simulate(options: SimulateOptions, report: Callable[[Report], None]) -> int:
     """Be a device, say everything, report; 0 when each utterance had its transcript and its orchestrator's reply.
 
     Raises ValueError for options that make no sense, BadRecording (a ValueError) for a bad WAV file, and
     WireRefused when the device is not let in.
     """
-    wav = options.wav or tuple(r.path for r in recordings() if r.demo)[:3]
-    spoken = [read_wav(path) for path in wav]
+    spoken = await asyncio.to_thread(_speech, options)
     answered = True
     async with SimulatedDevice(
         options.device_id,

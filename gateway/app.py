@@ -307,7 +307,7 @@ async def run_gateway(
     ``on_ready`` is told where the page is, or "" where there is none.
     """
     notifier = Notifier()
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -318,7 +318,7 @@ async def run_gateway(
         if has_terminal and not os.isatty(0):  # its window was closed
             stop.set()
         else:
-            _reload(gateway, reread, notifier)
+            reload.set()
 
     try:
         async with Gateway(config, config_file) as gateway:
@@ -326,11 +326,13 @@ async def run_gateway(
             on_ready(gateway.url)
             notifier.ready(f"listening; page at {gateway.url}" if gateway.url else "listening")
             watchdog = asyncio.create_task(notifier.watchdog(lambda: gateway.pipeline.well), name="watchdog")
+            reloading = asyncio.create_task(_reload_when(reload, gateway, reread, notifier), name="reload")
             await stop.wait()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)  # the next one ends the process at once
             loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too late to change anything
             watchdog.cancel()
+            reloading.cancel()
             log.info("draining", at_most_seconds=config.shutdown.drain_seconds)
             notifier.stopping("draining")
     except (BadOrchestrator, BrokerError, JournalInUse, NoHome) as error:
@@ -340,11 +342,24 @@ async def run_gateway(
     return 0
 
 
-def _reload(gateway: Gateway, reread: Callable[[], GatewayConfig], notifier: Notifier) -> None:
+async def _reload_when(
+    asked: asyncio.Event, gateway: Gateway, reread: Callable[[], GatewayConfig], notifier: Notifier
+) -> None:
+    """Once for all that asked while it was being done, and with what they had written by then."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await _reload(gateway, reread, notifier)
+        except Exception:  # the next one may be better
+            log.exception("the configuration could not be changed")
+
+
+async def _reload(gateway: Gateway, reread: Callable[[], GatewayConfig], notifier: Notifier) -> None:
     """A wrong configuration changes nothing, and says so until a right one comes."""
     notifier.reloading("reading the configuration again")
     try:
-        planned = gateway.reconfigure(reread())
+        planned = gateway.reconfigure(await asyncio.to_thread(reread))
     except ConfigError as error:
         for problem in error.problems:
             log.error("the configuration is wrong", problem=str(problem))  # noqa: TRY400 - it says all

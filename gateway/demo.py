@@ -184,7 +184,7 @@ async def _talk(
                 outcomes.append(outcome)
             await asyncio.sleep(0.3 if once else PAUSE_SECONDS)
 
-    by_name = {recording.path.stem: recording for recording in recordings()}
+    by_name = {recording.path.stem: recording for recording in await asyncio.to_thread(recordings)}
     says = [[by_name[name] for name in names] for names in (SERIAL_SPEECH, MQTT_SPEECH)]
     serial, mqtt = (iter(said[:SPOKEN_ONCE]) if once else itertools.cycle(said) for said in says)
     async with asyncio.TaskGroup() as tasks:

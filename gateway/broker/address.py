@@ -21,7 +21,15 @@ from gateway.settings import BrokerSettings
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd puts what LoadCredential= names."""
 
-_MACHINE_ID = Path("/etc/machine-id")
+
+def _machine() -> str:
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError):
+        return ""
+
+
+_MACHINE = _machine()  # once, before there is an event loop that would have to wait for it
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -96,11 +104,7 @@ def client_id(settings: BrokerSettings) -> str:
     """Who we are to a broker, always the same: as set, or derived from /etc/machine-id, which stays here."""
     if settings.client_id:
         return settings.client_id
-    try:
-        machine = _MACHINE_ID.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError):
-        machine = ""
-    digest = hashlib.sha256(f"earshot {machine or socket.gethostname()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"earshot {_MACHINE or socket.gethostname()}".encode()).hexdigest()
     return f"earshot-{digest[:12]}"
 
 

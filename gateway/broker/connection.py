@@ -140,7 +140,7 @@ class Connection:
 
     async def _open(self) -> Wire:
         """Raises BrokerUnavailable."""
-        address = resolve(*self._where)
+        address = await asyncio.to_thread(resolve, *self._where)  # it reads files, and prepares TLS
         loop, lost = asyncio.get_running_loop(), self._lost
 
         def on_lost(reason: str, remedy: str = "", /) -> None:

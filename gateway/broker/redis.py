@@ -9,6 +9,7 @@ entries go, read or not, and a group that lost some so is told.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -37,7 +39,8 @@ CANCEL_AGAIN_SECONDS = 0.1
 
 async def connect(address: Address, on_lost: OnLost) -> RedisWire:
     """Log in and ask the server what it is. Raises BrokerUnavailable, BrokerRefused."""
-    wire = RedisWire(address, on_lost)
+    client = await asyncio.to_thread(_client, address, address.connect_seconds)
+    wire = RedisWire(address, client, on_lost)
     try:
         await wire.begin()
     except BaseException:
@@ -49,12 +52,12 @@ async def connect(address: Address, on_lost: OnLost) -> RedisWire:
 class RedisWire:
     """``Wire`` over redis-py."""
 
-    def __init__(self, address: Address, on_lost: OnLost) -> None:
+    def __init__(self, address: Address, client: Redis, on_lost: OnLost) -> None:
         self.facts = ServerFacts(name="Redis", version="", durability=Durability.MEMORY)
         self._address = address
         self._on_lost = on_lost
         self._lease = address.settings.lease_seconds
-        self._client = _client(address, timeout=address.connect_seconds)
+        self._client = client
         self._trim = address.settings.stream_messages
         self._outbox: list[tuple[list[Any], asyncio.Future[None]]] = []
         self._work = asyncio.Event()
@@ -122,7 +125,7 @@ class RedisWire:
     async def reader(self) -> Redis:
         """A connection of its own, for reads that wait at the server."""
         timeout = BLOCK_SECONDS + self._address.connect_seconds
-        reader = _client(self._address, timeout, single=True)
+        reader = await asyncio.to_thread(_client, self._address, timeout, single=True)
         self._readers.add(reader)
         try:
             with self.translated():
@@ -223,19 +226,11 @@ class RedisWire:
 
 
 def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
-    """No retries of its own: reconnecting is ours. ``timeout`` is for each answer, in seconds."""
-    tls = address.settings.tls
-    guarded: dict[str, Any] = {}
-    if address.tls is not None:
-        guarded = {
-            "ssl": True,
-            "ssl_ca_certs": tls.ca_file or None,
-            "ssl_certfile": tls.cert_file or None,
-            "ssl_keyfile": tls.key_file or tls.cert_file or None,
-            "ssl_cert_reqs": "required" if tls.verify else "none",
-            "ssl_check_hostname": tls.verify,
-        }
-    return Redis(
+    """No retries of its own: reconnecting is ours. ``timeout`` is for each answer, in seconds.
+
+    For a thread: it looks up its own version among the installed packages.
+    """
+    client = Redis(
         host=address.host,
         port=address.port,
         db=int(address.path) if address.path.isdigit() else 0,
@@ -248,8 +243,22 @@ def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
         client_name=address.client_id,
         protocol=2,
         single_connection_client=single,
-        **guarded,
+        ssl=address.tls is not None,
     )
+    if address.tls is not None:
+        client.connection_pool.connection_class = _guarded_by(address.tls)
+    return client
+
+
+def _guarded_by(context: ssl.SSLContext) -> type[SSLConnection]:
+    """Connections that take what was prepared, where redis-py would read the certificates on the event loop."""
+
+    class Guarded(SSLConnection):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.ssl_context.context = context
+
+    return Guarded
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]], hang_up: Callable[[], Awaitable[None]]) -> None:

@@ -93,7 +93,7 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._writer.own()
+        await asyncio.to_thread(self._writer.own)
         self._writer.start()
         try:
             first = await self._ask(Ledger.highest_number) + 1

@@ -68,7 +68,7 @@ class WebServer:
         tls = await asyncio.to_thread(self._tls)
         door = await asyncio.to_thread(Door, settings, house.folder, house.audit)
         check_door(settings, door)
-        listener = listen(settings.host, settings.port)
+        listener = await asyncio.to_thread(listen, settings.host, settings.port)  # it may look a name up
         host, port = listener.getsockname()[:2]
         scheme = "https" if tls else "http"
         addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
