@@ -18,6 +18,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from gateway import log as gateway_log
+from tests.loop_guard import blocking_calls, fail_for
 from tests.servers import mosquitto as mosquitto_servers
 from tests.servers import nats as nats_servers
 from tests.servers import rabbitmq as rabbitmq_servers
@@ -33,6 +34,11 @@ from tests.servers.redis import Redis
 settings.register_profile("complete", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("complete"), max_examples=15)
 settings.load_profile("complete")
+
+
+def pytest_configure() -> None:
+    """From now on, whoever makes an event loop wait is found."""
+    blocking_calls.install()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,6 +65,14 @@ def own_places() -> Iterator[Path]:
                 patch.setenv(variable, str(Path(folder, name)))
             patch.setattr(tempfile, "tempdir", os.environ["TMPDIR"])
             yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def nobody_blocks_the_loop() -> Iterator[None]:
+    """A test in which our code did fails (tests/loop_guard.py)."""
+    blocking_calls.take()
+    yield
+    fail_for(blocking_calls.take())
 
 
 @pytest.fixture(autouse=True)
