@@ -199,7 +199,8 @@ import gateway.app
 from gateway.cli import main
 for name in ("run", "dlq", "token"):
     importlib.import_module(f"gateway.commands.{name}")
-os.environ.pop("HOME", None)
+for name in ("HOME", "XDG_STATE_HOME"):
+    os.environ.pop(name, None)
 os.environ["EARSHOT_WEB__ENABLED"] = "false"
 CliRunner().invoke(main, ["dlq", "--journal", "/nowhere", "list"])
 os.setuid(4242)
