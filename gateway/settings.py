@@ -401,6 +401,7 @@ class PrivacySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool,
         Meta(
             description="true: listeners, the page and the history learn that something was said, when, and how long "
-            "each step took, never the words; speech is not kept. Devices and the broker get them as ever."
+            "each step took, never the words; speech, and what devices print, is not kept. Devices and the broker get "
+            "them as ever."
         ),
     ] = False

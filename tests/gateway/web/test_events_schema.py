@@ -85,7 +85,7 @@ async def test_every_event_of_a_real_run(tmp_path: Path, client: ClientSession) 
             events = [json.loads(await ws.receive_str())]
             site.parts.health.set("broker", HealthState.DEGRADED, "slow", "have patience")
             site.parts.engine.poison.add(24_000)
-            async with site.board("hall") as board:
+            async with site.board("hall", speed=3) as board:
                 for seconds in (1, 1.5):
                     await board.say(loud(seconds), patience=0.1)
             await ws.send_str('{"type":"say","text":"hello","ref":"1"}')
