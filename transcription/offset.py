@@ -7,11 +7,8 @@ import numpy.typing as npt
 
 from transcription.audio import AudioChunk
 
-REACH = 1024
-"""Samples of a mean: 64 ms, many swings of any voice."""
-
-TOLERATED = 0.5
-"""A mean is an offset as far as it is more than this part of the standard deviation of the same samples."""
+REACH = 512
+"""Samples of a mean: 32 ms, some swings of any voice."""
 
 _LEAST, _MOST = -32_768, 32_767
 
@@ -21,9 +18,10 @@ Floats = npt.NDArray[np.float64]
 class OffsetFilter:
     """One stream without its offset, and not a sample later.
 
-    Twice, each sample loses the offset of the last ``REACH`` up to itself: the first time leaves little of an offset
-    that stands still, the second of one that drifts. Audio without an offset comes out as it went in, but for a
-    stream's first moment, where there is too little to tell from. Whatever jumps or pops is forgotten after two
+    Twice, each sample loses the offset of the last ``REACH`` up to itself: the first time what stands still, the
+    second what drifts. A mean is an offset as far as it is more than what swings around it (the standard deviation of
+    the same samples); less does no harm. So audio without an offset comes out as it went in, but for a stream's first
+    moment, where there is too little to tell from. Whatever jumps or pops is forgotten after two
     reaches; a recursive filter would ring on. What was before a hole counts as if there was none.
 
     The same audio comes out the same however it was cut into chunks (of two minutes at most: all sums are whole
@@ -58,7 +56,7 @@ class _LessItsOffset:
         means, squares = (sums[:, REACH:] - sums[:, :-REACH]) / self._count(len(samples))
         self._sums = sums[:, -REACH:] - sums[:, -1:]
         swing = np.sqrt(np.maximum(squares - means * means, 0.0))
-        offset = np.copysign(np.maximum(np.abs(means) - TOLERATED * swing, 0.0), means)
+        offset = np.copysign(np.maximum(np.abs(means) - swing, 0.0), means)
         less: Floats = samples - np.rint(offset)
         return less
 
