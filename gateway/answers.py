@@ -135,6 +135,8 @@ class Answers:
         """Whether an orchestrator has said anything about a request since the gateway began."""
         self.undelivered: OrderedDict[str, Answer] = OrderedDict()
         """Answers that their device has not acknowledged, at most ``max_pending``."""
+        self.dropped = 0
+        """Answers that were one too many of those."""
         self._boots: OrderedDict[str, int] = OrderedDict()
         """With which each device was there last, of the last ``max_pending`` devices."""
 
@@ -187,6 +189,7 @@ class Answers:
     def withdraw(self, correlation_id: str) -> None:
         """Nobody was asked after all."""
         asked = self.asked.pop(correlation_id, None)
+        self.tracker.cancel(correlation_id, self._now())
         if asked is not None:
             ended = RequestEnded(correlation_id, RequestState.CANCELLED)
             self._journal.commit(ended, *self._settled(correlation_id), *self._published_in(asked))
@@ -449,7 +452,11 @@ class Answers:
                 correlation_id=request.correlation_id,
             )
         if len(self.undelivered) > self._settings.max_pending:
-            self.undelivered.popitem(last=False)  # its device has not taken it in all that time
+            dropped, _ = self.undelivered.popitem(last=False)
+            self.dropped += 1
+            log.warning(
+                "answer dropped: its device has not taken it in all that time", correlation_id=dropped
+            )
 
     def _send(self, answer: Answer) -> None:
         request = answer.request

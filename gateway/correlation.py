@@ -179,7 +179,6 @@ class CorrelationTracker:
         self._late_seconds = late_seconds
         self._rows: dict[str, _Row] = {}
         self._ended: OrderedDict[str, _Row] = OrderedDict()  # in the order of their end
-        self._live_by_session: dict[str, dict[str, _Row]] = {}
         self._deadlines: list[tuple[float, int, _Row]] = []  # a heap; rows that ended may be in it yet
 
     def __len__(self) -> int:
@@ -221,7 +220,6 @@ class CorrelationTracker:
             self._forget_oldest()
             self.counters.forgotten_early += 1
         row = self._rows[request.correlation_id] = _Row(request)
-        self._live_by_session.setdefault(request.session_id, {})[request.correlation_id] = row
         self.counters.registered += 1
         self._push_deadline(row)
 
@@ -274,19 +272,14 @@ class CorrelationTracker:
         self.counters.expired += len(expired)
         return expired
 
-    def cancel(self, session_id: str, now: float) -> list[PendingRequest]:
-        """End the session's open requests; returns them."""
-        rows = list(self._live_by_session.get(session_id, {}).values())
-        for row in rows:
-            self._step(row, RequestEvent.CANCEL, now)
-        self.counters.cancelled += len(rows)
-        return [row.request for row in rows]
-
-    def next_deadline(self) -> float | None:
-        """When ``expire`` has something to do next; None while nothing is open."""
-        while self._deadlines and self._deadlines[0][2].state not in LIVE:
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+    def cancel(self, correlation_id: str, now: float) -> bool:
+        """Nobody is waited for any more; whether the request was open."""
+        row = self._rows.get(correlation_id)
+        if row is None or row.state not in LIVE:
+            return False
+        self._step(row, RequestEvent.CANCEL, now)
+        self.counters.cancelled += 1
+        return True
 
     def _finish(self, row: _Row, reply: OrchestratorReply, now: float) -> Routed:
         if reply.text:
@@ -329,10 +322,6 @@ class CorrelationTracker:
             row.recent_ids.popitem(last=False)
         row.ended_at = now
         self._ended[request.correlation_id] = row
-        session = self._live_by_session[request.session_id]
-        del session[request.correlation_id]
-        if not session:
-            del self._live_by_session[request.session_id]
 
     def _push_deadline(self, row: _Row) -> None:
         heapq.heappush(self._deadlines, (row.request.deadline, self.counters.registered, row))

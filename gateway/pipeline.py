@@ -101,6 +101,10 @@ class PipelineStats:
     """Answers that their device has not acknowledged."""
     unpublished: int = 0
     """Messages in memory that the broker does not have."""
+    dropped_answers: int = 0
+    """Since the start: answers that no device took before there were too many."""
+    lost_messages: int = 0
+    """Since the start: messages that neither the journal nor the broker took before there were too many."""
 
 
 class Pipeline:
@@ -232,6 +236,8 @@ class Pipeline:
             asked=len(self._answers.asked),
             undelivered=len(self._answers.undelivered),
             unpublished=self._publishing.outbox.waiting,
+            dropped_answers=self._answers.dropped,
+            lost_messages=self._publishing.outbox.lost,
         )
 
     # -- hear, segment: what the links report, cut into utterances

@@ -65,18 +65,14 @@ class SessionEvent(enum.Enum):
     DEVICE_BACK = "device_back"
     STREAM_ENDED = "stream_ended"
     LAST_TURN_ENDED = "last_turn_ended"
-    ABANDONED = "abandoned"
 
 
 SESSION_TRANSITIONS: dict[tuple[SessionState, SessionEvent], SessionState] = {
     (SessionState.OPEN, SessionEvent.DEVICE_LOST): SessionState.SUSPENDED,
     (SessionState.OPEN, SessionEvent.STREAM_ENDED): SessionState.DRAINING,
-    (SessionState.OPEN, SessionEvent.ABANDONED): SessionState.CLOSED,
     (SessionState.SUSPENDED, SessionEvent.DEVICE_BACK): SessionState.OPEN,
     (SessionState.SUSPENDED, SessionEvent.STREAM_ENDED): SessionState.DRAINING,
-    (SessionState.SUSPENDED, SessionEvent.ABANDONED): SessionState.CLOSED,
     (SessionState.DRAINING, SessionEvent.LAST_TURN_ENDED): SessionState.CLOSED,
-    (SessionState.DRAINING, SessionEvent.ABANDONED): SessionState.CLOSED,
 }
 
 
@@ -222,15 +218,6 @@ class Session:
         self._step(SessionEvent.STREAM_ENDED)
         self._close_when_drained()
 
-    def abandon(self) -> list[Turn]:
-        """Close it now; the turns that were open and are cancelled. Raises IllegalEvent."""
-        self._step(SessionEvent.ABANDONED)
-        turns = list(self.turns.values())
-        for turn in turns:
-            turn.state = TURN_TRANSITIONS[turn.state, TurnEvent.CANCEL]
-        self.turns.clear()
-        return turns
-
     def suspend(self, now: float) -> None:
         """The device is gone. Raises IllegalEvent."""
         self._step(SessionEvent.DEVICE_LOST, suspended_at=now)
@@ -346,13 +333,6 @@ class SessionRegistry:
                 break
             expired.append(session)
         return expired
-
-    def next_expiry(self) -> float | None:
-        """When ``expired_suspensions`` has something next; None while nothing is suspended."""
-        for session in self._suspended.values():
-            assert session.suspended_at is not None
-            return session.suspended_at + self._resume_seconds
-        return None
 
     def _of_boot(
         self, device_id: str, boot: int, state: SessionState, step: Callable[[Session], None]

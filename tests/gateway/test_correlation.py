@@ -85,7 +85,6 @@ def test_a_whole_reply_ends_the_request() -> None:
     assert tracker.route(reply("Done."), 1.0) == Routed(request(), "Done.", final=True, error=None)
     assert tracker.state("c_1") is RequestState.DONE
     assert tracker.live == 0
-    assert tracker.next_deadline() is None
     assert tracker.expire(1000.0) == []
 
 
@@ -119,10 +118,8 @@ def test_without_a_reply_it_expires_once() -> None:
     tracker = new_tracker()
     tracker.register(request("c_2", seconds=20.0), 0.0)
     tracker.register(request("c_1", seconds=10.0), 0.0)
-    assert tracker.next_deadline() == 10.0
     assert tracker.expire(9.99) == []
     assert tracker.expire(10.0) == [request("c_1", seconds=10.0)]
-    assert tracker.next_deadline() == 20.0
     assert tracker.expire(20.0) == [request("c_2", seconds=20.0)]
     assert tracker.expire(30.0) == []
     assert tracker.counters.expired == 2
@@ -136,15 +133,16 @@ def test_a_partial_reply_expires_too() -> None:
     assert tracker.state("c_1") is RequestState.EXPIRED
 
 
-def test_a_session_is_cancelled_alone() -> None:
+def test_a_request_is_cancelled_once_and_alone() -> None:
     tracker = new_tracker()
-    for name, session in (("c_1", "s_1"), ("c_2", "s_1"), ("c_3", "s_2")):
-        tracker.register(request(name, session=session), 0.0)
+    for name in ("c_1", "c_2", "c_3"):
+        tracker.register(request(name), 0.0)
     tracker.route(reply("done", to="c_1"), 1.0)
-    assert [cancelled.correlation_id for cancelled in tracker.cancel("s_1", 2.0)] == ["c_2"]
-    assert tracker.cancel("s_1", 2.0) == tracker.cancel("s_9", 2.0) == []
+    assert [tracker.cancel(name, 2.0) for name in ("c_1", "c_2", "c_2", "c_9")] == [False, True, False, False]
     assert tracker.state("c_2") is RequestState.CANCELLED
     assert tracker.state("c_3") is RequestState.OPEN
+    assert (tracker.live, tracker.counters.cancelled) == (1, 1)
+    assert tracker.expire(1000.0) == [request("c_3")]
 
 
 # -- replies that nobody waits for
@@ -293,8 +291,8 @@ def test_an_id_that_was_forgotten_can_come_again_without_the_old_deadline() -> N
     tracker.register(request("c_2"), 1.0)
     tracker.route(reply(to="c_2"), 1.0)
     tracker.register(request("c_1", at=2.0, seconds=100.0), 2.0)
-    assert tracker.expire(50.0) == []
-    assert tracker.next_deadline() == 102.0
+    assert tracker.expire(101.9) == []
+    assert tracker.expire(102.0) == [request("c_1", at=2.0, seconds=100.0)]
 
 
 @pytest.mark.slow
@@ -376,18 +374,20 @@ class Requests(RuleBasedStateMachine):
             self.texts[name] += text
             assert outcome.text == text
 
-    @rule(session=st.sampled_from(["s_1", "s_2"]))
-    def cancel(self, session: str) -> None:
-        cancelled = self.tracker.cancel(session, self.now)
-        assert all(one.session_id == session for one in cancelled)
-        self.ended(cancelled, RequestState.CANCELLED)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([*self.sessions, "c_none"]))
+        asked, was_open = self.tracker.request(name), self.tracker.state(name) in LIVE
+        assert self.tracker.cancel(name, self.now) == was_open
+        if asked is not None and was_open:
+            self.ended([asked], RequestState.CANCELLED)
+            self.texts[name] = ""
 
     @rule(seconds=st.sampled_from([0.5, 3.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        due = self.tracker.next_deadline()
         expired = self.tracker.expire(self.now)
-        assert bool(expired) == (due is not None and due <= self.now)
+        assert all(one.deadline <= self.now for one in expired)
         assert [one.deadline for one in expired] == sorted(one.deadline for one in expired)
         self.ended(expired, RequestState.EXPIRED)
 

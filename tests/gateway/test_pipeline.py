@@ -257,6 +257,8 @@ async def test_where_nobody_could_answer_nobody_is_kept_waiting() -> None:
         assert (event.success, event.text) == (True, "16000")
         assert works.events.of(ReplyEvent) == []
         await works.idle()
+        tracker = works.pipeline._answers.tracker
+        assert (tracker.live, tracker.counters.cancelled) == (0, 1), "nobody is waited for"
 
 
 async def test_a_stream_number_may_be_used_again_before_its_answer_came() -> None:
@@ -597,6 +599,7 @@ async def test_answers_for_devices_that_never_come_back_are_bounded() -> None:
             await works.events.first(ReplyEvent, count=count)
         stats = works.pipeline.stats()
         assert (stats.sessions, stats.asked, stats.undelivered) == (0, 0, 2)
+        assert stats.dropped_answers == 1
 
 
 async def test_the_end_of_an_answer_that_streams_too_late_has_all_of_its_text() -> None:

@@ -17,7 +17,8 @@ _BEGAN = time.monotonic()
 class GatewayHealth(Struct, frozen=True, kw_only=True):
     """As well as the worst of its components. ``epoch`` names this run: events are numbered within it.
 
-    ``mishaps``: pieces of work that a mistake in the gateway ended since its start, by what was being done.
+    Since its start, ``mishaps``: pieces of work that a mistake in the gateway ended, by what was being done;
+    ``losses``: what was given up because too much of it waited, by what it was.
     """
 
     state: HealthState
@@ -26,6 +27,7 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
     epoch: str
     uptime_seconds: float
     mishaps: dict[str, int]
+    losses: dict[str, int]
 
 
 def running_version() -> str:
@@ -34,6 +36,14 @@ def running_version() -> str:
         return version("earshot-gateway")
     except PackageNotFoundError:
         return ""
+
+
+def _losses(call: Call[None, None, None]) -> dict[str, int]:
+    works = call.house.running()
+    if works is None:
+        return {}
+    stats = works.pipeline.stats()
+    return {"answers": stats.dropped_answers, "messages": stats.lost_messages}
 
 
 async def show_health(call: Call[None, None, None]) -> GatewayHealth:
@@ -46,6 +56,7 @@ async def show_health(call: Call[None, None, None]) -> GatewayHealth:
         epoch=call.house.hub.epoch,
         uptime_seconds=time.monotonic() - _BEGAN,
         mishaps=dict(call.house.health.mishaps.counts),
+        losses=_losses(call),
     )
 
 
