@@ -14,6 +14,16 @@ from gateway.web.api.operation import Call, Operation
 _BEGAN = time.monotonic()
 
 
+def _version() -> str:
+    try:
+        return version("earshot-gateway")
+    except PackageNotFoundError:
+        return ""
+
+
+_VERSION = _version()  # once: it is looked for on the disk, where a newer one may lie by then
+
+
 class GatewayHealth(Struct, frozen=True, kw_only=True):
     """As well as the worst of its components. ``epoch`` names this run: events are numbered within it.
 
@@ -32,10 +42,7 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
 
 def running_version() -> str:
     """Of the gateway that runs; empty when it was never installed."""
-    try:
-        return version("earshot-gateway")
-    except PackageNotFoundError:
-        return ""
+    return _VERSION
 
 
 def _losses(call: Call[None, None, None]) -> dict[str, int]:
