@@ -22,6 +22,8 @@ from transcription.file_parts import Part
 from transcription.mixing import Mixer, Mono, Planes
 
 MAX_CHANNELS = 16
+MAX_PLANES = 8
+"""Channels that a decoder keeps apart."""
 RATES = range(1_000, 384_001)
 """Hertz. Files that claim other rates, or more channels, lie."""
 BAD_PACKETS = 100
@@ -168,7 +170,7 @@ def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
     tracks = list(file.streams.audio)
     if not tracks:
         raise BadSound("there is no sound in it")
-    stream = next((one for one in tracks if _is_taken(one.codec_context)), None)
+    stream = next((one for one in tracks if _is_taken(av, one.codec_context)), None)
     if stream is None:
         codec = tracks[0].codec_context
         raise BadSound(f"its sound is {codec.name if codec else 'of a kind'}, which is not taken")
@@ -185,9 +187,9 @@ def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
     yield from canonical.rest()
 
 
-def _is_taken(codec: Any) -> bool:
-    """Without a decoder there is none."""
-    return codec is not None and codec.name.startswith(_CODECS)
+def _is_taken(av: Any, codec: Any) -> bool:
+    """Without a decoder there is none, or (PyAV 19) one by the name of what there is no decoder for."""
+    return codec is not None and codec.name.startswith(_CODECS) and codec.name in av.codecs_available
 
 
 def _check(rate: int, channels: int) -> None:
@@ -201,15 +203,17 @@ def _frames(av: Any, file: Any, stream: Any) -> Iterator[Any]:
     for packet in file.demux(stream):
         try:
             frames = packet.decode()
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, ValueError) as error:  # PyAV's own, when the codec cannot be opened
             bad, broken = bad + 1, broken + 1
             if bad > max(BAD_PACKETS, whole):
                 raise _MostlyBroken("too much of it is broken") from error
             continue
         if broken:
             yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
-        whole, broken = whole + 1, 0
+        whole, broken = whole + bool(frames), 0
         yield from frames
+    if bad and not whole:
+        raise _MostlyBroken("nothing of it can be decoded")
     if broken:
         yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
 
@@ -232,7 +236,7 @@ class _Canonical:
             self._kind = kind
             self._mixer = Mixer(kind[1], kind[0])
             self._resampler = self._av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-        yield from self._resampled(self._mixer.mixed(_planes(frame, kind[1])))
+        yield from self._resampled(self._mixer.mixed(_planes(self._av, frame, kind[1])))
 
     def rest(self) -> Iterator[Samples]:
         """What was held back."""
@@ -250,14 +254,22 @@ class _Canonical:
             yield part.to_ndarray()[0]
 
 
-def _planes(frame: Any, channels: int) -> Planes:
+def _apart(av: Any, frame: Any, channels: int, dtype: str) -> Any:
+    """Channels that are kept apart, one by one: PyAV looks for a ninth behind eight, where there is none."""
+    if channels > MAX_PLANES:
+        raise BadSound(f"it has {channels} channels, of which {MAX_PLANES} are taken")
+    planes = [av.audio.plane.AudioPlane(frame, one) for one in range(channels)]
+    return np.stack([np.frombuffer(plane, dtype, count=frame.samples) for plane in planes])
+
+
+def _planes(av: Any, frame: Any, channels: int) -> Planes:
     """Channels by samples."""
     name = frame.format.name
     dtype = _DTYPES.get(name.removesuffix("p"))
     if dtype is None:
         raise BadSound(f"its samples are {name}, which is not taken")
-    values = frame.to_ndarray()
-    values = values if name.endswith("p") else values.reshape(-1, channels).T
+    is_apart = name.endswith("p")
+    values = _apart(av, frame, channels, dtype) if is_apart else frame.to_ndarray().reshape(-1, channels).T
     if dtype in _FULL_SCALE:
         scaled = (values.astype(np.float32) - (128 if dtype == "u1" else 0)) / np.float32(_FULL_SCALE[dtype])
     else:

@@ -60,9 +60,8 @@ def encoded(
         resampler = av.AudioResampler(
             stream.codec_context.format or "s16", layout, rate, stream.codec_context.frame_size or None
         )
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(planes), format="s16p", layout="mono" if spread else layout
-        )
+        packed = np.ascontiguousarray(planes.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono" if spread else layout)
         frame.sample_rate = SAMPLE_RATE
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             out.mux(stream.encode(part))

@@ -337,6 +337,42 @@ def test_every_channel_is_heard_whatever_it_is_called(channels: int, mask: int) 
         assert np.abs(samples[2_000:]).max() > 11_000
 
 
+def test_eight_channels_that_are_kept_apart_are_all_that_is_read() -> None:
+    """PyAV would read a ninth one from where there is none, and end the process."""
+    planes = np.zeros((8, SAMPLE_RATE), np.int16)
+    planes[5] = LOW
+    for container, codec in (("ogg", "libopus"), ("flac", "flac")):
+        data = encoded(planes, container, codec, 48_000, "7.1")
+        samples = whole(data)
+        assert abs(len(samples) - SAMPLE_RATE) < 1_000
+
+
+def test_more_channels_than_can_be_read_apart_are_refused() -> None:
+    """Opus of nine channels."""
+    head = b"OpusHead" + struct.pack("<BBHIhB", 1, 9, 0, 48_000, 0, 255) + bytes([9, 0, *range(9)])
+    tags = b"OpusTags" + struct.pack("<II", 0, 0)
+    packet = b"".join(b"\xf8\x02\xff\xfe" for _ in range(8)) + b"\xf8\xff\xfe"
+    data = b"".join(
+        ogg_page(body, number, flags)
+        for number, (body, flags) in enumerate([(head, 2), (tags, 0), *[(packet, 0)] * 60])
+    )
+    with pytest.raises(BadSound, match="9 channels"):
+        whole(data)
+
+
+def ogg_page(body: bytes, number: int, flags: int) -> bytes:
+    def page(crc: int) -> bytes:
+        granule = max(0, number - 1) * 960
+        return b"OggS" + struct.pack("<BBqIIIBB", 0, flags, granule, 7, number, crc, 1, len(body)) + body
+
+    crc = 0
+    for byte in page(0):
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return page(crc)
+
+
 @pytest.mark.parametrize("codec", ["wav", "flac", "libopus", "libmp3lame", "aac"])
 def test_an_inverted_channel_does_not_silence_the_other(codec: str) -> None:
     planes = np.stack([LOW, -LOW])

@@ -49,6 +49,9 @@ RECORDINGS = (
 )
 """What a body may be called; what it is, its bytes say."""
 
+MISSING_HEADER = "X-Missing"
+MISSING_IN_HEADER = 20
+
 _STATUS: dict[type[FileRefused], HTTPStatus] = {
     transcribing.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
     transcribing.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -183,13 +186,20 @@ def _answer(whole: Transcription, form: str) -> Transcription | web.Response:
     cues = [part for part in whole.segments if part.text]
     match form:
         case "srt":
-            return web.Response(text=subtitles.srt(cues), content_type=SRT, charset="utf-8")
+            return _text(whole, subtitles.srt(cues), SRT)
         case "vtt":
-            return web.Response(text=subtitles.vtt(cues), content_type=VTT, charset="utf-8")
+            return _text(whole, subtitles.vtt(cues), VTT)
         case "text":
-            return web.Response(text=subtitles.text(cues), content_type=TEXT, charset="utf-8")
+            return _text(whole, subtitles.text(cues), TEXT)
         case _:
             return whole
+
+
+def _text(whole: Transcription, text: str, content_type: str) -> web.Response:
+    """What is missing has no place in it, and stands in a header."""
+    missing = "; ".join(f"{gap.at:.1f} s: {gap.reason}" for gap in whole.missing[:MISSING_IN_HEADER])
+    headers = {MISSING_HEADER: missing.encode("ascii", "replace").decode()} if missing else {}
+    return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
 
 
 OPERATIONS = (

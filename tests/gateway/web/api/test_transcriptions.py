@@ -107,6 +107,17 @@ async def test_it_is_answered_in_other_forms(served: Served, form: str, kind: st
         assert re.fullmatch(looks, await response.text(), flags=re.DOTALL)
 
 
+async def test_what_is_missing_is_told_beside_other_forms_too(served: Served) -> None:
+    options = {"headers": {"Content-Type": "audio/wav"}}
+    whole = wav(speech(1.0))
+    async with served.raw("POST", f"api/v1{PATH}?format=srt", data=whole, **options) as response:
+        assert "X-Missing" not in response.headers
+    async with served.raw(
+        "POST", f"api/v1{PATH}?format=srt", data=whole + b"?" * 3_000, **options
+    ) as response:
+        assert response.headers["X-Missing"] == "2.0 s: 3000 bytes of it are no sound that is known"
+
+
 async def test_words_have_times_of_the_whole_recording(tmp_path: Path) -> None:
     engine = Engine()
     engine.says = engine.says.__class__(
