@@ -279,9 +279,9 @@ def test_a_ping_is_answered_with_its_time_and_logs_and_notices_are_reported() ->
     (pong,) = gateway.says(Pong)
     assert (pong.header.timestamp, pong.header.link) == (4711, LINK)
     assert gateway.hears(Pong(gateway.header())) == []
-    assert gateway.hears(Log(gateway.header(), 4, "hot")) == [DeviceLog("kitchen", "tty", "hot")]
+    assert gateway.hears(Log(gateway.header(), 4, "hot")) == [DeviceLog("kitchen", "tty", "hot", level=4)]
     assert gateway.hears(Fault(gateway.header(), FaultCode.MALFORMED, "what?")) == [
-        DeviceLog("kitchen", "tty", "FAULT MALFORMED: what?")
+        DeviceLog("kitchen", "tty", "FAULT MALFORMED: what?", level=4)
     ]
     assert gateway.hears(Notice(gateway.header(0), NoticeKind.BUTTON, 1, "top")) == [
         DeviceNotice("kitchen", 77, NoticeKind.BUTTON, 1, "top")
