@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from firmware_bridge.named_files import check_named, first_line
+
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -42,7 +44,7 @@ class Credentials:
             return None
         path = _located(self.password_file)
         try:
-            return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+            return first_line(path)
         except (OSError, UnicodeDecodeError) as error:
             raise MqttUnavailable(
                 f"the password cannot be read: {error}", "correct devices.mqtt.password_file"
@@ -51,6 +53,7 @@ class Credentials:
     def tls(self) -> ssl.SSLContext:
         """Checks the broker's certificate, and shows ours if there is one. Raises MqttUnavailable."""
         try:
+            check_named(*(_located(name) for name in (self.ca_file, self.cert_file, self.key_file) if name))
             context = ssl.create_default_context(cafile=str(_located(self.ca_file)) if self.ca_file else None)
             context.sslsocket_class = _Socket
             if self.cert_file:

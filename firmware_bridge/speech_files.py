@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.events import SAMPLE_RATE
+from firmware_bridge.named_files import read_named
 
 SPEECH = Path(__file__).parent / "speech"
+MOST_BYTES = 64 * 1024 * 1024
+"""Half an hour of speech; nobody says more at once."""
 
 
 class BadRecording(ValueError):
@@ -38,7 +42,7 @@ def recordings() -> tuple[Recording, ...]:
 def read_wav(path: Path) -> bytes:
     """The PCM16 samples of a WAV file, which must be mono, 16 bit, 16 kHz. Raises BadRecording."""
     try:
-        with wave.open(str(path), "rb") as file:
+        with wave.open(io.BytesIO(read_named(path, MOST_BYTES)), "rb") as file:
             found = (file.getframerate(), file.getnchannels(), file.getsampwidth() * 8)
             pcm = file.readframes(file.getnframes())
     except OSError as error:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from firmware_bridge.named_files import read_named
 from firmware_bridge.settings import DeviceSettings
 from gateway import strict_yaml, typed_settings
 from gateway.broker import BrokerError, check_broker_url
@@ -103,7 +104,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     Raises ConfigError.
     """
     file = locate(path, environ)
-    document = _read(file) if file is not None else strict_yaml.Document(None, {})
+    document = _parsed(file, _read(file)) if file is not None else strict_yaml.Document(None, {})
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
         raise ConfigError([Problem(f"{file}:1", "", f"expected settings, got {shown(data)}")])
@@ -130,8 +131,8 @@ def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
 
 def read_file(file: Path) -> tuple[str, strict_yaml.Document]:
     """A configuration file as it stands, and what it says. Raises ConfigError."""
-    document = _read(file)
-    return file.read_text("utf-8-sig"), document
+    raw = _read(file)
+    return raw.decode("utf-8-sig"), _parsed(file, raw)
 
 
 def variable_name(path: tuple[str, ...]) -> str:
@@ -145,15 +146,15 @@ class _Override(NamedTuple):
     value: Any
 
 
-def _read(file: Path) -> strict_yaml.Document:
+def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+        return read_named(file, MAX_BYTES)
     except OSError as error:
         remedy = "; `earshot check-config --print-default` prints one" if not file.exists() else ""
         raise ConfigError([Problem(one_line(str(file)), "", f"{error.strerror}{remedy}")]) from error
-    if len(raw) > MAX_BYTES:
-        raise ConfigError([Problem(str(file), "", f"larger than {MAX_BYTES} bytes")])
+
+
+def _parsed(file: Path, raw: bytes) -> strict_yaml.Document:
     try:
         return strict_yaml.parse(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

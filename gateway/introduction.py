@@ -6,6 +6,8 @@ import ssl
 
 from msgspec import Struct
 
+from firmware_bridge.named_files import check_named
+
 REFUSED_REMEDY = (
     "a gateway that asks for a token: --token, or $EARSHOT_TOKEN "
     "(`earshot token create --role {role}` makes one there)"
@@ -36,6 +38,7 @@ class Introduction(Struct, frozen=True):
         if not self.ca_file:
             return True
         try:
+            check_named(self.ca_file)
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ValueError) as error:  # an SSLError is an OSError
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from firmware_bridge.named_files import check_named, first_line
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings import BrokerSettings
 
@@ -118,7 +119,7 @@ def _read_password(name: str) -> str:
     """The file's first line. A relative name is looked up among systemd's credentials, where there are any."""
     path = Path(os.environ.get(CREDENTIALS_VARIABLE, ""), name)
     try:
-        return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        return first_line(path)
     except (OSError, UnicodeError) as error:
         raise BrokerRefused(
             f"the password's file {path} cannot be read: {_in_words(error)}",
@@ -129,6 +130,7 @@ def _read_password(name: str) -> str:
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     tls = settings.tls
     try:
+        check_named(tls.ca_file, tls.cert_file, tls.key_file)
         context = ssl.create_default_context(cafile=tls.ca_file or None)
         if tls.cert_file:
             context.load_cert_chain(tls.cert_file, tls.key_file or None, password="")  # never asks

@@ -6,7 +6,8 @@ import asyncio
 import os
 import time
 import wave
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from gateway import log as logging
 from gateway import state_folder
 from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.door.audit import Audit, What
+from gateway.door.files import as_owner_of
 from gateway.errands import run_errands
 from gateway.escape import one_line
 from gateway.journal import Journal, JournalError, outside
@@ -117,7 +119,8 @@ def purge(journal: Path, numbers: tuple[int, ...], *, everything: bool) -> None:
 
 def _letters(journal: Path) -> list[DeadLetterRow]:
     try:
-        return list(outside.dead_letters(journal))
+        with _as_owner(journal):
+            return list(outside.dead_letters(journal))
     except JournalError as error:
         raise Trouble(f"{error}; --journal names another") from error
 
@@ -130,21 +133,32 @@ def _ask(journal: Path, verb: Verb, numbers: Iterable[int], *, everything: bool)
     if missing := set(wanted) - there:
         raise Trouble(f"there is no dead letter {min(missing)}; `earshot dlq list` shows them")
     try:
-        outside.ask(journal, verb, wanted)
-        Audit(journal.parent).note(
-            What.DEAD_LETTER,
-            verb=verb.value,
-            numbers=", ".join(map(str, wanted)),
-            by=f"uid {os.getuid()}",
-        )
-        if outside.has_owner(journal):
-            click.echo(f"{len(wanted)} asked for; the running gateway does it within a second")
-            return
-        asyncio.run(_carry_out(journal))
+        with _as_owner(journal):
+            outside.ask(journal, verb, wanted)
+            Audit(journal.parent).note(
+                What.DEAD_LETTER,
+                verb=verb.value,
+                numbers=", ".join(map(str, wanted)),
+                by=f"uid {os.getuid()}",
+            )
+            if outside.has_owner(journal):
+                click.echo(f"{len(wanted)} asked for; the running gateway does it within a second")
+                return
+            asyncio.run(_carry_out(journal))
     except JournalError as error:
         raise Trouble(str(error)) from error
     what = "published or transcribed when the gateway starts" if verb is Verb.REPLAY else "forgotten"
     click.echo(f"{len(wanted)} {what}")
+
+
+@contextmanager
+def _as_owner(journal: Path) -> Iterator[None]:
+    """Root opens a journal as whoever owns it, who may have planted anything beside it."""
+    try:
+        with as_owner_of(journal.parent):
+            yield
+    except OSError as error:
+        raise JournalError(f"{error.filename or journal}: {error.strerror}") from error
 
 
 async def _carry_out(journal: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from gateway.door.files import leave_to_the_owner
+from gateway.door.files import open_private
 from gateway.door.limits import Buckets, Rate
 from gateway.escape import one_line
 
@@ -142,13 +142,9 @@ class Audit:
 
     def _write_alone(self, path: Path, line: bytes) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            file = os.open(path, flags, 0o600)
+            file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 size = os.fstat(file).st_size
-                if not size:
-                    leave_to_the_owner(file, path.parent)
                 os.write(file, line)
             finally:
                 os.close(file)

@@ -83,7 +83,8 @@ class PageSessions:
             return
         try:
             with self._writing:
-                write_private(self._path, msgspec.json.encode(dict(self._sessions)))
+                data = msgspec.json.encode(dict(self._sessions))
+                write_private(self._path, data, cramped=data)  # a sign-out needs no room
         except OSError as error:
             log.warning("signed-in pages cannot be kept", path=str(self._path), reason=str(error))
 

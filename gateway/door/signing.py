@@ -16,6 +16,7 @@ from pathlib import Path
 import jwt
 from msgspec import Struct
 
+from firmware_bridge.named_files import read_named
 from gateway.door.files import alone, read_private, write_private
 from gateway.door.tokens import Token, TokenError
 
@@ -33,10 +34,11 @@ class BadToken(Exception):
 
 
 class KeyFile(Struct, frozen=True):
-    """Where the keys are, and whether a missing one is made."""
+    """Where the keys are, whether a missing one is made, and whether somebody ``named`` the file, perhaps a link."""
 
     path: Path
     made: bool = True
+    named: bool = False
 
     @classmethod
     def located(cls, configured: str, folder: Path, environ: Mapping[str, str]) -> KeyFile:
@@ -44,8 +46,8 @@ class KeyFile(Struct, frozen=True):
         name = Path(configured).name if configured else FILE
         credential = Path(environ.get(CREDENTIALS_VARIABLE, ""), name)
         if environ.get(CREDENTIALS_VARIABLE) and credential.exists():
-            return cls(credential, made=False)
-        return cls(Path(configured).expanduser() if configured else folder / FILE)
+            return cls(credential, made=False, named=True)
+        return cls(Path(configured).expanduser(), named=True) if configured else cls(folder / FILE)
 
     def stamp(self) -> tuple[int, int] | None:
         """Another one when the file has changed."""
@@ -58,7 +60,7 @@ class KeyFile(Struct, frozen=True):
     def read(self) -> Keys:
         """The keys. Raises TokenError, also when there is no file."""
         try:
-            lines = read_private(self.path).decode("ascii").split()
+            lines = (read_named if self.named else read_private)(self.path).decode("ascii").split()
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise TokenError(f"the key of the tokens, {self.path}, cannot be read: {reason}") from error
@@ -78,7 +80,8 @@ class KeyFile(Struct, frozen=True):
             with alone(self.path):
                 old = self.read().keys if self.path.exists() else ()
                 keys = (secrets.token_bytes(32), *old[: min(keep, MAX_KEYS - 1)])
-                write_private(self.path, "".join(f"{key.hex()}\n" for key in keys).encode())
+                data = "".join(f"{key.hex()}\n" for key in keys).encode()
+                write_private(self.path, data, cramped=data)
         except OSError as error:
             raise TokenError(f"{self.path} cannot be written: {error.strerror or error}") from error
         return Keys(keys)

@@ -225,7 +225,9 @@ class TokenFile:
             raise TokenError(
                 f"there are {MAX_TOKENS} tokens already; those that ended go after {FORGET_DAYS} days"
             )
-        write_private(self.path, msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+        data = msgspec.json.encode(kept)
+        # What is revoked is revoked, though the disk be full: without its indentation it fits where it was.
+        write_private(self.path, msgspec.json.format(data) + b"\n", cramped=data)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

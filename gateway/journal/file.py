@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from gateway.door.files import open_private, refuse_links
 from gateway.journal.errors import JournalError, JournalInUse, NoHome
 from gateway.journal.schema import migrate
 
@@ -20,6 +21,7 @@ BUSY_SECONDS = 5.0
 WAL_BYTES = 8 * 1024 * 1024
 """What the write-ahead log is cut back to."""
 
+_BESIDE = ("-wal", "-shm", "-journal")
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_PLACE = frozenset(
@@ -32,6 +34,7 @@ _NO_PLACE = frozenset(
         errno.EISDIR,
         errno.EEXIST,
         errno.ELOOP,
+        errno.EMLINK,
     }
 )
 _PRIMARY = 0xFF  # of an extended result code
@@ -64,7 +67,7 @@ class Lock:
         """Take it; idempotent. Raises JournalInUse, and OSError where no file can be made."""
         if self._file is not None:
             return
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_private(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -125,21 +128,23 @@ def quarantine(path: Path) -> Path:
         count += 1
         moved = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
     path.rename(moved)
-    for suffix in ("-wal", "-shm"):
+    for suffix in _BESIDE:
         beside = path.with_name(path.name + suffix)
         if beside.exists():
             beside.rename(moved.with_name(moved.name + suffix))
     return moved
 
 
-def make_folder(path: Path) -> None:
-    """The file's folder, for nobody else to look into where it is new. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def refuse_planted(path: Path) -> None:
+    """SQLite opens its files by their names, and gives those beside the first one to its owner. Raises OSError."""
+    for suffix in ("", *_BESIDE):
+        refuse_links(path.with_name(path.name + suffix))
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
     # What is said at home is nobody else's business; the files beside it get the same mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(open_private(path, os.O_RDWR | os.O_CREAT))
+    refuse_planted(path)
     db = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None)
     try:
         _prepare(db)

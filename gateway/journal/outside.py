@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.journal.errors import JournalError, JournalInUse
-from gateway.journal.file import BUSY_SECONDS, Lock, explain
+from gateway.journal.file import BUSY_SECONDS, Lock, explain, refuse_planted
 from gateway.journal.reading import Reader
 from gateway.journal.records import DeadLetterRow, Verb
 
@@ -41,12 +41,14 @@ def ask(path: Path, verb: Verb, numbers: Iterable[int]) -> None:
 
 
 def has_owner(path: Path) -> bool:
-    """Whether a gateway has it open."""
+    """Whether a gateway has it open. Raises JournalError."""
     lock = Lock(path)
     try:
         lock.acquire()
     except JournalInUse:
         return True
+    except OSError as error:
+        raise JournalError(f"{error.filename}: {error.strerror}") from error
     lock.release()
     return False
 
@@ -61,6 +63,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     if not os.access(path, os.R_OK, effective_ids=True):
         raise JournalError(f"{path} is its owner's (the service's: `sudo -u earshot earshot dlq`)")
     try:
+        refuse_planted(path)
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
         try:
             db.execute("SELECT 1 FROM dead_letters LIMIT 1").fetchall()
@@ -69,4 +72,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             raise
     except sqlite3.Error as error:
         raise JournalError(f"{path}: {error}") from error
+    except OSError as error:
+        raise JournalError(f"{error.filename}: {error.strerror}") from error
     return db

@@ -24,7 +24,7 @@ from gateway.clock import SteadyClock
 from gateway.journal.backlog import Backlog
 from gateway.journal.dates import clock_of, keep_clock
 from gateway.journal.errors import JournalError, NotDurable
-from gateway.journal.file import Lock, explain, is_damage, make_folder, open_file, quarantine
+from gateway.journal.file import Lock, explain, is_damage, open_file, quarantine
 from gateway.journal.jobs import Commit, Job, JournalState, Query, Result, WriterCounters
 from gateway.journal.ledger import Ledger
 from gateway.journal.quotas import Quota, Retention, Usage
@@ -81,7 +81,6 @@ class Writer(threading.Thread):
     def own(self) -> None:
         """Become the file's owner. Raises JournalInUse; a folder that cannot be made is a state."""
         try:
-            make_folder(self._path)
             self._lock.acquire()
         except OSError as error:
             self._report(error)
@@ -228,7 +227,6 @@ class Writer(threading.Thread):
             self._report(None)
 
     def _open_or_raise(self) -> Ledger:
-        make_folder(self._path)
         self._lock.acquire()
         self._db, moved = open_file(self._path)
         if moved is not None:

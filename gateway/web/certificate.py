@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from firmware_bridge.named_files import read_named
 from gateway.door.files import write_private
 
 DAYS = 825
@@ -54,7 +55,7 @@ def make_certificate(certificate: Path, key: Path, names: Iterable[str]) -> None
 
 def validity(certificate: Path) -> tuple[float, float]:
     """From when until when it is good, in Unix seconds. Raises OSError, and ValueError for what is none."""
-    read = x509.load_pem_x509_certificate(certificate.read_bytes())
+    read = x509.load_pem_x509_certificate(read_named(certificate))
     return read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import structlog
 
+from firmware_bridge.named_files import check_named, read_named
 from gateway.clock import DAY, SET_SINCE
+from gateway.door.files import refuse_links
 from gateway.settings import WebSettings
 from gateway.state_folder import OWN_CERTIFICATE
 
@@ -48,7 +50,7 @@ class Tls:
     @property
     def fingerprint(self) -> str:
         """The certificate's SHA-256, as browsers show it."""
-        pem = self._certificate.read_text(encoding="ascii")
+        pem = read_named(self._certificate).decode("ascii")
         end = "-----END CERTIFICATE-----"
         first = pem[pem.index("-----BEGIN CERTIFICATE-----") : pem.index(end) + len(end)]
         digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest().upper()
@@ -59,9 +61,11 @@ class Tls:
         if self.is_self_signed:
             self._certificate, self._key = _own_files(self._settings, self._folder)
         try:
+            self._refuse_planted()
             stamp = (self._certificate.stat().st_mtime_ns, self._key.stat().st_mtime_ns)
             if stamp == self._stamp:
                 return False
+            check_named(self._certificate, self._key)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.set_alpn_protocols(["http/1.1"])
@@ -73,6 +77,11 @@ class Tls:
             ) from error
         self.context, self._stamp = context, stamp
         return True
+
+    def _refuse_planted(self) -> None:
+        if self.is_self_signed:
+            refuse_links(self._certificate)
+            refuse_links(self._key)
 
     def _explain(self, error: OSError | ValueError) -> str:
         if isinstance(error, ssl.SSLError):  # what it says itself is for programmers, as "PEM lib"

@@ -1,0 +1,247 @@
+"""Whoever owns a folder plants links, pipes and devices in it, and waits for root or for the gateway to come by."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.access import Role
+from gateway.cli import main
+from gateway.door import files
+from gateway.door.page_sessions import PageSessions
+from gateway.door.tokens import TokenError
+from gateway.journal import Journal
+from gateway.journal.records import Died
+from gateway.settings import JournalSettings
+from tests.gateway.door.keyring import Keyring
+from tests.gateway.journal.rows import dead
+from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
+
+pytestmark = pytest.mark.slow
+
+EARSHOT = Path(sys.executable).with_name("earshot")
+STRANGER = 4711
+"""Whose folder it is, where root comes by. Nobody has that number."""
+SECRET = b"root:x:0:0:\n"
+
+Plant = Callable[[Path, Path], None]
+
+
+def by_symlink(name: Path, target: Path) -> None:
+    name.symlink_to(target)
+
+
+def by_second_name(name: Path, target: Path) -> None:
+    name.hardlink_to(target)
+
+
+def by_pipe(name: Path, _target: Path) -> None:
+    os.mkfifo(name)
+
+
+PLANTS = pytest.mark.parametrize("plant", [by_symlink, by_second_name, by_pipe])
+
+
+def run(*arguments: str | Path, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [EARSHOT, *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=30, cwd=cwd, env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file that is none of the stranger's business."""
+    path = tmp_path / "shadow"
+    path.write_bytes(SECRET)
+    path.chmod(0o640)
+    return path
+
+
+def is_untouched(victim: Path) -> bool:
+    status = victim.stat()
+    facts = (status.st_uid, status.st_gid, status.st_mode & 0o7777)
+    return victim.read_bytes() == SECRET and facts == (os.geteuid(), os.getegid(), 0o640)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """The stranger's state folder; for who is not root, their own."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (tmp_path / "config.yaml").write_text(json.dumps({"journal": {"path": str(folder / "journal.db")}}))
+    tmp_path.chmod(0o755)
+    if os.geteuid() == 0:
+        for above in tmp_path.parents[:-2]:  # not /tmp itself
+            above.chmod(above.stat().st_mode | 0o011)
+        os.chown(folder, STRANGER, STRANGER)
+    return folder
+
+
+def command(state: Path, *arguments: str) -> Result:
+    """In this process: one of its own takes seconds to start."""
+    group, *rest = arguments
+    return CliRunner().invoke(main, [group, "--config", str(state.parent / "config.yaml"), *rest])
+
+
+def create(state: Path) -> Result:
+    return command(state, "token", "create", "--role", "operator", "me")
+
+
+@PLANTS
+@pytest.mark.parametrize("name", ["tokens.json.lock", "token.key.lock"])
+def test_a_lock_is_nobody_else_s_file(state: Path, victim: Path, name: str, plant: Plant) -> None:
+    plant(state / name, victim)
+    done = create(state)
+    assert done.exit_code == 1
+    assert "see who put it there" in done.stderr
+    assert is_untouched(victim)
+
+
+@PLANTS
+def test_the_audit_log_writes_into_nobody_else_s_file(state: Path, victim: Path, plant: Plant) -> None:
+    plant(state / "audit.log", victim)
+    done = create(state)
+    assert done.exit_code == 0
+    assert "audit log" in done.stderr
+    assert is_untouched(victim)
+
+
+@PLANTS
+@pytest.mark.parametrize("name", ["tokens.json", "token.key"])
+def test_tokens_and_keys_are_read_through_nothing(state: Path, victim: Path, name: str, plant: Plant) -> None:
+    plant(state / name, victim)
+    done = create(state)
+    assert done.exit_code == 1
+    assert "see who put it there" in done.stderr
+    assert "root:x" not in done.stderr
+    assert is_untouched(victim)
+
+
+def filled(state: Path) -> None:
+    """A journal of the stranger's with a dead letter."""
+    asyncio.run(_fill(state))
+    if os.geteuid() == 0:
+        for file in state.iterdir():
+            os.chown(file, STRANGER, STRANGER)
+
+
+async def _fill(state: Path) -> None:
+    async with Journal(JournalSettings(path=str(state / "journal.db"))) as journal:
+        await journal.commit(Died(dead("c_1")))
+
+
+@PLANTS
+@pytest.mark.parametrize(
+    "name", ["journal.db.lock", "journal.db-wal", "journal.db-shm", "journal.db-journal"]
+)
+def test_what_stands_beside_the_journal_is_not_truncated(
+    state: Path, victim: Path, name: str, plant: Plant
+) -> None:
+    filled(state)
+    (state / name).unlink(missing_ok=True)
+    plant(state / name, victim)
+    done = command(state, "dlq", "purge", "--all")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: ")
+    assert is_untouched(victim)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may come by")
+def test_a_journal_that_leads_elsewhere_is_read_with_its_owner_s_rights(state: Path, tmp_path: Path) -> None:
+    vault = tmp_path / "vault"
+    vault.mkdir(mode=0o700)
+    filled(state)
+    os.chown(state / "journal.db", 0, 0)
+    (state / "journal.db").rename(vault / "journal.db")
+    (state / "journal.db").symlink_to(vault / "journal.db")
+    done = command(state, "dlq", "list")
+    assert done.exit_code == 1
+    with sqlite3.connect(vault / "journal.db") as db:
+        assert db.execute("SELECT count(*) FROM dead_letters").fetchone() == (1,)
+    db.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may come by")
+def test_what_root_leaves_in_the_folder_is_its_owner_s(state: Path) -> None:
+    filled(state)
+    (state / "journal.db.lock").unlink()
+    assert create(state).exit_code == 0
+    assert command(state, "dlq", "purge", "--all").exit_code == 0
+    assert {file.name: file.stat().st_uid for file in state.iterdir() if file.stat().st_uid != STRANGER} == {}
+    assert {file.stat().st_mode & 0o077 for file in state.iterdir()} == {0}
+
+
+def test_folders_are_made_for_nobody_else_whatever_the_umask(tmp_path: Path) -> None:
+    deep = tmp_path / "home" / ".local" / "state" / "earshot"
+    before = os.umask(0)
+    try:
+        Keyring(deep).token("me", Role.OPERATOR)
+    finally:
+        os.umask(before)
+    made = [deep, *deep.parents][:4]
+    assert [folder.stat().st_mode & 0o777 for folder in made] == [0o700] * 4
+    assert {file.stat().st_mode & 0o777 for file in deep.iterdir()} == {0o600}
+
+
+def test_a_lock_that_somebody_keeps_holds_up_nobody_for_ever(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LOCK_SECONDS", 0.05)
+    keyring = Keyring(state)
+    token, _ = keyring.make("me")
+    held = os.open(state / "tokens.json.lock", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(TokenError, match="another process"):
+        keyring.file.revoke(token.token_id)
+    os.close(held)
+    assert keyring.file.revoke(token.token_id)
+
+
+def full(disk: Path) -> None:
+    """Nothing more fits there."""
+    for size in (64 * 1024, 1):
+        with pytest.raises(OSError, match="No space"), (disk / "ballast").open("ab", buffering=0) as ballast:  # noqa: PT012
+            while True:
+                ballast.write(bytes(size))
+
+
+def test_a_token_is_revoked_on_a_full_disk(small_disk: Path) -> None:
+    keyring = Keyring(small_disk)
+    names = [f"t{i}" for i in range(30)]
+    for name in names:
+        keyring.make(name)
+    full(small_disk)
+    for name in names:
+        assert len(keyring.file.revoke(name)) == 1
+    assert {token.problem(0) for token in keyring.file.read().tokens.values()} == {"revoked"}
+
+
+def test_all_tokens_end_with_their_key_on_a_full_disk(small_disk: Path) -> None:
+    keyring = Keyring(small_disk)
+    text = keyring.token("me")
+    before = keyring.key.read().keys
+    full(small_disk)
+    keyring.key.renew(keep=0)
+    assert set(before).isdisjoint(keyring.key.read().keys)
+    with pytest.raises(Exception, match="not signed by this gateway"):
+        keyring.key.read().read(text)
+
+
+def test_a_page_that_signed_out_on_a_full_disk_stays_signed_out(small_disk: Path) -> None:
+    pages = PageSessions(small_disk, lambda: 1.8e9)
+    mine, another = pages.begin("t_1"), pages.begin("t_2")
+    full(small_disk)
+    assert pages.end(mine)
+    restarted = PageSessions(small_disk, lambda: 1.8e9)
+    assert (restarted.find(mine), restarted.find(another)) == (None, "t_2")
