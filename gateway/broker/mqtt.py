@@ -9,8 +9,8 @@ without a group begins anew each time. What is in a session stays there until it
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
-import itertools
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +41,10 @@ VERSION_SECONDS = 0.2
 """How long the broker's own word on its version is waited for."""
 JUDGE_SECONDS = 0.5
 """How long the connection that publishes is waited for, when another one is lost."""
+PLACES = 1_000
+"""Processes of one machine that read as one group."""
+SOCKET_NAME_BYTES = 107
+"""Of a Unix socket's name, in the kernels that we know; what is longer is refused."""
 MESSAGE_ID = "message_id"
 TIMESTAMP = "earshot-timestamp"
 
@@ -220,12 +224,28 @@ class _Place:
     """
 
     def __init__(self, base: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        for number in itertools.count():
-            self.name = f"{base}-{number}"
-            with suppress(OSError):
-                self._socket.bind(f"\0earshot/{self.name}")
-                return
+        """Raises BrokerUnavailable when this machine gives no such socket, or has too many already."""
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise _no_place(error) from error
+        try:
+            self.name = self._take_first(base)
+        except OSError as error:
+            self._socket.close()
+            raise _no_place(error) from error
+
+    def _take_first(self, base: str) -> str:
+        for number in range(PLACES):
+            name = f"{base}-{number}"
+            try:
+                self._socket.bind(_socket_name(name))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return name
+        raise OSError(errno.EADDRINUSE, f"{PLACES} processes have names like this")
 
     def leave(self) -> None:
         """Let somebody else have it. Idempotent."""
@@ -233,6 +253,20 @@ class _Place:
 
 
 # -- names
+
+
+def _no_place(error: OSError) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"this machine gives no name for the broker's session: {error.strerror or error}"
+    )
+
+
+def _socket_name(name: str) -> str:
+    """In Linux's abstract namespace; ``name`` itself where the kernel has room for it."""
+    plain = f"\0earshot/{name}"
+    if len(plain) <= SOCKET_NAME_BYTES:
+        return plain
+    return f"\0earshot/{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _session_name(readership: Readership) -> str:

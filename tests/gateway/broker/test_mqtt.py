@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -137,6 +138,16 @@ class TestMqtt(NetworkContract):
         await broker.publish(contract.TOPIC, KITCHEN, b"")
         assert [status.connected for status in statuses] == [True]
         await broker.close()
+
+    async def test_the_longest_names_are_no_hindrance(self, server: Mosquitto) -> None:
+        settings = structs.replace(SETTINGS, client_id="c" * 48)
+        broker = open_broker(server.url, settings)
+        try:
+            async with broker.subscribe(contract.TOPIC, group="g" * 64) as subscription:
+                await published(broker, b"heard")
+                assert await receive(subscription, 1) == [b"heard"]
+        finally:
+            await broker.close(0)
 
     async def test_what_the_server_is(self, broker: MessageBroker) -> None:
         await broker.publish(contract.TOPIC, KITCHEN, b"")

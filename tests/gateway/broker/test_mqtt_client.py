@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import secrets
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.broker import mqtt
+from gateway.broker.base import BrokerUnavailable
 from gateway.broker.mqtt import _Place
 from gateway.broker.mqtt_client import Publication, _Packed
 
@@ -50,6 +54,39 @@ def test_every_length_is_written_as_mqtt_has_it(size: int) -> None:
 def test_a_text_too_long_for_mqtt_is_refused(field: str) -> None:
     with pytest.raises(ValueError, match="65535"):
         _Packed(Publication(topic="t", payload=b"", **{field: "ö" * 40_000}))
+
+
+@pytest.mark.parametrize("length", [1, 90, 98, 99, 100, 101, 120, 1_000])
+def test_a_name_of_any_length_has_its_place(length: int) -> None:
+    """``broker.client_id`` may have 48 characters and a group 64, and the kernel's names have 108 bytes."""
+    base = f"{secrets.token_hex(8)}{'x' * length}"[-length:]
+    first, second = _Place(base), _Place(base)
+    assert (first.name, second.name) == (f"{base}-0", f"{base}-1")
+    first.leave()
+    third = _Place(base)
+    assert third.name == f"{base}-0"
+    third.leave()
+    second.leave()
+
+
+def test_a_machine_without_room_is_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = f"earshot-{secrets.token_hex(8)}"
+    monkeypatch.setattr(mqtt, "PLACES", 1)
+    first = _Place(base)
+    with pytest.raises(BrokerUnavailable, match="processes have names like this"):
+        _Place(base)
+    first.leave()
+
+
+def test_a_socket_that_is_refused_is_a_broker_that_is_away() -> None:
+    """Which was an endless loop; the kernel refuses more names than a process may have files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(BrokerUnavailable, match="no name"):
+            _Place("earshot-test")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_two_processes_have_two_names_and_a_free_one_is_taken_again() -> None:
