@@ -383,11 +383,16 @@ class Requests(RuleBasedStateMachine):
             self.ended([asked], RequestState.CANCELLED)
             self.texts[name] = ""
 
+    def is_due(self, name: str) -> bool:
+        asked = self.tracker.request(name)
+        return asked is not None and self.tracker.state(name) in LIVE and asked.deadline <= self.now
+
     @rule(seconds=st.sampled_from([0.5, 3.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+        due = {name for name in self.sessions if self.is_due(name)}
         expired = self.tracker.expire(self.now)
-        assert all(one.deadline <= self.now for one in expired)
+        assert {one.correlation_id for one in expired} == due, "whatever is due, and nothing else"
         assert [one.deadline for one in expired] == sorted(one.deadline for one in expired)
         self.ended(expired, RequestState.EXPIRED)
 
