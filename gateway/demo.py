@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,13 +119,22 @@ class Seen:
         return self.heard.pop(correlation_id, None), self.answered.pop(correlation_id, None)
 
 
+@asynccontextmanager
+async def _folder() -> AsyncIterator[str]:
+    """For what the demo leaves behind, which goes with it."""
+    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="earshot-demo-")
+    try:
+        yield folder.name
+    finally:
+        await asyncio.to_thread(folder.cleanup)
+
+
 async def run_demo(*, once: bool, json_lines: bool) -> int:
     """Run the demo; with ``once`` until everything was spoken, else until Ctrl-C. Returns the exit status."""
     logging.configure(LogSettings(level="error", format="text"))
-    with (
-        tempfile.TemporaryDirectory(prefix="earshot-demo-") as folder,
-        Screen(quiet=json_lines, once=once) as screen,
-    ):
+    async with AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(_folder())
+        screen = stack.enter_context(Screen(quiet=json_lines, once=once))
         terminal = Path(folder, "ttyESP32")
         screen.say("Starting the gateway: memory broker, embedded MQTT broker, bundled model ...")
         config = _config(terminal)
