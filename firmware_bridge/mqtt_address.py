@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from firmware_bridge.named_files import check_named, first_line
+from firmware_bridge.url_secrets import masked
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -133,9 +134,4 @@ def _no_passphrase() -> str:
 
 
 def _no_address(url: str) -> ValueError:
-    return ValueError(f"{_without_password(url)!r} is not mqtt[s]://[user:password@]host[:port]")
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.rpartition("@")
-    return f"{scheme.partition('://')[0]}://...@{rest}" if separator else url
+    return ValueError(f"{masked(url)!r} is not mqtt[s]://[user:password@]host[:port]")

@@ -40,7 +40,9 @@ class Right(StrEnum):
     BE_DEVICE = "be a device"
     """Stream audio as a device, under an id of the scope."""
     OPERATE = "operate"
-    """Dead letters, models, the configuration."""
+    """Dead letters, erasing, and what devices print, as far as the scope goes."""
+    GOVERN = "govern"
+    """What is one for the whole house: the configuration, the models, the lines. Nobody's with a scope."""
 
 
 _RIGHTS: dict[Role, frozenset[Right]] = {
@@ -66,8 +68,13 @@ class Principal(Struct, frozen=True, kw_only=True):
     expires_at: float = 0.0
 
     def may(self, right: Right) -> bool:
-        """Whether the role has ``right``; the scope bounds what it may be used on."""
-        return right in _RIGHTS[self.role]
+        """Whether the role has ``right``; the scope bounds what it may be used on, and to govern it is in the way."""
+        return right in _RIGHTS[self.role] and not (right is Right.GOVERN and self.is_scoped)
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether there is anything in the house that is not there for this principal."""
+        return bool(self.users or self.devices)
 
     def sees(self, *, user_id: str | None, device_id: str | None) -> bool:
         """Whether something of this user and this device is within the scope.

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from firmware_bridge.url_secrets import masked
 from gateway.escape import one_line
 from gateway.settings import LogSettings
 
@@ -66,6 +67,7 @@ def configure(
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         withhold_transcripts,
+        hide_passwords,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *before],
@@ -101,6 +103,11 @@ def withhold_transcripts(_logger: WrappedLogger, _method: str, event: EventDict)
         for key in PRIVATE_KEYS & event.keys():
             event[key] = f"<{len(str(event[key]))} characters, shown at debug only>"
     return event
+
+
+def hide_passwords(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """No URL is logged with the password in it, whoever logs it."""
+    return {key: masked(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
@@ -16,12 +15,12 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_ar
 import msgspec
 from msgspec import Meta, Struct
 
+from firmware_bridge.url_secrets import masked
 from gateway.escape import one_line
 
 Path: TypeAlias = tuple[str | int, ...]
 
 _SHOWN_CHARACTERS = 60
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 
 class Setting(NamedTuple):
@@ -152,7 +151,7 @@ def shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
-    text = _PASSWORD.sub(r"\1:***@", value if isinstance(value, str) else repr(value))
+    text = masked(value if isinstance(value, str) else repr(value))
     short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
     return repr(short) if isinstance(value, str) else one_line(short)
 

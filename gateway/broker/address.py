@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import socket
 import ssl
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from firmware_bridge.named_files import check_named, first_line
+from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings import BrokerSettings
 
@@ -111,8 +111,8 @@ def client_id(settings: BrokerSettings) -> str:
 
 def without_secrets(text: str, address: Address) -> str:
     """``text`` of a client library, with nothing of the credentials in it."""
-    text = re.sub(r"://[^/@\s]*@", "://", text)
-    return text.replace(address.password, "***") if address.password else text
+    text = without_logins(text)
+    return text.replace(address.password, MASK) if address.password else text
 
 
 def _read_password(name: str) -> str:

@@ -58,10 +58,13 @@ class What(enum.StrEnum):
     LIMITED = "limit reached"
     OPERATED = "changed by an operator"
     CONFIGURATION = "configuration changed"
+    DOOR = "door changed by the configuration"
     DEAD_LETTER = "dead letter touched"
 
 
 _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})
+
+_SERIOUS = _REFUSALS | {What.DOOR}
 
 
 class Audit:
@@ -105,7 +108,7 @@ class Audit:
             facts["left_out"], self.left_out = self.left_out, 0
         safe = {name: _safe(value) for name, value in facts.items()}
         if self._of_gateway:
-            log.log(logging.WARNING if what in _REFUSALS else logging.INFO, what.value, **safe)
+            log.log(logging.WARNING if what in _SERIOUS else logging.INFO, what.value, **safe)
         if self._path is not None:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
             self.noted += 1

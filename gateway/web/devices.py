@@ -21,7 +21,7 @@ from firmware_bridge.framing import DatagramDecoder, Decoded
 from firmware_bridge.link import refuse
 from firmware_bridge.wires import WEB, Line
 from gateway.access import WEB_DEVICE, Principal
-from gateway.web.guard import PROTOCOL, who
+from gateway.web.guard import PROTOCOL, visit_of, who
 from gateway.web.house import House, NotRunning, Works
 
 log = structlog.get_logger(__name__)
@@ -115,6 +115,7 @@ class Devices:
             reason = (
                 f"{principal.name} may not be the device {hello.device_id}, but {principal.possible_devices}"
             )
+            socket.note_not_allowed(hello.device_id)
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
             works.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
@@ -128,7 +129,11 @@ class Devices:
     async def _listen(self, socket: _DeviceSocket, line: Line, bridge: Bridge) -> None:
         try:
             while True:
-                bridge.receive(line, await socket.receive())
+                arrivals = tuple(await socket.receive())
+                for one in arrivals:
+                    if isinstance(one, Hello) and not socket.principal.may_be(one.device_id):
+                        socket.note_not_allowed(one.device_id)  # the bridge refuses it: the line is another's
+                bridge.receive(line, arrivals)
         finally:
             del self._sockets[line]
             bridge.line_lost(line, "its socket is closed")
@@ -158,6 +163,11 @@ class _DeviceSocket:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._ready = asyncio.Event()
+
+    def note_not_allowed(self, device_id: str) -> None:
+        """Write down as whom it wanted to speak."""
+        visit = visit_of(self._request)
+        visit.guard.note_not_allowed(visit, self.principal, self._request.path, device_id=device_id)
 
     def put(self, data: bytes) -> bool:
         """Queue a message. False: the device reads too slowly."""

@@ -49,6 +49,8 @@ SUBPROTOCOL = "earshot.token."
 BURST_SECONDS = 10.0
 """So many seconds' worth may come at once."""
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "auth", "authorization", "api_key", "jwt"})
+_OWN_SITES = frozenset({"same-origin", "none"})
+"""What `Sec-Fetch-Site` says of our own page, and of what somebody typed."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -119,6 +121,7 @@ class Guard:
         if isinstance(request.protocol, Visitor):
             request.protocol.arrived(request.content)
         self._names(request, visit)
+        self._from_elsewhere(request, visit)
         self.limit(self.requests, "requests", visit)
         self._token_in_url(request, visit)
         self._handshake(request)
@@ -183,6 +186,23 @@ class Guard:
         raise refusal(
             HTTPStatus.FORBIDDEN,
             "this address answers only to its own names, and to pages it served itself (web.hosts, web.origins)",
+        )
+
+    def _from_elsewhere(self, request: web.Request, visit: Visit) -> None:
+        """A page's pictures, scripts and frames say no Origin; browsers tell all the same that it is another page's.
+
+        Only a link to our own page may be followed from there.
+        """
+        headers = request.headers
+        if "Origin" in headers or headers.get("Sec-Fetch-Site", "none") in _OWN_SITES:
+            return
+        is_link = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == ("navigate", "document")
+        if is_link and request.method == "GET" and request.path in ("/", "/api/"):
+            return
+        reason = f"sent by a page elsewhere ({headers['Sec-Fetch-Site']})"
+        self.audit.note(What.FOREIGN, address=visit.address, path=request.path, reason=reason)
+        raise refusal(
+            HTTPStatus.FORBIDDEN, "this address answers only to pages it served itself (web.origins)"
         )
 
     def _token_in_url(self, request: web.Request, visit: Visit) -> None:
@@ -256,7 +276,7 @@ class Guard:
 
     def _operated(self, request: web.Request, visit: Visit, status: int) -> None:
         """Write down what somebody changed that only an operator may."""
-        if request.method in _SAFE_METHODS or self._right(request) is not Right.OPERATE:
+        if request.method in _SAFE_METHODS or self._right(request) not in (Right.OPERATE, Right.GOVERN):
             return
         who = visit.principal
         facts = {"name": who.name, "token_id": who.token_id} if who else {}
@@ -269,9 +289,9 @@ class Guard:
             **facts,
         )
 
-    def note_not_allowed(self, visit: Visit, who: Principal, path: str) -> None:
-        """Write down that somebody wanted more than their role has."""
-        facts = {"name": who.name, "role": who.role.value, "token_id": who.token_id}
+    def note_not_allowed(self, visit: Visit, who: Principal, path: str, **facts: str) -> None:
+        """Write down that somebody wanted more than their role, or their scope, has."""
+        facts |= {"name": who.name, "role": who.role.value, "token_id": who.token_id}
         self.audit.note(What.NOT_ALLOWED, address=visit.address, path=path, **facts)
 
 

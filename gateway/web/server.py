@@ -31,7 +31,6 @@ from gateway.health import seen_by
 from gateway.messages import encode
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
-from gateway.web.api.table import PREFIX
 from gateway.web.devices import Devices
 from gateway.web.doorstep import Doorstep
 from gateway.web.event_stream import EventStreams
@@ -45,6 +44,7 @@ from gateway.web.tls import Tls, TlsUnavailable, wanted
 log = structlog.get_logger(__name__)
 
 _STATIC = Path(__file__).parent / "static"
+STATIC = "/static/"
 RENEWED_SECONDS = 60.0
 """How often a certificate on the disk is looked at."""
 HSTS = "max-age=31536000"
@@ -121,12 +121,12 @@ class WebServer:
 
         async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
             response.headers.update(headers)
-            if request.path.startswith(PREFIX):  # what is said belongs on no browser's disk
-                response.headers["Cache-Control"] = "no-store"
+            if request.path != "/" and not request.path.startswith(STATIC):
+                response.headers["Cache-Control"] = "no-store"  # what is said belongs on no browser's disk
 
         application.on_response_prepare.append(add_headers)
         application.router.add_get("/", _page)
-        application.router.add_static("/static/", _STATIC)
+        application.router.add_static(STATIC, _STATIC)
         application.router.add_get("/ws", self._sockets.serve)
         application.router.add_get("/events", self._streams.serve)
         application.router.add_get("/device", self._devices.serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -14,25 +15,38 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from firmware_bridge import url_secrets
+from firmware_bridge.url_secrets import MASK
 from gateway import typed_settings
 from gateway.access import Right
 from gateway.config import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
 from gateway.config_edit import CannotEdit, Change, edited, replace_file
+from gateway.door.audit import What
 from gateway.escape import one_line
 from gateway.health import HealthState
 from gateway.reload import plan
-from gateway.typed_settings import dotted
-from gateway.web.api.operation import Call, Operation
+from gateway.typed_settings import Mistake, dotted
+from gateway.web.api.file_places import misplaced
+from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.api.problems import Misfit, Problem
-from gateway.web.house import Works
+from gateway.web.guard import visit_of
+from gateway.web.house import House, Works
 
 SETTLE_SECONDS = 20.0
 """So long it is waited whether a new model can be had; one that is being fetched takes longer, and is told so."""
 SETTLE_STEP = 0.05
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
+DOOR = (
+    "web.",
+    "broker.",
+    "devices.mqtt.",
+    "devices.users",
+    "devices.default_user",
+    "orchestrator.app",
+    "privacy.",
+)
+"""The settings that say who gets in, and where words and passwords go to: a change of them is audited as such."""
 _SECRET_NAME = re.compile(r"(^|_)(password|secret|token)$")
-_MASK = "***"
 
 
 class Configuration(Struct, frozen=True):
@@ -75,8 +89,10 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
         works = call.house.works()
         before = works.config
         wanted = _wanted(before, call.body)
+        await asyncio.to_thread(_check_files, call.house, works, wanted)
         named = _named(before, wanted, call.body)
         saving = await asyncio.to_thread(_prepare, works.config_file, named) if call.query.save else None
+        _note(call, _changes(before, named))
         planned = works.reconfigure(wanted)
         pending = await _settle(works, before) if planned.applied else ""
         if saving is not None:
@@ -92,6 +108,32 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
         )
 
 
+def _check_files(house: House, works: Works, wanted: GatewayConfig) -> None:
+    """Raises Problem when a setting names a file that it may not when it comes over the network."""
+    _refuse(list(misplaced(works.config, wanted, house.folder, works.config_file)))
+
+
+def _changes(running: GatewayConfig, named: list[Change]) -> Iterator[tuple[str, str, str]]:
+    """The settings that are to become others: which, what they were, and what they are to be, without secrets."""
+    for path, value in named:
+        before = msgspec.to_builtins(reduce(getattr, path, running))
+        if before != value:
+            yield dotted(path), _written(before, path[-1]), _written(value, path[-1])
+
+
+def _written(value: Any, key: str) -> str:
+    return json.dumps(masked(value, key), ensure_ascii=False)
+
+
+def _note(call: AnyCall, changes: Iterator[tuple[str, str, str]]) -> None:
+    """Write down who wants what to become what, before it does."""
+    visit, who = visit_of(call.request), call.principal
+    for setting, old, new in changes:
+        what = What.DOOR if setting.startswith(DOOR) else What.CONFIGURATION
+        facts = {"setting": setting, "old": old, "new": new, "name": who.name, "token_id": who.token_id}
+        visit.guard.audit.note(what, address=visit.address, **facts)
+
+
 def masked(value: Any, key: str = "") -> Any:
     """The same without secrets, which are known by their name or as a URL's password."""
     if isinstance(value, dict):
@@ -99,7 +141,7 @@ def masked(value: Any, key: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [masked(one, key) for one in value]
     if isinstance(value, str) and value:
-        return _MASK if _SECRET_NAME.search(key) else _PASSWORD.sub(rf"\1:{_MASK}@", value)
+        return MASK if _SECRET_NAME.search(key) else url_secrets.masked(value)
     return value
 
 
@@ -119,6 +161,11 @@ def merged(base: Any, patch: Any) -> Any:
 def _wanted(running: GatewayConfig, patch: dict[str, Any]) -> GatewayConfig:
     """Raises Problem with every mistake, in the words of `earshot check-config`."""
     config, mistakes = fit(merged(msgspec.to_builtins(running), patch))
+    _refuse(mistakes)
+    return config
+
+
+def _refuse(mistakes: list[Mistake]) -> None:
     if mistakes:
         errors = tuple(Misfit(place=dotted(one.path), message=one.message) for one in mistakes)
         raise Problem(
@@ -127,7 +174,6 @@ def _wanted(running: GatewayConfig, patch: dict[str, Any]) -> GatewayConfig:
             remedy="nothing was changed; docs/configuration.md says what may stand where",
             errors=errors,
         )
-    return config
 
 
 def _named(running: GatewayConfig, wanted: GatewayConfig, patch: dict[str, Any]) -> list[Change]:
@@ -218,11 +264,11 @@ def _what_waits(works: Works, file: Path) -> tuple[HealthState, str, str]:
 
 OPERATIONS = (
     Operation(
-        name="showConfiguration", method="GET", path="/config", right=Right.OPERATE, run=show_configuration,
+        name="showConfiguration", method="GET", path="/config", right=Right.GOVERN, run=show_configuration,
         summary="The settings that the gateway runs with, without secrets", answer=Configuration,
     ),
     Operation(
-        name="changeConfiguration", method="PATCH", path="/config", right=Right.OPERATE, run=change_configuration,
+        name="changeConfiguration", method="PATCH", path="/config", right=Right.GOVERN, run=change_configuration,
         summary="Change some settings (JSON merge patch), all of them or none", query=Saving, body=dict[str, Any],
         answer=Changed, problems=(HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
     ),

@@ -145,14 +145,14 @@ async def show_log(call: Call[DeviceName, After, None]) -> DeviceLogPage:
 
 
 async def list_links(call: Call[None, None, None]) -> LinkList:
-    """All of them, with what was counted."""
-    works = call.house.works()
+    """All of them, with what was counted; with a scope those that a device of it is on, without what they print."""
+    works, whole = call.house.works(), not call.principal.is_scoped
     visible = visible_devices(call)
-    on = {
-        info.name: tuple(one.device_id for one in visible if one.link == info.name)
-        for info in works.bridge.links()
-    }
-    return LinkList(tuple(_link(info, on[info.name], works) for info in works.bridge.links()))
+    links = works.bridge.links()
+    on = {info.name: tuple(one.device_id for one in visible if one.link == info.name) for info in links}
+    return LinkList(
+        tuple(_link(one, on[one.name], works, whole=whole) for one in links if whole or on[one.name])
+    )
 
 
 async def list_sessions(call: Call[None, None, None]) -> SessionList:
@@ -208,7 +208,8 @@ def _refused(refusal: Refusal) -> RefusedDevice:
     )
 
 
-def _link(info: LinkInfo, devices: tuple[str, ...], works: Works) -> Link:
+def _link(info: LinkInfo, devices: tuple[str, ...], works: Works, *, whole: bool) -> Link:
+    """``whole``: with what was printed there by nobody knows whom."""
     return Link(
         link=info.name,
         up=info.up,
@@ -216,7 +217,7 @@ def _link(info: LinkInfo, devices: tuple[str, ...], works: Works) -> Link:
         remedy=info.remedy,
         devices=devices,
         counters=asdict(info.counters) if info.counters else {},
-        lines=works.pipeline.logs.lines(info.name),
+        lines=works.pipeline.logs.lines(info.name) if whole else (),
     )
 
 

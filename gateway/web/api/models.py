@@ -47,7 +47,7 @@ async def list_models(call: Call[None, None, None]) -> ModelList:
 
 OPERATIONS = (
     Operation(
-        name="listModels", method="GET", path="/models", right=Right.OPERATE, run=list_models,
+        name="listModels", method="GET", path="/models", right=Right.GOVERN, run=list_models,
         summary="The speech models: here, at work, and on the hub", answer=ModelList,
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ export function healthWords({ state, works }) {
 }
 
 export class HealthView {
-  // `session.may("operate")` says whether this visitor may know the models.
+  // `session.may("govern")` says whether this visitor may know the models.
   constructor(session) {
     this.session = session;
     this.boards = new Boards(session);
@@ -32,8 +32,8 @@ export class HealthView {
   async opened() {
     this.boards.look();
     const health = await ask("/api/v1/health").catch(() => ({}));
-    // Models are an operator's business.
-    const { running } = this.session.may("operate") ? await ask("/api/v1/models").catch(() => ({})) : {};
+    // Models are the house's, and an operator's business who has all of it.
+    const { running } = this.session.may("govern") ? await ask("/api/v1/models").catch(() => ({})) : {};
     const facts = [
       ["Version", health.version],
       ["Model", running && [running.model, running.engine].filter(Boolean).join(", ")],

@@ -4,18 +4,21 @@ import { Refused, ask, send } from "./ask.js";
 import { byId, setText } from "./dom.js";
 
 const MAY = { operator: ["operate", "speak"], listener: ["speak"] };
+const MAY_WITHOUT_SCOPE = { operator: ["govern"] };
 
 export class Session {
   constructor() {
     this.role = "";
+    this.scoped = false;
     byId("sign-out").addEventListener("click", () => this.signOut());
   }
 
   // Nobody, any more: the gateway has a form for that where the page was.
   async look() {
     try {
-      const { name, role } = await ask("/api/v1/session");
+      const { name, role, users, devices } = await ask("/api/v1/session");
       this.role = role;
+      this.scoped = users.length + devices.length > 0;
       setText(byId("who-am-i"), name === "local" ? "" : `Signed in as ${name} (${role})`);
       byId("sign-out").hidden = name === "local";
       byId("composer").hidden = !this.may("speak");
@@ -25,7 +28,7 @@ export class Session {
   }
 
   may(what) {
-    return MAY[this.role]?.includes(what) ?? false;
+    return Boolean(MAY[this.role]?.includes(what) || (!this.scoped && MAY_WITHOUT_SCOPE[this.role]?.includes(what)));
   }
 
   async signOut() {

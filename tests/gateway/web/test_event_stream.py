@@ -67,7 +67,7 @@ async def rest(response: ClientResponse) -> str:
 async def test_a_snapshot_then_everything_that_happens(house: House, client: ClientSession) -> None:
     async with listening(client, house) as response:
         assert response.content_type == "text/event-stream"
-        assert response.headers["Cache-Control"] == "no-cache"
+        assert response.headers["Cache-Control"] == "no-store"
         number, kind, event = await receive(response)
         assert (kind, number) == ("snapshot", f"{house.hub.epoch}:1")
         assert isinstance(event, SnapshotEvent)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientSession
 
-from gateway.access import Principal, Role
+from gateway.access import Principal, Right, Role
 from gateway.settings import WebSettings
 from gateway.web.api.operation import Open
-from gateway.web.api.table import PREFIX
+from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.rights import ROUTES, needed
 from gateway.web.server import WebServer
 from tests.gateway.door.keyring import Keyring
@@ -61,6 +61,22 @@ def test_a_route_that_is_not_listed_is_closed() -> None:
     assert needed("HEAD", "/livez") is needed("GET", "/livez")
 
 
+def test_what_an_operator_with_a_scope_may() -> None:
+    """Of what only operators may: rows of the scope, and nothing that is one for the whole house."""
+    rows = {
+        "listDeadLetters", "showDeadLetter", "purgeDeadLetter", "replayDeadLetter", "forgetDevice", "showDeviceLog",
+        "listLinks", "eraseUser", "eraseUtterance",
+    }  # fmt: skip
+    house = {"showConfiguration", "changeConfiguration", "listModels"}
+    assert {one.name for one in OPERATIONS if one.right is Right.OPERATE} == rows
+    assert {one.name for one in OPERATIONS if one.right is Right.GOVERN} == house
+    for scope in ({"users": frozenset({"ann"})}, {"devices": frozenset({"kitchen"})}):
+        ann = Principal(name="ann", role=Role.OPERATOR, **scope)
+        assert ann.may(Right.OPERATE)
+        assert not ann.may(Right.GOVERN)
+    assert Principal(name="all", role=Role.OPERATOR).may(Right.GOVERN)
+
+
 async def test_nobody_gets_in_anywhere_without_a_token(house: House, client: ClientSession) -> None:
     for method, path in routes(house.server):
         if needed(method, path) in (Open.EVERYBODY, Open.INTRODUCES):
@@ -75,7 +91,7 @@ async def test_each_role_gets_in_where_its_rights_say_so(
     house: House, client: ClientSession, keyring: Keyring, role: Role
 ) -> None:
     headers = bearer(keyring.token("somebody", role, devices=("kitchen",)))
-    somebody = Principal(name="somebody", role=role)
+    somebody = Principal(name="somebody", role=role, devices=frozenset({"kitchen"}))
     for method, path in routes(house.server):
         right = needed(method, path)
         if isinstance(right, Open):

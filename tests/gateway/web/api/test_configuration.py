@@ -191,6 +191,7 @@ async def test_a_file_that_cannot_be_changed_changes_nothing(served: Served, tmp
 async def test_a_model_is_changed_and_one_that_cannot_be_had_is_taken_back(tmp_path: Path) -> None:
     from aiohttp import ClientSession
 
+    missing = str(tmp_path / "no-such-model")
     other = shutil.copytree(BUNDLED, tmp_path / "other-model")
     async with open_house(tmp_path) as house, ClientSession() as client:
         url = f"{house.gateway.url}api/v1/config"
@@ -199,15 +200,15 @@ async def test_a_model_is_changed_and_one_that_cannot_be_had_is_taken_back(tmp_p
             async with client.patch(url, json={"transcription": {"model": model}}) as response:
                 return response.status, await response.json()
 
-        status, told = await patch("/no/such/model")
+        status, told = await patch(missing)
         assert status == 409
-        assert "there is no folder /no/such/model" in told["detail"]
+        assert f"there is no folder {missing}" in told["detail"]
         assert told["remedy"]
         assert house.gateway.config.transcription.model == "bundled"
         status, told = await patch(str(other))
         assert (status, told["applied"], told["pending"]) == (200, ["transcription.model"], "")
         assert house.gateway.recognizer.state.model == str(other)
-        both = await asyncio.gather(patch("bundled"), patch("/no/such/model"))
+        both = await asyncio.gather(patch("bundled"), patch(missing))
         assert [status for status, _ in both] == [200, 409]
         assert house.gateway.config.transcription.model == "bundled"
         assert house.gateway.health.report().components["recognizer"].state == "healthy"

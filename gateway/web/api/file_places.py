@@ -1,0 +1,118 @@
+"""Which files the configuration may name when it is told over the network: those in the gateway's own folders.
+
+Whoever has the machine writes what they like into config.yaml. Over the API a setting that names a file would be a
+way to have any file read, and its first line sent to a broker, or opened as a journal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from gateway.config import SYSTEM_CONFIG, GatewayConfig
+from gateway.typed_settings import Mistake, shown
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+
+_DEVICES = Path("/dev")
+_MODEL = ("transcription", "model")
+_PORTS = ("devices", "serial", "ports")
+
+FILES: Mapping[tuple[str, ...], frozenset[str]] = {
+    ("broker", "password_file"): frozenset(),
+    ("broker", "tls", "ca_file"): frozenset({"web.crt"}),
+    ("broker", "tls", "cert_file"): frozenset(),
+    ("broker", "tls", "key_file"): frozenset(),
+    ("devices", "mqtt", "password_file"): frozenset(),
+    ("devices", "mqtt", "ca_file"): frozenset({"web.crt"}),
+    ("devices", "mqtt", "cert_file"): frozenset(),
+    ("devices", "mqtt", "key_file"): frozenset(),
+    ("journal", "path"): frozenset({"journal.db"}),
+    _MODEL: frozenset(),
+    ("transcription", "models_dir"): frozenset(),
+    _PORTS: frozenset(),
+    ("web", "secret_file"): frozenset({"token.key"}),
+    ("web", "tls", "cert_file"): frozenset({"web.crt"}),
+    ("web", "tls", "key_file"): frozenset({"web.key"}),
+}
+"""The settings that name files or folders, and which of the gateway's own files each may name."""
+
+_OWN = (
+    "audit.log",
+    "clock.json",
+    "environment",
+    "journal.db",
+    "pages.json",
+    "token.key",
+    "tokens.json",
+    "web.crt",
+    "web.key",
+)
+"""What the names of files begin with that hold the gateway's own secrets, or words."""
+
+
+def misplaced(
+    running: GatewayConfig, wanted: GatewayConfig, state: Path | None, config_file: Path | None
+) -> Iterator[Mistake]:
+    """Each setting that is new in ``wanted`` and names a file that it may not. Reads links."""
+    folders = list(_folders(state, config_file))
+    models = running.transcription.models_dir
+    for path, own in FILES.items():
+        before, value = reduce(getattr, path, running), reduce(getattr, path, wanted)
+        if value == before:
+            continue
+        here = [*folders, Path(models).expanduser()] if path == _MODEL and models else folders
+        here = [_DEVICES] if path == _PORTS else here
+        for name in _files(path, value, before):
+            if not _may_name(name, here, own, config_file):
+                yield Mistake(path, _told(name, here))
+
+
+def _files(path: tuple[str, ...], value: Any, before: Any) -> Iterator[str]:
+    if path == _PORTS:
+        yield from (one for one in value if one not in before)
+    elif path == _MODEL:
+        if value.startswith(("/", ".", "~")) or Path(value).is_dir():
+            yield value
+    elif value:
+        yield value
+
+
+def _may_name(name: str, folders: list[Path], own: frozenset[str], config_file: Path | None) -> bool:
+    try:
+        file = _located(name).resolve()
+        inside = any(folder.resolve() in (file, *file.parents) for folder in folders)
+        is_config = config_file is not None and file == config_file.resolve()
+    except (OSError, RuntimeError, ValueError):  # a ring of links, no such home, a null byte
+        return False
+    return inside and not is_config and (file.name in own or not file.name.startswith(_OWN))
+
+
+def _located(name: str) -> Path:
+    """Where it is looked for: a relative name among systemd's credentials first."""
+    path = Path(name).expanduser()
+    credentials = os.environ.get(CREDENTIALS_VARIABLE)
+    if credentials and not path.is_absolute():
+        path = Path(credentials, path)
+    return Path(os.path.abspath(path))  # noqa: PTH100 - no link is followed yet
+
+
+def _folders(state: Path | None, config_file: Path | None) -> Iterator[Path]:
+    yield SYSTEM_CONFIG.parent
+    if state is not None:
+        yield state
+    if config_file is not None:
+        yield config_file.parent
+    if os.environ.get(CREDENTIALS_VARIABLE):
+        yield Path(os.environ[CREDENTIALS_VARIABLE])
+
+
+def _told(name: str, folders: list[Path]) -> str:
+    places = ", ".join(map(str, folders))
+    return (
+        f"over the network files are named in {places} only, and none of the gateway's own, got {shown(name)}; "
+        "write it into the configuration file by hand"
+    )

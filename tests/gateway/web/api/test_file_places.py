@@ -1,0 +1,84 @@
+"""Which files the configuration may name over the network: those in the gateway's folders, and none of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway import typed_settings
+from gateway.config import GatewayConfig, fit
+from gateway.web.api.file_places import FILES, misplaced
+
+_NAMES_A_FILE = re.compile(r"(_file|_dir|path|ports)$")
+_SAYS_SO = re.compile(r"\(PEM\)|\bfolder\b|\ba file\b", re.IGNORECASE)
+
+
+def test_every_setting_that_names_a_file_is_known() -> None:
+    """A new one has to say where its file may lie."""
+    found = {
+        path
+        for path, setting in typed_settings.settings(GatewayConfig).items()
+        if _NAMES_A_FILE.search(path[-1]) or _SAYS_SO.search(setting.description)
+    }
+    assert found - FILES.keys() == {("transcription", "devices")} & found
+
+
+def changed(folder: Path, **broker: str) -> list[str]:
+    wanted, mistakes = fit({"broker": {"url": "mqtt://me@h", **broker}})
+    assert not mistakes
+    state = folder / "state"
+    return [
+        ".".join(map(str, one.path)) for one in misplaced(GatewayConfig(), wanted, state, folder / "c.yaml")
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["{}/password", "{}/state/password", "{}/state/deep/../password", "/etc/earshot/p"]
+)
+def test_where_a_file_may_lie(folder: Path, name: str) -> None:
+    assert changed(folder, password_file=name.format(folder)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/shadow",
+        "{}/state/../../other",
+        "{}/c.yaml",
+        "{}/state/token.key",
+        "{}/state/tokens.json",
+        "{}/state/journal.db-wal",
+        "/etc/earshot/environment",
+        "password",
+        "../password",
+        "~nobody-of-that-name/x",
+        "/proc/self/environ",
+    ],
+)
+def test_where_none_may(folder: Path, name: str) -> None:
+    assert changed(folder, password_file=name.format(folder)) == ["broker.password_file"]
+
+
+def test_a_link_is_what_it_leads_to(folder: Path) -> None:
+    (folder / "state" / "password").symlink_to("/etc/shadow")
+    assert changed(folder, password_file=f"{folder}/state/password") == ["broker.password_file"]
+
+
+def test_a_credential_is_named_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder / "credentials"))
+    assert changed(folder, password_file="broker") == []
+    assert changed(folder, password_file="token.key") == ["broker.password_file"], "that one is nobody else's"
+    assert changed(folder, password_file="../../x/broker") == ["broker.password_file"]
+
+
+def test_what_is_as_it_was_may_lie_anywhere(folder: Path) -> None:
+    there, _ = fit({"broker": {"password_file": "/srv/password"}})
+    assert list(misplaced(there, there, folder, None)) == []
