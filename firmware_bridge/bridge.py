@@ -204,6 +204,10 @@ class Bridge:
         self._fleet.line_lost(line, reason, self._loop.time())
         self._flush_soon()
 
+    def admits(self, line: Line, hello: Hello) -> bool:
+        """Whether this HELLO, were it received now, would be welcome. Changes nothing."""
+        return self._fleet.admits(line, hello, self._loop.time())
+
     def receive(self, line: Line, arrivals: Iterable[Decoded]) -> None:
         """Frames, and what was none."""
         self._fleet.receive(line, arrivals, self._loop.time())

@@ -29,7 +29,7 @@ from firmware_bridge.link import (
 )
 from firmware_bridge.pacing import Allowance, Cooldown
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import Line
+from firmware_bridge.wires import WEB, WEB_IDS, Line
 
 log = structlog.get_logger(__name__)
 
@@ -302,9 +302,12 @@ class Fleet:
     # -- HELLO
 
     def _greet(self, line: Line, hello: Hello, now: float) -> None:
-        if line.device_id and line.device_id != hello.device_id:
-            self.counters.bad_ids += 1
-            self._refuse(line, hello, FaultCode.BAD_ID, f"this topic is {line.device_id}'s", now)
+        objection = self._objection(line, hello, now)
+        if objection is not None:
+            code, reason = objection
+            counter = _COUNTED_AS[code]
+            setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+            self._refuse(line, hello, code, reason, now)
             return
         device = self._devices.get(hello.device_id)
         if device is None:
@@ -312,17 +315,32 @@ class Fleet:
         elif device.end.boot == hello.boot:
             self._attach(device, line, now)
             self._report(device.end.resumed(hello, line.carrier, now))
-        elif self._is_second(device, line, hello, now):
-            self._refuse_second(device, line, hello, now)
         else:
             self._replace(device, line, hello, now)
 
-    def _admit(self, line: Line, hello: Hello, now: float) -> None:
-        if len(self._devices) >= self._settings.max_devices and not self._make_room(now):
-            self.counters.refused += 1
+    def admits(self, line: Line, hello: Hello, now: float) -> bool:
+        """Whether this HELLO would be welcome. Changes nothing."""
+        return self._open and self._objection(line, hello, now) is None
+
+    def _objection(self, line: Line, hello: Hello, now: float) -> tuple[FaultCode, str] | None:
+        """Why a HELLO is not welcome."""
+        if line.device_id and line.device_id != hello.device_id:
+            return FaultCode.BAD_ID, f"this topic is {line.device_id}'s"
+        if hello.device_id.startswith(WEB_IDS) and line.carrier != WEB:
+            return FaultCode.REFUSED, f"ids that begin with {WEB_IDS} are for WebSockets"
+        device = self._devices.get(hello.device_id)
+        if device is None:
             most = self._settings.max_devices
-            self._refuse(line, hello, FaultCode.REFUSED, f"there are {most} devices already", now)
-            return
+            is_full = len(self._devices) >= most and not self._held()
+            return (FaultCode.REFUSED, f"there are {most} devices already") if is_full else None
+        if device.end.boot != hello.boot and self._is_second(device, line, hello, now):
+            where = f"over {device.end.carrier} (boot {device.end.boot})"
+            return FaultCode.DUPLICATE_ID, f"{hello.device_id} is connected already {where}"
+        return None
+
+    def _admit(self, line: Line, hello: Hello, now: float) -> None:
+        if len(self._devices) >= self._settings.max_devices:
+            self._forget(min(self._held())[1], "another device needed its place", now)
         device = _Device(self._new_end(line, hello, now))
         self._devices[hello.device_id] = device
         self._welcome(device, line, now)
@@ -353,16 +371,6 @@ class Fleet:
             return unheard < self._settings.silence_seconds
         return line != device.line and unheard < REBOOT_SECONDS
 
-    def _refuse_second(self, device: _Device, line: Line, hello: Hello, now: float) -> None:
-        self.counters.duplicate_ids += 1
-        self._refuse(
-            line,
-            hello,
-            FaultCode.DUPLICATE_ID,
-            f"{hello.device_id} is connected already over {device.end.carrier} (boot {device.end.boot})",
-            now,
-        )
-
     def _refuse(self, line: Line, hello: Hello, code: FaultCode, message: str, now: float) -> None:
         self._answers.append((line, refuse(hello, code, message)))
         self.note_refusal(line, hello.device_id, code, message, now)
@@ -374,13 +382,9 @@ class Fleet:
         if code is not None and self._refused.allows((line.carrier, device_id, code), now):
             self._report((HelloRefused(device_id, line.carrier, int(code), reason),))
 
-    def _make_room(self, now: float) -> bool:
-        """Forget the device that is gone longest; False when none is gone."""
-        held = [(d.end.held_since, i) for i, d in self._devices.items() if d.end.held_since is not None]
-        if not held:
-            return False
-        self._forget(min(held)[1], "another device needed its place", now)
-        return True
+    def _held(self) -> list[tuple[float, str]]:
+        """The devices that are gone, and since when."""
+        return [(d.end.held_since, i) for i, d in self._devices.items() if d.end.held_since is not None]
 
     # -- lines
 
@@ -444,6 +448,13 @@ class Fleet:
         if self._carriers.get(change.link) != change:
             self._carriers[change.link] = change
             self._report((change,))
+
+
+_COUNTED_AS = {
+    FaultCode.BAD_ID: "bad_ids",
+    FaultCode.DUPLICATE_ID: "duplicate_ids",
+    FaultCode.REFUSED: "refused",
+}
 
 
 def _is_hello(rejected: FrameRejected) -> bool:

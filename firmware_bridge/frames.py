@@ -32,6 +32,11 @@ _RANGE: Final = struct.Struct("<II")
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def is_device_id(text: str) -> bool:
+    """Whether a device may be called so, in HELLO and in a topic."""
+    return _DEVICE_ID.fullmatch(text) is not None
+
+
 class FrameType(enum.IntEnum):
     """The header's type byte."""
 
@@ -205,7 +210,7 @@ class Hello(_Frame):
             said = msgspec.json.decode(_text(payload), type=_HelloJson)
         except msgspec.MsgspecError as error:
             raise FrameError(FaultCode.MALFORMED, f"HELLO: {error}") from error
-        if not _DEVICE_ID.fullmatch(said.id):
+        if not is_device_id(said.id):
             raise FrameError(FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -")
         oldest = said.next if said.oldest is None else said.oldest
         durable = oldest if said.durable is None else said.durable

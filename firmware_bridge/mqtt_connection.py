@@ -33,6 +33,8 @@ ASK_SECONDS = 1.0
 """How long the broker's word on our rights is waited for."""
 GOODBYE_SECONDS = 1.0
 KEEPALIVE_SECONDS = 10
+MAX_PACKET_BYTES = 64 * 1024
+"""More than any frame has, its topic included: what is larger is none, and is not held."""
 OUTBOX_MESSAGES = 1024
 """Messages that may wait for the socket; further ones are refused and counted."""
 FIRST_RETRY_SECONDS = 0.2
@@ -74,7 +76,7 @@ class MqttConnection:
         self._on_message = on_message
         self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._subscribed: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-        self._socket = MqttSocket(client)
+        self._socket = MqttSocket(client, MAX_PACKET_BYTES)
         self._queued = 0
         self._closed: asyncio.Future[str] = self._loop.create_future()
         self.refused = 0
@@ -126,8 +128,12 @@ class MqttConnection:
         if self._closed.done() or self._queued >= OUTBOX_MESSAGES:
             self.refused += 1
             return False
+        try:
+            self._client.publish(topic, payload, retain=retain)
+        except ValueError:  # no topic that MQTT could carry
+            self.refused += 1
+            return False
         self._queued += 1
-        self._client.publish(topic, payload, retain=retain)
         return True
 
     async def ended(self) -> str:
@@ -214,7 +220,7 @@ async def denies_publishing(address: BrokerAddress, topic: str) -> bool:
     published: asyncio.Future[ReasonCode] = loop.create_future()
     client.on_connect = lambda _c, _u, _flags, reason, _p: _settle(connected, reason)
     client.on_publish = lambda _c, _u, _mid, reason, _p: _settle(published, reason)
-    wire = MqttSocket(client)
+    wire = MqttSocket(client, MAX_PACKET_BYTES)
     try:
         if not wire.watch():
             raise MqttSilent

@@ -13,7 +13,7 @@ import secrets
 import structlog
 
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
-from firmware_bridge.frames import DeviceFrame
+from firmware_bridge.frames import DeviceFrame, is_device_id
 from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.mqtt_connection import (
@@ -149,6 +149,10 @@ class MqttLink:
 
     def _received(self, topic: str, payload: bytes) -> None:
         device_id, _, leaf = topic.removeprefix(f"{self._settings.prefix}/").rpartition("/")
+        if not is_device_id(device_id):  # nobody's: there is no line for it, and no topic to answer on
+            self._decoder.counters.bytes += len(payload)
+            self._decoder.counters.malformed += 1
+            return
         line = Line(MQTT, device_id)
         if leaf == "up":
             self._wires.receive(line, self._decoder.feed(payload))

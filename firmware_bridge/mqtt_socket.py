@@ -9,6 +9,8 @@ from typing import Any
 
 READ_BURST = 64
 """Packets read before the loop's other work has its turn."""
+DISCARD_BYTES = 256 * 1024
+"""Of a packet that is too large, thrown away before the loop's other work has its turn."""
 TCP_IDLE_SECONDS = 10
 """A connection that is silent for so long is probed by the kernel."""
 
@@ -16,7 +18,10 @@ TCP_IDLE_SECONDS = 10
 class MqttSocket:
     """Reads and writes for a connected paho client (its owner counts ``packets``), until it is closed."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, max_packet: int) -> None:
+        """``max_packet``: bytes; larger ones are thrown away as they come, for paho would hold them whole."""
+        self.oversized = 0
+        """Packets thrown away."""
         self.packets = 0
         """Packets that came; how one sees whether a read brought anything."""
         self.paused = False
@@ -24,6 +29,10 @@ class MqttSocket:
         self._loop = asyncio.get_running_loop()
         self._client = client
         self._misc: asyncio.TimerHandle | None = None
+        self._max_packet = max_packet
+        self._receive = client._sock_recv  # noqa: SLF001
+        self._empty = dict(client._in_packet)  # noqa: SLF001
+        client._sock_recv = self._bounded  # noqa: SLF001
 
     def watch(self) -> bool:
         """Begin; False when the connection is lost already."""
@@ -93,6 +102,21 @@ class MqttSocket:
             # Acknowledge at once (Linux forgets this wish after a while): brokers as they are installed
             # hold small packets back until the one before is acknowledged.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def _bounded(self, size: int) -> bytes:
+        """What paho reads with. Raises BlockingIOError, as when nothing is there, while a packet is thrown away."""
+        packet = self._client._in_packet  # noqa: SLF001 - paho has no bound of its own
+        if not packet["have_remaining"] or packet["remaining_length"] <= self._max_packet:
+            received: bytes = self._receive(size)
+            return received
+        skipped: bytes = self._receive(min(size, DISCARD_BYTES))
+        if not skipped:
+            return skipped
+        packet["to_process"] -= len(skipped)
+        if not packet["to_process"]:
+            self.oversized += 1
+            self._client._in_packet = {**self._empty, "remaining_count": [], "packet": bytearray()}  # noqa: SLF001
+        raise BlockingIOError
 
     def _decrypted(self) -> bool:
         """Whether TLS holds bytes that the socket does not show any more."""

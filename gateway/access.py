@@ -12,7 +12,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-WEB_DEVICE = "web-"
+from firmware_bridge.wires import WEB_IDS
+
+WEB_DEVICE = WEB_IDS
 """What the ids of devices begin with that are pages or programs: listeners that speak."""
 
 _OWN_NAME_CHARACTERS = 32
@@ -105,14 +107,18 @@ class Principal(Struct, frozen=True, kw_only=True):
         """Whose words it speaks; empty: whoever devices belong to that are nobody's."""
         return min(self.users, default="")
 
-    def may_be(self, device_id: str) -> bool:
-        """Whether it may stream audio as this device: one of its scope, or a page's where it may speak."""
-        in_scope = not self.devices or device_id in self.devices
+    def may_be(self, device_id: str, user_id: str) -> bool:
+        """Whether it may stream audio as this device of this user: its own page, or a device of its scope.
+
+        A device's token names its devices, whosoever they are; a page of somebody else's is no listener's.
+        """
         if self.may(Right.SPEAK) and self.owns(device_id):
             return True
-        if self.may(Right.BE_DEVICE):
-            return in_scope
-        return self.may(Right.SPEAK) and in_scope and device_id.startswith(WEB_DEVICE)
+        if self.devices and device_id not in self.devices:
+            return False
+        return self.may(Right.BE_DEVICE) and (
+            self.role is Role.DEVICE or not self.users or user_id in self.users
+        )
 
     @property
     def possible_devices(self) -> str:

@@ -32,6 +32,8 @@ MODERN_SHARE = 0.5
 GOODBYE_SECONDS = 0.5
 HEADER_BYTES = 2048
 """Room left for topic and properties in the largest packet that the broker takes."""
+MAX_PACKET_BYTES = 2 * 1024 * 1024
+"""Larger packets are not taken: with MQTT 5 the broker is told, with 3.1.1 they are thrown away as they come."""
 MAX_WINDOW = 1000
 """Unconfirmed messages under way, at most; a broker may say that it takes fewer."""
 OLD_WINDOW = 20
@@ -96,7 +98,7 @@ class MqttClient:
             self._loop.create_future()
         )
         self._closed: asyncio.Future[str] = self._loop.create_future()
-        self._socket = MqttSocket(self._client)
+        self._socket = MqttSocket(self._client, MAX_PACKET_BYTES)
         self._unacknowledged = 0
         self._unnumbered = itertools.count(-1, -1)
         self._window = asyncio.Semaphore(1)
@@ -393,6 +395,7 @@ def _connect(client: paho.Client, address: Address, session: Session, *, modern:
     if modern:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = session.seconds
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
         if session.window:
             properties.ReceiveMaximum = session.window
     try:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from firmware_bridge.bridge import Bridge
 from firmware_bridge.frames import DeviceFrame, FaultCode, Hello
 from firmware_bridge.framing import DatagramDecoder, Decoded
 from firmware_bridge.link import refuse
@@ -83,7 +82,7 @@ class Devices:
         sender = asyncio.create_task(socket.send_all(), name="device sender")
         try:
             line = await self._introduce(socket, works)
-            await self._listen(socket, line, works.bridge)
+            await self._listen(socket, line, works)
         except (_Gone, ConnectionError) as error:
             log.debug("device left its socket", reason=str(error))
         except _Misbehaved as error:
@@ -111,7 +110,7 @@ class Devices:
 
     def _admit(self, socket: _DeviceSocket, hello: Hello, number: int, works: Works) -> Line:
         principal = socket.principal
-        if not principal.may_be(hello.device_id):
+        if not principal.may_be(hello.device_id, works.pipeline.user(hello.device_id)):
             reason = (
                 f"{principal.name} may not be the device {hello.device_id}, but {principal.possible_devices}"
             )
@@ -119,24 +118,31 @@ class Devices:
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
             works.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
-        if hello.device_id.startswith(WEB_DEVICE):
-            works.pipeline.adopt(hello.device_id, principal.own_user)
         line = Line(WEB, hello.device_id, number)
         self._sockets[line] = socket
-        works.bridge.receive(line, (hello,))
+        _greet(socket, line, hello, works)
         return line
 
-    async def _listen(self, socket: _DeviceSocket, line: Line, bridge: Bridge) -> None:
+    async def _listen(self, socket: _DeviceSocket, line: Line, works: Works) -> None:
         try:
             while True:
-                arrivals = tuple(await socket.receive())
-                for one in arrivals:
-                    if isinstance(one, Hello) and not socket.principal.may_be(one.device_id):
-                        socket.note_not_allowed(one.device_id)  # the bridge refuses it: the line is another's
-                bridge.receive(line, arrivals)
+                for arrival in await socket.receive():
+                    if isinstance(arrival, Hello):
+                        _greet(socket, line, arrival, works)
+                    else:
+                        works.bridge.receive(line, (arrival,))
         finally:
             del self._sockets[line]
-            bridge.line_lost(line, "its socket is closed")
+            works.bridge.line_lost(line, "its socket is closed")
+
+
+def _greet(socket: _DeviceSocket, line: Line, hello: Hello, works: Works) -> None:
+    """A HELLO on the line of who may be this device; its words are its owner's once it is welcome, not before."""
+    if not socket.principal.may_be(hello.device_id, works.pipeline.user(hello.device_id)):
+        socket.note_not_allowed(hello.device_id)  # the bridge refuses it: the line is another's
+    if hello.device_id.startswith(WEB_DEVICE) and works.bridge.admits(line, hello):
+        works.pipeline.adopt(hello.device_id, socket.principal.own_user)
+    works.bridge.receive(line, (hello,))
 
 
 class _Gone(Exception):

@@ -23,10 +23,11 @@ def standing_castle(
 async def castle(standing_castle: Castle, request: pytest.FixtureRequest) -> AsyncIterator[Castle]:
     """The module's gateway, which after the attack is as it was before.
 
-    ``@pytest.mark.unwell("mqtt")``: these components are not well afterwards, and say so.
+    ``@pytest.mark.unwell("mqtt")``: these components are not well afterwards, and say so;
+    ``perhaps=("devices",)``: these may be so for a while, also after an attack before this one.
     """
     await standing_castle.ready()
     standing_castle.log_lines()
     yield standing_castle
     marker = request.node.get_closest_marker("unwell")
-    await standing_castle.holds(*(marker.args if marker else ()))
+    await standing_castle.holds(*(marker.args if marker else ()), **(marker.kwargs if marker else {}))

@@ -19,7 +19,14 @@ from firmware_bridge.events import (
     LinkEvent,
     StreamStarted,
 )
-from firmware_bridge.fleet import NOISE_BURST, REBOOT_SECONDS, REFUSAL_SECONDS, RESUME_SECONDS, Fleet
+from firmware_bridge.fleet import (
+    NOISE_BURST,
+    REBOOT_SECONDS,
+    REFUSAL_SECONDS,
+    RESUME_SECONDS,
+    Fleet,
+    FleetCounters,
+)
 from firmware_bridge.frames import (
     Ack,
     AudioStart,
@@ -35,7 +42,7 @@ from firmware_bridge.frames import (
 )
 from firmware_bridge.framing import Decoded, FrameRejected, Noise
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import Line
+from firmware_bridge.wires import WEB, Line
 
 PORT_A, PORT_B = Line("/dev/a"), Line("/dev/b")
 SETTINGS = DeviceSettings()
@@ -159,6 +166,33 @@ def test_a_topic_takes_only_the_device_it_is_named_after(house: House) -> None:
     assert faults(house.arrive(topic("kitchen"), hello("cellar"))) == [(topic("kitchen"), FaultCode.BAD_ID)]
     assert [type(event) for event in house.events] == [HelloRefused]
     assert house.fleet.counters.bad_ids == 1
+
+
+@pytest.mark.parametrize("line", [PORT_A, topic("web-ann-7")])
+def test_a_pages_name_is_for_no_board(house: House, line: Line) -> None:
+    page = Line(WEB, "web-ann-7", 1)
+    house.linked(page, device_id="web-ann-7")
+    house.now += SETTINGS.silence_seconds - 1
+    for boot in (1, 2):  # its own, had it been overheard, and another
+        assert not house.fleet.admits(line, hello("web-ann-7", boot), house.now)
+        house.arrive(line, hello("web-ann-7", boot))
+    assert house.fleet.counters.refused == 2
+    assert house.fleet.devices()[0].link == WEB
+    assert not faults(house.arrive(page, Ping(Header(link=house.fleet.end("web-ann-7", 1).link))))  # type: ignore[union-attr]
+
+
+def test_asking_whether_somebody_would_be_welcome_changes_nothing(house: House) -> None:
+    house = House(DeviceSettings(max_devices=1))
+    house.linked(PORT_A)
+    assert not house.fleet.admits(PORT_B, hello("hall"), house.now)
+    assert not house.fleet.admits(PORT_B, hello(boot=2), house.now)
+    house.fleet.line_lost(PORT_A, "unplugged", house.now)
+    house.take_events()
+    assert house.fleet.admits(PORT_B, hello("hall"), house.now)
+    assert house.fleet.admits(PORT_B, hello(boot=2), house.now)
+    assert not house.take_events()
+    assert [device.id for device in house.fleet.devices()] == ["kitchen"]
+    assert house.fleet.counters == FleetCounters()
 
 
 def test_a_reboot_ends_the_old_boot_before_the_new_one_begins(house: House) -> None:

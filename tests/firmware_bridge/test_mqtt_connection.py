@@ -149,3 +149,29 @@ async def cancelled_when(done: asyncio.Event, work: Awaitable[None]) -> None:
     await asyncio.wait_for(done.wait(), 10.0)
     task.cancel()
     await asyncio.wait((task,))
+
+
+async def test_a_topic_that_cannot_be_costs_nothing_but_its_message(mosquitto: Any, heard: Any) -> None:
+    one = await open_to(mosquitto.url, "one", lambda topic, payload: heard((topic, payload)))
+    await one.subscribe("a/+/up")
+    for _ in range(OUTBOX_MESSAGES + 1):
+        assert not one.publish("a/" + "x" * 65_535 + "/up", b"lost")
+    assert one.refused == OUTBOX_MESSAGES + 1
+    assert one.publish("a/b/up", b"kept")
+    await heard.until(lambda: heard.items)
+    assert heard.items == [("a/b/up", b"kept")]
+    await one.close()
+
+
+@pytest.mark.parametrize("size", [mqtt_connection.MAX_PACKET_BYTES, 5_000_000])
+async def test_a_packet_that_is_no_frames_is_thrown_away_as_it_comes(
+    mosquitto: Any, heard: Any, size: int
+) -> None:
+    one = await open_to(mosquitto.url, "one", lambda topic, payload: heard((topic, payload)))
+    await one.subscribe("a/+/up")
+    for payload in (b"before", bytes(size), b"between", bytes(size), b"after"):
+        assert one.publish("a/b/up", payload)
+    await heard.until(lambda: len(heard.items) == 3)
+    assert [payload for _, payload in heard.items] == [b"before", b"between", b"after"]
+    assert one._socket.oversized == 2
+    await one.close()

@@ -254,3 +254,18 @@ async def test_a_broker_of_old_is_not_asked_for_ever(heard: Any, monkeypatch: py
         for call in calls:
             call.close()
             await call.wait_closed()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "x" * 60_000, "a b", "ä", "a$b", "."], ids=len)
+async def test_what_is_said_under_no_devices_name_is_nobodys(heard: Any, mosquitto: Any, name: str) -> None:
+    hello = Hello(Header(), "kitchen", 5, "", 0, 0, 0, 0)
+    async with link_to(heard, mosquitto.url) as link:
+        await heard.first(LinkChanged, up=True)
+        device = await client(mosquitto.url)
+        device.publish(f"earshot/v1/{name}/up", hello.to_bytes())
+        device.publish(f"earshot/v1/{name}/state", b"offline")
+        device.publish("earshot/v1/cellar/up", PING.to_bytes())
+        assert await heard.first(Arrived) == Arrived(Line("mqtt", "cellar"), PING)
+        assert not heard.of(Lost)
+        assert link.counters.malformed == 2
+        await device.close()

@@ -76,7 +76,7 @@ class TestOwnDevice:
     ("role", "scope", "device", "may"),
     [
         (Role.LISTENER, (), "web-ann", True),
-        (Role.LISTENER, (), "web-page-1", True),
+        (Role.LISTENER, (), "web-page-1", False),
         (Role.LISTENER, (), "kitchen", False),
         (Role.LISTENER, ("kitchen",), "web-ann", True),
         (Role.LISTENER, ("kitchen",), "web-ann-2", True),
@@ -93,7 +93,7 @@ class TestOwnDevice:
     ],
 )
 def test_who_may_be_which_device(role: Role, scope: tuple[str, ...], device: str, *, may: bool) -> None:
-    assert Principal(name="ann", role=role, devices=frozenset(scope)).may_be(device) is may
+    assert Principal(name="ann", role=role, devices=frozenset(scope)).may_be(device, "home") is may
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,18 @@ def test_who_may_be_which_device(role: Role, scope: tuple[str, ...], device: str
 def test_a_refusal_can_say_which_device_it_may_be(role: Role, scope: tuple[str, ...], words: str) -> None:
     ann = Principal(name="ann", role=role, devices=frozenset(scope))
     assert ann.possible_devices == words
-    assert all(ann.may_be(one) for one in words.split(", ") if one != "no device")
+    assert all(ann.may_be(one, "home") for one in words.split(", ") if one != "no device")
+
+
+@pytest.mark.parametrize(
+    ("role", "device", "user", "may"),
+    [
+        (Role.OPERATOR, "kitchen", "ann", True),
+        (Role.OPERATOR, "kitchen", "bob", False),
+        (Role.OPERATOR, "web-bob", "bob", False),
+        (Role.OPERATOR, "web-ann-7", "home", True),
+        (Role.LISTENER, "web-page-1", "ann", False),
+    ],
+)
+def test_who_sees_one_users_devices_may_be_no_other(role: Role, device: str, user: str, *, may: bool) -> None:
+    assert Principal(name="ann", role=role, users=frozenset({"ann"})).may_be(device, user) is may

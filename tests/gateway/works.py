@@ -22,7 +22,7 @@ from firmware_bridge.events import LinkEvent
 from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.simulated_wires import WireOwner
-from firmware_bridge.wires import Line
+from firmware_bridge.wires import WEB, WEB_IDS, Line
 from gateway.announcer import Announcer
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.broker.memory import MemoryBroker
@@ -115,7 +115,7 @@ class Air:
 
     def __init__(self, carrier: Carrier, name: str) -> None:
         self._carrier = carrier
-        self._line = Line(f"air-{name}")
+        self._line = Line(WEB, name) if name.startswith(WEB_IDS) else Line(f"air-{name}")
         self._decoder = DatagramDecoder()
         self._plugged = asyncio.Event()
         self._plugged.set()

@@ -25,13 +25,17 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Somebody(Struct, frozen=True):
-    """Who the caller is. ``expires_at`` is Unix time, 0 for never; empty lists bound nothing."""
+    """Who the caller is. ``expires_at`` is Unix time, 0 for never; empty lists bound nothing.
+
+    ``speaks_as`` is the id of its own device, whose name may go on with ``-`` and more; empty: it does not speak.
+    """
 
     name: str
     role: str
     users: list[str]
     devices: list[str]
     expires_at: float
+    speaks_as: str
 
 
 async def show_caller(call: Call[None, None, None]) -> Somebody:
@@ -85,6 +89,7 @@ def _somebody(principal: Principal) -> Somebody:
         sorted(principal.users),
         sorted(principal.devices),
         principal.expires_at,
+        principal.own_device if principal.may(Right.SPEAK) else "",
     )
 
 

@@ -103,7 +103,7 @@ byId("skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 const connection = new Connection(hear, connectionChanged);
-const talk = new Talk((text, ref) => connection.say(text, ref));
+const talk = new Talk((text, ref) => connection.say(text, ref), session);
 addEventListener("online", () => connection.hurry());
 document.addEventListener("visibilitychange", () => document.hidden || connection.hurry());
 listenToKeys();

@@ -10,15 +10,17 @@ export class Session {
   constructor() {
     this.role = "";
     this.scoped = false;
+    this.speaksAs = "";
     byId("sign-out").addEventListener("click", () => this.signOut());
   }
 
   // Nobody, any more: the gateway has a form for that where the page was.
   async look() {
     try {
-      const { name, role, users, devices } = await ask("/api/v1/session");
+      const { name, role, users, devices, speaks_as: speaksAs } = await ask("/api/v1/session");
       this.role = role;
       this.scoped = users.length + devices.length > 0;
+      this.speaksAs = speaksAs;
       setText(byId("who-am-i"), name === "local" ? "" : `Signed in as ${name} (${role})`);
       byId("sign-out").hidden = name === "local";
       byId("composer").hidden = !this.may("speak");

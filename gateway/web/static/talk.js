@@ -10,9 +10,10 @@ const TAIL_MS = 240;
 const STATUS_NOTES = { listening: "Speak. Let go when you have finished.", transcribing: "Transcribing", thinking: "Thinking", busy: "The house is busy; it will take a moment.", error: "That went wrong." };
 
 export class Talk {
-  // `say(text, ref)` sends typed text; false: there is no connection.
-  constructor(say) {
+  // `say(text, ref)` sends typed text; false: there is no connection. `session` knows who speaks.
+  constructor(say, session) {
     this.say = say;
+    this.session = session;
     this.held = false;
     this.stream = null;
     this.microphone = new Microphone((samples) => this.hear(samples));
@@ -90,7 +91,7 @@ export class Talk {
   }
 
   connect() {
-    const device = new Device(deviceId(), {
+    const device = new Device(deviceId(this.session.speaksAs), {
       onState: (state, reason) => this.connected(state, reason),
       onStatus: ({ status }) => this.note(STATUS_NOTES[status] ?? ""),
       onReply: ({ final }) => final && this.note(""),
@@ -140,12 +141,12 @@ export class Talk {
   }
 }
 
-// The same after a reload: the page stays the device that it was.
-function deviceId() {
+// The same after a reload: the page stays the device that it was, as long as the same visitor speaks.
+function deviceId(speaksAs) {
   const known = localStorage.getItem(STORED);
-  if (known) return known;
+  if (known?.startsWith(`${speaksAs}-`)) return known;
   const [number] = crypto.getRandomValues(new Uint32Array(1));
-  const id = `web-${number.toString(36).padStart(7, "0")}`;
+  const id = `${speaksAs}-${number.toString(36).padStart(7, "0")}`;
   localStorage.setItem(STORED, id);
   return id;
 }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
+from firmware_bridge.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown
 from gateway.access import Role
 from gateway.events import DeviceEvent, ReplyEvent, SaidEvent, TranscriptionEvent, decode_event
@@ -49,7 +50,7 @@ class TestDevices:
         [
             (Role.DEVICE, ("kitchen",), "kitchen"),
             (Role.DEVICE, ("study", "kitchen"), "kitchen"),
-            (Role.LISTENER, (), "web-page-7"),
+            (Role.LISTENER, (), "web-ann-7"),
             (Role.LISTENER, ("kitchen",), "web-ann"),
             (Role.LISTENER, ("kitchen",), "web-ann-phone"),
             (Role.OPERATOR, (), "kitchen"),
@@ -70,6 +71,7 @@ class TestDevices:
             (Role.DEVICE, ("kitchen",), "study"),
             (Role.DEVICE, ("kitchen",), "web-bob"),
             (Role.LISTENER, (), "kitchen"),
+            (Role.LISTENER, (), "web-bob"),
             (Role.LISTENER, ("kitchen",), "kitchen"),
             (Role.LISTENER, ("kitchen",), "web-bob"),
             (Role.LISTENER, ("kitchen",), "web-annabel"),
@@ -83,12 +85,23 @@ class TestDevices:
         assert why == f"ann may not be the device {name}, but {may_be}"
 
     async def test_a_users_token_speaks_for_the_user(self, site: Site, keyring: Keyring) -> None:
-        async with site.board("web-page-7", keyring.token("tablet", users=("anna",))) as board:
+        async with site.board("web-tablet-7", keyring.token("tablet", users=("anna",))) as board:
             saying = asyncio.create_task(board.say(loud(1)))
             heard = await site.parts.result()
             await site.parts.reply(heard, "yes")
             await saying
         assert heard.user_id == "anna"
+
+    async def test_who_is_refused_owns_nothing(self, site: Site, keyring: Keyring) -> None:
+        """A second one of the name is sent away, whoever vouches for it: the first one's words stay its owner's."""
+        first, second = (keyring.token(name, Role.OPERATOR, users=(name,)) for name in ("anna", "eve"))
+        anyone = keyring.token("anyone", Role.OPERATOR)
+        async with site.board("web-anna-7", first) as board:
+            await board.connected()
+            for token, code in ((second, FaultCode.REFUSED), (anyone, FaultCode.DUPLICATE_ID)):
+                async with site.board("web-anna-7", token) as other:
+                    assert (await other.told.first(FaultShown)).code is code
+                assert site.parts.pipeline.user("web-anna-7") == "anna"
 
     @pytest.mark.slow
     async def test_a_revoked_token_takes_its_device_off_the_line(self, site: Site, keyring: Keyring) -> None:
