@@ -13,6 +13,7 @@ import contextlib
 import errno
 import json
 import logging
+import os
 import signal
 import sys
 from typing import Any, Self
@@ -59,8 +60,10 @@ class EmbeddedBroker:
         """Start it. Raises EmbeddedBrokerFailed."""
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, "--port", str(self.port), stdin=pipe, stdout=pipe, stderr=pipe
-        )
+            sys.executable, "-P", "-m", __name__, "--port", str(self.port), stdin=pipe, stdout=pipe, stderr=pipe,
+            # It finds the same modules as we do, and none that lie in the current folder by chance.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
         assert self._process.stderr
         self._talk = asyncio.create_task(_log_lines(self._process.stderr), name="embedded broker's log")
         try:

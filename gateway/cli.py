@@ -8,8 +8,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import io
+import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 
@@ -75,6 +78,16 @@ def main() -> None:
     earshot run                   the gateway, with ./config.yaml or the defaults
     earshot COMMAND --help        more on each command
     """  # noqa: D301 - \b tells click to keep the lines
+    _leave_out_the_current_folder()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no UTF-8 sees what it can, escaped
             stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_out_the_current_folder() -> None:
+    """`python -m gateway` looks for every module there first. What lies in it by chance is not ours, unless we do."""
+    ours = Path(__file__).resolve().parent.parent
+    with suppress(OSError):  # there is no such folder any more
+        here = Path.cwd()
+        if here != ours:
+            sys.path[:] = [path for path in sys.path if path and os.path.realpath(path) != str(here)]

@@ -19,6 +19,7 @@ from msgspec import Struct
 from firmware_bridge.named_files import read_named
 from firmware_bridge.settings import DeviceSettings
 from gateway import strict_yaml, typed_settings
+from gateway.belonging import foreign
 from gateway.broker import BrokerError, check_broker_url
 from gateway.escape import one_line
 from gateway.settings import (
@@ -83,12 +84,28 @@ class ConfigError(Exception):
 
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file that is used: ``path``, $EARSHOT_CONFIG, ./config.yaml, /etc/earshot/config.yaml, or none."""
+    """The file that is used: ``path``, $EARSHOT_CONFIG, ./config.yaml, /etc/earshot/config.yaml, or none.
+
+    Raises ConfigError for a ./config.yaml that may be somebody else's: it is neither taken nor passed over.
+    """
     if path is not None:
         return path
     if environ.get(CONFIG_VARIABLE):
         return Path(environ[CONFIG_VARIABLE])
-    return next((file for file in (LOCAL_CONFIG, SYSTEM_CONFIG) if _is_there(file)), None)
+    if _is_there(LOCAL_CONFIG):
+        _refuse_foreign(LOCAL_CONFIG)
+        return LOCAL_CONFIG
+    return SYSTEM_CONFIG if _is_there(SYSTEM_CONFIG) else None
+
+
+def _refuse_foreign(file: Path) -> None:
+    try:
+        reason = foreign(file)
+    except OSError as error:
+        reason = f"cannot be looked at: {error.strerror}"
+    if reason:
+        remedy = f"if you trust it, name it: --config {file}; else call this from a folder of your own"
+        raise ConfigError([Problem(str(file), "", f"not taken, for it {reason}", f"remedy: {remedy}")])
 
 
 def _is_there(file: Path) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from gateway.belonging import foreign
 from gateway.broker import MEMORY
 from gateway.builtin_orchestrator import NAME, builtin_orchestrator
 from gateway.config import GatewayConfig
@@ -26,7 +29,8 @@ def inside(config: GatewayConfig) -> str:
 def load_orchestrator(spec: str) -> Orchestrator:
     """The orchestrator that a setting names: ``builtin`` or ``module:name``.
 
-    Modules are found as Python finds them, and in the current folder after that. Raises BadOrchestrator.
+    Modules are found as Python finds them, and in the current folder after that, if it is our own. Raises
+    BadOrchestrator.
     """
     if spec == NAME:
         return builtin_orchestrator()
@@ -49,10 +53,39 @@ def _look_up(module: ModuleType, name: str) -> object:
         raise BadOrchestrator(f"module {module.__name__} has no {name!r}: {reason}") from error
 
 
+class _CurrentFolder:
+    """Finds what no other place has. Not in ``sys.path``, which processes of ours inherit."""
+
+    folder = ""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """As Python's own finders do. Raises ImportError for what may be somebody else's."""
+        if path is not None:
+            return None
+        spec = PathFinder.find_spec(name, [self.folder], target)
+        for place in _places(spec):
+            if reason := foreign(place):
+                raise ImportError(f"{place} is not taken, for it {reason}")
+        return spec
+
+
+_HERE = _CurrentFolder()
+
+
+def _places(spec: ModuleSpec | None) -> Iterator[Path]:
+    """The files and folders that make up a module or package."""
+    if spec is not None:
+        yield from map(Path, spec.submodule_search_locations or ())
+        if spec.has_location and spec.origin is not None:
+            yield Path(spec.origin)
+
+
 def _import(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    _HERE.folder = here = str(Path.cwd())
+    if _HERE not in sys.meta_path:
+        sys.meta_path.append(_HERE)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -311,6 +311,6 @@ def _start() -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         bufsize=0,
         # It finds the same modules as we do, and none that lie in the current folder by chance.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         start_new_session=True,  # Ctrl-C is for the gateway, which still needs it while it drains
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import click
 
-from gateway.config import ConfigError, GatewayConfig, load_config
+from gateway.config import ConfigError, GatewayConfig, load_config, locate
 from gateway.journal.errors import NoHome
 from gateway.state_folder import OWN_CERTIFICATE, state_folder
 
@@ -50,6 +50,14 @@ def read_config(path: Path | None, extra: Mapping[str, str] | None = None) -> Ga
     """The configuration; ``extra`` stands above the environment. Raises WrongConfig."""
     try:
         return load_config(path, {**os.environ, **(extra or {})})
+    except ConfigError as error:
+        raise WrongConfig(error) from error
+
+
+def located_config(path: Path | None) -> Path | None:
+    """The configuration's file, if there is one. Raises WrongConfig."""
+    try:
+        return locate(path, os.environ)
     except ConfigError as error:
         raise WrongConfig(error) from error
 

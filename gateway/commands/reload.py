@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import click
 
-from gateway.commands.options import config_option
-from gateway.config import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG, locate
+from gateway.commands.options import config_option, located_config
+from gateway.config import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG
 
 
 @click.command("reload")
@@ -30,7 +30,7 @@ def command(config_path: Path | None, pid: int | None) -> None:
     earshot reload --config /etc/earshot/config.yaml
     earshot check-config && earshot reload --pid 4711
     """  # noqa: D301
-    pid = pid or _gateway_of(_absolute(locate(config_path, os.environ)))
+    pid = pid or _gateway_of(_absolute(located_config(config_path)))
     try:
         os.kill(pid, signal.SIGHUP)
     except ProcessLookupError as error:

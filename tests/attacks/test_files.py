@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
 from gateway.access import Role
@@ -22,10 +23,15 @@ from gateway.door.page_sessions import PageSessions
 from gateway.door.tokens import TokenError
 from gateway.journal import Journal
 from gateway.journal.records import Died
+from gateway.orchestrator import BadOrchestrator
+from gateway.orchestrator_loader import load_orchestrator
 from gateway.settings import JournalSettings
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.journal.rows import dead
 from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
+from tests.record import PATIENCE
+from tests.servers.process import free_port
+from tests.system.house import settings
 
 pytestmark = pytest.mark.slow
 
@@ -50,13 +56,6 @@ def by_pipe(name: Path, _target: Path) -> None:
 
 
 PLANTS = pytest.mark.parametrize("plant", [by_symlink, by_second_name, by_pipe])
-
-
-def run(*arguments: str | Path, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [EARSHOT, *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=30, cwd=cwd, env={**os.environ, **environ},
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -245,3 +244,119 @@ def test_a_page_that_signed_out_on_a_full_disk_stays_signed_out(small_disk: Path
     assert pages.end(mine)
     restarted = PageSessions(small_disk, lambda: 1.8e9)
     assert (restarted.find(mine), restarted.find(another)) == (None, "t_2")
+
+
+TELLS = "from pathlib import Path\nPath({0!r}).touch()\n"
+TRAPS = (
+    "json",
+    "argparse",
+    "contextlib",
+    "struct",
+    "amqtt",
+    "numpy",
+    "onnxruntime",
+    "faster_whisper",
+    "msgspec",
+    "av",
+)
+
+
+@pytest.fixture
+def trapped(tmp_path: Path) -> Path:
+    """A folder with modules that tell when they are run."""
+    folder = tmp_path / "trapped"
+    folder.mkdir()
+    for name in TRAPS:
+        (folder / f"{name}.py").write_text(TELLS.format(str(folder / f"{name}.sprung")))
+    (folder / "house.py").write_text(
+        "from gateway.orchestrator import Orchestrator\nhouse = Orchestrator('house')\n"
+    )
+    return folder
+
+
+async def test_no_process_of_ours_runs_what_lies_in_the_current_folder(trapped: Path, tmp_path: Path) -> None:
+    port = free_port()
+    parts = settings(
+        tmp_path,
+        devices={"serial": {"ports": []}, "mqtt": {"url": "embedded", "embedded_port": 0}},
+        orchestrator={"app": "house:house"},
+        transcription={"isolation": "process"},
+        web={"port": port},
+    )
+    (tmp_path / "config.yaml").write_text(json.dumps(parts))
+    words = ("run", "--config", str(tmp_path / "config.yaml"))
+    process = await asyncio.create_subprocess_exec(EARSHOT, *words, cwd=trapped, stderr=subprocess.DEVNULL)
+    try:
+        async with ClientSession() as client, asyncio.timeout(PATIENCE):
+            while not await children_are_well(client, port):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        process.terminate()
+        await process.wait()
+    assert [name for name in os.listdir(trapped) if name.endswith(".sprung")] == []  # noqa: PTH208
+
+
+async def children_are_well(client: ClientSession, port: int) -> bool:
+    try:
+        async with client.get(f"http://127.0.0.1:{port}/readyz") as response:
+            components = (await response.json())["components"]
+    except OSError:
+        return False
+    return {components.get(name, {}).get("state") for name in ("mqtt", "recognizer")} == {"healthy"}
+
+
+@pytest.mark.parametrize(
+    "loose", ["folder", "file", "folder's owner", "file's owner", "link", "link's target"]
+)
+def test_a_configuration_of_somebody_else_s_is_not_taken_from_the_current_folder(
+    tmp_path: Path, loose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    config = here / "config.yaml"
+    config.write_text("{}")
+    config.chmod(0o644)
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("EARSHOT_CONFIG", raising=False)
+    assert CliRunner().invoke(main, ["check-config"]).exit_code == 0
+    if loose == "folder":
+        here.chmod(0o1777)
+    elif loose == "file":
+        config.chmod(0o666)
+    elif loose == "link's target":
+        open_place = tmp_path / "open"
+        open_place.mkdir()
+        open_place.chmod(0o777)
+        config.rename(open_place / "config.yaml")
+        config.symlink_to(open_place / "config.yaml")
+    else:
+        if os.geteuid() != 0:
+            pytest.skip("only root may give files away")
+        if loose == "link":
+            config.rename(here / "real.yaml")
+            config.symlink_to("real.yaml")
+        os.chown(here if loose == "folder's owner" else config, STRANGER, STRANGER, follow_symlinks=False)
+    for words in (["check-config"], ["token", "list"], ["dlq", "list"], ["reload"], ["models", "list"]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2, words
+        assert "config.yaml: not taken, for it" in done.stderr
+        assert "--config config.yaml" in done.stderr
+    assert CliRunner().invoke(main, ["check-config", "config.yaml"]).exit_code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("name", ["trap", "pack.trap", "bare.trap"])
+def test_root_imports_nobody_else_s_orchestrator(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    for folder in (here / "pack", here / "bare"):
+        folder.mkdir(parents=True)
+    for place in (here / "trap.py", here / "pack" / "__init__.py", here / "bare" / "trap.py"):
+        place.write_text(TELLS.format(str(tmp_path / "sprung")))
+    for folder in (here, here / "pack", here / "bare"):
+        os.chown(folder, STRANGER, STRANGER)
+    monkeypatch.chdir(here)
+    with pytest.raises(BadOrchestrator, match=f"belongs to user {STRANGER}"):
+        load_orchestrator(f"{name}:trap")
+    assert not (tmp_path / "sprung").exists()

@@ -43,7 +43,7 @@ async def test_without_amqtt_the_remedy_is_to_install_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "amqtt.py").write_text("raise ImportError('not installed')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EmbeddedBrokerFailed, match="not installed") as failed:
         async with EmbeddedBroker(0):
             pass
@@ -54,7 +54,7 @@ async def test_a_child_that_says_nonsense_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "amqtt.py").write_text("print('hello')\nraise SystemExit(7)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EmbeddedBrokerFailed, match="did not start"):
         async with EmbeddedBroker(0):
             pass
