@@ -2,7 +2,7 @@
 
 Text for a terminal, JSON lines otherwise; under systemd each line carries its level for the journal.
 A value from a device or a listener cannot forge a line: control characters are escaped. A transcript
-shows at debug only.
+shows at debug only. What libraries say is cut, paced and without secrets (``foreign_log``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from firmware_bridge.url_secrets import masked
 from gateway.escape import one_line
+from gateway.foreign_log import Pace, bridled
 from gateway.settings import LogSettings
 
 PRIVATE_KEYS = frozenset({"text", "transcript", "partial", "reply", "segments"})
@@ -70,13 +71,14 @@ def configure(
         hide_passwords,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *before],
+        foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *before, bridled],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *_renderer(stream, as_text=as_text),
         ],
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(Pace())
     handler.setFormatter(_ForJournal(formatter) if _is_journal(stream, environ) else formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

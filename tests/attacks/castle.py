@@ -103,6 +103,10 @@ class Castle:
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
 
+    def log_text(self) -> str:
+        """All that it has ever logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
     def log_lines(self) -> list[dict[str, Any]]:
         """What it has logged since this was last asked."""
         with self._log.open("rb") as file:
