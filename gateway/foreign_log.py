@@ -10,6 +10,7 @@ from collections.abc import Callable
 from structlog.typing import EventDict, WrappedLogger
 
 from firmware_bridge.pacing import Allowance
+from firmware_bridge.url_secrets import MASK, masked
 
 OURS = frozenset({"gateway", "transcription", "firmware_bridge", "benchmarks"})
 """Packages whose log is ours: their authors know what may stand in it."""
@@ -26,7 +27,6 @@ _SECRETS = re.compile(
     r"""
     eyJ[\w-]*(?:\.[\w-]*)*                           # a JSON Web Token, or some of it
     | (?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{24,}        # keys and ids: names of classes have no digits
-    | (?<=://)[^\s/@]*:[^\s/]*@                       # user and password in an address
     | (?i:(?<=bearer\ )|(?<=token\.))[^\s,;'"\\]+     # a token that somebody cut short
     | (?i:(?<=cookie:\ ))[^\r\n\\]+
     """,
@@ -37,7 +37,7 @@ _SECRETS = re.compile(
 def without_secrets(text: str) -> str:
     """The text with all that could be a secret taken out, and no longer than it may be."""
     cut = f" ... ({len(text)} characters)" if len(text) > MOST_CHARACTERS else ""
-    return _SECRETS.sub("***", text[:MOST_CHARACTERS]) + cut
+    return _SECRETS.sub(MASK, masked(text[:MOST_CHARACTERS])) + cut
 
 
 def bridled(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
