@@ -13,8 +13,11 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
+
+from gateway.escape import in_lines
 
 COMMANDS = {
     "run": "Run the gateway.",
@@ -47,6 +50,14 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"gateway.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does; what an error quotes, of whomever, steers no terminal."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = in_lines(error.message)
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

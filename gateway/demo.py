@@ -28,6 +28,7 @@ from gateway import log as logging
 from gateway.app import Gateway
 from gateway.config import GatewayConfig
 from gateway.demo_screen import Screen
+from gateway.escape import in_lines, json_text, one_line
 from gateway.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.health import HealthReport, HealthState
 from gateway.listener import Listener
@@ -142,7 +143,7 @@ async def run_demo(*, once: bool, json_lines: bool) -> int:
             try:
                 await _ready(gateway)
             except TimeoutError:
-                print("\n".join(_missing(gateway.health.report())), file=sys.stderr)  # noqa: T201
+                print(in_lines("\n".join(_missing(gateway.health.report()))), file=sys.stderr)  # noqa: T201
                 return 1
             taken = "" if config.web.port else f" (port {PAGE_PORT} is taken)"
             screen.say(f"The page is at {gateway.url}{taken}")
@@ -161,7 +162,7 @@ async def run_demo(*, once: bool, json_lines: bool) -> int:
                 outcomes = await _talk(devices, seen, once=once, json_lines=json_lines, screen=screen)
         wrong = [outcome for outcome in outcomes if outcome.problems]
         for outcome in wrong:
-            print(f"{outcome.device_id}: {'; '.join(outcome.problems)}", file=sys.stderr)  # noqa: T201
+            print(one_line(f"{outcome.device_id}: {'; '.join(outcome.problems)}"), file=sys.stderr)  # noqa: T201
         screen.say(f"{len(outcomes) - len(wrong)} of {len(outcomes)} utterances right, transcript and reply.")
     return 1 if wrong or not outcomes else 0
 
@@ -188,7 +189,7 @@ async def _talk(
                 device.device_id, link, recording, spoken, *await seen.both(spoken.correlation_id)
             )
             if json_lines:
-                print(outcome.json(), flush=True)  # noqa: T201
+                print(json_text(outcome.json()), flush=True)  # noqa: T201
             if once:
                 outcomes.append(outcome)
             await asyncio.sleep(0.3 if once else PAUSE_SECONDS)

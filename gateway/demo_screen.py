@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from gateway.escape import one_line
 from gateway.events import (
     DeliveryEvent,
     ListenerEvent,
@@ -136,8 +137,8 @@ class Screen:
                 row.device_id,
                 row.link,
                 Text(row.status, style=_STATUS_STYLES.get(row.status, "green")),
-                Text.assemble((row.text, "bold"), (row.tentative, "dim")),
-                Text(row.reply, style="blue"),
+                Text.assemble((one_line(row.text), "bold"), (one_line(row.tentative), "dim")),
+                Text(one_line(row.reply), style="blue"),
                 _milliseconds(row.text_ms),
                 _milliseconds(row.reply_ms),
                 *([row.correlation_id[:SHORT_ID]] if wide else []),
@@ -146,8 +147,8 @@ class Screen:
 
     def _print(self, row: Row) -> None:
         line = Text(f"{row.device_id:<9}{row.link:<22}")
-        line.append(f'"{row.text}"', style="bold")
-        line.append(f" -> {row.reply}", style="blue")
+        line.append(one_line(f'"{row.text}"'), style="bold")
+        line.append(one_line(f" -> {row.reply}"), style="blue")
         line.append(
             f"  (text {_milliseconds(row.text_ms)}, reply {_milliseconds(row.reply_ms)}, {row.correlation_id})",
             style="dim",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gateway.commands.options import config_option, read_config
 from gateway.cost_picture import grade, svg
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 from gateway.model_bench import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from transcription.model_hub import megabytes
 from transcription.settings import TranscriptionSettings
@@ -53,7 +53,7 @@ def command(
     if picture is not None:
         picture.write_text(svg(costs, _machine()), encoding="utf-8")
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(costs)))
+        click.echo(json_text(msgspec.json.format(msgspec.json.encode(costs))))
         return
     console = Console(highlight=False)
     console.print(_table(costs))

@@ -10,6 +10,7 @@ import click
 from gateway import config_docs
 from gateway.commands.options import read_config
 from gateway.config import locate
+from gateway.escape import one_line
 
 
 @click.command("check-config")
@@ -32,4 +33,8 @@ def command(path: Path | None, *, print_default: bool, schema: bool) -> None:
         return
     read_config(path)
     file = locate(path, os.environ)
-    click.echo(f"{file}: all right" if file else "no config.yaml: the defaults apply, and are all right")
+    click.echo(
+        f"{one_line(str(file))}: all right"
+        if file
+        else "no config.yaml: the defaults apply, and are all right"
+    )

@@ -19,7 +19,7 @@ from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.door.audit import Audit, What
 from gateway.door.files import as_owner_of
 from gateway.errands import run_errands
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 from gateway.journal import Journal, JournalError, outside
 from gateway.journal.dead_letters import contents
 from gateway.journal.errors import NoHome
@@ -72,7 +72,7 @@ def list_letters(journal: Path, *, as_json: bool) -> None:
     letters = _letters(journal)
     if as_json:
         for letter in letters:
-            click.echo(msgspec.json.encode(summary(letter)))
+            click.echo(json_text(msgspec.json.encode(summary(letter))))
         return
     if not letters:
         click.echo("no dead letters")
@@ -91,7 +91,8 @@ def show(journal: Path, number: int, wav: Path | None) -> None:
     letter = next((one for one in _letters(journal) if one.number == number), None)
     if letter is None:
         raise Trouble(f"there is no dead letter {number}; `earshot dlq list` shows them")
-    click.echo(msgspec.json.format(msgspec.json.encode({**summary(letter), "contents": whole(letter)})))
+    told = msgspec.json.encode({**summary(letter), "contents": whole(letter)})
+    click.echo(json_text(msgspec.json.format(told)))
     if wav is not None:
         inside = contents(letter)
         if not isinstance(inside, UtteranceRow):

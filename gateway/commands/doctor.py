@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gateway.commands.options import config_option
 from gateway.doctor import Report, examine
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -32,7 +32,7 @@ def command(config_path: Path | None, *, as_json: bool) -> None:
     """  # noqa: D301
     report = examine(config_path)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+        click.echo(json_text(msgspec.json.format(msgspec.json.encode(report))))
     else:
         Console(highlight=False).print(table(report))
     sys.exit(1 if report.state == "fail" else 0)

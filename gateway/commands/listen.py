@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gateway import tail
 from gateway.commands.options import config_option, own_page, token_option
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 from gateway.events import EVENT_KINDS, Subscribe
 from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
 from gateway.listener import BadAddress, Listener, ListenerError, ListenerRefused
@@ -90,7 +90,7 @@ async def _listen(opening: Listener, *, as_json: bool) -> None:
     async with opening as listener:
         async for event in listener:
             if as_json:
-                click.echo(encode(event))
+                click.echo(json_text(encode(event)))
             else:
                 for line in tail.lines(event):
                     console.print(line)

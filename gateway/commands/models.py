@@ -20,7 +20,7 @@ from rich.text import Text
 
 from gateway.commands import bench_models
 from gateway.commands.options import config_option, read_config
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 from transcription import inventory
 from transcription.inventory import CannotRemove, Model, Origin
 from transcription.model_hub import Fetched, megabytes
@@ -54,7 +54,7 @@ def list_models(config_path: Path | None, *, as_json: bool) -> None:
     settings = read_config(config_path).transcription
     found = inventory.inventory(settings.model, settings.models_dir)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)))
+        click.echo(json_text(msgspec.json.format(msgspec.json.encode(found))))
     else:
         Console(highlight=False).print(_table(found))
 
@@ -71,16 +71,16 @@ def fetch(name: str, config_path: Path | None) -> None:
     try:
         is_here = find_model(name, settings.models_dir)
         if is_here is not None:
-            click.echo(f"{name} is here already: {is_here}")
+            click.echo(one_line(f"{name} is here already: {is_here}"))
             return
         if settings.offline:
             raise is_off_limits(name, settings.models_dir)
         folder = _fetch(name, settings.models_dir)
     except ModelUnavailable as error:
         raise click.ClickException(f"{one_line(str(error))}\nremedy: {one_line(error.remedy)}") from error
-    click.echo(f"{name} is in {folder}; every file has the hub's checksum")
+    click.echo(one_line(f"{name} is in {folder}; every file has the hub's checksum"))
     if name != settings.model:
-        click.echo(f"to use it: transcription.model: {name} in config.yaml")
+        click.echo(one_line(f"to use it: transcription.model: {name} in config.yaml"))
 
 
 @command.command("remove")
@@ -94,7 +94,7 @@ def remove(name: str, config_path: Path | None, *, force: bool) -> None:
         freed = inventory.remove(name, settings.model, settings.models_dir, force=force)
     except CannotRemove as error:
         raise click.ClickException(f"{one_line(str(error))}\nremedy: {one_line(error.remedy)}") from error
-    click.echo(f"{name} is removed: {megabytes(freed)} are free again")
+    click.echo(one_line(f"{name} is removed: {megabytes(freed)} are free again"))
 
 
 def _fetch(name: str, models_dir: str) -> Path:

@@ -12,6 +12,7 @@ import click
 
 from gateway.commands.options import config_option, located_config
 from gateway.config import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG
+from gateway.escape import one_line
 
 
 @click.command("reload")
@@ -48,7 +49,7 @@ class Running(NamedTuple):
 
     def __str__(self) -> str:
         words = {None: "another user's configuration", "": "the defaults"}
-        return f"process {self.pid} runs with {words.get(self.config, self.config)}"
+        return one_line(f"process {self.pid} runs with {words.get(self.config, self.config)}")
 
 
 def is_gateway(arguments: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gateway.escape import in_lines
 from gateway.service_install import Host, ServiceError, fitted_unit, objections, plan
 
 
@@ -28,7 +29,7 @@ def install(*, dry_run: bool) -> None:
     host = Host.here()
     against = list(objections(host))
     for objection in against:
-        click.echo(f"{objection.reason}\n    remedy: {objection.remedy}", err=True)
+        click.echo(in_lines(f"{objection.reason}\n    remedy: {objection.remedy}"), err=True)
     if against and not dry_run:
         raise click.ClickException("nothing was changed")
     for step in plan(host):

@@ -16,7 +16,7 @@ from gateway.config import GatewayConfig
 from gateway.door.audit import Audit, What
 from gateway.door.signing import KeyFile
 from gateway.door.tokens import Token, TokenError, TokenFile, Wish
-from gateway.escape import one_line
+from gateway.escape import json_text, one_line
 
 MAX_DAYS = 3_650
 
@@ -126,7 +126,7 @@ def revoke(desk: Desk, which: str) -> None:
         raise Trouble(str(error)) from error
     for token in ended:
         desk.note(What.REVOKED, token)
-        click.echo(f"{token.token_id} ({token.name}) is revoked")
+        click.echo(one_line(f"{token.token_id} ({token.name}) is revoked"))
     if not ended:
         click.echo("it was revoked already")
 
@@ -146,7 +146,8 @@ def list_tokens(desk: Desk, *, as_json: bool) -> None:
     for token in tokens:
         if as_json:
             facts = {name: getattr(token, name) for name in token.__struct_fields__ if name != "digest"}
-            click.echo(msgspec.json.encode({**facts, "state": token.problem(now) or "good"}))
+            told = msgspec.json.encode({**facts, "state": token.problem(now) or "good"})
+            click.echo(json_text(told))
         else:
             click.echo(one_line(_line(token, now)))
 
@@ -181,7 +182,9 @@ def _hand_over(token: Token, text: str) -> None:
     click.echo(text)
     until = time.strftime("%Y-%m-%d", time.localtime(token.expires_at))
     click.echo(
-        f"{token.token_id} ({token.name}, {token.role}) is good until {until}; it is not shown again",
+        one_line(
+            f"{token.token_id} ({token.name}, {token.role}) is good until {until}; it is not shown again"
+        ),
         err=True,
     )
 
