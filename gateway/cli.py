@@ -56,7 +56,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = in_lines(error.message)
+            vars(error)["message"] = in_lines(error.message)  # click calls it final
             raise
 
     def resolve_command(

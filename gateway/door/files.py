@@ -103,8 +103,7 @@ def as_owner_of(folder: Path) -> Iterator[None]:
 
     For what a library opens by its name in a folder of somebody else's. Holds for the whole process.
     """
-    owner = folder.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
+    if os.geteuid() != 0 or (owner := folder.stat()).st_uid == 0:
         yield
         return
     group, groups = os.getegid(), os.getgroups()
