@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def declared(extra: str | None = None) -> list[Requirement]:
     return found
 
 
+@functools.cache
 def pins(lock: str) -> list[tuple[Requirement, list[str]]]:
     """The requirements of a lock, each with its hashes."""
     text = re.sub(r"^\s*#.*\n", "", LOCKS[lock].read_text(encoding="utf-8"), flags=re.MULTILINE)
