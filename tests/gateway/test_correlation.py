@@ -370,6 +370,7 @@ class Requests(RuleBasedStateMachine):
         if outcome.final:
             assert outcome.text == (text or self.texts[name])
             self.ended([outcome.request], RequestState.DONE)
+            self.texts[name] = ""
         else:
             self.texts[name] += text
             assert outcome.text == text

@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.messages import AudioFacts, Timings
-from tests.gateway.events import delivery, reply, transcription
+from tests.gateway.events import delivery, device, reply, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House
 
@@ -137,7 +137,7 @@ async def test_the_pointer_reads_the_plot_too(page: Page, house: House) -> None:
 async def test_by_device_and_narrowed_to_one(page: Page, house: House) -> None:
     for number in range(1, 5):
         house.publish(heard(number), *answered(number))
-    house.publish(heard(5, 900, "study"))
+    house.publish(device("study"), heard(5, 900, "study"))
     await open_page(page, house, "latency")
     rows = page.locator("#by-device tbody tr")
     await expect(rows).to_have_text(["kitchen4410 ms410 ms480 ms480 ms", f"study1900 ms900 ms{2 * NONE}"])
