@@ -85,6 +85,14 @@ class Lock:
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
 
+    def is_in_place(self) -> bool:
+        """Whether others who ask for it ask at the file that is held. Raises OSError."""
+        try:
+            there = self._path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._file is not None and os.path.samestat(there, os.fstat(self._file))
+
     def release(self) -> None:
         """Give it back. Idempotent."""
         if self._file is not None:
@@ -119,18 +127,20 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & _PRIMARY in _DAMAGED
 
 
-def quarantine(path: Path) -> Path:
-    """Move a damaged file aside, with what belongs to it. Never deletes anything."""
+def quarantine(
+    path: Path, why: str = "corrupt", kept: frozenset[tuple[int, int] | None] = frozenset()
+) -> Path:
+    """Move a file aside, with what belongs to it, but for those ``kept`` (device and inode). Never deletes anything."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    moved = path.with_name(f"{path.name}.corrupt-{stamp}")
+    moved = path.with_name(f"{path.name}.{why}-{stamp}")
     count = 1
     while moved.exists():
         count += 1
-        moved = path.with_name(f"{path.name}.corrupt-{stamp}-{count}")
+        moved = path.with_name(f"{path.name}.{why}-{stamp}-{count}")
     path.rename(moved)
     for suffix in _BESIDE:
         beside = path.with_name(path.name + suffix)
-        if beside.exists():
+        if beside.exists() and (beside.stat().st_dev, beside.stat().st_ino) not in kept:
             beside.rename(moved.with_name(moved.name + suffix))
     return moved
 

@@ -27,6 +27,7 @@ from gateway.journal.errors import JournalError, NotDurable
 from gateway.journal.file import Lock, explain, is_damage, open_file, quarantine
 from gateway.journal.jobs import Commit, Job, JournalState, Query, Result, WriterCounters
 from gateway.journal.ledger import Ledger
+from gateway.journal.place import Place
 from gateway.journal.quotas import Quota, Retention, Usage
 from gateway.journal.records import Effect, Room
 
@@ -38,6 +39,8 @@ GROUP_SECONDS = 0.010
 RETRY_SECONDS = 1.0
 """How often it is tried again to write what could not be written."""
 TIDY_SECONDS = 60.0
+LOOK_SECONDS = 2.0
+"""How often it is looked whether the file is still in its place, when there is nothing to write."""
 KEEP_CLOCK_SECONDS = 600.0
 """How often it is written down how far the journal's clock has come."""
 VACUUM_PAGES = 1000
@@ -73,7 +76,8 @@ class Writer(threading.Thread):
         self._ledger: Ledger | None = None
         self._clock: SteadyClock | None = None
         self._backlog = Backlog()
-        self._damage = ""
+        self._place: Place | None = None
+        self._happened: tuple[str, str] = ("", "")
         self._tidied_at = self._clock_kept_at = time.monotonic()
 
     # -- from any thread
@@ -105,6 +109,7 @@ class Writer(threading.Thread):
             self._open()
             while (jobs := self._gather()) is not None:
                 self._serve(jobs)
+            self._commit([])
         finally:
             with suppress(sqlite3.Error):
                 if self._ledger is not None:
@@ -133,7 +138,7 @@ class Writer(threading.Thread):
         return jobs
 
     def _first(self) -> Job | None:
-        seconds = TIDY_SECONDS if self.state.durable else RETRY_SECONDS
+        seconds = LOOK_SECONDS if self.state.durable else RETRY_SECONDS
         return self._jobs.get(timeout=seconds)
 
     def _serve(self, jobs: Sequence[Job]) -> None:
@@ -153,9 +158,9 @@ class Writer(threading.Thread):
 
     def _commit(self, group: Sequence[Commit]) -> None:
         """All of the group in one transaction, after what could not be written before."""
-        if not group and self.state.durable:
-            return
         try:
+            if not group and self.state.durable and self._is_in_place():
+                return
             results = self._transaction(group)
         except (sqlite3.Error, OSError, JournalError) as error:
             self._fail(error, group)
@@ -165,6 +170,8 @@ class Writer(threading.Thread):
             self._on_results([(commit.ticket, result) for commit, result in zip(group, results, strict=True)])
 
     def _transaction(self, group: Sequence[Commit]) -> list[bool | JournalError]:
+        if not self._is_in_place():
+            self._put_back()
         ledger = self._ledger or self._open_or_raise()
         assert self._db is not None
         self._db.execute("BEGIN IMMEDIATE")
@@ -233,8 +240,24 @@ class Writer(threading.Thread):
             self._note_damage(moved)
         self._clock = clock_of(self._db, self._clock)
         self._keep_clock()
+        self._place = Place.of(self._path)
         self._ledger = Ledger(self._db, self._quotas, self._retention, self._clock.now)
         return self._ledger
+
+    def _is_in_place(self) -> bool:
+        """Whether what is open is what stands there; so it is, too, where nothing is open."""
+        return self._place is None or (self._place.is_kept() and self._lock.is_in_place())
+
+    def _put_back(self) -> None:
+        """Somebody has taken the file away. Nobody may own it by now, and nothing of it may be lost."""
+        assert self._db is not None
+        assert self._place is not None
+        if not self._lock.is_in_place():
+            self._lock.release()
+            self._lock.acquire()
+        self._happened = self._place.put_back(self._db)
+        log.error("the journal was not in its place", reason=self._happened[0], path=str(self._path))
+        self._close()
 
     def _keep_clock(self) -> None:
         assert self._db is not None
@@ -243,7 +266,10 @@ class Writer(threading.Thread):
         self._clock_kept_at = time.monotonic()
 
     def _note_damage(self, moved: Path) -> None:
-        self._damage = f"the file was damaged; it is kept as {moved.name}, and a new one was begun"
+        self._happened = (
+            f"the file was damaged; it is kept as {moved.name}, and a new one was begun",
+            "keep it or delete it; this is forgotten at the next start",
+        )
 
     def _fail(self, error: Exception, group: Sequence[Commit]) -> None:
         """Keep what could not be written; whoever waits for it is told."""
@@ -267,17 +293,11 @@ class Writer(threading.Thread):
     def _close(self) -> None:
         if self._db is not None:
             self._db.close()
-        self._db = self._ledger = None
+        self._db = self._ledger = self._place = None
 
     def _report(self, error: Exception | None) -> None:
-        if error is not None:
-            state = JournalState(False, *explain(error))
-        elif self._damage:
-            state = JournalState(
-                True, self._damage, "keep it or delete it; this is forgotten at the next start"
-            )
-        else:
-            state = JournalState(True)
+        told = self._happened if error is None else explain(error)
+        state = JournalState(error is None, *told)
         if state != self.state:
             self.state = state
             self._on_state(state)

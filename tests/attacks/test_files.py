@@ -6,10 +6,13 @@ import asyncio
 import fcntl
 import json
 import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from gateway.journal.records import Died
 from gateway.orchestrator import BadOrchestrator
 from gateway.orchestrator_loader import load_orchestrator
 from gateway.settings import JournalSettings
+from tests.attacks.castle import Castle, open_castle
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.journal.rows import dead
 from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
@@ -360,3 +364,69 @@ def test_root_imports_nobody_else_s_orchestrator(
     with pytest.raises(BadOrchestrator, match=f"belongs to user {STRANGER}"):
         load_orchestrator(f"{name}:trap")
     assert not (tmp_path / "sprung").exists()
+
+
+# -- under a gateway that runs
+
+
+def as_pipe(config: Path) -> None:
+    os.mkfifo(config)
+
+
+def as_device(config: Path) -> None:
+    config.symlink_to("/dev/zero")
+
+
+def as_socket(config: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(config))
+
+
+def as_folder(config: Path) -> None:
+    config.mkdir()
+
+
+def as_huge(config: Path) -> None:
+    with config.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.unwell("configuration")
+@pytest.mark.parametrize("put", [as_pipe, as_device, as_socket, as_folder, as_huge])
+async def test_a_configuration_that_is_no_file_holds_up_nobody(
+    castle: Castle, put: Callable[[Path], None]
+) -> None:
+    kept = castle.config.rename(castle.folder / "kept.yaml")
+    try:
+        put(castle.config)
+        castle.process.send_signal(signal.SIGHUP)
+        await said(castle, "the configuration is wrong")
+    finally:
+        if castle.config.is_dir():
+            castle.config.rmdir()
+        else:
+            castle.config.unlink()
+        kept.rename(castle.config)
+
+
+async def said(castle: Castle, event: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not any(line["event"] == event for line in castle.log_lines()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_journal_deleted_under_the_gateway_is_told_and_loses_nothing(tmp_path: Path) -> None:
+    with open_castle(tmp_path) as castle:
+        await castle.ready()
+        await castle.witness_is_answered()
+        for name in ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"):
+            (tmp_path / name).unlink()
+        await said(castle, "the journal was not in its place")
+        await castle.holds("journal")
+        async with ClientSession() as client:
+            told = (await castle.health(client))["journal"]
+        assert told["state"] == "degraded"
+        assert "written again" in told["reason"]
+        assert told["remedy"]
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        assert db.execute("SELECT count(*) FROM history").fetchone() == (2,), "before and after"

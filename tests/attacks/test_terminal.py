@@ -151,7 +151,7 @@ async def test_what_a_listener_hears_as_json(castle: Castle) -> None:
             lines.append(await listen.stdout.readline())
     listen.terminate()
     await listen.wait()
-    assert "\u202emirrored" in str(json.loads(lines[-1]))
+    assert "\u202emirrored" in json.loads(lines[-1])["text"]
     assert all(line.decode().rstrip("\n").isprintable() for line in lines)
 
 
