@@ -49,6 +49,12 @@ class Inflow:
             self._changed.notify()
         self._room.set()
 
+    def check(self) -> None:
+        """In the thread: raises what ``abort`` said."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+
     def read(self, size: int) -> bytes:
         """In the thread: at most so many bytes, when there are some; none: the end. Raises what ``abort`` said."""
         with self._changed:

@@ -4,7 +4,7 @@
 
     FileRefused
       TooManyFiles     so many are being transcribed already
-      TooLarge         more bytes, or more seconds, than are taken
+      TooLarge         more bytes, or more seconds, than are taken, or what takes too much to be decoded
       TooSlow          it did not come on
       NoRecording      it is nothing that can be decoded
       NoDisk           it has to be kept until its end, and there is no room for it
@@ -16,19 +16,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from gateway.flows import Inflow, Outflow
 from gateway.settings import UploadSettings
-from transcription.audio import SAMPLE_RATE, AudioChunk
+from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.file_feed import BadSound
 from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
 from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 from transcription.settings import SegmenterSettings
-from transcription.sound_files import Missing, NoRoom, decoded
+from transcription.sound_files import Missing, NoRoom
+from transcription.sound_process import TooCostly, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
 
 UNREAD_BYTES = 256 * 1024
@@ -234,6 +235,8 @@ class _Work:
             self._cut()
         except BadSound as error:
             self.failure = NoRecording(str(error))
+        except TooCostly as error:
+            self.failure = TooLarge(str(error))
         except NoRoom as error:
             self.failure = NoDisk(str(error))
         except FileRefused as error:
@@ -243,9 +246,13 @@ class _Work:
         self.utterances.finish()
 
     def _cut(self) -> None:
+        with closing(decoded(self.inflow, self._settings.seconds, self.inflow.check)) as pieces:
+            self._cut_all(pieces)
+
+    def _cut_all(self, pieces: Iterator[Samples | Missing]) -> None:
         most = self._settings.seconds * SAMPLE_RATE
         without_offset = OffsetFilter()
-        for piece in decoded(self.inflow):
+        for piece in pieces:
             if isinstance(piece, Missing):
                 self._miss(piece.reason)
                 continue

@@ -26,7 +26,7 @@ def parts(feed: Feed) -> Iterator[Part]:
     """Each one, to be read or not before the next one is asked for. Raises BadSound, and what the feed raises."""
     for _ in range(MOST_PARTS):
         _skip_to_sound(feed)
-        held = feed.hold(SEEN_BYTES)
+        held = feed.seen(SEEN_BYTES)
         if not held:
             return
         name = beginning(held)
@@ -46,7 +46,7 @@ def _skip_to_sound(feed: Feed) -> None:
     """Take zeros and tags. Raises BadSound: a tag that does not end."""
     while True:
         _skip_zeros(feed)
-        size, before = _tag_bytes(feed.hold(_ID3_HEAD)), feed.taken
+        size, before = _tag_bytes(feed.seen(_ID3_HEAD)), feed.taken
         if not size:
             return
         feed.skip(size)

@@ -30,11 +30,13 @@ class Feed:
 
     def hold(self, least: int) -> bytes:
         """All that is here of what comes next: so many bytes, or more; fewer: the end."""
-        while len(self._held) < least and not self._ended:
-            piece = self._source.read(PIECE_BYTES)
-            self._held += piece
-            self._ended = not piece
+        self._fill(least)
         return bytes(self._held)
+
+    def seen(self, size: int, at: int = 0) -> bytes:
+        """So many bytes of what comes next, from there on; fewer: the end."""
+        self._fill(at + size)
+        return bytes(self._held[at : at + size])
 
     def take(self, size: int) -> bytes:
         """At most so many bytes of what is held."""
@@ -45,10 +47,20 @@ class Feed:
 
     def exactly(self, size: int) -> bytes:
         """So many bytes; fewer: the end."""
-        self.hold(size)
+        self._fill(size)
         return self.take(size)
 
     def skip(self, size: int) -> None:
         """Take so many bytes, and keep none of them."""
-        while size > 0 and self.hold(1):
-            size -= len(self.take(size))
+        while size > 0:
+            self._fill(1)
+            taken = len(self.take(size))
+            if not taken:
+                return
+            size -= taken
+
+    def _fill(self, least: int) -> None:
+        while len(self._held) < least and not self._ended:
+            piece = self._source.read(PIECE_BYTES)
+            self._held += piece
+            self._ended = not piece

@@ -140,13 +140,13 @@ class Mp4Part(Part):
         """As its base's."""
         if not self._left and not self._next_box():
             return b""
-        self._feed.hold(1)
+        self._feed.seen(1)
         piece = self._feed.take(int(min(size, self._left)))
         self._left -= len(piece)
         return piece
 
     def _next_box(self) -> bool:
-        held = self._feed.hold(SEEN_BYTES)
+        held = self._feed.seen(SEEN_BYTES)
         begins = BEGINNING.match(held)
         is_next = begins and (self._has_sound or begins.lastgroup != self.name)
         if not held or is_next or (self._has_sound and not _BOX.match(held)):
@@ -157,8 +157,8 @@ class Mp4Part(Part):
 
     def _index_is_last(self) -> bool:
         at = 0.0
-        while at < INDEX_WITHIN and len(held := self._feed.hold(int(at) + 16)) >= at + 16:
-            kind, size = _box(held[int(at) :])
+        while at < INDEX_WITHIN and len(held := self._feed.seen(16, int(at))) == 16:
+            kind, size = _box(held)
             if kind in (b"moov", b"mdat"):
                 return kind == b"mdat"
             at += size

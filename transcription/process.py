@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,14 +16,13 @@ from queue import SimpleQueue
 
 import structlog
 
+from transcription.child import start
 from transcription.engine_pipe import (
     AllDone,
     Answer,
     Beat,
-    CannotSend,
     Done,
     Failed,
-    Garbled,
     Load,
     Loaded,
     Missing,
@@ -35,8 +31,8 @@ from transcription.engine_pipe import (
     Transcribe,
     TranscribeAll,
     read_said,
-    write,
 )
+from transcription.pipe import CannotSend, Garbled, write
 from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
@@ -197,7 +193,7 @@ class _Child:
         self._verdict = ""
         self._last_line = ""
         self._writing = threading.Lock()
-        self._process = _start()
+        self._process = start(WORKER)
         self._journal = threading.Thread(target=self._keep_journal, name="recognizer's journal", daemon=True)
         self._journal.start()
         threading.Thread(target=self._watch, name="recognizer's watch", daemon=True).start()
@@ -300,17 +296,3 @@ class _Child:
             return f"crashed ({signal.strsignal(-status)})"
         last = f": {self._last_line}" if self._last_line else ""
         return f"ended with status {status}{last}"
-
-
-def _start() -> subprocess.Popen[bytes]:
-    """Start ``transcription.worker``. Raises OSError."""
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        # It finds the same modules as we do, and none that lie in the current folder by chance.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,  # Ctrl-C is for the gateway, which still needs it while it drains
-    )

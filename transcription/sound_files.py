@@ -6,6 +6,7 @@ knows playlists and devices, too, which read what the sender wants. The only fil
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ class NoRoom(Exception):
 def decoded(source: Source) -> Iterator[Samples | Missing]:
     """The first sound in it, piece by piece, and that of each file that follows; and what is missing of it.
 
-    Raises BadSound when nothing of it is sound, and NoRoom. What ``source`` raises goes through.
+    Raises BadSound when nothing of it is sound, NoRoom, and MemoryError. What ``source`` raises goes through.
     """
     import av  # noqa: PLC0415 - 40 MB that a gateway without uploads does not need
 
@@ -131,6 +132,8 @@ def _pieces(av: Any, part: Part) -> Iterator[Samples | Missing]:
                     yield piece
         except av.error.FFmpegError as error:
             watched.check()
+            if error.errno == errno.ENOMEM:
+                raise MemoryError from error
             title = _TITLES.get(part.name, "MP3 or AAC")
             raise BadSound(f"it cannot be decoded as {title}: {_reason(error)}") from error
         except Exception:

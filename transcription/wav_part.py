@@ -63,9 +63,9 @@ class WavPart(Part):
         return data
 
     def _skip_chunk(self) -> bool:
-        if self._feed.hold(1) == b"\0":  # what makes an odd size even
+        if self._feed.seen(1) == b"\0":  # what makes an odd size even
             self._feed.skip(1)
-        held = self._feed.hold(SEEN_BYTES)
+        held = self._feed.seen(SEEN_BYTES)
         if not _NAME.match(held) or BEGINNING.match(held) or len(held) < 8:
             return False
         size: int = struct.unpack_from(f"{self._order}I", held, 4)[0]
@@ -91,7 +91,7 @@ class WavPart(Part):
     def _chunks(self) -> tuple[bytes, int]:
         """The format, and how many bytes of sound follow."""
         form, long = b"", 0
-        while not BEGINNING.match(self._feed.hold(SEEN_BYTES)) and len(chunk := self._feed.exactly(8)) == 8:
+        while not BEGINNING.match(self._feed.seen(SEEN_BYTES)) and len(chunk := self._feed.exactly(8)) == 8:
             kind, size = struct.unpack(f"{self._order}4sI", chunk)
             if kind == b"data":
                 return form, long if chunk[4:] == _ENDLESS else size

@@ -25,7 +25,6 @@ from transcription.engine_pipe import (
     Beat,
     Done,
     Failed,
-    Garbled,
     Load,
     Loaded,
     Missing,
@@ -35,8 +34,8 @@ from transcription.engine_pipe import (
     Transcribe,
     TranscribeAll,
     read_request,
-    write,
 )
+from transcription.pipe import Garbled, write
 from transcription.transcriber import (
     BatchTranscriber,
     EngineFailed,

@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import facts, utterance
 from transcription.engine_pipe import (
-    LONGEST_MESSAGE,
     Beat,
-    CannotSend,
     Done,
     Failed,
-    Garbled,
     Load,
     Loaded,
     Missing,
@@ -28,8 +25,8 @@ from transcription.engine_pipe import (
     Transcribe,
     read_request,
     read_said,
-    write,
 )
+from transcription.pipe import LONGEST_MESSAGE, CannotSend, Garbled, write
 from transcription.segmenter import EndReason
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Segment, Transcript
