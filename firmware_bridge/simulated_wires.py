@@ -27,6 +27,7 @@ from firmware_bridge.serial_link import DELIMITER, ByteStream, PortUnavailable, 
 OUTBOX_BYTES = 1024 * 1024
 """Room for all the credit a gateway may give: a device's UART driver makes it wait instead."""
 RETRY_SECONDS = 1.0
+_TERMINALS = "/dev/pts/"
 """The longest wait before a simulated device looks for its port again."""
 
 
@@ -211,6 +212,19 @@ class SerialPort(_SerialWire):
                 await self._serve(port.fileno(), owner)
 
 
+def _leads_to(name: Path) -> str:
+    """Where a link of ours leads; empty for anything else."""
+    try:
+        return str(name.readlink()) if name.lstat().st_uid == os.geteuid() else ""
+    except OSError:
+        return ""
+
+
+def _is_old(name: Path) -> bool:
+    """Whether it is a link that a simulated device of before has left."""
+    return _leads_to(name).startswith(_TERMINALS)
+
+
 class PseudoTerminal(_SerialWire):
     """A pseudo-terminal under a stable name, as a USB adapter has in /dev/serial/by-id."""
 
@@ -219,8 +233,8 @@ class PseudoTerminal(_SerialWire):
 
         Raises ValueError when something else is there, or no folder for it.
         """
-        if name.exists() and not name.is_symlink():
-            raise ValueError(f"{name} is there already and is no link to a terminal")
+        if os.path.lexists(name) and not _is_old(name):
+            raise ValueError(f"{name} is there already and is no link of ours to a terminal")
         if not name.parent.is_dir():
             raise ValueError(f"{name.parent} is no folder")
         super().__init__()
@@ -235,11 +249,13 @@ class PseudoTerminal(_SerialWire):
             ours, theirs = os.openpty()
             try:
                 tty.setraw(theirs)
-                self._name.unlink(missing_ok=True)
+                if _is_old(self._name):
+                    self._name.unlink()
                 self._name.symlink_to(os.ttyname(theirs))
                 await self._serve(ours, owner)
             finally:
-                self._name.unlink(missing_ok=True)
+                if _leads_to(self._name) == os.ttyname(theirs):
+                    self._name.unlink()
                 os.close(ours)
                 os.close(theirs)
 

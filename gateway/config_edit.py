@@ -5,16 +5,19 @@ The text is edited line by line, then read again: unless it says exactly what wa
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gateway import strict_yaml
+from gateway.belonging import foreign
+from gateway.door.files import refuse_links, write_whole
 
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
 _COMMENT = re.compile(r"\s+#.*$")
@@ -70,20 +73,23 @@ def _by_key(before: dict[str, Any], change: Change) -> Iterator[Change]:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write it whole or not at all, with the mode (and, where that can be, the owner) it had. Raises OSError."""
-    path = path.resolve()  # a link stays one
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            shutil.copymode(path, beside)
-            with suppress(OSError):
-                shutil.chown(beside, path.stat().st_uid, path.stat().st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write it whole or not at all, with the mode (and, where that can be, the owner) it had. Raises OSError.
+
+    A link stays one, if it and what it leads to are ours: it is not for others to choose what is written over.
+    """
+    if path.is_symlink() and (reason := foreign(path)):
+        raise OSError(errno.ELOOP, f"it is a link that {reason}", str(path))
+    path = path.resolve()
+    refuse_links(path)
+    was = path.stat()
+    write_whole(path, text.encode(), mode=stat.S_IMODE(was.st_mode), owner=_givable(was))
+
+
+def _givable(was: os.stat_result) -> tuple[int, int] | None:
+    """Its owner, if we may make a file theirs."""
+    me, groups = os.geteuid(), (os.getegid(), *os.getgroups())
+    may = me == 0 or (was.st_uid == me and was.st_gid in groups)
+    return (was.st_uid, was.st_gid) if may else None
 
 
 def _data(text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from gateway import config_docs
 from gateway.config import SYSTEM_CONFIG, ConfigError, load_config
+from gateway.door.files import write_whole
 
 UNIT = Path("/etc/systemd/system/earshot.service")
 ENVIRONMENT = Path("/etc/earshot/environment")
@@ -102,15 +103,9 @@ class WriteFile(Struct, frozen=True):
     def apply(self, host: Host) -> None:
         """Raises ServiceError."""
         target = host.at(self.path)
-        fresh = target.with_name(f".{target.name}.new")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self.mode)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(self.text)
-            fresh.chmod(self.mode)
-            fresh.replace(target)
+            _make_folder(target.parent)
+            write_whole(target, self.text.encode(), mode=self.mode)
         except OSError as error:
             raise ServiceError(f"{target}: {error.strerror}") from error
 
@@ -198,6 +193,14 @@ def plan(host: Host) -> list[Step]:
     steps.append(Run(("systemctl", "enable", UNIT.name)))
     steps.append(Run(("systemctl", "restart", UNIT.name)))
     return steps
+
+
+def _make_folder(folder: Path) -> None:
+    """One that its user may look into and root alone may write, whatever the umask."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def _executable() -> Path:

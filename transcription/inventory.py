@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from transcription.cache_files import read_description
 from transcription.context import FULL
 from transcription.model_hub import PART
 from transcription.models import (
@@ -155,7 +156,7 @@ def _is_multilingual(folder: Path) -> bool | None:
 
 def _config(folder: Path) -> dict[str, object]:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads(read_description(folder / "config.json"))
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}

@@ -25,6 +25,8 @@ from typing import BinaryIO, TypeVar
 import msgspec
 from msgspec import Struct
 
+from transcription.cache_files import make_folder, open_own, read_description, replace
+
 ENDPOINT = "https://huggingface.co"
 CHUNK_BYTES = 256 * 1024
 MOST_LISTING_BYTES = 8 * 1024 * 1024
@@ -137,8 +139,8 @@ class Hub:
 
     def _fetch_all(self, repository: str, listing: _Listing, home: Path, on_fetched: OnFetched) -> Path:
         blobs, snapshot = home / "blobs", home / "snapshots" / listing.sha
-        blobs.mkdir(exist_ok=True)
-        snapshot.mkdir(parents=True, exist_ok=True)
+        for folder in (blobs, snapshot.parent, snapshot, home / "refs"):
+            make_folder(folder)
         files = [file for file in listing.siblings if not (snapshot / file.rfilename).is_file()]
         total = sum(file.length for file in files)
         kept = sum(_size(blobs / file.digest) or _size(_part(blobs, file)) for file in files)
@@ -153,8 +155,7 @@ class Hub:
             self._fetch_blob(url, file, blobs, tell)
             _link(snapshot / file.rfilename, blobs / file.digest)
             before += file.length
-        (home / "refs").mkdir(exist_ok=True)
-        (home / "refs" / "main").write_text(listing.sha)
+        replace(home / "refs" / "main", listing.sha.encode())
         return snapshot
 
     def _fetch_blob(self, url: str, file: _File, blobs: Path, tell: Callable[[int], None]) -> None:
@@ -179,7 +180,7 @@ class Hub:
             have = 0
         if have == file.length and part.exists():
             return
-        with self._open(url, have) as answer, part.open("ab") as out:
+        with self._open(url, have) as answer, open_own(part, os.O_APPEND) as out:
             if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
                 have = 0
                 out.truncate(0)
@@ -241,7 +242,7 @@ def cached_snapshot(cache: Path, repository: str) -> Path | None:
     """The folder of the repository's newest files in the cache, if there is one, whole or not."""
     home = cache / folder_name(repository)
     try:
-        commit = (home / "refs" / "main").read_text().strip()
+        commit = read_description(home / "refs" / "main").decode().strip()
     except FileNotFoundError:
         return None
     snapshot = home / "snapshots" / commit
@@ -322,8 +323,8 @@ def _chunks(answer: http.client.HTTPResponse, most: int) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _locked(home: Path, repository: str) -> Iterator[BinaryIO]:
     """Only one process fetches a repository at a time."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".earshot-lock").open("wb") as lock:
+    make_folder(home)
+    with open_own(home / ".earshot-lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -12,6 +12,7 @@ import os
 import re
 from pathlib import Path
 
+from transcription.cache_files import read_description
 from transcription.context import FULL, SHORTEST, STOCK_FLOOR
 from transcription.model_hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
 from transcription.settings import BUNDLED_MODEL
@@ -129,7 +130,7 @@ def shortest_context(name: str, folder: Path) -> int:
     audio are known by ``acft`` in their name (as in FUTO's), and any other gets the stock floor.
     Raises OSError and ValueError for an unreadable ``config.json``.
     """
-    told = json.loads((folder / "config.json").read_bytes()).get("shortest_context")
+    told = json.loads(read_description(folder / "config.json")).get("shortest_context")
     if told is not None:
         return min(max(int(told), SHORTEST), FULL)
     return SHORTEST if "acft" in name.lower() else STOCK_FLOOR

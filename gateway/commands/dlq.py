@@ -170,7 +170,9 @@ async def _carry_out(journal: Path) -> None:
 
 def _save(path: Path, audio: bytes) -> None:
     try:
-        with wave.open(str(path), "wb") as file:
+        # For nobody else to hear, and not into what somebody else has put there.
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        with os.fdopen(opened, "wb") as raw, wave.open(raw, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(SAMPLE_RATE)

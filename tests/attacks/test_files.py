@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
+from firmware_bridge.simulated_wires import PseudoTerminal
+from firmware_bridge.simulator import SimulatedDevice
 from gateway.access import Role
 from gateway.cli import main
+from gateway.config_edit import replace_file
 from gateway.door import files
 from gateway.door.page_sessions import PageSessions
 from gateway.door.tokens import TokenError
 from gateway.journal import Journal
-from gateway.journal.records import Died
+from gateway.journal.dead_letters import not_transcribed
+from gateway.journal.records import Died, Effect, Heard
 from gateway.orchestrator import BadOrchestrator
 from gateway.orchestrator_loader import load_orchestrator
+from gateway.service_install import Host, WriteFile
 from gateway.settings import JournalSettings
 from tests.attacks.castle import Castle, open_castle
 from tests.gateway.door.keyring import Keyring
-from tests.gateway.journal.rows import dead
+from tests.gateway.journal.rows import dead, utterance
 from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
 from tests.record import PATIENCE
 from tests.servers.process import free_port
 from tests.system.house import settings
+from tests.transcription.hub_server import REPOSITORY, HubServer, serve_hub
+from transcription.inventory import inventory
+from transcription.model_hub import CannotFetch, Hub, folder_name
 
 pytestmark = pytest.mark.slow
 
@@ -139,9 +149,9 @@ def filled(state: Path) -> None:
             os.chown(file, STRANGER, STRANGER)
 
 
-async def _fill(state: Path) -> None:
+async def _fill(state: Path, *effects: Effect) -> None:
     async with Journal(JournalSettings(path=str(state / "journal.db"))) as journal:
-        await journal.commit(Died(dead("c_1")))
+        await journal.commit(*(effects or (Died(dead("c_1")),)))
 
 
 @PLANTS
@@ -364,6 +374,159 @@ def test_root_imports_nobody_else_s_orchestrator(
     with pytest.raises(BadOrchestrator, match=f"belongs to user {STRANGER}"):
         load_orchestrator(f"{name}:trap")
     assert not (tmp_path / "sprung").exists()
+
+
+# -- what else root and the gateway write
+
+
+@pytest.mark.parametrize("name", [".environment.new", "environment", "."])
+def test_installing_the_service_follows_nobody(tmp_path: Path, victim: Path, name: str) -> None:
+    step = WriteFile(Path("/etc/earshot/environment"), "A=1\n", 0o600)
+    host = Host(executable=EARSHOT, root=tmp_path)
+    before = os.umask(0o077)
+    try:
+        if name != ".":
+            (tmp_path / "etc" / "earshot").mkdir(parents=True)
+            (tmp_path / "etc" / "earshot" / name).symlink_to(victim)
+        step.apply(host)
+    finally:
+        os.umask(before)
+    written = tmp_path / "etc" / "earshot" / "environment"
+    assert (written.read_text(), written.lstat().st_mode) == ("A=1\n", 0o100600)
+    assert is_untouched(victim)
+    if name == ".":
+        assert [written.parents[i].stat().st_mode & 0o777 for i in (0, 1)] == [0o755, 0o755], (
+            "its user may look in"
+        )
+
+
+def test_saving_a_configuration_follows_no_temporary_name(tmp_path: Path, victim: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("{}\n")
+    config.chmod(0o640)
+    (tmp_path / ".config.yaml.new").symlink_to(victim)
+    replace_file(config, "web: {port: 1}\n")
+    assert (config.read_text(), config.stat().st_mode & 0o777) == ("web: {port: 1}\n", 0o640)
+    assert is_untouched(victim)
+
+
+@pytest.mark.parametrize("how", ["link", "folder", "second name", "folder of the target"])
+def test_saving_a_configuration_writes_over_nothing_that_others_chose(
+    tmp_path: Path, victim: Path, how: str
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    config = folder / "config.yaml"
+    if how == "second name":
+        config.hardlink_to(victim)
+    else:
+        config.symlink_to(victim)
+    if how == "folder":
+        folder.chmod(0o777)
+    elif how == "folder of the target":
+        tmp_path.chmod(0o777)
+    elif how == "link":
+        if os.geteuid() != 0:
+            pytest.skip("only root may give files away")
+        os.chown(config, STRANGER, STRANGER, follow_symlinks=False)
+    with pytest.raises(OSError, match=r"link|another name"):
+        replace_file(config, "web: {port: 1}\n")
+    tmp_path.chmod(0o755)
+    assert is_untouched(victim)
+
+
+def test_saved_speech_is_put_into_nobody_else_s_file(state: Path, victim: Path) -> None:
+    asyncio.run(_fill(state, Heard(utterance()), *not_transcribed(utterance(), "the engine died")))
+    (state.parent / "said.wav").symlink_to(victim)
+    done = command(state, "dlq", "show", "1", "--wav", str(state.parent / "said.wav"))
+    assert done.exit_code == 1
+    assert is_untouched(victim)
+    done = command(state, "dlq", "show", "1", "--wav", str(state.parent / "new.wav"))
+    assert (done.exit_code, (state.parent / "new.wav").stat().st_mode & 0o777) == (0, 0o600)
+
+
+@pytest.mark.parametrize("target", ["shadow", "/dev/null", "nowhere", "/dev/ptsx"])
+def test_a_simulated_board_takes_nobody_s_name(tmp_path: Path, victim: Path, target: str) -> None:
+    name = tmp_path / "ttyESP32"
+    name.symlink_to(target)
+    with pytest.raises(ValueError, match="no link of ours"):
+        PseudoTerminal(name)
+    assert str(name.readlink()) == target
+    assert is_untouched(victim)
+
+
+async def test_a_simulated_board_takes_away_only_its_own_name(tmp_path: Path) -> None:
+    name = tmp_path / "ttyESP32"
+    async with SimulatedDevice("sim", PseudoTerminal(name)):
+        async with asyncio.timeout(PATIENCE):
+            while not name.is_symlink():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        name.unlink()
+        name.write_text("somebody's")
+    assert name.read_text() == "somebody's"
+
+
+# -- models
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with serve_hub() as server:
+        server.files = {"config.json": b"{}", "model.bin": bytes(1000)}
+        yield server
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The stranger's cache, with a model's folder."""
+    home = tmp_path / "cache" / folder_name(REPOSITORY)
+    for folder in ("blobs", "refs", "snapshots"):
+        (home / folder).mkdir(parents=True)
+    return home
+
+
+@PLANTS
+@pytest.mark.parametrize("name", [".earshot-lock", "refs/main", "part", "digest"])
+def test_fetching_a_model_writes_into_nobody_else_s_file(
+    hub: HubServer, model: Path, victim: Path, name: str, plant: Plant
+) -> None:
+    digest = hashlib.sha256(bytes(1000)).hexdigest()
+    place = {"part": f"blobs/{digest}.part", "digest": f"blobs/{digest}"}.get(name, name)
+    plant(model / place, victim)
+    with suppress(CannotFetch):
+        Hub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
+    assert is_untouched(victim)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give links away")
+@pytest.mark.parametrize("name", ["", "blobs", "refs", "snapshots"])
+def test_a_model_is_not_fetched_into_a_folder_that_others_chose(
+    hub: HubServer, model: Path, tmp_path: Path, name: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    place = model / name
+    shutil.rmtree(place)
+    place.symlink_to(elsewhere)
+    os.chown(place, STRANGER, STRANGER, follow_symlinks=False)
+    with pytest.raises(CannotFetch, match="somebody else's link"):
+        Hub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("put", ["pipe", "zero"])
+def test_a_model_that_is_described_by_no_file_is_passed_over(tmp_path: Path, put: str) -> None:
+    folder = tmp_path / "hers"
+    folder.mkdir()
+    for name in ("model.bin", "tokenizer.json", "vocabulary.json"):
+        (folder / name).write_bytes(b"")
+    if put == "pipe":
+        os.mkfifo(folder / "config.json")
+    else:
+        (folder / "config.json").symlink_to("/dev/zero")
+    assert "hers" not in {
+        model.name for model in inventory("base", str(tmp_path)) if model.multilingual is not None
+    }
 
 
 # -- under a gateway that runs
