@@ -26,9 +26,10 @@ from gateway.config import ConfigError, GatewayConfig, load_config, locate
 from gateway.doctor_brokers import brokers, devices_broker
 from gateway.doctor_devices import serial_ports, sound
 from gateway.doctor_door import door
+from gateway.doctor_state import state
 from gateway.finding import Finding, fail, ok, warn
 from gateway.settings import WebSettings
-from gateway.state_folder import state_folder
+from gateway.state_folder import journal_file, state_folder
 from gateway.web.tls import wanted as tls_wanted
 from transcription.memory import has_room
 from transcription.models import find_model
@@ -65,9 +66,22 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: brokers(config),
         lambda: web(config),
         lambda: door(config.web, state_folder(config, path, environ)),
+        lambda: state(journal_file(config, path, environ)),
         lambda: system(config),
     )
-    names = ("machine", "packages", "serial", "sound", "model", "mqtt", "broker", "web", "door", "system")
+    names = (
+        "machine",
+        "packages",
+        "serial",
+        "sound",
+        "model",
+        "mqtt",
+        "broker",
+        "web",
+        "door",
+        "state",
+        "system",
+    )
     for name, check in zip(names, checks, strict=True):
         findings += _findings(name, check)
     worst = max((finding.state for finding in findings), key=("ok", "warn", "fail").index)

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 
 from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
+from gateway import doctor_state
 from gateway.access import Role
 from gateway.cli import main
 from gateway.config_edit import replace_file
@@ -374,6 +375,58 @@ def test_root_imports_nobody_else_s_orchestrator(
     with pytest.raises(BadOrchestrator, match=f"belongs to user {STRANGER}"):
         load_orchestrator(f"{name}:trap")
     assert not (tmp_path / "sprung").exists()
+
+
+# -- the doctor looks
+
+
+def looked(state: Path) -> dict[str, str]:
+    """What it says of the state folder, each with how bad it is."""
+    return {one.detail: one.state for one in doctor_state.state(state / "journal.db")}
+
+
+@PLANTS
+@pytest.mark.parametrize(
+    "name", ["pages.json", "audit.log.2", "journal.db-shm", ".web.key.77.new", "clock.json.lock"]
+)
+def test_the_doctor_sees_what_was_planted(state: Path, victim: Path, name: str, plant: Plant) -> None:
+    plant(state / name, victim)
+    (planted,) = (words for words, how in looked(state).items() if how == "fail")
+    assert name in planted
+    assert is_untouched(victim)
+
+
+@pytest.mark.parametrize(("mode", "how"), [(0o777, "fail"), (0o1777, "fail"), (0o770, "warn"), (0o750, "ok")])
+def test_the_doctor_sees_a_folder_in_which_others_write(state: Path, mode: int, how: str) -> None:
+    state.chmod(mode)
+    assert list(looked(state).values()) == [how]
+
+
+def test_the_doctor_sees_every_file_of_ours_that_others_may_read(state: Path) -> None:
+    for name in (
+        "journal.db",
+        "journal.db.corrupt-1",
+        "token.key",
+        "tokens.json",
+        "pages.json",
+        "clock.json",
+    ):
+        (state / name).touch(0o600)
+    assert set(looked(state).values()) <= {"ok", "warn"}
+    (state / "pages.json").chmod(0o640)
+    (state / "notes.py").touch()
+    (state / "notes.py").chmod(0o666)
+    told = " ".join(words for words, how in looked(state).items() if how == "warn")
+    assert "others may read pages.json" in told
+    assert "others may write notes.py" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may come by")
+def test_the_doctor_sees_what_is_not_the_folder_s_owner_s(state: Path) -> None:
+    (state / "tokens.json").touch(0o600)
+    assert [how for words, how in looked(state).items() if "tokens.json" in words] == ["warn"]
+    os.chown(state / "tokens.json", STRANGER, STRANGER)
+    assert list(looked(state).values()) == ["ok"]
 
 
 # -- what else root and the gateway write
