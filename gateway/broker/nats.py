@@ -24,6 +24,7 @@ from nats.js import errors as js_errors
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
+from gateway.broker.gone import gone_is_os_error
 from gateway.broker.nats_consumers import Deliveries, JetStreamConsumer
 from gateway.broker.nats_subjects import (
     durable_name,
@@ -182,7 +183,7 @@ class NatsWire:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(errors.Error, OSError):
+        with suppress(errors.Error, OSError), gone_is_os_error():
             await self.client.close()
 
     # -- for consumers
@@ -225,7 +226,8 @@ class NatsWire:
     def translated(self) -> Iterator[None]:
         """Errors of nats-py as ours."""
         try:
-            yield
+            with gone_is_os_error():
+                yield
         except (TimeoutError, errors.Error, js_errors.Error, OSError) as error:
             raise self._translate(error) from error
 

@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
+from gateway.broker.gone import gone_is_os_error
 from gateway.broker.redis_entries import PREFIX, entry, group, text
 from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
@@ -173,7 +174,8 @@ class RedisWire:
     def translated(self) -> Iterator[None]:
         """Errors of redis-py as ours."""
         try:
-            yield
+            with gone_is_os_error():
+                yield
         except exceptions.RedisError as error:
             raise _translate(error, self._address) from error
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import ssl
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,12 +20,36 @@ from redis import exceptions as redis_errors
 from gateway.broker import nats, rabbitmq, redis
 from gateway.broker.address import Address, Scheme, resolve
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability
+from gateway.broker.gone import gone_is_os_error
 from gateway.broker.wire import ServerFacts
 from gateway.settings import BrokerSettings
 
 
 def address(scheme: str = "redis", *, tls: bool = False) -> Address:
     return resolve(f"{scheme}://ann:hidden@host", Scheme(1, tls=tls), BrokerSettings())
+
+
+# -- a connection that is gone
+
+
+async def test_to_write_to_a_connection_that_is_gone_is_an_error_of_the_system_or_none() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.transport.abort()
+        await writer.wait_closed()
+        client = redis._client(address(), 1.0)
+        wire = redis.RedisWire(address(), client, lambda _reason, _remedy: None)
+        with suppress(BrokerUnavailable), wire.translated():
+            writer.writelines([b"PING"])
+        with suppress(ConnectionResetError), gone_is_os_error():
+            writer.writelines([b"PING"])
+
+
+def test_a_mistake_of_ours_stays_one() -> None:
+    nothing: Any = None
+    with pytest.raises(AttributeError), gone_is_os_error():
+        nothing.write(b"PING")
 
 
 # -- Redis
@@ -341,7 +366,13 @@ def test_a_name_fits_and_is_one_parts_only(parts: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", ["nats", "redis"])
 async def test_work_that_is_cancelled_at_once_leaves_nothing_behind(kind: str) -> None:
-    wire: Any = {"nats": nats.NatsWire, "redis": redis.RedisWire}[kind](address(kind), lambda _reason: None)
+    wire: Any
+    if kind == "nats":
+        wire = nats.NatsWire(address(kind), lambda _reason: None)
+    else:
+        wire = redis.RedisWire(
+            address(kind), redis._client(address(kind), 1.0), lambda _reason, _remedy: None
+        )
 
     async def pull() -> None:
         await asyncio.Event().wait()
