@@ -182,7 +182,7 @@ class _Checking:
             elif (section := section_class(fields[key])) is not None:
                 good[key] = self.section(section, one, here)
             elif self.setting(fields[key], one, here):
-                good[key] = one
+                good[key] = _filled(fields[key], one)
         return good
 
     def setting(self, annotation: Any, value: Any, path: Path) -> bool:
@@ -206,6 +206,14 @@ class _Checking:
                 message = f"expected {expected(annotation)}, got {shown(value)}{_hint(base, value)}"
                 self.mistakes.append(Mistake(path, message, description(annotation)))
         return len(self.mistakes) == before
+
+
+def _filled(annotation: Any, value: Any) -> Any:
+    """What fits, with an empty section for each whose settings are all commented out."""
+    base = _bare(annotation)[0]
+    if get_origin(base) is not dict or section_class(get_args(base)[1]) is None:
+        return value
+    return {key: {} if one is None else one for key, one in value.items()}
 
 
 def _hint(base: Any, value: Any) -> str:

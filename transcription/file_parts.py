@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from transcription.file_feed import PIECE_BYTES, Feed
@@ -112,11 +113,10 @@ class OggPart(Part):
                 self._sound_at = taken + page.start()
             if flags & _LAST_PAGE and self._ends_at is None and (end := self._page_end(page.start())):
                 self._ends_at = taken + end
-        if self._ends_at is not None:
-            return self._ends_at - taken
-        if self._sound_at is None:  # what FLAC begins with stands in the first page of Ogg, too
-            return None
-        return next((one.start() for one in beginnings(held, max(0, self._sound_at - taken))), None)
+        ends = [] if self._ends_at is None else [self._ends_at - taken]
+        if self._sound_at is not None:  # what FLAC begins with stands in the first page of Ogg, too
+            ends += [one.start() for one in islice(beginnings(held, max(0, self._sound_at - taken)), 1)]
+        return min(ends, default=None)
 
     def _page_end(self, at: int) -> int | None:
         """Where the page ends that begins there, if another one does not follow it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from contextlib import suppress
 from typing import Final
 
 from transcription.file_feed import PIECE_BYTES, BadSound, Feed
@@ -47,6 +48,9 @@ class WavPart(Part):
 
     def skip_rest(self) -> None:
         """Go on behind the chunks that follow the sound."""
+        if self._out is None:  # nothing of it was read
+            with suppress(BadSound):
+                self._out = bytearray(self._head())
         while self._data():
             pass
         while self._skip_chunk():

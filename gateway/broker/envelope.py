@@ -80,7 +80,7 @@ def _message(topic: str, key: RoutingKey, received: Received) -> Message:
         topic=topic,
         routing_key=key,
         payload=received.payload,
-        timestamp=received.timestamp or time.time(),
+        timestamp=_dated(received.timestamp) or time.time(),
         message_id=message_id[:ID_CHARACTERS],
         correlation_id=correlation_id[:ID_CHARACTERS],
         reply_to=received.reply_to,
@@ -109,6 +109,11 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         return 0.0
+    return _dated(value)
+
+
+def _dated(value: float) -> float:
+    """A time that clocks and calendars know; 0 for any other."""
     return value if 0 < value < 1e11 else 0.0
 
 

@@ -18,6 +18,7 @@ MESSAGE_ID = "Nats-Msg-Id"
 """The server's own: it drops what it has had under the same id within its window."""
 
 _OURS = {CORRELATION_ID, REPLY_TO, CONTENT_TYPE, MESSAGE_ID}
+_NUMBER = re.compile(r"[0-9]{1,20}\Z")
 _HEADER_NAME = re.compile(r"(?!nats-)[A-Za-z0-9_-]+\Z", re.IGNORECASE)
 """Those that NATS can carry, without those that tell the server what to do with a message."""
 
@@ -102,7 +103,7 @@ def delivery(reply: str) -> tuple[int, int, float]:
     """
     tokens = reply.split(".")
     at = 4 if len(tokens) == 9 else 6
-    try:
-        return int(tokens[at]), int(tokens[at + 1]), int(tokens[at + 3]) / 1e9
-    except (IndexError, ValueError, OverflowError):
+    numbers = tokens[at : at + 4]
+    if len(numbers) < 4 or not all(map(_NUMBER.match, numbers)):
         return 1, 0, 0.0
+    return int(numbers[0]), int(numbers[1]), int(numbers[3]) / 1e9

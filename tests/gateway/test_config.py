@@ -53,6 +53,14 @@ def test_an_empty_file_is_the_defaults(file: Path, text: str) -> None:
     assert load(file, text) == GatewayConfig()
 
 
+def test_a_device_whose_hints_are_all_commented_out_has_none(file: Path) -> None:
+    config = load(
+        file, "transcription:\n  devices:\n    hall:\n      # language: de\n    attic: {language: en}\n"
+    )
+    assert config.transcription.devices["hall"].language is None
+    assert config.transcription.devices["attic"].language == "en"
+
+
 def test_a_file_changes_what_it_names(file: Path) -> None:
     config = load(
         file,

@@ -27,7 +27,8 @@ from tests.transcription.recordings import (
     wav_that_says,
 )
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.file_feed import BadSound
+from transcription.file_chain import parts
+from transcription.file_feed import BadSound, Feed
 from transcription.sound_files import Missing, decoded
 
 pytestmark = pytest.mark.slow
@@ -244,6 +245,18 @@ def test_it_is_the_same_in_whatever_pieces_it_comes(most: int, name: str) -> Non
     data = CHAINS[name]()
     pieces = [one for one in decoded(Dripping(data, most)) if not isinstance(one, Missing)]
     assert np.array_equal(np.concatenate(pieces), whole(data))
+
+
+@pytest.mark.parametrize("most", [61, 7_001])
+def test_an_ogg_file_ends_where_the_next_one_begins_though_its_own_end_is_in_sight(most: int) -> None:
+    pages = [b"OggS\0" + bytes((flags, *bytes(20), 1, 4)) + b"page" for flags in (2, 0, 4)]
+    data = pages[0] + pages[1] + b"RIFF\xff\xff\xff\xffWAVE" + pages[2] + b"something else"
+    assert [part.name for part in parts(Feed(Dripping(data, most)))][:2] == ["ogg", "wav"]
+
+
+def test_a_wav_that_nobody_reads_is_passed_over() -> None:
+    data = recording(LOW, "wav")
+    assert [part.name for part in parts(Feed(Dripping(data + data)))] == ["wav", "wav"]
 
 
 # -- told by what is in it

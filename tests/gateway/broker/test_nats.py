@@ -329,6 +329,7 @@ def test_a_header_that_nats_cannot_carry_is_left_out() -> None:
         ("", (1, 0, 0.0)),
         ("_INBOX.x.y", (1, 0, 0.0)),
         ("$JS.ACK.stream.consumer.x.y.z.0.0", (1, 0, 0.0)),
+        ("$JS.ACK.stream.consumer.3.77.5.-1700000000000000000.0", (1, 0, 0.0)),
     ],
 )
 def test_the_number_of_a_delivery(reply: str, expected: tuple[int, int, float]) -> None:
