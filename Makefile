@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test quick check latest oldest lock chaos bench bench-wer dictation clean wanted
+.PHONY: demo test quick check latest oldest lock chaos fuzz bench bench-wer dictation clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json)
@@ -41,6 +41,9 @@ lock: $(BIN)/uv  ## pins what is installed: what is new in pyproject.toml; with 
 chaos: $(VENV)/.dev  ## everything is killed, cut and filled; the table in docs/reliability.md (an hour)
 	@.ci/system-packages
 	$(BIN)/python -m tests.chaos
+
+fuzz: $(VENV)/.dev  ## inputs that coverage leads to, against everything that reads what strangers send (10 minutes each: 3 hours)
+	@$(BIN)/python -m tests.fuzz --each --seconds $(or $(SECONDS),600)
 
 bench: $(VENV)/.dev  ## all benchmarks; regenerates the table in docs/benchmarks.md
 	@.ci/system-packages

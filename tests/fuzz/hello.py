@@ -1,0 +1,35 @@
+"""HELLO's JSON: a device that is welcomed, or a refusal that fits into a frame; nothing stumbles over it."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from firmware_bridge.fleet import Fleet
+from firmware_bridge.frames import FrameType, Hello, is_device_id
+from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.wires import Line
+from tests.fuzz.talk import arrivals
+
+_LINE = Line("/dev/ttyUSB0")
+
+
+def fuzz(data: bytes) -> None:
+    heard: list[object] = []
+    fleet = Fleet(DeviceSettings(), heard.append, on_failure=_stumbled)
+    hello = arrivals(bytes((FrameType.HELLO, 2)) + bytes(17) + data)
+    fleet.receive(_LINE, hello, 1.0)
+    answers = fleet.outgoing(1.0)
+    assert answers
+    assert all(len(frame.to_bytes()) < 2_100 for _, frame in answers)
+    for one in hello:
+        if isinstance(one, Hello):
+            assert is_device_id(one.device_id)
+            fleet.receive(_LINE, [one], 1.5)
+    for now in (2.0, 20.0, 400.0):
+        fleet.tick(now)
+        fleet.outgoing(now)
+    assert not fleet.devices()
+
+
+def _stumbled(work: str, error: Exception) -> NoReturn:
+    raise AssertionError(work) from error

@@ -1,0 +1,75 @@
+"""What is fuzzed, and of which modules the coverage leads there. ``tests/fuzz/<name>.py`` says what must hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+class Target(NamedTuple):
+    """``modules``: whose coverage counts. ``runs``: how many inputs a test tries beyond the corpus."""
+
+    modules: tuple[str, ...]
+    runs: int
+    longest: int = 4096
+
+
+_FRAMES = ("firmware_bridge.frames", "firmware_bridge.framing", "firmware_bridge.window")
+_SETTINGS = ("gateway.config", "gateway.strict_yaml", "gateway.typed_settings", "gateway.broker.address")
+_SOUND = ("transcription.file_parts", "transcription.file_chain", "transcription.wav_part")
+
+TARGETS = {
+    "serial": Target(_FRAMES, 4_000),
+    "frames": Target(_FRAMES, 8_000),
+    "hello": Target((*_FRAMES, "firmware_bridge.fleet", "firmware_bridge.link"), 2_000),
+    "link": Target(
+        (
+            *_FRAMES,
+            "firmware_bridge.fleet",
+            "firmware_bridge.link",
+            "firmware_bridge.outbox",
+            "firmware_bridge.streams",
+        ),
+        1_500,
+    ),
+    "device_end": Target((*_FRAMES, "firmware_bridge.device_end", "firmware_bridge.repeats"), 2_000),
+    "messages": Target(("gateway.messages", "gateway.events", "gateway.surrogates"), 6_000),
+    "envelopes": Target(
+        (
+            "gateway.broker.envelope",
+            "gateway.broker.base",
+            "gateway.broker.redis_entries",
+            "gateway.broker.nats_subjects",
+            "gateway.broker.mqtt",
+            "gateway.broker.rabbitmq",
+        ),
+        3_000,
+    ),
+    "sound_files": Target((*_SOUND, "transcription.sound_files", "transcription.mixing"), 150, 16_384),
+    "wav_heads": Target((*_SOUND, "transcription.packed_samples"), 2_000),
+    "configuration": Target(_SETTINGS, 400),
+    "config_edit": Target(("gateway.config_edit", "gateway.strict_yaml"), 400),
+    "patches": Target(
+        (*_SETTINGS, "gateway.web.api.configuration", "firmware_bridge.url_secrets", "gateway.reload"), 400
+    ),
+    "tokens": Target(
+        ("gateway.door.signing", "gateway.door.tokens", "gateway.door.page_sessions", "jwt"), 1_500
+    ),
+    "requests": Target(
+        (
+            "gateway.web.guard",
+            "gateway.web.addresses",
+            "gateway.web.proxies",
+            "gateway.web.event_stream",
+            "gateway.web.api",
+        ),
+        800,
+    ),
+    "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
+    "masks": Target(("gateway.web.masks",), 5_000),
+    "model_files": Target(
+        ("transcription.model_file", "transcription.models", "transcription.inventory"), 1_000
+    ),
+}

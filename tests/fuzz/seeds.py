@@ -1,0 +1,177 @@
+"""``python -m tests.fuzz.seeds``: the first inputs of the corpora, out of golden vectors and of what tests say."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import msgspec
+import numpy as np
+
+from firmware_bridge.frames import decode
+from firmware_bridge.framing import encode_serial
+from gateway.config import GatewayConfig
+from gateway.door.signing import Keys
+from gateway.events import Authenticate, Say, Subscribe
+from gateway.messages import OrchestratorReply, WantedHints, encode
+from tests.fuzz.roster import CORPUS
+from tests.gateway.web.raw import frame as websocket_frame
+
+_VECTORS = Path(__file__).parents[1] / "vectors"
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """Target and input."""
+    yield from _wire()
+    yield from _json()
+    yield from _sound()
+    yield from _settings()
+    yield from _door()
+
+
+def _wire() -> Iterator[tuple[str, bytes]]:
+    frames = [bytes.fromhex(one["frame"]) for one in json.loads((_VECTORS / "frames.json").read_bytes())]
+    for one in json.loads((_VECTORS / "serial.json").read_bytes()):
+        yield "serial", bytes.fromhex(one["serial"])
+    for data in frames:
+        yield "frames", data
+        yield "serial", encode_serial(decode(data))
+        if data[1] == 1:
+            yield "hello", data[20:]
+        yield "device_end", b"\x00" + bytes((len(data[1:256]) & 0xFF,)) + data[1:256]
+    talk = b"".join(bytes((0, len(data) - 1)) + data[1:] for data in frames if len(data) <= 256)
+    yield "link", talk
+    yield "device_end", b"\x07\x00" + talk + b"\x05\x08" + bytes(8) + b"\x05\x07" + bytes(7)
+    yield "masks", websocket_frame(1, b"hello") + websocket_frame(2, bytes(200))
+
+
+def _json() -> Iterator[tuple[str, bytes]]:
+    reply = OrchestratorReply(
+        correlation_id="c_1",
+        session_id="s_1",
+        text="It is \U0001f600 noon.",
+        hints=WantedHints(language="de"),
+    )
+    for message in (
+        reply,
+        Subscribe(kinds=("reply",), users=("ann",), epoch="e", seq=7),
+        Say(text="what time is it", ref="1"),
+        Authenticate(token="eyJhbGciOiJIUzI1NiJ9.e30.x"),
+    ):
+        yield "messages", encode(message)
+        yield "bodies", encode(message)
+    yield "messages", b'{"correlation_id":"c","session_id":"s","text":"\\ud83d\\ude00 \\ud800"}'
+    yield "bodies", b'{"text":"dinner is ready","keep_seconds":60}'
+    yield "bodies", b"AAAAAAAAAAc"
+    yield "envelopes", encode(reply) + b"\0ann.kitchen.s_1\0m_1\0c_1\0application/json\0ann.kitchen.s_1\0x"
+    yield (
+        "envelopes",
+        b"{}\0ann/kitchen/s_1\0m\0c\0" + b"12.5\0ann.kitchen.s_1\0$JS.ACK.s.c.2.17.3.1700000000000000000.0",
+    )
+    yield "model_files", b'{"shortest_context": 500, "lang_ids": [1, 2], "suppress_ids": [3]}'
+    name = b"\x05\x00scale\x00"[:2] + b"scal\x00"
+    variable = name + struct.pack("<BIBI", 1, 2, 0, 8) + struct.pack("<2f", 1, 2)
+    yield (
+        "model_files",
+        struct.pack("<I", 6) + b"\x02\x00W\x00" + struct.pack("<II", 3, 1) + variable + bytes(4),
+    )
+
+
+def _sound() -> Iterator[tuple[str, bytes]]:
+    tone = (np.sin(np.arange(1_600) / 5) * 9_000).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", ""))
+        out.writeframes(tone.tobytes()[:800])
+    plain = file.getvalue()
+    wide = b"RIFF\xff\xff\xff\xffWAVELIST\x04\0\0\0INFOfmt \x28\0\0\0" + struct.pack(
+        "<HHIIHHHHI", 0xFFFE, 2, 48_000, 384_000, 8, 32, 22, 24, 3
+    )
+    wide += (
+        b"\x01\0" + bytes.fromhex("000000001000800000aa00389b71") + b"data\xff\xff\xff\xff" + bytes(range(64))
+    )
+    tagged = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + plain[:200]
+    for data in (plain, wide, tagged, plain[:100] + plain[:100], b"RIFX" + wide[4:]):
+        yield "wav_heads", data
+        yield "sound_files", data
+    for form, codec in (
+        ("flac", "flac"),
+        ("ogg", "libopus"),
+        ("webm", "libopus"),
+        ("mp3", "libmp3lame"),
+        ("mp4", "aac"),
+    ):
+        data = _encoded(form, codec, tone)
+        yield "sound_files", data
+        yield "wav_heads", data[:600]
+
+
+def _encoded(form: str, codec: str, tone: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as out:
+        stream = out.add_stream(codec, rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone[np.newaxis, :], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        for one in (*av.AudioResampler(stream.format, "mono", 48_000).resample(frame),):
+            out.mux(stream.encode(one))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def _settings() -> Iterator[tuple[str, bytes]]:
+    text = b'web:  # the page\n  port: 8080\ndevices:\n  users: {kitchen: ann}\n  mqtt: {url: "mqtt://a:b@h:1"}\n'
+    lists = b"transcription:\n  model: base.en\n  devices:\n    hall: {language: de}\nweb:\n  origins: ['https://h']\n"
+    for one in (text, lists, b"log: !x &a [1, 2.5, true, null]\n", b"web: |\n  x\n? a\n: b\n"):
+        yield "configuration", one
+        yield "config_edit", one + b"\x00" + b'{"hall": "bob"}'
+    yield "config_edit", text + b"\x007"
+    yield (
+        "patches",
+        b'{"web":{"port":9000},"transcription":{"devices":{"hall":{"language":"en"}}},"log":null}',
+    )
+    yield "patches", b'{"broker":{"url":"amqp://ann:***@localhost/"},"devices":{"users":{"a":"b"}}}'
+    yield "patches", msgspec.json.encode(GatewayConfig().transcription)
+
+
+def _door() -> Iterator[tuple[str, bytes]]:
+    yield (
+        "tokens",
+        b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJqdGkiOiJ0XzEiLCJleHAiOjI3MDAwMDAwMDB9.c2lnbmF0dXJl",
+    )
+    yield (
+        "tokens",
+        b'[{"token_id":"t_2","name":"bob","role":"listener","digest":"00","made_at":1e9,"expires_at":9e9}]',
+    )
+    yield "tokens", b'{"0011":["t_2",9e9]}'
+    yield "tokens", Keys((b"k" * 32,)).keys[0].hex().encode() + b"\n"
+    head = b"Host: earshot.house\r\nOrigin: http://earshot.house:8080\r\nCookie: earshot=abc; a=b\r\n"
+    yield (
+        "requests",
+        b"kinds=reply,partial&levels=true\n" + head + b"Last-Event-ID: e1:17\r\nAccept: text/*;q=0.5, */*",
+    )
+    yield "requests", b"q=lamp&limit=5&before=\n" + head + b"Authorization: Bearer abc\r\nRange: bytes=0-99"
+    yield (
+        "requests",
+        b"\n" + head + b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Protocol: earshot, e.t",
+    )
+    yield (
+        "requests",
+        b"a=%ff\nHost: [::1]:8080\r\nX-Forwarded-For: 1.2.3.4, [::1]:9\r\nX-Forwarded-Proto: https",
+    )
+
+
+def main() -> None:
+    for target, data in seeds():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

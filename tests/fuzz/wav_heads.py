@@ -1,0 +1,41 @@
+"""Files in a chain, split by us before FFmpeg sees any: BadSound or parts, the same however slowly the bytes come."""
+
+from __future__ import annotations
+
+from transcription.file_chain import parts
+from transcription.file_feed import BadSound, Feed
+
+_AT_ONCE = 1 << 20
+_MOST = 64
+
+
+class _Source:
+    def __init__(self, data: bytes, piece: int) -> None:
+        self._data = data
+        self._piece = piece
+
+    def read(self, size: int) -> bytes:
+        taken = self._data[: min(size, self._piece)]
+        self._data = self._data[len(taken) :]
+        return taken
+
+
+def _split(data: bytes, piece: int) -> list[tuple[str, bytes, str]]:
+    found = []
+    try:
+        for part in parts(Feed(_Source(data, piece))):
+            out, why = b"", ""
+            try:
+                while read := part.read(4096):
+                    out += read
+            except BadSound as error:
+                why = str(error)
+            found.append((part.name, out, why))
+            assert len(out) <= 4 * len(data) + _MOST
+    except BadSound as error:
+        found.append(("", b"", str(error)))
+    return found
+
+
+def fuzz(data: bytes) -> None:
+    assert [one[0] for one in _split(data, _AT_ONCE)] == [one[0] for one in _split(data, 61)]
