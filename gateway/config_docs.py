@@ -108,7 +108,9 @@ _INTRODUCTION = f"""\
 Generated from the settings classes by `python -m gateway.config_docs`; do not edit.
 
 [`config.yaml`](../config.yaml) has every setting with its default. Earshot reads the first of: `--config FILE`,
-`$EARSHOT_CONFIG`, `./config.yaml`, `/etc/earshot/config.yaml`; without any it runs on the defaults.
+`$EARSHOT_CONFIG`, `./config.yaml`, `/etc/earshot/config.yaml`; without any it runs on the defaults. A `./config.yaml`
+that others could have written is refused (file and folder have to belong to you or to root, and nobody else may
+write there): name it if you trust it.
 `earshot check-config` lists every mistake at once, with its line and the near miss:
 
 ```

@@ -61,7 +61,7 @@ def command(ctx: click.Context, config_path: Path | None, named: Path | None) ->
     except NoHome as error:
         raise Misplaced(str(error)) from error
     if ctx.obj.parent == state_folder.SERVICE_FOLDER and named is None:
-        click.echo(f"the service's journal: {ctx.obj}", err=True)
+        click.echo(one_line(f"the service's journal: {ctx.obj}"), err=True)
 
 
 @command.command("list")

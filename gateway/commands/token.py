@@ -164,9 +164,8 @@ def new_key(desk: Desk, *, keep_old: bool) -> None:
     except TokenError as error:
         raise Trouble(str(error)) from error
     desk.audit.note(What.KEY_RENEWED, kept_old=str(keep_old).lower(), by=f"uid {os.getuid()}")
-    click.echo(
-        f"{desk.key.path} has a new key; tokens made so far are {'still good' if keep_old else 'worth nothing'}"
-    )
+    worth = "still good" if keep_old else "worth nothing"
+    click.echo(one_line(f"{desk.key.path} has a new key; tokens made so far are {worth}"))
 
 
 def _check_clock() -> None:

@@ -89,12 +89,22 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """While it lasts, nobody else who asks for the same changes that file. Raises OSError."""
-    lock = open_private(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT)
+    lock = _lock_of(path)
     try:
         _wait_for(lock, path)
         yield
     finally:
         os.close(lock)
+
+
+def _lock_of(path: Path) -> int:
+    """A file beside it; where there is no room for one, itself."""
+    try:
+        return open_private(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return open_private(path, os.O_RDWR)
 
 
 @contextmanager
@@ -193,7 +203,8 @@ def _owner_below(folder: int) -> tuple[int, int] | None:
 
 
 def _give(file: int, mode: int, owner: tuple[int, int] | None) -> None:
-    if owner is not None:
+    made = os.fstat(file)
+    if owner not in (None, (made.st_uid, made.st_gid)):  # the service may not even ask for what it has
         os.fchown(file, *owner)
     os.fchmod(file, mode)
 
@@ -218,7 +229,7 @@ def _replace(folder: int, name: str, data: bytes, mode: int, owner: tuple[int, i
 
 
 def _overwrite(folder: int, path: Path, data: bytes, reason: OSError) -> None:
-    """In place, where it needs no room: blanks stand for what is no longer there."""
+    """In place, where it needs no room (or less than is free): blanks stand for what is no longer there."""
     try:
         file = _open(path, os.O_WRONLY, folder)
     except FileNotFoundError:
@@ -226,7 +237,7 @@ def _overwrite(folder: int, path: Path, data: bytes, reason: OSError) -> None:
     try:
         size = os.fstat(file).st_size
         if len(data) > size:
-            raise reason
+            os.posix_fallocate(file, 0, len(data))
         os.pwrite(file, data.ljust(size), 0)
         os.fsync(file)
     finally:

@@ -21,22 +21,29 @@ import pytest
 from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
+from firmware_bridge.mqtt_address import Credentials, MqttUnavailable
 from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.speech_files import BadRecording, read_wav
 from gateway import doctor_state
 from gateway.access import Role
+from gateway.broker.address import Scheme, resolve
+from gateway.broker.base import BrokerRefused
 from gateway.cli import main
 from gateway.config_edit import replace_file
 from gateway.door import files
 from gateway.door.page_sessions import PageSessions
+from gateway.door.signing import KeyFile
 from gateway.door.tokens import TokenError
+from gateway.introduction import BadCertificates, Introduction
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Died, Effect, Heard
 from gateway.orchestrator import BadOrchestrator
 from gateway.orchestrator_loader import load_orchestrator
 from gateway.service_install import Host, WriteFile
-from gateway.settings import JournalSettings
+from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
+from gateway.web.tls import Tls, TlsUnavailable
 from tests.attacks.castle import Castle, open_castle
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.journal.rows import dead, utterance
@@ -239,6 +246,20 @@ def test_a_token_is_revoked_on_a_full_disk(small_disk: Path) -> None:
     for name in names:
         assert len(keyring.file.revoke(name)) == 1
     assert {token.problem(0) for token in keyring.file.read().tokens.values()} == {"revoked"}
+
+
+def test_a_token_is_revoked_where_there_is_no_room_for_a_name(small_disk: Path) -> None:
+    keyring = Keyring(small_disk)
+    token, _ = keyring.make("me")
+    tokens = keyring.file.path
+    tokens.write_bytes(json.dumps(json.loads(tokens.read_bytes())).encode())  # not a blank that could go
+    tokens.with_name("tokens.json.lock").unlink()
+    subprocess.run(["mount", "-o", "remount,nr_inodes=4", str(small_disk)], check=True)
+    with pytest.raises(OSError, match="No space"):  # noqa: PT012
+        for number in range(10):
+            (small_disk / f"ballast-{number}").touch()
+    assert keyring.file.revoke(token.token_id)
+    assert not keyring.file.read().living(0)
 
 
 def test_all_tokens_end_with_their_key_on_a_full_disk(small_disk: Path) -> None:
@@ -580,6 +601,86 @@ def test_a_model_that_is_described_by_no_file_is_passed_over(tmp_path: Path, put
     assert "hers" not in {
         model.name for model in inventory("base", str(tmp_path)) if model.multilingual is not None
     }
+
+
+# -- what a setting or an option names
+
+
+def by_device(name: Path, _target: Path) -> None:
+    name.symlink_to("/dev/zero")
+
+
+def by_size(name: Path, _target: Path) -> None:
+    with name.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def _mqtt(file: Path) -> object:
+    return Credentials(password_file=str(file)).password()
+
+
+def _mqtt_tls(file: Path) -> object:
+    return Credentials(ca_file=str(file)).tls()
+
+
+def _broker(file: Path) -> object:
+    return resolve("redis://a@host", Scheme(1), BrokerSettings(password_file=str(file)))
+
+
+def _broker_tls(file: Path) -> object:
+    settings = BrokerSettings(tls=BrokerTlsSettings(cert_file=str(file)))
+    return resolve("rediss://a@host", Scheme(1, tls=True), settings)
+
+
+def _page_tls(file: Path) -> object:
+    return Tls(WebSettings(tls=WebTlsSettings(cert_file=str(file))), None)
+
+
+def _own_tls(file: Path) -> object:
+    file.rename(file.with_name("web.key"))
+    file.with_name("web.crt").touch()
+    return Tls(WebSettings(tls=WebTlsSettings(self_signed=True)), file.parent)
+
+
+def _authority(file: Path) -> object:
+    return Introduction(ca_file=str(file)).tls()
+
+
+def _secret(file: Path) -> object:
+    return KeyFile.located(str(file), file.parent, {}).read()
+
+
+def _credential(file: Path) -> object:
+    return KeyFile.located(file.name, file.parent, {"CREDENTIALS_DIRECTORY": str(file.parent)}).read()
+
+
+def _recording(file: Path) -> object:
+    return read_wav(file)
+
+
+@pytest.mark.parametrize("plant", [by_pipe, by_device, by_size])
+@pytest.mark.parametrize(
+    "read",
+    [
+        _mqtt,
+        _mqtt_tls,
+        _broker,
+        _broker_tls,
+        _page_tls,
+        _own_tls,
+        _authority,
+        _secret,
+        _credential,
+        _recording,
+    ],
+)
+def test_what_is_named_and_no_file_is_refused_at_once(
+    tmp_path: Path, victim: Path, read: Callable[[Path], object], plant: Plant
+) -> None:
+    plant(tmp_path / "named", victim)
+    refused = (MqttUnavailable, BrokerRefused, TlsUnavailable, BadCertificates, TokenError, BadRecording)
+    with pytest.raises(refused, match=r"no file|larger than|a link"):
+        read(tmp_path / "named")
 
 
 # -- under a gateway that runs
