@@ -101,6 +101,10 @@ class Bridge:
         """Every device that is known, also those that may still come back."""
         return self._fleet.devices()
 
+    def visitor(self, device_id: str) -> str:
+        """Who speaks as this device; HOUSE: it is a board, or not known."""
+        return self._fleet.visitor(device_id)
+
     def links(self) -> tuple[LinkInfo, ...]:
         """Every carrier that is watched, and what has come over it."""
         seen = self._serial.counters() if self._serial else {}

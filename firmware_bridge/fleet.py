@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +29,7 @@ from firmware_bridge.link import (
 )
 from firmware_bridge.pacing import Allowance, Cooldown
 from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.shares import HOUSE, gives_way
 from firmware_bridge.wires import WEB, WEB_IDS, Line
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ class _Device:
 
     end: GatewayEnd
     line: Line | None = None
+    visitor: str = HOUSE
     superseded: deque[int] = field(default_factory=lambda: deque(maxlen=SUPERSEDED_BOOTS))
 
     @property
@@ -219,6 +221,11 @@ class Fleet:
             for device_id, device in self._devices.items()
         )
 
+    def visitor(self, device_id: str) -> str:
+        """Who speaks as this device; HOUSE: it is a board, or not known."""
+        device = self._devices.get(device_id)
+        return HOUSE if device is None else device.visitor
+
     def carriers(self) -> tuple[LinkChanged, ...]:
         """What was told last of each carrier that has not passed."""
         return tuple(self._carriers.values())
@@ -331,7 +338,7 @@ class Fleet:
         device = self._devices.get(hello.device_id)
         if device is None:
             most = self._settings.max_devices
-            is_full = len(self._devices) >= most and not self._held()
+            is_full = len(self._devices) >= most and self._gives_way(line.visitor) is None
             return (FaultCode.REFUSED, f"there are {most} devices already") if is_full else None
         if device.end.boot != hello.boot and self._is_second(device, line, hello, now):
             where = f"over {device.end.carrier} (boot {device.end.boot})"
@@ -340,7 +347,7 @@ class Fleet:
 
     def _admit(self, line: Line, hello: Hello, now: float) -> None:
         if len(self._devices) >= self._settings.max_devices:
-            self._forget(min(self._held())[1], "another device needed its place", now)
+            self._make_room(line.visitor, now)
         device = _Device(self._new_end(line, hello, now))
         self._devices[hello.device_id] = device
         self._welcome(device, line, now)
@@ -382,9 +389,21 @@ class Fleet:
         if code is not None and self._refused.allows((line.carrier, device_id, code), now):
             self._report((HelloRefused(device_id, line.carrier, int(code), reason),))
 
-    def _held(self) -> list[tuple[float, str]]:
-        """The devices that are gone, and since when."""
-        return [(d.end.held_since, i) for i, d in self._devices.items() if d.end.held_since is not None]
+    def _make_room(self, visitor: str, now: float) -> None:
+        device_id = self._gives_way(visitor)
+        assert device_id is not None
+        self.send_fault(device_id, FaultCode.REFUSED, "another device needed its place")
+        self._forget(device_id, "another device needed its place", now)
+
+    def _gives_way(self, visitor: str) -> str | None:
+        """Visitors who are gone, then those of whoever has most of them; and for a board, boards that are gone."""
+        visitors = {i: d for i, d in self._devices.items() if d.visitor != HOUSE}
+        if (held := _held_longest(visitors)) is not None:
+            return held
+        crowd = gives_way(Counter(device.visitor for device in visitors.values()), visitor)
+        if crowd is not None:
+            return next(i for i, device in visitors.items() if device.visitor == crowd)
+        return _held_longest(self._devices) if visitor == HOUSE else None
 
     # -- lines
 
@@ -396,6 +415,7 @@ class Fleet:
         if device.line is not None:
             del self._lines[device.line]
         device.line = line
+        device.visitor = line.visitor
         self._lines[line] = device
         self._touched.add(device)
 
@@ -455,6 +475,12 @@ _COUNTED_AS = {
     FaultCode.DUPLICATE_ID: "duplicate_ids",
     FaultCode.REFUSED: "refused",
 }
+
+
+def _held_longest(devices: Mapping[str, _Device]) -> str | None:
+    """The one that is gone longest; None when none is gone."""
+    held = [(d.end.held_since, i) for i, d in devices.items() if d.end.held_since is not None]
+    return min(held)[1] if held else None
 
 
 def _is_hello(rejected: FrameRejected) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import Decoded
+from firmware_bridge.shares import HOUSE
 
 MQTT = "mqtt"
 """The carrier's name of all devices on MQTT; a serial port is named by its path."""
@@ -20,12 +21,13 @@ class Line(NamedTuple):
     """Where a device's frames come from and go to.
 
     A serial port is one line; on MQTT each device has its own, named by its topics. On the web each socket is
-    one, by its number: the same device may have two for a while.
+    one, by its number: the same device may have two for a while. ``visitor``: who speaks on it, if it is no board.
     """
 
     carrier: str
     device_id: str = ""
     number: int = 0
+    visitor: str = HOUSE
 
 
 class Carrier(Protocol):

@@ -90,6 +90,11 @@ class Principal(Struct, frozen=True, kw_only=True):
         return (not self.users or user_id in self.users) and (not self.devices or device_id in self.devices)
 
     @property
+    def owner(self) -> str:
+        """Whose part of a shared table it fills (`firmware_bridge/shares.py`)."""
+        return self.token_id or self.name
+
+    @property
     def own_device(self) -> str:
         """As which device this principal speaks: ``web-`` and its name, which no other principal's can be."""
         if _PLAIN.match(self.name):

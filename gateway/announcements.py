@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import structlog
 from msgspec.structs import replace
 
+from firmware_bridge.shares import HOUSE, has_share
 from gateway.announcer import NO_STREAM, Announcer
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.records import (
@@ -39,8 +41,9 @@ from gateway.settings import HistorySettings, PrivacySettings
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 1_000
+"""Announcements that wait for their devices; one who announces has no more of them than are left for others."""
 MAX_WAITING_OF_A_DEVICE = 16
-"""Announcements that wait, of all devices and of one."""
+"""For one device, of one who announces; twice as many of all."""
 
 
 class CannotAnnounce(Exception):
@@ -55,6 +58,7 @@ class _Announcement:
     asked_at: float
     deadline: float
     sent_to: int | None = None
+    owner: str = HOUSE
 
 
 class Announcements:
@@ -79,14 +83,16 @@ class Announcements:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def announce(self, device_id: str, user_id: str, text: str, agent: str, seconds: float) -> str:
+    async def announce(
+        self, device_id: str, user_id: str, text: str, agent: str, seconds: float, *, owner: str = ""
+    ) -> str:
         """Its correlation id, once it is as safe as an answer. ``seconds``: after them it is too late.
+
+        ``agent`` is the name of who announces, ``owner`` whose part of the room it takes (theirs).
 
         Raises CannotAnnounce.
         """
-        own = sum(one.row.device_id == device_id for one in self._waiting.values())
-        if len(self._waiting) >= MAX_WAITING or own >= MAX_WAITING_OF_A_DEVICE:
-            raise CannotAnnounce(f"{own} announcements wait for {device_id} already")
+        self._check_room(device_id, owner := owner or agent)
         now = time.time()
         row = RequestRow(
             correlation_id=new_id("a"),
@@ -103,7 +109,7 @@ class Announcements:
             text=text,
             due=True,
         )
-        self._wait(row)
+        self._wait(row, owner)
         try:
             await self._journal.commit(Asked(row), *self._kept(row, agent))
         except JournalError as error:
@@ -161,9 +167,17 @@ class Announcements:
                 continue
             one.sent_to = boot
 
-    def _wait(self, row: RequestRow) -> None:
+    def _check_room(self, device_id: str, owner: str) -> None:
+        waiting = self._waiting.values()
+        of_device = Counter(one.owner for one in waiting if one.row.device_id == device_id)
+        if not has_share(2 * MAX_WAITING_OF_A_DEVICE, of_device, owner):
+            raise CannotAnnounce(f"{of_device.total()} announcements wait for {device_id} already")
+        if not has_share(MAX_WAITING, Counter(one.owner for one in waiting), owner):
+            raise CannotAnnounce(f"{len(waiting)} announcements wait already")
+
+    def _wait(self, row: RequestRow, owner: str = HOUSE) -> None:
         asked_at = _now() - max(0.0, row.age)
-        one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at)
+        one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at, owner=owner)
         self._waiting[row.correlation_id] = one
 
     def _kept(self, row: RequestRow, agent: str) -> tuple[Effect, ...]:

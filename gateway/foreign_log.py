@@ -12,7 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 from firmware_bridge.pacing import Allowance
 from firmware_bridge.url_secrets import MASK, masked
 
-OURS = frozenset({"gateway", "transcription", "firmware_bridge", "benchmarks"})
+OURS = frozenset({"earshot", "gateway", "transcription", "firmware_bridge", "benchmarks"})
 """Packages whose log is ours: their authors know what may stand in it."""
 MOST_CHARACTERS = 2_000
 """Of one value. What a stranger sent may be in a library's error whole."""

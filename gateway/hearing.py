@@ -178,9 +178,31 @@ class Hearing:
                 self.end_stream(session.name, EndReason.DISCONNECT)
             except Exception as error:  # noqa: BLE001 - the boundary: between this stream and the others
                 self._break_off(session.name, error)
-            self.lapsed[session.name] = session.end_on_silence
-            if len(self.lapsed) > self._config.sessions.max_sessions:
-                self.lapsed.popitem(last=False)
+            self._lapse(session)
+
+    def _lapse(self, session: Session) -> None:
+        """Should more come of its stream, that begins anew."""
+        self.lapsed[session.name] = session.end_on_silence
+        if len(self.lapsed) > self._config.sessions.max_sessions:
+            self.lapsed.popitem(last=False)
+
+    def change_hands(self) -> None:
+        """What was said with a device that is another user's now was the former's; the rest begins anew."""
+        for name, conversation in list(self.conversations.items()):
+            session = conversation.session
+            if self._announce.user(name.device_id) != session.user_id:
+                with self._mishaps.contained(A_STREAM, device_id=name.device_id):
+                    self.end_stream(name, EndReason.DISCONNECT)
+                self._lapse(session)
+
+    def hush(self, device_id: str) -> None:
+        """End a device's streams; what is being said is dropped."""
+        for name in [name for name in self.conversations if name.device_id == device_id]:
+            conversation = self.conversations.pop(name)
+            conversation.drop_guess()
+            conversation.end_live()
+            conversation.session.end_stream()
+            self._journal.commit(StreamEnded(conversation.session.session_id))
 
     # -- streams begin and end
 
@@ -224,6 +246,7 @@ class Hearing:
             self._announce.user(name.device_id),
             end_on_silence=event.end_on_silence,
             now=self._now(),
+            visitor=self._bridge.visitor(name.device_id),
         )
         self._journal.commit(StreamOpened(stream_row(session, event.begun, heard_to)))
         return session
@@ -349,9 +372,8 @@ class Hearing:
                 if live is not None:
                     live.goes_on(so_far, conversation.hints.now)
             case SpeechPaused(so_far):
-                device_id = conversation.session.device_id
                 guess = conversation.guess = self._recognizer.guess(
-                    so_far, owner=device_id, hints=conversation.hints.now
+                    so_far, owner=conversation.session.owner, hints=conversation.hints.now
                 )
                 if guess is not None and live is not None:
                     live.pauses(guess)

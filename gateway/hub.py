@@ -18,11 +18,12 @@ Everything runs on one event loop.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from msgspec import Struct, structs
 
+from firmware_bridge.shares import gives_way
 from gateway.access import LOCAL, Principal
 from gateway.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.fanout import Batch, Fanout, Lane, Published
@@ -114,7 +115,7 @@ class Hub:
         snapshot. ``direct``: a way that needs no waiting (see :class:`Outbox`).
         """
         if len(self._outboxes) >= self.settings.max_listeners:
-            self._make_room()
+            self._make_room(principal)
         wanted = Wanted(subscribe, principal)
         outbox = Outbox(
             wanted,
@@ -123,6 +124,7 @@ class Hub:
             since=self._seq,
             on_leave=self.detach,
             direct=direct,
+            owner=principal.owner,
         )
         self._outboxes[outbox] = None
         if self._closed:
@@ -167,14 +169,18 @@ class Hub:
                 lane.evict("something went wrong inside the gateway")
                 self.detach(lane)
 
-    def _make_room(self) -> None:
-        """As ``web.listener_policy`` says. Raises HubFull."""
+    def _make_room(self, principal: Principal) -> None:
+        """At the cost of whoever has more listeners, else as ``web.listener_policy`` says. Raises HubFull."""
         most = self.settings.max_listeners
-        if self.settings.listener_policy == "refuse_new":
+        owner = gives_way(Counter(outbox.owner for outbox in self._outboxes), principal.owner)
+        if owner is None and self.settings.listener_policy == "refuse_new":
             self._gone = structs.replace(self._gone, refused=self._gone.refused + 1)
             raise HubFull(f"{most} listeners are connected already (web.max_listeners)")
         self.fanout.flush()
-        behind = max(self._outboxes, key=lambda outbox: outbox.pending_bytes)  # the first came first
+        theirs = [outbox for outbox in self._outboxes if outbox.owner == (owner or principal.owner)]
+        behind = max(
+            theirs or self._outboxes, key=lambda outbox: outbox.pending_bytes
+        )  # the first came first
         behind.evict(f"made room for another: there are {most} listeners")
         self.detach(behind)
 

@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 
 import structlog
 
+from firmware_bridge.shares import HOUSE
 from gateway.fanout import Batch, Published
 from gateway.picture import Wanted
 from gateway.settings import WebSettings
@@ -53,9 +54,11 @@ class Outbox:
         since: int,
         on_leave: Callable[[Outbox], None],
         direct: Callable[[Batch], bool] | None = None,
+        owner: str = HOUSE,
     ) -> None:
-        """``since``: events up to this number are in ``first``, or are not to come."""
+        """``since``: events up to this number are in ``first``, or are not to come. ``owner``: who listens."""
         self.wanted = wanted
+        self.owner = owner
         self.direct = direct
         self._settings = settings
         self._on_leave = on_leave

@@ -169,10 +169,11 @@ class Pipeline:
         self._ticked_at = self._now()
 
     def reconfigure(self, config: GatewayConfig) -> None:
-        """From now on the settings of ``config``; streams that are open keep their segmenter, and their user."""
+        """From now on the settings of ``config``; open streams keep theirs while their device is the same user's."""
         self._config = config
         self._hearing.reconfigure(config)
         self.roster.reconfigure(config.devices)
+        self._hearing.change_hands()
 
     async def __aenter__(self) -> Self:
         await self._publishing.__aenter__()
@@ -302,6 +303,13 @@ class Pipeline:
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
         self._announce.adopt(device_id, user_id)
+
+    def hush(self, device_id: str) -> None:
+        """Whoever spoke as this device may not any more: what was not said to its end never was."""
+        if self._hearing.connected(device_id):  # on another connection, by right
+            return
+        self._hearing.hush(device_id)
+        self._bridge.forget(device_id)
 
     def _begin_turn(self, conversation: Conversation, utterance: Utterance) -> None:
         """An utterance is complete: its device hears so at once, the text follows."""
@@ -443,7 +451,7 @@ class Pipeline:
         try:
             recognized = await self._recognizer.transcribe(
                 spoken.utterance,
-                owner=spoken.session.device_id,
+                owner=spoken.session.owner,
                 hints=hints.now,
                 deadline=self._config.transcription.wait_seconds,
                 guess=guess,

@@ -97,8 +97,9 @@ class Saying:
         self._announce.adopt(device_id, principal.own_user)
         try:
             session = self._hearing.sessions.open(
-                device_id, NO_BOOT, 0, self._announce.user(device_id), end_on_silence=False, now=self._now()
-            )
+                device_id, NO_BOOT, 0, self._announce.user(device_id), end_on_silence=False, now=self._now(),
+                visitor=principal.owner,
+            )  # fmt: skip
         except TooManySessions as error:
             raise CannotSay(str(error)) from error
         turn = session.begin_turn(0, 0)

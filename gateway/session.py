@@ -5,7 +5,7 @@ A session is one stream of one device; a turn is the life of one utterance. No I
 
     SessionError
       IllegalEvent        the table has no such step; nothing was changed
-      TooManySessions     the registry is full
+      TooManySessions     the registry is full, or as full as one visitor may make it
       TooManyTurns        so many turns of the session are open
       AlreadyOpen         that stream (or turn) is open
 """
@@ -13,9 +13,11 @@ A session is one stream of one device; a turn is the life of one utterance. No I
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from firmware_bridge.shares import HOUSE, has_share
 from gateway.messages import new_id
 from gateway.settings import SessionSettings
 
@@ -35,7 +37,7 @@ class IllegalEvent(SessionError):
 
 
 class TooManySessions(SessionError):
-    """The registry is full."""
+    """The registry is full, or as full as one visitor may make it."""
 
 
 class TooManyTurns(SessionError):
@@ -172,7 +174,10 @@ class Session:
         now: float,
         on_change: Callable[[Session], None],
         session_id: str = "",
+        visitor: str = HOUSE,
     ) -> None:
+        self.visitor = visitor
+        """Whose words a page or a program speaks; HOUSE for a board."""
         self.session_id = session_id or new_id("s")
         self.name = name
         self.user_id = user_id
@@ -188,6 +193,11 @@ class Session:
     def device_id(self) -> str:
         """Whose stream it is."""
         return self.name.device_id
+
+    @property
+    def owner(self) -> str:
+        """Whose turn it is where owners take turns: a visitor's, with however many devices, or a board's."""
+        return self.visitor or self.device_id
 
     def begin_turn(self, start: int, end: int, utterance_id: str = "") -> Turn:
         """An utterance was heard, at these positions; it may have a name. Raises IllegalEvent, TooManyTurns."""
@@ -258,6 +268,7 @@ class SessionRegistry:
         self._by_name: dict[StreamName, Session] = {}
         self._by_id: dict[str, Session] = {}
         self._by_device: dict[str, dict[str, Session]] = {}
+        self._taken: Counter[str] = Counter()  # by visitor
         self._suspended: dict[str, Session] = {}  # in the order of their suspension
 
     def __len__(self) -> int:
@@ -274,8 +285,9 @@ class SessionRegistry:
         end_on_silence: bool,
         now: float,
         session_id: str = "",
+        visitor: str = HOUSE,
     ) -> Session:
-        """A new session, or (``session_id``) one that a gateway before this one began.
+        """A new session, or (``session_id``) one that a gateway before this one began. ``visitor``: not a board's.
 
         Raises AlreadyOpen, TooManySessions.
 
@@ -285,8 +297,8 @@ class SessionRegistry:
         name = StreamName(device_id, boot, stream)
         if name in self._by_name:
             raise AlreadyOpen(f"stream {stream} of {device_id} is open")
-        if len(self._by_id) >= self._max_sessions:
-            raise TooManySessions(f"{self._max_sessions} sessions are open already")
+        if not has_share(self._max_sessions, self._taken, visitor):
+            raise TooManySessions(self._full(visitor))
         session = Session(
             name,
             user_id,
@@ -294,7 +306,9 @@ class SessionRegistry:
             now=now,
             on_change=self._session_changed,
             session_id=session_id,
+            visitor=visitor,
         )
+        self._taken[visitor] += 1
         self._by_name[name] = session
         self._by_id[session.session_id] = session
         self._by_device.setdefault(device_id, {})[session.session_id] = session
@@ -334,6 +348,11 @@ class SessionRegistry:
             expired.append(session)
         return expired
 
+    def _full(self, visitor: str) -> str:
+        if len(self) >= self._max_sessions:
+            return f"{self._max_sessions} sessions are open already"
+        return f"{self._taken[visitor]} sessions are open already with this token, and others need the rest"
+
     def _of_boot(
         self, device_id: str, boot: int, state: SessionState, step: Callable[[Session], None]
     ) -> list[Session]:
@@ -350,6 +369,8 @@ class SessionRegistry:
             del self._by_name[session.name]
         if session.state is SessionState.CLOSED:
             del self._by_id[session.session_id]
+            self._taken[session.visitor] -= 1
+            self._taken += Counter()  # without those who have none
             of_device = self._by_device[session.device_id]
             del of_device[session.session_id]
             if not of_device:

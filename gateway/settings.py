@@ -202,7 +202,11 @@ class WebLimitSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 100.0
     messages_per_second: Annotated[
         float,
-        Meta(ge=0, description="WebSocket messages of one address or token; ten times as many at once."),
+        Meta(
+            ge=0,
+            description="WebSocket messages of one listener's address or token; ten times as many at once. Of any "
+            "WebSocket, a device's too, twice as many frames are read, and of all of one address twenty times as many.",
+        ),
     ] = 200.0
     uploads_per_minute: Annotated[
         float, Meta(ge=0, description="Files to transcribe of one address or token; as many at once.")
@@ -235,9 +239,20 @@ class UploadSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     megabytes: Annotated[int, Meta(ge=1, le=1_000_000, description="Of one recording, in MiB.")] = 512
     seconds: Annotated[int, Meta(ge=1, le=1_000_000, description="Of one recording, decoded.")] = 14_400
-    at_once: Annotated[int, Meta(ge=0, le=64, description="Further ones are refused; 0: all are.")] = 2
+    at_once: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Further ones are refused; 0: all are. A token has no more of them than are left for others: "
+            "of 4 it may send 2 at once.",
+        ),
+    ] = 4
     stall_seconds: Annotated[
-        _Seconds, Meta(description="One of which nothing comes for so long is given up.")
+        _Seconds,
+        Meta(
+            description="One of which nothing, or less than 32 bytes a second, comes for so long is given up."
+        ),
     ] = 30.0
 
 

@@ -3,9 +3,9 @@
 ::
 
     FileRefused
-      TooManyFiles     so many are being transcribed already
+      TooManyFiles     so many are being transcribed already, or so many of one owner
       TooLarge         more bytes, or more seconds, than are taken, or what takes too much to be decoded
-      TooSlow          it did not come on
+      TooSlow          it did not come on, or so slowly that it only kept a place
       NoRecording      it is nothing that can be decoded
       NoDisk           it has to be kept until its end, and there is no room for it
       Stopped          the gateway is stopping, or whoever sent it has gone
@@ -16,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from firmware_bridge.shares import has_share
 from gateway.flows import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
@@ -32,6 +34,8 @@ from transcription.sound_files import Missing, NoRoom
 from transcription.sound_process import TooCostly, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
 
+LEAST_BYTES = 32
+"""A second, while it is waited for: less than that is no recording, however slowly somebody speaks."""
 UNREAD_BYTES = 256 * 1024
 """What waits to be decoded."""
 WAITING_UTTERANCES = 2
@@ -50,7 +54,7 @@ class FileRefused(Exception):
 
 
 class TooManyFiles(FileRefused):
-    """So many are being transcribed already."""
+    """So many are being transcribed already, or so many of one owner."""
 
 
 class TooLarge(FileRefused):
@@ -58,7 +62,7 @@ class TooLarge(FileRefused):
 
 
 class TooSlow(FileRefused):
-    """Nothing came for too long."""
+    """Nothing, or next to nothing, came for too long."""
 
 
 class NoRecording(FileRefused):
@@ -120,17 +124,24 @@ class Transcribing:
         self._numbers = 0
 
     async def transcribe(
-        self, body: AsyncIterator[bytes], cut: SegmenterSettings, hints: Hints, is_gone: Callable[[], bool]
+        self,
+        body: AsyncIterator[bytes],
+        cut: SegmenterSettings,
+        hints: Hints,
+        is_gone: Callable[[], bool],
+        owner: str,
     ) -> Recording:
-        """Everything that is said in it. ``is_gone``: nobody waits for it any more.
+        """Everything that is said in it. ``is_gone``: nobody waits for it any more. ``owner``: who sends it.
 
         Raises FileRefused, and as the recognizer's ``transcribe`` but for EngineFailed.
         """
-        if len(self._open) >= self._settings.at_once:
-            raise TooManyFiles(f"{len(self._open)} recordings are being transcribed already")
+        taken = Counter(work.owner for work in self._open)
+        if not has_share(self._settings.at_once, taken, owner):
+            of_all = f"{len(self._open)} recordings are being transcribed already"
+            raise TooManyFiles(f"{of_all}, {taken[owner]} of them with this token")
         self._numbers += 1
         segmenter = UtteranceSegmenter(self._listen(), cut, end_on_silence=True)
-        work = _Work(self._settings, segmenter, f"file {self._numbers}")
+        work = _Work(self._settings, segmenter, f"file {self._numbers}", owner)
         self._open.add(work)
         try:
             return await self._run(work, body, hints, is_gone)
@@ -174,11 +185,43 @@ class Transcribing:
             await asyncio.sleep(LULL_STEP)
 
 
+class _Pace:
+    """Whether a body comes on, by the time in which it is waited for; not by that in which it has to wait for us."""
+
+    def __init__(self, seconds: float) -> None:
+        """Looked at whenever so long was waited."""
+        self._seconds = seconds
+        self._now = asyncio.get_running_loop().time
+        self._waited = 0.0
+        self._bytes = 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """It is waited for."""
+        since = self._now()
+        yield
+        self._waited += self._now() - since
+
+    def came(self, size: int) -> None:
+        """So much has come. Raises TooSlow."""
+        self._bytes += size
+        if self._waited < self._seconds:
+            return
+        if self._bytes < LEAST_BYTES * self._waited:
+            raise TooSlow(
+                f"{self._bytes} bytes came in {self._waited:.0f} s, {LEAST_BYTES} a second are the least"
+            )
+        self._waited, self._bytes = 0.0, 0
+
+
 class _Work:
     """One recording: the task that reads it, and the thread that decodes and cuts it."""
 
-    def __init__(self, settings: UploadSettings, segmenter: UtteranceSegmenter, name: str) -> None:
+    def __init__(
+        self, settings: UploadSettings, segmenter: UtteranceSegmenter, name: str, owner: str
+    ) -> None:
         self.name = name
+        self.owner = owner
         self.inflow = Inflow(UNREAD_BYTES)
         self.utterances: Outflow[Utterance] = Outflow(WAITING_UTTERANCES)
         self.samples = 0
@@ -207,12 +250,15 @@ class _Work:
 
     async def _read(self, body: AsyncIterator[bytes]) -> None:
         settings, left = self._settings, self._settings.megabytes * 1024 * 1024
+        pace = _Pace(settings.stall_seconds)
         try:
             while True:
-                async with asyncio.timeout(settings.stall_seconds):
-                    piece = await anext(body, b"")
+                with pace.waiting():
+                    async with asyncio.timeout(settings.stall_seconds):
+                        piece = await anext(body, b"")
                 if not piece:
                     break
+                pace.came(len(piece))
                 left -= len(piece)
                 if left < 0:
                     raise TooLarge(f"it has more than {settings.megabytes} MiB (web.uploads.megabytes)")  # noqa: TRY301

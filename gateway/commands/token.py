@@ -161,6 +161,8 @@ def new_key(desk: Desk, *, keep_old: bool) -> None:
     """Sign further tokens with a new key; --drop-old ends every token there is."""
     try:
         desk.key.renew(keep=3 if keep_old else 0)
+        if not keep_old:
+            desk.file.revoke_all()  # pages and connections know nothing of keys
     except TokenError as error:
         raise Trouble(str(error)) from error
     desk.audit.note(What.KEY_RENEWED, kept_old=str(keep_old).lower(), by=f"uid {os.getuid()}")

@@ -1,7 +1,7 @@
 """Who is let in, and until when: tokens and page sessions looked up, and their bearers shown out when they end.
 
-The tokens' file is looked at again before every decision and twice a second: what ``earshot token revoke`` ends is
-over at once, open connections too.
+The tokens' file is looked at again before every decision and several times a second: what ``earshot token revoke``
+ends is over at once, and open connections, with whatever is under way on them, within a second.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from gateway.settings import WebSettings
 if TYPE_CHECKING:
     from gateway.door.signing import KeyFile, Keys
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.3
 """How often the tokens' file is looked at while nothing happens."""
 KEEP_SECONDS = 600.0
 """How often the latest time is written down."""
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 0.4
 """Somebody who is shown out may be told so politely for so long."""
+SIGNED_OUT = "the page is signed out"
 MAKE_ONE = "earshot token create --role operator --days 90 {name}"
 
 
@@ -40,12 +41,15 @@ class NotAdmitted(Exception):
 
 
 class Stay:
-    """One connection of somebody who was let in, as long as it lasts."""
+    """One connection of somebody who was let in, as long as it lasts. ``page``: the secret of a signed-in page."""
 
-    def __init__(self, principal: Principal, cut: Callable[[], None]) -> None:
+    def __init__(self, principal: Principal, cut: Callable[[], None], page: str = "") -> None:
         self.principal = principal
-        self.cut = cut
+        self.page = page
         self.reason = ""
+        self.is_left = False
+        """Whether it is over, and its connection somebody's next request's."""
+        self._cut = cut
         self._over = asyncio.Event()
 
     async def ended(self) -> NoReturn:
@@ -58,7 +62,11 @@ class Stay:
         if not self._over.is_set():
             self.reason = reason
             self._over.set()
-            asyncio.get_running_loop().call_later(GRACE_SECONDS, self.cut)
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if not self.is_left:
+            self._cut()
 
 
 class Door:
@@ -131,21 +139,30 @@ class Door:
         await self._up_to_date()
         token_id = self.sessions.find(secret)
         if token_id is None:
-            raise NotAdmitted("the page is signed out")
+            raise NotAdmitted(SIGNED_OUT)
         token = self._tokens.tokens.get(token_id)
         if token is None:
             raise NotAdmitted("unknown")
         return self._let_in(token, address)
 
     @contextmanager
-    def stay(self, principal: Principal, cut: Callable[[], None]) -> Iterator[Stay]:
-        """A connection of theirs: ended, and then ``cut``, when their token ends."""
-        stay = Stay(principal, cut)
+    def stay(self, principal: Principal, cut: Callable[[], None], page: str = "") -> Iterator[Stay]:
+        """A connection of theirs: ended, and then ``cut``, when their token ends, or its ``page`` signs out."""
+        stay = Stay(principal, cut, page)
         self._stays.add(stay)
         try:
             yield stay
         finally:
+            stay.is_left = True
             self._stays.discard(stay)
+
+    async def sign_out(self, secret: str) -> bool:
+        """The page's connections end, too; whether it was signed in."""
+        ended = await asyncio.to_thread(self.sessions.end, secret)
+        for stay in list(self._stays):
+            if secret and stay.page == secret:
+                stay.end(SIGNED_OUT)
+        return ended
 
     def _let_in(self, token: Token, address: str) -> Principal:
         if problem := token.problem(self._ends.now()):
@@ -242,15 +259,22 @@ class Door:
                 kept_at = asyncio.get_running_loop().time()
                 await asyncio.to_thread(self._ends.keep)
             for stay in list(self._stays):
-                token = self._tokens.tokens.get(stay.principal.token_id)
-                problem = "unknown" if token is None else token.problem(now)
+                problem = self._problem(stay, now)
                 if problem and not stay.reason:
-                    await self._show_out(stay, problem)
+                    self._show_out(stay, problem)
 
-    async def _show_out(self, stay: Stay, problem: str) -> None:
+    def _problem(self, stay: Stay, now: float) -> str:
+        """Why it may not go on; empty when it may."""
+        token = self._tokens.tokens.get(stay.principal.token_id)
+        if token is None:
+            return "unknown"
+        if stay.page and self.sessions.find(stay.page) is None:
+            return SIGNED_OUT
+        return token.problem(now)
+
+    def _show_out(self, stay: Stay, problem: str) -> None:
         who = stay.principal
         self._audit.note(What.SHOWN_OUT, token_id=who.token_id, name=who.name, reason=problem)
-        await self._audit.written()
         stay.end(problem)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from firmware_bridge.shares import HOUSE, gives_way
 from gateway.clock import DAY
 from gateway.door.files import read_private, write_private
 
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 FILE = "pages.json"
 MAX_SESSIONS = 1_000
-"""Pages signed in at once; the oldest sign-in is forgotten first."""
+"""Pages signed in at once; the oldest sign-in of the token that has most is forgotten first."""
 SESSION_SECONDS = 30 * DAY
 """A page signs in again after so long, if its token has not ended before."""
 
@@ -39,7 +40,7 @@ class PageSessions:
         self._clock = clock
         self._surely = surely or clock
         self._sessions = OrderedDict(self._read())
-        self._writing = threading.Lock()
+        self._changing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -47,10 +48,11 @@ class PageSessions:
     def begin(self, token_id: str) -> str:
         """The secret for the cookie of a page that just signed in."""
         secret = secrets.token_urlsafe(32)
-        self._sessions[_digest(secret)] = (token_id, self._clock() + SESSION_SECONDS)
-        if len(self._sessions) > MAX_SESSIONS:
-            self._sessions.popitem(last=False)
-        self._write()
+        with self._changing:
+            self._sessions[_digest(secret)] = (token_id, self._clock() + SESSION_SECONDS)
+            if len(self._sessions) > MAX_SESSIONS:
+                del self._sessions[self._expendable()]
+            self._write()
         return secret
 
     def find(self, secret: str) -> str | None:
@@ -60,10 +62,16 @@ class PageSessions:
 
     def end(self, secret: str) -> bool:
         """Sign out; whether it was signed in."""
-        ended = self._sessions.pop(_digest(secret), None) is not None
-        if ended:
-            self._write()
+        with self._changing:
+            ended = self._sessions.pop(_digest(secret), None) is not None
+            if ended:
+                self._write()
         return ended
+
+    def _expendable(self) -> str:
+        """The digest that goes when there are too many: whoever signs in again and again forgets their own."""
+        most = gives_way(Counter(token_id for token_id, _ in self._sessions.values()), HOUSE)
+        return next(digest for digest, (token_id, _) in self._sessions.items() if token_id == most)
 
     def _read(self) -> dict[str, tuple[str, float]]:
         if self._path is None:
@@ -82,9 +90,8 @@ class PageSessions:
         if self._path is None:
             return
         try:
-            with self._writing:
-                data = msgspec.json.encode(dict(self._sessions))
-                write_private(self._path, data, cramped=data)  # a sign-out needs no room
+            data = msgspec.json.encode(dict(self._sessions))
+            write_private(self._path, data, cramped=data)  # a sign-out needs no room
         except OSError as error:
             log.warning("signed-in pages cannot be kept", path=str(self._path), reason=str(error))
 

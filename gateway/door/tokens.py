@@ -167,11 +167,18 @@ class TokenFile:
 
     def revoke(self, which: str) -> list[Token]:
         """End the token with that id, or all of that name, now."""
+        return self._revoke(lambda there: self._found(there, which))
+
+    def revoke_all(self) -> list[Token]:
+        """End every token there is, now."""
+        return self._revoke(lambda there: there.tokens.values())
+
+    def _revoke(self, which: Callable[[Tokens], Iterable[Token]]) -> list[Token]:
         with self._changing():
             there, now = self.read(), self._clock()
             ended = {
                 token.token_id: structs.replace(token, revoked_at=now)
-                for token in self._found(there, which)
+                for token in which(there)
                 if not token.revoked_at
             }
             self._write([ended.get(token.token_id, token) for token in there.tokens.values()])

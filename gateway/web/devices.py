@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from typing import NoReturn
 
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -18,8 +19,11 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from firmware_bridge.frames import DeviceFrame, FaultCode, Hello
 from firmware_bridge.framing import DatagramDecoder, Decoded
 from firmware_bridge.link import refuse
+from firmware_bridge.shares import HOUSE, gives_way
 from firmware_bridge.wires import WEB, Line
-from gateway.access import WEB_DEVICE, Principal
+from gateway.access import WEB_DEVICE, Principal, Role
+from gateway.door.door import NotAdmitted
+from gateway.web.forwarding import while_admitted
 from gateway.web.guard import PROTOCOL, visit_of, who
 from gateway.web.house import House, NotRunning, Works
 
@@ -31,6 +35,8 @@ MAX_MESSAGE_BYTES = 8 * 1024
 """More than any frame has. A longer message closes its socket with 1009."""
 OUTBOX_BYTES = 64 * 1024
 """Bytes that may wait for one socket; further frames are not taken, and sent again by the link."""
+LOOK_SECONDS = 0.5
+"""How often it is looked whether a device is still of somebody whom its token may speak for."""
 CLOSE_SECONDS = 2.0
 """How long a closing handshake may take before the connection is cut."""
 
@@ -41,7 +47,7 @@ class Devices:
     def __init__(self, house: House) -> None:
         self._house = house
         self._numbers = itertools.count(1)
-        self._open: set[_DeviceSocket] = set()
+        self._open: dict[_DeviceSocket, None] = {}  # in the order they came
         self._sockets: dict[Line, _DeviceSocket] = {}
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -51,7 +57,7 @@ class Devices:
         except NotRunning as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
         if len(self._open) >= 2 * works.config.devices.max_devices:
-            raise web.HTTPServiceUnavailable(text="too many devices are connected\n")
+            self._make_room(_visitor(who(request)))
         works.bridge.attach(WEB, self)
         response = web.WebSocketResponse(
             timeout=CLOSE_SECONDS,
@@ -61,12 +67,12 @@ class Devices:
             protocols=(PROTOCOL,),
         )
         socket = _DeviceSocket(request, response)
-        self._open.add(socket)
+        self._open[socket] = None
         try:
             await response.prepare(request)
             await self._converse(socket, works)
         finally:
-            self._open.discard(socket)
+            self._open.pop(socket, None)
         return response
 
     def send(self, line: Line, frame: DeviceFrame) -> bool:
@@ -78,11 +84,25 @@ class Devices:
         """Say goodbye to every device; it keeps what it has for the next gateway."""
         await asyncio.gather(*(socket.close(WSCloseCode.GOING_AWAY) for socket in self._open))
 
+    def _make_room(self, visitor: str) -> None:
+        """At the cost of the visitor who has most sockets. Raises 503 when that is this one."""
+        crowd = gives_way(Counter(socket.visitor for socket in self._open), visitor)
+        if crowd is None:
+            raise web.HTTPServiceUnavailable(text="too many devices are connected\n")
+        oldest = next(socket for socket in self._open if socket.visitor == crowd)
+        log.info("device socket closed", reason="another device needed its place")
+        del self._open[oldest]
+        oldest.cut()
+
     async def _converse(self, socket: _DeviceSocket, works: Works) -> None:
         sender = asyncio.create_task(socket.send_all(), name="device sender")
         try:
-            line = await self._introduce(socket, works)
-            await self._listen(socket, line, works)
+            await while_admitted(socket.request, self._hear(socket, works), _lose_device(socket, works))
+        except NotAdmitted as error:
+            log.info("device socket closed", reason=str(error))
+            if socket.device_id:
+                works.pipeline.hush(socket.device_id)
+            await socket.close(WSCloseCode.POLICY_VIOLATION, str(error))
         except (_Gone, ConnectionError) as error:
             log.debug("device left its socket", reason=str(error))
         except _Misbehaved as error:
@@ -91,6 +111,11 @@ class Devices:
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
+
+    async def _hear(self, socket: _DeviceSocket, works: Works) -> None:
+        line = await self._introduce(socket, works)
+        socket.device_id = line.device_id
+        await self._listen(socket, line, works)
 
     async def _introduce(self, socket: _DeviceSocket, works: Works) -> Line:
         """Wait for a HELLO that may stand here; the line that it makes. Raises _Gone, _Misbehaved."""
@@ -118,7 +143,9 @@ class Devices:
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
             works.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
-        line = Line(WEB, hello.device_id, number)
+        if not hello.device_id.startswith(WEB_DEVICE):
+            socket.visitor = HOUSE
+        line = Line(WEB, hello.device_id, number, socket.visitor)
         self._sockets[line] = socket
         _greet(socket, line, hello, works)
         return line
@@ -145,6 +172,20 @@ def _greet(socket: _DeviceSocket, line: Line, hello: Hello, works: Works) -> Non
     works.bridge.receive(line, (hello,))
 
 
+async def _lose_device(socket: _DeviceSocket, works: Works) -> NoReturn:
+    """Until the device is somebody's, by the configuration, whom this is not. Raises NotAdmitted."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        name = socket.device_id
+        if name and not socket.principal.may_be(name, works.pipeline.user(name)):
+            raise NotAdmitted(f"{name} is another user's now")
+
+
+def _visitor(principal: Principal) -> str:
+    """Whose part of the places a socket takes; a board's token is the house's."""
+    return HOUSE if principal.role is Role.DEVICE else principal.owner
+
+
 class _Gone(Exception):
     """The device has left."""
 
@@ -163,7 +204,10 @@ class _DeviceSocket:
 
     def __init__(self, request: web.Request, response: web.WebSocketResponse) -> None:
         self.principal: Principal = who(request)
-        self._request = request
+        self.visitor = _visitor(self.principal)
+        self.device_id = ""
+        """Of whoever has said a good HELLO."""
+        self.request = request
         self._response = response
         self._decoder = DatagramDecoder()
         self._queue: deque[bytes] = deque()
@@ -172,8 +216,8 @@ class _DeviceSocket:
 
     def note_not_allowed(self, device_id: str) -> None:
         """Write down as whom it wanted to speak."""
-        visit = visit_of(self._request)
-        visit.guard.note_not_allowed(visit, self.principal, self._request.path, device_id=device_id)
+        visit = visit_of(self.request)
+        visit.guard.note_not_allowed(visit, self.principal, self.request.path, device_id=device_id)
 
     def put(self, data: bytes) -> bool:
         """Queue a message. False: the device reads too slowly."""
@@ -209,8 +253,12 @@ class _DeviceSocket:
         except (TimeoutError, ConnectionError):
             log.debug("device socket cut off", reason=reason)
         finally:
-            if self._request.transport is not None:
-                self._request.transport.abort()
+            self.cut()
+
+    def cut(self) -> None:
+        """End it at once."""
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
     async def _flush(self) -> None:
         while self._queue:

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import StreamReader, web
 
 from gateway.door.audit import Audit, What
-from gateway.door.limits import Buckets, Crowd, Rate, address_key
+from gateway.door.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
 from gateway.settings import WebLimitSettings
 from gateway.web.masks import MaskedOnly
 from gateway.web.proxies import Proxies
@@ -37,6 +37,10 @@ UNREAD_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 """After the system had no socket left."""
 BURST_SECONDS = 10.0
+FRAMES_OF_A_SOCKET = 2
+FRAMES_OF_AN_ADDRESS = 20
+"""Times ``messages_per_second``: so many frames are read of one WebSocket, whatever it is for, and of all of one
+address. A board that speaks sends 50 a second, and at once what its ring has kept."""
 _MB = 1024 * 1024
 _MAX_HEAD_FIELD = 16 * 1024
 """A token of 8 KiB fits."""
@@ -74,6 +78,9 @@ class Visitor(web.RequestHandler):
         self._heard = 0
         self._body: StreamReader | None = None
         self._is_slow: asyncio.TimerHandle | None = None
+        self._owing: asyncio.TimerHandle | None = None
+        self._socket: MaskedOnly | None = None
+        self._frames = doorstep.frames(FRAMES_OF_A_SOCKET, 1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A head has to come."""
@@ -84,20 +91,35 @@ class Visitor(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing has to come any more."""
         self._unwatch()
+        if self._owing is not None:
+            self._owing.cancel()
         super().connection_lost(exc)
         self._doorstep.left(self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Read on only as fast as the address may send."""
         self._heard += len(data)
-        if data and (wait := self._doorstep.owes(self._peer, len(data))) > 0 and self.transport is not None:
-            self.transport.pause_reading()
-            asyncio.get_running_loop().call_later(wait, self._read_on)
+        wait = self._doorstep.owes(self._peer, len(data)) if data else 0.0
         super().data_received(data)
+        if self._socket is not None and (frames := self._socket.count()):
+            own = self._frames.owe("", time.monotonic(), frames)
+            wait = max(wait, own, self._doorstep.owes_frames(self._peer, frames))
+        if wait > 0 and self.transport is not None and not self.transport.is_closing():
+            if self._owing is not None:
+                self._owing.cancel()
+            self.transport.pause_reading()
+            self._owing = asyncio.get_running_loop().call_later(wait, self._read_on)
+
+    def resume_reading(self, *options: Any, **more: Any) -> None:
+        """Whoever has stopped it lets it go on, as far as the address may."""
+        super().resume_reading(*options, **more)
+        if self._owing is not None and self.transport is not None:
+            self.transport.pause_reading()
 
     def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
         """From now on it is a WebSocket."""
-        super().set_parser(MaskedOnly(parser), data_received_cb)  # type: ignore[arg-type]  # all that is fed to it
+        self._socket = MaskedOnly(parser)
+        super().set_parser(self._socket, data_received_cb)  # type: ignore[arg-type]  # all that is fed to it
 
     def arrived(self, body: StreamReader) -> None:
         """A whole head is there; its body has to come, too."""
@@ -132,6 +154,7 @@ class Visitor(web.RequestHandler):
             self.transport.abort()
 
     def _read_on(self) -> None:
+        self._owing = None
         # Whoever else has stopped it will let it go on: flow control, and requests that wait their turn.
         if self.transport is not None and not (
             self._reading_paused or getattr(self, "_buffer_paused", False)
@@ -162,6 +185,7 @@ class Doorstep:
         self._count = 0
         rate = limits.megabytes_per_second * _MB
         self._bytes = Buckets(Rate(rate, rate * BURST_SECONDS))
+        self._frames = self.frames(FRAMES_OF_AN_ADDRESS)
         self._paused: asyncio.TimerHandle | None = None
         self._greeting: set[asyncio.Task[None]] = set()
         self._lingering = 0
@@ -197,6 +221,15 @@ class Doorstep:
     def owes(self, peer: Peer, size: int) -> float:
         """How long not to read from there, after ``size`` bytes more."""
         return 0.0 if peer.is_proxy else self._bytes.owe(peer.address, time.monotonic(), size)
+
+    def owes_frames(self, peer: Peer, count: int) -> float:
+        """The same after so many frames of WebSockets more."""
+        return 0.0 if peer.is_proxy else self._frames.owe(peer.address, time.monotonic(), count)
+
+    def frames(self, times: int, keys: int = MAX_KEYS) -> Buckets:
+        """For frames, so many times what a listener may say."""
+        rate = self.limits.messages_per_second * times
+        return Buckets(Rate(rate, rate * BURST_SECONDS), keys)
 
     def _accept_on(self) -> None:
         self._paused = None

@@ -1,4 +1,4 @@
-"""What a listener's connection lives by, whatever its wire: work on its outbox, its right, and keeping up."""
+"""What a connection lives by, whatever its wire: its right; and a listener's, work on its outbox and keeping up."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ DIRECT_BYTES = 64 * 1024
 
 async def forward(request: web.Request, outbox: Outbox, *work: Coroutine[Any, Any, None]) -> None:
     """Until the first of ``work`` ends. Raises what it raises, SlowConsumer, Evicted, NotAdmitted."""
-    ends = [*work, outbox.overrun()]
+    await while_admitted(request, *work, outbox.overrun())
+
+
+async def while_admitted(request: web.Request, *work: Coroutine[Any, Any, None]) -> None:
+    """Until the first of ``work`` ends, or the right to be here. Raises what it raises, NotAdmitted."""
+    ends = [*work]
     if (stay := visit_of(request).stay) is not None:
         ends.append(stay.ended())
-    tasks = [asyncio.create_task(end, name="listener's connection") for end in ends]
+    tasks = [asyncio.create_task(end, name="connection") for end in ends]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

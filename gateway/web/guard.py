@@ -70,6 +70,8 @@ class Visit:
             peer, headers.getall("X-Forwarded-Proto", ())
         )
         self.principal: Principal | None = None
+        self.page = ""
+        """The secret of the page that is signed in, where that let it in."""
         self.stay: Stay | None = None
         self.staying = ExitStack()
 
@@ -157,7 +159,8 @@ class Guard:
     def stays(self, request: web.Request, visit: Visit) -> None:
         """From now on this connection ends with the token that let it in."""
         if visit.principal is not None and visit.principal.token_id:
-            visit.stay = visit.staying.enter_context(self.door.stay(visit.principal, lambda: _cut(request)))
+            stay = self.door.stay(visit.principal, lambda: _cut(request), visit.page)
+            visit.stay = visit.staying.enter_context(stay)
 
     def limit(self, buckets: Buckets, what: str, visit: Visit, *, key: str = "") -> None:
         """Raises 429 when this address, or ``key``, has done that too often."""
@@ -224,6 +227,7 @@ class Guard:
             self._same_site(request, visit)
         try:
             visit.principal = await self.introduce(visit, text, session=session)
+            visit.page = text if session else ""
         except NotAdmitted as error:
             if session and self._right(request) in (Open.EVERYBODY, Open.INTRODUCES):
                 visit.principal = self.door.without_token()  # an old cookie is in nobody's way
@@ -316,7 +320,7 @@ async def introduce(request: web.Request, text: str) -> Principal:
     if not principal.may(Right.LISTEN):
         guard.note_not_allowed(visit, principal, request.path)
         raise NotAdmitted(f"this token does not let you {Right.LISTEN}")
-    visit.principal = principal
+    visit.principal, visit.page = principal, ""
     visit.staying.close()
     guard.stays(request, visit)
     return principal

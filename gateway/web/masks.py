@@ -30,6 +30,12 @@ class MaskedOnly:
         self._held = b""
         self._skip = 0
         self._refused = False
+        self._frames = 0
+
+    def count(self) -> int:
+        """How many frames have begun since this was last asked."""
+        frames, self._frames = self._frames, 0
+        return frames
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Take the next bytes."""
@@ -63,3 +69,4 @@ class MaskedOnly:
                 return at
             length = int.from_bytes(data[at + 2 : at + 2 + extra]) if extra else data[at + 1] & _LENGTH
             self._skip = head + length
+            self._frames += 1

@@ -74,7 +74,7 @@ async def sign_out(call: Call[None, None, None]) -> web.Response:
     request = call.request
     visit = visit_of(request)
     guard = visit.guard
-    ended = await asyncio.to_thread(guard.door.sessions.end, request.cookies.get(guard.cookie, ""))
+    ended = await guard.door.sign_out(request.cookies.get(guard.cookie, ""))
     if ended and visit.principal is not None:
         guard.audit.note(What.SIGNED_OUT, address=visit.address, name=visit.principal.name)
     response = web.Response(status=HTTPStatus.NO_CONTENT)

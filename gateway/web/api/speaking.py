@@ -99,7 +99,12 @@ async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
         raise misfit("text", "there is nothing to say")
     try:
         correlation_id = await works.pipeline.announcements.announce(
-            device_id, user_id, text, call.principal.name, call.body.keep_seconds
+            device_id,
+            user_id,
+            text,
+            call.principal.name,
+            call.body.keep_seconds,
+            owner=call.principal.owner,
         )
     except CannotAnnounce as error:
         raise Problem(

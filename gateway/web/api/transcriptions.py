@@ -116,7 +116,11 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
     try:
         recording = await works.pipeline.transcribing.transcribe(
-            _body(request), works.config.transcription.segmenter, hints, lambda: _is_gone(request)
+            _body(request),
+            works.config.transcription.segmenter,
+            hints,
+            lambda: _is_gone(request),
+            call.principal.owner,
         )
     except FileRefused as error:
         raise _refusal(error) from error

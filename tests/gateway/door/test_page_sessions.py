@@ -44,13 +44,13 @@ def test_it_ends() -> None:
     assert sessions.find(secret) is None
 
 
-def test_it_is_bounded() -> None:
+def test_it_is_bounded_and_whoever_signs_in_too_often_forgets_their_own() -> None:
     sessions = PageSessions(None, Clock())
-    first = sessions.begin("t_first")
-    for _ in range(MAX_SESSIONS):
-        sessions.begin("t_ann")
+    bob, ann = sessions.begin("t_bob"), sessions.begin("t_ann")
+    for _ in range(MAX_SESSIONS - 1):
+        latest = sessions.begin("t_ann")
     assert len(sessions) == MAX_SESSIONS
-    assert sessions.find(first) is None
+    assert [sessions.find(secret) for secret in (bob, ann, latest)] == ["t_bob", None, "t_ann"]
 
 
 def test_a_restart_signs_nobody_out_and_brings_nobody_back(tmp_path: Path) -> None:
