@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.commands.options import config_option
+from gateway.commands.options import config_option, located_config
 from gateway.doctor import Report, examine
 from gateway.escape import json_text, one_line
 
@@ -30,6 +30,7 @@ def command(config_path: Path | None, *, as_json: bool) -> None:
     earshot doctor
     earshot doctor --json | jq '.findings[] | select(.state != "ok")'
     """  # noqa: D301
+    located_config(config_path)  # one that may be somebody else's is nothing to go by
     report = examine(config_path)
     if as_json:
         click.echo(json_text(msgspec.json.format(msgspec.json.encode(report))))

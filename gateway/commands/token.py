@@ -15,10 +15,14 @@ from gateway.commands.options import config_option, own_folder, read_config
 from gateway.config import GatewayConfig
 from gateway.door.audit import Audit, What
 from gateway.door.signing import KeyFile
-from gateway.door.tokens import Token, TokenError, TokenFile, Wish
+from gateway.door.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
 from gateway.escape import json_text, one_line
 
 MAX_DAYS = 3_650
+_STILL_GOOD = (
+    "remedy: the token is still good; until this can be written, stop the gateway (systemctl stop earshot), which lets "
+    "nobody in then"
+)
 
 
 class Trouble(click.ClickException):
@@ -122,6 +126,8 @@ def revoke(desk: Desk, which: str) -> None:
     """End a token, or all of one name, at once; open connections too."""
     try:
         ended = desk.file.revoke(which)
+    except TokensUnwritable as error:
+        raise Trouble(f"{error}\n{_STILL_GOOD}") from error
     except TokenError as error:
         raise Trouble(str(error)) from error
     for token in ended:

@@ -240,6 +240,7 @@ def _overwrite(folder: int, path: Path, data: bytes, reason: OSError) -> None:
             os.posix_fallocate(file, 0, len(data))
         os.pwrite(file, data.ljust(size), 0)
         os.fsync(file)
+        os.utime(file)  # whoever read it in between looks again
     finally:
         os.close(file)
 

@@ -7,6 +7,7 @@ when it has changed. A token that is not in it is nobody's, whoever signed it.
 
     TokenError
       TokensUnreadable     the file cannot be read or is not what it should be; nobody is let in then
+      TokensUnwritable     what should be in it is not; what was good before is good still
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class TokenError(Exception):
 
 class TokensUnreadable(TokenError):
     """The file cannot be read, or is not what it should be."""
+
+
+class TokensUnwritable(TokenError):
+    """The file cannot be written."""
 
 
 class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,4 +247,4 @@ class TokenFile:
             with alone(self.path):
                 yield
         except OSError as error:
-            raise TokenError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            raise TokensUnwritable(f"{self.path} cannot be written: {error.strerror or error}") from error

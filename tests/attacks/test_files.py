@@ -262,6 +262,18 @@ def test_a_token_is_revoked_where_there_is_no_room_for_a_name(small_disk: Path) 
     assert not keyring.file.read().living(0)
 
 
+def test_a_token_that_cannot_be_revoked_is_told_to_be_good_still(small_disk: Path, tmp_path: Path) -> None:
+    Keyring(small_disk).make("me")
+    (tmp_path / "config.yaml").write_text("{}")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    done = CliRunner().invoke(
+        main,
+        ["token", "--config", str(tmp_path / "config.yaml"), "--folder", str(small_disk), "revoke", "me"],
+    )
+    assert done.exit_code == 1
+    assert "remedy: the token is still good" in done.stderr
+
+
 def test_all_tokens_end_with_their_key_on_a_full_disk(small_disk: Path) -> None:
     keyring = Keyring(small_disk)
     text = keyring.token("me")
@@ -341,6 +353,12 @@ async def children_are_well(client: ClientSession, port: int) -> bool:
     return {components.get(name, {}).get("state") for name in ("mqtt", "recognizer")} == {"healthy"}
 
 
+COMMANDS = (
+    "check-config", "token list", "dlq list", "reload", "models list", "doctor", "listen", "devices list", "simulate",
+    "run",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "loose", ["folder", "file", "folder's owner", "file's owner", "link", "link's target"]
 )
@@ -372,7 +390,7 @@ def test_a_configuration_of_somebody_else_s_is_not_taken_from_the_current_folder
             config.rename(here / "real.yaml")
             config.symlink_to("real.yaml")
         os.chown(here if loose == "folder's owner" else config, STRANGER, STRANGER, follow_symlinks=False)
-    for words in (["check-config"], ["token", "list"], ["dlq", "list"], ["reload"], ["models", "list"]):
+    for words in map(str.split, COMMANDS):
         done = CliRunner().invoke(main, words)
         assert done.exit_code == 2, words
         assert "config.yaml: not taken, for it" in done.stderr
