@@ -19,10 +19,10 @@ class OffsetFilter:
     """One stream without its offset, and not a sample later.
 
     Twice, each sample loses the offset of the last ``REACH`` up to itself: the first time what stands still, the
-    second what drifts. A mean is an offset as far as it is more than what swings around it (the standard deviation of
-    the same samples); less does no harm. So audio without an offset comes out as it went in, but for a stream's first
-    moment, where there is too little to tell from. Whatever jumps or pops is forgotten after two
-    reaches; a recursive filter would ring on. What was before a hole counts as if there was none.
+    second what drifts. A mean is an offset as far as it is more than what swings around it: the standard deviation of
+    the same samples, and more of it the fewer they are at a stream's start. Less does no harm, and audio without
+    an offset comes out as it went in. Whatever jumps or pops is forgotten after two reaches; a recursive filter would
+    ring on. What was before a hole counts as if there was none.
 
     The same audio comes out the same however it was cut into chunks (of two minutes at most: all sums are whole
     numbers, which float64 adds exactly).
@@ -53,10 +53,12 @@ class _LessItsOffset:
         """Whole numbers in, whole numbers out."""
         grown = np.cumsum((samples, samples * samples), axis=1)
         sums = np.concatenate((self._sums, grown), axis=1)
-        means, squares = (sums[:, REACH:] - sums[:, :-REACH]) / self._count(len(samples))
+        count = self._count(len(samples))
+        means, squares = (sums[:, REACH:] - sums[:, :-REACH]) / count
         self._sums = sums[:, -REACH:] - sums[:, -1:]
         swing = np.sqrt(np.maximum(squares - means * means, 0.0))
-        offset = np.copysign(np.maximum(np.abs(means) - swing, 0.0), means)
+        no_offset = swing * np.sqrt(REACH / count)
+        offset = np.copysign(np.maximum(np.abs(means) - no_offset, 0.0), means)
         less: Floats = samples - np.rint(offset)
         return less
 

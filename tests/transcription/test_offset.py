@@ -75,6 +75,13 @@ def test_no_more_is_left_of_an_offset_than_what_swings_around_it(offset: int) ->
     assert np.abs(left[REACH:]).max() < 1.3 * 100
 
 
+@pytest.mark.parametrize("hertz", [100, 150, 300])
+@pytest.mark.parametrize("amplitude", [-15_000, -1_000, 1_000, 15_000])
+def test_half_a_swing_at_the_start_is_no_offset_yet(hertz: int, amplitude: int) -> None:
+    voice = pcm16(amplitude * np.sin(2 * np.pi * hertz * np.arange(3 * REACH) / SAMPLE_RATE))
+    assert np.array_equal(filtered(voice), voice)
+
+
 def test_digital_silence_stays_digital_silence() -> None:
     after_speech = np.concatenate([pcm16(noise(5_000, 3_000)), np.zeros(5_000, np.int16)])
     assert not filtered(np.zeros(5_000, np.int16)).any()
