@@ -46,7 +46,9 @@ class Castle:
         self.keyring = Keyring(folder)
         """Tokens; they lie beside the journal."""
         self._tokens: dict[str, str] = {}
-        self._watch = self.token("watch", Role.OPERATOR)
+        self.somebody = "somebody"
+        """Whose name a test's token has."""
+        self.watch_again()
         self._log = folder / "log"
         with self._log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -72,6 +74,10 @@ class Castle:
     def board(self, name: str, **options: Any) -> Board:
         """On a serial line."""
         return Board(name, PseudoTerminal(self.folder / f"usb-{name}"), **options)
+
+    def watch_again(self) -> None:
+        """With another token, for the one before has ended."""
+        self._watch = self.token("watch", Role.OPERATOR)
 
     async def ready(self) -> None:
         """Wait until it hears."""
