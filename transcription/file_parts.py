@@ -113,7 +113,8 @@ class OggPart(Part):
                 self._sound_at = taken + page.start()
             if flags & _LAST_PAGE and self._ends_at is None and (end := self._page_end(page.start())):
                 self._ends_at = taken + end
-        ends = [] if self._ends_at is None else [self._ends_at - taken]
+        # An end that is not seen yet may lie behind the beginning of another file, which is not seen either.
+        ends = [end - taken for end in (self._ends_at,) if end is not None and end - taken <= len(held)]
         if self._sound_at is not None:  # what FLAC begins with stands in the first page of Ogg, too
             ends += [one.start() for one in islice(beginnings(held, max(0, self._sound_at - taken)), 1)]
         return min(ends, default=None)

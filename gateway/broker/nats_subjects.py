@@ -106,4 +106,4 @@ def delivery(reply: str) -> tuple[int, int, float]:
     numbers = tokens[at : at + 4]
     if len(numbers) < 4 or not all(map(_NUMBER.match, numbers)):
         return 1, 0, 0.0
-    return int(numbers[0]), int(numbers[1]), int(numbers[3]) / 1e9
+    return max(1, int(numbers[0])), int(numbers[1]), int(numbers[3]) / 1e9

@@ -248,9 +248,15 @@ def test_it_is_the_same_in_whatever_pieces_it_comes(most: int, name: str) -> Non
 
 
 @pytest.mark.parametrize("most", [61, 7_001])
-def test_an_ogg_file_ends_where_the_next_one_begins_though_its_own_end_is_in_sight(most: int) -> None:
-    pages = [b"OggS\0" + bytes((flags, *bytes(20), 1, 4)) + b"page" for flags in (2, 0, 4)]
-    data = pages[0] + pages[1] + b"RIFF\xff\xff\xff\xffWAVE" + pages[2] + b"something else"
+@pytest.mark.parametrize("is_within", [False, True])
+def test_an_ogg_file_ends_where_the_next_one_begins_wherever_it_says_that_it_ends(
+    *, most: int, is_within: bool
+) -> None:
+    first, sound = (b"OggS\0" + bytes((flags, *bytes(20), 1, 4)) + b"page" for flags in (2, 0))
+    last = b"OggS\0\4" + bytes(20) + b"\2\xff\xff"
+    other = b"RIFF\xff\xff\xff\xffWAVE"
+    end = last + bytes(300) + other + bytes(198) if is_within else other + last + bytes(510)
+    data = first + sound + end + b"something else"
     assert [part.name for part in parts(Feed(Dripping(data, most)))][:2] == ["ogg", "wav"]
 
 
