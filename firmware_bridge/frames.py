@@ -157,9 +157,9 @@ class _Frame:
 class _HelloJson(msgspec.Struct):
     """HELLO's payload. Unknown keys are ignored."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(max_length=MAX_PAYLOAD)]
     boot: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
-    fw: str = ""
+    fw: Annotated[str, msgspec.Meta(max_length=MAX_PAYLOAD)] = ""
     ring: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
     next: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
     oldest: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None

@@ -296,7 +296,10 @@ class CorrelationTracker:
         """A piece, or at its end the whole of what came too late; what had come in time is its beginning."""
         if not reply.final and reply.error is None:
             return self._keep(row, reply.text)
-        text = reply.text or row.text.decode()
+        if reply.text:
+            row.text.clear()
+            self._keep(row, reply.text)
+        text = row.text.decode()
         row.text = bytearray()
         return text
 

@@ -13,8 +13,12 @@ from typing import Annotated, TypeAlias, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Timings, WordTime
+from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Id, Text, Timings, WordTime
 
+MOST_NAMES = 256
+"""In each list of a subscription."""
+MOST_TOKEN_CHARACTERS = 8_192
+"""Of a token in a message."""
 FORGOTTEN = "forgotten"
 """The state of a device or a component that is not there any more, and that nobody misses."""
 
@@ -221,6 +225,9 @@ class ErrorEvent(HubEventBase, frozen=True, kw_only=True, tag="error"):
 ListenerEvent: TypeAlias = HubEvent | SnapshotEvent | SaidEvent | ErrorEvent
 
 
+_Names: TypeAlias = Annotated[tuple[Id, ...], Meta(max_length=MOST_NAMES)]
+
+
 class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unknown_fields=True):
     """A listener's first message: which events it wants, and after which one it resumes.
 
@@ -229,15 +236,18 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unkno
     ``epoch`` and ``seq`` are those of the last event received.
     """
 
-    kinds: tuple[str, ...] = ()
-    sessions: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
+    kinds: _Names = ()
+    sessions: _Names = ()
+    devices: _Names = ()
+    users: _Names = ()
     levels: bool = False
-    epoch: str = ""
+    epoch: Id = ""
     seq: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("kinds", "sessions", "devices", "users"):
+            if len(getattr(self, name)) > MOST_NAMES:
+                raise ValueError(f"{name} may have {MOST_NAMES} names")
         unknown = set(self.kinds) - set(EVENT_KINDS)
         if unknown:
             raise ValueError(f"no such kind: {min(unknown)!r:.80}; there are {', '.join(EVENT_KINDS)}")
@@ -246,14 +256,14 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unkno
 class Say(Struct, frozen=True, kw_only=True, tag="say", forbid_unknown_fields=True):
     """A listener's later message: words, as if a device had heard them. ``ref`` comes back with the answer."""
 
-    text: str
+    text: Text
     ref: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Authenticate(Struct, frozen=True, kw_only=True, tag="authenticate", forbid_unknown_fields=True):
     """A listener's first message where its token did not come with the request; ``subscribe`` may follow."""
 
-    token: str
+    token: Annotated[str, Meta(max_length=MOST_TOKEN_CHARACTERS)]
 
     def __repr__(self) -> str:
         return "Authenticate()"

@@ -36,6 +36,8 @@ from gateway.settings import WebSettings
 
 __all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]
 
+HISTORY_BYTES = 8 * 1024 * 1024
+"""Of the events that are kept for who resumes, beside ``web.history_events``; the oldest are forgotten first."""
 _EVERYTHING = Subscribe()
 
 
@@ -69,7 +71,8 @@ class Hub:
         self._redact = redact
         self._seq = 0
         self._picture = Picture()
-        self._history: deque[Published] = deque(maxlen=settings.history_events)
+        self._history: deque[Published] = deque()
+        self._history_bytes = 0
         self._forgotten = 0
         self._outboxes: dict[Outbox, None] = {}  # in the order they came
         self._gone = HubStats(
@@ -142,8 +145,8 @@ class Hub:
 
     def forget(self, is_gone: Callable[[HubEvent | SnapshotEvent], bool]) -> None:
         """Show these to nobody any more who resumes, or comes later. Who has them has them."""
-        kept = [item for item in self._history if not is_gone(item.event)]
-        self._history = deque(kept, maxlen=self._history.maxlen)
+        self._history = deque(item for item in self._history if not is_gone(item.event))
+        self._history_bytes = sum(item.size for item in self._history)
         self._picture.forget(is_gone)
 
     def stats(self) -> HubStats:
@@ -185,9 +188,12 @@ class Hub:
         self.detach(behind)
 
     def _remember(self, item: Published) -> None:
-        if len(self._history) == self._history.maxlen:
-            self._forgotten = self._history[0].event.seq if self._history else item.event.seq
         self._history.append(item)
+        self._history_bytes += item.size
+        while len(self._history) > self.settings.history_events or self._history_bytes > HISTORY_BYTES:
+            oldest = self._history.popleft()
+            self._history_bytes -= oldest.size
+            self._forgotten = oldest.event.seq
 
     def _missed(self, subscribe: Subscribe, wanted: Wanted) -> list[Published]:
         if subscribe.epoch == self.epoch and self._forgotten <= subscribe.seq <= self._seq:

@@ -40,6 +40,16 @@ def is_token(text: str) -> bool:
     return _TOKEN.match(text) is not None
 
 
+MESSAGE_BYTES = 2 * 1024 * 1024
+"""No message is larger: what comes from a broker and is, is refused unread."""
+ERROR_CHARACTERS = 4_000
+AGENT_CHARACTERS = 200
+"""Of what a reply says of itself, more is cut off."""
+
+Id: TypeAlias = Annotated[str, Meta(max_length=200)]
+Line: TypeAlias = Annotated[str, Meta(max_length=1_000)]
+Text: TypeAlias = Annotated[str, Meta(max_length=1024 * 1024)]
+"""Each in characters; messages with more are refused."""
 Language: TypeAlias = Annotated[str, Meta(pattern=r"^([a-z]{2,3}|auto)$")]
 HintText: TypeAlias = Annotated[str, Meta(max_length=1000)]
 
@@ -50,7 +60,7 @@ class AudioFacts(Struct, frozen=True, kw_only=True):
     seconds: float
     gaps: int = 0
     lost_ms: float = 0.0
-    end_reason: str = "stop"
+    end_reason: Line = "stop"
 
 
 class RecognizerFacts(Struct, frozen=True, kw_only=True):
@@ -60,8 +70,8 @@ class RecognizerFacts(Struct, frozen=True, kw_only=True):
     asked or it knows no such thing. ``retried``: a first result could not be right, so it looked twice.
     """
 
-    engine: str = ""
-    model: str = ""
+    engine: Line = ""
+    model: Line = ""
     context_ms: float = 0.0
     retried: bool = False
 
@@ -82,7 +92,7 @@ class Timings(Struct, frozen=True, kw_only=True):
 class WordTime(Struct, frozen=True, kw_only=True):
     """One word: its times in seconds from the utterance's start, and its probability."""
 
-    word: str
+    word: Line
     start: float
     end: float
     probability: float
@@ -96,18 +106,18 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     ``words``: only where word times are wanted (``transcription.word_timestamps``).
     """
 
-    session_id: str
-    user_id: str
-    device_id: str
-    text: str
+    session_id: Id
+    user_id: Id
+    device_id: Id
+    text: Text
     timestamp: float
     success: bool
-    error: str | None = None
+    error: Text | None = None
     schema: int = SCHEMA
-    message_id: str
-    correlation_id: str
-    utterance_id: str
-    language: str = ""
+    message_id: Id
+    correlation_id: Id
+    utterance_id: Id
+    language: Line = ""
     confidence: float = 0.0
     audio: AudioFacts
     timings: Timings = Timings()
@@ -115,7 +125,7 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     recognizer: RecognizerFacts = RecognizerFacts()
     no_speech_probability: float = 0.0
     language_probability: float = 0.0
-    words: tuple[WordTime, ...] = ()
+    words: Annotated[tuple[WordTime, ...], Meta(max_length=10_000)] = ()
 
 
 class DeadUtterance(Struct, frozen=True, kw_only=True):
@@ -124,16 +134,16 @@ class DeadUtterance(Struct, frozen=True, kw_only=True):
     The failure is told on ``transcription.results`` too, as any other.
     """
 
-    session_id: str
-    user_id: str
-    device_id: str
+    session_id: Id
+    user_id: Id
+    device_id: Id
     timestamp: float
-    reason: str
+    reason: Text
     attempts: int
     schema: int = SCHEMA
-    message_id: str
-    correlation_id: str
-    utterance_id: str
+    message_id: Id
+    correlation_id: Id
+    utterance_id: Id
     audio: AudioFacts
 
 
@@ -159,13 +169,13 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     rest of the session is heard, from the next utterance on.
     """
 
-    correlation_id: str
-    session_id: str
-    text: str = ""
+    correlation_id: Id
+    session_id: Id
+    text: Text = ""
     final: bool = True
-    error: str | None = None
-    agent: str = "orchestrator"
-    message_id: str = ""
+    error: Text | None = None
+    agent: Text = "orchestrator"
+    message_id: Id = ""
     timestamp: float = 0.0
     schema: int = SCHEMA
     hints: WantedHints | None = None
@@ -186,12 +196,23 @@ def encode(message: Struct) -> bytes:
 
 def decode_reply(payload: bytes) -> OrchestratorReply:
     """Raises BadMessage with the place of the mistake. Half a character is no mistake: the rest can be said."""
+    if len(payload) > MESSAGE_BYTES:
+        raise BadMessage(f"not an orchestrator reply: it has more than {MESSAGE_BYTES} bytes")
     try:
-        return _reply_decoder.decode(payload)
+        return _shortened(_reply_decoder.decode(payload))
     except UNREADABLE as error:
         with suppress(*UNREADABLE):
-            return _reply_decoder.decode(mended(payload))
+            return _shortened(_reply_decoder.decode(mended(payload)))
         raise BadMessage(f"not an orchestrator reply: {error}") from error
+
+
+def _shortened(reply: OrchestratorReply) -> OrchestratorReply:
+    """What an orchestrator says of itself is not what was asked for: too much of it is no reason to refuse."""
+    agent, error = reply.agent, reply.error
+    if len(agent) <= AGENT_CHARACTERS and len(error or "") <= ERROR_CHARACTERS:
+        return reply
+    short = error if error is None else error[:ERROR_CHARACTERS]
+    return msgspec.structs.replace(reply, agent=agent[:AGENT_CHARACTERS], error=short)
 
 
 def decode_transcription(payload: bytes) -> TranscriptionMessage:

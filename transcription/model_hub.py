@@ -20,10 +20,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from transcription.cache_files import make_folder, open_own, read_description, replace
 
@@ -31,6 +31,7 @@ ENDPOINT = "https://huggingface.co"
 CHUNK_BYTES = 256 * 1024
 MOST_LISTING_BYTES = 8 * 1024 * 1024
 """The listing of a repository is not larger."""
+MOST_FILES = 100_000
 SPARE_BYTES = 64 * 1024 * 1024
 """What stays free on the disk."""
 FIRST_TRIES, TRIES = 2, 6
@@ -67,17 +68,21 @@ OnFetched = Callable[[Fetched], None]
 Result = TypeVar("Result")
 
 
+_Word = Annotated[str, Meta(max_length=1_000)]
+_Size = Annotated[int, Meta(ge=0, le=1 << 60)]
+
+
 class _Lfs(Struct, frozen=True):
-    sha256: str
-    size: int
+    sha256: _Word
+    size: _Size
 
 
 class _File(Struct, frozen=True):
     """A file of a repository. Large ones are known by the SHA-256 of their bytes, others by git's SHA-1."""
 
-    rfilename: str
-    size: int | None = None
-    blobId: str = ""  # noqa: N815 - the hub's word
+    rfilename: _Word
+    size: _Size | None = None
+    blobId: _Word = ""  # noqa: N815 - the hub's word
     lfs: _Lfs | None = None
 
     @property
@@ -90,8 +95,8 @@ class _File(Struct, frozen=True):
 
 
 class _Listing(Struct, frozen=True):
-    sha: str
-    siblings: list[_File]
+    sha: _Word
+    siblings: Annotated[list[_File], Meta(max_length=MOST_FILES)]
 
 
 @dataclass(frozen=True, slots=True)

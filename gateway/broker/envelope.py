@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.broker.base import BadRoutingKey, Message, RoutingKey
 from gateway.broker.wire import Received
-from gateway.messages import DEAD_TOPIC, new_id
+from gateway.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 JSON = "application/json"
 """The content type of a message that does not name one."""
@@ -24,6 +24,13 @@ UNREADABLE = RoutingKey("unreadable", "unreadable", "unreadable")
 
 ID_CHARACTERS = 200
 """An id from outside is not longer; what is over is cut off."""
+
+
+TYPE_CHARACTERS = 200
+HEADERS_CHARACTERS = 8 * 1024
+"""Of all names and values of a message's headers; what is over is left out."""
+BEGINNING_BYTES = 4 * 1024
+"""Of a message that is too large, its dead letter has so much."""
 
 
 class _Ids(Struct):
@@ -52,6 +59,13 @@ def read_message(topic: str, received: Received) -> Message:
 def read_unreadable(topic: str, received: Received) -> Message:
     """The message whose key is none, under a key that says so."""
     return _message(topic, UNREADABLE, received)
+
+
+def beginning(received: Received) -> Received:
+    """What came, or the beginning of it if it is larger than any message: a dead letter needs no more."""
+    if len(received.payload) <= MESSAGE_BYTES:
+        return received
+    return msgspec.structs.replace(received, payload=received.payload[:BEGINNING_BYTES])
 
 
 def dead_letter(message: Message, reason: str, attempt: int, group: str) -> Message:
@@ -83,10 +97,20 @@ def _message(topic: str, key: RoutingKey, received: Received) -> Message:
         timestamp=_dated(received.timestamp) or time.time(),
         message_id=message_id[:ID_CHARACTERS],
         correlation_id=correlation_id[:ID_CHARACTERS],
-        reply_to=received.reply_to,
-        content_type=received.content_type or JSON,
-        headers=received.headers,
+        reply_to=received.reply_to[:ID_CHARACTERS],
+        content_type=received.content_type[:TYPE_CHARACTERS] or JSON,
+        headers=_bounded(received.headers),
     )
+
+
+def _bounded(headers: Mapping[str, str]) -> dict[str, str]:
+    kept, room = {}, HEADERS_CHARACTERS
+    for name, value in headers.items():
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        kept[name] = value
+    return kept
 
 
 def _ids_in(payload: bytes) -> tuple[str, str]:

@@ -31,9 +31,9 @@ from gateway.broker.base import (
 )
 from gateway.broker.buffer import Bounds, Buffer, BufferedDelivery, Counters, Readership
 from gateway.broker.dead_letters import DeadLetters
-from gateway.broker.envelope import dead_letter, read_message, read_unreadable
+from gateway.broker.envelope import beginning, dead_letter, read_message, read_unreadable
 from gateway.broker.wire import Consumer, Demand, Received, Token, Wire
-from gateway.messages import DEAD_TOPIC, new_id
+from gateway.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 log = structlog.get_logger(__name__)
 
@@ -173,6 +173,7 @@ class Feed:
                 self._untaken.append(received.token)  # it goes to somebody else
             return
         self._after = received.place or self._after
+        size, received = len(received.payload), beginning(received)
         try:
             message = read_message(self.readership.topic, received)
         except BadRoutingKey as error:
@@ -182,10 +183,14 @@ class Feed:
             self._finish("", received.token)
         elif self._is_repeated(message.message_id, received):
             self.repeated += 1
-        elif len(message.payload) > self._bounds.bytes:
-            limit = self._bounds.bytes
-            reason = f"{len(message.payload)} bytes are more than a whole buffer ({limit})"
-            self._refuse(message, received, reason)
+        elif size > self._bounds.bytes:
+            self._refuse(
+                message, received, f"{size} bytes are more than a whole buffer ({self._bounds.bytes})"
+            )
+        elif size > MESSAGE_BYTES:
+            self._refuse(
+                message, received, f"{size} bytes are more than a message may have ({MESSAGE_BYTES})"
+            )
         else:
             self._admit(message, received)
 

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from gateway.door.door import NotAdmitted
-from gateway.events import Subscribe
+from gateway.events import MOST_NAMES, Subscribe
 from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.web.forwarding import DIRECT_BYTES, forward
@@ -161,6 +161,8 @@ def _subscription(request: web.Request) -> Subscribe:
             HTTPStatus.BAD_REQUEST, f"the query may name {', '.join(_LISTS)} and levels, nothing else"
         )
     lists = {name: _listed(query.getall(name, [])) for name in _LISTS}
+    if max(map(len, lists.values())) > MOST_NAMES:
+        raise refusal(HTTPStatus.BAD_REQUEST, f"each list may have {MOST_NAMES} names")
     levels = query.get("levels", "false")
     if levels not in {"true", "false"}:
         raise refusal(HTTPStatus.BAD_REQUEST, "levels is true or false")

@@ -188,6 +188,11 @@ TYPES = {
     "Language | None": "string or null",
     "HintText | None": "string or null",
     "bool | None": "boolean or null",
+    "Id": "string",
+    "Line": "string",
+    "Text": "string",
+    "Text | None": "string or null",
+    "Annotated[tuple[WordTime, ...], Meta(max_length=10000)]": "array",
 }
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.access import Principal, Right
 from gateway.door.audit import What
 from gateway.door.door import NotAdmitted
 from gateway.door.page_sessions import SESSION_SECONDS
+from gateway.events import MOST_TOKEN_CHARACTERS
 from gateway.web.api.operation import JSON, Call, Open, Operation
 from gateway.web.guard import introduce, visit_of
 from gateway.web.refusals import unauthorized
@@ -21,7 +23,7 @@ from gateway.web.refusals import unauthorized
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
     """What the page sends."""
 
-    token: str
+    token: Annotated[str, Meta(max_length=MOST_TOKEN_CHARACTERS)]
 
 
 class Somebody(Struct, frozen=True):
