@@ -249,15 +249,23 @@ class PseudoTerminal(_SerialWire):
             ours, theirs = os.openpty()
             try:
                 tty.setraw(theirs)
-                if _is_old(self._name):
-                    self._name.unlink()
-                self._name.symlink_to(os.ttyname(theirs))
+                try:
+                    self._appear(os.ttyname(theirs))
+                except OSError as error:  # somebody else's file has come there
+                    owner.wire_missing(f"{self._name}: {error.strerror}", "take away what is there")
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
                 await self._serve(ours, owner)
             finally:
                 if _leads_to(self._name) == os.ttyname(theirs):
                     self._name.unlink()
                 os.close(ours)
                 os.close(theirs)
+
+    def _appear(self, terminal: str) -> None:
+        if _is_old(self._name):
+            self._name.unlink()
+        self._name.symlink_to(terminal)
 
 
 class Mqtt:

@@ -21,7 +21,9 @@ import pytest
 from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
+from firmware_bridge import simulated_wires
 from firmware_bridge.mqtt_address import Credentials, MqttUnavailable
+from firmware_bridge.simulated_user import WireMissing
 from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import BadRecording, read_wav
@@ -48,7 +50,7 @@ from tests.attacks.castle import Castle, open_castle
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.journal.rows import dead, utterance
 from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
-from tests.record import PATIENCE
+from tests.record import PATIENCE, Record, passes
 from tests.servers.process import free_port
 from tests.system.house import settings
 from tests.transcription.hub_server import REPOSITORY, HubServer, serve_hub
@@ -547,12 +549,25 @@ def test_a_simulated_board_takes_nobody_s_name(tmp_path: Path, victim: Path, tar
     assert is_untouched(victim)
 
 
+async def test_a_simulated_board_waits_for_a_name_that_somebody_has_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated_wires, "RETRY_SECONDS", 0.01)
+    name = tmp_path / "ttyESP32"
+    wire = PseudoTerminal(name)
+    name.write_text("somebody's")
+    told = Record()
+    async with SimulatedDevice("sim", wire, report=told):
+        await told.first(WireMissing)
+        assert name.read_text() == "somebody's"
+        name.unlink()
+        await passes(name.is_symlink)
+
+
 async def test_a_simulated_board_takes_away_only_its_own_name(tmp_path: Path) -> None:
     name = tmp_path / "ttyESP32"
     async with SimulatedDevice("sim", PseudoTerminal(name)):
-        async with asyncio.timeout(PATIENCE):
-            while not name.is_symlink():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await passes(name.is_symlink)
         name.unlink()
         name.write_text("somebody's")
     assert name.read_text() == "somebody's"
