@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.msgpack import Decoder
@@ -21,7 +21,17 @@ from msgspec.structs import replace
 from gateway.journal.errors import JournalError
 from gateway.journal.file import BUSY_SECONDS, explain
 from gateway.journal.reading import Reader
-from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, UtteranceRow
+from gateway.journal.records import (
+    DeadLetterRow,
+    Effect,
+    Erased,
+    HistoryReply,
+    HistoryRow,
+    LetterTaken,
+    Published,
+    UtteranceRow,
+    Withdrawn,
+)
 from gateway.journal.words import terms
 
 AT_ONCE = 2
@@ -56,13 +66,25 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class Belongings(Struct, frozen=True):
-    """Some of what is kept of a user: utterances by their ids, and dead letters by their numbers."""
+    """Some of what is kept of a user: utterances by their ids, dead letters and messages by their numbers.
+
+    ``requests``: by their correlation ids, those with words that belong to none of the remembered utterances.
+    """
 
     utterances: tuple[str, ...]
     dead_letters: tuple[int, ...]
+    requests: tuple[str, ...] = ()
+    letters: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.utterances or self.dead_letters)
+        return bool(self.utterances or self.dead_letters or self.requests or self.letters)
+
+    def effects(self) -> Iterator[Effect]:
+        """What is to be committed for it to be gone."""
+        yield from map(Erased, self.utterances)
+        yield from map(LetterTaken, self.dead_letters)
+        yield from map(Withdrawn, self.requests)
+        yield from map(Published, self.letters)  # which is what takes a message out
 
 
 class History:
@@ -163,8 +185,12 @@ def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
         "SELECT utterance_id FROM history WHERE user_id = ?1"
         " UNION SELECT utterance_id FROM utterances WHERE user_id = ?1 AND done LIMIT ?2"
     )
-    letters = "SELECT number FROM dead_letters WHERE user_id = ? LIMIT ?"
-    return Belongings(
-        tuple(name for (name,) in db.execute(said, (user_id, limit))),
-        tuple(number for (number,) in db.execute(letters, (user_id, limit))),
-    )
+    dead = "SELECT number FROM dead_letters WHERE user_id = ? LIMIT ?"
+    known = "correlation_id IN (SELECT correlation_id FROM history WHERE user_id = ?1)"
+    asked = f"SELECT correlation_id FROM requests WHERE user_id = ?1 AND (due OR ended_at IS NULL) AND NOT {known} LIMIT ?2"  # noqa: E501, S608
+    letters = f"SELECT number FROM outbox WHERE user_id = ?1 AND NOT {known} LIMIT ?2"  # noqa: S608
+
+    def found(query: str) -> tuple[Any, ...]:
+        return tuple(value for (value,) in db.execute(query, (user_id, limit)))
+
+    return Belongings(found(said), found(dead), found(asked), found(letters))

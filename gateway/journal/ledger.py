@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.journal import records as r
 from gateway.journal.memory import Memory
 from gateway.journal.quotas import Quota, Retention
+from gateway.journal.reading import request_of
 from gateway.journal.records import Room
 from gateway.journal.tables import Tables
 
@@ -39,6 +42,8 @@ class Ledger(Tables):
         super().__init__(db, quotas, clock)
         self._retention = retention or Retention()
         self._memory = Memory(self)
+        # Those of a version that did not say when they were put away are as old as this start.
+        db.execute("UPDATE dead_letters SET put_away_at = ? WHERE put_away_at IS NULL", (clock(),))
         self._apply: dict[type, Callable[[Any], None]] = {
             r.StreamOpened: self._opened,
             r.StreamEnded: self._ended,
@@ -86,14 +91,14 @@ class Ledger(Tables):
         kept, some = self._retention, FORGOTTEN_AT_ONCE
         self.delete(Room.REQUESTS, "ended_at < ? AND NOT due", now - kept.requests)
         self._memory.forget(now - kept.history, some)
-        old = "SELECT number FROM utterances WHERE done AND heard_at < ? ORDER BY heard_at LIMIT ?"
-        if self.delete(Room.UTTERANCES, f"number IN ({old})", now - kept.audio, some):
-            self._memory.unscrubbed = True
+        for room, old, since in (
+            (Room.UTTERANCES, "done AND heard_at", kept.audio),
+            (Room.REQUESTS, "asked_at", max(kept.history, kept.requests)),  # a device that never came back
+            (Room.DEAD_LETTERS, "put_away_at", kept.history),
+        ):
+            oldest = f"SELECT number FROM {room} WHERE {old} < ? ORDER BY number LIMIT ?"  # noqa: S608 - our own names
+            self.delete(room, f"number IN ({oldest})", now - since, some)
         self.scrub()
-
-    def scrub(self) -> bool:
-        """Leave nothing of what was forgotten in the files; False: somebody reads them, so later. No transaction."""
-        return self._memory.scrub()
 
     # -- what the effects do
 
@@ -150,7 +155,11 @@ class Ledger(Tables):
 
     def _queued(self, effect: r.Queued) -> None:
         self.delete(Room.OUTBOX, "number = ?", effect.letter.number)
-        self.insert(Room.OUTBOX, effect.letter, number=effect.letter.number)
+        letter = effect.letter
+        self.insert(
+            Room.OUTBOX, letter,
+            number=letter.number, user_id=letter.user_id, correlation_id=letter.correlation_id,
+        )  # fmt: skip
 
     def _published(self, effect: r.Published) -> None:
         self.delete(Room.OUTBOX, "number = ?", effect.number)
@@ -160,7 +169,7 @@ class Ledger(Tables):
         self.delete(Room.REQUESTS, "correlation_id = ?", row.correlation_id)
         self.insert(
             Room.REQUESTS, row,
-            correlation_id=row.correlation_id, device_id=row.device_id, boot=row.boot,
+            correlation_id=row.correlation_id, user_id=row.user_id, device_id=row.device_id, boot=row.boot,
             state=row.state.value, text=row.text, error=row.error, fallback=row.fallback, due=row.due,
             asked_at=self.now(), ended_at=None if row.state is r.RequestState.OPEN else self.now(),
         )  # fmt: skip
@@ -179,11 +188,12 @@ class Ledger(Tables):
     def _piece_came(self, effect: r.PieceCame) -> None:
         if effect.message_id and not self._is_news(effect.source, effect.message_id):
             return
-        self._db.execute(
-            "UPDATE requests SET text = text || ? WHERE correlation_id = ?",
+        appended = self._db.execute(
+            "UPDATE requests SET text = text || ? WHERE correlation_id = ? AND ended_at IS NULL",
             (effect.text, effect.correlation_id),
         )
-        self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+        if appended.rowcount:
+            self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
 
     def _request_ended(self, effect: r.RequestEnded) -> None:
         self._db.execute(
@@ -194,10 +204,21 @@ class Ledger(Tables):
                 effect.correlation_id,
             ),
         )  # fmt: skip
-        self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+        if effect.due:
+            self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+        else:
+            self._empty(effect.correlation_id)
 
     def _delivered(self, effect: r.Delivered) -> None:
         self._db.execute("UPDATE requests SET due = 0 WHERE correlation_id = ?", (effect.correlation_id,))
+        self._empty(effect.correlation_id)
+
+    def _empty(self, correlation_id: str) -> None:
+        """Of a request that owes nobody anything, its ids are remembered (for late replies), and no words."""
+        query = "SELECT record FROM requests WHERE correlation_id = ? AND ended_at IS NOT NULL AND NOT due"
+        for (record,) in self._db.execute(query, (correlation_id,)).fetchall():
+            row = replace(request_of(record), message=b"", text="", error=None)
+            self.rewrite(Room.REQUESTS, row, "correlation_id", correlation_id, text="", error=None)
 
     def _died(self, effect: r.Died) -> None:
         self.put_away(effect.letter)

@@ -10,18 +10,12 @@ from gateway.journal.records import Room
 from gateway.journal.tables import Tables, encode
 from gateway.journal.words import folded
 
-SCRUB_BUSY_MS = 100
-"""How long those who read are waited for when what was erased is to leave the files."""
-
 
 class Memory:
     """The room of the history; the tables are the ledger's."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self.unscrubbed = False
-        """Whether there may still be something in the files of what was erased."""
-        tables.execute("PRAGMA secure_delete = ON")
 
     def effects(self) -> dict[type, Callable[[Any], None]]:
         """What each effect does."""
@@ -31,6 +25,7 @@ class Memory:
             r.Answered: self._answered,
             r.HandedOver: self._handed_over,
             r.Erased: self._erased,
+            r.Withdrawn: self._withdrawn,
         }
 
     def forget(self, before: float, limit: int) -> None:
@@ -38,20 +33,6 @@ class Memory:
         old = "SELECT utterance_id FROM history WHERE spoken_at < ? ORDER BY spoken_at LIMIT ?"
         for (utterance_id,) in self._tables.execute(old, before, limit).fetchall():
             self._tables.delete(Room.HISTORY, "utterance_id = ?", utterance_id)
-            self.unscrubbed = True
-
-    def scrub(self) -> bool:
-        """Empty the write-ahead log, in which pages stand as they were before; False: it has to be done later."""
-        if not self.unscrubbed:
-            return True
-        (patience,) = self._tables.execute("PRAGMA busy_timeout").fetchone()
-        self._tables.execute(f"PRAGMA busy_timeout = {SCRUB_BUSY_MS}")
-        try:
-            busy = self._tables.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        finally:
-            self._tables.execute(f"PRAGMA busy_timeout = {patience}")
-        self.unscrubbed = bool(busy)
-        return not busy
 
     def _remembered(self, effect: r.Remembered) -> None:
         row = effect.row
@@ -87,16 +68,19 @@ class Memory:
         )
 
     def _erased(self, effect: r.Erased) -> None:
-        """Rows that are still needed by what is on its way (no text yet, no answer yet) stay until its end."""
+        """Speech that has no text yet stays until it has."""
         name, tables = effect.utterance_id, self._tables
         found = tables.execute("SELECT correlation_id FROM history WHERE utterance_id = ?", name).fetchone()
-        correlation_id = found[0] if found else ""
         tables.delete(Room.HISTORY, "utterance_id = ?", name)
         tables.delete(Room.UTTERANCES, "utterance_id = ? AND done", name)
         tables.delete(Room.DEAD_LETTERS, "subject = ?", name)
-        if correlation_id:
-            tables.delete(Room.DEAD_LETTERS, "correlation_id = ?", correlation_id)
-            tables.delete(
-                Room.REQUESTS, "correlation_id = ? AND ended_at IS NOT NULL AND NOT due", correlation_id
-            )
-        self.unscrubbed = True
+        if found and found[0]:
+            self._withdraw(found[0])
+
+    def _withdrawn(self, effect: r.Withdrawn) -> None:
+        self._tables.delete(Room.HISTORY, "correlation_id = ?", effect.correlation_id)
+        self._withdraw(effect.correlation_id)
+
+    def _withdraw(self, correlation_id: str) -> None:
+        for room in (Room.DEAD_LETTERS, Room.REQUESTS, Room.OUTBOX):
+            self._tables.delete(room, "correlation_id = ?", correlation_id)

@@ -20,7 +20,7 @@ from gateway.journal.records import Room
 _streams = Decoder(r.StreamRow).decode
 _utterances = Decoder(r.UtteranceRow).decode
 _letter = Decoder(r.LetterRow).decode
-_requests = Decoder(r.RequestRow).decode
+request_of = Decoder(r.RequestRow).decode
 _dead_letters = Decoder(r.DeadLetterRow).decode
 
 
@@ -88,7 +88,7 @@ class Reader:
             (
                 number,
                 replace(
-                    _requests(record), state=r.RequestState(state), text=text, error=error,
+                    request_of(record), state=r.RequestState(state), text=text, error=error,
                     fallback=bool(fallback), due=bool(due), age=now - asked_at,
                 ),
             )

@@ -329,9 +329,15 @@ class HandedOver(Struct, frozen=True):
 
 
 class Erased(Struct, frozen=True):
-    """Of an utterance nothing is kept: neither words nor audio, wherever they are. What is on its way goes on."""
+    """Of an utterance nothing is kept: neither words nor audio, wherever they are. Speech without a text goes on."""
 
     utterance_id: str
+
+
+class Withdrawn(Struct, frozen=True):
+    """Nothing is kept of what goes by this correlation id: neither what waits for the broker, an answer or a device."""
+
+    correlation_id: str
 
 
 class Died(Struct, frozen=True):
@@ -371,6 +377,7 @@ Effect: TypeAlias = (
     | Answered
     | HandedOver
     | Erased
+    | Withdrawn
     | Died
     | LetterTaken
     | ErrandDone

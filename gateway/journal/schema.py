@@ -8,17 +8,19 @@ seconds of the journal's own clock (``clock``), which no step of the wall clock 
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Callable
 
 from msgspec.msgpack import Decoder
 
 from gateway.journal.dead_letters import whose
 from gateway.journal.errors import JournalError
-from gateway.journal.records import DeadLetterRow, RequestRow, UtteranceRow
+from gateway.journal.records import DeadLetterRow, LetterRow, RequestRow, UtteranceRow
 
 _utterance = Decoder(UtteranceRow).decode
 _dead_letter = Decoder(DeadLetterRow).decode
 _request = Decoder(RequestRow).decode
+_letter = Decoder(LetterRow).decode
 
 _VERSION_1 = """
 CREATE TABLE streams (
@@ -75,6 +77,16 @@ CREATE TABLE clock (number INTEGER PRIMARY KEY CHECK (number = 1), record BLOB N
 ALTER TABLE requests ADD COLUMN asked_at REAL NOT NULL DEFAULT 0;
 """
 
+_VERSION_4 = """
+ALTER TABLE requests ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN user_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN correlation_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead_letters ADD COLUMN put_away_at REAL;
+CREATE INDEX requests_user ON requests (user_id);
+CREATE INDEX outbox_user ON outbox (user_id);
+CREATE INDEX outbox_correlation ON outbox (correlation_id);
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -113,7 +125,21 @@ def _to_version_3(db: sqlite3.Connection) -> None:
         db.execute("UPDATE requests SET asked_at = ? WHERE number = ?", (_request(record).asked_at, number))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2, _to_version_3)
+def _to_version_4(db: sqlite3.Connection) -> None:
+    """Whose every row with words is, wherever it waits; and how old dead letters are, counted from now on."""
+    _script(_VERSION_4)(db)
+    for number, record in db.execute("SELECT number, record FROM requests").fetchall():
+        db.execute("UPDATE requests SET user_id = ? WHERE number = ?", (_request(record).user_id, number))
+    for (number,) in db.execute("SELECT number FROM outbox").fetchall():
+        (record,) = db.execute("SELECT record FROM outbox WHERE number = ?", (number,)).fetchone()
+        row = _letter(zlib.decompress(record))
+        db.execute(
+            "UPDATE outbox SET user_id = ?, correlation_id = ? WHERE number = ?",
+            (row.user_id, row.correlation_id, number),
+        )
+
+
+MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2, _to_version_3, _to_version_4)
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 
 VERSION = len(MIGRATIONS)

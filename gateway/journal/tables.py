@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from gateway.journal import records as r
+from gateway.journal.contents import WITH_WORDS
 from gateway.journal.dead_letters import undelivered, unpublished, whose
 from gateway.journal.errors import RoomFull
 from gateway.journal.quotas import Quota, Usages
@@ -22,6 +23,9 @@ from gateway.journal.records import Room
 
 ROW_SIZE = 100
 """Bytes that a row counts for beside its record: its columns, and its part of the indexes."""
+
+SCRUB_BUSY_MS = 100
+"""How long those who read are waited for when what was erased is to leave the files."""
 
 encode = msgspec.msgpack.Encoder().encode
 
@@ -34,6 +38,9 @@ class Tables(Reader):
     ) -> None:
         self.usages = Usages(quotas)
         self.usages.count(db)
+        self.unscrubbed = True
+        """Whether there may still be something in the files of words that are gone: at first, what another left."""
+        db.execute("PRAGMA secure_delete = ON")
         super().__init__(db, clock)
 
     def now(self) -> float:
@@ -70,7 +77,33 @@ class Tables(Reader):
         statement = f"DELETE FROM {room} WHERE {where} RETURNING size"  # noqa: S608 - our own names
         sizes = self._db.execute(statement, values).fetchall()
         self.usages.removed(room, sizes)
+        if sizes and room in WITH_WORDS:
+            self.unscrubbed = True
         return len(sizes)
+
+    def rewrite(self, room: Room, row: msgspec.Struct, which: str, value: object, **columns: Any) -> None:
+        """What a row holds is from now on this, which is less than it was; of what it was nothing is left."""
+        record = encode(row)
+        columns |= {"record": record, "size": len(record) + ROW_SIZE}
+        before = self._db.execute(f"SELECT size FROM {room} WHERE {which} = ?", (value,)).fetchall()  # noqa: S608
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        statement = f"UPDATE {room} SET {changes} WHERE {which} = ?"  # noqa: S608 - our own names
+        self._db.execute(statement, (*columns.values(), value))
+        self.usages.by_room[room].bytes += sum(columns["size"] - size for (size,) in before)
+        self.unscrubbed = True
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log, in which pages stand as they were before; False: it has to be done later."""
+        if not self.unscrubbed:
+            return True
+        (patience,) = self._db.execute("PRAGMA busy_timeout").fetchone()
+        self._db.execute(f"PRAGMA busy_timeout = {SCRUB_BUSY_MS}")
+        try:
+            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {patience}")
+        self.unscrubbed = bool(busy)
+        return not busy
 
     def put_away(self, letter: r.DeadLetterRow) -> None:
         """A dead letter."""
@@ -78,6 +111,7 @@ class Tables(Reader):
         self.insert(
             Room.DEAD_LETTERS, letter,
             kind=letter.kind.value, subject=letter.subject, user_id=user_id, correlation_id=correlation_id,
+            put_away_at=self.now(),
         )  # fmt: skip
 
     def _evict(self, room: Room) -> None:

@@ -101,7 +101,7 @@ async def test_time_that_has_passed_erases_also_when_the_clock_says_1970(
         assert await kept(journal) == {**KEPT, Room.REQUESTS: 1, Room.UTTERANCES: 0}
         machine.wall = 0.0
         machine.pass_by(28 * DAY)
-        assert await kept(journal) == {Room.HISTORY: 0, Room.REQUESTS: 1, Room.UTTERANCES: 0}
+        assert await kept(journal) == {Room.HISTORY: 0, Room.REQUESTS: 0, Room.UTTERANCES: 0}
 
 
 async def test_time_switched_off_counts(tmp_path: Path, machine: Machine) -> None:

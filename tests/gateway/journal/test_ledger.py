@@ -164,8 +164,13 @@ def test_requests_are_forgotten_when_nobody_is_owed_anything(ledger: Ledger) -> 
         ledger.apply([r.Asked(request(name))])
     ledger.apply([ended("c_due", due=True), ended("c_done")])
     ledger._db.execute("COMMIT")
-    ledger.tidy(now=3e9)
+    now = ledger.now()
+    ledger.tidy(now=now + 301)
     assert [row.correlation_id for row in all_of(ledger.requests)] == ["c_open", "c_due"]
+    ledger.tidy(now=now + 364 * 86_400)
+    assert [row.correlation_id for row in all_of(ledger.requests)] == ["c_open", "c_due"]
+    ledger.tidy(now=now + 366 * 86_400)
+    assert all_of(ledger.requests) == [], "as old as nothing with words becomes"
 
 
 def test_a_message_of_others_has_its_effect_once(ledger: Ledger) -> None:
@@ -409,6 +414,7 @@ class Exchanges(RuleBasedStateMachine):
         self.ledger = open_ledger()
         self.outbox: dict[int, bytes] = {}
         self.answers: dict[str, tuple[str, bool]] = {}
+        self.ended: set[str] = set()
         self.seen: set[str] = set()
         self.count = 0
 
@@ -435,13 +441,17 @@ class Exchanges(RuleBasedStateMachine):
         if fresh:
             self.seen.add(message_id)
             before, due = self.answers[name]
-            self.answers[name] = (text, True) if final else (before + text, due)
+            if final:
+                self.answers[name] = (text, True)
+                self.ended.add(name)
+            elif name not in self.ended:
+                self.answers[name] = (before + text, due)
 
     @rule(number=queued)
     def deliver(self, number: int) -> None:
         name = f"c_{number}"
         self.ledger.apply([r.Delivered(name)])
-        self.answers[name] = (self.answers[name][0], False)
+        self.answers[name] = ("" if name in self.ended else self.answers[name][0], False)
 
     @invariant()
     def as_the_dictionary_says(self) -> None:
