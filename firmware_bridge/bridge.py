@@ -8,7 +8,7 @@ turn of the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -178,6 +178,10 @@ class Bridge:
         return end is not None and end.send_reply(
             stream, correlation_id, text, final=final, fallback=fallback, error=error
         )
+
+    def blank(self, correlation_ids: Collection[str]) -> None:
+        """Of what goes by these ids the words are told to no device any more, however long it is away."""
+        self._fleet.blank(correlation_ids)
 
     def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
         """Tell a device what it did wrong, best effort."""

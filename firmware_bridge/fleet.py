@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -194,6 +194,11 @@ class Fleet:
             return None
         self._touched.add(device)
         return device.end
+
+    def blank(self, correlation_ids: Collection[str]) -> None:
+        """Whatever goes by these ids is told to no device any more, but that it was."""
+        for device in self._devices.values():
+            device.end.blank(correlation_ids)
 
     def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
         """Tell a device what it did wrong, best effort."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -299,6 +299,10 @@ class GatewayEnd:
     def send_transcript(self, stream: int, correlation_id: str, text: str) -> bool:
         """Queue a TRANSCRIPT, ended with an ellipsis where it would be too long."""
         return self._may_send and self._outbox.transcript(stream, correlation_id, text)
+
+    def blank(self, correlation_ids: Collection[str]) -> None:
+        """Tell nothing any more of what goes by these ids but that it was."""
+        self._outbox.blank(correlation_ids)
 
     def send_reply(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -91,6 +92,18 @@ class Outbox:
         delivered = list(self._delivered)
         self._delivered.clear()
         return delivered
+
+    def blank(self, correlation_ids: Collection[str]) -> None:
+        """Whatever goes by these ids is told without its words, also what waits to be sent again."""
+
+        def blanked(frame: Kept) -> Kept:
+            if isinstance(frame, Status) or frame.correlation_id not in correlation_ids:
+                return frame
+            return replace(frame, text="")
+
+        self.window.change(blanked)
+        self._waiting = deque(map(blanked, self._waiting))
+        self._waiting_text = sum(map(_characters, self._waiting))
 
     def drop_partials(self) -> None:
         """What was best effort is too late."""

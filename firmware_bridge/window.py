@@ -9,6 +9,7 @@ Sequence numbers are unsigned 32 bit and wrap; they compare by :func:`distance` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from firmware_bridge.frames import MAX_RANGES
@@ -193,6 +194,10 @@ class SendWindow(Generic[T]):
             self.forget(self.oldest + 1 & _MASK)
         self._frames[self.next] = frame
         self.next = (self.next + 1) & _MASK
+
+    def change(self, changed: Callable[[T], T]) -> None:
+        """What is kept is from now on as ``changed`` makes it; its numbers stay."""
+        self._frames = {number: changed(frame) for number, frame in self._frames.items()}
 
     def acknowledge(self, acknowledged: int, credit: int, now: float) -> list[T]:
         """The peer has all before ``acknowledged`` and takes ``credit`` more.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -34,6 +35,7 @@ from gateway.journal.records import (
 )
 from gateway.messages import new_id
 from gateway.mishaps import Mishaps
+from gateway.privacy import redacted_reply
 from gateway.rows import announcement_row
 from gateway.session import NO_BOOT
 from gateway.settings import HistorySettings, PrivacySettings
@@ -150,6 +152,13 @@ class Announcements:
         for device_id in {one.row.device_id for one in self._waiting.values() if one.sent_to is None}:
             self._tell(device_id)
 
+    def erase(self, is_gone: Callable[[RequestRow], bool]) -> set[str]:
+        """Tell these to nobody any more; their correlation ids."""
+        gone = [one for one in self._waiting.values() if is_gone(one.row)]
+        for one in gone:
+            self._forget(one)
+        return {one.row.correlation_id for one in gone}
+
     def _tell(self, device_id: str) -> None:
         boot = self._boots.get(device_id)
         if boot is None:
@@ -184,10 +193,10 @@ class Announcements:
         """What the history learns of it."""
         if not self._remembers:
             return ()
-        reply = HistoryReply(text="" if self._redact else row.text, agent=agent)
+        reply = HistoryReply(text=row.text, agent=agent)
         return (
             Remembered(replace(announcement_row(row), redacted=self._redact)),
-            Answered(row.correlation_id, reply),
+            Answered(row.correlation_id, redacted_reply(reply) if self._redact else reply),
         )
 
     def _forget(self, one: _Announcement, *effects: Effect) -> None:

@@ -24,6 +24,7 @@ from gateway.correlation import CorrelationTracker, Forged, Late, PendingRequest
 from gateway.correlation import RequestState as TrackedState
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
+from gateway.journal.quotas import undelivered_seconds
 from gateway.journal.records import (
     Answered,
     Delivered,
@@ -48,6 +49,7 @@ from gateway.messages import (
 )
 from gateway.mishaps import Mishaps
 from gateway.pieces import Piece, Pieces, acknowledge
+from gateway.privacy import redacted_reply
 from gateway.rows import received_row, request_row
 from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken
@@ -59,6 +61,8 @@ REPLIES_AT_ONCE = 256
 CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 """The end of an answer that is longer than any may be."""
 
+ERASED = "what was said is erased"
+"""Why a turn has no answer whose words somebody erased."""
 A_REPLY, AN_ANSWER, A_DELIVERY = "a reply", "the end of a request", "the delivery of an answer"
 """The kinds of work here, as mishaps are counted."""
 
@@ -117,6 +121,7 @@ class Answers:
         settings = self._settings = config.orchestrator
         self._remembers = config.history.enabled
         self._redact = config.privacy.redact
+        self._undelivered_seconds = undelivered_seconds(config.history, config.privacy)
         self._broker = broker
         self._announce = announcer
         self._journal = journal
@@ -193,6 +198,23 @@ class Answers:
         if asked is not None:
             ended = RequestEnded(correlation_id, RequestState.CANCELLED)
             self._journal.commit(ended, *self._settled(correlation_id), *self._published_in(asked))
+
+    def waiting(self, is_gone: Callable[[PendingRequest], bool]) -> set[str]:
+        """The correlation ids of those that wait for an answer, or for their device."""
+        asked = {name for name, one in self.asked.items() if is_gone(one.request)}
+        return asked | {name for name, one in self.undelivered.items() if is_gone(one.request)}
+
+    async def erase(self, is_gone: Callable[[PendingRequest], bool]) -> None:
+        """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
+        for name in self.waiting(is_gone):
+            self.undelivered.pop(name, None)
+            asked = self.asked.get(name)
+            self.withdraw(name)
+            if asked is not None:
+                self._announce.failure(asked.spoken.session, name, self._settings.fallback_text)
+                self.end_turn(asked.spoken, asked.message, TurnEvent.FAIL, ERASED)
+            await acknowledge(self._pieces.take(name))
+        self.tracker.forget(is_gone)
 
     def wait(self, spoken: Spoken) -> None:
         """The broker has the transcript, or its answer proves that it had it. Idempotent."""
@@ -302,7 +324,13 @@ class Answers:
         await self._end(request, text, agent, received, error=outcome.error)
 
     async def expire(self, now: float) -> None:
-        """Whoever waited for too long gets the fallback."""
+        """Whoever waited for too long gets the fallback; an answer that waited for too long is told to nobody."""
+        while (
+            self.undelivered
+            and now - self._first_undelivered.request.published_at > self._undelivered_seconds
+        ):
+            name, _ = self.undelivered.popitem(last=False)
+            self._journal.commit(Delivered(name))
         expired = [r for r in self.tracker.expire(now) if r.correlation_id in self.asked]
         text = self._settings.fallback_text  # the others were never published, and their devices know
         await asyncio.gather(*(self._end(r, text, "gateway", fallback=True) for r in expired))
@@ -396,13 +424,14 @@ class Answers:
         if not self._remembers:
             return ()
         reply = HistoryReply(
-            text="" if self._redact else text,
+            text=text,
             agent=agent,
             error=error,
             fallback=fallback,
             text_to_reply_ms=self._since(request),
         )
-        return (*self._published_in(asked), Answered(request.correlation_id, reply))
+        kept = redacted_reply(reply) if self._redact else reply
+        return (*self._published_in(asked), Answered(request.correlation_id, kept))
 
     async def _commit(self, *effects: Effect) -> None:
         try:
@@ -463,6 +492,10 @@ class Answers:
         answer.sent = self._announce.answer(
             request, answer.text, error=answer.error, fallback=answer.fallback
         )
+
+    @property
+    def _first_undelivered(self) -> Answer:
+        return next(iter(self.undelivered.values()))
 
     def _send_what_waits(self) -> None:
         """Devices that are there had no room for it."""

@@ -178,6 +178,7 @@ class Gateway:
         return Journal(
             structs.replace(config.journal, keep_audio=keep_audio),
             history=config.history,
+            privacy=config.privacy,
             on_state=self._journal_changed,
             remember_seconds=config.orchestrator.late_seconds,
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import heapq
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -280,6 +281,15 @@ class CorrelationTracker:
         self._step(row, RequestEvent.CANCEL, now)
         self.counters.cancelled += 1
         return True
+
+    def forget(self, is_gone: Callable[[PendingRequest], bool]) -> None:
+        """Know nothing of these any more; what is said to them is said to nobody."""
+        for correlation_id, row in list(self._rows.items()):
+            if is_gone(row.request):
+                self.cancel(correlation_id, 0.0)
+                row.text = bytearray()
+                self._ended.pop(correlation_id, None)
+                del self._rows[correlation_id]
 
     def _finish(self, row: _Row, reply: OrchestratorReply, now: float) -> Routed:
         if reply.text:

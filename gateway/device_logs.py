@@ -71,6 +71,10 @@ class DeviceLogs:
         while len(ring.lines) > LINES:
             self._drop(ring)
 
+    def names(self) -> tuple[str, ...]:
+        """The devices, and ports without one, of which something is kept."""
+        return tuple(self._rings)
+
     def lines(self, name: str, after: int = 0) -> tuple[LogLine, ...]:
         """Of a device, or of a port without one: those numbered higher, oldest first."""
         ring = self._rings.get(name, _Ring())

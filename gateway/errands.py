@@ -47,6 +47,8 @@ async def run_errands(
                 mishaps.note("an errand", error, what=errand.verb.value, letter=str(errand.letter))
                 await journal.commit(ErrandDone(errand.number))
         count += len(errands)
+    if count:
+        await journal.scrub()
     return count
 
 

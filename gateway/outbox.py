@@ -85,6 +85,7 @@ class Outbox:
         self._passed_over = 0
         self._unanswered: dict[str, LetterRow] = {}  # by correlation id; no more than requests are open
         self._again: set[int] = set()  # those of them that are being published again
+        self._erased: set[int] = set()  # those of what is held that are not to be published any more
         self._instance = ""
         self._away_since: float | None = None
         self._retry = FIRST_RETRY_SECONDS
@@ -131,6 +132,16 @@ class Outbox:
         """The answer is here, or nobody waits for it: what is to be committed with that."""
         letter = self._unanswered.pop(correlation_id, None)
         return () if letter is None else (Published(letter.number),)
+
+    def erase(self, is_gone: Callable[[LetterRow], bool]) -> set[str]:
+        """Publish these no more, unless they are on the wire just now; their correlation ids."""
+        gone = [one for one in (*self._held.values(), *self._unanswered.values()) if is_gone(one)]
+        for letter in gone:
+            if letter.number in self._held:
+                self._erased.add(letter.number)
+            self._unanswered.pop(letter.correlation_id, None)
+            self._journal.commit(Published(letter.number))
+        return {one.correlation_id for one in gone if one.correlation_id}
 
     def broker_changed(self, status: BrokerStatus) -> None:
         """To be told of each new connection before anything is published on it.
@@ -231,17 +242,20 @@ class Outbox:
         try:
             while lane:
                 letter = lane[0]
-                if self._is_answered(letter) or await self._publish_or_give_up(letter):
+                if self._is_over(letter) or await self._publish_or_give_up(letter):
                     lane.remove(letter)  # others may have been put before it
                     del self._held[letter.number]
                     self._again.discard(letter.number)
+                    self._erased.discard(letter.number)
             del self._lanes[session_id]
         finally:
             self._busy -= 1
         self._go_on()
 
-    def _is_answered(self, letter: LetterRow) -> bool:
-        """Whether it was to be published again, and its answer was faster."""
+    def _is_over(self, letter: LetterRow) -> bool:
+        """Whether it was erased, or was to be published again and its answer was faster."""
+        if letter.number in self._erased:
+            return True
         return letter.number in self._again and letter.correlation_id not in self._unanswered
 
     async def _publish_or_give_up(self, letter: LetterRow) -> bool:
@@ -297,7 +311,8 @@ class Outbox:
 
     def _refuse(self, letter: LetterRow, reason: str) -> None:
         log.error("message refused by the broker", message_id=letter.message_id, reason=reason)
-        self._journal.commit(Published(letter.number), unpublished(letter, reason))
+        dead = () if letter.number in self._erased else (unpublished(letter, reason),)
+        self._journal.commit(Published(letter.number), *dead)
         with self._mishaps.contained("a message that is refused", message_id=letter.message_id):
             self._on_refused(letter, reason)
 

@@ -43,6 +43,7 @@ from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
+from gateway.erasing import Erasing
 from gateway.errands import hand_on, run_errands, take_letter
 from gateway.health import Health
 from gateway.hearing import Conversation, Hearing
@@ -158,6 +159,16 @@ class Pipeline:
         self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
         self.announcements = Announcements(announcer, journal, health.mishaps, config.history, config.privacy)
         """Text for devices outside any turn."""
+        self.erasing = Erasing(
+            bridge=bridge,
+            broker=broker,
+            answers=self._answers,
+            outbox=self._publishing.outbox,
+            announcements=self.announcements,
+            announcer=announcer,
+            logs=self.logs,
+        )
+        """What somebody said, let go of wherever it waits."""
         self.transcribing = Transcribing(
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
         )

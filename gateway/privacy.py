@@ -5,6 +5,20 @@ from __future__ import annotations
 from msgspec import structs
 
 from gateway.events import HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.journal.records import HistoryReply
+
+FAILED = "the answer failed; why is kept from everybody"
+"""What is told instead of an orchestrator's own words about its failure."""
+
+
+def without_words(error: str | None) -> str | None:
+    """That an orchestrator failed, and nothing of what it says about it."""
+    return None if error is None else FAILED
+
+
+def redacted_reply(reply: HistoryReply) -> HistoryReply:
+    """An answer as it is remembered, and shown, where nobody is to see words."""
+    return structs.replace(reply, text="", agent="", error=without_words(reply.error))
 
 
 def redacted(event: HubEvent) -> HubEvent | None:
@@ -15,6 +29,6 @@ def redacted(event: HubEvent) -> HubEvent | None:
         case TranscriptionEvent():
             return structs.replace(event, text="", words=(), redacted=True)
         case ReplyEvent():
-            return structs.replace(event, text="", redacted=True)
+            return structs.replace(event, text="", agent="", error=without_words(event.error), redacted=True)
         case _:
             return event

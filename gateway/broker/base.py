@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
 from msgspec import Struct, field
@@ -266,6 +266,9 @@ class MessageBroker(Protocol):
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The latest rejected messages (a bounded number), oldest first."""
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """Keep these of the rejected messages no longer."""
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Take nothing more, give subscribers so long to read what is buffered, then end them. Idempotent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 
@@ -36,6 +37,11 @@ class DeadLetters:
         while len(self._letters) > self._max_letters or self._bytes > self._max_bytes:
             self._bytes -= len(self._letters.popleft().message.payload)
             self.forgotten += 1
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """Keep these no longer."""
+        self._letters = deque(one for one in self._letters if not is_gone(one.message))
+        self._bytes = sum(len(one.message.payload) for one in self._letters)
 
     def letters(self) -> tuple[DeadLetter, ...]:
         """Those still kept, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -129,6 +129,10 @@ class MemoryBroker:
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The latest rejected messages, oldest first."""
         return self._dead.letters()
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """As in the contract."""
+        self._dead.forget(is_gone)
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Take nothing more, wait so long until all was settled, then end the subscriptions."""

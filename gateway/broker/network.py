@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
@@ -152,6 +152,10 @@ class NetworkBroker:
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """The latest messages rejected in this process, oldest first."""
         return self._dead.letters()
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """As in the contract."""
+        self._dead.forget(is_gone)
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """As in the contract. What a group leaves unsettled stays at the server."""

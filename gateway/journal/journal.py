@@ -25,7 +25,7 @@ from gateway.journal.file import journal_path
 from gateway.journal.history import History
 from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
 from gateway.journal.ledger import Ledger
-from gateway.journal.quotas import Quota, Retention, Usage
+from gateway.journal.quotas import Quota, Retention, Usage, undelivered_seconds
 from gateway.journal.records import (
     DeadLetterRow,
     Effect,
@@ -37,7 +37,7 @@ from gateway.journal.records import (
     UtteranceRow,
 )
 from gateway.journal.writer import Writer
-from gateway.settings import HistorySettings, JournalSettings
+from gateway.settings import HistorySettings, JournalSettings, PrivacySettings
 
 PAGE = 32
 """Rows read at a time; an utterance's audio may be a megabyte."""
@@ -76,6 +76,7 @@ class Journal:
         history: HistorySettings | None = None,
         on_state: Callable[[JournalState], None] = lambda _state: None,
         remember_seconds: float = 300.0,
+        privacy: PrivacySettings | None = None,
     ) -> None:
         """``on_state`` is called on the event loop. ``remember_seconds``: for requests that ended."""
         history = history or HistorySettings()
@@ -86,7 +87,7 @@ class Journal:
         self._writer = Writer(
             self.path,
             _quotas(settings, history),
-            retention=_retention(settings, history, remember_seconds),
+            retention=_retention(settings, history, privacy or PrivacySettings(), remember_seconds),
             on_results=self._results,
             on_state=self._state_changed,
         )
@@ -214,11 +215,15 @@ def _looked_at(future: asyncio.Future[bool]) -> None:
         future.exception()
 
 
-def _retention(settings: JournalSettings, history: HistorySettings, requests: float) -> Retention:
+def _retention(
+    settings: JournalSettings, history: HistorySettings, privacy: PrivacySettings, requests: float
+) -> Retention:
     return Retention(
         requests=requests,
         history=history.days * DAY,
         audio=history.audio_days * DAY if settings.keep_audio else 0.0,
+        undelivered=undelivered_seconds(history, privacy),
+        words=history.enabled and not privacy.redact,
     )
 
 

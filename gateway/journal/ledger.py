@@ -93,7 +93,11 @@ class Ledger(Tables):
         self._memory.forget(now - kept.history, some)
         for room, old, since in (
             (Room.UTTERANCES, "done AND heard_at", kept.audio),
-            (Room.REQUESTS, "asked_at", max(kept.history, kept.requests)),  # a device that never came back
+            (
+                Room.REQUESTS,
+                "asked_at",
+                max(kept.undelivered, kept.requests),
+            ),  # a device that never came back
             (Room.DEAD_LETTERS, "put_away_at", kept.history),
         ):
             oldest = f"SELECT number FROM {room} WHERE {old} < ? ORDER BY number LIMIT ?"  # noqa: S608 - our own names

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from gateway.clock import DAY
 from gateway.journal.records import Room
+from gateway.settings import HistorySettings, PrivacySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,23 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is done with is kept, in seconds; ``audio``: speech that has its text, 0: not at all."""
+    """How long what is done with is kept, in seconds; ``audio``: speech that has its text, 0: not at all.
+
+    ``undelivered``: answers that wait for their device.
+    ``words``: whether what was said is remembered at all; else it leaves the files as soon as it is quiet.
+    """
 
     requests: float = 300.0
     history: float = 365 * 86_400.0
     audio: float = 0.0
+    undelivered: float = 365 * 86_400.0
+    words: bool = True
+
+
+def undelivered_seconds(history: HistorySettings, privacy: PrivacySettings) -> float:
+    """How long an answer waits for its device: as long as anything is remembered; a day, where nothing is."""
+    remembered = history.enabled and not privacy.redact
+    return history.days * DAY if remembered else min(history.days, 1.0) * DAY
 
 
 @dataclass(slots=True)

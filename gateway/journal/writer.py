@@ -41,6 +41,8 @@ RETRY_SECONDS = 1.0
 TIDY_SECONDS = 60.0
 LOOK_SECONDS = 2.0
 """How often it is looked whether the file is still in its place, when there is nothing to write."""
+QUIET_SECONDS = 1.0
+"""Where nothing is to be remembered, what has left the tables leaves the files when nothing is written for so long."""
 KEEP_CLOCK_SECONDS = 600.0
 """How often it is written down how far the journal's clock has come."""
 VACUUM_PAGES = 1000
@@ -139,7 +141,14 @@ class Writer(threading.Thread):
 
     def _first(self) -> Job | None:
         seconds = LOOK_SECONDS if self.state.durable else RETRY_SECONDS
+        if self._is_to_be_scrubbed:
+            seconds = QUIET_SECONDS
         return self._jobs.get(timeout=seconds)
+
+    @property
+    def _is_to_be_scrubbed(self) -> bool:
+        """Whether words may stand in the files that are not to be remembered, and nothing keeps them there."""
+        return self._ledger is not None and self._ledger.unscrubbed and not self._retention.words
 
     def _serve(self, jobs: Sequence[Job]) -> None:
         """Commits together, but not past a question between them."""
@@ -153,7 +162,7 @@ class Writer(threading.Thread):
             self._answer(job)
         if group or not jobs:
             self._commit(group)
-        if time.monotonic() > self._tidied_at + TIDY_SECONDS:
+        if time.monotonic() > self._tidied_at + TIDY_SECONDS or (not jobs and self._is_to_be_scrubbed):
             self._tidy()
 
     def _commit(self, group: Sequence[Commit]) -> None:

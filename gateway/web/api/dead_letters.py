@@ -80,6 +80,7 @@ async def replay_dead_letter(call: Call[LetterNumber, None, None]) -> None:
 async def purge_dead_letter(call: Call[LetterNumber, None, None]) -> None:
     """Forget it."""
     await _carry_out(call, Verb.PURGE)
+    await _journal(call).scrub()
 
 
 async def _carry_out(call: Call[LetterNumber, None, None], verb: Verb) -> None:

@@ -9,13 +9,14 @@ from typing import Annotated
 
 from aiohttp import web
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
 from gateway.access import Right
+from gateway.erasing import Whose
 from gateway.journal import Journal
 from gateway.journal.history import History, Wanted
-from gateway.journal.records import Effect, Erased, HistoryReply, HistoryRow, LetterTaken
+from gateway.journal.records import Erased, HistoryReply, HistoryRow
 from gateway.messages import AudioFacts, Timings
+from gateway.privacy import redacted_reply
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.api.problems import Problem, not_found, unavailable
@@ -150,6 +151,8 @@ async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
     """For good."""
     journal = _journal(call)
     row = await _find(call, journal.history)
+    if row.correlation_id:
+        await call.house.works().pipeline.erasing.erase(Whose(correlation_id=row.correlation_id))
     await journal.commit(Erased(row.utterance_id))
     call.house.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
     await journal.scrub()
@@ -160,10 +163,13 @@ async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
     user_id, journal, erased = call.query.user_id, _journal(call), 0
     if not call.principal.sees(user_id=user_id, device_id=None):
         raise not_found("user")
+    erasing, whose = call.house.works().pipeline.erasing, Whose(user_id=user_id)
+    await erasing.erase(whose)
     while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
-        effects: list[Effect] = [*map(Erased, some.utterances), *map(LetterTaken, some.dead_letters)]
+        effects = list(some.effects())
         await journal.commit(*effects)
         erased += len(effects)
+        await erasing.erase(whose)
     call.house.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
     await journal.scrub()
     return ErasedCount(erased)
@@ -230,7 +236,7 @@ def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
     redact = row.redacted or call.house.works().config.privacy.redact
     reply = row.reply
     if redact and reply is not None:
-        reply = replace(reply, text="")
+        reply = redacted_reply(reply)
     return Utterance(
         utterance_id=row.utterance_id,
         session_id=row.session_id,

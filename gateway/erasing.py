@@ -1,0 +1,75 @@
+"""What is kept of somebody, erased wherever it waits in memory: for the broker, an answer, a device, or a listener.
+
+The journal's part is in ``gateway/journal``; here is what would bring words back that the journal has no more.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from firmware_bridge.bridge import Bridge
+from gateway.announcements import Announcements
+from gateway.announcer import Announcer
+from gateway.answers import Answers
+from gateway.broker.base import Message, MessageBroker
+from gateway.correlation import PendingRequest
+from gateway.device_logs import DeviceLogs
+from gateway.journal.records import LetterRow, RequestRow
+from gateway.outbox import Outbox
+
+
+class Whose(Struct, frozen=True, kw_only=True):
+    """What is to be erased: all of a user, or what goes by a correlation id."""
+
+    user_id: str = ""
+    correlation_id: str = ""
+
+    def __call__(self, one: PendingRequest | RequestRow | LetterRow) -> bool:
+        """Whether it is that."""
+        return bool(
+            (self.user_id and one.user_id == self.user_id)
+            or (self.correlation_id and one.correlation_id == self.correlation_id)
+        )
+
+    def of_message(self, message: Message) -> bool:
+        """Whether a message of the broker is that."""
+        return bool(
+            (self.user_id and message.routing_key.user == self.user_id)
+            or (self.correlation_id and message.correlation_id == self.correlation_id)
+        )
+
+
+class Erasing:
+    """The parts of the gateway that hold words for a while."""
+
+    def __init__(
+        self,
+        *,
+        bridge: Bridge,
+        broker: MessageBroker,
+        answers: Answers,
+        outbox: Outbox,
+        announcements: Announcements,
+        announcer: Announcer,
+        logs: DeviceLogs,
+    ) -> None:
+        self._bridge = bridge
+        self._broker = broker
+        self._answers = answers
+        self._outbox = outbox
+        self._announcements = announcements
+        self._announcer = announcer
+        self._logs = logs
+
+    async def erase(self, whose: Whose) -> None:
+        """Let go of it. What is being said, or has no text yet, goes on; what is on a wire has left."""
+        gone = self._outbox.erase(whose) | self._announcements.erase(whose) | self._answers.waiting(whose)
+        if whose.correlation_id:
+            gone.add(whose.correlation_id)
+        self._bridge.blank(gone)
+        await self._answers.erase(whose)
+        self._broker.forget(whose.of_message)
+        if whose.user_id:
+            for name in self._logs.names():
+                if self._announcer.user(name) == whose.user_id:
+                    self._logs.forget(name)
