@@ -15,6 +15,7 @@ from gateway import log
 from gateway.app import run_gateway
 from gateway.commands.options import config_option, read_config
 from gateway.config import load_config, locate, variable_name
+from gateway.no_cores import keep_no_cores
 from transcription.allocator import keep_one_arena
 
 
@@ -39,6 +40,7 @@ def command(config_path: Path | None, orchestrator: str | None) -> None:
     earshot run --orchestrator my_house:house
     EARSHOT_WEB__PORT=8081 EARSHOT_LOG__LEVEL=debug earshot run
     """  # noqa: D301
+    keep_no_cores()
     keep_one_arena()
     app = {} if orchestrator is None else {variable_name(("orchestrator", "app")): orchestrator}
     config = read_config(config_path, app)
