@@ -392,7 +392,12 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = True
     days: Annotated[
         float,
-        Meta(gt=0, le=36_500, description="After so many days what was said is erased, with its reply."),
+        Meta(
+            gt=0,
+            le=36_500,
+            description="After so many days what was said is erased, with its reply; dead letters, and answers that no "
+            "device took, too.",
+        ),
     ] = 30.0
     utterances: Annotated[
         int, Meta(ge=1, le=10_000_000, description="Utterances remembered; the oldest make room.")
@@ -416,7 +421,7 @@ class PrivacySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool,
         Meta(
             description="true: listeners, the page and the history learn that something was said, when, and how long "
-            "each step took, never the words; speech, and what devices print, is not kept. Devices and the broker get "
-            "them as ever."
+            "each step took, never the words, nor what an orchestrator calls itself or its failure; speech, and what "
+            "devices print, is not kept. Devices and the broker get them as ever."
         ),
     ] = False
