@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from enum import StrEnum
@@ -10,12 +9,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from transcription.cache_files import read_description
 from transcription.context import FULL
 from transcription.model_hub import PART
 from transcription.models import (
     BUNDLED,
     HUB_MODELS,
+    description,
     find_model,
     hub_cache,
     is_whole,
@@ -156,10 +155,9 @@ def _is_multilingual(folder: Path) -> bool | None:
 
 def _config(folder: Path) -> dict[str, object]:
     try:
-        config = json.loads(read_description(folder / "config.json"))
+        return description(folder)
     except (OSError, ValueError):
         return {}
-    return config if isinstance(config, dict) else {}
 
 
 def _size(folder: Path) -> int:

@@ -16,11 +16,12 @@ import re
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,6 +41,8 @@ PART = ".part"
 """Ending of a file that is not whole yet; it stays for the next attempt."""
 
 _HEX = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""No file of a model is called otherwise, and no version of it."""
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that another attempt may cure."""
 
@@ -135,7 +138,7 @@ class Hub:
         body = self._patiently(read, lambda: 0, FIRST_TRIES)
         try:
             listing = msgspec.json.decode(body, type=_Listing)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise CannotFetch(f"what {self.endpoint} answered is no hub's listing: {error}") from error
         wanted = [file for file in listing.siblings if _wanted(file.rfilename, patterns)]
         if not all(_HEX.fullmatch(digest) for digest in (listing.sha, *(file.digest for file in wanted))):
@@ -223,7 +226,7 @@ class Hub:
         """The answer. Raises CannotFetch for a refusal, and _BrokenOff when another try may do."""
         try:
             request = self._request(url, start)
-            opened: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=self.patience_seconds)  # noqa: S310
+            opened: http.client.HTTPResponse = _opener().open(request, timeout=self.patience_seconds)
         except urllib.error.HTTPError as error:
             with error:
                 if error.code in _PASSING:
@@ -236,6 +239,31 @@ class Hub:
                 f"{self.endpoint!r} is no address of a hub: {error}", "set HF_ENDPOINT"
             ) from error
         return opened
+
+
+class _Onward(urllib.request.HTTPRedirectHandler):
+    """The hub keeps its files elsewhere. Nobody is sent from https to what others can read and change."""
+
+    def redirect_request(  # noqa: PLR0917 - its base's
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """As its base's. Raises CannotFetch."""
+        allowed = ("https",) if req.type == "https" else ("https", "http")
+        if urllib.parse.urlsplit(newurl).scheme not in allowed:
+            raise CannotFetch(f"the hub sends us on to {newurl!r:.200}, where nothing is fetched from")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Knows http and https, and neither files nor FTP."""
+    opener = urllib.request.OpenerDirector()
+    for one in (
+        urllib.request.ProxyHandler(), urllib.request.UnknownHandler(), urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(), urllib.request.HTTPDefaultErrorHandler(), _Onward(),
+        urllib.request.HTTPErrorProcessor(),
+    ):  # fmt: skip
+        opener.add_handler(one)
+    return opener
 
 
 def folder_name(repository: str) -> str:
@@ -251,11 +279,13 @@ def cached_snapshot(cache: Path, repository: str) -> Path | None:
     except FileNotFoundError:
         return None
     snapshot = home / "snapshots" / commit
-    return snapshot if commit and snapshot.is_dir() else None
+    return snapshot if _NAME.fullmatch(commit) and snapshot.is_dir() else None
 
 
 def _wanted(name: str, patterns: Sequence[str]) -> bool:
-    return "/" not in name and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return _NAME.fullmatch(name) is not None and any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in patterns
+    )
 
 
 def _part(blobs: Path, file: _File) -> Path:
@@ -278,8 +308,11 @@ def _digest(path: Path, file: _File) -> str:
     if file.lfs is not None:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    told = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while piece := stream.read(CHUNK_BYTES):
+            told.update(piece)
+    return told.hexdigest()
 
 
 def _check_room(place: Path, needed: int, repository: str) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from transcription.cache_files import read_description
 from transcription.context import FULL, SHORTEST, STOCK_FLOOR
@@ -123,6 +124,17 @@ def hub_cache(models_dir: str = "") -> Path:
     return Path(HF_HUB_CACHE)
 
 
+def description(folder: Path) -> dict[str, object]:
+    """A model's ``config.json``. Raises OSError and ValueError."""
+    try:
+        told = json.loads(read_description(folder / "config.json"))
+    except RecursionError as error:
+        raise ValueError("config.json is nested too deeply") from error
+    if not isinstance(told, dict):
+        raise ValueError("config.json holds no object")  # noqa: TRY004 - it is the file that is wrong
+    return told
+
+
 def shortest_context(name: str, folder: Path) -> int:
     """Feature frames below which this model is not reliable.
 
@@ -130,9 +142,12 @@ def shortest_context(name: str, folder: Path) -> int:
     audio are known by ``acft`` in their name (as in FUTO's), and any other gets the stock floor.
     Raises OSError and ValueError for an unreadable ``config.json``.
     """
-    told = json.loads(read_description(folder / "config.json")).get("shortest_context")
+    told: Any = description(folder).get("shortest_context")
     if told is not None:
-        return min(max(int(told), SHORTEST), FULL)
+        try:
+            return min(max(int(told), SHORTEST), FULL)
+        except OverflowError as error:
+            raise ValueError(f"a context of {told} is none") from error
     return SHORTEST if "acft" in name.lower() else STOCK_FLOOR
 
 
