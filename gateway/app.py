@@ -32,6 +32,7 @@ from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJ
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.mishaps import Mishaps
+from gateway.open_files import REMEDY, for_connections, limit
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside, load_orchestrator
@@ -244,6 +245,15 @@ class Gateway:
         server = await self._page.enter_async_context(WebServer(house))
         self.url = server.url
         self.health.set("page", HealthState.HEALTHY)
+        self._count_files()
+
+    def _count_files(self) -> None:
+        """Fewer connections than listeners that are configured: somebody will find no room."""
+        web, files = self.config.web, limit()
+        room = for_connections(web.limits.connections)
+        if room < min(web.limits.connections, web.max_listeners):
+            reason = f"{files} open files leave room for {room} connections (web.max_listeners: {web.max_listeners})"
+            self.health.set("open files", HealthState.DEGRADED, reason, REMEDY)
 
     async def _retry_page(self) -> None:
         while True:

@@ -9,6 +9,7 @@ import http.client
 import os
 import platform
 import re
+import resource
 import shutil
 import socket
 import ssl
@@ -28,6 +29,7 @@ from gateway.doctor_devices import serial_ports, sound
 from gateway.doctor_door import door
 from gateway.doctor_state import state
 from gateway.finding import Finding, fail, ok, warn
+from gateway.open_files import REMEDY, for_connections
 from gateway.settings import WebSettings
 from gateway.state_folder import journal_file, state_folder
 from gateway.web.tls import wanted as tls_wanted
@@ -65,6 +67,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: mqtt(config),
         lambda: brokers(config),
         lambda: web(config),
+        lambda: open_files(config.web),
         lambda: door(config.web, state_folder(config, path, environ)),
         lambda: state(journal_file(config, path, environ)),
         lambda: system(config),
@@ -78,6 +81,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "mqtt",
         "broker",
         "web",
+        "open files",
         "door",
         "state",
         "system",
@@ -102,6 +106,18 @@ def machine() -> Iterator[Finding]:
     free = shutil.disk_usage(_home()).free // _MB
     low = free < LOW_DISK_MB
     yield (warn if low else ok)("disk", f"{free} MB free", "models and recordings need room" if low else "")
+
+
+def open_files(web: WebSettings) -> Iterator[Finding]:
+    """How many connections there is room for, if the gateway is started like this command."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    room = for_connections(web.limits.connections, hard)
+    text = f"{hard} at once, {room} of them for connections"
+    yield (
+        ok("open files", text)
+        if room >= min(web.max_listeners, web.limits.connections)
+        else warn("open files", f"{text}; web.max_listeners is {web.max_listeners}", REMEDY)
+    )
 
 
 def _home() -> Path:

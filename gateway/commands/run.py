@@ -12,10 +12,11 @@ import click
 import structlog
 
 from gateway import log
-from gateway.app import run_gateway
+from gateway.app import MISCONFIGURED, run_gateway
 from gateway.commands.options import config_option, read_config
 from gateway.config import load_config, locate, variable_name
 from gateway.no_cores import keep_no_cores
+from gateway.open_files import REMEDY, TooFewFiles, raise_limit
 from transcription.allocator import keep_one_arena
 
 
@@ -45,6 +46,11 @@ def command(config_path: Path | None, orchestrator: str | None) -> None:
     app = {} if orchestrator is None else {variable_name(("orchestrator", "app")): orchestrator}
     config = read_config(config_path, app)
     log.configure(config.log)
+    try:
+        raise_limit()
+    except TooFewFiles as error:
+        structlog.get_logger(__name__).error("cannot start", reason=str(error), remedy=REMEDY)
+        sys.exit(MISCONFIGURED)
     file = locate(config_path, os.environ)
     work = run_gateway(config, lambda: load_config(config_path, {**os.environ, **app}), file, _greet)
     status = _run(work)

@@ -32,6 +32,8 @@ KEEP_SECONDS = 600.0
 """How often the latest time is written down."""
 GRACE_SECONDS = 0.4
 """Somebody who is shown out may be told so politely for so long."""
+UNREAD: Stamp = (0, 0, 0)
+"""No file's."""
 SIGNED_OUT = "the page is signed out"
 MAKE_ONE = "earshot token create --role operator --days 90 {name}"
 
@@ -228,8 +230,10 @@ class Door:
             self._tokens = file.read()
         except TokensUnreadable as error:
             self._tokens = Tokens()
+            self._stamp = UNREAD  # it may be for want of a descriptor, and is tried again
+            if not self.trouble:
+                self._audit.note(What.UNREADABLE, reason=str(error))
             self.trouble = "the gateway cannot read its tokens"
-            self._audit.note(What.UNREADABLE, reason=str(error))
         else:
             self.trouble = ""
         self._seen &= self._tokens.tokens.keys()
@@ -258,10 +262,13 @@ class Door:
             if self._tokens.tokens and asyncio.get_running_loop().time() > kept_at + KEEP_SECONDS:
                 kept_at = asyncio.get_running_loop().time()
                 await asyncio.to_thread(self._ends.keep)
-            for stay in list(self._stays):
-                problem = self._problem(stay, now)
-                if problem and not stay.reason:
-                    self._show_out(stay, problem)
+            await self._show_out(
+                {
+                    stay: problem
+                    for stay in self._stays
+                    if not stay.reason and (problem := self._problem(stay, now))
+                }
+            )
 
     def _problem(self, stay: Stay, now: float) -> str:
         """Why it may not go on; empty when it may."""
@@ -272,10 +279,15 @@ class Door:
             return SIGNED_OUT
         return token.problem(now)
 
-    def _show_out(self, stay: Stay, problem: str) -> None:
-        who = stay.principal
-        self._audit.note(What.SHOWN_OUT, token_id=who.token_id, name=who.name, reason=problem)
-        stay.end(problem)
+    async def _show_out(self, ending: dict[Stay, str]) -> None:
+        """It is written down before anybody learns of it."""
+        for stay, problem in ending.items():
+            who = stay.principal
+            self._audit.note(What.SHOWN_OUT, token_id=who.token_id, name=who.name, reason=problem)
+        if ending:
+            await self._audit.written()
+        for stay, problem in ending.items():
+            stay.end(problem)
 
 
 def is_locked(settings: WebSettings) -> bool:

@@ -20,6 +20,7 @@ from aiohttp import StreamReader, web
 
 from gateway.door.audit import Audit, What
 from gateway.door.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
+from gateway.open_files import for_connections
 from gateway.settings import WebLimitSettings
 from gateway.web.masks import MaskedOnly
 from gateway.web.proxies import Proxies
@@ -181,6 +182,7 @@ class Doorstep:
         self._listener = listener
         self._server = server
         self._tls = tls
+        self._most = for_connections(limits.connections)
         self._open = Crowd(limits.connections_per_address)
         self._count = 0
         rate = limits.megabytes_per_second * _MB
@@ -267,8 +269,8 @@ class Doorstep:
 
     def _reached(self, peer: Peer) -> str:
         """The limit that leaves no room for one more; empty: there is room."""
-        if len(self) >= self.limits.connections:
-            return f"{self.limits.connections} connections (web.limits.connections)"
+        if len(self) >= self._most:
+            return f"{self._most} connections (web.limits.connections)"
         return "" if peer.is_proxy else self._open.reached(peer.address)
 
     async def _let_in(self, connection: socket.socket, peer: Peer) -> None:

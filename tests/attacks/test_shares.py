@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from firmware_bridge.frames import DeviceFrame, Fault, Header, Hello, Welcome, decode
 from gateway.access import Role
@@ -20,6 +24,7 @@ from gateway.door.page_sessions import MAX_SESSIONS, PageSessions
 from tests.attacks.castle import Castle
 from tests.gateway.web.raw import connection, frame, handshake
 from tests.record import PATIENCE
+from tests.servers.process import free_port
 from tests.system.house import RECORDINGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.unwell(perhaps=("devices",))]
@@ -283,3 +288,60 @@ async def test_announcements_for_a_device_that_is_away(castle: Castle, client: C
     said = [(await call(castle, client, mine, "POST", path, json=words))[0] for _ in range(20)]
     assert said == [202] * 16 + [429] * 4
     assert (await call(castle, client, theirs, "POST", path, json=words))[0] == 202
+
+
+class TestOpenFiles:
+    def run(self, folder: Path, files: int) -> subprocess.Popen[bytes]:
+        """A gateway of its own that may have so many files open."""
+        config = folder / "config.yaml"
+        config.write_text(
+            json.dumps({"web": {"port": free_port()}, "journal": {"path": str(folder / "j.db")}})
+        )
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway", "run", "--config", str(config)],
+            cwd=folder, stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),  # noqa: PLW1509
+        )  # fmt: skip
+
+    def test_too_few_are_told_and_no_traceback(self, tmp_path: Path) -> None:
+        gateway = self.run(tmp_path, 24)
+        _, told = gateway.communicate(timeout=PATIENCE)
+        assert gateway.returncode == 2
+        assert b"64 are the least" in told
+        assert b"Traceback" not in told
+
+    async def test_connections_leave_descriptors_for_everything_else(self, tmp_path: Path) -> None:
+        """More of them than there are files: the last ones are told so, and everything else goes on."""
+        gateway = self.run(tmp_path, 128)
+        port = json.loads((tmp_path / "config.yaml").read_text())["web"]["port"]
+        try:
+            async with ClientSession() as client, AsyncExitStack() as stack:
+                while True:
+                    with suppress(ClientError):
+                        async with client.get(f"http://127.0.0.1:{port}/livez"):
+                            break
+                    await asyncio.sleep(0.1)
+                for _ in range(150):
+                    await stack.enter_async_context(connection(port))
+                open_files = os.listdir(f"/proc/{gateway.pid}/fd")  # noqa: PTH208
+                assert len(open_files) < 120
+            async with ClientSession() as client:
+                found = await found_health(client, port)
+                assert found["open files"]["state"] == "degraded"
+                assert "32 connections" in found["open files"]["reason"]
+                assert found["journal"]["state"] == "healthy"
+        finally:
+            gateway.terminate()
+            _, told = await asyncio.to_thread(gateway.communicate)
+        assert b"Traceback" not in told
+
+
+async def found_health(client: ClientSession, port: int) -> dict[str, Any]:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(ClientError):
+                async with client.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                    if answer.status != 429:
+                        components: dict[str, Any] = (await answer.json())["components"]
+                        return components
+            await asyncio.sleep(0.1)
