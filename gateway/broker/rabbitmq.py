@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeAlias
@@ -269,6 +270,33 @@ class RabbitConsumer:
 
 
 # -- messages
+
+
+# The library hangs up on what it cannot read; the server delivers that again on the next connection, and so for ever.
+
+
+class _Properties(spec.Basic.Properties):
+    """As far as they can be read; a stranger may say that it is the year 40,000."""
+
+    def unmarshal(self, flags: int, data: bytes) -> None:
+        """As its base's, without raising."""
+        with suppress(ValueError, OverflowError, struct.error):
+            super().unmarshal(flags, data)
+
+
+class _Deliver(spec.Basic.Deliver):
+    """With a routing key that is text, whatever stands there."""
+
+    def unmarshal(self, data: bytes) -> None:
+        """As its base's. The key is last, after a name, nine bytes and another name; it goes to the dead letters."""
+        key_at = 1 + data[0] + 9
+        key_at += 1 + data[key_at]
+        key = data[key_at + 1 :].decode("utf-8", "replace").replace("\ufffd", "?").encode()
+        super().unmarshal(data[:key_at] + bytes((len(key),)) + key)
+
+
+spec.Basic.Properties = _Properties  # type: ignore[misc]
+spec.Basic.Deliver = spec.INDEX_MAPPING[_Deliver.index] = _Deliver  # type: ignore[misc]
 
 
 def _properties(message: Message) -> spec.Basic.Properties:

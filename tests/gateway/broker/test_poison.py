@@ -5,6 +5,7 @@ A letter that cannot be published is poison: its message stays with its group, c
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import aio_pika
 import msgspec
 import nats as nats_client
+import pika
 import pytest
 from aiormq.abc import DeliveredMessage
 from hypothesis import given
@@ -276,6 +278,39 @@ async def test_rabbitmq_takes_the_letter_of_a_message_with_further_keys(rabbitmq
         await (await take(mine)).reject("no")
         assert (await take(letters)).message.headers["x"] == "y"
     await connection.close()
+    await broker.close()
+
+
+def _published_by_a_stranger(url: str, key: bytes, properties: dict[str, Any]) -> None:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        named = pika.BasicProperties(**properties)
+        connection.channel().basic_publish(f"earshot.{TOPIC}", key, b"bad", named)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("rabbitmq")
+@pytest.mark.parametrize(
+    ("key", "properties"),
+    [
+        (b"ann.kitchen.s_1", {"timestamp": 2**60}),
+        (b"ann.kitchen.s_1", {"message_id": b"\xff"}),
+        (b"ann.kitchen.s_1", {"headers": {b"\xff": "x"}}),
+        (b"ann.kitchen.\xff", {}),
+        (b"\xff" * 255, {}),
+    ],
+)
+async def test_what_no_library_reads_does_not_cut_the_connection_to_rabbitmq(
+    rabbitmq: RabbitMQ, key: bytes, properties: dict[str, Any]
+) -> None:
+    broker = open_broker(rabbitmq.url, BrokerSettings())
+    async with broker.subscribe(DEAD_TOPIC) as letters, broker.subscribe(TOPIC, group="workers") as mine:
+        await broker.publish(TOPIC, KITCHEN, b"first")
+        await (await take(mine)).ack()
+        await asyncio.to_thread(_published_by_a_stranger, rabbitmq.url, key, properties)
+        bad = await take(letters if b"\xff" in key else mine)
+        assert (bad.message.payload, bad.attempt) == (b"bad", 1)
+        assert 0 < bad.message.timestamp < 1e11
+        await bad.ack()
     await broker.close()
 
 
