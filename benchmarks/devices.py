@@ -108,7 +108,7 @@ async def _connect_and_speak(carrier: str, gateway: GatewayProcess, folder: str,
         return (
             PseudoTerminal(Path(folder, f"tty{number}"))
             if carrier == "serial"
-            else Mqtt(gateway.mqtt_url, name(number))
+            else Mqtt(gateway.mqtt_url_of(name(number)), name(number))
         )
 
     def name(number: int) -> str:

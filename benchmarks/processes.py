@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks.memory import resident_mb
+from gateway.mqtt_secret import read_passwords
 
 HEALTHY_SECONDS = 60.0
 
@@ -26,6 +27,7 @@ class GatewayProcess(Struct, frozen=True):
     url: str
     mqtt_url: str
     pid: int
+    state_folder: Path
 
     def state(self) -> str:
         """What /readyz says, empty when it does not answer."""
@@ -35,6 +37,10 @@ class GatewayProcess(Struct, frozen=True):
         ):
             return str(json.load(answer)["state"])
         return ""
+
+    def mqtt_url_of(self, device_id: str) -> str:
+        """The broker's address with what a device logs in with."""
+        return read_passwords(self.state_folder).url(self.mqtt_url, device_id)
 
     def resident_mb(self) -> float:
         """Its resident memory now."""
@@ -64,6 +70,7 @@ def gateway_process(settings: str, environment: Mapping[str, str] | None = None)
     """``earshot run`` with these settings (YAML), a page on a free port, until its recognizer is ready."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
+        # Where none is named, everything that is kept lies in the folder.
         kept = "" if "journal:" in settings else f"journal: {{path: {folder}/journal.db}}\n"
         config.write_text(f"web: {{port: 0}}\nlog: {{format: json}}\n{kept}{settings}\n")
         journal = Path(folder, "log")
@@ -77,7 +84,7 @@ def gateway_process(settings: str, environment: Mapping[str, str] | None = None)
         try:
             url = str(_logged(journal, process, "url")).rstrip("/")
             port = _logged(journal, process, "port")
-            gateway = GatewayProcess(url, f"mqtt://127.0.0.1:{port}", process.pid)
+            gateway = GatewayProcess(url, f"mqtt://127.0.0.1:{port}", process.pid, Path(folder))
             _wait_for_recognizer(gateway)
             yield gateway
         finally:

@@ -35,7 +35,7 @@ def settings(model: Path, *, threads: int, context: int) -> str:
 @contextlib.asynccontextmanager
 async def device(gateway: GatewayProcess, name: str, *, speed: float = 1.0) -> AsyncIterator[SimulatedDevice]:
     """A device that the gateway has welcomed."""
-    async with SimulatedDevice(name, Mqtt(gateway.mqtt_url, name), speed=speed) as one:
+    async with SimulatedDevice(name, Mqtt(gateway.mqtt_url_of(name), name), speed=speed) as one:
         await one.connected()
         yield one
 

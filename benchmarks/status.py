@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.processes import gateway_process
@@ -30,7 +31,7 @@ def run(*, quick: bool) -> Result:
             f"devices: {{mqtt: {{embedded_port: 0}}, serial: {{ports: ['{folder}/tty*'], scan_seconds: 0.2}}}}\n"
         )
         with gateway_process(settings) as gateway:
-            said = asyncio.run(_converse(gateway.mqtt_url, terminals, rounds=1 if quick else 4))
+            said = asyncio.run(_converse(gateway.mqtt_url_of, terminals, rounds=1 if quick else 4))
     status = [
         1000 * (s.status_at - s.stopped_at)
         for _, s in said
@@ -73,7 +74,7 @@ def run(*, quick: bool) -> Result:
 
 
 async def _converse(
-    mqtt_url: str, terminals: list[Path], *, rounds: int
+    mqtt_url_of: Callable[[str], str], terminals: list[Path], *, rounds: int
 ) -> list[tuple[Recording, SpokenUtterance]]:
     spoken = [recording for recording in recordings() if recording.demo]
     said: list[tuple[Recording, SpokenUtterance]] = []
@@ -87,7 +88,8 @@ async def _converse(
 
     async with contextlib.AsyncExitStack() as stack:
         devices = [
-            await stack.enter_async_context(_device(number, mqtt_url, terminals)) for number in range(DEVICES)
+            await stack.enter_async_context(_device(number, mqtt_url_of, terminals))
+            for number in range(DEVICES)
         ]
         async with asyncio.TaskGroup() as tasks:
             for number, device in enumerate(devices):
@@ -95,8 +97,8 @@ async def _converse(
     return said
 
 
-def _device(number: int, mqtt_url: str, terminals: list[Path]) -> SimulatedDevice:
+def _device(number: int, mqtt_url_of: Callable[[str], str], terminals: list[Path]) -> SimulatedDevice:
     device_id = f"device-{number:02}"
     if number < len(terminals):
         return SimulatedDevice(device_id, PseudoTerminal(terminals[number]))
-    return SimulatedDevice(device_id, Mqtt(mqtt_url, device_id))
+    return SimulatedDevice(device_id, Mqtt(mqtt_url_of(device_id), device_id))

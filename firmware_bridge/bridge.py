@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
+from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.events import DeviceStatus, LinkEvent
 from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.frames import FaultCode, Hello
@@ -45,26 +46,27 @@ class Bridge:
         on_event: Callable[[LinkEvent], None],
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
         on_failure: Callable[[str, Exception], None] = log_failure,
+        passwords: Passwords | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
 
-        ``on_failure``: which work a mistake of the gateway's own ended.
+        ``on_failure``: which work a mistake of the gateway's own ended. ``passwords``: of the embedded MQTT broker.
 
         Raises ValueError when the MQTT URL is no broker's.
         """
         self._fleet = Fleet(settings, on_event, on_delivered, on_failure)
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
-        self._mqtt = self._mqtt_link(settings) if settings.mqtt.url else None
+        self._mqtt = self._mqtt_link(settings, passwords) if settings.mqtt.url else None
         self._carriers: dict[str, Carrier] = {MQTT: self._mqtt} if self._mqtt else {}
         self._open = True
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
         self._flush_is_due = False
 
-    def _mqtt_link(self, settings: DeviceSettings) -> MqttLink:
+    def _mqtt_link(self, settings: DeviceSettings, passwords: Passwords | None) -> MqttLink:
         from firmware_bridge.mqtt_link import MqttLink  # noqa: PLC0415 - without MQTT, paho is not loaded
 
-        return MqttLink(settings.mqtt, self)
+        return MqttLink(settings.mqtt, self, passwords)
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -91,6 +93,10 @@ class Bridge:
     def mqtt_url(self) -> str:
         """The MQTT broker in use, without a password; empty when there is none (yet)."""
         return self._mqtt.url if self._mqtt else ""
+
+    def mqtt_url_of(self, device_id: str) -> str:
+        """The same with the device's own user and password, where the broker is the embedded one."""
+        return self._mqtt.url_of(device_id) if self._mqtt else ""
 
     @property
     def counters(self) -> FleetCounters:

@@ -1,8 +1,9 @@
 """An MQTT broker of the gateway's own, for trying Earshot out: amqtt in a child process.
 
-The child is this module run as a script. It listens on loopback only, says once on its standard
-output, as one JSON line, which port it took or why it could not, and ends when its standard input
-closes; so it cannot outlive the gateway, however that ends.
+The child is this module run as a script. It is told on its standard input, as one JSON line, whom to let in.
+It listens on loopback only, says once on its standard output, likewise, which port it took or why it could
+not, and ends when its standard input closes; so it cannot outlive the gateway, however that ends. Every
+client has to log in, and has its own topics only: ``embedded_door``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Any, Self
 import msgspec
 import structlog
 from msgspec import Struct
+
+from firmware_bridge.embedded_door import Door
+from firmware_bridge.embedded_passwords import Passwords
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +51,18 @@ class _Announcement(Struct):
     remedy: str = ""
 
 
+class _Orders(Struct):
+    """What the child is told: from which secret the passwords are made, and where the topics begin."""
+
+    secret: bytes
+    prefix: str
+
+
 class EmbeddedBroker:
     """One life of the child process: ``async with`` starts and ends it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, passwords: Passwords, prefix: str) -> None:
+        self._orders = _Orders(passwords.secret, prefix)
         self.port = port
         """The port asked for (0: a free one); once started, the one in use."""
         self._process: asyncio.subprocess.Process | None = None
@@ -66,6 +78,8 @@ class EmbeddedBroker:
         )  # fmt: skip
         assert self._process.stderr
         self._talk = asyncio.create_task(_log_lines(self._process.stderr), name="embedded broker's log")
+        assert self._process.stdin
+        self._process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
         try:
             self.port = await self._announced_port(self._process)
         except BaseException:
@@ -132,7 +146,7 @@ async def _log_lines(stream: asyncio.StreamReader) -> None:
 # -- the child process
 
 
-async def _serve(port: int) -> dict[str, str]:
+async def _serve(port: int, orders: _Orders) -> dict[str, str]:
     """Run the broker until standard input closes; what to say when it could not start."""
     try:
         from amqtt.broker import Broker  # noqa: PLC0415 - an optional stack, and only in the child
@@ -147,14 +161,18 @@ async def _serve(port: int) -> dict[str, str]:
     # in use is an OSError; amqtt calls such a listener external.
     config = BrokerConfig(
         listeners={"default": ListenerConfig(type=ListenerType.EXTERNAL)},
+        # Whoever comes so far has logged in at the door.
         plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     )
     broker = Broker(config)
     await broker.start()
+
+    async def serve(packets: Any, answers: Any) -> None:
+        await broker.external_connected(packets, answers, "default")
+
+    door = Door(Passwords(orders.secret), orders.prefix, serve)
     try:
-        server = await asyncio.start_server(
-            lambda reader, writer: broker.stream_connected(reader, writer, "default"), HOST, port
-        )
+        server = await asyncio.start_server(door.admit, HOST, port)
     except OSError as error:
         await broker.shutdown()
         return _port_refused(port, error)
@@ -181,7 +199,7 @@ def _port_refused(port: int, error: OSError) -> dict[str, str]:
 async def _stdin_closed() -> None:
     loop = asyncio.get_running_loop()
     closed = asyncio.Event()
-    # Nothing is ever written to it: readable means closed.
+    # Nothing more is ever written to it: readable means closed.
     loop.add_reader(sys.stdin.fileno(), closed.set)
     await closed.wait()
     loop.remove_reader(sys.stdin.fileno())
@@ -201,7 +219,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.ERROR)
-    failure = asyncio.run(_serve(arguments.port))
+    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Orders)
+    failure = asyncio.run(_serve(arguments.port, orders))
     if failure:
         _say(failure)
     return 1 if failure else 0

@@ -13,6 +13,7 @@ import secrets
 import structlog
 
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_passwords import GATEWAY, Passwords
 from firmware_bridge.frames import DeviceFrame, is_device_id
 from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
@@ -27,6 +28,8 @@ from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import MqttSettings
 from firmware_bridge.wires import MQTT, Line, Wires
 
+HUNG_SECONDS = 15.0
+"""An embedded broker to which there is no connection for so long does not work, though it lives."""
 EMBEDDED_RETRY_SECONDS = 30.0
 """The longest wait before an embedded broker that did not start is started again."""
 
@@ -39,8 +42,12 @@ log = structlog.get_logger(__name__)
 class MqttLink:
     """The gateway's connection to the devices' MQTT broker, or to one it starts itself."""
 
-    def __init__(self, settings: MqttSettings, wires: Wires) -> None:
-        """Raises ValueError when the URL is no broker's."""
+    def __init__(self, settings: MqttSettings, wires: Wires, passwords: Passwords | None = None) -> None:
+        """``passwords``: of the embedded broker; without them only its gateway can log in.
+
+        Raises ValueError when the URL is no broker's.
+        """
+        self._passwords = passwords or Passwords(secrets.token_bytes(32))
         self._settings = settings
         self._wires = wires
         files = Credentials(settings.password_file, settings.ca_file, settings.cert_file, settings.key_file)
@@ -56,6 +63,11 @@ class MqttLink:
     def url(self) -> str:
         """The broker's URL without a password; empty until an embedded broker has its port."""
         return str(self._address or "")
+
+    def url_of(self, device_id: str) -> str:
+        """The same with what the device logs in with, where the broker is the embedded one."""
+        is_ours = self._settings.url == "embedded" and self.url
+        return self._passwords.url(self.url, device_id) if is_ours else self.url
 
     async def run(self) -> None:
         """Connect, serve and reconnect for ever; cancel it to disconnect."""
@@ -79,10 +91,10 @@ class MqttLink:
         backoff = Backoff(FIRST_RETRY_SECONDS, EMBEDDED_RETRY_SECONDS)
         while True:
             try:
-                async with EmbeddedBroker(port) as broker:
+                async with EmbeddedBroker(port, self._passwords, self._settings.prefix) as broker:
                     backoff.reset()
                     port = broker.port  # a free one that was found is kept for the next life
-                    self._address = BrokerAddress("127.0.0.1", port)
+                    self._address = BrokerAddress("127.0.0.1", port, GATEWAY, self._passwords.of(GATEWAY))
                     await self._run_until(broker)
             except EmbeddedBrokerFailed as failure:
                 self._wires.carrier_down(MQTT, failure.reason, failure.remedy)
@@ -91,10 +103,23 @@ class MqttLink:
     async def _run_until(self, broker: EmbeddedBroker) -> None:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(stay_connected(self._serve_once, self._lost), name="mqtt link")
-            status = await broker.ended()
-            log.warning("embedded MQTT broker ended by itself", status=status)
-            serving.cancel()
-        self._wires.carrier_down(MQTT, "the embedded MQTT broker ended", "it is started again")
+            ended = tasks.create_task(broker.ended())
+            hung = tasks.create_task(self._hung())
+            await asyncio.wait((ended, hung), return_when=asyncio.FIRST_COMPLETED)
+            what = "ended" if ended.done() else "hangs"
+            log.warning("embedded MQTT broker does not go on", what=what)
+            for task in (serving, ended, hung):
+                task.cancel()
+        self._wires.carrier_down(MQTT, f"the embedded MQTT broker {what}", "it is started again")
+
+    async def _hung(self) -> None:
+        """Until it is clear that nobody gets into the embedded broker any more."""
+        loop = asyncio.get_running_loop()
+        served = loop.time()
+        while loop.time() - served < HUNG_SECONDS:
+            await asyncio.sleep(min(1.0, HUNG_SECONDS / 4))
+            if self._connection is not None:
+                served = loop.time()
 
     async def _serve_once(self) -> str:
         """One connection, from opening to its end; why it ended. Raises MqttUnavailable."""

@@ -32,7 +32,8 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(
             description="The broker devices connect to: mqtt[s]://[user:password@]host[:port]; 'embedded' starts "
-            "one inside the gateway (loopback only, for trying out); empty: no MQTT devices."
+            "one inside the gateway (loopback only, for trying out; each device has a password of its own there: "
+            "earshot devices mqtt-password ID); empty: no MQTT devices."
         ),
     ] = "embedded"
     password_file: Annotated[

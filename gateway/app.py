@@ -18,6 +18,7 @@ import structlog
 from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
+from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.events import LinkEvent
 from gateway.announcer import Announcer
 from gateway.broker import MEMORY, open_broker
@@ -32,6 +33,7 @@ from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJ
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.mishaps import Mishaps
+from gateway.mqtt_secret import passwords_for
 from gateway.open_files import REMEDY, for_connections, limit
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
@@ -106,7 +108,9 @@ class Gateway:
             )
             self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
             self._journal_changed(self.journal.state)
-            self.bridge = Bridge(config.devices, self._hear, self._delivered, self.mishaps.note)
+            self.bridge = Bridge(
+                config.devices, self._hear, self._delivered, self.mishaps.note, await self._mqtt_passwords()
+            )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._watch_orchestrators(orchestrator)
             if orchestrator is not None:
@@ -127,6 +131,12 @@ class Gateway:
             with self.mishaps.contained("closing the hub"):
                 self.hub.close()
             await self._stack.aclose()
+
+    async def _mqtt_passwords(self) -> Passwords | None:
+        """What devices log in with at our own MQTT broker."""
+        if self.config.devices.mqtt.url != "embedded":
+            return None
+        return await asyncio.to_thread(passwords_for, self._folder)
 
     def reconfigure(self, wanted: GatewayConfig) -> Plan:
         """Change to these settings as far as that goes while it runs; devices notice nothing of it."""

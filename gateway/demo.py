@@ -147,9 +147,10 @@ async def run_demo(*, once: bool, json_lines: bool) -> int:
                 return 1
             taken = "" if config.web.port else f" (port {PAGE_PORT} is taken)"
             screen.say(f"The page is at {gateway.url}{taken}")
+            mqtt = Mqtt(gateway.bridge.mqtt_url_of(MQTT_DEVICE), MQTT_DEVICE)
             devices = (
                 SimulatedDevice(SERIAL_DEVICE, PseudoTerminal(terminal), wants_partials=True),
-                SimulatedDevice(MQTT_DEVICE, Mqtt(gateway.bridge.mqtt_url, MQTT_DEVICE), wants_partials=True),
+                SimulatedDevice(MQTT_DEVICE, mqtt, wants_partials=True),
             )
             async with (
                 Listener(gateway.url) as listener,

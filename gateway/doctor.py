@@ -55,6 +55,9 @@ class Report(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
+LOG_IN = "each device logs in there (earshot devices mqtt-password ID)"
+
+
 def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Report:
     """Look at everything, with the configuration that `earshot run` would use. Never raises."""
     config, findings = _configuration(path, environ)
@@ -194,9 +197,9 @@ def mqtt(config: GatewayConfig) -> Iterator[Finding]:
         remedy = f"{sys.executable} -m pip install '{DISTRIBUTION}[embedded]', or install mosquitto"
         yield fail("mqtt", "the embedded broker (amqtt) is not installed", remedy)
     elif _is_free("127.0.0.1", settings.embedded_port):
-        yield ok("mqtt", f"embedded, for trying out; port {settings.embedded_port} is free")
+        yield ok("mqtt", f"embedded, for trying out; port {settings.embedded_port} is free; {LOG_IN}")
     elif config.web.enabled and _answers_livez(config.web):
-        yield ok("mqtt", f"embedded, in the running gateway, on port {settings.embedded_port}")
+        yield ok("mqtt", f"embedded, in the running gateway, on port {settings.embedded_port}; {LOG_IN}")
     else:
         remedy = (
             "if it is a broker, set devices.mqtt.url to mqtt://127.0.0.1; else set devices.mqtt.embedded_port"

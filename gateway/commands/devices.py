@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from firmware_bridge.frames import is_device_id
 from gateway.api_client import Api, ApiError
-from gateway.commands.options import config_option, own_page, token_option
+from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.escape import one_line
 from gateway.introduction import BadCertificates, Introduction
+from gateway.mqtt_secret import read_passwords
 
 FOLLOW_SECONDS = 1.0
 """How often it is asked for what a device has printed since."""
@@ -40,6 +43,7 @@ def command(ctx: click.Context, config_path: Path | None, url: str, token: str, 
     earshot devices list
     earshot devices log kitchen --follow
     earshot devices log /dev/ttyUSB0       # what came there before any device said HELLO
+    earshot devices mqtt-password kitchen  # for the gateway's own MQTT broker
     earshot devices forget attic           # it is gone for good, and nobody misses it
     """  # noqa: D301
     if not url:
@@ -98,6 +102,21 @@ def show_log(api: Api, name: str, *, follow: bool, as_json: bool) -> None:
         return
 
 
+@command.command("mqtt-password")
+@click.argument("device", metavar="DEVICE")
+@click.pass_context
+def mqtt_password(ctx: click.Context, device: str) -> None:
+    """What a device logs in with at the gateway's own MQTT broker; its user is its id.
+
+    For operators, and for who may read the gateway's files.
+    """
+    api: Api = ctx.obj
+    try:
+        click.echo(_own_password(ctx, device) or api.ask("/devices/{}/mqtt", device)["password"])
+    except ApiError as error:
+        raise Trouble(error) from error
+
+
 @command.command("forget")
 @click.argument("devices", nargs=-1, required=True, metavar="DEVICE...")
 @click.pass_obj
@@ -109,6 +128,20 @@ def forget(api: Api, devices: tuple[str, ...]) -> None:
         except ApiError as error:
             raise Trouble(error) from error
         click.echo(f"{one_line(device)} is forgotten")
+
+
+def _own_password(ctx: click.Context, device: str) -> str:
+    """As the gateway of this machine has made it; empty where its files are not ours to read."""
+    assert ctx.parent
+    asked = ctx.parent.params
+    if asked["url"] or not is_device_id(device):
+        return ""
+    config = read_config(asked["config_path"])
+    if config.devices.mqtt.url != "embedded":
+        return ""
+    with suppress(OSError):
+        return read_passwords(own_folder(config, asked["config_path"])).of(device)
+    return ""
 
 
 def _lines(api: Api, name: str, after: int) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from firmware_bridge.frames import Codec
-from firmware_bridge.mqtt_address import Credentials
+from firmware_bridge.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.simulated_user import (
     FaultShown,
     Linked,
@@ -30,10 +30,12 @@ from firmware_bridge.simulated_user import (
 )
 from firmware_bridge.simulated_wires import Mischief
 from firmware_bridge.simulator import SimulateOptions, WireRefused, simulate
-from gateway.commands.options import config_option, own_page, token_option
+from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.device_socket import WebSocketWire
 from gateway.escape import one_line
 from gateway.introduction import Introduction
+from gateway.loopback import is_loopback
+from gateway.mqtt_secret import read_passwords
 
 CODECS = {"pcm16": Codec.PCM16, "adpcm": Codec.IMA_ADPCM}
 _CHANCE = click.FloatRange(0, 1)
@@ -155,6 +157,7 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
             for name in ("seed", "corrupt", "drop", "duplicate", "delay", "unplug_seconds")
         }
     )
+    options["mqtt"] = _with_login(options["mqtt"], options["device_id"], config_path)
     files = Credentials(**{name: options.pop(name) for name in ("ca_file", "cert_file", "key_file")})
     url = options.pop("ws")
     if not url and not any(options[carrier] for carrier in ("serial", "pty", "mqtt")):
@@ -173,6 +176,25 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
         except ValueError as error:  # options that make no sense, or a bad recording
             raise click.UsageError(str(error)) from error
     sys.exit(status)
+
+
+def _with_login(url: str, device_id: str, config_path: Path | None) -> str:
+    """The URL as it is said; of this machine's own embedded broker, with what the device logs in with, if we may."""
+    if not url or "@" in url:
+        return url
+    config = read_config(config_path)
+    mqtt = config.devices.mqtt
+    try:
+        address = BrokerAddress.parse(url)
+    except ValueError:  # told by whoever uses it
+        return url
+    if mqtt.url != "embedded" or address.tls or not is_loopback(address.host):
+        return url
+    if mqtt.embedded_port not in (0, address.port):
+        return url
+    with contextlib.suppress(OSError):
+        return read_passwords(own_folder(config, config_path)).url(url, device_id)
+    return url
 
 
 async def _simulate(options: SimulateOptions, *, once: bool) -> int:

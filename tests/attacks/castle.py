@@ -49,6 +49,8 @@ class Castle:
         self.somebody = "somebody"
         """Whose name a test's token has."""
         self.watch_again()
+        embedded = base["devices"]["mqtt"]["url"] == "embedded"
+        self._needed = ("recognizer", "mqtt") if embedded else ("recognizer",)
         self._log = folder / "log"
         with self._log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -80,12 +82,15 @@ class Castle:
         self._watch = self.token("watch", Role.OPERATOR)
 
     async def ready(self) -> None:
-        """Wait until it hears."""
+        """Wait until it hears, on all its carriers."""
         async with ClientSession() as client:
             async with asyncio.timeout(PATIENCE):
-                while (await self.health(client)).get("recognizer", {}).get("state") != "healthy":
+                while not self._hears(await self.health(client)):
                     assert self.process.poll() is None, self._log.read_text()
                     await asyncio.sleep(0.05)
+
+    def _hears(self, health: dict[str, Any]) -> bool:
+        return all(health.get(name, {}).get("state") == "healthy" for name in self._needed)
 
     async def ask(self, client: ClientSession, path: str) -> Any:
         """What the API says to an operator."""

@@ -505,7 +505,7 @@ async def test_the_embedded_broker_is_used_found_and_restarted(gateway: Any) -> 
         await one.heard.first(LinkChanged, up=True)
         url = one.bridge.mqtt_url
         assert url.startswith("mqtt://127.0.0.1:")
-        async with device("kitchen", Mqtt(url, "kitchen"), speed=8) as kitchen:
+        async with device("kitchen", Mqtt(one.bridge.mqtt_url_of("kitchen"), "kitchen"), speed=8) as kitchen:
             saying = asyncio.create_task(kitchen.say(noise(4.0)))
             await one.heard.until(lambda: len(one.audio.get(("kitchen", 1), b"")) > 16_000)
             os.kill(embedded_pid(), signal.SIGKILL)

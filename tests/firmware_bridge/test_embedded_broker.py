@@ -13,28 +13,39 @@ from typing import Any
 import pytest
 
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_passwords import GATEWAY, Passwords
 from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 
 pytestmark = pytest.mark.slow
 
+PASSWORDS = Passwords(bytes(32))
+
 
 async def test_it_takes_a_free_port_carries_messages_and_ends(heard: Any) -> None:
-    async with EmbeddedBroker(0) as broker:
-        address = BrokerAddress("127.0.0.1", broker.port)
+    async with EmbeddedBroker(0, PASSWORDS, "a") as broker:
+        address = BrokerAddress("127.0.0.1", broker.port, GATEWAY, PASSWORDS.of(GATEWAY))
+        own = BrokerAddress("127.0.0.1", broker.port, "b", PASSWORDS.of("b"))
         one = await MqttConnection.open(address, client_id="one", on_message=lambda t, p: heard((t, p)))
         await one.subscribe("a/+/up")
-        one.publish("a/b/up", b"\0\1\2")
+        board = await MqttConnection.open(own, client_id="one", on_message=lambda t, p: heard((t, p)))
+        board.publish("a/b/up", b"\0\1\2")
         await heard.until(lambda: heard.items)
         assert heard.items == [("a/b/up", b"\0\1\2")]
+        heard.items.clear()
+        await board.subscribe("a/b/down")
+        one.publish("a/b/down", b"\0\3")
+        await heard.until(lambda: heard.items)
+        assert heard.items == [("a/b/down", b"\0\3")]
         await one.close()
+        await board.close()
     assert await broker.ended() == 0
 
 
 async def test_a_port_in_use_is_said_with_a_remedy() -> None:
-    async with EmbeddedBroker(0) as first:
+    async with EmbeddedBroker(0, PASSWORDS, "a") as first:
         with pytest.raises(EmbeddedBrokerFailed, match="in use") as failed:
-            async with EmbeddedBroker(first.port):
+            async with EmbeddedBroker(first.port, PASSWORDS, "a"):
                 pass
     assert "embedded_port" in failed.value.remedy
 
@@ -45,7 +56,7 @@ async def test_without_amqtt_the_remedy_is_to_install_it(
     (tmp_path / "amqtt.py").write_text("raise ImportError('not installed')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EmbeddedBrokerFailed, match="not installed") as failed:
-        async with EmbeddedBroker(0):
+        async with EmbeddedBroker(0, PASSWORDS, "a"):
             pass
     assert "pip install 'earshot-gateway[embedded]'" in failed.value.remedy
 
@@ -56,12 +67,12 @@ async def test_a_child_that_says_nonsense_is_a_failure(
     (tmp_path / "amqtt.py").write_text("print('hello')\nraise SystemExit(7)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(EmbeddedBrokerFailed, match="did not start"):
-        async with EmbeddedBroker(0):
+        async with EmbeddedBroker(0, PASSWORDS, "a"):
             pass
 
 
 async def test_its_death_is_noticed() -> None:
-    async with EmbeddedBroker(0) as broker:
+    async with EmbeddedBroker(0, PASSWORDS, "a") as broker:
         os.kill(broker.pid, signal.SIGKILL)
         assert await asyncio.wait_for(broker.ended(), 5.0) == -signal.SIGKILL
 
@@ -72,6 +83,8 @@ def test_it_outlives_the_signals_of_a_group_but_not_its_parent(number: signal.Si
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin
         assert child.stdout
+        child.stdin.write(b'{"secret": "' + b"A" * 44 + b'", "prefix": "a"}\n')
+        child.stdin.flush()
         assert b"port" in child.stdout.readline()
         child.send_signal(number)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -15,6 +15,9 @@ from structlog.testing import capture_logs
 
 from firmware_bridge import embedded_broker
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_passwords import Passwords
+
+PASSWORDS = Passwords(bytes(32))
 
 
 def said(data: bytes) -> Any:
@@ -26,12 +29,14 @@ def said(data: bytes) -> Any:
 
 
 async def test_a_port_is_a_port() -> None:
-    assert await EmbeddedBroker(0)._announced_port(said(b'{"port": 1883}\n')) == 1883
+    assert await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(said(b'{"port": 1883}\n')) == 1883
 
 
 async def test_a_reason_comes_with_its_remedy() -> None:
     with pytest.raises(EmbeddedBrokerFailed, match="in use") as failed:
-        await EmbeddedBroker(0)._announced_port(said(b'{"reason": "in use", "remedy": "take another"}\n'))
+        await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(
+            said(b'{"reason": "in use", "remedy": "take another"}\n')
+        )
     assert failed.value.remedy == "take another"
 
 
@@ -56,7 +61,7 @@ async def test_a_reason_comes_with_its_remedy() -> None:
 )
 async def test_anything_else_is_a_failure_in_words(data: bytes) -> None:
     with pytest.raises(EmbeddedBrokerFailed) as failed:
-        await EmbeddedBroker(0)._announced_port(said(data))
+        await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(said(data))
     assert failed.value.reason
 
 
@@ -64,14 +69,14 @@ async def test_anything_else_is_a_failure_in_words(data: bytes) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_line_is_worse_than_a_failure(data: bytes) -> None:
     with suppress(EmbeddedBrokerFailed):
-        assert isinstance(await EmbeddedBroker(0)._announced_port(said(data)), int)
+        assert isinstance(await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(said(data)), int)
 
 
 async def test_a_child_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_broker, "START_SECONDS", 0.02)
     silent: Any = SimpleNamespace(stdout=asyncio.StreamReader())
     with pytest.raises(EmbeddedBrokerFailed, match="did not start"):
-        await EmbeddedBroker(0)._announced_port(silent)
+        await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(silent)
 
 
 @pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 400_000])

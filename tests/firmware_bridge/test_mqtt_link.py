@@ -204,6 +204,25 @@ async def test_an_embedded_broker_that_dies_is_started_again_on_its_port(heard: 
         assert heard.of(LinkChanged, up=False)
 
 
+@pytest.mark.slow
+async def test_an_embedded_broker_that_hangs_is_started_again(
+    heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_link, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(mqtt_connection, "KEEPALIVE_SECONDS", 1)
+    async with link_to(heard, "embedded") as link:
+        await heard.first(LinkChanged, up=True)
+        stopped = embedded_pid()
+        os.kill(stopped, signal.SIGSTOP)
+        await heard.first(LinkChanged, up=True, count=2)
+        assert (
+            "hangs"
+            in (await heard.first(LinkChanged, up=False, count=len(heard.of(LinkChanged, up=False)))).reason
+        )
+        assert embedded_pid() != stopped
+        assert link.url
+
+
 def embedded_pid() -> int:
     """The child of this process that is an embedded broker."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()

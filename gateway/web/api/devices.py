@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
@@ -98,6 +99,14 @@ class DeviceName(Struct, frozen=True):
     device_id: Token
 
 
+class Login(Struct, frozen=True, kw_only=True):
+    """What a device logs in with at the gateway's own MQTT broker, which only programs of its machine reach."""
+
+    url: str
+    user: str
+    password: str
+
+
 class OpenSession(Struct, frozen=True, kw_only=True):
     """One stream of a device that is being heard, or whose answers are awaited."""
 
@@ -142,6 +151,17 @@ async def show_log(call: Call[DeviceName, After, None]) -> DeviceLogPage:
     if not logs.keeps:
         raise Problem(HTTPStatus.CONFLICT, "privacy.redact is on: what devices print is not kept")
     return DeviceLogPage(logs.lines(device_id, call.query.after), logs.dropped(device_id))
+
+
+async def show_login(call: Call[DeviceName, None, None]) -> Login:
+    """Also of a device that has not come yet."""
+    works, device_id = call.house.works(), call.path.device_id
+    if not call.principal.sees(user_id=works.pipeline.user(device_id), device_id=device_id):
+        raise not_found("device")
+    address = urlsplit(works.bridge.mqtt_url_of(device_id))
+    if address.password is None:
+        raise Problem(HTTPStatus.CONFLICT, "devices do not log in at a broker of this gateway's own")
+    return Login(url=works.bridge.mqtt_url, user=device_id, password=address.password)
 
 
 async def list_links(call: Call[None, None, None]) -> LinkList:
@@ -250,6 +270,11 @@ OPERATIONS = (
         name="showDeviceLog", method="GET", path="/devices/{device_id}/log", right=Right.OPERATE, run=show_log,
         summary="What a device has printed lately", path_type=DeviceName, query=After, answer=DeviceLogPage,
         problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+    ),
+    Operation(
+        name="showDeviceLogin", method="GET", path="/devices/{device_id}/mqtt", right=Right.OPERATE, run=show_login,
+        summary="What a device logs in with at the gateway's own MQTT broker", path_type=DeviceName, answer=Login,
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
     ),
     Operation(
         name="listLinks", method="GET", path="/links", right=Right.OPERATE, run=list_links,

@@ -58,7 +58,7 @@ function boardsOf(devices, refused, links) {
   }
   for (const link of links.filter((one) => !one.devices.length || one.link === "mqtt")) {
     rows.push({ key: `link ${link.link}`, name: link.link, state: link.up ? "No device" : "Down", lines: link.lines, facts: [counted(link)], ...troubleOf(link) });
-    if (link.link === "mqtt" && link.up) rows.at(-1).state = count(link.devices.length, "device");
+    if (link.link === "mqtt" && link.up) Object.assign(rows.at(-1), { state: count(link.devices.length, "device"), logsIn: true });
   }
   return rows;
 }
@@ -78,6 +78,25 @@ function troubleOf(link) {
   return link?.reason ? { bad: true, reason: link.reason, remedy: link.remedy } : {};
 }
 
+// What a board logs in with at the gateway's own broker, also one that has not come yet.
+function loginForm() {
+  const name = element("input", "");
+  const told = element("output", "");
+  setAttribute(name, "aria-label", "Device id");
+  setAttribute(name, "placeholder", "device id");
+  const show = element("button", "plain quiet", "MQTT password");
+  const form = element("form", "acts", name, show, told);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      setText(told, (await ask(`/api/v1/devices/${encodeURIComponent(name.value.trim())}/mqtt`)).password);
+    } catch (error) {
+      setText(told, error.message);
+    }
+  });
+  return form;
+}
+
 function boardRow({ name: label }, log, changed) {
   const name = element("h4", "");
   const state = element("span", "state");
@@ -85,6 +104,7 @@ function boardRow({ name: label }, log, changed) {
   const facts = element("p", "board-facts");
   const reason = element("p", "reason");
   const remedy = element("p", "remedy");
+  const login = loginForm();
   let shown = {};
   const read = button("plain quiet", "Log", () => log.open(shown));
   const forget = button("plain quiet", "Forget", async () => {
@@ -99,7 +119,7 @@ function boardRow({ name: label }, log, changed) {
   setAttribute(forget, "aria-label", `Forget ${label}`);
   const head = element("div", "component-head", name, state, since);
   return {
-    node: element("li", "board", head, facts, reason, remedy, element("p", "acts", read, forget)),
+    node: element("li", "board", head, facts, reason, remedy, login, element("p", "acts", read, forget)),
     update: (board) => {
       shown = board;
       setAttribute(head.parentElement, "data-bad", String(Boolean(board.bad || board.away)));
@@ -109,6 +129,7 @@ function boardRow({ name: label }, log, changed) {
       setText(facts, board.facts.filter(Boolean).join(" · "));
       setText(reason, board.away ? "" : (board.reason ?? ""));
       setText(remedy, board.away ? "" : (board.remedy ?? ""));
+      login.hidden = !board.logsIn;
       read.hidden = !board.log && !board.lines?.length;
       forget.hidden = !board.away;
     },

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from amqtt.broker import Broker
+from amqtt.contexts import BrokerConfig, ListenerConfig
 from msgspec import structs
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware_bridge.embedded_broker import EmbeddedBroker
 from gateway.broker import mqtt, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable, BufferFull, Durability, MessageBroker
 from gateway.settings import BrokerSettings, BrokerTlsSettings
@@ -30,6 +32,7 @@ from tests.gateway.broker.contract import (
 from tests.gateway.broker.network_contract import NetworkContract, Open, published
 from tests.servers.certificates import Certificates
 from tests.servers.mosquitto import Mosquitto, password_options, tls_options
+from tests.servers.process import free_port
 
 pytestmark = pytest.mark.slow  # `make quick` holds the contract against the memory broker and a hostile wire
 
@@ -299,9 +302,24 @@ async def test_a_message_larger_than_the_server_takes_is_refused(tmp_path: Path)
 # -- MQTT 3.1.1
 
 
+@asynccontextmanager
+async def old_server() -> AsyncIterator[int]:
+    """Amqtt as it is, which lets everybody in; its port."""
+    port = free_port()
+    server = Broker(
+        BrokerConfig(
+            listeners={"default": ListenerConfig(bind=f"127.0.0.1:{port}")},
+            plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        )
+    )
+    await server.start()
+    yield port
+    await server.shutdown()
+
+
 async def test_a_server_that_speaks_only_3_1_1() -> None:
-    async with EmbeddedBroker(0) as server:
-        broker = open_broker(f"mqtt://127.0.0.1:{server.port}", SETTINGS)
+    async with old_server() as port:
+        broker = open_broker(f"mqtt://127.0.0.1:{port}", SETTINGS)
         async with broker.subscribe(contract.TOPIC) as subscription:
             body = b'{"message_id": "m_7", "correlation_id": "c_7"}'
             await soon(broker.publish(contract.TOPIC, KITCHEN, body, headers={"a": "lost"}))
