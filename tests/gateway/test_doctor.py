@@ -201,7 +201,8 @@ async def test_a_gateway_that_runs_already_is_recognized(busy_port: int) -> None
         (web,) = await asyncio.to_thread(lambda: list(doctor.web(config)))
         (mqtt,) = await asyncio.to_thread(lambda: list(doctor.mqtt(config)))
     assert web == Finding("ok", "web", f"a gateway is running at 127.0.0.1:{port}")
-    assert mqtt == Finding("ok", "mqtt", f"embedded, in the running gateway, on port {busy_port}")
+    where = f"embedded, in the running gateway, on port {busy_port}"
+    assert mqtt == Finding("ok", "mqtt", f"{where}; {doctor.LOG_IN}")
 
 
 # -- devices

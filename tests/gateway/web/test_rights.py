@@ -64,7 +64,8 @@ def test_a_route_that_is_not_listed_is_closed() -> None:
 def test_what_an_operator_with_a_scope_may() -> None:
     """Of what only operators may: rows of the scope, and nothing that is one for the whole house."""
     rows = {
-        "listDeadLetters", "showDeadLetter", "purgeDeadLetter", "replayDeadLetter", "forgetDevice", "showDeviceLog", "showDeviceLogin",
+        "listDeadLetters", "showDeadLetter", "purgeDeadLetter", "replayDeadLetter", "forgetDevice", "showDeviceLog",
+        "showDeviceLogin",
         "listLinks", "eraseUser", "eraseUtterance",
     }  # fmt: skip
     house = {"showConfiguration", "changeConfiguration", "listModels"}
