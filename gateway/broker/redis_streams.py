@@ -18,6 +18,8 @@ from gateway.broker.wire import Demand, Intake, Token
 
 BATCH = 512
 """So many commands or entries travel in one go."""
+READ_BYTES = 16 * 1024 * 1024
+"""So much is asked for at once, if what comes is as large as what came last."""
 BLOCK_SECONDS = 2.0
 """A read waits so long at the server, and is then sent again."""
 MORE_SECONDS = 0.001
@@ -46,6 +48,27 @@ class StreamServer(Protocol):
         """Errors of the client library as ours."""
 
 
+class Appetite:
+    """How many entries are asked for at once: few at first, and then as many as are no more than ``READ_BYTES``.
+
+    The server sends as much as it was asked for, and an entry may have 512 MB.
+    """
+
+    def __init__(self) -> None:
+        self._most = 1
+
+    def entries(self, room: int = BATCH) -> int:
+        """How many to ask for, where there is room for so many."""
+        return max(1, min(room, self._most))
+
+    def had(self, came: Sequence[tuple[Any, Any]]) -> None:
+        """These came."""
+        if not came:
+            return
+        largest = max(sum(map(len, (fields or {}).values())) for _, fields in came)
+        self._most = max(1, min(BATCH, 2 * self._most, READ_BYTES // max(1, largest)))
+
+
 class _Reading(ABC):
     """A read that waits at the server, on a connection of its own, again and again."""
 
@@ -56,6 +79,7 @@ class _Reading(ABC):
         self._intake = intake
         self._stream = PREFIX + demand.readership.topic
         self.place = demand.after
+        self._appetite = Appetite()
 
     async def _start(self) -> None:
         self._reader = await self._wire.reader()
@@ -108,12 +132,14 @@ class RedisListener(_Reading):
 
     async def _read(self) -> None:
         while not self._stopped:
-            count = min(await self._intake.room(), BATCH)
+            count = self._appetite.entries(await self._intake.room())
             with self._wire.translated():
                 answer = await self._reader.xread(
                     {self._stream: self._after}, count=count, block=int(BLOCK_SECONDS * 1000)
                 )
-            for entry_id, fields in entries(answer):
+            came = entries(answer)
+            self._appetite.had(came)
+            for entry_id, fields in came:
                 self._after = text(entry_id)
                 self._intake.take(received(entry_id, fields, None))
 
@@ -180,7 +206,7 @@ class RedisConsumer(_Reading):
         await self._read_own()
         loop = asyncio.get_running_loop()
         while not self._stopped:
-            count = min(await self._intake.room(), BATCH)
+            count = self._appetite.entries(await self._intake.room())
             if loop.time() - self._swept_at > self._sweep_seconds:
                 self._swept_at = loop.time()
                 await self._sweep(count)
@@ -204,7 +230,7 @@ class RedisConsumer(_Reading):
             await self._intake.room()
             with self._wire.translated():
                 answer = await self._reader.xreadgroup(
-                    self._group, self._demand.name, {self._stream: after}, count=BATCH
+                    self._group, self._demand.name, {self._stream: after}, count=self._appetite.entries()
                 )
             own = entries(answer)
             if not own:
@@ -214,6 +240,7 @@ class RedisConsumer(_Reading):
 
     def _take(self, read: list[tuple[Any, Any]], attempts: dict[Any, int] | None = None) -> None:
         gone = 0
+        self._appetite.had(read)
         for entry_id, fields in read:
             if not fields:  # trimmed while it was pending
                 gone += 1

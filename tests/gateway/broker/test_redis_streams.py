@@ -12,7 +12,7 @@ import pytest
 from gateway.broker.base import BrokerUnavailable
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.redis_streams import FORGOTTEN_SECONDS, RedisConsumer, RedisListener
+from gateway.broker.redis_streams import FORGOTTEN_SECONDS, Appetite, RedisConsumer, RedisListener
 from gateway.broker.wire import Demand, Received
 from tests.gateway.broker.contract import until
 
@@ -249,3 +249,17 @@ async def test_a_read_that_fails_is_the_connections_loss_unless_it_was_ended() -
     reading._stopped = True
     await until(lambda: not ended.failures and reading._task.done())
     assert ended.failures == []
+
+
+def test_no_more_is_asked_for_at_once_than_there_is_room_for_in_memory() -> None:
+    appetite = Appetite()
+    asked = []
+    for size in [100] * 12 + [9_000_000] + [100] * 12 + [500_000_000]:
+        asked.append(appetite.entries(128))
+        appetite.had([("1-0", {b"body": bytes(1)}), ("2-0", {b"key": b"u.d.s", b"body": range(size)})])
+    assert asked[:9] == [1, 2, 4, 8, 16, 32, 64, 128, 128]
+    assert asked[13:16] == [1, 2, 4]
+    assert appetite.entries(128) == 1
+    appetite.had([("1-0", {})])
+    appetite.had([("1-0", None)])
+    assert appetite.entries(1) == 1
