@@ -191,3 +191,20 @@ def test_an_id_that_leaves_no_room_for_text_is_refused() -> None:
         assert not box.transcript(1, correlation_id, "text")
     assert box.refused == 6
     assert box.reply(Reply(Header(), "x" * 59, "text"))
+
+
+def test_what_is_erased_is_told_without_its_words_in_the_same_frames() -> None:
+    """What was sent and not acknowledged, and what waits for room."""
+    box = outbox(2, max_payload=64)
+    box.transcript(1, "c_1", "open the safe")
+    box.reply(Reply(Header(stream=1), "c_1", "It is open. " * 20))
+    box.reply(Reply(Header(stream=1), "c_2", "Good morning."))
+    sent = box.take(0.0)
+    box.blank({"c_1"})
+    box.window.rewind(box.window.acknowledged, 1000)
+    told = box.take(1.0)
+    assert [header.sequence for _, header in told] == [header.sequence for _, header in sent]
+    box.acknowledge(box.window.next, 1000, 1.0)
+    told += box.take(2.0)
+    texts = [(one.correlation_id, one.text) for one, _ in told if not isinstance(one, Status | Partial)]
+    assert texts == [("c_1", ""), ("c_1", ""), ("c_1", ""), ("c_2", "Good morning.")]

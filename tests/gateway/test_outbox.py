@@ -401,3 +401,20 @@ async def test_a_journal_that_cannot_be_read_is_told_once(
         ):
             await passes(lambda: journal.reads > 3)
     assert len([line for line in logs if line["event"] == "the outbox cannot be read"]) == 1
+
+
+async def test_what_is_erased_while_the_broker_is_away_is_never_published(journal: Journal) -> None:
+    broker, owner = Broker(), Owner()
+    broker.away = True
+    async with opened(broker, journal, owner) as outbox:
+        for number, user in enumerate(("ann", "bob", "ann"), 1):
+            await journal.commit(Queued(one := letter(number, user_id=user, correlation_id=f"c_{number}")))
+            outbox.put(one, journaled=True)
+        await passes(lambda: broker.tried and outbox.waiting == 3)
+        assert outbox.erase(lambda one: one.user_id == "ann") == {"c_1", "c_3"}
+        broker.refuses.add("m_1")  # were it tried once more, it would become a dead letter
+        broker.away = False
+        await passes(lambda: not outbox.waiting)
+    assert broker.took == ["m_2"]
+    assert [row async for row in journal.dead_letters()] == []
+    assert await journal.letters(0, 9) == []

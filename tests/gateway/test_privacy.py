@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway.events import DeliveryEvent, HubEvent, ReplyEvent, TranscriptionEvent
+from gateway.events import DeliveryEvent, HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
@@ -84,3 +86,30 @@ async def test_a_redacted_turn_is_remembered_without_its_words(tmp_path: Path) -
         assert row.reply is not None
         assert (row.reply.text, row.reply.agent) == ("", ""), "an orchestrator calls itself what it likes"
         assert row.speech_to_reply_ms > 0
+
+
+FACTS = {
+    "epoch", "session_id", "user_id", "device_id", "correlation_id", "utterance_id", "language", "status", "state",
+    "room", "link", "firmware", "notice", "component", "remedy", "detail", "about",
+}  # fmt: skip
+"""Texts of events that are nobody's words."""
+TOLD_BY_US = {("transcription", "error"), ("device", "reason"), ("health", "reason")}
+"""What the gateway or its engine says of itself."""
+SECRET = "rhubarb"
+
+
+@pytest.mark.parametrize("kind", get_args(HubEvent), ids=lambda kind: str(kind.__struct_config__.tag))
+def test_every_text_of_every_event_is_a_fact_or_is_redacted(kind: type[Struct]) -> None:
+    """A new field that holds words has to be taken out by `redacted`, or named here."""
+    tag = str(kind.__struct_config__.tag)
+    texts = {one.name for one in msgspec.structs.fields(kind) if one.type in (str, str | None)}
+    names = dict.fromkeys(texts, SECRET)
+    sample = {TranscriptionEvent: transcription(), ReplyEvent: reply(), PartialEvent: partial()}
+    base = (
+        sample.get(kind)
+        or {"status": status(), "device": device()}.get(tag)
+        or kind(**dict.fromkeys((one.name for one in msgspec.structs.fields(kind) if one.required), ""))
+    )
+    seen = redacted(msgspec.structs.replace(base, **names))
+    shown = {name for name in texts if SECRET in str(getattr(seen, name, ""))}
+    assert {name for name in shown - FACTS if (tag, name) not in TOLD_BY_US} == set()
