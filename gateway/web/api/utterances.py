@@ -165,6 +165,7 @@ async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
         raise not_found("user")
     erasing, whose = call.house.works().pipeline.erasing, Whose(user_id=user_id)
     await erasing.erase(whose)
+    await journal.scrub()  # behind all that is being written: it is seen from here on
     while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
         effects = list(some.effects())
         await journal.commit(*effects)
