@@ -143,6 +143,11 @@ class Bridge:
             end.settle(stream, position)
             self._flush_soon()
 
+    def renew(self, device_id: str, boot: int) -> None:
+        """Ask a device that is here for everything that is not durable yet, from the beginning."""
+        self._fleet.renew(device_id, boot)
+        self._flush_soon()
+
     def send_status(self, device_id: str, boot: int, stream: int, status: DeviceStatus) -> bool:
         """False, as for all send_ methods: that boot is not known (any more), or its outbox is full."""
         end = self._fleet.end(device_id, boot)

@@ -200,6 +200,17 @@ class Fleet:
         for device in self._devices.values():
             device.end.blank(correlation_ids)
 
+    def renew(self, device_id: str, boot: int) -> None:
+        """Ask a device for all that is not durable yet: its link ends, and the next begins where its ring does."""
+        device = self._devices.get(device_id)
+        if device is None or device.end.boot != boot or device.line is None:
+            return
+        line, link = device.line, device.end.link
+        self._end(device, "it is asked for what it keeps")
+        self._answers.append(
+            (line, Fault(Header(link=link), FaultCode.SAY_HELLO, "there is room for you now"))
+        )
+
     def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
         """Tell a device what it did wrong, best effort."""
         device = self._devices.get(device_id)
@@ -292,13 +303,15 @@ class Fleet:
     def _drop(self, device: _Device, error: Exception) -> None:
         """The gateway stumbled over a link: it is over, and whatever its device says is answered with "say HELLO"."""
         self.fail("the link of a device", error)
+        self._end(device, f"the gateway failed on its link ({type(error).__name__})")
+
+    def _end(self, device: _Device, reason: str) -> None:
         end = device.end
         if self._devices.get(end.device_id) is device:
             del self._devices[end.device_id]
         self._touched.discard(device)
         if device.line is not None:
             self._lines.pop(device.line, None)
-        reason = f"the gateway failed on its link ({type(error).__name__})"
         self._report((DeviceDisconnected(end.device_id, end.boot, reason),))
 
     def shut_down(self, now: float) -> None:

@@ -132,6 +132,8 @@ class Hearing:
         self._left: dict[StreamName, StreamRow] = {}
         """Streams of the gateway before this one, whose audio may come again."""
         self._connected: dict[str, DeviceConnected] = {}
+        self._put_off: dict[str, int] = {}
+        """Devices that keep what they say until there is room for it, and their boots; in order."""
         self.closed = False
         """Whether no stream is opened any more."""
 
@@ -149,6 +151,7 @@ class Hearing:
         """A device is there; what it said before it was switched off is all there will be of that."""
         self._connected[event.device_id] = event
         if not event.resumed:
+            self._put_off.pop(event.device_id, None)  # it begins at what it still keeps
             self._forget_boots_before(event)
             self._journal.commit(Rebooted(event.device_id, event.boot))
         self.sessions.resume_device(event.device_id, event.boot)
@@ -173,6 +176,7 @@ class Hearing:
 
     def watch_absent(self, now: float) -> None:
         """End the streams whose device was away for too long; should it say more, that begins anew."""
+        self._ask_again()
         for session in self.sessions.expired_suspensions(now):
             try:
                 self.end_stream(session.name, EndReason.DISCONNECT)
@@ -223,12 +227,14 @@ class Hearing:
         if left is not None and left.ended:
             self._bridge.settle(*_numbers(name), left.heard_to)
             return  # all of it was heard; should there be more, that begins anew
+        if name.device_id in self._put_off:  # in the order in which it was said
+            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            return
         try:
             session = self.sessions.find(*_numbers(name)) or self._begin_session(name, event, heard_to)
         except TooManySessions as error:
             log.warning("stream refused", device_id=name.device_id, reason=str(error))
-            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
-            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+            self._refuse(name)
             return
         conversation = self._converse(session)
         if self._recognizer.state.phase is Phase.OFF:
@@ -239,6 +245,27 @@ class Hearing:
             conversation.heard_to = conversation.settled_to = left.heard_to
             self._bridge.settle(*_numbers(name), left.heard_to)
         self._announce.attention(session)
+
+    def _refuse(self, name: StreamName) -> None:
+        """There is no place: who keeps its speech is asked for it later; who cannot is told that it was not heard."""
+        is_alone = not any(other.device_id == name.device_id for other in self.conversations)
+        if is_alone and self._connected[name.device_id].ring_frames > 0:
+            self._put_off[name.device_id] = name.boot
+            if len(self._put_off) > self._config.devices.max_devices:
+                del self._put_off[next(iter(self._put_off))]
+            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            return
+        self._bridge.send_status(*_numbers(name), DeviceStatus.ERROR)
+        self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+
+    def _ask_again(self) -> None:
+        """The first of those that were put off for whom there is room: what it kept comes again, and is heard."""
+        for device_id, boot in self._put_off.items():
+            has_room = self.sessions.has_room(self._bridge.visitor(device_id))
+            if has_room and self.connected(device_id) and not self.sessions.of_device(device_id):
+                del self._put_off[device_id]
+                self._bridge.renew(device_id, boot)
+                return
 
     def _begin_session(self, name: StreamName, event: StreamStarted, heard_to: int) -> Session:
         session = self.sessions.open(

@@ -314,6 +314,10 @@ class SessionRegistry:
         self._by_device.setdefault(device_id, {})[session.session_id] = session
         return session
 
+    def has_room(self, visitor: str) -> bool:
+        """Whether another one could be opened."""
+        return has_share(self._max_sessions, self._taken, visitor)
+
     def find(self, device_id: str, boot: int, stream: int) -> Session | None:
         """The session of a stream that has not ended."""
         return self._by_name.get(StreamName(device_id, boot, stream))

@@ -357,7 +357,7 @@ async def test_audio_is_settled_when_its_text_is_published_and_not_before() -> N
         await passes(lambda: ring_is_free(kitchen))
 
 
-async def test_more_sessions_than_allowed_are_refused_and_leave_nothing() -> None:
+async def test_who_is_told_to_keep_its_speech_keeps_it_and_is_heard_once_there_is_room() -> None:
     async with (
         open_works(sessions={"max_sessions": 1}) as works,
         works.board() as kitchen,
@@ -367,12 +367,32 @@ async def test_more_sessions_than_allowed_are_refused_and_leave_nothing() -> Non
         heard = await works.result()
         await hall.say(loud(1), patience=0)
         assert await hall.statuses(1, "busy") == ["busy"]
+        await hall.say(loud(3), patience=0)  # behind what it said before
+        assert await hall.statuses(2, "busy") == ["busy"]
+        assert not ring_is_free(hall)
+        await works.reply(heard, "yes")
+        for count, said in ((2, 16_000), (3, 3 * 16_000)):
+            kept = await works.result(count)
+            assert (kept.device_id, kept.text) == ("hall", str(said))
+            await works.reply(kept, f"{count}")
+        await hall.told.first(ReplyShown, text="3")
+        await works.idle()
         await passes(lambda: ring_is_free(hall))
+        assert len(works.results.items) == 3
+
+
+async def test_who_keeps_nothing_is_told_that_it_was_not_heard() -> None:
+    async with (
+        open_works(sessions={"max_sessions": 1}) as works,
+        works.board() as kitchen,
+        works.board("hall", ring_frames=0) as hall,
+    ):
+        await kitchen.say(loud(1), patience=0)
+        heard = await works.result()
+        await hall.say(loud(1), patience=0)
+        assert await hall.statuses(1, "error") == ["error"]
         await works.reply(heard, "yes")
         await works.idle()
-        saying = asyncio.create_task(hall.say(loud(2)))
-        await works.reply(await works.result(2), "now")
-        assert (await saying).reply == "now"
 
 
 async def test_an_utterance_beyond_the_turns_that_may_be_open_is_refused_audibly(
