@@ -400,7 +400,13 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = 30.0
     utterances: Annotated[
-        int, Meta(ge=1, le=10_000_000, description="Utterances remembered; the oldest make room.")
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Utterances remembered; the oldest make room, and before them those of a listener whose texts "
+            "fill more than is theirs.",
+        ),
     ] = 100_000
     mb: Annotated[int, Meta(ge=1, le=1_000_000, description="The same bound, in MiB.")] = 64
     audio_days: Annotated[

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.journal import records as r
 from gateway.journal.contents import WITH_WORDS
+from gateway.journal.crowding import Crowding
 from gateway.journal.dead_letters import undelivered, unpublished, whose
 from gateway.journal.errors import RoomFull
 from gateway.journal.quotas import Quota, Usages
@@ -42,6 +43,7 @@ class Tables(Reader):
         """Whether there may still be something in the files of words that are gone: at first, what another left."""
         db.execute("PRAGMA secure_delete = ON")
         super().__init__(db, clock)
+        self._crowding = Crowding(db)
 
     def now(self) -> float:
         """By the clock that dates the rows."""
@@ -64,6 +66,8 @@ class Tables(Reader):
         statement = f"INSERT INTO {room} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
         self._db.execute(statement, tuple(columns.values()))
         self.usages.added(room, size)
+        if room is Room.HISTORY:
+            self._crowding.came(self.usages.quotas[room], columns["device_id"], size)
 
     def grow(self, room: Room, correlation_id: str, size: int) -> None:
         """A row has become larger; it may be gone."""
@@ -116,16 +120,25 @@ class Tables(Reader):
 
     def _evict(self, room: Room) -> None:
         """Give up the first row that may be given up; what was owed to somebody becomes a dead letter."""
-        row = self._db.execute(
-            f"SELECT number FROM {room} {_EXPENDABLE[room]} LIMIT 1"  # noqa: S608 - our own names
-        ).fetchone()
-        if row is None:
+        number = self._expendable(room)
+        if number is None:
             raise RoomFull(f"the journal keeps no more {room.value.replace('_', ' ')}")
-        died = list(self._last_words(room, row[0]))
-        self.delete(room, "number = ?", row[0])
+        died = list(self._last_words(room, number))
+        self.delete(room, "number = ?", number)
         self.usages.by_room[room].evicted += 1
         for effect in died:
             self.put_away(effect.letter)
+
+    def _expendable(self, room: Room) -> int | None:
+        if (
+            room is Room.HISTORY
+            and (number := self._crowding.expendable(self.usages.quotas[room])) is not None
+        ):
+            return number
+        row = self._db.execute(
+            f"SELECT number FROM {room} {_EXPENDABLE[room]} LIMIT 1"  # noqa: S608 - our own names
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def _last_words(self, room: Room, number: int) -> Iterator[r.Died]:
         if room is Room.OUTBOX:

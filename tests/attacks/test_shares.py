@@ -200,6 +200,23 @@ class TestSessions:
         await castle.witness_is_answered()
 
 
+async def test_long_texts_push_no_board_out_of_the_history(
+    castle: Castle, client: ClientSession, mallory: str, bob: str
+) -> None:
+    await castle.witness_is_answered()
+    before = (await castle.ask(client, "utterances?device_id=witness&limit=200"))["utterances"]
+    assert (await call(castle, client, bob, "POST", "/say", json={"text": "good morning"}))[0] == 202
+    for _ in range(28):
+        words = {"json": {"text": "ä" * 4_000}}
+        said = await asyncio.gather(
+            *(call(castle, client, mallory, "POST", "/say", **words) for _ in range(5))
+        )
+        assert {status for status, _ in said} <= {202, 503}
+    after = (await castle.ask(client, "utterances?device_id=witness&limit=200"))["utterances"]
+    assert [one["utterance_id"] for one in after] == [one["utterance_id"] for one in before]
+    assert (await castle.ask(client, f"utterances?device_id=web-{ANOTHER}"))["utterances"]
+
+
 def test_pages_that_sign_in_again_and_again_sign_nobody_out() -> None:
     """From as many threads as the gateway has, which is how it signs them in."""
     pages = PageSessions(None, time.time)
