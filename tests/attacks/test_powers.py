@@ -139,6 +139,15 @@ async def test_no_file_is_named_from_afar(castle: Castle, whole: str, section: s
     assert castle.config.read_text() == before
 
 
+async def test_nothing_that_the_gateway_keeps_is_sent_to_a_broker(castle: Castle, whole: str) -> None:
+    kept = [file for file in castle.folder.iterdir() if file.is_file() and file.name not in ("log", "link")]
+    assert len(kept) > 4
+    for file in kept:
+        broker = {"url": "mqtt://me@127.0.0.1:1", "password_file": str(file)}
+        status, _ = await call(castle, whole, "PATCH", "api/v1/config", json={"broker": broker})
+        assert status == HTTPStatus.UNPROCESSABLE_ENTITY, file
+
+
 async def test_who_opens_the_door_is_written_down(castle: Castle, whole: str) -> None:
     patch = {"broker": {"url": f"mqtt://me:{SECRET}@p@127.0.0.1:1"}, "web": {"hosts": ["house.example"]}}
     assert (await call(castle, whole, "PATCH", "api/v1/config", json=patch))[0] == HTTPStatus.OK

@@ -45,6 +45,7 @@ _OWN = (
     "clock.json",
     "environment",
     "journal.db",
+    "mqtt.secret",
     "pages.json",
     "token.key",
     "tokens.json",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import gateway
 from gateway import typed_settings
 from gateway.config import GatewayConfig, fit
 from gateway.web.api.file_places import FILES, misplaced
@@ -23,6 +24,15 @@ def test_every_setting_that_names_a_file_is_known() -> None:
         if _NAMES_A_FILE.search(path[-1]) or _SAYS_SO.search(setting.description)
     }
     assert found - FILES.keys() == {("transcription", "devices")} & found
+
+
+def test_no_file_that_the_gateway_makes_is_forgotten(folder: Path) -> None:
+    """Whatever a module of ours calls FILE lies in the state folder, and is no password of a broker's."""
+    sources = [file.read_text() for file in Path(gateway.__file__).parent.rglob("*.py")]
+    names = {name for text in sources for name in re.findall(r'^(?:FILE|KEY) = "(.+)"$', text, re.MULTILINE)}
+    assert {"token.key", "tokens.json", "audit.log", "mqtt.secret", "web.key"} <= names
+    for name in names:
+        assert changed(folder, password_file=f"{folder}/state/{name}") == ["broker.password_file"]
 
 
 def changed(folder: Path, **broker: str) -> list[str]:
