@@ -14,6 +14,7 @@ from firmware_bridge import frames
 from gateway import events, messages
 from gateway.broker.envelope import BEGINNING_BYTES, HEADERS_CHARACTERS, beginning, read_message
 from gateway.broker.wire import Received
+from gateway.correlation import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
 from gateway.hub import HISTORY_BYTES, Hub
 from gateway.messages import (
     AGENT_CHARACTERS,
@@ -155,3 +156,19 @@ def test_a_subscription_of_ten_thousand_names_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="may have 256"):
         events.Subscribe(**{name: tuple(many)})
     assert events.decode_subscribe(json.encode({"type": "subscribe", name: many[1:]}))
+
+
+def test_a_late_reply_is_cut_as_any_other() -> None:
+    tracker = CorrelationTracker(max_pending=9, late_seconds=60.0)
+    tracker.register(PendingRequest("c", "s", "u", "d", 1, 1, "n", 0.0, 1.0), 0.0)
+    assert tracker.expire(2.0)
+    for number in range(3):
+        late = tracker.route(
+            OrchestratorReply(
+                correlation_id="c", session_id="s", text="x" * 900_000, message_id=f"m{number}"
+            ),
+            3.0,
+        )
+        assert isinstance(late, Late)
+        assert len(late.text) == MAX_TEXT_BYTES
+    assert tracker.counters.truncated == 3
