@@ -20,7 +20,10 @@ from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgTy
 
 from firmware_bridge.frames import DeviceFrame, Fault, Header, Hello, Welcome, decode
 from gateway.access import Role
+from gateway.door.limits import Buckets, Rate
 from gateway.door.page_sessions import MAX_SESSIONS, PageSessions
+from gateway.settings import WebLimitSettings
+from gateway.web.doorstep import FRAMES_OF_A_SOCKET, FRAMES_OF_AN_ADDRESS
 from tests.attacks.castle import Castle
 from tests.gateway.web.raw import connection, frame, handshake
 from tests.record import PATIENCE
@@ -185,6 +188,17 @@ async def test_frames_are_read_as_fast_as_anybody_may_say_them(
                 for _ in range(500):
                     raw.send(many)
                     await raw.writer.drain()
+
+
+def test_forty_boards_that_speak_behind_one_address_wait_for_nobody() -> None:
+    """What an honest house sends is not slowed down: fifty frames a second of each board, for as long as it likes."""
+    limits = WebLimitSettings()
+    board = Buckets(Rate(limits.messages_per_second * FRAMES_OF_A_SOCKET, 1.0))
+    house = Buckets(Rate(limits.messages_per_second * FRAMES_OF_AN_ADDRESS, 1.0))
+    for tick in range(500):
+        now = tick * 0.02
+        assert board.owe("board", now, 1) <= 0.02
+        assert sum(house.owe("house", now, 1) for _ in range(40)) / 40 <= 0.02
 
 
 class TestSessions:
