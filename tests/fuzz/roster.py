@@ -21,9 +21,9 @@ _SETTINGS = ("gateway.config", "gateway.strict_yaml", "gateway.typed_settings", 
 _SOUND = ("transcription.file_parts", "transcription.file_chain", "transcription.wav_part")
 
 TARGETS = {
-    "serial": Target(_FRAMES, 4_000),
-    "frames": Target(_FRAMES, 8_000),
-    "hello": Target((*_FRAMES, "firmware_bridge.fleet", "firmware_bridge.link"), 2_000),
+    "serial": Target(_FRAMES, 5_000),
+    "frames": Target(_FRAMES, 20_000),
+    "hello": Target((*_FRAMES, "firmware_bridge.fleet", "firmware_bridge.link"), 6_000),
     "link": Target(
         (
             *_FRAMES,
@@ -32,10 +32,10 @@ TARGETS = {
             "firmware_bridge.outbox",
             "firmware_bridge.streams",
         ),
-        1_500,
+        4_000,
     ),
-    "device_end": Target((*_FRAMES, "firmware_bridge.device_end", "firmware_bridge.repeats"), 2_000),
-    "messages": Target(("gateway.messages", "gateway.events", "gateway.surrogates"), 6_000),
+    "device_end": Target((*_FRAMES, "firmware_bridge.device_end", "firmware_bridge.repeats"), 6_000),
+    "messages": Target(("gateway.messages", "gateway.events", "gateway.surrogates"), 20_000),
     "envelopes": Target(
         (
             "gateway.broker.envelope",
@@ -45,12 +45,12 @@ TARGETS = {
             "gateway.broker.mqtt",
             "gateway.broker.rabbitmq",
         ),
-        3_000,
+        8_000,
     ),
-    "sound_files": Target((*_SOUND, "transcription.sound_files", "transcription.mixing"), 150, 16_384),
-    "wav_heads": Target((*_SOUND, "transcription.packed_samples"), 2_000),
-    "configuration": Target(_SETTINGS, 400),
-    "config_edit": Target(("gateway.config_edit", "gateway.strict_yaml"), 400),
+    "sound_files": Target((*_SOUND, "transcription.sound_files", "transcription.mixing"), 400, 16_384),
+    "wav_heads": Target((*_SOUND, "transcription.packed_samples"), 6_000),
+    "configuration": Target(_SETTINGS, 1_500),
+    "config_edit": Target(("gateway.config_edit", "gateway.strict_yaml"), 2_000),
     "patches": Target(
         (*_SETTINGS, "gateway.web.api.configuration", "firmware_bridge.url_secrets", "gateway.reload"), 400
     ),
