@@ -109,7 +109,7 @@ def test_nothing_but_what_is_configured_is_asked_for_on_the_network(tmp_path: Pa
         "--mount",
         sys.executable,
         "-m",
-        "tests.attacks.quiet_house",
+        "tests.attacks.sealed_house",
         str(tmp_path),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=110)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from aiormq.abc import DeliveredMessage
-from pamqp import commands
-from pamqp.header import ContentHeader
+from aiormq import spec
+from aiormq.abc import ContentHeader, DeliveredMessage
 
 from gateway.broker import mqtt, nats_subjects, rabbitmq, redis_entries
 from gateway.broker.base import BadRoutingKey, BrokerError, Message
@@ -96,7 +95,7 @@ def _of_mqtt(first: bytes, texts: list[str]) -> Received:
 
 
 def _of_rabbitmq(first: bytes, texts: list[str]) -> Received:
-    properties = commands.Basic.Properties(
+    properties = spec.Basic.Properties(
         message_id=texts[0],
         correlation_id=texts[1],
         reply_to=texts[2],
@@ -106,7 +105,7 @@ def _of_rabbitmq(first: bytes, texts: list[str]) -> Received:
     assert seconds(texts[0]) >= 0
     return rabbitmq._received(
         DeliveredMessage(
-            delivery=commands.Basic.Deliver("tag", 7, False, "exchange", texts[4]),
+            delivery=spec.Basic.Deliver("tag", 7, False, "exchange", texts[4]),
             header=ContentHeader(0, len(first), properties),
             body=first,
             channel=None,  # type: ignore[arg-type]

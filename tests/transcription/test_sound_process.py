@@ -108,5 +108,17 @@ def test_the_gateways_side_loads_no_decoder() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+_OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """What tests before this one have left running in the same worker is none of ours."""
+    _OTHERS.clear()
+    _OTHERS.update(_children())
+
+
 def _children() -> list[int]:
-    return [int(one) for one in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """Those that a test here has started, and that are still there."""
+    there = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(one) for one in there if int(one) not in _OTHERS]
