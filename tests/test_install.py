@@ -94,7 +94,7 @@ def test_the_lightest_way_to_install_needs_no_extra_but_its_broker() -> None:
 @pytest.mark.parametrize("lock", EXTRAS)
 def test_what_is_declared_is_pinned_as_it_may_be(lock: str, python: str, machine: str) -> None:
     versions = pinned(lock, python, machine)
-    environment = {"python_version": python.rpartition(".")[0]}
+    environment = {"python_version": python.rpartition(".")[0], "platform_machine": machine}
     for one in declared(EXTRAS[lock]):
         if one.marker is None or one.marker.evaluate(environment):
             assert one.specifier.contains(versions[canonicalize_name(one.name)]), f"{one}: make lock"
