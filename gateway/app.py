@@ -26,6 +26,7 @@ from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
 from gateway.door.audit import Audit, What
+from gateway.ending import until_done
 from gateway.escape import one_line
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
@@ -301,8 +302,7 @@ class Gateway:
         self._workers.append(self._tasks.create_task(self.mishaps.keep_up(name, work), name=name))
 
     def _cancel_workers(self) -> None:
-        for task in self._workers:
-            task.cancel()
+        self._ending = asyncio.create_task(until_done(self._workers), name="the end of the workers")
 
 
 @contextmanager

@@ -43,6 +43,7 @@ from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
+from gateway.ending import until_done
 from gateway.erasing import Erasing
 from gateway.errands import hand_on, run_errands, take_letter
 from gateway.health import Health
@@ -208,10 +209,10 @@ class Pipeline:
         """Whatever is not published by now stays in the journal, or with its device."""
         self._hearing.close()
         self.transcribing.close()
-        for task in (*self._workers, *self._turns):
-            task.cancel()
+        ending = asyncio.create_task(until_done([*self._workers, *self._turns]), name="the end of the turns")
         try:
             await self._tasks.__aexit__(None, None, None)
+            await ending
         finally:
             await self._publishing.__aexit__()
 
