@@ -236,7 +236,7 @@ async def test_without_amqtt_the_remedy_is_said(
     heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "amqtt.py").write_text("raise ImportError('not installed')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
     async with link_to(heard, "embedded"):
         down = await heard.first(LinkChanged, up=False)
         assert "earshot-gateway[embedded]" in down.remedy
