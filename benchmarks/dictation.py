@@ -58,9 +58,12 @@ class Dictated:
     memory: Course = field(default_factory=Course)
     _unheard: bytearray = field(default_factory=bytearray)
 
-    def speak(self, text: str, samples: Samples) -> None:
+    def speak(self, text: str) -> None:
         """What is said next."""
         self.said.append(text)
+
+    def take(self, samples: Samples) -> None:
+        """Some of it, as the segmenter is given it: without an offset."""
         self._unheard += samples.tobytes()
 
     def hear(self, utterance: Utterance) -> None:
@@ -142,9 +145,10 @@ def dictate(seconds: float, settings: SegmenterSettings, *, without_gap: float =
     without_offset = OffsetFilter()
     position, began = 0, time.perf_counter()
     for text, samples in speech(seconds, without_gap=without_gap):
-        done.speak(text, samples)
+        done.speak(text)
         for start in range(0, len(samples), CHUNK):
             chunk = without_offset(AudioChunk(position + start, samples[start : start + CHUNK]))
+            done.take(chunk.samples)
             done.heard += [hear(event) for event in segmenter.feed(chunk) if isinstance(event, Utterance)]
         position += len(samples)
         done.memory.note(position / SAMPLE_RATE, resident_mb())
