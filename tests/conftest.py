@@ -75,6 +75,16 @@ def nobody_blocks_the_loop() -> Iterator[None]:
     fail_for(blocking_calls.take())
 
 
+def plain_tracebacks() -> None:
+    """Where nobody configured the log: rich's tracebacks, with all locals, take longer than what is tested."""
+    *others, _ = structlog.get_config()["processors"]
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, console])
+
+
+plain_tracebacks()
+
+
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """What a command that ran inside a test did to the process's logging is undone."""
@@ -87,6 +97,7 @@ def logging_as_before() -> Iterator[None]:
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
     structlog.reset_defaults()
+    plain_tracebacks()
 
 
 @pytest.fixture(scope="session")
