@@ -67,13 +67,19 @@ class Mishaps:
         self.on_change()
 
     async def keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do ``work`` until it ends by itself; when it goes wrong, it begins again, later each time."""
+        """Do ``work`` until it ends by itself; when it goes wrong, it begins again, later each time.
+
+        Once it is cancelled, it does not begin again, however it ended.
+        """
         backoff = Backoff(AGAIN_SECONDS, LATEST_AGAIN_SECONDS)
         while True:
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 - the boundary around what runs as long as the gateway
+            except Exception as error:  # the boundary around what runs as long as the gateway
                 self.note(name, error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # it went wrong over its end
+                    raise asyncio.CancelledError from error
                 await asyncio.sleep(backoff.next())
             else:
                 return

@@ -24,6 +24,7 @@ from nats.js import errors as js_errors
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
+from gateway.broker.cancellation import heeded
 from gateway.broker.gone import gone_is_os_error
 from gateway.broker.nats_consumers import Deliveries, JetStreamConsumer
 from gateway.broker.nats_subjects import (
@@ -226,7 +227,7 @@ class NatsWire:
     def translated(self) -> Iterator[None]:
         """Errors of nats-py as ours."""
         try:
-            with gone_is_os_error():
+            with heeded(), gone_is_os_error():
                 yield
         except (TimeoutError, errors.Error, js_errors.Error, OSError) as error:
             raise self._translate(error) from error

@@ -63,6 +63,7 @@ class NetworkBroker:
         self._bounds = Bounds(settings.buffer_messages, settings.buffer_bytes)
         self._topics: dict[str, Counters] = {}
         self._feeds: dict[Buffer, Feed] = {}
+        self._ending: set[Feed] = set()
         self._dead = DeadLetters()
         self._run = new_id("m")
         self._ids = itertools.count(1)
@@ -167,6 +168,7 @@ class NetworkBroker:
             await self._drain(drain_seconds)
         finally:
             await asyncio.gather(*(self._end_feed(feed, closed=True) for feed in list(self._feeds.values())))
+            await asyncio.gather(*(feed.end() for feed in self._ending))  # their own goodbye is under way
             await self._connection.close()
             self._closed.set()
 
@@ -225,7 +227,11 @@ class NetworkBroker:
     async def _end_feed(self, feed: Feed, *, closed: bool) -> None:
         if self._feeds.pop(feed.buffer, None) is None:  # its last subscription has ended meanwhile
             return
-        await feed.end()
+        self._ending.add(feed)
+        try:
+            await feed.end()
+        finally:
+            self._ending.discard(feed)
         lost = feed.buffer.end(closed=closed, kept=bool(feed.readership.group))
         if lost:
             log.warning("subscription ended with messages unsettled", topic=feed.readership.topic, lost=lost)

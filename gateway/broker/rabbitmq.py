@@ -33,6 +33,7 @@ from gateway.broker.base import (
     Message,
 )
 from gateway.broker.buffer import Readership
+from gateway.broker.cancellation import heeded
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, Received, ServerFacts, Token
@@ -387,7 +388,8 @@ def _has_quorum_queues(facts: ServerFacts) -> bool:
 def _translated(address: Address, remedies: _Remedies | None = None) -> Iterator[None]:
     """Whatever the client library raises, as BrokerUnavailable or BrokerRefused."""
     try:
-        yield
+        with heeded():
+            yield
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -22,8 +22,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.broker.address import Address, without_secrets
-from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
+from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
+from gateway.broker.cancellation import heeded
 from gateway.broker.gone import gone_is_os_error
 from gateway.broker.redis_entries import PREFIX, entry, group, text
 from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
@@ -65,6 +66,8 @@ class RedisWire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: set[Redis] = set()
         self._closed = False
+        self._under_way = 0
+        self._at_rest = asyncio.Event()
         self._end: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -152,11 +155,16 @@ class RedisWire:
         self._readers.discard(reader)
 
     async def _close_all(self) -> None:
-        """Twice: the library opens a closed connection again for whoever was just about to use it."""
+        """Again and again: the library opens a closed connection for whoever was just about to use it."""
         await _end(self._tasks, self._hang_up_all)
         for _, done in self._outbox:
             _fail(done, BrokerUnavailable("the connection is closed"))
         self._outbox.clear()
+        while self._under_way:
+            await self._hang_up_all()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_AGAIN_SECONDS):
+                    await self._at_rest.wait()
         await self._hang_up_all()
 
     async def _hang_up_all(self) -> None:
@@ -172,14 +180,36 @@ class RedisWire:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of redis-py as ours."""
+        """Errors of redis-py as ours. Raises BrokerUnavailable before anything is sent once we are closed."""
+        if self._closed:
+            raise BrokerUnavailable("the connection is closed")
+        with self._counted(), heeded():
+            try:
+                with gone_is_os_error():
+                    yield
+            except exceptions.RedisError as error:
+                raise _translate(error, self._address) from error
+            except OSError as error:
+                raise BrokerUnavailable(f"{self._address}: {error.strerror or error}") from error
+            except BrokerError:
+                raise
+            except Exception as error:
+                if not self._closed:
+                    raise
+                # The library's, under whose hands it was.
+                raise BrokerUnavailable("the connection is closed") from error
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Whoever uses a client is waited for by the end."""
+        self._under_way += 1
+        self._at_rest.clear()
         try:
-            with gone_is_os_error():
-                yield
-        except exceptions.RedisError as error:
-            raise _translate(error, self._address) from error
-        except OSError as error:
-            raise BrokerUnavailable(f"{self._address}: {error.strerror or error}") from error
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._at_rest.set()
 
     async def _keep_for(self, name: str) -> None:
         """A group that is there from now on, whether or not anybody has come."""

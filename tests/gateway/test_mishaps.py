@@ -24,7 +24,7 @@ from gateway.hearing import BROKEN_OFF
 from gateway.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.messages import TranscriptionMessage
-from gateway.mishaps import LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
+from gateway.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.publishing import NOT_UNDERSTOOD
 from gateway.saying import CannotSay
 from gateway.settings import WebSettings
@@ -346,6 +346,27 @@ async def test_work_that_never_ends_begins_again(monkeypatch: pytest.MonkeyPatch
     await mishaps.keep_up("work", stumbles(2, work))
     assert done.is_set()
     assert mishaps.counts == {"work": 2}
+
+
+async def test_work_that_goes_wrong_over_its_end_does_not_begin_again() -> None:
+    """Whoever cancelled it waits for it, and cancels once."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise Stumble
+
+    mishaps = Mishaps()
+    task = asyncio.create_task(mishaps.keep_up("work", work))
+    await begun.wait()
+    task.cancel()
+    async with asyncio.timeout(AGAIN_SECONDS / 2):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert mishaps.counts == {"work": 1}
 
 
 # -- the end

@@ -32,6 +32,9 @@ class Loft:
         self.silent = False
         self.deaf = False
         self.swallows = 0
+        self.lingers: asyncio.Event | None = None
+        """A consumer that is closed waits for it."""
+        self.lingering = 0
         """So many attempts to connect are never answered."""
         self.raises: type[BaseException] | None = None
         """What an attempt to connect raises."""
@@ -216,6 +219,9 @@ class Basket:
         self.loft.renewed.update(tokens)
 
     async def close(self, unsettled: Sequence[int]) -> None:
+        if self.loft.lingers is not None:
+            self.loft.lingering += 1
+            await self.loft.lingers.wait()
         self.wire.check()
         self.wire.consumers.remove(self)
         self.loft.returned += unsettled

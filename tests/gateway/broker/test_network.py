@@ -123,6 +123,24 @@ async def test_subscriptions_that_end_while_it_closes_are_in_nobodys_way(
     }
 
 
+async def test_a_subscription_that_is_ending_says_its_goodbye_before_the_connection_ends(
+    loft: Loft, broker: NetworkBroker
+) -> None:
+    """Else what it leaves unsettled would be kept from the others of its group until its lease ends."""
+    loft.lingers = asyncio.Event()
+    subscription = broker.subscribe(TOPIC, group="workers")
+    await subscription.__aenter__()
+    await broker.publish(TOPIC, KITCHEN, b"unsettled")
+    await take(subscription)
+    leaving = asyncio.create_task(subscription.__aexit__(None, None, None))
+    await until(lambda: loft.lingering)
+    closing = asyncio.create_task(broker.close(0.0))
+    await asyncio.sleep(0)
+    loft.lingers.set()
+    await soon(asyncio.gather(leaving, closing))
+    assert loft.returned == [1]
+
+
 @pytest.mark.slow
 async def test_it_never_gives_up(loft: Loft, broker: NetworkBroker) -> None:
     loft.away = True

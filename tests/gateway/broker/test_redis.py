@@ -296,6 +296,29 @@ async def test_who_is_cancelled_while_closing_leaves_nothing_open(redis: Redis, 
         closing.cancel()
     await asyncio.gather(*closings, return_exceptions=True)
     await soon(wire.close())
+    await nothing_is_open(redis, name)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 4))
+async def test_whose_connection_is_closed_meanwhile_is_told_so(redis: Redis, steps: int) -> None:
+    """And nothing that was under way opens another, whatever the library makes of the end."""
+    name = f"meanwhile-{secrets.token_hex(4)}"
+    wire = await redis_wire(redis.url, name)
+    demand = Demand(Readership(TOPIC, parse_pattern(""), "workers"), "worker", 10)
+    consumers = [await wire.consume(demand, Nothing()) for _ in range(4)]
+    under_way = [asyncio.create_task(one.settle(["1-1"])) for one in consumers]
+    under_way += [asyncio.create_task(one.close(())) for one in consumers]
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await soon(wire.close())
+    ends = await asyncio.gather(*under_way, return_exceptions=True)
+    assert {type(end) for end in ends} <= {type(None), BrokerUnavailable}
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        await wire.ping()
+    await nothing_is_open(redis, name)
+
+
+async def nothing_is_open(redis: Redis, name: str) -> None:
     gc.collect()
     async with Client(port=redis.port, decode_responses=True) as client, asyncio.timeout(10):
         while name in {row["name"] for row in await client.client_list()}:  # noqa: ASYNC110 - it may not have heard yet

@@ -20,6 +20,7 @@ from redis import exceptions as redis_errors
 from gateway.broker import nats, rabbitmq, redis
 from gateway.broker.address import Address, Scheme, resolve
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability
+from gateway.broker.cancellation import heeded
 from gateway.broker.gone import gone_is_os_error
 from gateway.broker.wire import ServerFacts
 from gateway.settings import BrokerSettings
@@ -294,7 +295,7 @@ LOGIN, LATER = rabbitmq._LOGIN_REMEDIES, None
         (ValueError("too long"), LATER, BrokerUnavailable, "start RabbitMQ"),
     ],
 )
-def test_an_error_of_rabbitmq(
+async def test_an_error_of_rabbitmq(
     error: Exception, remedies: Any, kind: type[BrokerUnavailable], remedy: str
 ) -> None:
     with pytest.raises(kind) as caught, rabbitmq._translated(address("amqp"), remedies):
@@ -304,7 +305,7 @@ def test_an_error_of_rabbitmq(
     assert "amqp://host:1" in str(caught.value)
 
 
-def test_a_broker_that_hangs_up_on_tls_may_want_a_certificate() -> None:
+async def test_a_broker_that_hangs_up_on_tls_may_want_a_certificate() -> None:
     error = caused(amqp.AMQPConnectionError("gone"), ConnectionResetError())
     with pytest.raises(BrokerUnavailable) as caught, rabbitmq._translated(address("amqps", tls=True)):
         raise error
@@ -383,3 +384,50 @@ async def test_work_that_is_cancelled_at_once_leaves_nothing_behind(kind: str) -
     await asyncio.wait({task})
     await asyncio.sleep(0)
     assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+
+
+# -- a cancellation that meets a library
+
+
+@pytest.mark.parametrize("mistake", [None, KeyError, TimeoutError])
+async def test_a_cancellation_that_a_library_loses_is_heeded(mistake: type[Exception] | None) -> None:
+    task = asyncio.create_task(within(mistake))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_time_limit_that_a_library_loses_is_heeded_too() -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await within(None)
+
+
+async def test_who_was_cancelled_before_may_still_say_goodbye() -> None:
+    said = False
+
+    async def work() -> None:
+        nonlocal said
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with heeded():
+                await asyncio.sleep(0)
+            said = True
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert said
+
+
+async def within(mistake: type[Exception] | None) -> None:
+    """What a library does that is cancelled and does not say so."""
+    with heeded():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if mistake is not None:
+                raise mistake from None
