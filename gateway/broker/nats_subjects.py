@@ -85,7 +85,8 @@ def received(
         payload=payload,
         token=token,
         attempt=attempt,
-        place=str(sequence),
+        # The number alone is another's, too: in another stream, or in this one when it was made anew.
+        place=f"{sequence}-{round(timestamp * 1e6)}",
         message_id=told.get(MESSAGE_ID, ""),
         correlation_id=told.get(CORRELATION_ID, ""),
         reply_to=told.get(REPLY_TO, ""),

@@ -315,6 +315,23 @@ async def test_what_no_library_reads_does_not_cut_the_connection_to_rabbitmq(
 
 
 @pytest.mark.slow
+async def test_two_first_messages_without_ids_are_two_dead_letters_in_nats(nats: Nats) -> None:
+    broker = open_broker(nats.url, BrokerSettings())
+    stranger = await nats_client.connect(nats.url)
+    async with broker.subscribe(DEAD_TOPIC) as letters:
+        for topic in ("first.of.these", "first.of.those"):
+            async with broker.subscribe(topic, group="workers") as mine:
+                await stranger.jetstream().publish(f"{topic}.ann.kitchen.s_1", topic.encode())
+                await (await take(mine)).reject("no")
+        assert {(await take(letters)).message.payload for _ in range(2)} == {
+            b"first.of.these",
+            b"first.of.those",
+        }
+    await stranger.close()
+    await broker.close()
+
+
+@pytest.mark.slow
 async def test_nats_takes_the_letter_of_a_message_with_expectations(nats: Nats) -> None:
     broker = open_broker(nats.url, BrokerSettings())
     stranger = await nats_client.connect(nats.url)
