@@ -355,7 +355,8 @@ class NatsWire:
             filter_subject=filter_subject(readership.topic, readership.pattern),
         )
         last = (await self._js.stream_info(stream_name(readership.topic))).state.last_seq
-        after = int(demand.after) if demand.after.isdigit() else last
+        had = demand.after.partition("-")[0]  # behind the number is when it was published
+        after = int(had) if had.isdigit() else last
         if last >= after:  # the same stream as then
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = after + 1
