@@ -17,7 +17,7 @@ from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Id, Tex
 
 MOST_NAMES = 256
 """In each list of a subscription."""
-MOST_TOKEN_CHARACTERS = 16_384
+MOST_TOKEN_CHARACTERS = 10_000
 """Of a token in a message."""
 FORGOTTEN = "forgotten"
 """The state of a device or a component that is not there any more, and that nobody misses."""
