@@ -130,7 +130,7 @@ class Castle:
     async def witness_is_answered(self) -> None:
         """A board that has nothing to do with it speaks, and is understood and answered."""
         async with self.board(WITNESS) as board:
-            await board.connected()
+            await asyncio.wait_for(board.connected(), PATIENCE)
             said = await board.say(pcm(SPOKEN))
             await board.goodbye()
         assert said.transcript == text(SPOKEN)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from firmware_bridge.frames import DeviceFrame, Fault, Header, Hello, Welcome, decode
+from firmware_bridge.frames import DeviceFrame, Header, Hello, Welcome, decode
 from gateway.access import Role
 from gateway.door.limits import Buckets, Rate
 from gateway.door.page_sessions import MAX_SESSIONS, PageSessions
@@ -112,18 +112,6 @@ async def fill_fleet(
 
 
 class TestFleet:
-    async def test_a_board_finds_room_among_visitors(
-        self, castle: Castle, client: ClientSession, mallory: str
-    ) -> None:
-        """The witness, which the castle has speak, is a board; here it is asked for while they are there."""
-        async with AsyncExitStack() as stack:
-            taken = await fill_fleet(stack, castle, client, mallory)
-            async with castle.board("kitchen") as board:
-                await board.connected()
-                await board.goodbye()
-            first = await taken[0].receive(PATIENCE)
-            assert isinstance(decode(first.data), Fault)
-
     async def test_boards_on_the_web_find_room_too(
         self, castle: Castle, client: ClientSession, mallory: str
     ) -> None:
