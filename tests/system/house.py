@@ -26,7 +26,7 @@ from gateway.config import GatewayConfig
 from gateway.listener import Listener
 from gateway.messages import RESULTS_TOPIC, TranscriptionMessage, decode_transcription
 from gateway.pipeline import PipelineStats
-from tests.record import Record, passes
+from tests.record import PATIENCE, Record, passes
 
 IDLE = PipelineStats(sessions=0, conversations=0, turns=0, asked=0, undelivered=0)
 RECORDINGS = {recording.path.stem: recording for recording in recordings() if recording.demo}
@@ -52,6 +52,10 @@ class Board(SimulatedDevice):
     def __init__(self, device_id: str, wire: DeviceWire, **options: Any) -> None:
         self.told = Record()
         super().__init__(device_id, wire, report=self.told, **{"speed": 16.0, **options})
+
+    async def connected(self) -> None:
+        """Whoever is not welcomed in all that time fails its test, and hangs nobody."""
+        await asyncio.wait_for(super().connected(), PATIENCE)
 
     def story(self, stream: int) -> list[str]:
         """All of one stream, in order, in words."""
