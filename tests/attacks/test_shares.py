@@ -112,6 +112,17 @@ async def fill_fleet(
 
 
 class TestFleet:
+    async def test_a_board_finds_room_among_visitors(
+        self, castle: Castle, client: ClientSession, mallory: str
+    ) -> None:
+        """The witness, which the castle has speak, is a board; here it is asked for while they are there."""
+        async with AsyncExitStack() as stack:
+            await fill_fleet(stack, castle, client, mallory)
+            async with castle.board("kitchen") as board:
+                async with asyncio.timeout(PATIENCE):
+                    await board.connected()
+                await board.goodbye()
+
     async def test_boards_on_the_web_find_room_too(
         self, castle: Castle, client: ClientSession, mallory: str
     ) -> None:

@@ -127,7 +127,7 @@ SAID = np.arange(1_000, dtype=np.int16)
 )
 def test_dictation_sees_a_sample_lost_or_doubled(heard: list[Samples], torn: int, rest: int) -> None:
     done = Dictated()
-    done.speak("", SAID)
+    done.take(SAID)
     for samples in heard:
         done.hear(utterance(samples))
     assert done.torn == torn

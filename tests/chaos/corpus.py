@@ -41,12 +41,3 @@ def sentence(heard: str) -> str:
         return heard
     best = max(SENTENCES, key=lambda text: likeness(text, heard))
     return best if likeness(best, heard) >= HEARD else heard
-
-
-def breaks_off(heard: str, text: str) -> bool:
-    """Whether that may be the beginning of a sentence, of which no more was said; its last word is a guess."""
-    words, spoken = heard.split(), text.split()
-    begun = spoken[: len(words)]
-    return 0 < len(words) <= len(spoken) and (
-        words[:-1] == begun[:-1] or likeness(heard, " ".join(begun)) >= HEARD
-    )
