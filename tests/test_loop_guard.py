@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -47,7 +48,7 @@ WORDS = {
 
 def said_by_us(expression: str, folder: Path | str = "") -> Callable[[], object]:
     """What evaluates it, as if that stood in a module of the gateway."""
-    names = {"os": os, "socket": socket, "ssl": ssl, "time": time, "folder": str(folder)}
+    names = {"gc": gc, "os": os, "socket": socket, "ssl": ssl, "time": time, "folder": str(folder)}
     code = compile(f"lambda: {expression}", str(ROOT / "gateway" / "imagined.py"), "eval")
     return eval(code, names)  # type: ignore[no-any-return]
 
@@ -104,3 +105,13 @@ async def test_a_callback_that_computes_for_long_is_found_by_its_threads_time() 
     await asyncio.sleep(0)
     (found,) = blocking_calls.take()
     assert "one callback computed for 0.5" in found
+
+
+async def test_what_the_garbage_collector_takes_is_nobodys() -> None:
+    began = time.thread_time()
+    work = said_by_us(
+        f"[gc.collect() for _ in iter(lambda: time.thread_time() - {began} < {MOST_CPU_SECONDS + 0.05}, False)]"
+    )
+    asyncio.get_running_loop().call_soon(work)
+    await asyncio.sleep(0)
+    assert blocking_calls.take() == []
