@@ -34,6 +34,7 @@ GRACE_SECONDS = 0.4
 """Somebody who is shown out may be told so politely for so long."""
 UNREAD: Stamp = (0, 0, 0)
 """No file's."""
+KEYS_UNREAD = (0, 0)
 SIGNED_OUT = "the page is signed out"
 MAKE_ONE = "earshot token create --role operator --days 90 {name}"
 
@@ -216,27 +217,32 @@ class Door:
         return self._key_file is not None and self._key_file.stamp() == self._key_stamp
 
     def _look(self) -> None:
-        """Read what has changed. Unreadable tokens let nobody in."""
+        """Read what has changed. Unreadable tokens let nobody in.
+
+        It runs in a thread: a stamp is set last, when what it stands for is known.
+        """
         if self._file is None:
             return
         if (stamp := self._file.stamp()) != self._stamp:
-            self._stamp = stamp
-            self._read_tokens(self._file)
+            is_read = self._read_tokens(self._file)
+            self._stamp = (
+                stamp if is_read else UNREAD
+            )  # it may be for want of a descriptor, and is tried again
         if self._wants_keys and self._tokens.tokens:
             self._read_keys()
 
-    def _read_tokens(self, file: TokenFile) -> None:
+    def _read_tokens(self, file: TokenFile) -> bool:
         try:
             self._tokens = file.read()
         except TokensUnreadable as error:
             self._tokens = Tokens()
-            self._stamp = UNREAD  # it may be for want of a descriptor, and is tried again
             if not self.trouble:
                 self._audit.note(What.UNREADABLE, reason=str(error))
             self.trouble = "the gateway cannot read its tokens"
         else:
             self.trouble = ""
         self._seen &= self._tokens.tokens.keys()
+        return not self.trouble
 
     def _read_keys(self) -> None:
         # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
@@ -247,11 +253,11 @@ class Door:
             self._key_file = KeyFile.located(self._settings.secret_file, self._folder, self._environ)
         stamp = self._key_file.stamp()
         if self._keys is None or stamp != self._key_stamp:
-            self._key_stamp = stamp
             try:
                 self._keys = self._key_file.read()
             except TokenError:
                 self._keys = None
+            self._key_stamp = stamp if self._keys else KEYS_UNREAD
 
     async def _look_again(self) -> None:
         kept_at = asyncio.get_running_loop().time()

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shlex
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -15,12 +16,20 @@ import pytest
 import pytest_asyncio
 
 from gateway.broker import open_broker, rabbitmq
-from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, MessageBroker
+from gateway.broker.base import (
+    BrokerError,
+    BrokerStatus,
+    BrokerUnavailable,
+    Durability,
+    MessageBroker,
+    Receipt,
+)
 from gateway.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until
 from tests.gateway.broker.network_contract import NetworkContract, Open
+from tests.record import PATIENCE
 from tests.servers.certificates import Certificates
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -53,6 +62,15 @@ async def foreign(server: RabbitMQ) -> AsyncIterator[Any]:
     await connection.close()
 
 
+async def published(broker: MessageBroker, payload: bytes) -> Receipt:
+    """A server takes nothing (basic.nack) while a queue that is new has no leader yet; the gateway tries again, too."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(BrokerUnavailable):
+                return await broker.publish(RESULTS_TOPIC, KITCHEN, payload)
+            await asyncio.sleep(0.05)
+
+
 class TestRabbitMQ(NetworkContract):
     """The contract, and beyond."""
 
@@ -76,7 +94,7 @@ class TestRabbitMQ(NetworkContract):
 
     async def test_results_are_kept_before_their_group_has_ever_come(self, opened: Open) -> None:
         gateway = opened(keep_for_groups=("newcomers",))
-        receipt = await gateway.publish(RESULTS_TOPIC, KITCHEN, b"early")
+        receipt = await published(gateway, b"early")
         assert receipt.durability is Durability.FSYNC
         async with opened().subscribe(RESULTS_TOPIC, group="newcomers") as subscription:
             assert await receive(subscription, 1) == [b"early"]
