@@ -161,10 +161,10 @@ class TestFleet:
         self, castle: Castle, client: ClientSession, mallory: str, bob: str
     ) -> None:
         async with AsyncExitStack() as stack:
-            silent = []
+            silent = []  # what is open when one is refused stays
             with pytest.raises(WSServerHandshakeError, match="503"):  # noqa: PT012
                 for _ in range(2 * DEVICES + 1):  # less where some that left have not been missed yet
-                    silent.append(await stack.enter_async_context(await socket(castle, client, mallory)))
+                    silent.append(await stack.enter_async_context(await socket(castle, client, mallory)))  # noqa: PERF401
             theirs = await stack.enter_async_context(await socket(castle, client, bob))
             assert isinstance(await hello(theirs, f"web-{ANOTHER}"), Welcome)
             assert await is_over(silent[0])
