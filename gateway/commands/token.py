@@ -137,6 +137,9 @@ def revoke(desk: Desk, which: str) -> None:
         click.echo("it was revoked already")
 
 
+_UNTOLD = ("digest", "key")
+
+
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Each as one JSON line.")
 @click.pass_obj
@@ -151,7 +154,7 @@ def list_tokens(desk: Desk, *, as_json: bool) -> None:
     now = time.time()
     for token in tokens:
         if as_json:
-            facts = {name: getattr(token, name) for name in token.__struct_fields__ if name != "digest"}
+            facts = {name: getattr(token, name) for name in token.__struct_fields__ if name not in _UNTOLD}
             told = msgspec.json.encode({**facts, "state": token.problem(now) or "good"})
             click.echo(json_text(told))
         else:

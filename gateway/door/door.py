@@ -139,6 +139,7 @@ class Door:
 
     async def admit_session(self, secret: str, address: str) -> Principal:
         """Whose page this is. Raises NotAdmitted."""
+        self._wants_keys = True
         await self._up_to_date()
         token_id = self.sessions.find(secret)
         if token_id is None:
@@ -168,7 +169,7 @@ class Door:
         return ended
 
     def _let_in(self, token: Token, address: str) -> Principal:
-        if problem := token.problem(self._ends.now()):
+        if problem := self._problem_of(token, self._ends.now()):
             raise NotAdmitted(problem)
         if token.token_id not in self._seen:
             self._seen.add(token.token_id)
@@ -283,7 +284,15 @@ class Door:
             return "unknown"
         if stay.page and self.sessions.find(stay.page) is None:
             return SIGNED_OUT
-        return token.problem(now)
+        return self._problem_of(token, now)
+
+    def _problem_of(self, token: Token, now: float) -> str:
+        """Why it lets nobody in; empty when it does."""
+        if problem := token.problem(now):
+            return problem
+        if token.key and self._wants_keys and (self._keys is None or token.key not in self._keys.names):
+            return "its key is gone"
+        return ""
 
     async def _show_out(self, ending: dict[Stay, str]) -> None:
         """It is written down before anybody learns of it."""

@@ -92,8 +92,13 @@ class Keys(Struct, frozen=True):
 
     keys: tuple[bytes, ...]
 
-    def sign(self, token: Token) -> tuple[str, str]:
-        """The token in writing, and its digest."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tokens call them."""
+        return tuple(map(_name, self.keys))
+
+    def sign(self, token: Token) -> tuple[str, str, str]:
+        """The token in writing, its digest, and what it calls its key."""
         claims = {
             "aud": AUDIENCE,
             "jti": token.token_id,
@@ -104,8 +109,9 @@ class Keys(Struct, frozen=True):
             "iat": int(token.made_at),
             "exp": int(token.expires_at),
         }
-        text = jwt.encode(claims, self.keys[0], algorithm="HS256", headers={"kid": _name(self.keys[0])})
-        return text, digest(text)
+        name = _name(self.keys[0])
+        text = jwt.encode(claims, self.keys[0], algorithm="HS256", headers={"kid": name})
+        return text, digest(text), name
 
     def read(self, text: str) -> str:
         """The id of a token in writing. Raises BadToken. Whether it has ended is for the tokens' file to say."""

@@ -55,7 +55,8 @@ class TokensUnwritable(TokenError):
 class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known of one token. Times are Unix time.
 
-    ``digest`` is the SHA-256 of the token, in hexadecimal. ``revoked_at`` is 0 for one that was not.
+    ``digest`` is the SHA-256 of the token, in hexadecimal. ``revoked_at`` is 0 for one that was not. ``key``: what
+    it calls the key that signed it; empty where nobody wrote that down.
     """
 
     token_id: str
@@ -67,6 +68,7 @@ class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     users: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     revoked_at: float = 0.0
+    key: str = ""
 
     def problem(self, now: float) -> str:
         """Why it lets nobody in; empty when it does."""
@@ -107,8 +109,8 @@ class Wish(Struct, frozen=True, kw_only=True):
             raise TokenError("a device's token names its device: --device ID")
 
 
-Sign: TypeAlias = Callable[[Token], tuple[str, str]]
-"""The token in writing, and its digest."""
+Sign: TypeAlias = Callable[[Token], tuple[str, str, str]]
+"""The token in writing, its digest, and what it calls its key."""
 
 
 class Tokens(Struct, frozen=True):
@@ -218,8 +220,8 @@ class TokenFile:
             users=wish.users,
             devices=wish.devices,
         )
-        text, digest = sign(token)
-        return structs.replace(token, digest=digest), text
+        text, digest, key = sign(token)
+        return structs.replace(token, digest=digest, key=key), text
 
     def _found(self, there: Tokens, which: str) -> list[Token]:
         if found := there.find(which, self._clock()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -49,7 +50,12 @@ def drop_the_key(castle: Castle, _token_id: str, _name: str) -> None:
     castle.watch_again()
 
 
-ENDS = pytest.mark.parametrize("end", [revoke, rotate, drop_the_key])
+def replace_the_key(castle: Castle, _token_id: str, _name: str) -> None:
+    castle.keyring.key.path.write_text(f"{secrets.token_hex(32)}\n")
+    castle.watch_again()
+
+
+ENDS = pytest.mark.parametrize("end", [revoke, rotate, drop_the_key, replace_the_key])
 ROADS = pytest.mark.parametrize("road", ["ws", "events", "device"])
 
 

@@ -72,3 +72,37 @@ async def test_a_key_that_could_not_be_read_is_read_when_it_can(tmp_path: Path) 
         await opened.admit(text, "")
     aside.rename(key)
     assert (await opened.admit(text, "")).name == "ann"
+
+
+OTHER_KEY = f"{'5a' * 32}\n"
+
+
+@pytest.mark.parametrize("becomes", [OTHER_KEY, None, "no key\n"], ids=["another", "gone", "damaged"])
+@pytest.mark.parametrize("as_page", [False, True], ids=["token", "page"])
+async def test_what_is_open_with_a_key_ends_when_another_lies_in_its_place(
+    tmp_path: Path, becomes: str | None, *, as_page: bool
+) -> None:
+    keyring = Keyring(tmp_path)
+    token, text = keyring.make()
+    secret = door(tmp_path).sessions.begin(token.token_id) if as_page else ""
+    async with door(tmp_path) as opened:
+        who = await (opened.admit_session(secret, "") if as_page else opened.admit(text, ""))
+        with opened.stay(who, lambda: None, secret) as stay:
+            key = tmp_path / "token.key"
+            if becomes is None:
+                key.unlink()
+            else:
+                key.write_text(becomes)
+            with pytest.raises(NotAdmitted, match="its key is gone"):
+                await asyncio.wait_for(stay.ended(), 5)
+        with pytest.raises(NotAdmitted):
+            await (opened.admit_session(secret, "") if as_page else opened.admit(text, ""))
+
+
+async def test_a_new_key_before_the_old_one_ends_nothing(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path)
+    text = keyring.token()
+    opened = door(tmp_path)
+    assert (await opened.admit(text, "")).name == "ann"
+    keyring.key.renew(keep=1)
+    assert (await opened.admit(text, "")).name == "ann"

@@ -28,7 +28,7 @@ TOKEN = Token(
 
 
 def test_back_and_forth() -> None:
-    text, _ = KEYS.sign(TOKEN)
+    text, *_ = KEYS.sign(TOKEN)
     assert KEYS.read(text) == "t_1"
 
 
@@ -134,7 +134,7 @@ class TestKeyFile:
 
     def test_a_new_one_is_in_front(self, file: KeyFile) -> None:
         old = file.read_or_make()
-        text, _ = old.sign(TOKEN)
+        text, *_ = old.sign(TOKEN)
         new = file.renew(keep=1)
         assert new.keys[1:] == old.keys
         assert new.read(text) == "t_1"
