@@ -44,9 +44,11 @@ class Announcer:
         self.busy = False
         """Whether the recognizer has fallen behind, and devices had better wait."""
 
-    def user(self, device_id: str) -> str:
-        """Whose device it is."""
-        known = self._devices.users.get(device_id) or self._guests.get(device_id)
+    def user(self, device_id: str, guest: str | None = None) -> str:
+        """Whose device it is, or would be as this ``guest``'s (see ``adopt``)."""
+        if guest is None:
+            guest = self._guests.get(device_id)
+        known = self._devices.users.get(device_id) or guest
         return known or self._devices.default_user
 
     def place(self, device_id: str) -> tuple[str, str]:

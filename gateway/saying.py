@@ -93,15 +93,15 @@ class Saying:
     def _begin(self, principal: Principal) -> tuple[Session, Turn]:
         if self._hearing.closed:
             raise CannotSay("the gateway is stopping")
-        device_id = principal.own_device
-        self._announce.adopt(device_id, principal.own_user)
+        device_id, own_user = principal.own_device, principal.own_user
         try:
             session = self._hearing.sessions.open(
-                device_id, NO_BOOT, 0, self._announce.user(device_id), end_on_silence=False, now=self._now(),
-                visitor=principal.owner,
+                device_id, NO_BOOT, 0, self._announce.user(device_id, own_user), end_on_silence=False,
+                now=self._now(), visitor=principal.owner,
             )  # fmt: skip
         except TooManySessions as error:
             raise CannotSay(str(error)) from error
+        self._announce.adopt(device_id, own_user)  # who is refused has changed nothing
         turn = session.begin_turn(0, 0)
         session.advance(turn, TurnEvent.RECOGNIZE)
         session.end_stream()

@@ -56,9 +56,6 @@ class Devices:
             works = self._house.works()
         except NotRunning as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
-        if len(self._open) >= 2 * works.config.devices.max_devices:
-            self._make_room(_visitor(who(request)))
-        works.bridge.attach(WEB, self)
         response = web.WebSocketResponse(
             timeout=CLOSE_SECONDS,
             heartbeat=self._house.settings.heartbeat_seconds,
@@ -66,6 +63,10 @@ class Devices:
             compress=False,
             protocols=(PROTOCOL,),
         )
+        is_full = len(self._open) >= 2 * works.config.devices.max_devices
+        if is_full and response.can_prepare(request).ok:  # else it is refused, at nobody's cost
+            self._make_room(_visitor(who(request)))
+        works.bridge.attach(WEB, self)
         socket = _DeviceSocket(request, response)
         self._open[socket] = None
         try:

@@ -103,6 +103,14 @@ async def test_too_many_open_sessions() -> None:
             await works.pipeline.say("the second", LOCAL)
 
 
+async def test_who_is_refused_has_left_nothing_behind() -> None:
+    async with open_works(sessions={"max_sessions": 1}) as works:
+        await works.pipeline.say("the first", LOCAL)
+        with pytest.raises(CannotSay, match="1 sessions are open"):
+            await works.pipeline.say("the second", ANNA)
+        assert works.pipeline.user(ANNA.own_device) == "home", "nobody's yet"
+
+
 async def test_a_gateway_that_stops_takes_nothing_more() -> None:
     async with open_works() as works:
         works.pipeline._hearing.close()

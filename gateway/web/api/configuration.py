@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from firmware_bridge import url_secrets
 from firmware_bridge.url_secrets import MASK
@@ -93,14 +93,15 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
         named = _named(before, wanted, call.body)
         saving = await asyncio.to_thread(_prepare, works.config_file, named) if call.query.save else None
         _note(call, _changes(before, named))
-        planned = works.reconfigure(wanted)
-        pending = await _settle(works, before) if planned.applied else ""
+        tried, pending = await _try_model(works, wanted)
         if saving is not None:
             await _save(works, before, *saving)
+        planned = works.reconfigure(wanted)  # what was being said may change hands: nothing takes that back
+        if saving is not None:
             call.house.health.set("configuration", *await asyncio.to_thread(_what_waits, works, saving[0]))
         overridden = [dotted(path) for path, _ in named if variable_name(path) in os.environ]
         return Changed(
-            applied=planned.applied,
+            applied=(*tried, *planned.applied),
             need_restart=planned.need_restart,
             saved=saving is not None,
             overridden=tuple(overridden) if saving is not None else (),
@@ -201,6 +202,15 @@ def _differing(file: dict[str, Any], changes: list[Change]) -> Iterator[Change]:
     for path, value in changes:
         if msgspec.to_builtins(reduce(getattr, path, there)) != value:
             yield path, value
+
+
+async def _try_model(works: Works, wanted: GatewayConfig) -> tuple[tuple[str, ...], str]:
+    """The recognizer's settings alone, which may turn out impossible: what was applied, and what is pending."""
+    before = works.config
+    if wanted.transcription == before.transcription:
+        return (), ""
+    applied = works.reconfigure(structs.replace(before, transcription=wanted.transcription)).applied
+    return applied, await _settle(works, before) if applied else ""
 
 
 async def _settle(works: Works, before: GatewayConfig) -> str:

@@ -92,13 +92,16 @@ def _answering(operation: Operation, house: House) -> Callable[[web.Request], Aw
         reading.check_accepted(request.headers.getall("Accept", ()), operation.produces)
         if operation.uploads:
             reading.check_upload(request, operation.uploads)
+        path = reading.from_path(request.match_info, operation.path_type) if operation.path_type else None
+        query = reading.from_query(request.query, operation.query) if operation.query else None
+        if operation.uploads:
             count_upload(request)
         call = Call(
             request,
             house,
             principal,
-            reading.from_path(request.match_info, operation.path_type) if operation.path_type else None,
-            reading.from_query(request.query, operation.query) if operation.query else None,
+            path,
+            query,
             await reading.from_body(request, operation.body) if operation.body else None,
             request[_CORRELATION],
         )

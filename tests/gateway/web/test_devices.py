@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
@@ -226,6 +227,21 @@ class TestSlow:
         ):
             with pytest.raises(WSServerHandshakeError, match="503"):
                 await client.ws_connect(site.url + "device")
+
+    async def test_whoever_does_not_begin_a_websocket_takes_nobodys_place(
+        self, client: ClientSession
+    ) -> None:
+        async with open_site(devices={"max_devices": 1}) as site:
+            device = client.ws_connect(site.url + "device")
+            async with device as first, client.ws_connect(site.url + "device") as second:
+                for wrong in ({}, {"Sec-WebSocket-Version": "1"}, {"Sec-WebSocket-Key": "short"}):
+                    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+                    headers = {**upgrade, "Sec-WebSocket-Key": "x" * 22 + "==", **wrong} if wrong else {}
+                    async with client.get(site.url + "device", headers=headers) as response:
+                        assert response.status == 400, wrong
+                await greet(first)
+                await second.send_bytes(replace(HELLO, device_id="web-other").to_bytes())
+                assert await frame(second), "though there is no room for it"
 
 
 def hello_and_never_read(url: str) -> socket.socket:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import load_config
+from gateway.events import FORGOTTEN, DeviceEvent
 from gateway.web.api.configuration import masked, merged
 from tests.gateway.web.api.served import Served, open_served, served_parts
 from tests.gateway.web.house import web_server
@@ -182,6 +183,20 @@ async def test_a_file_that_cannot_be_changed_changes_nothing(served: Served, tmp
             assert told["remedy"]
             assert (await here.get(PATH))["settings"]["transcription"]["wait_seconds"] == 30
     assert flow.read_text() == "transcription: {wait_seconds: 30}\n"
+
+
+async def test_a_file_that_cannot_be_written_takes_nobodys_device_away(
+    served: Served, tmp_path: Path
+) -> None:
+    file = Path("/proc/meminfo")  # it reads as YAML, and nobody writes there
+    patch = {"devices": {"users": {"kitchen": "ann"}}, "transcription": {"wait_seconds": 5}}
+    async with await with_file(served, file) as server, served.works.board() as board:
+        await board.connected()
+        told = await change(replace(served, url=server.url), patch, 409, "?save=true")
+        assert "cannot be written" in told["detail"]
+        assert served.works.config.transcription.wait_seconds != 5
+        assert served.works.events.of(DeviceEvent, state=FORGOTTEN) == []
+        assert served.works.pipeline.user("kitchen") == "home"
 
 
 # -- models, with the real engine

@@ -43,6 +43,15 @@ async def transcribe(
     return await served.call("POST", PATH + query, status, data=body, headers=headers)
 
 
+async def test_what_is_refused_before_it_is_read_takes_no_part_of_what_somebody_may_send(
+    tmp_path: Path,
+) -> None:
+    async with open_served(tmp_path) as served:
+        for _ in range(2 * int(served.works.config.web.limits.uploads_per_minute)):
+            await transcribe(served, b"", 422, "?format=papyrus")
+        await transcribe(served, recording(from_pcm16(speech(1.0)), "wav"))
+
+
 async def dripping(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
     for at in range(0, len(data), size):
         yield data[at : at + size]
