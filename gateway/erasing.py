@@ -5,6 +5,8 @@ The journal's part is in ``gateway/journal``; here is what would bring words bac
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import Struct
 
 from firmware_bridge.bridge import Bridge
@@ -19,10 +21,11 @@ from gateway.outbox import Outbox
 
 
 class Whose(Struct, frozen=True, kw_only=True):
-    """What is to be erased: all of a user, or what goes by a correlation id."""
+    """What is to be erased: all of a user, or what goes by a correlation id, or is this utterance."""
 
     user_id: str = ""
     correlation_id: str = ""
+    utterance_id: str = ""
 
     def __call__(self, one: PendingRequest | RequestRow | LetterRow) -> bool:
         """Whether it is that."""
@@ -36,6 +39,13 @@ class Whose(Struct, frozen=True, kw_only=True):
         return bool(
             (self.user_id and message.routing_key.user == self.user_id)
             or (self.correlation_id and message.correlation_id == self.correlation_id)
+        )
+
+    def of_turn(self, user_id: str, utterance_id: str) -> bool:
+        """Whether a turn is that."""
+        return bool(
+            (self.user_id and user_id == self.user_id)
+            or (self.utterance_id and utterance_id == self.utterance_id)
         )
 
 
@@ -52,7 +62,10 @@ class Erasing:
         announcements: Announcements,
         announcer: Announcer,
         logs: DeviceLogs,
+        end_turns: Callable[[Whose], Awaitable[int]],
     ) -> None:
+        """``end_turns``: speech that has no text yet never gets one; returns of how much."""
+        self._end_turns = end_turns
         self._bridge = bridge
         self._broker = broker
         self._answers = answers
@@ -61,8 +74,12 @@ class Erasing:
         self._announcer = announcer
         self._logs = logs
 
-    async def erase(self, whose: Whose) -> None:
-        """Let go of it. What is being said, or has no text yet, goes on; what is on a wire has left."""
+    async def erase(self, whose: Whose) -> int:
+        """Let go of it. What is being said goes on; what is on a wire has left.
+
+        Returns how many utterances had no text yet: they are gone from the journal, too.
+        """
+        ended = await self._end_turns(whose)
         gone = self._outbox.erase(whose) | self._announcements.erase(whose) | self._answers.waiting(whose)
         if whose.correlation_id:
             gone.add(whose.correlation_id)
@@ -73,3 +90,4 @@ class Erasing:
             for name in self._logs.names():
                 if self._announcer.user(name) == whose.user_id:
                     self._logs.forget(name)
+        return ended

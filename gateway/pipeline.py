@@ -44,12 +44,12 @@ from gateway.config import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
 from gateway.ending import until_done
-from gateway.erasing import Erasing
+from gateway.erasing import Erasing, Whose
 from gateway.errands import hand_on, run_errands, take_letter
 from gateway.health import Health
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import Heard, Tried, UtteranceRow, Verb
+from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
 from gateway.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.recovery import recover, take_up
 from gateway.roster import Roster
@@ -168,6 +168,7 @@ class Pipeline:
             announcements=self.announcements,
             announcer=announcer,
             logs=self.logs,
+            end_turns=self._erase_turns,
         )
         """What somebody said, let go of wherever it waits."""
         self.transcribing = Transcribing(
@@ -177,7 +178,7 @@ class Pipeline:
         self._recovered = False
         self._errands_due = 0.0
         self._left = asyncio.Semaphore(LEFT_AT_ONCE)
-        self._turns: set[asyncio.Task[bool]] = set()
+        self._turns: dict[asyncio.Task[bool], tuple[Session, Turn, Spoken | None]] = {}
         self._ticked_at = self._now()
 
     def reconfigure(self, config: GatewayConfig) -> None:
@@ -351,9 +352,22 @@ class Pipeline:
         """The task of ``work``: whether it came to its end. ``spoken``: what it is about, where that is known."""
         bounded = self._within_bounds(work, session, turn, spoken)
         task = self._tasks.create_task(bounded, name=f"turn {turn.utterance_id}")
-        self._turns.add(task)
-        task.add_done_callback(self._turns.discard)
+        self._turns[task] = session, turn, spoken
+        task.add_done_callback(lambda done: self._turns.pop(done, None))
         return task
+
+    async def _erase_turns(self, whose: Whose) -> int:
+        """What has no text yet, or is just getting it, never has one; whoever spoke is told that much."""
+        gone = {
+            task: one
+            for task, one in self._turns.items()
+            if whose.of_turn(one[0].user_id, one[1].utterance_id)
+        }
+        await until_done(gone)
+        for session, turn, spoken in gone.values():
+            self._journal.commit(Transcribed(turn.utterance_id), Erased(turn.utterance_id))
+            self._fail_turn(session, turn, spoken)
+        return len(gone)
 
     async def _within_bounds(
         self, work: Callable[[], Awaitable[None]], session: Session, turn: Turn, spoken: Spoken | None
@@ -372,6 +386,11 @@ class Pipeline:
     def _end_failed_turn(self, session: Session, turn: Turn, spoken: Spoken | None, error: Exception) -> None:
         names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
         self._mishaps.note(A_TURN, error, **names)
+        self._fail_turn(session, turn, spoken)
+
+    def _fail_turn(self, session: Session, turn: Turn, spoken: Spoken | None) -> None:
+        """It has no answer, and its device is told so and need not keep it."""
+        names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
         if spoken is not None:
             with self._mishaps.contained(A_TURN, **names):
                 self._answers.withdraw(spoken.correlation_id)

@@ -146,6 +146,6 @@ async def _done(task: asyncio.Task[bool]) -> None:
     """Until it came to its end, which whoever waits for it may leave before. Raises CannotSay."""
     await asyncio.wait({task})
     if task.cancelled():
-        raise CannotSay("the gateway is stopping")
+        raise CannotSay("the gateway is stopping, or what was said is erased")
     if not task.result():
         raise CannotSay("something went wrong inside the gateway")

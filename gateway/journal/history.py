@@ -29,6 +29,7 @@ from gateway.journal.records import (
     HistoryRow,
     LetterTaken,
     Published,
+    Transcribed,
     UtteranceRow,
     Withdrawn,
 )
@@ -69,19 +70,22 @@ class Belongings(Struct, frozen=True):
     """Some of what is kept of a user: utterances by their ids, dead letters and messages by their numbers.
 
     ``requests``: by their correlation ids, those with words that belong to none of the remembered utterances.
+    ``speech``: utterances that have no text yet.
     """
 
     utterances: tuple[str, ...]
     dead_letters: tuple[int, ...]
     requests: tuple[str, ...] = ()
     letters: tuple[int, ...] = ()
+    speech: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.utterances or self.dead_letters or self.requests or self.letters)
+    def __len__(self) -> int:
+        return sum(map(len, (self.utterances, self.dead_letters, self.requests, self.letters, self.speech)))
 
     def effects(self) -> Iterator[Effect]:
         """What is to be committed for it to be gone."""
-        yield from map(Erased, self.utterances)
+        yield from map(Transcribed, self.speech)
+        yield from map(Erased, (*self.speech, *self.utterances))
         yield from map(LetterTaken, self.dead_letters)
         yield from map(Withdrawn, self.requests)
         yield from map(Published, self.letters)  # which is what takes a message out
@@ -193,4 +197,5 @@ def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
     def found(query: str) -> tuple[Any, ...]:
         return tuple(value for (value,) in db.execute(query, (user_id, limit)))
 
-    return Belongings(found(said), found(dead), found(asked), found(letters))
+    speech = "SELECT utterance_id FROM utterances WHERE user_id = ? AND NOT done LIMIT ?"
+    return Belongings(found(said), found(dead), found(asked), found(letters), found(speech))

@@ -105,7 +105,7 @@ class Owner(Struct, frozen=True):
 
 
 class ErasedCount(Struct, frozen=True):
-    """How many utterances, and dead letters, there are no longer."""
+    """How many utterances, dead letters, and messages on their way, there are no longer."""
 
     erased: int
 
@@ -151,8 +151,8 @@ async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
     """For good."""
     journal = _journal(call)
     row = await _find(call, journal.history)
-    if row.correlation_id:
-        await call.house.works().pipeline.erasing.erase(Whose(correlation_id=row.correlation_id))
+    whose = Whose(correlation_id=row.correlation_id, utterance_id=row.utterance_id)
+    await call.house.works().pipeline.erasing.erase(whose)
     await journal.commit(Erased(row.utterance_id))
     call.house.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
     await journal.scrub()
@@ -160,17 +160,16 @@ async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
 
 async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
     """All that a user ever said, some at a time."""
-    user_id, journal, erased = call.query.user_id, _journal(call), 0
+    user_id, journal = call.query.user_id, _journal(call)
     if not call.principal.sees(user_id=user_id, device_id=None):
         raise not_found("user")
     erasing, whose = call.house.works().pipeline.erasing, Whose(user_id=user_id)
-    await erasing.erase(whose)
+    erased = await erasing.erase(whose)
     await journal.scrub()  # behind all that is being written: it is seen from here on
     while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
-        effects = list(some.effects())
-        await journal.commit(*effects)
-        erased += len(effects)
-        await erasing.erase(whose)
+        await journal.commit(*some.effects())
+        erased += len(some)
+        erased += await erasing.erase(whose)
     call.house.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
     await journal.scrub()
     return ErasedCount(erased)

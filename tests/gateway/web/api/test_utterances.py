@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from gateway.events import Subscribe, TranscriptionEvent
 from gateway.journal import records as r
 from gateway.journal.records import HistoryReply
+from gateway.messages import TranscriptionMessage
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.problems import Problem
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.api.served import Served, open_served
-from tests.gateway.works import loud
+from tests.gateway.works import Engine, loud
+from tests.record import passes
 
 PCM = loud(0.5)
 
@@ -172,6 +174,53 @@ async def test_all_of_a_user_is_erased(served: Served) -> None:
     assert await served.call("DELETE", "/utterances?user_id=ann") == {"erased": 120}
     assert names(await served.get("/utterances")) == ["u_bob"]
     assert await served.call("DELETE", "/utterances?user_id=ann") == {"erased": 0}
+
+
+@pytest.mark.parametrize("keep_audio", [False, True])
+async def test_speech_that_has_no_text_yet_never_gets_one(tmp_path: Path, *, keep_audio: bool) -> None:
+    engine = Engine()
+    engine.go.clear()
+    async with open_served(tmp_path, engine, journal_settings={"keep_audio": keep_audio}) as served:
+        async with served.works.board() as kitchen, served.works.board("hall") as hall:
+            said = [asyncio.create_task(board.say(loud(1))) for board in (kitchen, hall)]
+            await engine.working()
+            await passes(lambda: served.works.pipeline.stats().turns == 2)
+            told = await served.call("DELETE", "/utterances?user_id=home")
+            assert told == {"erased": 2}
+            for course in await asyncio.gather(*said):
+                assert (course.transcript, course.error) == (None, True)
+            engine.go.set()
+            more = asyncio.create_task(kitchen.say(loud(2)))
+            await served.works.reply(await served.works.result(), "yes")
+            assert (await more).transcript == "32000"
+        await served.works.settled()
+        assert [one.text for one in served.works.results.of(TranscriptionMessage)] == ["32000"]
+        assert names(await served.get("/utterances")) == [served.works.results.items[0].utterance_id]
+        assert [row async for row in served.works.journal.utterances()] == []
+
+
+async def test_speech_that_a_gateway_before_left_without_a_text_is_erased_too(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.go.clear()
+    async with (
+        open_served(tmp_path, engine) as served,
+        served.works.board() as kitchen,
+        served.works.board("hall") as hall,
+    ):
+        said = [asyncio.create_task(board.say(loud(1))) for board in (kitchen, hall)]
+        await passes(lambda: served.works.pipeline.stats().turns == 2)
+        await served.works.journal.commit(r.Heard(utterance("u_none", user_id="home", audio=b"unreadable")))
+        for one in said:
+            one.cancel()
+    engine.at_work.clear()
+    async with open_served(tmp_path, engine) as served:
+        await engine.working()
+        assert await served.call("DELETE", "/utterances?user_id=home") == {"erased": 3}
+        engine.go.set()
+        await served.works.idle()
+        await served.works.settled()
+        assert served.works.results.of(TranscriptionMessage) == []
+        assert [row async for row in served.works.journal.utterances()] == []
 
 
 async def test_what_is_erased_is_shown_to_no_listener_who_comes_later(served: Served) -> None:
