@@ -80,6 +80,8 @@ class Asked:
     """From the text to the broker's receipt; 0: there is none yet."""
     delayed: bool = False
     """Whether its device was told that it is waited for, although the broker does not have it yet."""
+    again: bool = False
+    """Whether a gateway before this one asked it."""
 
 
 @dataclass(slots=True, eq=False)

@@ -21,6 +21,7 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.events import LinkEvent
 from gateway.announcer import Announcer
+from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
@@ -115,6 +116,7 @@ class Gateway:
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._watch_orchestrators(orchestrator)
             if orchestrator is not None:
+                orchestrator.turn = Attempts(self.journal, self.pipeline.is_new).turn
                 self._start(lambda: self._run_orchestrator(orchestrator), "orchestrator")
             self._start(self._publish, "publishing")
             await stack.enter_async_context(self.bridge)

@@ -20,7 +20,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -92,6 +92,10 @@ class Orchestrator:
         self.name = name
         self.on_blocked: Callable[[str, float], None] = _nobody_to_tell
         """Told the name and for how many seconds, when its function kept the event loop from everything else."""
+        self.turn: Callable[[Delivery, TranscriptionMessage], AbstractAsyncContextManager[bool]] = (
+            _as_it_comes
+        )
+        """Around each answer; false: this transcript is not to be answered any more."""
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._function: AnswerFunction | None = None
@@ -165,7 +169,9 @@ class Orchestrator:
         with structlog.contextvars.bound_contextvars(**names):
             try:
                 if self._include_unheard or (heard.success and heard.text.strip()):
-                    await self._answer(_Replies(broker, delivery, heard, self.name))
+                    replies = _Replies(broker, delivery, heard, self.name)
+                    async with self.turn(delivery, heard) as may:
+                        await (self._answer(replies) if may else replies.fail(f"{self.name} gave it up"))
                 await delivery.ack()
             except BrokerError as error:
                 await _try_later(delivery, error)
@@ -213,6 +219,11 @@ class Orchestrator:
 
 def _nobody_to_tell(_name: str, _seconds: float) -> None:
     """In a process of its own only its own conversations wait."""
+
+
+def _as_it_comes(_delivery: Delivery, _heard: TranscriptionMessage) -> AbstractAsyncContextManager[bool]:
+    """In a process of its own it ends nobody else's work."""
+    return nullcontext(enter_result=True)
 
 
 class _Reply(NamedTuple):

@@ -229,6 +229,11 @@ class Pipeline:
         """The transcript that is or was to be answered, as long as it is remembered."""
         return self._answers.tracker.request(correlation_id)
 
+    def is_new(self, correlation_id: str) -> bool:
+        """Whether an answer to it is awaited that no gateway before this one awaited."""
+        asked = self._answers.asked.get(correlation_id)
+        return asked is not None and not asked.again
+
     async def carry_out(self, verb: Verb, number: int) -> bool:
         """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
         effects = await take_letter(self._journal, verb, number)

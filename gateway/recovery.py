@@ -156,7 +156,7 @@ class _Takeover:
         session.advance(turn, TurnEvent.RECOGNIZE)
         session.advance(turn, TurnEvent.ASK)
         spoken = Spoken(session, turn, NOTHING_HEARD, request.published_at, correlation_id=row.correlation_id)
-        self._answers.asked[row.correlation_id] = Asked(spoken, message, request, told=False)
+        self._answers.asked[row.correlation_id] = Asked(spoken, message, request, told=False, again=True)
 
     def _owe(self, request: PendingRequest, row: RequestRow) -> None:
         message = decode_transcription(row.message)
