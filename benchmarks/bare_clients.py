@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 
 PREFETCH = 128
 

@@ -24,11 +24,11 @@ from aiohttp import web
 from msgspec import structs
 
 from benchmarks.report import Bar, Result, percentile
-from gateway.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.messages import AudioFacts, Timings, encode
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.listener import Listener
-from gateway.messages import AudioFacts, Timings, encode
 from gateway.settings import WebLimitSettings, WebSettings
 from gateway.web import House, WebServer
 

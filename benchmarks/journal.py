@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.report import Bar, Result, percentile
 from gateway.broker.base import Receipt
 from gateway.broker.memory import MemoryBroker
+from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
 from gateway.journal.records import (
     Asked,
@@ -28,7 +29,6 @@ from gateway.journal.records import (
     Transcribed,
     UtteranceRow,
 )
-from gateway.messages import AudioFacts, Timings
 from gateway.outbox import Outbox
 from gateway.settings import JournalSettings
 

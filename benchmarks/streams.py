@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 
 PIECES_PER_SECOND = 30

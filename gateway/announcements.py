@@ -21,6 +21,8 @@ from msgspec.structs import replace
 
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.announcer import NO_STREAM, Announcer
+from gateway.contract.messages import new_id
+from gateway.contract.redaction import redacted_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.records import (
     Answered,
@@ -33,9 +35,7 @@ from gateway.journal.records import (
     RequestRow,
     RequestState,
 )
-from gateway.messages import new_id
 from gateway.mishaps import Mishaps
-from gateway.privacy import redacted_reply
 from gateway.rows import announcement_row
 from gateway.session import NO_BOOT
 from gateway.settings import HistorySettings, PrivacySettings

@@ -11,8 +11,7 @@ from typing import Any
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.events import DeviceConnected, DeviceDisconnected, DeviceNotice, DeviceStatus, NoticeKind
 from firmware_bridge.settings import DeviceSettings
-from gateway.correlation import PendingRequest
-from gateway.events import (
+from gateway.contract.events import (
     FORGOTTEN,
     DeliveryEvent,
     DeviceEvent,
@@ -21,8 +20,9 @@ from gateway.events import (
     StatusEvent,
     TranscriptionEvent,
 )
+from gateway.contract.messages import TranscriptionMessage
+from gateway.correlation import PendingRequest
 from gateway.hub import Hub
-from gateway.messages import TranscriptionMessage
 from gateway.session import Session
 from transcription.partial_text import Partial
 

@@ -20,6 +20,15 @@ from firmware_bridge.events import DeviceStatus
 from gateway.announcer import Announcer
 from gateway.broker.base import Delivery, MessageBroker
 from gateway.config import GatewayConfig
+from gateway.contract.messages import (
+    REPLIES_TOPIC,
+    BadMessage,
+    OrchestratorReply,
+    TranscriptionMessage,
+    WantedHints,
+    decode_reply,
+)
+from gateway.contract.redaction import redacted_reply
 from gateway.correlation import CorrelationTracker, Forged, Late, PendingRequest, Routed
 from gateway.correlation import RequestState as TrackedState
 from gateway.journal import AnyJournal, JournalError
@@ -39,17 +48,8 @@ from gateway.journal.records import (
 )
 from gateway.journal.records import Asked as AskedEffect
 from gateway.lanes import Lanes
-from gateway.messages import (
-    REPLIES_TOPIC,
-    BadMessage,
-    OrchestratorReply,
-    TranscriptionMessage,
-    WantedHints,
-    decode_reply,
-)
 from gateway.mishaps import Mishaps
 from gateway.pieces import Piece, Pieces, acknowledge
-from gateway.privacy import redacted_reply
 from gateway.rows import received_row, request_row
 from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken

@@ -26,9 +26,9 @@ from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
+from gateway.contract.escaping import one_line
 from gateway.door.audit import Audit, What
 from gateway.ending import until_done
-from gateway.escape import one_line
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal

@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gateway.broker.base import Delivery
+from gateway.contract.messages import TranscriptionMessage
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import Received
-from gateway.messages import TranscriptionMessage
 from gateway.rows import received_row
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias
 
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 from gateway.spoken_numbers import figures, is_number
 

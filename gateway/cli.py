@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from gateway.escape import in_lines
+from gateway.contract.escaping import in_lines
 
 COMMANDS = {
     "run": "Run the gateway.",

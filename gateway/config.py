@@ -21,7 +21,8 @@ from firmware_bridge.settings import DeviceSettings
 from gateway import strict_yaml, typed_settings
 from gateway.belonging import foreign
 from gateway.broker import BrokerError, check_broker_url
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
+from gateway.contract.surrogates import LoneSurrogate, joined
 from gateway.settings import (
     BrokerSettings,
     HistorySettings,
@@ -33,7 +34,6 @@ from gateway.settings import (
     ShutdownSettings,
     WebSettings,
 )
-from gateway.surrogates import LoneSurrogate, joined
 from gateway.typed_settings import Mistake, Setting, dotted, shown
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 

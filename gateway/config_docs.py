@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import GatewayConfig, variable_name
-from gateway.schemas import schemas_of
+from gateway.contract.schemas import schemas_of
 from gateway.typed_settings import Section, Setting, dotted, expected, outline
 
 SCHEMA_PATH = "docs/config.schema.json"

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.messages import OrchestratorReply
+from gateway.contract.messages import OrchestratorReply
 
 MAX_TEXT_BYTES = 64 * 1024
 """UTF-8 bytes of one whole reply; what is beyond is cut off and counted."""

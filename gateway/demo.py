@@ -27,9 +27,9 @@ from firmware_bridge.speech_files import Recording, recordings
 from gateway import log as logging
 from gateway.app import Gateway
 from gateway.config import GatewayConfig
+from gateway.contract.escaping import in_lines, json_text, one_line
+from gateway.contract.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.demo_screen import Screen
-from gateway.escape import in_lines, json_text, one_line
-from gateway.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.health import HealthReport, HealthState
 from gateway.listener import Listener
 from gateway.settings import JournalSettings, LogSettings, WebSettings

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gateway.escape import one_line
-from gateway.events import (
+from gateway.contract.escaping import one_line
+from gateway.contract.events import (
     DeliveryEvent,
     ListenerEvent,
     PartialEvent,

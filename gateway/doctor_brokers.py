@@ -16,8 +16,8 @@ from gateway.broker.base import BrokerStatus, BrokerUnavailable
 from gateway.broker_health import in_words
 from gateway.builtin_orchestrator import NAME
 from gateway.config import GatewayConfig
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.finding import Finding, fail, ok, warn
-from gateway.messages import RESULTS_TOPIC
 from gateway.orchestrator import BadOrchestrator
 from gateway.orchestrator_health import ASK_FOR_AUTO, BESIDE, DEMO, NAME_ONE, NOBODY, NOWHERE, START_ONE
 from gateway.orchestrator_loader import inside, load_orchestrator

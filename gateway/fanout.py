@@ -16,8 +16,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.events import HubEvent, SnapshotEvent
-from gateway.messages import encode
+from gateway.contract.events import HubEvent, SnapshotEvent
+from gateway.contract.messages import encode
 from gateway.picture import Wanted
 
 SLICE_SECONDS = 0.002

@@ -14,7 +14,7 @@ import structlog
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.access import Principal
-from gateway.events import FORGOTTEN, HealthEvent
+from gateway.contract.events import FORGOTTEN, HealthEvent
 from gateway.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)

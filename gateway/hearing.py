@@ -25,11 +25,11 @@ from firmware_bridge.events import (
 )
 from gateway.announcer import Announcer
 from gateway.config import GatewayConfig
+from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
 from gateway.level_meter import LevelMeter
 from gateway.live_text import LiveText
-from gateway.messages import WantedHints
 from gateway.mishaps import Mishaps
 from gateway.rows import stream_name, stream_row
 from gateway.session import Session, SessionRegistry, StreamName, TooManySessions

@@ -25,13 +25,13 @@ from msgspec import Struct, structs
 
 from firmware_bridge.shares import gives_way
 from gateway.access import LOCAL, Principal
-from gateway.events import HubEvent, SnapshotEvent, Subscribe
+from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
+from gateway.contract.messages import new_id
+from gateway.contract.redaction import redacted
 from gateway.fanout import Batch, Fanout, Lane, Published
 from gateway.listener_outbox import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
-from gateway.messages import new_id
 from gateway.mishaps import Mishaps
 from gateway.picture import Picture, Wanted
-from gateway.privacy import redacted
 from gateway.settings import WebSettings
 
 __all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]

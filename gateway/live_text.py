@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.announcer import Announcer
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from gateway.session import Session
 from transcription.drafts import Draft
 from transcription.jobs import Guess

@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from firmware_bridge.url_secrets import masked
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 from gateway.foreign_log import Pace, bridled
 from gateway.settings import LogSettings
 

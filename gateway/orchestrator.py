@@ -30,9 +30,7 @@ import structlog
 from firmware_bridge.pacing import Backoff
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, Delivery, MessageBroker
-from gateway.foreign_code import is_our_end, shelter
-from gateway.lanes import Lanes
-from gateway.messages import (
+from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     BadMessage,
@@ -44,6 +42,8 @@ from gateway.messages import (
     is_token,
     new_id,
 )
+from gateway.foreign_code import is_our_end, shelter
+from gateway.lanes import Lanes
 from gateway.settings import BrokerSettings
 from gateway.stopwatch import OnStep, Timed, timed_items
 

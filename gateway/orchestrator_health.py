@@ -11,8 +11,8 @@ from gateway.broker import MEMORY, BrokerError
 from gateway.broker.base import MessageBroker
 from gateway.builtin_orchestrator import NAME
 from gateway.config import GatewayConfig
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.health import Health, HealthState
-from gateway.messages import RESULTS_TOPIC
 from gateway.orchestrator_loader import inside
 
 log = structlog.get_logger(__name__)

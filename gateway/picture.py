@@ -11,9 +11,9 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import structs
 
-from gateway import events
 from gateway.access import LOCAL, WEB_DEVICE, Principal
-from gateway.events import (
+from gateway.contract import events
+from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
     HealthEvent,

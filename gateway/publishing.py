@@ -14,12 +14,12 @@ from gateway.answers import Answers
 from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
 from gateway.config import GatewayConfig
+from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.correlation import CorrelationError
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
-from gateway.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.mishaps import Mishaps
 from gateway.outbox import Outbox
 from gateway.rows import history_row, letter_row, utterance_row

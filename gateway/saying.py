@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from gateway.access import Principal, Right
 from gateway.announcer import Announcer
+from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.hearing import NOTHING_HEARD, Hearing
-from gateway.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.publishing import Publishing
 from gateway.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
 from gateway.spoken import Spoken

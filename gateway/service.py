@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from firmware_bridge.shares import HOUSE, has_share
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from gateway.settings import SessionSettings
 
 MAX_OPEN_TURNS = 256

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from gateway.messages import WantedHints
+from gateway.contract.messages import WantedHints
 from gateway.settings import SessionSettings
 from transcription.settings import DeviceHints, TranscriptionSettings
 from transcription.transcriber import Hints, Transcript

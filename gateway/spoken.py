@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.access import WEB_DEVICE
-from gateway.log import UTTERANCE
-from gateway.messages import (
+from gateway.contract.messages import (
     AudioFacts,
     DeadUtterance,
     RecognizerFacts,
@@ -19,6 +18,7 @@ from gateway.messages import (
     WordTime,
     new_id,
 )
+from gateway.log import UTTERANCE
 from gateway.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.features import HOP

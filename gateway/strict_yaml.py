@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import yaml
 from msgspec import Struct
 
-from gateway.surrogates import LoneSurrogate, joined
+from gateway.contract.surrogates import LoneSurrogate, joined
 
 MAX_DEPTH = 16
 """Levels of nesting; a configuration has three."""

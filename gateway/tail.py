@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from gateway.escape import one_line
-from gateway.events import (
+from gateway.contract.escaping import one_line
+from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
     ErrorEvent,

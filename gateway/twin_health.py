@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from gateway.broker import BrokerError, client_id
 from gateway.broker.base import MessageBroker
+from gateway.contract.messages import REPLIES_TOPIC
 from gateway.health import Health, HealthState
-from gateway.messages import REPLIES_TOPIC
 from gateway.publishing import replies_group
 from gateway.settings import BrokerSettings
 

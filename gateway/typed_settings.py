@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from firmware_bridge.url_secrets import masked
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -1,6 +1,6 @@
 """A whole orchestrator. In config.yaml: ``orchestrator: {app: "examples.orchestrators.ten_lines:house"}``."""
 
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 
 house = Orchestrator("ten-lines")

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct, field
 
-from gateway.messages import is_token, new_id
+from gateway.contract.messages import is_token, new_id
 
 
 class BrokerError(Exception):

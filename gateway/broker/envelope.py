@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.broker.base import BadRoutingKey, Message, RoutingKey
 from gateway.broker.wire import Received
-from gateway.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
+from gateway.contract.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 JSON = "application/json"
 """The content type of a message that does not name one."""

@@ -33,7 +33,7 @@ from gateway.broker.buffer import Bounds, Buffer, BufferedDelivery, Counters, Re
 from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.envelope import beginning, dead_letter, read_message, read_unreadable
 from gateway.broker.wire import Consumer, Demand, Received, Token, Wire
-from gateway.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
+from gateway.contract.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 log = structlog.get_logger(__name__)
 

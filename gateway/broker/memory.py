@@ -25,7 +25,7 @@ from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
 from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.patterns import PatternKind, check_group, check_topic, parse_pattern
 from gateway.broker.subscription import TURN, BufferSubscription
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from gateway.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)

@@ -37,7 +37,7 @@ from gateway.broker.nats_subjects import (
 )
 from gateway.broker.patterns import EVERYTHING
 from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)

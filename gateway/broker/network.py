@@ -37,7 +37,7 @@ from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, check_group, check_topic, parse_pattern
 from gateway.broker.subscription import BufferSubscription
 from gateway.broker.wire import Connect, Wire
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from gateway.settings import BrokerSettings
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ import enum
 from msgspec import Struct
 
 from gateway.broker.base import BadRoutingKey, RoutingKey
-from gateway.messages import is_token
+from gateway.contract.messages import is_token
 
 SPELLINGS = "'' (everything), session.*, session.<id>, device.<id>, user.<id>"
 

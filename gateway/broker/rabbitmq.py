@@ -37,7 +37,7 @@ from gateway.broker.cancellation import heeded
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, Received, ServerFacts, Token
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 
 HEARTBEAT_SECONDS = 5
 """The server misses a dead connection within twice that, and delivers what it sent there again; less is not advised."""

@@ -29,7 +29,7 @@ from gateway.broker.gone import gone_is_os_error
 from gateway.broker.redis_entries import PREFIX, entry, group, text
 from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 
 log = structlog.get_logger(__name__)
 

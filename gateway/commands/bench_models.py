@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.commands.options import config_option, read_config
+from gateway.contract.escaping import json_text, one_line
 from gateway.cost_picture import grade, svg
-from gateway.escape import json_text, one_line
 from gateway.model_bench import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from transcription.model_hub import megabytes
 from transcription.settings import TranscriptionSettings

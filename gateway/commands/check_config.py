@@ -10,7 +10,7 @@ import click
 from gateway import config_docs
 from gateway.commands.options import read_config
 from gateway.config import locate
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 
 
 @click.command("check-config")

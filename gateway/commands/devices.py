@@ -14,7 +14,7 @@ import click
 from firmware_bridge.frames import is_device_id
 from gateway.api_client import Api, ApiError
 from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 from gateway.introduction import BadCertificates, Introduction
 from gateway.mqtt_secret import read_passwords
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.commands.options import config_option, located_config
+from gateway.contract.escaping import json_text, one_line
 from gateway.doctor import Report, examine
-from gateway.escape import json_text, one_line
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from gateway import tail
 from gateway.commands.options import config_option, own_page, token_option
-from gateway.escape import json_text, one_line
-from gateway.events import EVENT_KINDS, Subscribe
+from gateway.contract.escaping import json_text, one_line
+from gateway.contract.events import EVENT_KINDS, Subscribe
+from gateway.contract.messages import encode
 from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
 from gateway.listener import BadAddress, Listener, ListenerError, ListenerRefused
-from gateway.messages import encode
 
 _REMEDY = f"{REFUSED_REMEDY.format(role='listener')}; {CA_REMEDY}"
 

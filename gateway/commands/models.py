@@ -20,7 +20,7 @@ from rich.text import Text
 
 from gateway.commands import bench_models
 from gateway.commands.options import config_option, read_config
-from gateway.escape import json_text, one_line
+from gateway.contract.escaping import json_text, one_line
 from transcription import inventory
 from transcription.inventory import CannotRemove, Model, Origin
 from transcription.model_hub import Fetched, megabytes

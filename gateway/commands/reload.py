@@ -12,7 +12,7 @@ import click
 
 from gateway.commands.options import config_option, located_config
 from gateway.config import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG
-from gateway.escape import one_line
+from gateway.contract.escaping import one_line
 
 
 @click.command("reload")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.escape import in_lines
+from gateway.contract.escaping import in_lines
 from gateway.service_install import Host, ServiceError, fitted_unit, objections, plan
 
 

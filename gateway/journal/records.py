@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from gateway.messages import AudioFacts, Timings
+from gateway.contract.messages import AudioFacts, Timings
 
 
 class Room(enum.StrEnum):

@@ -26,9 +26,9 @@ from typing import Self
 import structlog
 from aiohttp import web
 
+from gateway.contract.messages import encode
 from gateway.door.door import Door
 from gateway.health import seen_by
-from gateway.messages import encode
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
 from gateway.web.devices import Devices

@@ -13,11 +13,11 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.access import Principal
+from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
+from gateway.contract.messages import BadMessage, encode
 from gateway.door.door import NotAdmitted
-from gateway.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
 from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
-from gateway.messages import BadMessage, encode
 from gateway.saying import SayError
 from gateway.web.forwarding import DIRECT_BYTES, forward
 from gateway.web.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who

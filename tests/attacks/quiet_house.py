@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 
 QUIET = ("kitchen", "attic")

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from gateway.access import Role
 from gateway.cli import main
+from gateway.contract.escaping import json_text
 from gateway.door.tokens import Token
-from gateway.escape import json_text
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import Died

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from tests.attacks.castle import Castle
 from tests.gateway.web.raw import connection
 

@@ -16,9 +16,16 @@ from typing import Any
 
 from gateway.broker.base import BrokerUnavailable, Durability, Receipt
 from gateway.broker.memory import MemoryBroker
+from gateway.contract.messages import (
+    RESULTS_TOPIC,
+    AudioFacts,
+    RecognizerFacts,
+    Timings,
+    TranscriptionMessage,
+    new_id,
+)
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
-from gateway.messages import RESULTS_TOPIC, AudioFacts, RecognizerFacts, Timings, TranscriptionMessage, new_id
 from gateway.outbox import Outbox
 from gateway.rows import letter_row
 from gateway.settings import JournalSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 
 SAID = "You said: "

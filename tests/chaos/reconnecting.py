@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from benchmarks.report import percentile
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerUnavailable, MessageBroker, RoutingKey
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from gateway.settings import BrokerSettings
 from tests.chaos.checker import Came, Line, check
 from tests.chaos.network import BadNetwork, Spell, Trouble

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.memory import resident_mb
 from gateway.broker import MessageBroker, open_broker
+from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
-from gateway.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.outbox import Outbox
 from gateway.settings import BrokerSettings, JournalSettings
 from tests.chaos.broker_away import transcript

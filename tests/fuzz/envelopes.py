@@ -10,7 +10,7 @@ from gateway.broker.base import BadRoutingKey, BrokerError, Message
 from gateway.broker.envelope import dead_letter, read_message, read_unreadable, seconds
 from gateway.broker.mqtt_client import Publication
 from gateway.broker.wire import Received
-from gateway.messages import DEAD_TOPIC, RESULTS_TOPIC
+from gateway.contract.messages import DEAD_TOPIC, RESULTS_TOPIC
 
 _FIELDS = b"\0"
 _NAMES = (

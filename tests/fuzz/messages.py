@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.events import decode_event, decode_first, decode_say, decode_subscribe
-from gateway.messages import BadMessage, decode_reply, decode_transcription, encode
-from gateway.surrogates import LoneSurrogate, joined
+from gateway.contract.events import decode_event, decode_first, decode_say, decode_subscribe
+from gateway.contract.messages import BadMessage, decode_reply, decode_transcription, encode
+from gateway.contract.surrogates import LoneSurrogate, joined
 
 _READERS: tuple[Callable[[bytes], Any], ...] = (
     decode_reply,

@@ -35,7 +35,9 @@ TARGETS = {
         4_000,
     ),
     "device_end": Target((*_FRAMES, "firmware_bridge.device_end", "firmware_bridge.repeats"), 6_000),
-    "messages": Target(("gateway.messages", "gateway.events", "gateway.surrogates"), 20_000),
+    "messages": Target(
+        ("gateway.contract.messages", "gateway.contract.events", "gateway.contract.surrogates"), 20_000
+    ),
     "envelopes": Target(
         (
             "gateway.broker.envelope",

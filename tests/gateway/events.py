@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.events import (
+from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
     PartialEvent,
@@ -10,7 +10,7 @@ from gateway.events import (
     StatusEvent,
     TranscriptionEvent,
 )
-from gateway.messages import AudioFacts, Timings
+from gateway.contract.messages import AudioFacts, Timings
 
 
 def device(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access import LOCAL, Principal, Right, Role
-from gateway.messages import is_token
+from gateway.contract.messages import is_token
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 from gateway.attempts import GIVEN_UP, MAX_ATTEMPTS, Attempts
 from gateway.broker.base import Delivery, RoutingKey
 from gateway.broker.memory import MemoryBroker
+from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.journal import Journal
-from gateway.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.settings import JournalSettings
 from tests.gateway.test_orchestrator import transcript
 

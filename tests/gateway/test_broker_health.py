@@ -6,7 +6,7 @@ import pytest
 
 from gateway.broker.base import BrokerStatus, Durability
 from gateway.broker_health import BrokerHealth
-from gateway.events import HealthEvent
+from gateway.contract.events import HealthEvent
 from gateway.health import Health
 from gateway.journal import JournalState, NoJournal
 

@@ -15,7 +15,7 @@ import firmware_bridge
 from gateway.broker.base import RoutingKey
 from gateway.broker.memory import MemoryBroker
 from gateway.builtin_orchestrator import MAX_CHARACTERS, MAX_REMEMBERED, House, builtin_orchestrator
-from gateway.messages import (
+from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     AudioFacts,

@@ -36,7 +36,7 @@ from gateway import config_docs
 from gateway.cli import COMMANDS, main
 from gateway.commands.simulate import words
 from gateway.config import GatewayConfig, load_config
-from gateway.events import decode_event
+from gateway.contract.events import decode_event
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.settings import WebSettings

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gateway.contract.messages import OrchestratorReply
 from gateway.correlation import (
     LIVE,
     MAX_RECENT_IDS,
@@ -29,7 +30,6 @@ from gateway.correlation import (
     TrackerFull,
     Unknown,
 )
-from gateway.messages import OrchestratorReply
 
 LATE_SECONDS = 60.0
 

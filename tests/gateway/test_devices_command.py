@@ -13,7 +13,7 @@ from firmware_bridge.frames import Header, Hello
 from firmware_bridge.framing import Noise
 from firmware_bridge.wires import Line
 from gateway.cli import main
-from gateway.events import DeviceEvent
+from gateway.contract.events import DeviceEvent
 from tests.gateway.web.api.served import Served, open_served
 
 

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 
 from gateway import state_folder
 from gateway.cli import main
+from gateway.contract.messages import REPLIES_TOPIC
 from gateway.errands import run_errands
 from gateway.journal import Journal, outside
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
-from gateway.messages import REPLIES_TOPIC
 from gateway.mishaps import Mishaps
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway import fanout
-from gateway.events import HubEvent, ReplyEvent, SnapshotEvent, Subscribe, decode_event
+from gateway.contract.events import HubEvent, ReplyEvent, SnapshotEvent, Subscribe, decode_event
 from gateway.fanout import Batch, Published
 from gateway.hub import Evicted, Hub, Outbox
 from gateway.picture import Wanted

@@ -7,7 +7,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import HealthEvent
+from gateway.contract.events import HealthEvent
 from gateway.health import ComponentHealth, Health, HealthState
 
 HEALTHY, DEGRADED, UNHEALTHY = HealthState

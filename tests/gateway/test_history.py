@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
 from gateway.journal.records import HistoryRow

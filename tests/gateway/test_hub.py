@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.access import Principal, Role
-from gateway.events import HubEvent, SnapshotEvent, Subscribe, decode_event
+from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
 from gateway.fanout import Published
 from gateway.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer
 from gateway.settings import WebSettings

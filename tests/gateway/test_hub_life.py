@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import HubEvent, SnapshotEvent, Subscribe
+from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.fanout import Batch
 from gateway.hub import Hub, Outbox
 from gateway.settings import WebSettings

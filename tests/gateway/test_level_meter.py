@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import DeviceEvent, Subscribe, TranscriptionEvent
+from gateway.contract.events import DeviceEvent, Subscribe, TranscriptionEvent
 from gateway.level_meter import SILENCE, WINDOW, LevelMeter
 from tests.gateway.works import Works, loud, open_works, swing
 from tests.record import Record

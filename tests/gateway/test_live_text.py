@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from firmware_bridge.simulated_user import PartialShown, TranscriptShown
-from gateway.events import PartialEvent, Subscribe, TranscriptionEvent
+from gateway.contract.events import PartialEvent, Subscribe, TranscriptionEvent
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import Board, passes
 from transcription.drafts import DraftCounters

@@ -19,11 +19,11 @@ from gateway.access import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
 from gateway.config import GatewayConfig
+from gateway.contract.messages import TranscriptionMessage
 from gateway.health import Health, HealthState
 from gateway.hearing import BROKEN_OFF
 from gateway.hub import Evicted, Hub
 from gateway.journal import Journal
-from gateway.messages import TranscriptionMessage
 from gateway.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.publishing import NOT_UNDERSTOOD
 from gateway.saying import CannotSay

@@ -23,7 +23,7 @@ from gateway.broker.base import (
     Subscription,
 )
 from gateway.broker.memory import MemoryBroker
-from gateway.messages import (
+from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     AudioFacts,

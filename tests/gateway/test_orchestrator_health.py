@@ -18,10 +18,10 @@ from gateway.app import Gateway
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.config import GatewayConfig
-from gateway.events import ReplyEvent
+from gateway.contract.events import ReplyEvent
+from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.health import ComponentHealth
 from gateway.listener import Listener
-from gateway.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside

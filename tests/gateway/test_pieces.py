@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gateway.broker.base import RoutingKey, Subscription
 from gateway.broker.memory import MemoryBroker
+from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal
 from gateway.journal.records import PieceCame
-from gateway.messages import REPLIES_TOPIC
 from gateway.pieces import MAX_PIECES, WRITE_PIECES, Piece, Pieces, acknowledge
 from gateway.settings import JournalSettings
 from tests.record import passes

@@ -28,9 +28,8 @@ from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
 from gateway import session
 from gateway.answers import CUT_OFF
 from gateway.broker.base import BufferPolicy
-from gateway.correlation import MAX_TEXT_BYTES
-from gateway.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
-from gateway.messages import (
+from gateway.contract.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.messages import (
     DEAD_TOPIC,
     RESULTS_TOPIC,
     DeadUtterance,
@@ -38,6 +37,7 @@ from gateway.messages import (
     WantedHints,
     WordTime,
 )
+from gateway.correlation import MAX_TEXT_BYTES
 from gateway.pipeline import Pipeline
 from gateway.publishing import NOT_UNDERSTOOD
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.events import HealthEvent
+from gateway.contract.events import HealthEvent
 from gateway.health import Health, HealthState
 from gateway.recognizer_health import COMPONENT, RecognizerHealth
 from transcription.keeper import Phase, RecognizerState

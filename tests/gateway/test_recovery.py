@@ -21,11 +21,11 @@ from firmware_bridge.events import (
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
 from gateway.broker.base import BrokerUnavailable, Receipt
 from gateway.broker.memory import MemoryBroker
-from gateway.events import ReplyEvent
+from gateway.contract.events import ReplyEvent
+from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, TranscriptionMessage
 from gateway.journal import Journal
 from gateway.journal.dead_letters import contents
 from gateway.journal.records import DeadLetterRow, LetterKind, RequestState
-from gateway.messages import DEAD_TOPIC, REPLIES_TOPIC, TranscriptionMessage
 from gateway.settings import JournalSettings
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import passes

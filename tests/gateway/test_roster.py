@@ -12,7 +12,7 @@ from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSetting
 from gateway import roster as roster_module
 from gateway.access import LOCAL, Principal, Role
 from gateway.announcer import Announcer
-from gateway.events import SnapshotEvent, Subscribe
+from gateway.contract.events import SnapshotEvent, Subscribe
 from gateway.health import ComponentHealth, Health, HealthState, seen_by
 from gateway.hub import Hub
 from gateway.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.access import LOCAL, Principal, Role
-from gateway.events import ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.events import ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.messages import is_token
 from gateway.journal import Journal
-from gateway.messages import is_token
 from gateway.saying import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak
 from gateway.settings import JournalSettings
 from tests.gateway.works import Works, open_works

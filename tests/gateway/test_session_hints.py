@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.messages import BadMessage, WantedHints, decode_reply
+from gateway.contract.messages import BadMessage, WantedHints, decode_reply
 from gateway.session_hints import ENOUGH_SECONDS, SURE, ConversationHints, SessionHints
 from gateway.settings import SessionSettings
 from transcription.settings import TranscriptionSettings

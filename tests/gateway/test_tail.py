@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import (
+from gateway.contract.events import (
     EVENT_KINDS,
     ErrorEvent,
     HealthEvent,

@@ -27,10 +27,7 @@ from gateway.announcer import Announcer
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.broker.memory import MemoryBroker
 from gateway.config import GatewayConfig
-from gateway.health import Health
-from gateway.hub import Hub
-from gateway.journal import AnyJournal, Journal, NoJournal
-from gateway.messages import (
+from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     OrchestratorReply,
@@ -38,6 +35,9 @@ from gateway.messages import (
     decode_transcription,
     encode,
 )
+from gateway.health import Health
+from gateway.hub import Hub
+from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.pipeline import Pipeline, PipelineStats
 from tests.record import Record, passes
 from tests.system.house import Board, running

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
-from gateway.messages import REPLIES_TOPIC
+from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.messages import REPLIES_TOPIC
 from gateway.orchestrator import Orchestrator
 from tests.system.house import RECORDINGS, Board, House, running, text
 

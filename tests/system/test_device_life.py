@@ -11,8 +11,8 @@ import pytest
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown, ReplyShown, TranscriptShown
 from firmware_bridge.simulated_wires import Mischief
-from gateway.events import DeviceEvent, ReplyEvent, StatusEvent, TranscriptionEvent
-from gateway.messages import TranscriptionMessage
+from gateway.contract.events import DeviceEvent, ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.messages import TranscriptionMessage
 from tests.record import passes
 from tests.system.house import RECORDINGS, Board, House, pcm, silence, text
 

@@ -11,7 +11,7 @@ import pytest
 from firmware_bridge.events import NoticeKind
 from firmware_bridge.frames import Codec
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
-from gateway.events import (
+from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
     ReplyEvent,

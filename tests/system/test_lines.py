@@ -13,7 +13,7 @@ from firmware_bridge.frames import Header, Hello
 from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_wires import PseudoTerminal
-from gateway.events import DeviceEvent, HealthEvent
+from gateway.contract.events import DeviceEvent, HealthEvent
 from gateway.health import ComponentHealth
 from tests.record import passes
 from tests.system.house import Board, House

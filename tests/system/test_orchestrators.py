@@ -10,8 +10,8 @@ import pytest
 
 from firmware_bridge.simulated_user import ReplyShown
 from gateway.broker.base import RoutingKey
-from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
-from gateway.messages import REPLIES_TOPIC, OrchestratorReply, TranscriptionMessage, encode
+from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, TranscriptionMessage, encode
 from gateway.orchestrator import Orchestrator
 from tests.record import passes
 from tests.system.house import RECORDINGS, Board, House, running, text

@@ -18,7 +18,7 @@ from firmware_bridge.simulated_wires import PseudoTerminal
 from gateway import app
 from gateway.app import Gateway
 from gateway.config import GatewayConfig
-from gateway.events import DeviceEvent, HealthEvent
+from gateway.contract.events import DeviceEvent, HealthEvent
 from tests.record import passes
 from tests.servers.process import free_port
 from tests.system.house import RECORDINGS, Board, House, board, pcm, settings, text

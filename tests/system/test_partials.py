@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.simulated_user import PartialShown
-from gateway.events import PartialEvent, TranscriptionEvent
+from gateway.contract.events import PartialEvent, TranscriptionEvent
 from tests.system.house import RECORDINGS, House, text
 
 # At real time, and with time for every look: the machine may have others to serve.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.events import TranscriptionEvent
+from gateway.contract.events import TranscriptionEvent
 from tests.record import passes
 from tests.system.house import RECORDINGS, House, text
 

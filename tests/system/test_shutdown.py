@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown, ReplyShown, StatusShown, TranscriptShown
-from gateway.messages import TranscriptionMessage
+from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrator import Orchestrator
 from tests.record import PATIENCE, passes
 from tests.system.house import RECORDINGS, House, board, pcm, running, text

@@ -12,7 +12,7 @@ import pytest
 
 from firmware_bridge.wires import WEB
 from gateway.access import LOCAL
-from gateway.events import DeliveryEvent, DeviceEvent, ReplyEvent
+from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
 from tests.gateway.web.chromium import IN_CHROMIUM, chromium, clean_page
 from tests.record import PATIENCE
 from tests.system.house import RECORDINGS, open_house, pcm, text

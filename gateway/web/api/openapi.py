@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.access import Right
-from gateway.schemas import schemas_of
+from gateway.contract.schemas import schemas_of
 from gateway.web.api.operation import JSON, Operation
 from gateway.web.api.problems import PROBLEM_TYPE, ProblemDetails
 

@@ -14,8 +14,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.access import LOCAL, Right
+from gateway.contract.messages import encode
 from gateway.journal import JournalError
-from gateway.messages import encode
 from gateway.web.api import reading
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.api.problems import PROBLEM_TYPE, Problem, unavailable

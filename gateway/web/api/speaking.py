@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gateway.access import Right
 from gateway.announcements import CannotAnnounce
 from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
-from gateway.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
+from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
 from gateway.saying import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak, Said
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation

@@ -7,7 +7,7 @@ from functools import cache
 import msgspec
 from aiohttp import web
 
-from gateway.events_schema import events_schema
+from gateway.contract.events_schema import events_schema
 from gateway.web.api import (
     configuration,
     dead_letters,

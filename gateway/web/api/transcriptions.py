@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from gateway import transcribing
 from gateway.access import Right
-from gateway.messages import Language, WordTime
+from gateway.contract.messages import Language, WordTime
 from gateway.transcribing import FileRefused, Piece, Recording
 from gateway.web.api import subtitles
 from gateway.web.api.operation import JSON, Call, Operation

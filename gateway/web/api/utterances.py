@@ -11,12 +11,12 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.access import Right
+from gateway.contract.messages import AudioFacts, Timings
+from gateway.contract.redaction import redacted_reply
 from gateway.erasing import Whose
 from gateway.journal import Journal
 from gateway.journal.history import History, Wanted
 from gateway.journal.records import Erased, HistoryReply, HistoryRow
-from gateway.messages import AudioFacts, Timings
-from gateway.privacy import redacted_reply
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.api.problems import Problem, not_found, unavailable

@@ -23,7 +23,7 @@ from gateway.broker.base import (
     Message,
     MessageBroker,
 )
-from gateway.messages import DEAD_TOPIC
+from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings import BrokerSettings
 from tests.chaos.network import BadNetwork, Trouble
 from tests.gateway.broker import contract

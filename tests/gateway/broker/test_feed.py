@@ -27,7 +27,7 @@ from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, parse_pattern
 from gateway.broker.wire import Demand, Intake, Received, ServerFacts
-from gateway.messages import DEAD_TOPIC
+from gateway.contract.messages import DEAD_TOPIC
 from tests.gateway.broker.contract import until
 
 TOPIC = "pigeon.post"

@@ -32,7 +32,7 @@ from gateway.broker.nats_subjects import (
 )
 from gateway.broker.network import NetworkBroker
 from gateway.broker.patterns import parse_pattern
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
 from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract

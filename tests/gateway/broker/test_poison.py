@@ -26,7 +26,7 @@ from gateway.broker.envelope import dead_letter, read_message, seconds
 from gateway.broker.mqtt_client import Publication, _Packed
 from gateway.broker.nats_subjects import delivery, headers
 from gateway.broker.redis_entries import entry, received
-from gateway.messages import DEAD_TOPIC
+from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, take
 from tests.servers.mosquitto import Mosquitto

@@ -24,7 +24,7 @@ from gateway.broker.base import (
     MessageBroker,
     Receipt,
 )
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until

@@ -25,7 +25,7 @@ from gateway.broker.patterns import parse_pattern
 from gateway.broker.redis import RedisWire, connect
 from gateway.broker.redis_entries import entry, order, received
 from gateway.broker.wire import Demand
-from gateway.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
 from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal.records import (
     DeadLetterRow,
     HistoryRow,
@@ -14,7 +15,6 @@ from gateway.journal.records import (
     StreamRow,
     UtteranceRow,
 )
-from gateway.messages import AudioFacts, Timings
 
 
 def stream(session: str = "s_1", *, stream: int = 1, **fields: Any) -> StreamRow:

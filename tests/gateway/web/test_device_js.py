@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Page
 
 from firmware_bridge.fleet import Fleet
-from gateway.events import DeviceEvent
+from gateway.contract.events import DeviceEvent
 from tests.gateway.events import reply
 from tests.gateway.web.chromium import IN_CHROMIUM
 from tests.gateway.web.site import Site, open_site

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
 from gateway.access import Role
-from gateway.events import ErrorEvent, ReplyEvent, SnapshotEvent, StatusEvent
+from gateway.contract.events import ErrorEvent, ReplyEvent, SnapshotEvent, StatusEvent
 from gateway.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.door.keyring import Keyring

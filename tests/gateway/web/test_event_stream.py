@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse, ClientSession
 
-from gateway.events import (
+from gateway.contract.events import (
     HealthEvent,
     ListenerEvent,
     PartialEvent,

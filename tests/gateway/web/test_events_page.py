@@ -1,4 +1,4 @@
-"""docs/events.md says what gateway/messages.py does: every kind, every field, every example."""
+"""docs/events.md says what gateway/contract/messages.py does: every kind, every field, every example."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from gateway.events import (
+from gateway.contract.events import (
     Authenticate,
     ErrorEvent,
     HubEventBase,
@@ -23,7 +23,7 @@ from gateway.events import (
     decode_say,
     decode_subscribe,
 )
-from gateway.messages import BadMessage, encode
+from gateway.contract.messages import BadMessage, encode
 from gateway.saying import MAX_CHARACTERS
 from tests.gateway.events import reply
 from tests.gateway.web.house import PATIENCE, House

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import ClientSession
 from jsonschema import Draft202012Validator, ValidationError
 
-from gateway.events import EVENT_KINDS, Say, Subscribe
-from gateway.events_schema import PAGE, events_schema
+from gateway.contract.events import EVENT_KINDS, Say, Subscribe
+from gateway.contract.events_schema import PAGE, events_schema
+from gateway.contract.messages import encode
 from gateway.health import HealthState
-from gateway.messages import encode
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.house import House
 from tests.gateway.web.site import open_site

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
+from gateway.contract.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.introduction import Introduction

@@ -12,7 +12,14 @@ from aiohttp import ClientSession, WSServerHandshakeError
 from firmware_bridge.frames import Fault, FaultCode, Header, Hello
 from firmware_bridge.simulated_user import WireChanged, WireMissing
 from gateway.access import Role
-from gateway.events import ErrorEvent, ListenerEvent, SaidEvent, SnapshotEvent, Subscribe, TranscriptionEvent
+from gateway.contract.events import (
+    ErrorEvent,
+    ListenerEvent,
+    SaidEvent,
+    SnapshotEvent,
+    Subscribe,
+    TranscriptionEvent,
+)
 from gateway.introduction import Introduction
 from gateway.listener import Listener
 from tests.gateway.door.keyring import Keyring

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 from playwright.async_api import Page, expect
 
-from gateway.messages import new_id
+from gateway.contract.messages import new_id
 from tests.gateway.events import delivery, reply, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from firmware_bridge.framing import Noise
 from firmware_bridge.wires import Line
-from gateway.events import DeviceEvent
+from gateway.contract.events import DeviceEvent
 from tests.gateway.web.chromium import IN_CHROMIUM
 from tests.gateway.web.site import Site, open_site
 

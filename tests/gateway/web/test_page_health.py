@@ -7,7 +7,7 @@ import time
 from msgspec import structs
 from playwright.async_api import Page, expect
 
-from gateway.events import HealthEvent
+from gateway.contract.events import HealthEvent
 from gateway.health import HealthState
 from gateway.recognizer_health import BUNDLED_NOTICE
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page

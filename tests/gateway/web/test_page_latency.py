@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 from playwright.async_api import Page, expect
 
-from gateway.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
-from gateway.messages import AudioFacts, Timings
+from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.messages import AudioFacts, Timings
 from tests.gateway.events import delivery, device, reply, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House

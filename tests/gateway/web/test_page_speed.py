@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 from playwright.async_api import Browser, CDPSession, Page, expect
 
-from gateway.events import PartialEvent
+from gateway.contract.events import PartialEvent
 from tests.gateway.events import device, status
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page, open_page
 from tests.gateway.web.house import House

@@ -16,7 +16,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession
 
-from gateway.events import ReplyEvent
+from gateway.contract.events import ReplyEvent
 from gateway.settings import WebLimitSettings, WebSettings
 from tests.gateway.events import reply
 from tests.gateway.web.house import House, until

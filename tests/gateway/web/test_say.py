@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from gateway.events import (
+from gateway.contract.events import (
     ErrorEvent,
     ListenerEvent,
     ReplyEvent,

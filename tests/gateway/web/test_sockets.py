@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway.events import (
+from gateway.contract.events import (
     ErrorEvent,
     ListenerEvent,
     ReplyEvent,
@@ -24,7 +24,7 @@ from gateway.events import (
     decode_event,
     decode_subscribe,
 )
-from gateway.messages import BadMessage, encode
+from gateway.contract.messages import BadMessage, encode
 from gateway.settings import WebSettings
 from tests.gateway.events import reply, status, transcription
 from tests.gateway.web.house import PATIENCE, House, until

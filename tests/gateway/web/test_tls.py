@@ -17,8 +17,8 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.clock import DAY
+from gateway.contract.events import SnapshotEvent
 from gateway.door.files import write_private
-from gateway.events import SnapshotEvent
 from gateway.hub import Hub
 from gateway.introduction import BadCertificates, Introduction
 from gateway.listener import Listener, ListenerRefused

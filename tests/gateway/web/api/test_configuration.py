@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import load_config
-from gateway.events import FORGOTTEN, DeviceEvent
+from gateway.contract.events import FORGOTTEN, DeviceEvent
 from gateway.web.api.configuration import masked, merged
 from tests.gateway.web.api.served import Served, open_served, served_parts
 from tests.gateway.web.house import web_server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.events import DeviceEvent
+from gateway.contract.events import DeviceEvent
 from gateway.journal import records as r
 from gateway.web.api.table import OPERATIONS
 from tests.gateway.journal.rows import remembered, utterance

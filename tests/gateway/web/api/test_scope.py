@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.access import Right, Role
-from gateway.events import DeviceEvent
+from gateway.contract.events import DeviceEvent
 from gateway.journal import records as r
 from gateway.journal.dead_letters import refused
 from gateway.web.api.operation import Open

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.simulated_user import ReplyShown
 from gateway import announcements
-from gateway.events import DeliveryEvent, DeviceEvent, ReplyEvent
+from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import loud, open_works
 from tests.record import passes

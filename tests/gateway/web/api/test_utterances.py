@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.events import Subscribe, TranscriptionEvent
+from gateway.contract.events import Subscribe, TranscriptionEvent
+from gateway.contract.messages import TranscriptionMessage
 from gateway.journal import records as r
 from gateway.journal.records import HistoryReply
-from gateway.messages import TranscriptionMessage
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.problems import Problem
 from tests.gateway.journal.rows import remembered, utterance

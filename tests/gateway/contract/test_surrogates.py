@@ -15,10 +15,10 @@ from gateway import strict_yaml
 from gateway.access import LOCAL
 from gateway.broker.base import RoutingKey
 from gateway.config import ConfigError, load_config
-from gateway.events import BadMessage, decode_first, decode_say
-from gateway.messages import REPLIES_TOPIC, OrchestratorReply, decode_reply
+from gateway.contract.events import BadMessage, decode_first, decode_say
+from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, decode_reply
+from gateway.contract.surrogates import LoneSurrogate, joined, mended
 from gateway.saying import BadText
-from gateway.surrogates import LoneSurrogate, joined, mended
 from tests.gateway.works import open_works
 
 EGG = "\U0001f373"

@@ -11,12 +11,10 @@ from msgspec import inspect as kinds
 from msgspec import json
 
 from firmware_bridge import frames
-from gateway import events, messages
 from gateway.broker.envelope import BEGINNING_BYTES, HEADERS_CHARACTERS, beginning, read_message
 from gateway.broker.wire import Received
-from gateway.correlation import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
-from gateway.hub import HISTORY_BYTES, Hub
-from gateway.messages import (
+from gateway.contract import events, messages
+from gateway.contract.messages import (
     AGENT_CHARACTERS,
     ERROR_CHARACTERS,
     MESSAGE_BYTES,
@@ -25,6 +23,8 @@ from gateway.messages import (
     decode_reply,
     encode,
 )
+from gateway.correlation import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
+from gateway.hub import HISTORY_BYTES, Hub
 from gateway.settings import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES

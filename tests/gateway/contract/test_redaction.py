@@ -11,12 +11,12 @@ import pytest
 from msgspec import Struct
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway.events import DeliveryEvent, HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.events import DeliveryEvent, HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.messages import WordTime
+from gateway.contract.redaction import redacted
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
-from gateway.messages import WordTime
-from gateway.privacy import redacted
 from gateway.settings import WebSettings
 from tests.gateway.events import device, partial, reply, status, transcription
 from tests.gateway.works import loud, open_works

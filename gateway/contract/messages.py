@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.surrogates import mended
+from gateway.contract.surrogates import mended
 
 SCHEMA = 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from gateway.events import HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
 from gateway.journal.records import HistoryReply
 
 FAILED = "the answer failed; why is kept from everybody"

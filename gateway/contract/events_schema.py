@@ -1,4 +1,4 @@
-"""The JSON schema of everything a listener gets, and of what it may say: made from ``gateway/messages.py``.
+"""The JSON schema of everything a listener gets, and of what it may say: made from ``gateway/contract/messages.py``.
 
 ``python -m gateway.events_schema`` writes ``docs/events.schema.json``; the gateway serves the same.
 """
@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.events import Authenticate, ListenerEvent, Say, Subscribe
-from gateway.schemas import schemas_of
+from gateway.contract.events import Authenticate, ListenerEvent, Say, Subscribe
+from gateway.contract.schemas import schemas_of
 
-PAGE = Path(__file__).parents[1] / "docs" / "events.schema.json"
+PAGE = Path(__file__).parents[2] / "docs" / "events.schema.json"
 
 
 def events_schema() -> dict[str, Any]:

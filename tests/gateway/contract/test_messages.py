@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.broker.dead_letters import MAX_BYTES, MAX_LETTERS
 from gateway.broker.patterns import parse_pattern
-from gateway.correlation import MAX_TEXT_BYTES
-from gateway.messages import (
+from gateway.contract.messages import (
     DEAD_TOPIC,
     REPLIES_TOPIC,
     RESULTS_TOPIC,
@@ -35,11 +34,12 @@ from gateway.messages import (
     is_token,
     new_id,
 )
+from gateway.correlation import MAX_TEXT_BYTES
 from gateway.saying import SAID
 from gateway.settings import OrchestratorSettings
 from transcription.segmenter import EndReason
 
-PAGE = (Path(__file__).parents[2] / "docs" / "messages.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "messages.md").read_text()
 ORIGINAL_FIELDS = ("session_id", "user_id", "device_id", "text", "timestamp", "success", "error")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -286,4 +286,4 @@ def test_the_end_reasons_are_all_named() -> None:
 
 def test_the_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (Path(__file__).parents[2] / "docs" / target).exists(), target
+        assert (Path(__file__).parents[3] / "docs" / target).exists(), target

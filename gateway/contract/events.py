@@ -13,7 +13,7 @@ from typing import Annotated, TypeAlias, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Id, Text, Timings, WordTime
+from gateway.contract.messages import SCHEMA, UNREADABLE, AudioFacts, BadMessage, Id, Text, Timings, WordTime
 
 MOST_NAMES = 256
 """In each list of a subscription."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.schemas import schemas_of
+from gateway.contract.schemas import schemas_of
 
 
 class _House(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""What others rely on: messages, events, their schemas, and how words are made safe to show."""
