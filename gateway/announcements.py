@@ -35,7 +35,7 @@ from gateway.journal.records import (
     RequestRow,
     RequestState,
 )
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 from gateway.rows import announcement_row
 from gateway.session import NO_BOOT
 from gateway.settings import HistorySettings, PrivacySettings

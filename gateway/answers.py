@@ -47,9 +47,9 @@ from gateway.journal.records import (
     RequestState,
 )
 from gateway.journal.records import Asked as AskedEffect
-from gateway.lanes import Lanes
-from gateway.mishaps import Mishaps
 from gateway.pieces import Piece, Pieces, acknowledge
+from gateway.process.lanes import Lanes
+from gateway.process.mishaps import Mishaps
 from gateway.rows import received_row, request_row
 from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken

@@ -28,19 +28,19 @@ from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
 from gateway.contract.escaping import one_line
 from gateway.door.audit import Audit, What
-from gateway.ending import until_done
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
-from gateway.mishaps import Mishaps
 from gateway.mqtt_secret import passwords_for
-from gateway.open_files import REMEDY, for_connections, limit
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside, load_orchestrator
 from gateway.pipeline import Pipeline
+from gateway.process.ending import until_done
+from gateway.process.mishaps import Mishaps
+from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.recognizer_health import RecognizerHealth
 from gateway.reload import Plan, plan
 from gateway.service import Notifier

@@ -29,7 +29,7 @@ from gateway.doctor_devices import serial_ports, sound
 from gateway.doctor_door import door
 from gateway.doctor_state import state
 from gateway.finding import Finding, fail, ok, warn
-from gateway.open_files import REMEDY, for_connections
+from gateway.process.open_files import REMEDY, for_connections
 from gateway.settings import WebSettings
 from gateway.state_folder import journal_file, state_folder
 from gateway.web.tls import wanted as tls_wanted

@@ -20,7 +20,7 @@ from gateway.journal.records import (
     UtteranceRow,
     Verb,
 )
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from gateway.access import Principal
 from gateway.contract.events import FORGOTTEN, HealthEvent
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 

@@ -30,7 +30,7 @@ from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
 from gateway.level_meter import LevelMeter
 from gateway.live_text import LiveText
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 from gateway.rows import stream_name, stream_row
 from gateway.session import Session, SessionRegistry, StreamName, TooManySessions
 from gateway.session_hints import ConversationHints, SessionHints

@@ -30,8 +30,8 @@ from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted
 from gateway.fanout import Batch, Fanout, Lane, Published
 from gateway.listener_outbox import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
-from gateway.mishaps import Mishaps
 from gateway.picture import Picture, Wanted
+from gateway.process.mishaps import Mishaps
 from gateway.settings import WebSettings
 
 __all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]

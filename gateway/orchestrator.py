@@ -42,10 +42,10 @@ from gateway.contract.messages import (
     is_token,
     new_id,
 )
-from gateway.foreign_code import is_our_end, shelter
-from gateway.lanes import Lanes
+from gateway.process.foreign_code import is_our_end, shelter
+from gateway.process.lanes import Lanes
+from gateway.process.stopwatch import OnStep, Timed, timed_items
 from gateway.settings import BrokerSettings
-from gateway.stopwatch import OnStep, Timed, timed_items
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,7 @@ from gateway.broker.base import (
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
 from gateway.journal.records import Effect, LetterRow, Published
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 

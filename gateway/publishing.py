@@ -20,8 +20,8 @@ from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
-from gateway.mishaps import Mishaps
 from gateway.outbox import Outbox
+from gateway.process.mishaps import Mishaps
 from gateway.rows import history_row, letter_row, utterance_row
 from gateway.session import TurnEvent
 from gateway.settings import BrokerSettings

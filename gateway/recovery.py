@@ -18,7 +18,7 @@ from gateway.correlation import CorrelationError, PendingRequest, RequestEvent
 from gateway.hearing import NOTHING_HEARD, Hearing
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 from gateway.rows import pending_request, stream_name
 from gateway.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.spoken import Spoken

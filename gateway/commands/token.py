@@ -10,13 +10,13 @@ import click
 import msgspec
 
 from gateway.access import Role
-from gateway.clock import SET_SINCE
 from gateway.commands.options import config_option, own_folder, read_config
 from gateway.config import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
 from gateway.door.audit import Audit, What
 from gateway.door.signing import KeyFile
 from gateway.door.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
+from gateway.process.clock import SET_SINCE
 
 MAX_DAYS = 3_650
 _STILL_GOOD = (

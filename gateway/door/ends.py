@@ -1,7 +1,7 @@
 """What has ended for good: the latest time there was, so that a clock that goes back brings no token to life again.
 
 ``clock.json`` beside the tokens keeps it over restarts. A clock that is ahead ends things while it is, and for good
-only what it has passed slowly (``gateway/clock.py``): a minute's mistake shuts nobody out for longer.
+only what it has passed slowly (``gateway/process/clock.py``): a minute's mistake shuts nobody out for longer.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from gateway.clock import Mark, SteadyClock
 from gateway.door.files import read_private, write_private
+from gateway.process.clock import Mark, SteadyClock
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ import msgspec
 import structlog
 
 from firmware_bridge.shares import HOUSE, gives_way
-from gateway.clock import DAY
 from gateway.door.files import read_private, write_private
+from gateway.process.clock import DAY
 
 log = structlog.get_logger(__name__)
 

@@ -24,9 +24,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from gateway.access import Principal, Role
-from gateway.clock import DAY
 from gateway.door.ends import latest
 from gateway.door.files import alone, read_private, write_private
+from gateway.process.clock import DAY
 
 FILE = "tokens.json"
 MAX_TOKENS = 1_000

@@ -7,7 +7,7 @@ import time
 
 import msgspec
 
-from gateway.clock import SET_SINCE, Mark, SteadyClock, instant
+from gateway.process.clock import SET_SINCE, Mark, SteadyClock, instant
 
 _mark = msgspec.msgpack.Decoder(Mark).decode
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from gateway.clock import DAY, SET_SINCE
 from gateway.journal.errors import JournalError
 from gateway.journal.file import journal_path
 from gateway.journal.history import History
@@ -37,6 +36,7 @@ from gateway.journal.records import (
     UtteranceRow,
 )
 from gateway.journal.writer import Writer
+from gateway.process.clock import DAY, SET_SINCE
 from gateway.settings import HistorySettings, JournalSettings, PrivacySettings
 
 PAGE = 32

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gateway.clock import DAY
 from gateway.journal.records import Room
+from gateway.process.clock import DAY
 from gateway.settings import HistorySettings, PrivacySettings
 
 

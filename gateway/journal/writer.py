@@ -20,7 +20,6 @@ from typing import Any
 
 import structlog
 
-from gateway.clock import SteadyClock
 from gateway.journal.backlog import Backlog
 from gateway.journal.dates import clock_of, keep_clock
 from gateway.journal.errors import JournalError, NotDurable
@@ -30,6 +29,7 @@ from gateway.journal.ledger import Ledger
 from gateway.journal.place import Place
 from gateway.journal.quotas import Quota, Retention, Usage
 from gateway.journal.records import Effect, Room
+from gateway.process.clock import SteadyClock
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from aiohttp import StreamReader, web
 
 from gateway.door.audit import Audit, What
 from gateway.door.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
-from gateway.open_files import for_connections
+from gateway.process.open_files import for_connections
 from gateway.settings import WebLimitSettings
 from gateway.web.masks import MaskedOnly
 from gateway.web.proxies import Proxies

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway import clock
+from gateway.process import clock
 
 _real_gettime = time.clock_gettime
 
@@ -31,7 +31,7 @@ class Machine:
         self.boots += 1
 
     def instant(self) -> clock.Instant:
-        """As ``gateway.clock`` sees it."""
+        """As ``gateway.process.clock`` sees it."""
         return clock.Instant(self.wall, self.up, f"boot {self.boots}")
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Machine:

@@ -13,7 +13,7 @@ from gateway import announcements
 from gateway.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.journal.none import NoJournal
 from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 from gateway.settings import HistorySettings, PrivacySettings
 from tests.gateway.machine import Machine
 

@@ -18,7 +18,7 @@ from gateway.errands import run_errands
 from gateway.journal import Journal, outside
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
-from gateway.mishaps import Mishaps
+from gateway.process.mishaps import Mishaps
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance
 from tests.gateway.test_recovery import StreamStopped, audio, connected, started

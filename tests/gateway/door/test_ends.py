@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import DAY
 from gateway.door.audit import Audit
 from gateway.door.door import Door, NotAdmitted
 from gateway.door.ends import Ends
 from gateway.door.page_sessions import SESSION_SECONDS
+from gateway.process.clock import DAY
 from gateway.settings import WebSettings
 from tests.gateway.door.keyring import Keyring
 from tests.gateway.machine import Machine

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import DAY
 from gateway.journal import Journal
 from gateway.journal import records as r
 from gateway.journal.history import Wanted
 from gateway.journal.records import RequestState, Room
 from gateway.journal.schema import MIGRATIONS, migrate
 from gateway.journal.tables import encode
+from gateway.process.clock import DAY
 from gateway.settings import HistorySettings, JournalSettings
 from tests.gateway.journal.rows import remembered, request, utterance
 from tests.gateway.machine import Machine

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from gateway.clock import DAY
 from gateway.contract.events import SnapshotEvent
 from gateway.door.files import write_private
 from gateway.hub import Hub
 from gateway.introduction import BadCertificates, Introduction
 from gateway.listener import Listener, ListenerRefused
+from gateway.process.clock import DAY
 from gateway.settings import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer
 from gateway.web.certificate import DAYS, validity

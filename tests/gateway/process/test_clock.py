@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clock import BELIEVED_A_SECOND, DAY, LONGEST_ABSENCE, SteadyClock, instant
+from gateway.process.clock import BELIEVED_A_SECOND, DAY, LONGEST_ABSENCE, SteadyClock, instant
 from tests.gateway.machine import Machine
 
 YEAR = 365 * DAY

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from gateway.lanes import Lanes
+from gateway.process.lanes import Lanes
 
 
 class Workshop:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.stopwatch import Timed, timed_items
+from gateway.process.stopwatch import Timed, timed_items
 
 
 async def test_only_what_keeps_the_loop_counts() -> None:

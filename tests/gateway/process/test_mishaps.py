@@ -13,7 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway import mishaps as module
 from gateway import pipeline
 from gateway.access import LOCAL
 from gateway.app import Gateway
@@ -24,7 +23,8 @@ from gateway.health import Health, HealthState
 from gateway.hearing import BROKEN_OFF
 from gateway.hub import Evicted, Hub
 from gateway.journal import Journal
-from gateway.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
+from gateway.process import mishaps as module
+from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.publishing import NOT_UNDERSTOOD
 from gateway.saying import CannotSay
 from gateway.settings import WebSettings

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway import ending
 from gateway.app import Gateway
 from gateway.config import GatewayConfig
-from gateway.ending import until_done
+from gateway.process import ending
+from gateway.process.ending import until_done
 from tests.system.house import settings
 
 
