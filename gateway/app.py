@@ -20,6 +20,8 @@ from msgspec import structs
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.events import LinkEvent
+from gateway.access.audit import Audit, What
+from gateway.access.mqtt_secret import passwords_for
 from gateway.announcer import Announcer
 from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
@@ -27,13 +29,11 @@ from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
 from gateway.contract.escaping import one_line
-from gateway.door.audit import Audit, What
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
-from gateway.mqtt_secret import passwords_for
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside, load_orchestrator

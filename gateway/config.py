@@ -19,7 +19,7 @@ from msgspec import Struct
 from firmware_bridge.named_files import read_named
 from firmware_bridge.settings import DeviceSettings
 from gateway import strict_yaml, typed_settings
-from gateway.belonging import foreign
+from gateway.access.belonging import foreign
 from gateway.broker import BrokerError, check_broker_url
 from gateway.contract.escaping import one_line
 from gateway.contract.surrogates import LoneSurrogate, joined

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway import strict_yaml
-from gateway.belonging import foreign
-from gateway.door.files import refuse_links, write_whole
+from gateway.access.belonging import foreign
+from gateway.access.private_files import refuse_links, write_whole
 
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
 _COMMENT = re.compile(r"\s+#.*$")

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.door.door import MAKE_ONE, is_locked
-from gateway.door.tokens import TokenFile, TokensUnreadable
+from gateway.access.door import MAKE_ONE, is_locked
+from gateway.access.loopback import is_loopback
+from gateway.access.tokens import TokenFile, TokensUnreadable
 from gateway.finding import Finding, fail, ok, warn
-from gateway.loopback import is_loopback
 from gateway.settings import WebSettings
 from gateway.state_folder import OWN_CERTIFICATE
 from gateway.web.tls import KEY, Tls, TlsUnavailable, wanted

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from gateway.door import audit, ends, page_sessions, tokens
+from gateway.access import audit, ends, page_sessions, tokens
 from gateway.finding import Finding, fail, ok, warn
 from gateway.state_folder import OWN_CERTIFICATE
 from gateway.web.tls import KEY

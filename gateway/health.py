@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 from msgspec import UNSET, Struct, UnsetType
 
-from gateway.access import Principal
+from gateway.access.principals import Principal
 from gateway.contract.events import FORGOTTEN, HealthEvent
 from gateway.process.mishaps import Mishaps
 

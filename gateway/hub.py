@@ -24,7 +24,7 @@ from collections.abc import Callable
 from msgspec import Struct, structs
 
 from firmware_bridge.shares import gives_way
-from gateway.access import LOCAL, Principal
+from gateway.access.principals import LOCAL, Principal
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from gateway.belonging import foreign
+from gateway.access.belonging import foreign
 from gateway.broker import MEMORY
 from gateway.builtin_orchestrator import NAME, builtin_orchestrator
 from gateway.config import GatewayConfig

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import structs
 
-from gateway.access import LOCAL, WEB_DEVICE, Principal
+from gateway.access.principals import LOCAL, WEB_DEVICE, Principal
 from gateway.contract import events
 from gateway.contract.events import (
     DeliveryEvent,

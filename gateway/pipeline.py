@@ -36,7 +36,7 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from gateway import rows
-from gateway.access import Principal
+from gateway.access.principals import Principal
 from gateway.announcements import Announcements
 from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker

@@ -16,7 +16,7 @@ from firmware_bridge.events import DeviceConnected, DeviceDisconnected, HelloRef
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.wires import MQTT, WEB
-from gateway.access import WEB_DEVICE
+from gateway.access.principals import WEB_DEVICE
 from gateway.announcer import Announcer
 from gateway.health import Health, HealthState
 

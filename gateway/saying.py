@@ -20,7 +20,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from gateway.access import Principal, Right
+from gateway.access.principals import Principal, Right
 from gateway.announcer import Announcer
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.hearing import NOTHING_HEARD, Hearing

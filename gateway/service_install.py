@@ -21,8 +21,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from gateway import config_docs
+from gateway.access.private_files import write_whole
 from gateway.config import SYSTEM_CONFIG, ConfigError, load_config
-from gateway.door.files import write_whole
 
 UNIT = Path("/etc/systemd/system/earshot.service")
 ENVIRONMENT = Path("/etc/earshot/environment")

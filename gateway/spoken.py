@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from gateway.access import WEB_DEVICE
+from gateway.access.principals import WEB_DEVICE
 from gateway.contract.messages import (
     AudioFacts,
     DeadUtterance,

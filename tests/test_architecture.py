@@ -23,7 +23,7 @@ SANS_IO = {
     "firmware_bridge.link",
     "gateway.correlation",
     "gateway.contract.events",
-    "gateway.door.limits",
+    "gateway.access.limits",
     "gateway.contract.messages",
     "gateway.session",
     "gateway.web.masks",

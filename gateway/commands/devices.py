@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from firmware_bridge.frames import is_device_id
+from gateway.access.mqtt_secret import read_passwords
 from gateway.api_client import Api, ApiError
 from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.contract.escaping import one_line
 from gateway.introduction import BadCertificates, Introduction
-from gateway.mqtt_secret import read_passwords
 
 FOLLOW_SECONDS = 1.0
 """How often it is asked for what a device has printed since."""

@@ -15,10 +15,10 @@ import msgspec
 
 from gateway import log as logging
 from gateway import state_folder
+from gateway.access.audit import Audit, What
+from gateway.access.private_files import as_owner_of
 from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.contract.escaping import json_text, one_line
-from gateway.door.audit import Audit, What
-from gateway.door.files import as_owner_of
 from gateway.errands import run_errands
 from gateway.journal import Journal, JournalError, outside
 from gateway.journal.dead_letters import contents

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.access import Role
+from gateway.access.audit import Audit, What
+from gateway.access.principals import Role
+from gateway.access.signing import KeyFile
+from gateway.access.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
 from gateway.commands.options import config_option, own_folder, read_config
 from gateway.config import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
-from gateway.door.audit import Audit, What
-from gateway.door.signing import KeyFile
-from gateway.door.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
 from gateway.process.clock import SET_SINCE
 
 MAX_DAYS = 3_650

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from gateway.access import WEB_DEVICE
+from gateway.access.principals import WEB_DEVICE
 from gateway.journal.quotas import Quota
 
 COUNTED_FOR = 200

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from gateway.door.files import open_private, refuse_links
+from gateway.access.private_files import open_private, refuse_links
 from gateway.journal.errors import JournalError, JournalInUse, NoHome
 from gateway.journal.schema import migrate
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from gateway.door.files import open_private
+from gateway.access.private_files import open_private
 from gateway.journal.file import quarantine
 
 LIVE = ("", "-wal", "-shm")

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from gateway.loopback import is_loopback
+from gateway.access.loopback import is_loopback
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _USUAL_PORTS = {"http": 80, "https": 443}

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from firmware_bridge.named_files import read_named
-from gateway.door.files import write_private
+from gateway.access.private_files import write_private
 
 DAYS = 825
 """Browsers take none that is good for longer."""

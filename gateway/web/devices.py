@@ -21,8 +21,8 @@ from firmware_bridge.framing import DatagramDecoder, Decoded
 from firmware_bridge.link import refuse
 from firmware_bridge.shares import HOUSE, gives_way
 from firmware_bridge.wires import WEB, Line
-from gateway.access import WEB_DEVICE, Principal, Role
-from gateway.door.door import NotAdmitted
+from gateway.access.door import NotAdmitted
+from gateway.access.principals import WEB_DEVICE, Principal, Role
 from gateway.web.forwarding import while_admitted
 from gateway.web.guard import PROTOCOL, visit_of, who
 from gateway.web.house import House, NotRunning, Works

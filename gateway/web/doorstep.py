@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Self
 import structlog
 from aiohttp import StreamReader, web
 
-from gateway.door.audit import Audit, What
-from gateway.door.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
+from gateway.access.audit import Audit, What
+from gateway.access.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
 from gateway.process.open_files import for_connections
 from gateway.settings import WebLimitSettings
 from gateway.web.masks import MaskedOnly

@@ -16,8 +16,8 @@ from typing import NoReturn
 import structlog
 from aiohttp import web
 
+from gateway.access.door import NotAdmitted
 from gateway.contract.events import MOST_NAMES, Subscribe
-from gateway.door.door import NotAdmitted
 from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.web.forwarding import DIRECT_BYTES, forward

@@ -15,10 +15,10 @@ from http import HTTPStatus
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
-from gateway.access import Principal, Right
-from gateway.door.audit import Audit, What
-from gateway.door.door import Door, NotAdmitted, Stay
-from gateway.door.limits import Buckets, Crowd, Rate, address_key
+from gateway.access.audit import Audit, What
+from gateway.access.door import Door, NotAdmitted, Stay
+from gateway.access.limits import Buckets, Crowd, Rate, address_key
+from gateway.access.principals import Principal, Right
 from gateway.settings import WebSettings
 from gateway.web.addresses import Addresses
 from gateway.web.api.operation import Needed, Open

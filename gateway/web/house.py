@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from firmware_bridge.bridge import Bridge
+from gateway.access.audit import Audit
 from gateway.broker.base import MessageBroker
 from gateway.config import GatewayConfig
-from gateway.door.audit import Audit
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.journal import AnyJournal

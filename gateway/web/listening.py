@@ -6,8 +6,8 @@ import errno
 import os
 import socket
 
-from gateway.door.door import MAKE_ONE, Door
-from gateway.loopback import is_loopback
+from gateway.access.door import MAKE_ONE, Door
+from gateway.access.loopback import is_loopback
 from gateway.settings import WebSettings
 
 BACKLOG = 512

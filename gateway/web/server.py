@@ -26,8 +26,8 @@ from typing import Self
 import structlog
 from aiohttp import web
 
+from gateway.access.door import Door
 from gateway.contract.messages import encode
-from gateway.door.door import Door
 from gateway.health import seen_by
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from gateway.access import Principal
+from gateway.access.door import NotAdmitted
+from gateway.access.principals import Principal
 from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
 from gateway.contract.messages import BadMessage, encode
-from gateway.door.door import NotAdmitted
 from gateway.fanout import Batch
 from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.saying import SayError

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from firmware_bridge.named_files import check_named, read_named
-from gateway.door.files import refuse_links
+from gateway.access.private_files import refuse_links
 from gateway.process.clock import DAY, SET_SINCE
 from gateway.settings import WebSettings
 from gateway.state_folder import OWN_CERTIFICATE

@@ -20,8 +20,8 @@ from typing import Any
 from aiohttp import ClientSession
 
 from firmware_bridge.simulated_wires import PseudoTerminal
-from gateway.access import Role
-from tests.gateway.door.keyring import Keyring
+from gateway.access.principals import Role
+from tests.gateway.access.keyring import Keyring
 from tests.record import PATIENCE
 from tests.servers.process import free_port
 from tests.system.house import Board, pcm, settings, text

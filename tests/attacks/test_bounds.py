@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientConnectionError, ClientSession
 from msgspec import json
 
-from gateway.access import Role
+from gateway.access.principals import Role
 from tests.attacks.castle import Castle
 from tests.attacks.hostile_files import Pieces, files
 

@@ -14,7 +14,7 @@ from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_user import FaultShown, ReplyShown
 from firmware_bridge.simulated_wires import Mqtt
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.device_socket import WebSocketWire
 from gateway.introduction import Introduction
 from tests.attacks.castle import SPOKEN, Castle, open_castle

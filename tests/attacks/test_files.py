@@ -28,15 +28,15 @@ from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import BadRecording, read_wav
 from gateway import doctor_state
-from gateway.access import Role
+from gateway.access import private_files
+from gateway.access.page_sessions import PageSessions
+from gateway.access.principals import Role
+from gateway.access.signing import KeyFile
+from gateway.access.tokens import TokenError
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused
 from gateway.cli import main
 from gateway.config_edit import replace_file
-from gateway.door import files
-from gateway.door.page_sessions import PageSessions
-from gateway.door.signing import KeyFile
-from gateway.door.tokens import TokenError
 from gateway.introduction import BadCertificates, Introduction
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed
@@ -47,7 +47,7 @@ from gateway.service_install import Host, WriteFile
 from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
 from gateway.web.tls import Tls, TlsUnavailable
 from tests.attacks.castle import Castle, open_castle
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import dead, utterance
 from tests.gateway.journal.test_full_disk import small_disk as small_disk  # noqa: PLC0414 - a fixture
 from tests.record import PATIENCE, Record, passes
@@ -220,7 +220,7 @@ def test_folders_are_made_for_nobody_else_whatever_the_umask(tmp_path: Path) -> 
 def test_a_lock_that_somebody_keeps_holds_up_nobody_for_ever(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(private_files, "LOCK_SECONDS", 0.05)
     keyring = Keyring(state)
     token, _ = keyring.make("me")
     held = os.open(state / "tokens.json.lock", os.O_RDWR)

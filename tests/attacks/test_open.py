@@ -18,8 +18,8 @@ from aiohttp import ClientSession
 from firmware_bridge.embedded_passwords import GATEWAY, Passwords
 from firmware_bridge.frames import Header, Hello
 from firmware_bridge.simulated_wires import Mqtt
-from gateway.access import Role
-from gateway.mqtt_secret import FILE, read_passwords
+from gateway.access.mqtt_secret import FILE, read_passwords
+from gateway.access.principals import Role
 from tests.attacks.castle import SPOKEN, Castle
 from tests.record import PATIENCE
 from tests.servers.process import free_port

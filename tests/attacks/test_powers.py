@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from firmware_bridge.frames import Header, Hello
-from gateway.access import Role
+from gateway.access.principals import Role
 from tests.attacks.castle import Castle, open_castle
 from tests.record import passes
 

@@ -15,7 +15,7 @@ from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgTy
 from click.testing import CliRunner
 
 from firmware_bridge.frames import Header, Hello, Welcome, decode
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.cli import main
 from gateway.device_socket import WebSocketWire
 from gateway.introduction import Introduction

@@ -19,9 +19,9 @@ import pytest
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from firmware_bridge.frames import DeviceFrame, Header, Hello, Welcome, decode
-from gateway.access import Role
-from gateway.door.limits import Buckets, Rate
-from gateway.door.page_sessions import MAX_SESSIONS, PageSessions
+from gateway.access.limits import Buckets, Rate
+from gateway.access.page_sessions import MAX_SESSIONS, PageSessions
+from gateway.access.principals import Role
 from gateway.settings import WebLimitSettings
 from gateway.web.doorstep import FRAMES_OF_A_SOCKET, FRAMES_OF_AN_ADDRESS
 from tests.attacks.castle import Castle

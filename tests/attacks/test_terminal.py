@@ -14,17 +14,17 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.access import Role
+from gateway.access.principals import Role
+from gateway.access.tokens import Token
 from gateway.cli import main
 from gateway.contract.escaping import json_text
-from gateway.door.tokens import Token
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import Died
 from gateway.listener import Listener
 from gateway.settings import JournalSettings
 from tests.attacks.castle import Castle
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import dead, letter
 from tests.record import PATIENCE
 

@@ -57,7 +57,7 @@ TARGETS = {
         (*_SETTINGS, "gateway.web.api.configuration", "firmware_bridge.url_secrets", "gateway.reload"), 400
     ),
     "tokens": Target(
-        ("gateway.door.signing", "gateway.door.tokens", "gateway.door.page_sessions", "jwt"), 1_500
+        ("gateway.access.signing", "gateway.access.tokens", "gateway.access.page_sessions", "jwt"), 1_500
     ),
     "requests": Target(
         (

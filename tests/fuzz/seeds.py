@@ -16,10 +16,10 @@ import numpy as np
 
 from firmware_bridge.frames import decode
 from firmware_bridge.framing import encode_serial
+from gateway.access.signing import Keys
 from gateway.config import GatewayConfig
 from gateway.contract.events import Authenticate, Say, Subscribe
 from gateway.contract.messages import OrchestratorReply, WantedHints, encode
-from gateway.door.signing import Keys
 from tests.fuzz.roster import CORPUS
 from tests.gateway.web.raw import frame as websocket_frame
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import structlog
 
-from gateway.access import Role
-from gateway.door.page_sessions import PageSessions
-from gateway.door.signing import BadToken, KeyFile, Keys, is_the_one
-from gateway.door.tokens import Token, TokenError, TokenFile
+from gateway.access.page_sessions import PageSessions
+from gateway.access.principals import Role
+from gateway.access.signing import BadToken, KeyFile, Keys, is_the_one
+from gateway.access.tokens import Token, TokenError, TokenFile
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 

@@ -14,7 +14,7 @@ from gateway.doctor_door import door
 from gateway.finding import Finding
 from gateway.hub import Hub
 from gateway.settings import WebSettings, WebTlsSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import web_server
 
 LAN = WebSettings(host="0.0.0.0")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.access import Principal, Role
+from gateway.access.principals import Principal, Role
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
 from gateway.fanout import Published
 from gateway.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer

@@ -10,7 +10,7 @@ from firmware_bridge.events import DeviceConnected, DeviceDisconnected, HelloRef
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
 from gateway import roster as roster_module
-from gateway.access import LOCAL, Principal, Role
+from gateway.access.principals import LOCAL, Principal, Role
 from gateway.announcer import Announcer
 from gateway.contract.events import SnapshotEvent, Subscribe
 from gateway.health import ComponentHealth, Health, HealthState, seen_by

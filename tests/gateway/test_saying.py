@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access import LOCAL, Principal, Role
+from gateway.access.principals import LOCAL, Principal, Role
 from gateway.contract.events import ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
 from gateway.journal import Journal

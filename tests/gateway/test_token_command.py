@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.access.signing import KeyFile
+from gateway.access.tokens import TokenFile
 from gateway.cli import main
-from gateway.door.signing import KeyFile
-from gateway.door.tokens import TokenFile
 
 
 @pytest.fixture

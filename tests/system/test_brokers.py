@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis as Client
 
-from gateway.access import LOCAL
+from gateway.access.principals import LOCAL
 from gateway.health import ComponentHealth
 from tests.record import passes
 from tests.servers.nats import Nats

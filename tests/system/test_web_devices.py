@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.wires import WEB
-from gateway.access import LOCAL
+from gateway.access.principals import LOCAL
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
 from tests.gateway.web.chromium import IN_CHROMIUM, chromium, clean_page
 from tests.record import PATIENCE

@@ -18,11 +18,11 @@ from msgspec import Meta, Struct, structs
 from firmware_bridge import url_secrets
 from firmware_bridge.url_secrets import MASK
 from gateway import typed_settings
-from gateway.access import Right
+from gateway.access.audit import What
+from gateway.access.principals import Right
 from gateway.config import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
 from gateway.config_edit import CannotEdit, Change, edited, replace_file
 from gateway.contract.escaping import one_line
-from gateway.door.audit import What
 from gateway.health import HealthState
 from gateway.reload import plan
 from gateway.typed_settings import Mistake, dotted

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, convert
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.journal import Journal
 from gateway.journal.dead_letters import whose
 from gateway.journal.records import DeadLetterRow, LetterKind, Verb

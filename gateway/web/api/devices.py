@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from firmware_bridge.bridge import LinkInfo
 from firmware_bridge.frames import FaultCode
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.device_logs import LogLine
 from gateway.roster import Presence, Refusal
 from gateway.session import Session

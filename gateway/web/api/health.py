@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from msgspec import Struct
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.health import ComponentHealth, HealthState, seen_by
 from gateway.web.api.operation import Call, Operation
 

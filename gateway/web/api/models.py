@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec import Struct
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.web.api.operation import Call, Operation
 from transcription.inventory import Model, inventory
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.contract.schemas import schemas_of
 from gateway.web.api.operation import JSON, Operation
 from gateway.web.api.problems import PROBLEM_TYPE, ProblemDetails

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.access import Principal, Right
+from gateway.access.principals import Principal, Right
 from gateway.web.house import House
 
 JSON = "application/json"

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.access import LOCAL, Right
+from gateway.access.principals import LOCAL, Right
 from gateway.contract.messages import encode
 from gateway.journal import JournalError
 from gateway.web.api import reading

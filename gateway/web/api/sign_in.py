@@ -10,11 +10,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.access import Principal, Right
+from gateway.access.audit import What
+from gateway.access.door import NotAdmitted
+from gateway.access.page_sessions import SESSION_SECONDS
+from gateway.access.principals import Principal, Right
 from gateway.contract.events import MOST_TOKEN_CHARACTERS
-from gateway.door.audit import What
-from gateway.door.door import NotAdmitted
-from gateway.door.page_sessions import SESSION_SECONDS
 from gateway.web.api.operation import JSON, Call, Open, Operation
 from gateway.web.guard import introduce, visit_of
 from gateway.web.refusals import unauthorized

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.announcements import CannotAnnounce
 from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id

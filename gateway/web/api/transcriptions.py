@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway import transcribing
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.contract.messages import Language, WordTime
 from gateway.transcribing import FileRefused, Piece, Recording
 from gateway.web.api import subtitles

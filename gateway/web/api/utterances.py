@@ -10,7 +10,7 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.contract.redaction import redacted_reply
 from gateway.erasing import Whose

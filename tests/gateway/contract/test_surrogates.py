@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.frames import FrameError, Header, Hello
 from gateway import strict_yaml
-from gateway.access import LOCAL
+from gateway.access.principals import LOCAL
 from gateway.broker.base import RoutingKey
 from gateway.config import ConfigError, load_config
 from gateway.contract.events import BadMessage, decode_first, decode_say

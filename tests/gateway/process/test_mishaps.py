@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from firmware_bridge.simulated_user import ReplyShown
 from gateway import pipeline
-from gateway.access import LOCAL
+from gateway.access.principals import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
 from gateway.config import GatewayConfig

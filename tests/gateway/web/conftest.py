@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page
 from gateway.health import Health, HealthState
 from gateway.hub import Hub
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.chromium import Chromium, Driver, clean_page, in_chromium
 from tests.gateway.web.house import House, web_server
 

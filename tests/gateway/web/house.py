@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import ClientSession
 from msgspec import structs
 
+from gateway.access.audit import Audit
 from gateway.contract.events import HubEvent
-from gateway.door.audit import Audit
 from gateway.health import Health
 from gateway.hub import Hub
 from gateway.web import WebServer

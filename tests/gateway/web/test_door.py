@@ -11,11 +11,11 @@ from http.cookies import Morsel
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.contract.events import ErrorEvent, ReplyEvent, SnapshotEvent, StatusEvent
 from gateway.hub import Hub
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, House, bearer, got, until, web_server
 from tests.gateway.web.test_sockets import closed, receive

@@ -12,7 +12,7 @@ from gateway.hub import Hub
 from gateway.introduction import Introduction
 from gateway.listener import BadAddress, GatewayUnreachable, Listener, ListenerRefused
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, House, until, web_server
 

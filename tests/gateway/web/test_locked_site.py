@@ -11,7 +11,7 @@ from aiohttp import ClientSession, WSServerHandshakeError
 
 from firmware_bridge.frames import Fault, FaultCode, Header, Hello
 from firmware_bridge.simulated_user import WireChanged, WireMissing
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.contract.events import (
     ErrorEvent,
     ListenerEvent,
@@ -22,7 +22,7 @@ from gateway.contract.events import (
 )
 from gateway.introduction import Introduction
 from gateway.listener import Listener
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer
 from tests.gateway.web.site import Site, open_site
 from tests.gateway.web.test_devices import closed, frame

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Response, expect
 
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.journal import records as r
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import remembered
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page
 from tests.gateway.web.site import open_site

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import device, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page
 from tests.gateway.web.house import House

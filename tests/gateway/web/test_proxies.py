@@ -11,10 +11,10 @@ from aiohttp import ClientSession, TCPConnector
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.door.door import is_locked
+from gateway.access.door import is_locked
 from gateway.settings import WebLimitSettings, WebSettings
 from gateway.web.proxies import Proxies
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import House, bearer, got, until
 from tests.gateway.web.raw import connection, request
 from tests.gateway.web.test_door import audit

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientSession
 
-from gateway.access import Principal, Right, Role
+from gateway.access.principals import Principal, Right, Role
 from gateway.settings import WebSettings
 from gateway.web.api.operation import Open
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.rights import ROUTES, needed
 from gateway.web.server import WebServer
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import House, bearer
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from gateway.access.loopback import is_loopback
 from gateway.health import HealthState
 from gateway.hub import Hub
-from gateway.loopback import is_loopback
 from gateway.settings import WebSettings
 from gateway.web import CannotListen, WebServer
 from tests.gateway.web.house import House, web_server

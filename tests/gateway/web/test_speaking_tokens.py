@@ -10,9 +10,9 @@ from aiohttp import ClientSession, WSServerHandshakeError
 
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown
-from gateway.access import Role
+from gateway.access.principals import Role
 from gateway.contract.events import DeviceEvent, ReplyEvent, SaidEvent, TranscriptionEvent, decode_event
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, bearer, until
 from tests.gateway.web.site import Site, open_site

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from gateway.access.private_files import write_private
 from gateway.contract.events import SnapshotEvent
-from gateway.door.files import write_private
 from gateway.hub import Hub
 from gateway.introduction import BadCertificates, Introduction
 from gateway.listener import Listener, ListenerRefused
@@ -26,7 +26,7 @@ from gateway.settings import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer
 from gateway.web.certificate import DAYS, validity
 from gateway.web.tls import RENEW_SECONDS, Tls, TlsUnavailable
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer, web_server
 from tests.servers.certificates import Certificates, make_certificates
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from firmware_bridge.frames import Header, Hello
 from firmware_bridge.framing import Noise
 from firmware_bridge.wires import Line
-from gateway.access import Right
+from gateway.access.principals import Right
 from gateway.health import HealthState
 from gateway.web.api.operation import Open
 from gateway.web.api.problems import Problem

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.access import Right, Role
+from gateway.access.principals import Right, Role
 from gateway.contract.events import DeviceEvent
 from gateway.journal import records as r
 from gateway.journal.dead_letters import refused
 from gateway.web.api.operation import Open
 from gateway.web.api.table import OPERATIONS
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import letter, remembered, utterance
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.web.house import bearer

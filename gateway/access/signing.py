@@ -17,8 +17,8 @@ import jwt
 from msgspec import Struct
 
 from firmware_bridge.named_files import read_named
-from gateway.door.files import alone, read_private, write_private
-from gateway.door.tokens import Token, TokenError
+from gateway.access.private_files import alone, read_private, write_private
+from gateway.access.tokens import Token, TokenError
 
 FILE = "token.key"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"

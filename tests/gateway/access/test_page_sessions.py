@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.door.page_sessions import MAX_SESSIONS, SESSION_SECONDS, PageSessions
+from gateway.access.page_sessions import MAX_SESSIONS, SESSION_SECONDS, PageSessions
 
 
 class Clock:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from gateway.door.files import read_private, write_private
+from gateway.access.private_files import read_private, write_private
 from gateway.process.clock import Mark, SteadyClock
 
 log = structlog.get_logger(__name__)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.door.audit import Audit
-from gateway.door.door import Door, NotAdmitted
-from gateway.door.ends import Ends
-from gateway.door.page_sessions import SESSION_SECONDS
+from gateway.access.audit import Audit
+from gateway.access.door import Door, NotAdmitted
+from gateway.access.ends import Ends
+from gateway.access.page_sessions import SESSION_SECONDS
 from gateway.process.clock import DAY
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 from tests.gateway.machine import Machine
 
 YEAR = 365 * DAY

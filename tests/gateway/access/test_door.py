@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.door.audit import Audit
-from gateway.door.door import Door, NotAdmitted
+from gateway.access.audit import Audit
+from gateway.access.door import Door, NotAdmitted
 from gateway.settings import WebSettings
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 
 ROUNDS = 30
 

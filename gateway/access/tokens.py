@@ -23,9 +23,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.access import Principal, Role
-from gateway.door.ends import latest
-from gateway.door.files import alone, read_private, write_private
+from gateway.access.ends import latest
+from gateway.access.principals import Principal, Role
+from gateway.access.private_files import alone, read_private, write_private
 from gateway.process.clock import DAY
 
 FILE = "tokens.json"

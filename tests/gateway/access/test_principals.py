@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access import LOCAL, Principal, Right, Role
+from gateway.access.principals import LOCAL, Principal, Right, Role
 from gateway.contract.messages import is_token
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.access import Role
-from gateway.door.signing import KeyFile
-from gateway.door.tokens import Token, TokenFile, Wish
+from gateway.access.principals import Role
+from gateway.access.signing import KeyFile
+from gateway.access.tokens import Token, TokenFile, Wish
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from firmware_bridge.embedded_passwords import Passwords
-from gateway.door.files import alone, read_private, write_private
+from gateway.access.private_files import alone, read_private, write_private
 
 FILE = "mqtt.secret"
 SECRET_BYTES = 32

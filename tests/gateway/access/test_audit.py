@@ -11,8 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.door import audit as module
-from gateway.door.audit import MAX_CHARACTERS, MAX_FILES, Audit, What
+from gateway.access import audit as module
+from gateway.access.audit import MAX_CHARACTERS, MAX_FILES, Audit, What
 
 
 class Clock:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access import Role
-from gateway.door.signing import MAX_KEYS, BadToken, KeyFile, Keys, is_the_one
-from gateway.door.tokens import Token, TokenError
-from tests.gateway.door.keyring import Keyring
+from gateway.access.principals import Role
+from gateway.access.signing import MAX_KEYS, BadToken, KeyFile, Keys, is_the_one
+from gateway.access.tokens import Token, TokenError
+from tests.gateway.access.keyring import Keyring
 
 KEYS = Keys((b"k" * 32,))
 TOKEN = Token(

@@ -15,16 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from gateway.access import LOCAL, Principal
-from gateway.door.audit import Audit, What
-from gateway.door.ends import Ends
-from gateway.door.page_sessions import PageSessions
-from gateway.door.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
-from gateway.loopback import is_loopback
+from gateway.access.audit import Audit, What
+from gateway.access.ends import Ends
+from gateway.access.loopback import is_loopback
+from gateway.access.page_sessions import PageSessions
+from gateway.access.principals import LOCAL, Principal
+from gateway.access.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
 from gateway.settings import WebSettings
 
 if TYPE_CHECKING:
-    from gateway.door.signing import KeyFile, Keys
+    from gateway.access.signing import KeyFile, Keys
 
 LOOK_SECONDS = 0.3
 """How often the tokens' file is looked at while nothing happens."""
@@ -186,7 +186,7 @@ class Door:
         """The token of ours that this is, ended or not."""
         if not self._tokens.tokens:
             raise NotAdmitted(self.trouble or "unknown")
-        from gateway.door.signing import BadToken, is_the_one  # noqa: PLC0415 - loaded by ``_look``
+        from gateway.access.signing import BadToken, is_the_one  # noqa: PLC0415 - loaded by ``_look``
 
         if self._keys is None:
             raise NotAdmitted("the gateway cannot read its key")
@@ -247,7 +247,7 @@ class Door:
 
     def _read_keys(self) -> None:
         # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
-        from gateway.door.signing import KeyFile  # noqa: PLC0415
+        from gateway.access.signing import KeyFile  # noqa: PLC0415
 
         if self._key_file is None:
             assert self._folder is not None

@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from gateway.access.limits import Buckets, Rate
+from gateway.access.private_files import open_private
 from gateway.contract.escaping import one_line
-from gateway.door.files import open_private
-from gateway.door.limits import Buckets, Rate
 
 log = structlog.get_logger("earshot.audit")
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from firmware_bridge.shares import HOUSE, gives_way
-from gateway.door.files import read_private, write_private
+from gateway.access.private_files import read_private, write_private
 from gateway.process.clock import DAY
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.access import Role
-from gateway.door.tokens import (
+from gateway.access.principals import Role
+from gateway.access.tokens import (
     DAY,
     FORGET_DAYS,
     MAX_TOKENS,
@@ -20,7 +20,7 @@ from gateway.door.tokens import (
     TokensUnreadable,
     Wish,
 )
-from tests.gateway.door.keyring import Keyring
+from tests.gateway.access.keyring import Keyring
 
 
 class Clock:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.door.limits import Buckets, Rate, address_key
+from gateway.access.limits import Buckets, Rate, address_key
 
 
 def test_a_burst_and_then_the_rate() -> None:
