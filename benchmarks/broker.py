@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from benchmarks.report import Bar, Result, percentile
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey, Subscription
-from gateway.broker.memory import MemoryBroker
 
 TOPIC = "transcription.results"
 RATE = 10_000

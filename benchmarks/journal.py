@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from benchmarks.report import Bar, Result, percentile
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import Receipt
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
 from gateway.journal.records import (

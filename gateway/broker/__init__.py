@@ -35,14 +35,14 @@ class _Adapter(Struct, frozen=True):
 
 
 _ADAPTERS = {
-    "mqtt": _Adapter("gateway.broker.mqtt", "", Scheme(1883)),
-    "mqtts": _Adapter("gateway.broker.mqtt", "", Scheme(8883, tls=True)),
-    "amqp": _Adapter("gateway.broker.rabbitmq", "rabbitmq", Scheme(5672)),
-    "amqps": _Adapter("gateway.broker.rabbitmq", "rabbitmq", Scheme(5671, tls=True)),
-    "redis": _Adapter("gateway.broker.redis", "redis", Scheme(6379)),
-    "nats": _Adapter("gateway.broker.nats", "nats", Scheme(4222)),
-    "tls": _Adapter("gateway.broker.nats", "nats", Scheme(4222, tls=True)),
-    "rediss": _Adapter("gateway.broker.redis", "redis", Scheme(6379, tls=True)),
+    "mqtt": _Adapter("gateway.broker.backends.mqtt", "", Scheme(1883)),
+    "mqtts": _Adapter("gateway.broker.backends.mqtt", "", Scheme(8883, tls=True)),
+    "amqp": _Adapter("gateway.broker.backends.rabbitmq", "rabbitmq", Scheme(5672)),
+    "amqps": _Adapter("gateway.broker.backends.rabbitmq", "rabbitmq", Scheme(5671, tls=True)),
+    "redis": _Adapter("gateway.broker.backends.redis", "redis", Scheme(6379)),
+    "nats": _Adapter("gateway.broker.backends.nats", "nats", Scheme(4222)),
+    "tls": _Adapter("gateway.broker.backends.nats", "nats", Scheme(4222, tls=True)),
+    "rediss": _Adapter("gateway.broker.backends.redis", "redis", Scheme(6379, tls=True)),
 }
 
 
@@ -64,7 +64,7 @@ def open_broker(
     """
     check_broker_url(url)
     if url == MEMORY:
-        from gateway.broker.memory import MemoryBroker  # noqa: PLC0415 - one adapter at a time
+        from gateway.broker.backends.memory import MemoryBroker  # noqa: PLC0415 - one adapter at a time
 
         if on_status is not None:
             on_status(BrokerStatus(connected=True, server="in this process"))

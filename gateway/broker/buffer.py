@@ -19,8 +19,8 @@ import structlog
 from msgspec import Struct
 
 from gateway.broker.base import BrokerClosed, BrokerError, BufferPolicy, Message
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.patterns import Pattern
+from gateway.broker.rejected import DeadLetters
 
 log = structlog.get_logger(__name__)
 

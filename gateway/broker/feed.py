@@ -30,8 +30,8 @@ from gateway.broker.base import (
     Message,
 )
 from gateway.broker.buffer import Bounds, Buffer, BufferedDelivery, Counters, Readership
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.envelope import beginning, dead_letter, read_message, read_unreadable
+from gateway.broker.rejected import DeadLetters
 from gateway.broker.wire import Consumer, Demand, Received, Token, Wire
 from gateway.contract.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 

@@ -32,9 +32,9 @@ from gateway.broker.base import (
 )
 from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
 from gateway.broker.connection import Connection, OnStatus
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, check_group, check_topic, parse_pattern
+from gateway.broker.rejected import DeadLetters
 from gateway.broker.subscription import BufferSubscription
 from gateway.broker.wire import Connect, Wire
 from gateway.contract.messages import new_id

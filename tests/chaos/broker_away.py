@@ -14,8 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerUnavailable, Durability, Receipt
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.messages import (
     RESULTS_TOPIC,
     AudioFacts,

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from gateway.attempts import GIVEN_UP, MAX_ATTEMPTS, Attempts
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import Delivery, RoutingKey
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.journal import Journal
 from gateway.settings import JournalSettings

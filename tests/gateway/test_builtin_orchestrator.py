@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import firmware_bridge
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import RoutingKey
-from gateway.broker.memory import MemoryBroker
 from gateway.builtin_orchestrator import MAX_CHARACTERS, MAX_REMEMBERED, House, builtin_orchestrator
 from gateway.contract.messages import (
     REPLIES_TOPIC,

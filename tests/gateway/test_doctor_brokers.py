@@ -143,7 +143,7 @@ def test_the_demos_own_is_pointed_out() -> None:
 @pytest.mark.slow
 def test_nobody_on_the_broker(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "gateway.broker.redis_streams.READING_SECONDS", 0.0
+        "gateway.broker.backends.redis_streams.READING_SECONDS", 0.0
     )  # whoever was there in other tests
     told = found(config(redis.url))["orchestrator"]
     assert (told.state, told.detail) == ("warn", NOBODY)

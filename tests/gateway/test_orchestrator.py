@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import structlog
 
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import (
     BrokerError,
     BrokerUnavailable,
@@ -22,7 +23,6 @@ from gateway.broker.base import (
     RoutingKey,
     Subscription,
 )
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,

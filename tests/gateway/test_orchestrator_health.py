@@ -125,7 +125,7 @@ async def test_over_a_broker_nobody_answers_until_somebody_reads(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "gateway.broker.redis_streams.READING_SECONDS", 3.0
+        "gateway.broker.backends.redis_streams.READING_SECONDS", 3.0
     )  # readers of tests before this one
     async with gateway(tmp_path, url) as one:
         await passes(lambda: bool(who(one).remedy))
@@ -238,7 +238,7 @@ async def has_kept(broker: MessageBroker) -> bool:
 async def test_what_nobody_reads_any_more_is_removed(
     tmp_path: Path, url: str, before: MessageBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.broker.redis_streams.READING_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.broker.backends.redis_streams.READING_SECONDS", 0.0)
     async with before.subscribe(RESULTS_TOPIC, group="builtin"):
         pass
     await before.publish(RESULTS_TOPIC, KEY, b"kept for nobody")

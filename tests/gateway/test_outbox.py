@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from gateway import outbox as module
 from gateway.broker import open_broker
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
-from gateway.broker.memory import MemoryBroker
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.records import LetterRow, Queued
 from gateway.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import RoutingKey, Subscription
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal
 from gateway.journal.records import PieceCame

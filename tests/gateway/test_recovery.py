@@ -19,8 +19,8 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerUnavailable, Receipt
-from gateway.broker.memory import MemoryBroker
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, TranscriptionMessage
 from gateway.journal import Journal

@@ -31,7 +31,7 @@ async def test_a_twin_is_told_and_forgotten(
     tmp_path: Path, request: pytest.FixtureRequest, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twin_health, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr("gateway.broker.redis_streams.READING_SECONDS", 3.0)
+    monkeypatch.setattr("gateway.broker.backends.redis_streams.READING_SECONDS", 3.0)
     running: Redis | Nats | RabbitMQ = request.getfixturevalue(server)
     config = configured(tmp_path, running.url)
     clone = configured(_folder(tmp_path / tmp_path.name), running.url)

@@ -24,8 +24,8 @@ from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.simulated_wires import WireOwner
 from firmware_bridge.wires import WEB, WEB_IDS, Line
 from gateway.announcer import Announcer
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
-from gateway.broker.memory import MemoryBroker
 from gateway.config import GatewayConfig
 from gateway.contract.messages import (
     REPLIES_TOPIC,

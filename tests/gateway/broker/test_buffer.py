@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.broker.base import BrokerClosed, BrokerError, BufferPolicy, Message, RoutingKey
 from gateway.broker.buffer import Bounds, Buffer, BufferedDelivery, Counters, Member, Readership
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.patterns import EVERYTHING
+from gateway.broker.rejected import DeadLetters
 from tests.gateway.broker.contract import until
 
 KEY = RoutingKey("ann", "kitchen", "s_1")

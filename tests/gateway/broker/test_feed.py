@@ -23,9 +23,9 @@ from gateway.broker.base import (
     Message,
 )
 from gateway.broker.buffer import Bounds, BufferedDelivery, Counters, Member, Readership
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, parse_pattern
+from gateway.broker.rejected import DeadLetters
 from gateway.broker.wire import Demand, Intake, Received, ServerFacts
 from gateway.contract.messages import DEAD_TOPIC
 from tests.gateway.broker.contract import until

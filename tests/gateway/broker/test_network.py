@@ -25,6 +25,7 @@ from gateway.broker.envelope import UNREADABLE
 from gateway.broker.network import MAX_TOPICS, NetworkBroker
 from gateway.broker.wire import Received
 from gateway.settings import BrokerSettings
+from tests.gateway.broker.backends.pigeons import Loft
 from tests.gateway.broker.contract import (
     KITCHEN,
     SETTINGS,
@@ -35,7 +36,6 @@ from tests.gateway.broker.contract import (
     take,
     until,
 )
-from tests.gateway.broker.pigeons import Loft
 
 TOPIC = "pigeon.post"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker.dead_letters import MAX_BYTES, MAX_LETTERS
 from gateway.broker.patterns import parse_pattern
+from gateway.broker.rejected import MAX_BYTES, MAX_LETTERS
 from gateway.contract.messages import (
     DEAD_TOPIC,
     REPLIES_TOPIC,

@@ -17,11 +17,11 @@ from nats import errors as nats_errors
 from nats.js import errors as js_errors
 from redis import exceptions as redis_errors
 
-from gateway.broker import nats, rabbitmq, redis
 from gateway.broker.address import Address, Scheme, resolve
+from gateway.broker.backends import nats, rabbitmq, redis
+from gateway.broker.backends.cancellation import heeded
+from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability
-from gateway.broker.cancellation import heeded
-from gateway.broker.gone import gone_is_os_error
 from gateway.broker.wire import ServerFacts
 from gateway.settings import BrokerSettings
 

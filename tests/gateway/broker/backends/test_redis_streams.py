@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from gateway.broker.backends.redis_streams import FORGOTTEN_SECONDS, Appetite, RedisConsumer, RedisListener
 from gateway.broker.base import BrokerUnavailable
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.redis_streams import FORGOTTEN_SECONDS, Appetite, RedisConsumer, RedisListener
 from gateway.broker.wire import Demand, Received
 from tests.gateway.broker.contract import until
 

@@ -22,8 +22,8 @@ from gateway.broker.base import (
     TopicStats,
 )
 from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
-from gateway.broker.dead_letters import DeadLetters
 from gateway.broker.patterns import PatternKind, check_group, check_topic, parse_pattern
+from gateway.broker.rejected import DeadLetters
 from gateway.broker.subscription import TURN, BufferSubscription
 from gateway.contract.messages import new_id
 from gateway.settings import BrokerSettings

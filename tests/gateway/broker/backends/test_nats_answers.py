@@ -9,8 +9,8 @@ import pytest
 from msgspec import Struct
 
 from gateway.broker.address import Scheme, resolve
+from gateway.broker.backends.nats import NatsWire
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
-from gateway.broker.nats import NatsWire
 from gateway.settings import BrokerSettings
 
 TOPIC = "pigeon.post"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.broker.base import Message, RoutingKey
-from gateway.broker.dead_letters import DeadLetters
+from gateway.broker.rejected import DeadLetters
 
 KEY = RoutingKey("ann", "kitchen", "s_1")
 

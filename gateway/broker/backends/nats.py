@@ -22,12 +22,10 @@ from nats.js import api
 from nats.js import errors as js_errors
 
 from gateway.broker.address import Address, without_secrets
-from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
-from gateway.broker.buffer import Readership
-from gateway.broker.cancellation import heeded
-from gateway.broker.gone import gone_is_os_error
-from gateway.broker.nats_consumers import Deliveries, JetStreamConsumer
-from gateway.broker.nats_subjects import (
+from gateway.broker.backends.cancellation import heeded
+from gateway.broker.backends.gone import gone_is_os_error
+from gateway.broker.backends.nats_consumers import Deliveries, JetStreamConsumer
+from gateway.broker.backends.nats_subjects import (
     durable_name,
     filter_subject,
     headers,
@@ -35,6 +33,8 @@ from gateway.broker.nats_subjects import (
     stream_subjects,
     subject,
 )
+from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
+from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
 from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts
 from gateway.contract.messages import RESULTS_TOPIC

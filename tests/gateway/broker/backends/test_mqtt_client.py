@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gateway.broker import mqtt
+from gateway.broker.backends import mqtt
+from gateway.broker.backends.mqtt import _Place
+from gateway.broker.backends.mqtt_client import Publication, _Packed
 from gateway.broker.base import BrokerUnavailable
-from gateway.broker.mqtt import _Place
-from gateway.broker.mqtt_client import Publication, _Packed
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\ufeff"), max_size=60)
 

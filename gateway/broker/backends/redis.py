@@ -22,12 +22,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.broker.address import Address, without_secrets
+from gateway.broker.backends.cancellation import heeded
+from gateway.broker.backends.gone import gone_is_os_error
+from gateway.broker.backends.redis_entries import PREFIX, entry, group, text
+from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
-from gateway.broker.cancellation import heeded
-from gateway.broker.gone import gone_is_os_error
-from gateway.broker.redis_entries import PREFIX, entry, group, text
-from gateway.broker.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
 from gateway.contract.messages import RESULTS_TOPIC
 

@@ -1,7 +1,7 @@
 """Reading Redis streams: for a group through a consumer group, else from the stream's end on.
 
 Everything here is commands and what their answers mean; the client and its errors are
-:mod:`gateway.broker.redis`'s.
+:mod:`gateway.broker.backends.redis`'s.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from gateway.broker.backends.redis_entries import PREFIX, entries, group, order, received, text
 from gateway.broker.base import BrokerUnavailable
-from gateway.broker.redis_entries import PREFIX, entries, group, order, received, text
 from gateway.broker.wire import Demand, Intake, Token
 
 BATCH = 512

@@ -16,7 +16,8 @@ from msgspec import structs
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gateway.broker import mqtt, open_broker
+from gateway.broker import open_broker
+from gateway.broker.backends import mqtt
 from gateway.broker.base import BrokerStatus, BrokerUnavailable, BufferFull, Durability, MessageBroker
 from gateway.settings import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract

@@ -18,10 +18,10 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.broker.address import Address
+from gateway.broker.backends.mqtt_client import NAMESAKE, TAKEN_OVER, MqttClient, Publication, Session
 from gateway.broker.base import BadRoutingKey, BrokerRefused, BrokerUnavailable, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds
-from gateway.broker.mqtt_client import NAMESAKE, TAKEN_OVER, MqttClient, Publication, Session
 from gateway.broker.patterns import PatternKind, check_topic
 from gateway.broker.wire import (
     GATHER_SECONDS,

@@ -1,7 +1,7 @@
 """Pulling from a JetStream consumer: durable for a group, else one that the server forgets.
 
 Messages come by requests for so many: one is open as long as there is room, and the server answers it
-as messages come. The client library and its errors are :mod:`gateway.broker.nats`'s.
+as messages come. The client library and its errors are :mod:`gateway.broker.backends.nats`'s.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from gateway.broker.backends.nats_subjects import received, stream_name
 from gateway.broker.base import BrokerError, BrokerUnavailable
-from gateway.broker.nats_subjects import received, stream_name
 from gateway.broker.wire import Demand, Intake, Token
 
 BATCH = 512

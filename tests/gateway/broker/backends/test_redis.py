@@ -17,13 +17,13 @@ from redis.asyncio import Redis as Client
 
 from gateway.broker import open_broker
 from gateway.broker.address import Scheme, resolve
+from gateway.broker.backends.redis import RedisWire, connect
+from gateway.broker.backends.redis_entries import entry, order, received
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, Durability, Message, RoutingKey
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
 from gateway.broker.patterns import parse_pattern
-from gateway.broker.redis import RedisWire, connect
-from gateway.broker.redis_entries import entry, order, received
 from gateway.broker.wire import Demand
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings import BrokerSettings, BrokerTlsSettings

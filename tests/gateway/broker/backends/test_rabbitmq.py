@@ -15,7 +15,8 @@ import aio_pika
 import pytest
 import pytest_asyncio
 
-from gateway.broker import open_broker, rabbitmq
+from gateway.broker import open_broker
+from gateway.broker.backends import rabbitmq
 from gateway.broker.base import (
     BrokerError,
     BrokerStatus,
@@ -211,7 +212,7 @@ async def test_being_refused_is_a_state_with_a_remedy(
 
 
 async def test_a_user_with_the_rights_that_the_guide_gives(server: RabbitMQ) -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "brokers.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[4] / "docs" / "brokers.md").read_text(encoding="utf-8")
     (rights,) = re.findall(r"set_permissions gateway (.*)", guide)
     server.control("add_user", "modest", "s3cret")
     server.control("set_permissions", "modest", *shlex.split(rights))

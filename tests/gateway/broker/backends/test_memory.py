@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.broker import open_broker
+from gateway.broker.backends.memory import MAX_TOPICS, MemoryBroker
 from gateway.broker.base import (
     BrokerClosed,
     BrokerError,
@@ -21,7 +22,6 @@ from gateway.broker.base import (
     MessageBroker,
     RoutingKey,
 )
-from gateway.broker.memory import MAX_TOPICS, MemoryBroker
 from gateway.broker.subscription import TURN
 from gateway.settings import BrokerSettings
 from tests.gateway.broker.contract import (

@@ -20,12 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from gateway.broker import mqtt, open_broker, rabbitmq
+from gateway.broker import open_broker
+from gateway.broker.backends import mqtt, rabbitmq
+from gateway.broker.backends.mqtt_client import Publication, _Packed
+from gateway.broker.backends.nats_subjects import delivery, headers
+from gateway.broker.backends.redis_entries import entry, received
 from gateway.broker.base import BrokerError, BrokerUnavailable, Message
 from gateway.broker.envelope import dead_letter, read_message, seconds
-from gateway.broker.mqtt_client import Publication, _Packed
-from gateway.broker.nats_subjects import delivery, headers
-from gateway.broker.redis_entries import entry, received
 from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, take

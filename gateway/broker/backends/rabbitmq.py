@@ -25,6 +25,7 @@ from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from gateway.broker.address import Address, without_secrets
+from gateway.broker.backends.cancellation import heeded
 from gateway.broker.base import (
     BrokerError,
     BrokerRefused,
@@ -33,7 +34,6 @@ from gateway.broker.base import (
     Message,
 )
 from gateway.broker.buffer import Readership
-from gateway.broker.cancellation import heeded
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, Received, ServerFacts, Token

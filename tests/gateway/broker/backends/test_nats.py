@@ -17,11 +17,8 @@ from nats.js import JetStreamContext, api
 
 from gateway.broker import open_broker
 from gateway.broker.address import Scheme, resolve
-from gateway.broker.base import BrokerUnavailable, BufferFull, Durability, Message, RoutingKey
-from gateway.broker.buffer import Readership
-from gateway.broker.envelope import read_message
-from gateway.broker.nats import connect
-from gateway.broker.nats_subjects import (
+from gateway.broker.backends.nats import connect
+from gateway.broker.backends.nats_subjects import (
     delivery,
     durable_name,
     filter_subject,
@@ -30,6 +27,9 @@ from gateway.broker.nats_subjects import (
     stream_name,
     subject,
 )
+from gateway.broker.base import BrokerUnavailable, BufferFull, Durability, Message, RoutingKey
+from gateway.broker.buffer import Readership
+from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
 from gateway.broker.patterns import parse_pattern
 from gateway.contract.messages import RESULTS_TOPIC

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from gateway.broker import nats_consumers
+from gateway.broker.backends import nats_consumers
+from gateway.broker.backends.nats_consumers import BATCH, LET_GO, TAKE_BACK, Deliveries, JetStreamConsumer
 from gateway.broker.base import BrokerRefused, BrokerUnavailable
 from gateway.broker.buffer import Readership
-from gateway.broker.nats_consumers import BATCH, LET_GO, TAKE_BACK, Deliveries, JetStreamConsumer
 from gateway.broker.patterns import EVERYTHING
 from gateway.broker.wire import Demand, Received
 from tests.gateway.broker.contract import until

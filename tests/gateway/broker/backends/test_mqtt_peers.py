@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.broker import mqtt
 from gateway.broker.address import Address, Scheme, resolve
+from gateway.broker.backends import mqtt
+from gateway.broker.backends.mqtt_client import MqttClient, Publication, Session
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
-from gateway.broker.mqtt_client import MqttClient, Publication, Session
 from gateway.settings import BrokerSettings
 from tests.gateway.broker.contract import soon, until
 
