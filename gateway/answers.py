@@ -33,7 +33,6 @@ from gateway.correlation import CorrelationTracker, Forged, Late, PendingRequest
 from gateway.correlation import RequestState as TrackedState
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
-from gateway.journal.quotas import undelivered_seconds
 from gateway.journal.records import (
     Answered,
     Delivered,
@@ -47,6 +46,7 @@ from gateway.journal.records import (
     RequestState,
 )
 from gateway.journal.records import Asked as AskedEffect
+from gateway.journal.tables.quotas import undelivered_seconds
 from gateway.pieces import Piece, Pieces, acknowledge
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps

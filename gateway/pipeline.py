@@ -44,10 +44,10 @@ from gateway.config import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
 from gateway.erasing import Erasing, Whose
-from gateway.errands import hand_on, run_errands, take_letter
 from gateway.health import Health
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
+from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
 from gateway.process.ending import until_done
 from gateway.publishing import NOT_UNDERSTOOD, Publishing

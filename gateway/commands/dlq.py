@@ -19,12 +19,12 @@ from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of
 from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.contract.escaping import json_text, one_line
-from gateway.errands import run_errands
-from gateway.journal import Journal, JournalError, outside
+from gateway.journal import Journal, JournalError, visiting
 from gateway.journal.dead_letters import contents
+from gateway.journal.errands import run_errands
 from gateway.journal.errors import NoHome
+from gateway.journal.letters import summary, whole
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
-from gateway.letters import summary, whole
 from gateway.settings import JournalSettings, LogSettings
 
 SAMPLE_RATE = 16_000
@@ -121,7 +121,7 @@ def purge(journal: Path, numbers: tuple[int, ...], *, everything: bool) -> None:
 def _letters(journal: Path) -> list[DeadLetterRow]:
     try:
         with _as_owner(journal):
-            return list(outside.dead_letters(journal))
+            return list(visiting.dead_letters(journal))
     except JournalError as error:
         raise Trouble(f"{error}; --journal names another") from error
 
@@ -135,14 +135,14 @@ def _ask(journal: Path, verb: Verb, numbers: Iterable[int], *, everything: bool)
         raise Trouble(f"there is no dead letter {min(missing)}; `earshot dlq list` shows them")
     try:
         with _as_owner(journal):
-            outside.ask(journal, verb, wanted)
+            visiting.ask(journal, verb, wanted)
             Audit(journal.parent).note(
                 What.DEAD_LETTER,
                 verb=verb.value,
                 numbers=", ".join(map(str, wanted)),
                 by=f"uid {os.getuid()}",
             )
-            if outside.has_owner(journal):
+            if visiting.has_owner(journal):
                 click.echo(f"{len(wanted)} asked for; the running gateway does it within a second")
                 return
             asyncio.run(_carry_out(journal))

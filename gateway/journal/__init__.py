@@ -5,7 +5,7 @@ from typing import TypeAlias
 from gateway.journal.errors import JournalError, JournalInUse, NotDurable, RoomFull
 from gateway.journal.jobs import JournalState
 from gateway.journal.journal import Journal, JournalStats
-from gateway.journal.none import NoJournal
+from gateway.journal.no_journal import NoJournal
 
 AnyJournal: TypeAlias = Journal | NoJournal
 """What the gateway is given."""

@@ -14,7 +14,7 @@ from typing import Self
 
 from gateway.access.private_files import open_private, refuse_links
 from gateway.journal.errors import JournalError, JournalInUse, NoHome
-from gateway.journal.schema import migrate
+from gateway.journal.tables.schema import migrate
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for that of another process (`earshot dlq`)."""

@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from gateway.journal.errors import JournalError
 from gateway.journal.file import BUSY_SECONDS, explain
-from gateway.journal.reading import Reader
 from gateway.journal.records import (
     DeadLetterRow,
     Effect,
@@ -33,7 +32,8 @@ from gateway.journal.records import (
     UtteranceRow,
     Withdrawn,
 )
-from gateway.journal.words import terms
+from gateway.journal.tables.reading import Reader
+from gateway.journal.tables.search_words import terms
 
 AT_ONCE = 2
 """Questions that are answered at the same time; further ones wait."""

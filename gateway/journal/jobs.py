@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gateway.journal.ledger import Ledger
 from gateway.journal.records import Effect
+from gateway.journal.tables.ledger import Ledger
 
 Ticket: TypeAlias = asyncio.Future[Any]
 """Who waits for the result. The journal's thread only hands it back."""

@@ -23,8 +23,6 @@ from gateway.journal.errors import JournalError
 from gateway.journal.file import journal_path
 from gateway.journal.history import History
 from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
-from gateway.journal.ledger import Ledger
-from gateway.journal.quotas import Quota, Retention, Usage, undelivered_seconds
 from gateway.journal.records import (
     DeadLetterRow,
     Effect,
@@ -35,6 +33,8 @@ from gateway.journal.records import (
     StreamRow,
     UtteranceRow,
 )
+from gateway.journal.tables.ledger import Ledger
+from gateway.journal.tables.quotas import Quota, Retention, Usage, undelivered_seconds
 from gateway.journal.writer import Writer
 from gateway.process.clock import DAY, SET_SINCE
 from gateway.settings import HistorySettings, JournalSettings, PrivacySettings

@@ -19,10 +19,10 @@ import pytest
 from aiohttp import ClientSession
 
 from firmware_bridge.simulated_user import TranscriptShown
-from gateway.journal import outside
+from gateway.journal import visiting
 from gateway.journal.dead_letters import undelivered
 from gateway.journal.records import Verb
-from gateway.journal.tables import encode
+from gateway.journal.tables.tables import encode
 from tests.attacks.castle import Castle, open_castle
 from tests.gateway.journal.rows import request
 from tests.record import PATIENCE, passes
@@ -209,7 +209,7 @@ async def test_a_dead_letter_that_is_purged_leaves_the_files(api: Api, dead_lett
 async def test_a_dead_letter_that_a_command_purges_does_too(
     castle: Castle, api: Api, dead_letter: int
 ) -> None:
-    outside.ask(castle.folder / "journal.db", Verb.PURGE, [dead_letter])
+    visiting.ask(castle.folder / "journal.db", Verb.PURGE, [dead_letter])
     await passes(lambda: not api.left(SECRET))
 
 

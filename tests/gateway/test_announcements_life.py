@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway import announcements
 from gateway.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
-from gateway.journal.none import NoJournal
+from gateway.journal.no_journal import NoJournal
 from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
 from gateway.process.mishaps import Mishaps
 from gateway.settings import HistorySettings, PrivacySettings

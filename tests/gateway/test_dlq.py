@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from gateway import state_folder
 from gateway.cli import main
 from gateway.contract.messages import REPLIES_TOPIC
-from gateway.errands import run_errands
-from gateway.journal import Journal, outside
+from gateway.journal import Journal, visiting
 from gateway.journal.dead_letters import not_transcribed, refused
+from gateway.journal.errands import run_errands
 from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
 from gateway.process.mishaps import Mishaps
 from gateway.settings import JournalSettings
@@ -187,7 +187,7 @@ FACTS = b'{"speech_end":32000,"has_speech":true,"end_reason":"stop"}'
 
 
 async def test_an_errand_for_a_letter_that_is_gone_is_done(filled: Path) -> None:
-    outside.ask(filled, Verb.PURGE, [1, 1])
+    visiting.ask(filled, Verb.PURGE, [1, 1])
     async with Journal(JournalSettings(path=str(filled))) as one:
         assert await run_errands(one) == 2
         assert await one.errands() == []
@@ -195,7 +195,7 @@ async def test_an_errand_for_a_letter_that_is_gone_is_done(filled: Path) -> None
 
 
 async def test_one_errand_that_goes_wrong_leaves_the_others(filled: Path) -> None:
-    outside.ask(filled, Verb.REPLAY, [1, 2])
+    visiting.ask(filled, Verb.REPLAY, [1, 2])
     mishaps, utterances = Mishaps(), []
 
     def stumble(_letter: object) -> None:
@@ -209,7 +209,7 @@ async def test_one_errand_that_goes_wrong_leaves_the_others(filled: Path) -> Non
 
 
 async def test_what_comes_back_is_told(filled: Path) -> None:
-    outside.ask(filled, Verb.REPLAY, [1, 2])
+    visiting.ask(filled, Verb.REPLAY, [1, 2])
     letters: list[object] = []
     utterances: list[object] = []
     async with Journal(JournalSettings(path=str(filled))) as one:

@@ -11,12 +11,12 @@ import pytest
 
 from gateway.journal import Journal
 from gateway.journal import records as r
-from gateway.journal.contents import COLUMNS, GOES, WITH_WORDS, Goes
 from gateway.journal.dead_letters import undelivered
 from gateway.journal.history import Belongings
-from gateway.journal.ledger import Ledger
 from gateway.journal.records import Effect, RequestState, Room
-from gateway.journal.schema import migrate
+from gateway.journal.tables.contents import COLUMNS, GOES, WITH_WORDS, Goes
+from gateway.journal.tables.ledger import Ledger
+from gateway.journal.tables.schema import migrate
 from gateway.settings import HistorySettings, JournalSettings
 from tests.gateway.journal.rows import letter, remembered, request, utterance
 
@@ -54,7 +54,7 @@ def bytes_of(journal: Journal) -> bytes:
 
 
 def test_every_column_says_what_it_holds() -> None:
-    """A new table or column has to say so in `gateway/journal/contents.py`, and this module to try it."""
+    """A new table or column has to say so in `gateway/journal/tables/contents.py`, and this module to try it."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db)
     names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"

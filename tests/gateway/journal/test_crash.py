@@ -17,7 +17,7 @@ import pytest
 
 from gateway.journal import Journal, JournalState
 from gateway.journal import records as r
-from gateway.journal.reading import Reader
+from gateway.journal.tables.reading import Reader
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
 
@@ -26,7 +26,7 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[2])
 from gateway.journal import Journal, JournalState
 from gateway.journal import records as r
-from gateway.journal.reading import Reader
+from gateway.journal.tables.reading import Reader
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.journal.crowding import Crowding
-from gateway.journal.quotas import Quota
-from gateway.journal.schema import migrate
+from gateway.journal.tables.crowding import Crowding
+from gateway.journal.tables.quotas import Quota
+from gateway.journal.tables.schema import migrate
 
 QUOTA = Quota(100, 1_000_000)
 

@@ -12,8 +12,8 @@ from gateway.journal import Journal
 from gateway.journal import records as r
 from gateway.journal.history import Wanted
 from gateway.journal.records import RequestState, Room
-from gateway.journal.schema import MIGRATIONS, migrate
-from gateway.journal.tables import encode
+from gateway.journal.tables.schema import MIGRATIONS, migrate
+from gateway.journal.tables.tables import encode
 from gateway.process.clock import DAY
 from gateway.settings import HistorySettings, JournalSettings
 from tests.gateway.journal.rows import remembered, request, utterance

@@ -17,12 +17,12 @@ from gateway.journal import Journal, JournalError
 from gateway.journal import records as r
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.history import History, Wanted
-from gateway.journal.ledger import FORGOTTEN_AT_ONCE, Ledger
-from gateway.journal.quotas import Quota
 from gateway.journal.records import HistoryReply, RequestState, Room
-from gateway.journal.schema import MIGRATIONS, migrate
-from gateway.journal.tables import encode
-from gateway.journal.words import folded, terms
+from gateway.journal.tables.ledger import FORGOTTEN_AT_ONCE, Ledger
+from gateway.journal.tables.quotas import Quota
+from gateway.journal.tables.schema import MIGRATIONS, migrate
+from gateway.journal.tables.search_words import folded, terms
+from gateway.journal.tables.tables import encode
 from gateway.settings import HistorySettings, JournalSettings
 from tests.gateway.journal.rows import letter, remembered, request, utterance
 from tests.gateway.machine import Machine

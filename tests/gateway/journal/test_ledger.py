@@ -15,11 +15,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from gateway.journal import records as r
 from gateway.journal.dead_letters import contents, not_transcribed, refused, revived
 from gateway.journal.errors import JournalError, RoomFull
-from gateway.journal.ledger import Ledger
-from gateway.journal.quotas import Quota, Retention
 from gateway.journal.records import RequestState, Room
-from gateway.journal.schema import migrate
-from gateway.journal.tables import ROW_SIZE
+from gateway.journal.tables.ledger import Ledger
+from gateway.journal.tables.quotas import Quota, Retention
+from gateway.journal.tables.schema import migrate
+from gateway.journal.tables.tables import ROW_SIZE
 from tests.gateway.journal.rows import dead, letter, remembered, request, stream, utterance
 
 PLENTY = Quota(1_000_000, 1 << 40)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.journal import Journal, JournalState, NotDurable, outside, writer
+from gateway.journal import Journal, JournalState, NotDurable, visiting, writer
 from gateway.journal import records as r
 from gateway.journal.file import Lock
 from gateway.settings import JournalSettings
@@ -159,5 +159,5 @@ async def test_who_asks_from_outside_finds_the_one_that_is_served(tmp_path: Path
     async with opened(folder) as (journal, _):
         deleted(folder)
         await journal.commit(r.Queued(letter(2)))
-        assert list(outside.dead_letters(folder / "journal.db")) == []
-        assert outside.has_owner(folder / "journal.db")
+        assert list(visiting.dead_letters(folder / "journal.db")) == []
+        assert visiting.has_owner(folder / "journal.db")

@@ -14,11 +14,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.journal import records as r
-from gateway.journal.memory import Memory
-from gateway.journal.quotas import Quota, Retention
-from gateway.journal.reading import request_of
 from gateway.journal.records import Room
-from gateway.journal.tables import Tables
+from gateway.journal.tables.history_writing import Memory
+from gateway.journal.tables.quotas import Quota, Retention
+from gateway.journal.tables.reading import request_of
+from gateway.journal.tables.tables import Tables
 
 FORGOTTEN_AT_ONCE = 200
 """Rows that each tidying forgets of a kind, so that it keeps nobody waiting."""

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from gateway.journal import records as r
-from gateway.journal.contents import WITH_WORDS
-from gateway.journal.crowding import Crowding
 from gateway.journal.dead_letters import undelivered, unpublished, whose
 from gateway.journal.errors import RoomFull
-from gateway.journal.quotas import Quota, Usages
-from gateway.journal.reading import Reader
 from gateway.journal.records import Room
+from gateway.journal.tables.contents import WITH_WORDS
+from gateway.journal.tables.crowding import Crowding
+from gateway.journal.tables.quotas import Quota, Usages
+from gateway.journal.tables.reading import Reader
 
 ROW_SIZE = 100
 """Bytes that a row counts for beside its record: its columns, and its part of the indexes."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gateway.journal.errors import JournalError, JournalInUse
 from gateway.journal.file import BUSY_SECONDS, Lock, explain, refuse_planted
-from gateway.journal.reading import Reader
 from gateway.journal.records import DeadLetterRow, Verb
+from gateway.journal.tables.reading import Reader
 
 PAGE = 100
 

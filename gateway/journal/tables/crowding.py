@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.access.principals import WEB_DEVICE
-from gateway.journal.quotas import Quota
+from gateway.journal.tables.quotas import Quota
 
 COUNTED_FOR = 200
 """Rows that make room before it is counted again how much there is of each visitor."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.journal import records as r
 from gateway.journal.records import Room
-from gateway.journal.tables import Tables, encode
-from gateway.journal.words import folded
+from gateway.journal.tables.search_words import folded
+from gateway.journal.tables.tables import Tables, encode
 
 
 class Memory:
