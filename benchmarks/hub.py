@@ -27,7 +27,7 @@ from benchmarks.report import Bar, Result, percentile
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import AudioFacts, Timings, encode
 from gateway.health import Health
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.listener import Listener
 from gateway.settings import WebLimitSettings, WebSettings
 from gateway.web import House, WebServer

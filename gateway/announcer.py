@@ -22,7 +22,7 @@ from gateway.contract.events import (
 )
 from gateway.contract.messages import TranscriptionMessage
 from gateway.correlation import PendingRequest
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.session import Session
 from transcription.partial_text import Partial
 

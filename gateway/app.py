@@ -30,7 +30,7 @@ from gateway.broker_health import BrokerHealth
 from gateway.config import ConfigError, GatewayConfig
 from gateway.contract.escaping import one_line
 from gateway.health import Health, HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path

@@ -18,8 +18,8 @@ from aiohttp import web
 
 from gateway.access.door import NotAdmitted
 from gateway.contract.events import MOST_NAMES, Subscribe
-from gateway.fanout import Batch
-from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.hub.fanout import Batch
+from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.web.forwarding import DIRECT_BYTES, forward
 from gateway.web.guard import who
 from gateway.web.house import House

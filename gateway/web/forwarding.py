@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.hub import Outbox
+from gateway.hub.hub import Outbox
 from gateway.web.guard import visit_of
 
 DIRECT_BYTES = 64 * 1024

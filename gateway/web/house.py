@@ -16,7 +16,7 @@ from gateway.access.audit import Audit
 from gateway.broker.base import MessageBroker
 from gateway.config import GatewayConfig
 from gateway.health import Health
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.pipeline import Pipeline
 from gateway.reload import Plan

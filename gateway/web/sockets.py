@@ -16,8 +16,8 @@ from gateway.access.door import NotAdmitted
 from gateway.access.principals import Principal
 from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
 from gateway.contract.messages import BadMessage, encode
-from gateway.fanout import Batch
-from gateway.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.hub.fanout import Batch
+from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.saying import SayError
 from gateway.web.forwarding import DIRECT_BYTES, forward
 from gateway.web.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who

@@ -38,7 +38,7 @@ from gateway.commands.simulate import words
 from gateway.config import GatewayConfig, load_config
 from gateway.contract.events import decode_event
 from gateway.health import Health, HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.events import reply, transcription
 from tests.gateway.web.house import web_server

@@ -24,7 +24,7 @@ from gateway.config import GatewayConfig
 from gateway.doctor import Report, examine
 from gateway.finding import Finding, warn
 from gateway.health import Health, HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.web.house import web_server
 from tests.servers.process import free_port

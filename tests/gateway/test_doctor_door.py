@@ -12,7 +12,7 @@ from gateway import doctor, state_folder
 from gateway.config import GatewayConfig
 from gateway.doctor_door import door
 from gateway.finding import Finding
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings, WebTlsSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import web_server

@@ -36,7 +36,7 @@ from gateway.contract.messages import (
     encode,
 )
 from gateway.health import Health
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.pipeline import Pipeline, PipelineStats
 from tests.record import Record, passes

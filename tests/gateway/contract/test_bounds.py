@@ -24,7 +24,7 @@ from gateway.contract.messages import (
     encode,
 )
 from gateway.correlation import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
-from gateway.hub import HISTORY_BYTES, Hub
+from gateway.hub.hub import HISTORY_BYTES, Hub
 from gateway.settings import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES

@@ -14,7 +14,7 @@ from firmware_bridge.simulated_user import ReplyShown
 from gateway.contract.events import DeliveryEvent, HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import WordTime
 from gateway.contract.redaction import redacted
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
 from gateway.settings import WebSettings

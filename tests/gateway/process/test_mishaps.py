@@ -21,7 +21,7 @@ from gateway.config import GatewayConfig
 from gateway.contract.messages import TranscriptionMessage
 from gateway.health import Health, HealthState
 from gateway.hearing import BROKEN_OFF
-from gateway.hub import Evicted, Hub
+from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps

@@ -11,7 +11,7 @@ from aiohttp import ClientSession, CookieJar
 from playwright.async_api import Browser, Page
 
 from gateway.health import Health, HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.chromium import Chromium, Driver, clean_page, in_chromium

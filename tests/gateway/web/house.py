@@ -14,7 +14,7 @@ from msgspec import structs
 from gateway.access.audit import Audit
 from gateway.contract.events import HubEvent
 from gateway.health import Health
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.web import WebServer
 from gateway.web.house import House as Served
 from gateway.web.house import Works

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.contract.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
 from gateway.health import Health
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.introduction import Introduction
 from gateway.listener import BadAddress, GatewayUnreachable, Listener, ListenerRefused
 from gateway.settings import WebSettings

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from gateway.contract.messages import AudioFacts
 from gateway.health import Health, HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page

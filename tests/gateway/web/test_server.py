@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from gateway.access.loopback import is_loopback
 from gateway.health import HealthState
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.settings import WebSettings
 from gateway.web import CannotListen, WebServer
 from tests.gateway.web.house import House, web_server

@@ -18,7 +18,7 @@ from aiohttp import ClientSession
 
 from gateway.access.private_files import write_private
 from gateway.contract.events import SnapshotEvent
-from gateway.hub import Hub
+from gateway.hub.hub import Hub
 from gateway.introduction import BadCertificates, Introduction
 from gateway.listener import Listener, ListenerRefused
 from gateway.process.clock import DAY

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
-from gateway.fanout import Published
-from gateway.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer
+from gateway.hub.fanout import Published
+from gateway.hub.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer
 from gateway.settings import WebSettings
 from tests.gateway.events import device, partial, reply, status
 

@@ -10,8 +10,8 @@ from typing import NoReturn, Self
 import structlog
 
 from firmware_bridge.shares import HOUSE
-from gateway.fanout import Batch, Published
-from gateway.picture import Wanted
+from gateway.hub.fanout import Batch, Published
+from gateway.hub.snapshot import Wanted
 from gateway.settings import WebSettings
 
 log = structlog.get_logger(__name__)

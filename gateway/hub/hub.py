@@ -28,9 +28,9 @@ from gateway.access.principals import LOCAL, Principal
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted
-from gateway.fanout import Batch, Fanout, Lane, Published
-from gateway.listener_outbox import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
-from gateway.picture import Picture, Wanted
+from gateway.hub.fanout import Batch, Fanout, Lane, Published
+from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
+from gateway.hub.snapshot import Picture, Wanted
 from gateway.process.mishaps import Mishaps
 from gateway.settings import WebSettings
 

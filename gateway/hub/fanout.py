@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from gateway.contract.events import HubEvent, SnapshotEvent
 from gateway.contract.messages import encode
-from gateway.picture import Wanted
+from gateway.hub.snapshot import Wanted
 
 SLICE_SECONDS = 0.002
 """A round that works for so long lets the rest of the gateway go on first."""

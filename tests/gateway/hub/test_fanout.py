@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from gateway import fanout
 from gateway.contract.events import HubEvent, ReplyEvent, SnapshotEvent, Subscribe, decode_event
-from gateway.fanout import Batch, Published
-from gateway.hub import Evicted, Hub, Outbox
-from gateway.picture import Wanted
+from gateway.hub import fanout
+from gateway.hub.fanout import Batch, Published
+from gateway.hub.hub import Evicted, Hub, Outbox
+from gateway.hub.snapshot import Wanted
 from gateway.settings import WebSettings
 from tests.gateway.events import partial, reply, status
 from tests.record import passes

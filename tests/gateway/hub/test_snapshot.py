@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.events import DeliveryEvent, HealthEvent, HubEvent, ReplyEvent, SnapshotEvent, Subscribe
-from gateway.picture import KEPT_CONVERSATION, KEPT_NAMES, KEPT_REPLY_CHARACTERS, Picture, Wanted
+from gateway.hub.snapshot import KEPT_CONVERSATION, KEPT_NAMES, KEPT_REPLY_CHARACTERS, Picture, Wanted
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
-from gateway.fanout import Batch
-from gateway.hub import Hub, Outbox
+from gateway.hub.fanout import Batch
+from gateway.hub.hub import Hub, Outbox
 from gateway.settings import WebSettings
 from tests.gateway.events import device, partial, reply, status
 

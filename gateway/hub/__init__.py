@@ -1,0 +1,1 @@
+"""Fan-out: every event of the gateway to every listener that wants it."""
