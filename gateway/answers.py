@@ -19,7 +19,7 @@ import structlog
 from firmware_bridge.events import DeviceStatus
 from gateway.announcer import Announcer
 from gateway.broker.base import Delivery, MessageBroker
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     BadMessage,

@@ -27,7 +27,8 @@ from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker_health import BrokerHealth
-from gateway.config import ConfigError, GatewayConfig
+from gateway.config.loading import ConfigError, GatewayConfig
+from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
 from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
@@ -42,7 +43,6 @@ from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.recognizer_health import RecognizerHealth
-from gateway.reload import Plan, plan
 from gateway.service import Notifier
 from gateway.twin_health import TwinHealth
 from gateway.web.house import House, Works

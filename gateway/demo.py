@@ -26,7 +26,7 @@ from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import Recording, recordings
 from gateway import log as logging
 from gateway.app import Gateway
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.escaping import in_lines, json_text, one_line
 from gateway.contract.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.demo_screen import Screen

@@ -23,7 +23,8 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
-from gateway.config import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.loading import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.places import journal_file, state_folder
 from gateway.doctor_brokers import brokers, devices_broker
 from gateway.doctor_devices import serial_ports, sound
 from gateway.doctor_door import door
@@ -31,7 +32,6 @@ from gateway.doctor_state import state
 from gateway.finding import Finding, fail, ok, warn
 from gateway.process.open_files import REMEDY, for_connections
 from gateway.settings import WebSettings
-from gateway.state_folder import journal_file, state_folder
 from gateway.web.tls import wanted as tls_wanted
 from transcription.memory import has_room
 from transcription.models import find_model

@@ -15,7 +15,7 @@ from gateway.broker import MEMORY, BrokerError, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable
 from gateway.broker_health import in_words
 from gateway.builtin_orchestrator import NAME
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.finding import Finding, fail, ok, warn
 from gateway.orchestrator import BadOrchestrator

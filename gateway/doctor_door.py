@@ -9,9 +9,9 @@ from pathlib import Path
 from gateway.access.door import MAKE_ONE, is_locked
 from gateway.access.loopback import is_loopback
 from gateway.access.tokens import TokenFile, TokensUnreadable
+from gateway.config.places import OWN_CERTIFICATE
 from gateway.finding import Finding, fail, ok, warn
 from gateway.settings import WebSettings
-from gateway.state_folder import OWN_CERTIFICATE
 from gateway.web.tls import KEY, Tls, TlsUnavailable, wanted
 
 SOON_SECONDS = 14 * 86_400.0

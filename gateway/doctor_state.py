@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 from gateway.access import audit, ends, page_sessions, tokens
+from gateway.config.places import OWN_CERTIFICATE
 from gateway.finding import Finding, fail, ok, warn
-from gateway.state_folder import OWN_CERTIFICATE
 from gateway.web.tls import KEY
 
 MOST_ENTRIES = 10_000

@@ -24,7 +24,7 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from gateway.announcer import Announcer
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow

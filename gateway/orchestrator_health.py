@@ -10,7 +10,7 @@ import structlog
 from gateway.broker import MEMORY, BrokerError
 from gateway.broker.base import MessageBroker
 from gateway.builtin_orchestrator import NAME
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.health import Health, HealthState
 from gateway.orchestrator_loader import inside

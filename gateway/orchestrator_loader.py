@@ -12,7 +12,7 @@ from types import ModuleType
 from gateway.access.belonging import foreign
 from gateway.broker import MEMORY
 from gateway.builtin_orchestrator import NAME, builtin_orchestrator
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.orchestrator import BadOrchestrator, Orchestrator
 
 AUTO = "auto"

@@ -40,7 +40,7 @@ from gateway.access.principals import Principal
 from gateway.announcements import Announcements
 from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
 from gateway.erasing import Erasing, Whose

@@ -13,7 +13,7 @@ from gateway.announcer import Announcer
 from gateway.answers import Answers
 from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.correlation import CorrelationError
 from gateway.hearing import Conversation, Hearing

@@ -20,9 +20,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from gateway import config_docs
 from gateway.access.private_files import write_whole
-from gateway.config import SYSTEM_CONFIG, ConfigError, load_config
+from gateway.config import docs
+from gateway.config.loading import SYSTEM_CONFIG, ConfigError, load_config
 
 UNIT = Path("/etc/systemd/system/earshot.service")
 ENVIRONMENT = Path("/etc/earshot/environment")
@@ -184,9 +184,9 @@ def plan(host: Host) -> list[Step]:
         home = ("--home-dir", "/var/lib/earshot", "--no-create-home", "--shell", "/usr/sbin/nologin")
         steps.append(Run(("useradd", "--system", "--user-group", *home, USER)))
     steps.append(WriteFile(UNIT, fitted_unit(host), 0o644))
-    steps.append(WriteFile(SCHEMA, config_docs.json_schema(), 0o644))
+    steps.append(WriteFile(SCHEMA, docs.json_schema(), 0o644))
     if not host.at(SYSTEM_CONFIG).exists():
-        steps.append(WriteFile(SYSTEM_CONFIG, config_docs.default_yaml(SCHEMA.name), 0o644))
+        steps.append(WriteFile(SYSTEM_CONFIG, docs.default_yaml(SCHEMA.name), 0o644))
     if not host.at(ENVIRONMENT).exists():
         steps.append(WriteFile(ENVIRONMENT, _ENVIRONMENT_TEXT, 0o600))
     steps.append(Run(("systemctl", "daemon-reload")))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from gateway import config_docs
 from gateway.commands.options import read_config
-from gateway.config import locate
+from gateway.config import docs
+from gateway.config.loading import locate
 from gateway.contract.escaping import one_line
 
 
@@ -28,7 +28,7 @@ def command(path: Path | None, *, print_default: bool, schema: bool) -> None:
     earshot check-config --print-default > config.yaml
     """  # noqa: D301
     if print_default or schema:
-        text = config_docs.default_yaml() if print_default else config_docs.json_schema()
+        text = docs.default_yaml() if print_default else docs.json_schema()
         click.echo(text, nl=False)
         return
     read_config(path)

@@ -14,10 +14,10 @@ import click
 import msgspec
 
 from gateway import log as logging
-from gateway import state_folder
 from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of
 from gateway.commands.options import Misplaced, config_option, read_config
+from gateway.config import places
 from gateway.contract.escaping import json_text, one_line
 from gateway.journal import Journal, JournalError, visiting
 from gateway.journal.dead_letters import contents
@@ -57,10 +57,10 @@ def command(ctx: click.Context, config_path: Path | None, named: Path | None) ->
     """  # noqa: D301
     config = read_config(config_path)
     try:
-        ctx.obj = named or state_folder.journal_file(config, config_path, os.environ)
+        ctx.obj = named or places.journal_file(config, config_path, os.environ)
     except NoHome as error:
         raise Misplaced(str(error)) from error
-    if ctx.obj.parent == state_folder.SERVICE_FOLDER and named is None:
+    if ctx.obj.parent == places.SERVICE_FOLDER and named is None:
         click.echo(one_line(f"the service's journal: {ctx.obj}"), err=True)
 
 

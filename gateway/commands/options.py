@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import click
 
-from gateway.config import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.loading import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.places import OWN_CERTIFICATE, state_folder
 from gateway.journal.errors import NoHome
-from gateway.state_folder import OWN_CERTIFICATE, state_folder
 
 config_option = click.option(
     "--config",

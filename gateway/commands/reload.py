@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from gateway.commands.options import config_option, located_config
-from gateway.config import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG
+from gateway.config.loading import CONFIG_VARIABLE, LOCAL_CONFIG, SYSTEM_CONFIG
 from gateway.contract.escaping import one_line
 
 

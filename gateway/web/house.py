@@ -14,12 +14,12 @@ from pathlib import Path
 from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
 from gateway.broker.base import MessageBroker
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
+from gateway.config.reloading import Plan
 from gateway.health import Health
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.pipeline import Pipeline
-from gateway.reload import Plan
 from gateway.settings import WebSettings
 from transcription.scheduler import Recognizer
 

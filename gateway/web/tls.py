@@ -12,9 +12,9 @@ import structlog
 
 from firmware_bridge.named_files import check_named, read_named
 from gateway.access.private_files import refuse_links
+from gateway.config.places import OWN_CERTIFICATE
 from gateway.process.clock import DAY, SET_SINCE
 from gateway.settings import WebSettings
-from gateway.state_folder import OWN_CERTIFICATE
 
 log = structlog.get_logger(__name__)
 

@@ -36,7 +36,7 @@ from gateway.access.tokens import TokenError
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused
 from gateway.cli import main
-from gateway.config_edit import replace_file
+from gateway.config.editing import replace_file
 from gateway.introduction import BadCertificates, Introduction
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gateway.config_edit import CannotEdit, edited
-from gateway.strict_yaml import YamlProblem, parse
+from gateway.config.editing import CannotEdit, edited
+from gateway.config.strict_yaml import YamlProblem, parse
 
 _PATHS = (("web", "port"), ("transcription", "model"), ("devices", "users"), ("a",), ("a", "b"))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.config import fit
-from gateway.strict_yaml import YamlProblem, parse
-from gateway.typed_settings import dotted
+from gateway.config.loading import fit
+from gateway.config.outline import dotted
+from gateway.config.strict_yaml import YamlProblem, parse
 
 
 def fuzz(data: bytes) -> None:

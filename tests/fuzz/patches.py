@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.config import GatewayConfig, fit
-from gateway.reload import plan
+from gateway.config.loading import GatewayConfig, fit
+from gateway.config.reloading import plan
 from gateway.settings import BrokerSettings
 from gateway.web.api import configuration
 from gateway.web.api.problems import Problem

@@ -17,7 +17,12 @@ class Target(NamedTuple):
 
 
 _FRAMES = ("firmware_bridge.frames", "firmware_bridge.framing", "firmware_bridge.window")
-_SETTINGS = ("gateway.config", "gateway.strict_yaml", "gateway.typed_settings", "gateway.broker.address")
+_SETTINGS = (
+    "gateway.config.loading",
+    "gateway.config.strict_yaml",
+    "gateway.config.outline",
+    "gateway.broker.address",
+)
 _SOUND = ("transcription.file_parts", "transcription.file_chain", "transcription.wav_part")
 
 TARGETS = {
@@ -52,9 +57,15 @@ TARGETS = {
     "sound_files": Target((*_SOUND, "transcription.sound_files", "transcription.mixing"), 400, 16_384),
     "wav_heads": Target((*_SOUND, "transcription.packed_samples"), 6_000),
     "configuration": Target(_SETTINGS, 1_500),
-    "config_edit": Target(("gateway.config_edit", "gateway.strict_yaml"), 2_000),
+    "config_edit": Target(("gateway.config.editing", "gateway.config.strict_yaml"), 2_000),
     "patches": Target(
-        (*_SETTINGS, "gateway.web.api.configuration", "firmware_bridge.url_secrets", "gateway.reload"), 400
+        (
+            *_SETTINGS,
+            "gateway.web.api.configuration",
+            "firmware_bridge.url_secrets",
+            "gateway.config.reloading",
+        ),
+        400,
     ),
     "tokens": Target(
         ("gateway.access.signing", "gateway.access.tokens", "gateway.access.page_sessions", "jwt"), 1_500

@@ -31,11 +31,11 @@ from firmware_bridge.simulated_user import (
     WireChanged,
     WireMissing,
 )
-from gateway import config as config_module
-from gateway import config_docs
 from gateway.cli import COMMANDS, main
 from gateway.commands.simulate import words
-from gateway.config import GatewayConfig, load_config
+from gateway.config import docs
+from gateway.config import loading as config_module
+from gateway.config.loading import GatewayConfig, load_config
 from gateway.contract.events import decode_event
 from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
@@ -171,7 +171,7 @@ def test_the_printed_default_is_a_right_configuration(nowhere: Path) -> None:
 
 
 def test_the_printed_schema_is_the_committed_one() -> None:
-    assert earshot("check-config", "--schema").output == config_docs.json_schema()
+    assert earshot("check-config", "--schema").output == docs.json_schema()
 
 
 # -- run

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway import state_folder
 from gateway.cli import main
+from gateway.config import places
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal, visiting
 from gateway.journal.dead_letters import not_transcribed, refused
@@ -123,7 +123,7 @@ def test_no_journal_is_said(journal: Path) -> None:
 @pytest.fixture
 def service(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The service's journal, on a machine of whose user no gateway ever ran."""
-    monkeypatch.setattr(state_folder, "SERVICE_FOLDER", filled.parent)
+    monkeypatch.setattr(places, "SERVICE_FOLDER", filled.parent)
     monkeypatch.setenv("XDG_STATE_HOME", str(filled.parent / "mine"))
     monkeypatch.chdir(filled.parent)
     for name in ("STATE_DIRECTORY", "EARSHOT_CONFIG"):

@@ -20,7 +20,7 @@ from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSetting
 from gateway import doctor, doctor_devices
 from gateway.cli import main
 from gateway.commands.doctor import table
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.doctor import Report, examine
 from gateway.finding import Finding, warn
 from gateway.health import Health, HealthState

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from firmware_bridge.settings import MqttSettings
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.doctor_brokers import brokers, devices_broker
 from gateway.doctor_door import door
 from gateway.finding import Finding

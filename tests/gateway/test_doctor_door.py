@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import doctor, state_folder
-from gateway.config import GatewayConfig
+from gateway import doctor
+from gateway.config import places
+from gateway.config.loading import GatewayConfig
 from gateway.doctor_door import door
 from gateway.finding import Finding
 from gateway.hub.hub import Hub
@@ -91,10 +92,10 @@ def test_the_services_configuration_means_the_services_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, config = tmp_path / "lib", tmp_path / "config.yaml"
-    monkeypatch.setattr(state_folder, "SYSTEM_CONFIG", config)
-    monkeypatch.setattr(state_folder, "SERVICE_FOLDER", service)
+    monkeypatch.setattr(places, "SYSTEM_CONFIG", config)
+    monkeypatch.setattr(places, "SERVICE_FOLDER", service)
     mine = {"XDG_STATE_HOME": str(tmp_path / "mine"), "PATH": os.environ["PATH"]}
-    folder = state_folder.state_folder
+    folder = places.state_folder
     assert folder(GatewayConfig(), config, mine) == tmp_path / "mine" / "earshot"
     service.mkdir()
     assert folder(GatewayConfig(), config, mine) == service

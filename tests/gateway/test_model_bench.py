@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from gateway import config as config_module
 from gateway.cli import main
+from gateway.config import loading as config_module
 from gateway.cost_picture import SLOW_MS, grade, svg
 from gateway.model_bench import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from transcription.context import SHORTEST, STOCK_FLOOR

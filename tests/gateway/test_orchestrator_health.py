@@ -17,7 +17,7 @@ from gateway import orchestrator_health
 from gateway.app import Gateway
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.health import ComponentHealth

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from gateway import service_install
 from gateway.cli import main
-from gateway.config import GatewayConfig, load_config
+from gateway.config.loading import GatewayConfig, load_config
 from gateway.service_install import (
     Host,
     Run,

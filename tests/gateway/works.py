@@ -26,7 +26,7 @@ from firmware_bridge.wires import WEB, WEB_IDS, Line
 from gateway.announcer import Announcer
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,

@@ -22,7 +22,7 @@ from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.app import Gateway
 from gateway.broker.base import Message, MessageBroker
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, decode_transcription
 from gateway.listener import Listener
 from gateway.pipeline import PipelineStats

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.simulated_wires import Mqtt
 from firmware_bridge.simulator import WireRefused
-from gateway import strict_yaml
+from gateway.config import strict_yaml
 from tests.servers.mosquitto import Mosquitto, password_options
 from tests.system.house import Board, open_house, pcm, text
 

@@ -17,7 +17,7 @@ from firmware_bridge.simulated_user import StatusShown
 from firmware_bridge.simulated_wires import PseudoTerminal
 from gateway import app
 from gateway.app import Gateway
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.events import DeviceEvent, HealthEvent
 from tests.record import passes
 from tests.servers.process import free_port

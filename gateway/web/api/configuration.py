@@ -17,15 +17,15 @@ from msgspec import Meta, Struct, structs
 
 from firmware_bridge import url_secrets
 from firmware_bridge.url_secrets import MASK
-from gateway import typed_settings
 from gateway.access.audit import What
 from gateway.access.principals import Right
-from gateway.config import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
-from gateway.config_edit import CannotEdit, Change, edited, replace_file
+from gateway.config import outline
+from gateway.config.editing import CannotEdit, Change, edited, replace_file
+from gateway.config.loading import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
+from gateway.config.outline import Mistake, dotted
+from gateway.config.reloading import plan
 from gateway.contract.escaping import one_line
 from gateway.health import HealthState
-from gateway.reload import plan
-from gateway.typed_settings import Mistake, dotted
 from gateway.web.api.file_places import misplaced
 from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.api.problems import Misfit, Problem
@@ -181,7 +181,7 @@ def _named(running: GatewayConfig, wanted: GatewayConfig, patch: dict[str, Any])
     """The settings that a patch is about, with their new values; what it gives back masked is none of them."""
     return [
         (path, msgspec.to_builtins(reduce(getattr, path, wanted)))
-        for path in typed_settings.settings(GatewayConfig)
+        for path in outline.settings(GatewayConfig)
         if _names(patch, path, reduce(getattr, path, running))
     ]
 

@@ -12,8 +12,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from gateway.config import SYSTEM_CONFIG, GatewayConfig
-from gateway.typed_settings import Mistake, shown
+from gateway.config.loading import SYSTEM_CONFIG, GatewayConfig
+from gateway.config.outline import Mistake, shown
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.frames import FrameError, Header, Hello
-from gateway import strict_yaml
 from gateway.access.principals import LOCAL
 from gateway.broker.base import RoutingKey
-from gateway.config import ConfigError, load_config
+from gateway.config import strict_yaml
+from gateway.config.loading import ConfigError, load_config
 from gateway.contract.events import BadMessage, decode_first, decode_say
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, decode_reply
 from gateway.contract.surrogates import LoneSurrogate, joined, mended

@@ -17,7 +17,7 @@ from gateway import pipeline
 from gateway.access.principals import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
-from gateway.config import GatewayConfig
+from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import TranscriptionMessage
 from gateway.health import Health, HealthState
 from gateway.hearing import BROKEN_OFF

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 from aiohttp import ClientResponse, ClientSession
 
-from gateway.config import GatewayConfig
-from gateway.reload import Plan, plan
+from gateway.config.loading import GatewayConfig
+from gateway.config.reloading import Plan, plan
 from gateway.web.house import Works as Parts
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Engine, Works, open_works

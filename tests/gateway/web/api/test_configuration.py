@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import load_config
+from gateway.config.loading import load_config
 from gateway.contract.events import FORGOTTEN, DeviceEvent
 from gateway.web.api.configuration import masked, merged
 from tests.gateway.web.api.served import Served, open_served, served_parts

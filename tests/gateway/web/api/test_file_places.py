@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway import typed_settings
-from gateway.config import GatewayConfig, fit
+from gateway.config import outline
+from gateway.config.loading import GatewayConfig, fit
 from gateway.web.api.file_places import FILES, misplaced
 
 _NAMES_A_FILE = re.compile(r"(_file|_dir|path|ports)$")
@@ -20,7 +20,7 @@ def test_every_setting_that_names_a_file_is_known() -> None:
     """A new one has to say where its file may lie."""
     found = {
         path
-        for path, setting in typed_settings.settings(GatewayConfig).items()
+        for path, setting in outline.settings(GatewayConfig).items()
         if _NAMES_A_FILE.search(path[-1]) or _SAYS_SO.search(setting.description)
     }
     assert found - FILES.keys() == {("transcription", "devices")} & found

@@ -14,12 +14,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config as config_module
-from gateway import config_docs
-from gateway.config import MAX_BYTES, ConfigError, GatewayConfig, load_config, locate, variable_name
-from gateway.typed_settings import Section, Setting, outline, settings
+from gateway.config import docs as config_docs
+from gateway.config import loading as config_module
+from gateway.config.loading import MAX_BYTES, ConfigError, GatewayConfig, load_config, locate, variable_name
+from gateway.config.outline import Section, Setting, outline, settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = settings(GatewayConfig)
 
 
@@ -341,7 +341,7 @@ def test_the_generated_files_are_up_to_date(path: str) -> None:
 
 def test_the_generator_writes_them(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    subprocess.run([sys.executable, "-m", "gateway.config_docs"], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-m", "gateway.config.docs"], cwd=tmp_path, check=True)
     for path, text in config_docs.files().items():
         assert (tmp_path / path).read_text(encoding="utf-8") == text
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from gateway import typed_settings
-from gateway.config import GatewayConfig
+from gateway.config import outline
+from gateway.config.loading import GatewayConfig
 
 NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
 """Of the section's settings those that are built into the running parts."""
@@ -46,7 +46,7 @@ def plan(running: GatewayConfig, wanted: GatewayConfig) -> Plan:
 
 
 def _differences(one: GatewayConfig, other: GatewayConfig) -> list[str]:
-    paths = typed_settings.settings(GatewayConfig)
+    paths = outline.settings(GatewayConfig)
     return [".".join(path) for path in paths if _value(one, path) != _value(other, path)]
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.strict_yaml import MAX_DEPTH, YamlProblem, parse
+from gateway.config.strict_yaml import MAX_DEPTH, YamlProblem, parse
 
 plain_data = st.recursive(
     st.none()

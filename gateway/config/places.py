@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config import SYSTEM_CONFIG, GatewayConfig, locate
+from gateway.config.loading import SYSTEM_CONFIG, GatewayConfig, locate
 from gateway.journal.file import journal_path
 
 SERVICE_FOLDER = Path("/var/lib/earshot")

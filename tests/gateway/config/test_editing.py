@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import strict_yaml
-from gateway.config_docs import default_yaml
-from gateway.config_edit import CannotEdit, edited, replace_file
+from gateway.config import strict_yaml
+from gateway.config.docs import default_yaml
+from gateway.config.editing import CannotEdit, edited, replace_file
 
 TEXT = """\
 # My house.

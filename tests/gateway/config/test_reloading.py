@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import typed_settings
-from gateway.config import GatewayConfig
-from gateway.reload import NEED_RESTART, plan
+from gateway.config import outline
+from gateway.config.loading import GatewayConfig
+from gateway.config.reloading import NEED_RESTART, plan
 
 
 def config(**parts: dict[str, Any]) -> GatewayConfig:
@@ -62,5 +62,5 @@ def test_switching_it_on_or_off_needs_a_restart(before: str, after: str) -> None
 
 
 def test_what_needs_a_restart_is_there() -> None:
-    names = {path[1] for path in typed_settings.settings(GatewayConfig) if path[0] == "transcription"}
+    names = {path[1] for path in outline.settings(GatewayConfig) if path[0] == "transcription"}
     assert set(NEED_RESTART) <= names

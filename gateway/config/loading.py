@@ -18,9 +18,10 @@ from msgspec import Struct
 
 from firmware_bridge.named_files import read_named
 from firmware_bridge.settings import DeviceSettings
-from gateway import strict_yaml, typed_settings
 from gateway.access.belonging import foreign
 from gateway.broker import BrokerError, check_broker_url
+from gateway.config import outline, strict_yaml
+from gateway.config.outline import Mistake, Setting, dotted, shown
 from gateway.contract.escaping import one_line
 from gateway.contract.surrogates import LoneSurrogate, joined
 from gateway.settings import (
@@ -34,7 +35,6 @@ from gateway.settings import (
     ShutdownSettings,
     WebSettings,
 )
-from gateway.typed_settings import Mistake, Setting, dotted, shown
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
 MAX_BYTES = 1024 * 1024
@@ -129,7 +129,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     for override in overrides:
         _put(data, override.setting.path, override.value)
     config, mistakes = fit(data)
-    variables: dict[typed_settings.Path, str] = {one.setting.path: one.variable for one in overrides}
+    variables: dict[outline.Path, str] = {one.setting.path: one.variable for one in overrides}
     problems += [_problem(mistake, file, document.lines, variables) for mistake in mistakes]
     if problems:
         raise ConfigError(problems)
@@ -138,7 +138,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
 
 def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
     """Settings as plain data as a configuration, and everything that is wrong with them (it is left out)."""
-    fitting, mistakes = typed_settings.check(GatewayConfig, data)
+    fitting, mistakes = outline.check(GatewayConfig, data)
     config = msgspec.convert(fitting, GatewayConfig)
     wrong = {mistake.path for mistake in mistakes}
     contradictions = _contradictions(config)
@@ -184,7 +184,7 @@ def _parsed(file: Path, raw: bytes) -> strict_yaml.Document:
 
 def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Problem]]:
     """Settings from the environment. Text is taken as it stands, everything else is YAML."""
-    known = {variable_name(path): one for path, one in typed_settings.settings(GatewayConfig).items()}
+    known = {variable_name(path): one for path, one in outline.settings(GatewayConfig).items()}
     squeezed = {name.replace("__", "_"): name for name in known}
     overrides: list[_Override] = []
     problems: list[Problem] = []
@@ -200,12 +200,12 @@ def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Proble
             problems.append(Problem(f"${name}", "", f"not a setting; did you mean {squeezed[name]}?"))
         elif "__" in name:  # others, such as those that Kubernetes sets for a service, are not ours
             path = tuple(name.removeprefix(PREFIX).lower().split("__"))
-            problems.append(Problem(f"${name}", "", typed_settings.unknown_key(GatewayConfig, path)))
+            problems.append(Problem(f"${name}", "", outline.unknown_key(GatewayConfig, path)))
     return overrides, problems
 
 
 def _value(setting: Setting, text: str) -> Any:
-    return joined(text) if typed_settings.is_text(setting.annotation) else strict_yaml.parse(text).data
+    return joined(text) if outline.is_text(setting.annotation) else strict_yaml.parse(text).data
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -221,8 +221,8 @@ def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _problem(
     mistake: Mistake,
     file: Path | None,
-    lines: Mapping[typed_settings.Path, int],
-    variables: Mapping[typed_settings.Path, str],
+    lines: Mapping[outline.Path, int],
+    variables: Mapping[outline.Path, str],
 ) -> Problem:
     origin = str(file)
     for length in range(
@@ -238,7 +238,7 @@ def _problem(
     return Problem(one_line(origin), dotted(mistake.path), mistake.message, mistake.description)
 
 
-_Contradiction: TypeAlias = tuple[tuple[typed_settings.Path, ...], str]
+_Contradiction: TypeAlias = tuple[tuple[outline.Path, ...], str]
 """The paths involved, the one to blame first, and the message."""
 
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
@@ -351,7 +351,7 @@ def _port_clash(config: GatewayConfig) -> Iterator[_Contradiction]:
 def _model_language(settings: TranscriptionSettings) -> Iterator[_Contradiction]:
     if settings.model != BUNDLED_MODEL and not settings.model.endswith(".en"):
         return
-    spoken: dict[typed_settings.Path, str | None] = {("transcription", "language"): settings.language}
+    spoken: dict[outline.Path, str | None] = {("transcription", "language"): settings.language}
     for device_id, hints in settings.devices.items():
         spoken["transcription", "devices", device_id, "language"] = hints.language
     for path, language in spoken.items():

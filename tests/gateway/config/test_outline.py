@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from gateway.typed_settings import Section, Setting, check, did_you_mean, dotted, expected, outline, shown
+from gateway.config.outline import Section, Setting, check, did_you_mean, dotted, expected, outline, shown
 
 
 class Inner(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,9 +10,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from gateway.config import GatewayConfig, variable_name
+from gateway.config.loading import GatewayConfig, variable_name
+from gateway.config.outline import Section, Setting, dotted, expected, outline
 from gateway.contract.schemas import schemas_of
-from gateway.typed_settings import Section, Setting, dotted, expected, outline
 
 SCHEMA_PATH = "docs/config.schema.json"
 _WIDTH = 100
