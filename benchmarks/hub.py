@@ -26,9 +26,9 @@ from msgspec import structs
 from benchmarks.report import Bar, Result, percentile
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import AudioFacts, Timings, encode
-from gateway.health import Health
 from gateway.hub.hub import Hub
 from gateway.listener import Listener
+from gateway.observing.health import Health
 from gateway.settings import WebLimitSettings, WebSettings
 from gateway.web import House, WebServer
 

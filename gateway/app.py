@@ -26,25 +26,25 @@ from gateway.announcer import Announcer
 from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
-from gateway.broker_health import BrokerHealth
 from gateway.config.loading import ConfigError, GatewayConfig
 from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
-from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
+from gateway.observing.broker_health import BrokerHealth
+from gateway.observing.health import Health, HealthState
+from gateway.observing.orchestrator_health import OrchestratorHealth
+from gateway.observing.recognizer_health import RecognizerHealth
+from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrator import BadOrchestrator, Orchestrator
-from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside, load_orchestrator
 from gateway.pipeline import Pipeline
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
-from gateway.recognizer_health import RecognizerHealth
 from gateway.service import Notifier
-from gateway.twin_health import TwinHealth
 from gateway.web.house import House, Works
 from gateway.web.listening import CannotListen
 from gateway.web.server import WebServer

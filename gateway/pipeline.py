@@ -44,11 +44,11 @@ from gateway.config.loading import GatewayConfig
 from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
 from gateway.erasing import Erasing, Whose
-from gateway.health import Health
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
+from gateway.observing.health import Health
 from gateway.process.ending import until_done
 from gateway.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.recovery import recover, take_up

@@ -18,7 +18,7 @@ from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.wires import MQTT, WEB
 from gateway.access.principals import WEB_DEVICE
 from gateway.announcer import Announcer
-from gateway.health import Health, HealthState
+from gateway.observing.health import Health, HealthState
 
 KEPT_DEVICES = 1_024
 """Devices that are known beside those that are here; those that are away for longest go first."""

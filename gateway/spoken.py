@@ -18,7 +18,7 @@ from gateway.contract.messages import (
     WordTime,
     new_id,
 )
-from gateway.log import UTTERANCE
+from gateway.observing.log import UTTERANCE
 from gateway.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.features import HOP

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from gateway import log as gateway_log
+from gateway.observing import log as gateway_log
 from tests.loop_guard import blocking_calls, fail_for
 from tests.servers import mosquitto as mosquitto_servers
 from tests.servers import nats as nats_servers

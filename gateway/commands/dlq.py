@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway import log as logging
 from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of
 from gateway.commands.options import Misplaced, config_option, read_config
@@ -25,6 +24,7 @@ from gateway.journal.errands import run_errands
 from gateway.journal.errors import NoHome
 from gateway.journal.letters import summary, whole
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
+from gateway.observing import log as logging
 from gateway.settings import JournalSettings, LogSettings
 
 SAMPLE_RATE = 16_000

@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import structlog
 
-from gateway import log
 from gateway.app import MISCONFIGURED, run_gateway
 from gateway.commands.options import config_option, read_config
 from gateway.config.loading import load_config, locate, variable_name
+from gateway.observing import log
 from gateway.process.no_cores import keep_no_cores
 from gateway.process.open_files import REMEDY, TooFewFiles, raise_limit
 from transcription.allocator import keep_one_arena

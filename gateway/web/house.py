@@ -16,9 +16,9 @@ from gateway.access.audit import Audit
 from gateway.broker.base import MessageBroker
 from gateway.config.loading import GatewayConfig
 from gateway.config.reloading import Plan
-from gateway.health import Health
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
+from gateway.observing.health import Health
 from gateway.pipeline import Pipeline
 from gateway.settings import WebSettings
 from transcription.scheduler import Recognizer

@@ -28,7 +28,7 @@ from aiohttp import web
 
 from gateway.access.door import Door
 from gateway.contract.messages import encode
-from gateway.health import seen_by
+from gateway.observing.health import seen_by
 from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
 from gateway.web.devices import Devices

@@ -37,8 +37,8 @@ from gateway.config import docs
 from gateway.config import loading as config_module
 from gateway.config.loading import GatewayConfig, load_config
 from gateway.contract.events import decode_event
-from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
+from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings
 from tests.gateway.events import reply, transcription
 from tests.gateway.web.house import web_server

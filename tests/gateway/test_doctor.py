@@ -23,8 +23,8 @@ from gateway.commands.doctor import table
 from gateway.config.loading import GatewayConfig
 from gateway.doctor import Report, examine
 from gateway.finding import Finding, warn
-from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
+from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings
 from tests.gateway.web.house import web_server
 from tests.servers.process import free_port

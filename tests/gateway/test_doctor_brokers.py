@@ -17,7 +17,7 @@ from gateway.config.loading import GatewayConfig
 from gateway.doctor_brokers import brokers, devices_broker
 from gateway.doctor_door import door
 from gateway.finding import Finding
-from gateway.orchestrator_health import BESIDE, NOBODY, NOWHERE
+from gateway.observing.orchestrator_health import BESIDE, NOBODY, NOWHERE
 from gateway.settings import WebSettings, WebTlsSettings
 from tests.servers.certificates import Certificates
 from tests.servers.mosquitto import Mosquitto, password_options, tls_options

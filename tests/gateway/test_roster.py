@@ -13,8 +13,8 @@ from gateway import roster as roster_module
 from gateway.access.principals import LOCAL, Principal, Role
 from gateway.announcer import Announcer
 from gateway.contract.events import SnapshotEvent, Subscribe
-from gateway.health import ComponentHealth, Health, HealthState, seen_by
 from gateway.hub.hub import Hub
+from gateway.observing.health import ComponentHealth, Health, HealthState, seen_by
 from gateway.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster
 from gateway.settings import WebSettings
 

@@ -35,9 +35,9 @@ from gateway.contract.messages import (
     decode_transcription,
     encode,
 )
-from gateway.health import Health
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, NoJournal
+from gateway.observing.health import Health
 from gateway.pipeline import Pipeline, PipelineStats
 from tests.record import Record, passes
 from tests.system.house import Board, running

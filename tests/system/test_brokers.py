@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from gateway.access.principals import LOCAL
-from gateway.health import ComponentHealth
+from gateway.observing.health import ComponentHealth
 from tests.record import passes
 from tests.servers.nats import Nats
 from tests.servers.redis import Redis

@@ -14,7 +14,7 @@ from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_wires import PseudoTerminal
 from gateway.contract.events import DeviceEvent, HealthEvent
-from gateway.health import ComponentHealth
+from gateway.observing.health import ComponentHealth
 from tests.record import passes
 from tests.system.house import Board, House
 

@@ -25,7 +25,7 @@ from gateway.config.loading import ConfigError, GatewayConfig, fit, load_config,
 from gateway.config.outline import Mistake, dotted
 from gateway.config.reloading import plan
 from gateway.contract.escaping import one_line
-from gateway.health import HealthState
+from gateway.observing.health import HealthState
 from gateway.web.api.file_places import misplaced
 from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.api.problems import Misfit, Problem

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from msgspec import Struct
 
 from gateway.access.principals import Right
-from gateway.health import ComponentHealth, HealthState, seen_by
+from gateway.observing.health import ComponentHealth, HealthState, seen_by
 from gateway.web.api.operation import Call, Operation
 
 _BEGAN = time.monotonic()

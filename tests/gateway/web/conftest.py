@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from playwright.async_api import Browser, Page
 
-from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
+from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.chromium import Chromium, Driver, clean_page, in_chromium

@@ -13,8 +13,8 @@ from msgspec import structs
 
 from gateway.access.audit import Audit
 from gateway.contract.events import HubEvent
-from gateway.health import Health
 from gateway.hub.hub import Hub
+from gateway.observing.health import Health
 from gateway.web import WebServer
 from gateway.web.house import House as Served
 from gateway.web.house import Works

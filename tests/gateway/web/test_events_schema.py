@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from gateway.contract.events import EVENT_KINDS, Say, Subscribe
 from gateway.contract.events_schema import PAGE, events_schema
 from gateway.contract.messages import encode
-from gateway.health import HealthState
+from gateway.observing.health import HealthState
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.house import House
 from tests.gateway.web.site import open_site

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from gateway.contract.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
-from gateway.health import Health
 from gateway.hub.hub import Hub
 from gateway.introduction import Introduction
 from gateway.listener import BadAddress, GatewayUnreachable, Listener, ListenerRefused
+from gateway.observing.health import Health
 from gateway.settings import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status

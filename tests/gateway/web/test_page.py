@@ -9,8 +9,8 @@ from msgspec import structs
 from playwright.async_api import Page, expect
 
 from gateway.contract.messages import AudioFacts
-from gateway.health import Health, HealthState
 from gateway.hub.hub import Hub
+from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page

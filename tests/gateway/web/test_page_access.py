@@ -10,7 +10,7 @@ from msgspec import structs
 from playwright.async_api import Browser, Page, expect
 
 from gateway.contract.messages import AudioFacts
-from gateway.health import HealthState
+from gateway.observing.health import HealthState
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page, open_page
 from tests.gateway.web.house import House

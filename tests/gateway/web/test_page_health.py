@@ -8,8 +8,8 @@ from msgspec import structs
 from playwright.async_api import Page, expect
 
 from gateway.contract.events import HealthEvent
-from gateway.health import HealthState
-from gateway.recognizer_health import BUNDLED_NOTICE
+from gateway.observing.health import HealthState
+from gateway.observing.recognizer_health import BUNDLED_NOTICE
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House
 

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.access.loopback import is_loopback
-from gateway.health import HealthState
 from gateway.hub.hub import Hub
+from gateway.observing.health import HealthState
 from gateway.settings import WebSettings
 from gateway.web import CannotListen, WebServer
 from tests.gateway.web.house import House, web_server

@@ -16,7 +16,7 @@ from firmware_bridge.frames import Header, Hello
 from firmware_bridge.framing import Noise
 from firmware_bridge.wires import Line
 from gateway.access.principals import Right
-from gateway.health import HealthState
+from gateway.observing.health import HealthState
 from gateway.web.api.operation import Open
 from gateway.web.api.problems import Problem
 from gateway.web.api.reading import check_accepted

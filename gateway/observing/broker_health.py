@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.broker.base import BrokerStatus, Durability
-from gateway.health import Health, HealthState
 from gateway.journal import JournalState
+from gateway.observing.health import Health, HealthState
 
 BRIDGED = "transcripts wait in the journal"
 UNBRIDGED = "transcripts wait in memory only"

@@ -12,7 +12,7 @@ from gateway.broker.base import MessageBroker
 from gateway.builtin_orchestrator import NAME
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
-from gateway.health import Health, HealthState
+from gateway.observing.health import Health, HealthState
 from gateway.orchestrator_loader import inside
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import log as gateway_log
+from gateway.observing import log as gateway_log
 from gateway.settings import LogSettings
 
 SECRET = "turn on the light"

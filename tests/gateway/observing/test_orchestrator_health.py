@@ -13,17 +13,17 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from gateway import orchestrator_health
 from gateway.app import Gateway
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.config.loading import GatewayConfig
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
-from gateway.health import ComponentHealth
 from gateway.listener import Listener
+from gateway.observing import orchestrator_health
+from gateway.observing.health import ComponentHealth
+from gateway.observing.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator import Orchestrator
-from gateway.orchestrator_health import OrchestratorHealth
 from gateway.orchestrator_loader import inside
 from gateway.settings import BrokerSettings
 from tests.record import passes

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import twin_health
 from gateway.app import Gateway
-from gateway.health import ComponentHealth
-from tests.gateway.test_orchestrator_health import configured
+from gateway.observing import twin_health
+from gateway.observing.health import ComponentHealth
+from tests.gateway.observing.test_orchestrator_health import configured
 from tests.record import passes
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.events import HealthEvent
-from gateway.health import ComponentHealth, Health, HealthState
+from gateway.observing.health import ComponentHealth, Health, HealthState
 
 HEALTHY, DEGRADED, UNHEALTHY = HealthState
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.broker.base import BrokerStatus, Durability
-from gateway.broker_health import BrokerHealth
 from gateway.contract.events import HealthEvent
-from gateway.health import Health
 from gateway.journal import JournalState, NoJournal
+from gateway.observing.broker_health import BrokerHealth
+from gateway.observing.health import Health
 
 THERE = BrokerStatus(connected=True, server="Redis 7.0")
 WEAK = BrokerStatus(connected=True, weaknesses=("it forgets", "it is slow"))

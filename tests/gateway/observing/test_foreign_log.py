@@ -11,8 +11,8 @@ from aiohttp.http_exceptions import BadStatusLine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import log as gateway_log
-from gateway.foreign_log import BURST, MOST_CHARACTERS, Pace, without_secrets
+from gateway.observing import log as gateway_log
+from gateway.observing.foreign_log import BURST, MOST_CHARACTERS, Pace, without_secrets
 from gateway.settings import LogSettings
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ0XzEyMyJ9.c2lnbmF0dXJlLW9mLWEtdG9rZW4tdGhhdC1pcy1nb29k"

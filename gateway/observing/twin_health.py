@@ -12,7 +12,7 @@ from contextlib import suppress
 from gateway.broker import BrokerError, client_id
 from gateway.broker.base import MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
-from gateway.health import Health, HealthState
+from gateway.observing.health import Health, HealthState
 from gateway.publishing import replies_group
 from gateway.settings import BrokerSettings
 

@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.contract.events import HealthEvent
-from gateway.health import Health, HealthState
-from gateway.recognizer_health import COMPONENT, RecognizerHealth
+from gateway.observing.health import Health, HealthState
+from gateway.observing.recognizer_health import COMPONENT, RecognizerHealth
 from transcription.keeper import Phase, RecognizerState
 
 

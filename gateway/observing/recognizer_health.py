@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.health import Health, HealthState
+from gateway.observing.health import Health, HealthState
 from transcription.keeper import Phase, RecognizerState
 from transcription.settings import BUNDLED_MODEL
 
