@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 
 PIECES_PER_SECOND = 30
 

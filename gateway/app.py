@@ -38,8 +38,8 @@ from gateway.observing.health import Health, HealthState
 from gateway.observing.orchestrator_health import OrchestratorHealth
 from gateway.observing.recognizer_health import RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
-from gateway.orchestrator import BadOrchestrator, Orchestrator
-from gateway.orchestrator_loader import inside, load_orchestrator
+from gateway.orchestrators.loading import inside, load_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline import Pipeline
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps

@@ -13,7 +13,6 @@ from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.settings import MqttSettings
 from gateway.broker import MEMORY, BrokerError, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable
-from gateway.builtin_orchestrator import NAME
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.finding import Finding, fail, ok, warn
@@ -27,8 +26,9 @@ from gateway.observing.orchestrator_health import (
     NOWHERE,
     START_ONE,
 )
-from gateway.orchestrator import BadOrchestrator
-from gateway.orchestrator_loader import inside, load_orchestrator
+from gateway.orchestrators.builtin import NAME
+from gateway.orchestrators.loading import inside, load_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator
 
 CLOSE_SECONDS = 0.5
 

@@ -9,11 +9,11 @@ import structlog
 
 from gateway.broker import MEMORY, BrokerError
 from gateway.broker.base import MessageBroker
-from gateway.builtin_orchestrator import NAME
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.observing.health import Health, HealthState
-from gateway.orchestrator_loader import inside
+from gateway.orchestrators.builtin import NAME
+from gateway.orchestrators.loading import inside
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 
 house = Orchestrator()
 

@@ -41,8 +41,8 @@ from gateway.introduction import BadCertificates, Introduction
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Died, Effect, Heard
-from gateway.orchestrator import BadOrchestrator
-from gateway.orchestrator_loader import load_orchestrator
+from gateway.orchestrators.loading import load_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.service_install import Host, WriteFile
 from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
 from gateway.web.tls import Tls, TlsUnavailable

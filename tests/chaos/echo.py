@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 
 SAID = "You said: "
 

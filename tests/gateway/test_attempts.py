@@ -12,7 +12,7 @@ from gateway.broker.base import Delivery, RoutingKey
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.journal import Journal
 from gateway.settings import JournalSettings
-from tests.gateway.test_orchestrator import transcript
+from tests.gateway.orchestrators.test_sdk import transcript
 
 
 async def delivered(name: str) -> tuple[Delivery, TranscriptionMessage]:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import REPLIES_TOPIC
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 from tests.system.house import RECORDINGS, Board, House, running, text
 
 pytestmark = pytest.mark.slow

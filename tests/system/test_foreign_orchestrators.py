@@ -15,7 +15,7 @@ import aio_pika
 import pytest
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.rabbitmq import RabbitMQ
 from tests.system.house import RECORDINGS, running, text

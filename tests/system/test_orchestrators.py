@@ -12,7 +12,7 @@ from firmware_bridge.simulated_user import ReplyShown
 from gateway.broker.base import RoutingKey
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, TranscriptionMessage, encode
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 from tests.record import passes
 from tests.system.house import RECORDINGS, Board, House, running, text
 

@@ -11,7 +11,7 @@ import pytest
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown, ReplyShown, StatusShown, TranscriptShown
 from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrator import Orchestrator
+from gateway.orchestrators.sdk import Orchestrator
 from tests.record import PATIENCE, passes
 from tests.system.house import RECORDINGS, House, board, pcm, running, text
 from tests.system.process import run

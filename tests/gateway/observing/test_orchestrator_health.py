@@ -23,8 +23,8 @@ from gateway.listener import Listener
 from gateway.observing import orchestrator_health
 from gateway.observing.health import ComponentHealth
 from gateway.observing.orchestrator_health import OrchestratorHealth
-from gateway.orchestrator import Orchestrator
-from gateway.orchestrator_loader import inside
+from gateway.orchestrators.loading import inside
+from gateway.orchestrators.sdk import Orchestrator
 from gateway.settings import BrokerSettings
 from tests.record import passes
 from tests.servers.mosquitto import Mosquitto
@@ -174,7 +174,7 @@ async def test_the_demos_own_beside_others_is_pointed_out(tmp_path: Path, redis:
 async def test_one_that_keeps_everything_waiting_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.orchestrator.BLOCKED_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.orchestrators.sdk.BLOCKED_SECONDS", 0.05)
     (tmp_path / "sleepy_house.py").write_text(SLEEPY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path])

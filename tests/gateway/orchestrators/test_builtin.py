@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import firmware_bridge
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import RoutingKey
-from gateway.builtin_orchestrator import MAX_CHARACTERS, MAX_REMEMBERED, House, builtin_orchestrator
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,
@@ -23,7 +22,8 @@ from gateway.contract.messages import (
     decode_reply,
     encode,
 )
-from gateway.spoken_numbers import VALUES
+from gateway.orchestrators.builtin import MAX_CHARACTERS, MAX_REMEMBERED, House, builtin_orchestrator
+from gateway.orchestrators.spoken_numbers import VALUES
 
 TRANSCRIPTS = Path(firmware_bridge.__file__).parent / "speech" / "transcripts.tsv"
 NOON = datetime(2024, 5, 17, 12, 5, tzinfo=UTC)

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrator import Orchestrator
-from gateway.spoken_numbers import figures, is_number
+from gateway.orchestrators.sdk import Orchestrator
+from gateway.orchestrators.spoken_numbers import figures, is_number
 
 NAME = "builtin"
 """Of its group at the broker, and what its replies are signed with."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.spoken_numbers import VALUES, figures, is_number
+from gateway.orchestrators.spoken_numbers import VALUES, figures, is_number
 
 UNITS = [word for word, value in VALUES.items() if value < 20 and word != "oh"]
 TENS = [word for word, value in VALUES.items() if value >= 20]

@@ -33,8 +33,8 @@ from gateway.contract.messages import (
     decode_reply,
     encode,
 )
-from gateway.orchestrator import BadOrchestrator, Orchestrator, Say
-from gateway.orchestrator_loader import load_orchestrator
+from gateway.orchestrators.loading import load_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator, Say
 
 KEY = RoutingKey("ann", "kitchen", "s_1")
 
@@ -475,7 +475,7 @@ class FlakyBroker(MemoryBroker):
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.orchestrator.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.orchestrators.sdk.RETRY_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -689,7 +689,7 @@ def test_what_is_wrong_is_said_clearly(folder: Path, spec: str, source: str, com
 
 
 async def test_the_example_of_ten_lines_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     source = (root / "examples/orchestrators/ten_lines.py").read_text()

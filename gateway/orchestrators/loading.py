@@ -11,9 +11,9 @@ from types import ModuleType
 
 from gateway.access.belonging import foreign
 from gateway.broker import MEMORY
-from gateway.builtin_orchestrator import NAME, builtin_orchestrator
 from gateway.config.loading import GatewayConfig
-from gateway.orchestrator import BadOrchestrator, Orchestrator
+from gateway.orchestrators.builtin import NAME, builtin_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 
 AUTO = "auto"
 
