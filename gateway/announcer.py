@@ -21,9 +21,9 @@ from gateway.contract.events import (
     TranscriptionEvent,
 )
 from gateway.contract.messages import TranscriptionMessage
-from gateway.correlation import PendingRequest
 from gateway.hub.hub import Hub
-from gateway.session import Session
+from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.session import Session
 from transcription.partial_text import Partial
 
 NO_STREAM = 0

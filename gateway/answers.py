@@ -29,8 +29,6 @@ from gateway.contract.messages import (
     decode_reply,
 )
 from gateway.contract.redaction import redacted_reply
-from gateway.correlation import CorrelationTracker, Forged, Late, PendingRequest, Routed
-from gateway.correlation import RequestState as TrackedState
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import (
@@ -48,10 +46,12 @@ from gateway.journal.records import (
 from gateway.journal.records import Asked as AskedEffect
 from gateway.journal.tables.quotas import undelivered_seconds
 from gateway.pieces import Piece, Pieces, acknowledge
+from gateway.pipeline.sessions.requests import CorrelationTracker, Forged, Late, PendingRequest, Routed
+from gateway.pipeline.sessions.requests import RequestState as TrackedState
+from gateway.pipeline.sessions.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
 from gateway.rows import received_row, request_row
-from gateway.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)

@@ -40,7 +40,7 @@ from gateway.observing.recognizer_health import RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import inside, load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
-from gateway.pipeline import Pipeline
+from gateway.pipeline.pipeline import Pipeline
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit

@@ -30,10 +30,10 @@ from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
 from gateway.level_meter import LevelMeter
 from gateway.live_text import LiveText
+from gateway.pipeline.sessions.hints import ConversationHints, SessionHints
+from gateway.pipeline.sessions.session import Session, SessionRegistry, StreamName, TooManySessions
 from gateway.process.mishaps import Mishaps
 from gateway.rows import stream_name, stream_row
-from gateway.session import Session, SessionRegistry, StreamName, TooManySessions
-from gateway.session_hints import ConversationHints, SessionHints
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.jobs import Guess
 from transcription.keeper import Phase

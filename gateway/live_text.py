@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.announcer import Announcer
 from gateway.contract.messages import new_id
-from gateway.session import Session
+from gateway.pipeline.sessions.session import Session
 from transcription.drafts import Draft
 from transcription.jobs import Guess
 from transcription.partial_text import PartialText

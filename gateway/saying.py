@@ -24,8 +24,8 @@ from gateway.access.principals import Principal, Right
 from gateway.announcer import Announcer
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.hearing import NOTHING_HEARD, Hearing
+from gateway.pipeline.sessions.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
 from gateway.publishing import Publishing
-from gateway.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
 from gateway.spoken import Spoken
 
 MAX_CHARACTERS = 4_000

@@ -19,7 +19,7 @@ from gateway.contract.messages import (
     new_id,
 )
 from gateway.observing.log import UTTERANCE
-from gateway.session import Session, Turn
+from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.features import HOP
 from transcription.jobs import Recognized

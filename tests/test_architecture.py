@@ -21,11 +21,11 @@ SANS_IO = {
     "firmware_bridge.frames",
     "firmware_bridge.framing",
     "firmware_bridge.link",
-    "gateway.correlation",
+    "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
     "gateway.contract.messages",
-    "gateway.session",
+    "gateway.pipeline.sessions.session",
     "gateway.web.masks",
     "transcription.drafts",
     "transcription.partial_text",
@@ -120,7 +120,7 @@ def test_the_rooms_of_the_gateway_meet_only_in_the_pipeline() -> None:
 
 def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() -> None:
     code = (
-        "import sys, gateway, gateway.pipeline\n"
+        "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
         " 'redis', 'nats', 'sounddevice', 'jwt', 'cryptography'}\n"

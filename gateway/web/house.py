@@ -19,7 +19,7 @@ from gateway.config.reloading import Plan
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.observing.health import Health
-from gateway.pipeline import Pipeline
+from gateway.pipeline.pipeline import Pipeline
 from gateway.settings import WebSettings
 from transcription.scheduler import Recognizer
 

@@ -21,7 +21,7 @@ from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
 from gateway.process.mishaps import Mishaps
 from gateway.settings import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance
-from tests.gateway.test_recovery import StreamStopped, audio, connected, started
+from tests.gateway.pipeline.test_recovery import StreamStopped, audio, connected, started
 from tests.gateway.works import Engine, loud, open_works
 from tests.system.house import passes
 

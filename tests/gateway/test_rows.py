@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from gateway import rows
 from gateway.broker.base import Message, RoutingKey
-from gateway.correlation import PendingRequest
-from gateway.session import SessionRegistry
+from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.session import SessionRegistry
 from gateway.settings import SessionSettings
 from gateway.spoken import Spoken
 from transcription.segmenter import EndReason, Utterance

@@ -38,7 +38,7 @@ from gateway.contract.messages import (
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.observing.health import Health
-from gateway.pipeline import Pipeline, PipelineStats
+from gateway.pipeline.pipeline import Pipeline, PipelineStats
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad

@@ -25,7 +25,7 @@ from gateway.broker.base import Message, MessageBroker
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, decode_transcription
 from gateway.listener import Listener
-from gateway.pipeline import PipelineStats
+from gateway.pipeline.pipeline import PipelineStats
 from tests.record import PATIENCE, Record, passes
 
 IDLE = PipelineStats(sessions=0, conversations=0, turns=0, asked=0, undelivered=0)

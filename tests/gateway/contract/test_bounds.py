@@ -23,8 +23,8 @@ from gateway.contract.messages import (
     decode_reply,
     encode,
 )
-from gateway.correlation import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
 from gateway.hub.hub import HISTORY_BYTES, Hub
+from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
 from gateway.settings import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES

@@ -34,7 +34,7 @@ from gateway.contract.messages import (
     is_token,
     new_id,
 )
-from gateway.correlation import MAX_TEXT_BYTES
+from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
 from gateway.saying import SAID
 from gateway.settings import OrchestratorSettings
 from transcription.segmenter import EndReason

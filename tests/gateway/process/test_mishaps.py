@@ -13,7 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway import pipeline
 from gateway.access.principals import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
@@ -23,6 +22,7 @@ from gateway.hearing import BROKEN_OFF
 from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.observing.health import Health, HealthState
+from gateway.pipeline import pipeline
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.publishing import NOT_UNDERSTOOD

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.session import (
+from gateway.pipeline.sessions.session import (
     MAX_OPEN_TURNS,
     SESSION_TRANSITIONS,
     TURN_TRANSITIONS,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.messages import BadMessage, WantedHints, decode_reply
-from gateway.session_hints import ENOUGH_SECONDS, SURE, ConversationHints, SessionHints
+from gateway.pipeline.sessions.hints import ENOUGH_SECONDS, SURE, ConversationHints, SessionHints
 from gateway.settings import SessionSettings
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Transcript

@@ -14,10 +14,10 @@ from gateway.announcements import Announcements
 from gateway.announcer import Announcer
 from gateway.answers import Answers
 from gateway.broker.base import Message, MessageBroker
-from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
 from gateway.journal.records import LetterRow, RequestRow
 from gateway.outbox import Outbox
+from gateway.pipeline.sessions.requests import PendingRequest
 
 
 class Whose(Struct, frozen=True, kw_only=True):

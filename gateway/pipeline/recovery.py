@@ -14,13 +14,13 @@ import structlog
 from gateway.announcements import Announcements
 from gateway.answers import Answer, Answers, Asked
 from gateway.contract.messages import BadMessage, decode_transcription
-from gateway.correlation import CorrelationError, PendingRequest, RequestEvent
 from gateway.hearing import NOTHING_HEARD, Hearing
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
+from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
+from gateway.pipeline.sessions.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.process.mishaps import Mishaps
 from gateway.rows import pending_request, stream_name
-from gateway.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)

@@ -41,22 +41,22 @@ from gateway.announcements import Announcements
 from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config.loading import GatewayConfig
-from gateway.correlation import PendingRequest
 from gateway.device_logs import DeviceLogs
-from gateway.erasing import Erasing, Whose
 from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
 from gateway.observing.health import Health
+from gateway.pipeline.erasing import Erasing, Whose
+from gateway.pipeline.recovery import recover, take_up
+from gateway.pipeline.sessions.hints import SessionHints
+from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
 from gateway.process.ending import until_done
 from gateway.publishing import NOT_UNDERSTOOD, Publishing
-from gateway.recovery import recover, take_up
 from gateway.roster import Roster
 from gateway.rows import utterance_row
 from gateway.saying import Said, Saying
-from gateway.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
-from gateway.session_hints import SessionHints
 from gateway.spoken import Spoken
 from gateway.transcribing import Transcribing
 from transcription.jobs import Guess

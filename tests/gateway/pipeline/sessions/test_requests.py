@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.contract.messages import OrchestratorReply
-from gateway.correlation import (
+from gateway.pipeline.sessions.requests import (
     LIVE,
     MAX_RECENT_IDS,
     MAX_TEXT_BYTES,

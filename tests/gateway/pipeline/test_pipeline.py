@@ -25,7 +25,6 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
-from gateway import session
 from gateway.answers import CUT_OFF
 from gateway.broker.base import BufferPolicy
 from gateway.contract.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
@@ -37,8 +36,9 @@ from gateway.contract.messages import (
     WantedHints,
     WordTime,
 )
-from gateway.correlation import MAX_TEXT_BYTES
-from gateway.pipeline import Pipeline
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.sessions import session
+from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
 from gateway.publishing import NOT_UNDERSTOOD
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes

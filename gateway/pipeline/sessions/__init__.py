@@ -1,0 +1,1 @@
+"""Sessions, turns and requests: plain state tables."""
