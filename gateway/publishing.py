@@ -15,11 +15,11 @@ from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
-from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
 from gateway.outbox import Outbox
+from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.process.mishaps import Mishaps

@@ -23,7 +23,7 @@ from msgspec import Struct
 from gateway.access.principals import Principal, Right
 from gateway.announcer import Announcer
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
-from gateway.hearing import NOTHING_HEARD, Hearing
+from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
 from gateway.publishing import Publishing
 from gateway.spoken import Spoken

@@ -42,12 +42,12 @@ from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config.loading import GatewayConfig
 from gateway.device_logs import DeviceLogs
-from gateway.hearing import Conversation, Hearing
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
 from gateway.observing.health import Health
 from gateway.pipeline.erasing import Erasing, Whose
+from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.requests import PendingRequest

@@ -14,9 +14,9 @@ import structlog
 from gateway.announcements import Announcements
 from gateway.answers import Answer, Answers, Asked
 from gateway.contract.messages import BadMessage, decode_transcription
-from gateway.hearing import NOTHING_HEARD, Hearing
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
+from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
 from gateway.pipeline.sessions.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.process.mishaps import Mishaps

@@ -18,11 +18,11 @@ from gateway.app import Gateway
 from gateway.commands import run
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import TranscriptionMessage
-from gateway.hearing import BROKEN_OFF
 from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.observing.health import Health, HealthState
 from gateway.pipeline import pipeline
+from gateway.pipeline.hearing.streams import BROKEN_OFF
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.publishing import NOT_UNDERSTOOD

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.contract.events import DeviceEvent, Subscribe, TranscriptionEvent
-from gateway.level_meter import SILENCE, WINDOW, LevelMeter
+from gateway.pipeline.hearing.level_meter import SILENCE, WINDOW, LevelMeter
 from tests.gateway.works import Works, loud, open_works, swing
 from tests.record import Record
 from tests.system.house import running

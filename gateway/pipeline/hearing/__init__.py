@@ -1,0 +1,1 @@
+"""The first part of the way: what devices say, cut into utterances."""
