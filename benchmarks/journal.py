@@ -29,7 +29,7 @@ from gateway.journal.records import (
     Transcribed,
     UtteranceRow,
 )
-from gateway.outbox import Outbox
+from gateway.pipeline.asking.outbox import Outbox
 from gateway.settings import JournalSettings
 
 TOPIC = "transcription.results"

@@ -35,9 +35,9 @@ from gateway.journal.records import (
     RequestRow,
     RequestState,
 )
+from gateway.pipeline.asking.rows import announcement_row
 from gateway.pipeline.sessions.session import NO_BOOT
 from gateway.process.mishaps import Mishaps
-from gateway.rows import announcement_row
 from gateway.settings import HistorySettings, PrivacySettings
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from gateway.broker import BrokerError, client_id
 from gateway.broker.base import MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.observing.health import Health, HealthState
-from gateway.publishing import replies_group
+from gateway.pipeline.asking.publishing import replies_group
 from gateway.settings import BrokerSettings
 
 COMPONENT = "identity"

@@ -12,11 +12,11 @@ from msgspec import Struct
 from firmware_bridge.bridge import Bridge
 from gateway.announcements import Announcements
 from gateway.announcer import Announcer
-from gateway.answers import Answers
 from gateway.broker.base import Message, MessageBroker
 from gateway.device_logs import DeviceLogs
 from gateway.journal.records import LetterRow, RequestRow
-from gateway.outbox import Outbox
+from gateway.pipeline.asking.answers import Answers
+from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.sessions.requests import PendingRequest
 
 

@@ -35,7 +35,6 @@ from firmware_bridge.events import (
     StreamStarted,
     StreamStopped,
 )
-from gateway import rows
 from gateway.access.principals import Principal
 from gateway.announcements import Announcements
 from gateway.announcer import Announcer
@@ -46,6 +45,11 @@ from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
 from gateway.observing.health import Health
+from gateway.pipeline.asking import rows
+from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.rows import utterance_row
+from gateway.pipeline.asking.typed_text import Said, Saying
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.erasing import Erasing, Whose
 from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.recovery import recover, take_up
@@ -53,11 +57,7 @@ from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
 from gateway.process.ending import until_done
-from gateway.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.roster import Roster
-from gateway.rows import utterance_row
-from gateway.saying import Said, Saying
-from gateway.spoken import Spoken
 from gateway.transcribing import Transcribing
 from transcription.jobs import Guess
 from transcription.keeper import Phase

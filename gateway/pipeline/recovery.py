@@ -12,16 +12,16 @@ import msgspec
 import structlog
 
 from gateway.announcements import Announcements
-from gateway.answers import Answer, Answers, Asked
 from gateway.contract.messages import BadMessage, decode_transcription
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
+from gateway.pipeline.asking.answers import Answer, Answers, Asked
+from gateway.pipeline.asking.rows import pending_request, stream_name
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
 from gateway.pipeline.sessions.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
 from gateway.process.mishaps import Mishaps
-from gateway.rows import pending_request, stream_name
-from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscri
 from gateway.contract.messages import BadMessage, encode
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
-from gateway.saying import SayError
+from gateway.pipeline.asking.typed_text import SayError
 from gateway.web.forwarding import DIRECT_BYTES, forward
 from gateway.web.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
 from gateway.web.house import House, NotRunning

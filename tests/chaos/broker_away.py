@@ -26,8 +26,8 @@ from gateway.contract.messages import (
 )
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
-from gateway.outbox import Outbox
-from gateway.rows import letter_row
+from gateway.pipeline.asking.outbox import Outbox
+from gateway.pipeline.asking.rows import letter_row
 from gateway.settings import JournalSettings
 from tests.chaos.verdict import Verdict
 

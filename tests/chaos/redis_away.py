@@ -15,7 +15,7 @@ from gateway.broker import MessageBroker, open_broker
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
-from gateway.outbox import Outbox
+from gateway.pipeline.asking.outbox import Outbox
 from gateway.settings import BrokerSettings, JournalSettings
 from tests.chaos.broker_away import transcript
 from tests.chaos.checker import Came, Line, check

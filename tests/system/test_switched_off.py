@@ -9,7 +9,7 @@ import pytest
 from firmware_bridge.events import NoticeKind
 from firmware_bridge.simulated_user import ReplyShown, SpeechEnded
 from gateway.contract.events import DeviceEvent, TranscriptionEvent
-from gateway.publishing import SWITCHED_OFF
+from gateway.pipeline.asking.publishing import SWITCHED_OFF
 from tests.record import passes
 from tests.system.house import RECORDINGS
 

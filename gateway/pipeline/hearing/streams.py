@@ -28,12 +28,12 @@ from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
+from gateway.pipeline.asking.rows import stream_name, stream_row
 from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
 from gateway.pipeline.sessions.hints import ConversationHints, SessionHints
 from gateway.pipeline.sessions.session import Session, SessionRegistry, StreamName, TooManySessions
 from gateway.process.mishaps import Mishaps
-from gateway.rows import stream_name, stream_row
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.jobs import Guess
 from transcription.keeper import Phase

@@ -34,8 +34,8 @@ from gateway.contract.messages import (
     is_token,
     new_id,
 )
+from gateway.pipeline.asking.typed_text import SAID
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
-from gateway.saying import SAID
 from gateway.settings import OrchestratorSettings
 from transcription.segmenter import EndReason
 

@@ -18,7 +18,7 @@ from gateway.config.loading import ConfigError, load_config
 from gateway.contract.events import BadMessage, decode_first, decode_say
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, decode_reply
 from gateway.contract.surrogates import LoneSurrogate, joined, mended
-from gateway.saying import BadText
+from gateway.pipeline.asking.typed_text import BadText
 from tests.gateway.works import open_works
 
 EGG = "\U0001f373"

@@ -25,7 +25,6 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
-from gateway.answers import CUT_OFF
 from gateway.broker.base import BufferPolicy
 from gateway.contract.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import (
@@ -36,10 +35,11 @@ from gateway.contract.messages import (
     WantedHints,
     WordTime,
 )
+from gateway.pipeline.asking.answers import CUT_OFF
+from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.sessions import session
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
-from gateway.publishing import NOT_UNDERSTOOD
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes
 from tests.system.house import Board

@@ -22,11 +22,11 @@ from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.observing.health import Health, HealthState
 from gateway.pipeline import pipeline
+from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD
+from gateway.pipeline.asking.typed_text import CannotSay
 from gateway.pipeline.hearing.streams import BROKEN_OFF
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
-from gateway.publishing import NOT_UNDERSTOOD
-from gateway.saying import CannotSay
 from gateway.settings import WebSettings
 from tests.gateway.events import reply
 from tests.gateway.works import Works, loud, open_works

@@ -24,7 +24,7 @@ from gateway.contract.events import (
     decode_subscribe,
 )
 from gateway.contract.messages import BadMessage, encode
-from gateway.saying import MAX_CHARACTERS
+from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
 from tests.gateway.events import reply
 from tests.gateway.web.house import PATIENCE, House
 

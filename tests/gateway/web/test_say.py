@@ -19,7 +19,7 @@ from gateway.contract.events import (
     decode_event,
 )
 from gateway.listener import GatewayUnreachable, Listener
-from gateway.saying import MAX_CHARACTERS
+from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
 from tests.gateway.events import reply
 from tests.gateway.web.house import PATIENCE, House
 from tests.gateway.web.site import Site, open_site

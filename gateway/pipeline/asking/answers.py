@@ -45,14 +45,14 @@ from gateway.journal.records import (
 )
 from gateway.journal.records import Asked as AskedEffect
 from gateway.journal.tables.quotas import undelivered_seconds
-from gateway.pieces import Piece, Pieces, acknowledge
+from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
+from gateway.pipeline.asking.rows import received_row, request_row
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import CorrelationTracker, Forged, Late, PendingRequest, Routed
 from gateway.pipeline.sessions.requests import RequestState as TrackedState
 from gateway.pipeline.sessions.session import NO_BOOT, SessionState, TurnEvent, TurnState
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
-from gateway.rows import received_row, request_row
-from gateway.spoken import Spoken
 
 log = structlog.get_logger(__name__)
 

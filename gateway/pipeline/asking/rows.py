@@ -14,9 +14,9 @@ from msgspec import Struct
 from gateway.broker.base import Message, RoutingKey
 from gateway.contract.messages import AudioFacts, DeadUtterance, Timings, TranscriptionMessage, encode
 from gateway.journal.records import HistoryRow, LetterRow, RequestRow, StreamRow, UtteranceRow
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import Session, StreamName, Turn
-from gateway.spoken import Spoken
 from transcription.audio import from_pcm16
 from transcription.segmenter import EndReason, Utterance
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway import rows
 from gateway.broker.base import Message, RoutingKey
+from gateway.pipeline.asking import rows
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import SessionRegistry
 from gateway.settings import SessionSettings
-from gateway.spoken import Spoken
 from transcription.segmenter import EndReason, Utterance
 
 NOW = 500.0

@@ -12,7 +12,7 @@ from gateway.broker.base import RoutingKey, Subscription
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal
 from gateway.journal.records import PieceCame
-from gateway.pieces import MAX_PIECES, WRITE_PIECES, Piece, Pieces, acknowledge
+from gateway.pipeline.asking.pieces import MAX_PIECES, WRITE_PIECES, Piece, Pieces, acknowledge
 from gateway.settings import JournalSettings
 from tests.record import passes
 from tests.system.house import running

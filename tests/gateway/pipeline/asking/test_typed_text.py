@@ -11,7 +11,7 @@ from gateway.access.principals import LOCAL, Principal, Role
 from gateway.contract.events import ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
 from gateway.journal import Journal
-from gateway.saying import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak
+from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak
 from gateway.settings import JournalSettings
 from tests.gateway.works import Works, open_works
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Self
 
 from gateway.announcer import Announcer
-from gateway.answers import Answers
 from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
 from gateway.config.loading import GatewayConfig
@@ -18,14 +17,15 @@ from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, 
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
-from gateway.outbox import Outbox
+from gateway.pipeline.asking.answers import Answers
+from gateway.pipeline.asking.outbox import Outbox
+from gateway.pipeline.asking.rows import history_row, letter_row, utterance_row
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.process.mishaps import Mishaps
-from gateway.rows import history_row, letter_row, utterance_row
 from gateway.settings import BrokerSettings
-from gateway.spoken import Spoken
 
 NOT_UNDERSTOOD = "Sorry, that could not be transcribed."
 SWITCHED_OFF = "Sorry, transcription is switched off."

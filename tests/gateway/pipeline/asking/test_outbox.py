@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import outbox as module
 from gateway.broker import open_broker
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.records import LetterRow, Queued
-from gateway.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox
+from gateway.pipeline.asking import outbox as module
+from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox
 from gateway.settings import BrokerSettings, JournalSettings
 from tests.gateway.journal.rows import letter
 from tests.servers import redis as redis_servers
