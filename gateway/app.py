@@ -22,7 +22,6 @@ from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
-from gateway.announcer import Announcer
 from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
@@ -41,6 +40,7 @@ from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import inside, load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit

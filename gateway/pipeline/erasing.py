@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 
 from firmware_bridge.bridge import Bridge
-from gateway.announcements import Announcements
-from gateway.announcer import Announcer
 from gateway.broker.base import Message, MessageBroker
-from gateway.device_logs import DeviceLogs
 from gateway.journal.records import LetterRow, RequestRow
 from gateway.pipeline.asking.answers import Answers
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.telling.announcements import Announcements
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.device_logs import DeviceLogs
 
 
 class Whose(Struct, frozen=True, kw_only=True):

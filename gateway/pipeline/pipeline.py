@@ -36,11 +36,8 @@ from firmware_bridge.events import (
     StreamStopped,
 )
 from gateway.access.principals import Principal
-from gateway.announcements import Announcements
-from gateway.announcer import Announcer
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config.loading import GatewayConfig
-from gateway.device_logs import DeviceLogs
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
@@ -56,8 +53,11 @@ from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
+from gateway.pipeline.telling.announcements import Announcements
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.device_logs import DeviceLogs
+from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
-from gateway.roster import Roster
 from gateway.transcribing import Transcribing
 from transcription.jobs import Guess
 from transcription.keeper import Phase

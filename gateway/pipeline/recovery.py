@@ -11,7 +11,6 @@ import asyncio
 import msgspec
 import structlog
 
-from gateway.announcements import Announcements
 from gateway.contract.messages import BadMessage, decode_transcription
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
@@ -21,6 +20,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
 from gateway.pipeline.sessions.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
+from gateway.pipeline.telling.announcements import Announcements
 from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,6 @@ from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.simulated_wires import WireOwner
 from firmware_bridge.wires import WEB, WEB_IDS, Line
-from gateway.announcer import Announcer
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.config.loading import GatewayConfig
@@ -39,6 +38,7 @@ from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline, PipelineStats
+from gateway.pipeline.telling.announcer import Announcer
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad

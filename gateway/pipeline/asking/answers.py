@@ -17,7 +17,6 @@ from typing import Self
 import structlog
 
 from firmware_bridge.events import DeviceStatus
-from gateway.announcer import Announcer
 from gateway.broker.base import Delivery, MessageBroker
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import (
@@ -51,6 +50,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import CorrelationTracker, Forged, Late, PendingRequest, Routed
 from gateway.pipeline.sessions.requests import RequestState as TrackedState
 from gateway.pipeline.sessions.session import NO_BOOT, SessionState, TurnEvent, TurnState
+from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from gateway.announcer import Announcer
 from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
 from gateway.config.loading import GatewayConfig
@@ -24,6 +23,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
+from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.mishaps import Mishaps
 from gateway.settings import BrokerSettings
 

@@ -21,12 +21,12 @@ from functools import partial
 from msgspec import Struct
 
 from gateway.access.principals import Principal, Right
-from gateway.announcer import Announcer
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
+from gateway.pipeline.telling.announcer import Announcer
 
 MAX_CHARACTERS = 4_000
 """Of one text: some minutes of speech."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.announcer import Announcer
 from gateway.contract.messages import new_id
 from gateway.pipeline.sessions.session import Session
+from gateway.pipeline.telling.announcer import Announcer
 from transcription.drafts import Draft
 from transcription.jobs import Guess
 from transcription.partial_text import PartialText

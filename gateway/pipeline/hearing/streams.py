@@ -23,7 +23,6 @@ from firmware_bridge.events import (
     StreamStarted,
     StreamStopped,
 )
-from gateway.announcer import Announcer
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
@@ -33,6 +32,7 @@ from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
 from gateway.pipeline.sessions.hints import ConversationHints, SessionHints
 from gateway.pipeline.sessions.session import Session, SessionRegistry, StreamName, TooManySessions
+from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.mishaps import Mishaps
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.jobs import Guess

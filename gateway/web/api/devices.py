@@ -14,9 +14,9 @@ from msgspec import Meta, Struct
 from firmware_bridge.bridge import LinkInfo
 from firmware_bridge.frames import FaultCode
 from gateway.access.principals import Right
-from gateway.device_logs import LogLine
 from gateway.pipeline.sessions.session import Session
-from gateway.roster import Presence, Refusal
+from gateway.pipeline.telling.device_logs import LogLine
+from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.api.problems import Problem, not_found
 from gateway.web.house import Works

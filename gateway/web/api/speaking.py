@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gateway.access.principals import Right
-from gateway.announcements import CannotAnnounce
 from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak, Said
+from gateway.pipeline.telling.announcements import CannotAnnounce
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation
 from gateway.web.api.problems import Problem, misfit, not_found, unavailable

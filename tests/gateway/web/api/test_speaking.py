@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.simulated_user import ReplyShown
-from gateway import announcements
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
+from gateway.pipeline.telling import announcements
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import loud, open_works
 from tests.record import passes

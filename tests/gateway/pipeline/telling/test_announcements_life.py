@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway import announcements
-from gateway.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.journal.no_journal import NoJournal
 from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
+from gateway.pipeline.telling import announcements
+from gateway.pipeline.telling.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.process.mishaps import Mishaps
 from gateway.settings import HistorySettings, PrivacySettings
 from tests.gateway.machine import Machine

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from firmware_bridge.events import DeviceLog
-from gateway import device_logs
-from gateway.device_logs import CHARACTERS, LINES, DeviceLogs
+from gateway.pipeline.telling import device_logs
+from gateway.pipeline.telling.device_logs import CHARACTERS, LINES, DeviceLogs
 
 PORT = "/dev/ttyUSB0"
 

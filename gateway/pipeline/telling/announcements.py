@@ -20,7 +20,6 @@ import structlog
 from msgspec.structs import replace
 
 from firmware_bridge.shares import HOUSE, has_share
-from gateway.announcer import NO_STREAM, Announcer
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted_reply
 from gateway.journal import AnyJournal, JournalError
@@ -37,6 +36,7 @@ from gateway.journal.records import (
 )
 from gateway.pipeline.asking.rows import announcement_row
 from gateway.pipeline.sessions.session import NO_BOOT
+from gateway.pipeline.telling.announcer import NO_STREAM, Announcer
 from gateway.process.mishaps import Mishaps
 from gateway.settings import HistorySettings, PrivacySettings
 

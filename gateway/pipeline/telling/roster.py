@@ -17,8 +17,8 @@ from firmware_bridge.frames import FaultCode
 from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.wires import MQTT, WEB
 from gateway.access.principals import WEB_DEVICE
-from gateway.announcer import Announcer
 from gateway.observing.health import Health, HealthState
+from gateway.pipeline.telling.announcer import Announcer
 
 KEPT_DEVICES = 1_024
 """Devices that are known beside those that are here; those that are away for longest go first."""

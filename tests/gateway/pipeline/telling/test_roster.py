@@ -9,13 +9,13 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
 from firmware_bridge.frames import FaultCode
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
-from gateway import roster as roster_module
 from gateway.access.principals import LOCAL, Principal, Role
-from gateway.announcer import Announcer
 from gateway.contract.events import SnapshotEvent, Subscribe
 from gateway.hub.hub import Hub
 from gateway.observing.health import ComponentHealth, Health, HealthState, seen_by
-from gateway.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster
+from gateway.pipeline.telling import roster as roster_module
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster
 from gateway.settings import WebSettings
 
 A, B = "/dev/serial/by-id/usb-a", "/dev/serial/by-id/usb-b"
