@@ -49,6 +49,7 @@ from gateway.pipeline.asking.typed_text import Said, Saying
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.erasing import Erasing, Whose
 from gateway.pipeline.hearing.streams import Conversation, Hearing
+from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.requests import PendingRequest
@@ -58,7 +59,6 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
-from gateway.transcribing import Transcribing
 from transcription.jobs import Guess
 from transcription.keeper import Phase
 from transcription.process import GivenUp

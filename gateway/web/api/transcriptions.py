@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway import transcribing
 from gateway.access.principals import Right
 from gateway.contract.messages import Language, WordTime
-from gateway.transcribing import FileRefused, Piece, Recording
-from gateway.web.api import subtitles
+from gateway.pipeline.recordings import subtitles, transcribing
+from gateway.pipeline.recordings.transcribing import FileRefused, Piece, Recording
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.api.problems import Problem, misfit, unavailable
 from transcription.transcriber import Hints, ModelUnavailable, TranscriptionError

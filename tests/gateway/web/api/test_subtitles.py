@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.api.subtitles import srt, text, vtt
+from gateway.pipeline.recordings.subtitles import srt, text, vtt
 
 
 @dataclass

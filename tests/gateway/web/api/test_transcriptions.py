@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from firmware_bridge.speech_files import read_wav, recordings
-from gateway.transcribing import GAPS
+from gateway.pipeline.recordings.transcribing import GAPS
 from gateway.web.api.transcriptions import RECORDINGS
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import Engine, loud, quiet, swing

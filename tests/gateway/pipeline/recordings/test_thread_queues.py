@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.flows import Inflow, Outflow
+from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 
 
 class Gone(Exception):

@@ -22,7 +22,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from firmware_bridge.shares import has_share
-from gateway.flows import Inflow, Outflow
+from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.file_feed import BadSound

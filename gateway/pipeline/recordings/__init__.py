@@ -1,0 +1,1 @@
+"""Whole recordings into text, behind the devices."""
