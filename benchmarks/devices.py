@@ -24,8 +24,8 @@ from benchmarks.report import Bar, Result
 from firmware_bridge.simulated_wires import DeviceWire, Mqtt, PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import read_wav, recordings
+from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe
-from gateway.listener import Listener
 
 DEVICES = 20
 SECONDS = 30.0

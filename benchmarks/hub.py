@@ -24,10 +24,10 @@ from aiohttp import web
 from msgspec import structs
 
 from benchmarks.report import Bar, Result, percentile
+from gateway.client.listener import Listener
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import AudioFacts, Timings, encode
 from gateway.hub.hub import Hub
-from gateway.listener import Listener
 from gateway.observing.health import Health
 from gateway.settings import WebLimitSettings, WebSettings
 from gateway.web import House, WebServer

@@ -22,8 +22,8 @@ from benchmarks.report import Bar, Result, percentile
 from benchmarks.speaking import PATIENCE, Heard, device, say, settings, waits
 from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import Recording, read_wav, recordings
+from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent
-from gateway.listener import Listener
 from transcription.context import STOCK_FLOOR
 
 SIZE = "base"

@@ -25,10 +25,10 @@ from benchmarks.memory import cpu_seconds
 from benchmarks.processes import gateway_process
 from benchmarks.report import Bar, Result, percentile
 from benchmarks.streams import PIECES_PER_SECOND
+from gateway.client.listener import Listener
 from gateway.contract.events import ReplyEvent, Subscribe
 from gateway.journal import Journal
 from gateway.journal.records import Received
-from gateway.listener import Listener
 from gateway.settings import JournalSettings
 
 DEVICES = 20

@@ -25,11 +25,11 @@ from firmware_bridge.simulated_wires import Mqtt, PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import Recording, recordings
 from gateway.app import Gateway
+from gateway.client.listener import Listener
 from gateway.config.loading import GatewayConfig
 from gateway.contract.escaping import in_lines, json_text, one_line
 from gateway.contract.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.demo_screen import Screen
-from gateway.listener import Listener
 from gateway.observing import log as logging
 from gateway.observing.health import HealthReport, HealthState
 from gateway.settings import JournalSettings, LogSettings, WebSettings

@@ -13,10 +13,10 @@ import click
 
 from firmware_bridge.frames import is_device_id
 from gateway.access.mqtt_secret import read_passwords
-from gateway.api_client import Api, ApiError
+from gateway.client.credentials import BadCertificates, Introduction
+from gateway.client.questions import Api, ApiError
 from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.contract.escaping import one_line
-from gateway.introduction import BadCertificates, Introduction
 
 FOLLOW_SECONDS = 1.0
 """How often it is asked for what a device has printed since."""

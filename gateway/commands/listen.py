@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gateway import tail
+from gateway.client import lines
+from gateway.client.credentials import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
+from gateway.client.listener import BadAddress, Listener, ListenerError, ListenerRefused
 from gateway.commands.options import config_option, own_page, token_option
 from gateway.contract.escaping import json_text, one_line
 from gateway.contract.events import EVENT_KINDS, Subscribe
 from gateway.contract.messages import encode
-from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
-from gateway.listener import BadAddress, Listener, ListenerError, ListenerRefused
 
 _REMEDY = f"{REFUSED_REMEDY.format(role='listener')}; {CA_REMEDY}"
 
@@ -92,5 +92,5 @@ async def _listen(opening: Listener, *, as_json: bool) -> None:
             if as_json:
                 click.echo(json_text(encode(event)))
             else:
-                for line in tail.lines(event):
+                for line in lines.lines(event):
                     console.print(line)

@@ -32,10 +32,10 @@ from firmware_bridge.simulated_wires import Mischief
 from firmware_bridge.simulator import SimulateOptions, WireRefused, simulate
 from gateway.access.loopback import is_loopback
 from gateway.access.mqtt_secret import read_passwords
+from gateway.client.credentials import Introduction
+from gateway.client.device_socket import WebSocketWire
 from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.contract.escaping import one_line
-from gateway.device_socket import WebSocketWire
-from gateway.introduction import Introduction
 
 CODECS = {"pcm16": Codec.PCM16, "adpcm": Codec.IMA_ADPCM}
 _CHANCE = click.FloatRange(0, 1)

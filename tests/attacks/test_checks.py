@@ -15,8 +15,8 @@ from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_user import FaultShown, ReplyShown
 from firmware_bridge.simulated_wires import Mqtt
 from gateway.access.principals import Role
-from gateway.device_socket import WebSocketWire
-from gateway.introduction import Introduction
+from gateway.client.credentials import Introduction
+from gateway.client.device_socket import WebSocketWire
 from tests.attacks.castle import SPOKEN, Castle, open_castle
 from tests.record import PATIENCE
 from tests.servers.mosquitto import Mosquitto

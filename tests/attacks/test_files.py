@@ -36,8 +36,8 @@ from gateway.access.tokens import TokenError
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused
 from gateway.cli import main
+from gateway.client.credentials import BadCertificates, Introduction
 from gateway.config.editing import replace_file
-from gateway.introduction import BadCertificates, Introduction
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Died, Effect, Heard

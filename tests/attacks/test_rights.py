@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from firmware_bridge.frames import Header, Hello, Welcome, decode
 from gateway.access.principals import Role
 from gateway.cli import main
-from gateway.device_socket import WebSocketWire
-from gateway.introduction import Introduction
+from gateway.client.credentials import Introduction
+from gateway.client.device_socket import WebSocketWire
 from tests.attacks.castle import Castle
 from tests.record import PATIENCE
 from tests.system.house import Board, pcm

@@ -17,11 +17,11 @@ from click.testing import CliRunner, Result
 from gateway.access.principals import Role
 from gateway.access.tokens import Token
 from gateway.cli import main
+from gateway.client.listener import Listener
 from gateway.contract.escaping import json_text
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import Died
-from gateway.listener import Listener
 from gateway.settings import JournalSettings
 from tests.attacks.castle import Castle
 from tests.gateway.access.keyring import Keyring

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from firmware_bridge.simulated_user import ReplyShown
 from gateway.broker import open_broker
+from gateway.client.listener import GatewayUnreachable, Listener
 from gateway.contract.events import SnapshotEvent, TranscriptionEvent
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription
-from gateway.listener import GatewayUnreachable, Listener
 from gateway.settings import BrokerSettings
 from tests.chaos.checker import Came, Findings, Line, check
 from tests.chaos.corpus import SENTENCES, sentence

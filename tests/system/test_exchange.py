@@ -11,6 +11,7 @@ import pytest
 from firmware_bridge.events import NoticeKind
 from firmware_bridge.frames import Codec
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
+from gateway.client.listener import Listener
 from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
@@ -19,7 +20,6 @@ from gateway.contract.events import (
     StatusEvent,
     TranscriptionEvent,
 )
-from gateway.listener import Listener
 from tests.system.house import RECORDINGS, House, pcm, silence, text
 
 ID = re.compile(r"[A-Za-z0-9_-]{22}")

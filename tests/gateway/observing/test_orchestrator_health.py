@@ -16,10 +16,10 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
+from gateway.client.listener import Listener
 from gateway.config.loading import GatewayConfig
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
-from gateway.listener import Listener
 from gateway.observing import orchestrator_health
 from gateway.observing.health import ComponentHealth
 from gateway.observing.orchestrator_health import OrchestratorHealth

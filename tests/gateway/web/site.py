@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.client.credentials import Introduction
+from gateway.client.device_socket import WebSocketWire
 from gateway.config.loading import GatewayConfig
 from gateway.config.reloading import Plan, plan
-from gateway.device_socket import WebSocketWire
-from gateway.introduction import Introduction
 from gateway.web.house import Works as Running
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Works, loud, open_works

@@ -13,9 +13,9 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerH
 from firmware_bridge.frames import Codec, DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
 from firmware_bridge.simulated_user import ReplyShown, WireMissing
 from firmware_bridge.wires import WEB
+from gateway.client.device_socket import WebSocketWire
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
-from gateway.device_socket import WebSocketWire
 from gateway.web import devices
 from tests.gateway.web.house import PATIENCE, House
 from tests.gateway.web.site import Site, open_site

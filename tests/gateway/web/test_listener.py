@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from gateway.client.credentials import Introduction
+from gateway.client.listener import BadAddress, GatewayUnreachable, Listener, ListenerRefused
 from gateway.contract.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
 from gateway.hub.hub import Hub
-from gateway.introduction import Introduction
-from gateway.listener import BadAddress, GatewayUnreachable, Listener, ListenerRefused
 from gateway.observing.health import Health
 from gateway.settings import WebSettings
 from tests.gateway.access.keyring import Keyring

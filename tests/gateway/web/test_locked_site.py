@@ -12,6 +12,8 @@ from aiohttp import ClientSession, WSServerHandshakeError
 from firmware_bridge.frames import Fault, FaultCode, Header, Hello
 from firmware_bridge.simulated_user import WireChanged, WireMissing
 from gateway.access.principals import Role
+from gateway.client.credentials import Introduction
+from gateway.client.listener import Listener
 from gateway.contract.events import (
     ErrorEvent,
     ListenerEvent,
@@ -20,8 +22,6 @@ from gateway.contract.events import (
     Subscribe,
     TranscriptionEvent,
 )
-from gateway.introduction import Introduction
-from gateway.listener import Listener
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer
 from tests.gateway.web.site import Site, open_site

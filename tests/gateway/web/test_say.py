@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from gateway.client.listener import GatewayUnreachable, Listener
 from gateway.contract.events import (
     ErrorEvent,
     ListenerEvent,
@@ -18,7 +19,6 @@ from gateway.contract.events import (
     TranscriptionEvent,
     decode_event,
 )
-from gateway.listener import GatewayUnreachable, Listener
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
 from tests.gateway.events import reply
 from tests.gateway.web.house import PATIENCE, House

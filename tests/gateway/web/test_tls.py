@@ -17,10 +17,10 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.access.private_files import write_private
+from gateway.client.credentials import BadCertificates, Introduction
+from gateway.client.listener import Listener, ListenerRefused
 from gateway.contract.events import SnapshotEvent
 from gateway.hub.hub import Hub
-from gateway.introduction import BadCertificates, Introduction
-from gateway.listener import Listener, ListenerRefused
 from gateway.process.clock import DAY
 from gateway.settings import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer

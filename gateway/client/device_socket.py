@@ -25,7 +25,7 @@ from firmware_bridge.frames import DeviceFrame
 from firmware_bridge.framing import DatagramDecoder
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.simulated_wires import WireOwner
-from gateway.introduction import CA_REMEDY, REFUSED_REMEDY, Introduction
+from gateway.client.credentials import CA_REMEDY, REFUSED_REMEDY, Introduction
 
 CONNECT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 20.0

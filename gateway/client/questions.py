@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from gateway.introduction import REFUSED_REMEDY, Introduction
+from gateway.client.credentials import REFUSED_REMEDY, Introduction
 
 SECONDS = 10.0
 """How long an answer is waited for."""

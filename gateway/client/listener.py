@@ -42,9 +42,9 @@ from aiohttp import (
 )
 from msgspec import structs
 
+from gateway.client.credentials import Introduction
 from gateway.contract.events import ErrorEvent, ListenerEvent, SaidEvent, Say, Subscribe, decode_event
 from gateway.contract.messages import BadMessage, encode
-from gateway.introduction import Introduction
 
 log = logging.getLogger(__name__)  # not structlog: unconfigured, it would print into its user's output
 

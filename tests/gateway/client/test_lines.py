@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client.lines import lines
 from gateway.contract.events import (
     EVENT_KINDS,
     ErrorEvent,
@@ -20,7 +21,6 @@ from gateway.contract.events import (
     SaidEvent,
     SnapshotEvent,
 )
-from gateway.tail import lines
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 
 HEALTH = HealthEvent(component="recognizer", state="degraded", reason="no model", remedy="fetch one")
