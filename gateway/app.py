@@ -44,7 +44,7 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
-from gateway.service import Notifier
+from gateway.systemd.notifier import Notifier
 from gateway.web.house import House, Works
 from gateway.web.listening import CannotListen
 from gateway.web.server import WebServer

@@ -51,7 +51,7 @@ def test_the_installed_command_finds_its_unit_and_its_model(wheel: Path, tmp_pat
     pip("install", "--ignore-installed", "--no-deps", "--prefix", str(tmp_path), str(wheel))
     (packages,) = tmp_path.glob("lib/python*/site-packages")
     code = (
-        "import gateway; from gateway.service_install import unit_text\n"
+        "import gateway; from gateway.systemd.installing import unit_text\n"
         "from transcription.models import find_model\n"
         "print(gateway.__file__, find_model('bundled'))\n"
         "print(unit_text())"

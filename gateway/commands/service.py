@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.contract.escaping import in_lines
-from gateway.service_install import Host, ServiceError, fitted_unit, objections, plan
+from gateway.systemd.installing import Host, ServiceError, fitted_unit, objections, plan
 
 
 @click.group("service")

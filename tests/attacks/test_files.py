@@ -43,8 +43,8 @@ from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Died, Effect, Heard
 from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
-from gateway.service_install import Host, WriteFile
 from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
+from gateway.systemd.installing import Host, WriteFile
 from gateway.web.tls import Tls, TlsUnavailable
 from tests.attacks.castle import Castle, open_castle
 from tests.gateway.access.keyring import Keyring

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
-from gateway import service_install
 from gateway.cli import main
 from gateway.config.loading import GatewayConfig, load_config
-from gateway.service_install import (
+from gateway.systemd import installing
+from gateway.systemd.installing import (
     Host,
     Run,
     ServiceError,
@@ -26,7 +26,7 @@ from gateway.service_install import (
     unit_text,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "systemd" / "earshot.service"
 ANALYZE = shutil.which("systemd-analyze")
 COMMAND = Path("/opt/earshot/bin/earshot")
@@ -196,14 +196,14 @@ def mode(path: Path) -> int:
 def test_installing_puts_everything_in_place(host: Host, commands: Path) -> None:
     for step in plan(host):
         step.apply(host)
-    unit = host.at(service_install.UNIT)
+    unit = host.at(installing.UNIT)
     assert unit.read_text() == fitted_unit(host)
     assert mode(unit) == 0o644
     config = host.at(Path("/etc/earshot/config.yaml"))
     assert load_config(config, {}) == GatewayConfig()
     assert "$schema=config.schema.json\n" in config.read_text()
     assert config.with_name("config.schema.json").exists()
-    assert mode(host.at(service_install.ENVIRONMENT)) == 0o600, "secrets stand there"
+    assert mode(host.at(installing.ENVIRONMENT)) == 0o600, "secrets stand there"
     told = commands.read_text().splitlines()
     assert told[0].startswith("useradd --system")
     assert told[1:] == [
@@ -217,14 +217,14 @@ def test_installing_again_keeps_what_the_administrator_wrote(host: Host, command
         step.apply(host)
     config = host.at(Path("/etc/earshot/config.yaml"))
     config.write_text("web: {port: 9000}")
-    host.at(service_install.ENVIRONMENT).write_text("SECRET=1")
-    host.at(service_install.UNIT).write_text("an older unit")
+    host.at(installing.ENVIRONMENT).write_text("SECRET=1")
+    host.at(installing.UNIT).write_text("an older unit")
     commands.unlink()
     for step in plan(structs.replace(host, has_user=True)):
         step.apply(host)
     assert config.read_text() == "web: {port: 9000}"
-    assert host.at(service_install.ENVIRONMENT).read_text() == "SECRET=1"
-    assert host.at(service_install.UNIT).read_text() == fitted_unit(host)
+    assert host.at(installing.ENVIRONMENT).read_text() == "SECRET=1"
+    assert host.at(installing.UNIT).read_text() == fitted_unit(host)
     assert "useradd" not in commands.read_text()
 
 
@@ -245,12 +245,12 @@ def test_a_file_that_cannot_be_written_says_why(host: Host) -> None:
 
 
 def test_a_dry_run_prints_everything_and_changes_nothing() -> None:
-    before = Path("/etc/earshot").exists(), service_install.UNIT.exists()
+    before = Path("/etc/earshot").exists(), installing.UNIT.exists()
     done = CliRunner().invoke(main, ["service", "install", "--dry-run"])
     assert done.exit_code == 0
     for step in plan(Host.here()):
         assert f"would {step.describe()}" in done.stdout
-    assert (Path("/etc/earshot").exists(), service_install.UNIT.exists()) == before
+    assert (Path("/etc/earshot").exists(), installing.UNIT.exists()) == before
 
 
 def test_print_prints_the_unit_as_it_would_be_installed() -> None:
@@ -265,4 +265,4 @@ def test_installing_is_refused_with_the_remedy_and_nothing_changes() -> None:
     assert done.exit_code == 1
     assert "remedy: start `earshot run` from your own supervisor" in done.stderr
     assert "nothing was changed" in done.stderr
-    assert not service_install.UNIT.exists()
+    assert not installing.UNIT.exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.service import Notifier
+from gateway.systemd.notifier import Notifier
 
 PATIENCE = 10.0
 

@@ -134,7 +134,7 @@ Step: TypeAlias = WriteFile | Run
 
 def unit_text() -> str:
     """systemd/earshot.service as it was shipped: beside this package in a checkout, else where pip put it."""
-    checkout = Path(__file__).resolve().parent.parent / "systemd" / UNIT.name
+    checkout = Path(__file__).resolve().parents[2] / "systemd" / UNIT.name
     if checkout.is_file():
         return checkout.read_text(encoding="utf-8")
     installed = metadata.files("earshot-gateway") or ()
