@@ -45,8 +45,8 @@ from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.systemd.notifier import Notifier
-from gateway.web.house import House, Works
-from gateway.web.listening import CannotListen
+from gateway.web.entrance.listening import CannotListen
+from gateway.web.parts import House, Works
 from gateway.web.server import WebServer
 from transcription.scheduler import Recognizer
 from transcription.segmenter import VoiceActivity, Window

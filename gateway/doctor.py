@@ -32,7 +32,7 @@ from gateway.doctor_state import state
 from gateway.finding import Finding, fail, ok, warn
 from gateway.process.open_files import REMEDY, for_connections
 from gateway.settings import WebSettings
-from gateway.web.tls import wanted as tls_wanted
+from gateway.web.entrance.tls import wanted as tls_wanted
 from transcription.memory import has_room
 from transcription.models import find_model
 from transcription.settings import BUNDLED_MODEL

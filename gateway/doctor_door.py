@@ -12,7 +12,7 @@ from gateway.access.tokens import TokenFile, TokensUnreadable
 from gateway.config.places import OWN_CERTIFICATE
 from gateway.finding import Finding, fail, ok, warn
 from gateway.settings import WebSettings
-from gateway.web.tls import KEY, Tls, TlsUnavailable, wanted
+from gateway.web.entrance.tls import KEY, Tls, TlsUnavailable, wanted
 
 SOON_SECONDS = 14 * 86_400.0
 """A token that ends within so long is mentioned."""
@@ -71,7 +71,7 @@ def _tls(web: WebSettings, folder: Path) -> Finding:
 
 def _dated(tls: Tls, certificate: Path) -> Finding:
     try:
-        from gateway.web.certificate import validity  # noqa: PLC0415 - an extra
+        from gateway.web.entrance.certificate import validity  # noqa: PLC0415 - an extra
     except ImportError:
         return ok("tls", f"certificate SHA-256 {tls.fingerprint}")
     since, until = validity(certificate)

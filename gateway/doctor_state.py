@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.access import audit, ends, page_sessions, tokens
 from gateway.config.places import OWN_CERTIFICATE
 from gateway.finding import Finding, fail, ok, warn
-from gateway.web.tls import KEY
+from gateway.web.entrance.tls import KEY
 
 MOST_ENTRIES = 10_000
 """So many are looked at."""

@@ -26,7 +26,7 @@ SANS_IO = {
     "gateway.access.limits",
     "gateway.contract.messages",
     "gateway.pipeline.sessions.session",
-    "gateway.web.masks",
+    "gateway.web.entrance.masks",
     "transcription.drafts",
     "transcription.partial_text",
     "transcription.segmenter",

@@ -20,10 +20,10 @@ from gateway.access.door import NotAdmitted
 from gateway.contract.events import MOST_NAMES, Subscribe
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.web.entrance.guard import who
+from gateway.web.entrance.refusals import refusal
 from gateway.web.forwarding import DIRECT_BYTES, forward
-from gateway.web.guard import who
-from gateway.web.house import House
-from gateway.web.refusals import refusal
+from gateway.web.parts import House
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.hub.hub import Outbox
-from gateway.web.guard import visit_of
+from gateway.web.entrance.guard import visit_of
 
 DIRECT_BYTES = 64 * 1024
 """What may wait for the system to take it, beside a listener's outbox; more waits in there."""

@@ -29,17 +29,17 @@ from aiohttp import web
 from gateway.access.door import Door
 from gateway.contract.messages import encode
 from gateway.observing.health import seen_by
-from gateway.web.addresses import Addresses
 from gateway.web.api.routes import add_routes, explained
 from gateway.web.devices import Devices
-from gateway.web.doorstep import Doorstep
+from gateway.web.entrance.addresses import Addresses
+from gateway.web.entrance.doorstep import Doorstep
+from gateway.web.entrance.guard import SECURITY_HEADERS, Guard, visit_of
+from gateway.web.entrance.listening import CannotListen, check_door, listen, page_url
+from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
 from gateway.web.event_stream import EventStreams
-from gateway.web.guard import SECURITY_HEADERS, Guard, visit_of
-from gateway.web.house import House
-from gateway.web.listening import CannotListen, check_door, listen, page_url
+from gateway.web.parts import House
 from gateway.web.rights import needed
 from gateway.web.sockets import CLOSE_SECONDS, Sockets
-from gateway.web.tls import Tls, TlsUnavailable, wanted
 
 log = structlog.get_logger(__name__)
 

@@ -45,7 +45,7 @@ from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
 from gateway.systemd.installing import Host, WriteFile
-from gateway.web.tls import Tls, TlsUnavailable
+from gateway.web.entrance.tls import Tls, TlsUnavailable
 from tests.attacks.castle import Castle, open_castle
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import dead, utterance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.web.masks import REFUSED, MaskedOnly
+from gateway.web.entrance.masks import REFUSED, MaskedOnly
 
 _PIECE = 3
 

@@ -10,7 +10,7 @@ from gateway.config.loading import GatewayConfig, fit
 from gateway.config.reloading import plan
 from gateway.settings import BrokerSettings
 from gateway.web.api import configuration
-from gateway.web.api.problems import Problem
+from gateway.web.entrance.problems import Problem
 
 _SECRET = "p4ssw0rd"
 _RUNNING = GatewayConfig(broker=BrokerSettings(url=f"amqp://ann:{_SECRET}@localhost/"))

@@ -72,16 +72,16 @@ TARGETS = {
     ),
     "requests": Target(
         (
-            "gateway.web.guard",
-            "gateway.web.addresses",
-            "gateway.web.proxies",
+            "gateway.web.entrance.guard",
+            "gateway.web.entrance.addresses",
+            "gateway.web.entrance.proxies",
             "gateway.web.event_stream",
             "gateway.web.api",
         ),
         800,
     ),
     "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
-    "masks": Target(("gateway.web.masks",), 5_000),
+    "masks": Target(("gateway.web.entrance.masks",), 5_000),
     "model_files": Target(
         ("transcription.model_file", "transcription.models", "transcription.inventory"), 1_000
     ),

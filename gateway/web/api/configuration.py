@@ -28,9 +28,9 @@ from gateway.contract.escaping import one_line
 from gateway.observing.health import HealthState
 from gateway.web.api.file_places import misplaced
 from gateway.web.api.operation import AnyCall, Call, Operation
-from gateway.web.api.problems import Misfit, Problem
-from gateway.web.guard import visit_of
-from gateway.web.house import House, Works
+from gateway.web.entrance.guard import visit_of
+from gateway.web.entrance.problems import Misfit, Problem
+from gateway.web.parts import House, Works
 
 SETTLE_SECONDS = 20.0
 """So long it is waited whether a new model can be had; one that is being fetched takes longer, and is told so."""

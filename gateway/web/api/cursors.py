@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from gateway.web.api.problems import misfit
+from gateway.web.entrance.problems import misfit
 
 _BYTES = 8
 _LARGEST = 1 << 62

@@ -13,7 +13,7 @@ from gateway.journal.dead_letters import whose
 from gateway.journal.letters import summary, whole
 from gateway.journal.records import DeadLetterRow, LetterKind, Verb
 from gateway.web.api.operation import AnyCall, Call, Operation
-from gateway.web.api.problems import Problem, not_found, unavailable
+from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 _Number = Annotated[int, Meta(ge=0, le=(1 << 62) - 1)]
 

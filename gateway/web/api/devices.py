@@ -18,8 +18,8 @@ from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
-from gateway.web.api.problems import Problem, not_found
-from gateway.web.house import Works
+from gateway.web.entrance.problems import Problem, not_found
+from gateway.web.parts import Works
 
 
 class Device(Struct, frozen=True, kw_only=True):

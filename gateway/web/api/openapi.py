@@ -12,7 +12,7 @@ from msgspec import Struct
 from gateway.access.principals import Right
 from gateway.contract.schemas import schemas_of
 from gateway.web.api.operation import JSON, Operation
-from gateway.web.api.problems import PROBLEM_TYPE, ProblemDetails
+from gateway.web.entrance.problems import PROBLEM_TYPE, ProblemDetails
 
 _REFERENCE = "#/components/schemas/{name}"
 _DESCRIPTION = """\

@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.access.principals import Principal, Right
-from gateway.web.house import House
+from gateway.web.parts import House
 
 JSON = "application/json"
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.web.api.operation import JSON
-from gateway.web.api.problems import Problem, misfit
+from gateway.web.entrance.problems import Problem, misfit
 
 MAX_BODY_BYTES = 64 * 1024
 """Of a JSON body."""

@@ -18,10 +18,10 @@ from gateway.contract.messages import encode
 from gateway.journal import JournalError
 from gateway.web.api import reading
 from gateway.web.api.operation import JSON, Call, Operation
-from gateway.web.api.problems import PROBLEM_TYPE, Problem, unavailable
 from gateway.web.api.table import OPERATIONS, PREFIX
-from gateway.web.guard import count_upload, who
-from gateway.web.house import House, NotRunning
+from gateway.web.entrance.guard import count_upload, who
+from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
+from gateway.web.parts import House, NotRunning
 
 log = structlog.get_logger(__name__)
 

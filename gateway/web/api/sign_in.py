@@ -16,8 +16,8 @@ from gateway.access.page_sessions import SESSION_SECONDS
 from gateway.access.principals import Principal, Right
 from gateway.contract.events import MOST_TOKEN_CHARACTERS
 from gateway.web.api.operation import JSON, Call, Open, Operation
-from gateway.web.guard import introduce, visit_of
-from gateway.web.refusals import unauthorized
+from gateway.web.entrance.guard import introduce, visit_of
+from gateway.web.entrance.refusals import unauthorized
 
 
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSa
 from gateway.pipeline.telling.announcements import CannotAnnounce
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation
-from gateway.web.api.problems import Problem, misfit, not_found, unavailable
+from gateway.web.entrance.problems import Problem, misfit, not_found, unavailable
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 

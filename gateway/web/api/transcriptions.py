@@ -14,7 +14,7 @@ from gateway.contract.messages import Language, WordTime
 from gateway.pipeline.recordings import subtitles, transcribing
 from gateway.pipeline.recordings.transcribing import FileRefused, Piece, Recording
 from gateway.web.api.operation import JSON, Call, Operation
-from gateway.web.api.problems import Problem, misfit, unavailable
+from gateway.web.entrance.problems import Problem, misfit, unavailable
 from transcription.transcriber import Hints, ModelUnavailable, TranscriptionError
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"

@@ -19,7 +19,7 @@ from gateway.journal.records import Erased, HistoryReply, HistoryRow
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
-from gateway.web.api.problems import Problem, not_found, unavailable
+from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 SAMPLE_RATE = 16_000
 WAV = "audio/wav"

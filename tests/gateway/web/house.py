@@ -16,8 +16,8 @@ from gateway.contract.events import HubEvent
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
 from gateway.web import WebServer
-from gateway.web.house import House as Served
-from gateway.web.house import Works
+from gateway.web.parts import House as Served
+from gateway.web.parts import Works
 
 PATIENCE = 40.0
 

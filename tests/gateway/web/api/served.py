@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 
 from gateway.config.loading import GatewayConfig
 from gateway.config.reloading import Plan, plan
-from gateway.web.house import Works as Parts
+from gateway.web.parts import Works as Parts
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Engine, Works, open_works
 

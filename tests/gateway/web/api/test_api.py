@@ -18,9 +18,9 @@ from firmware_bridge.wires import Line
 from gateway.access.principals import Right
 from gateway.observing.health import HealthState
 from gateway.web.api.operation import Open
-from gateway.web.api.problems import Problem
 from gateway.web.api.reading import check_accepted
 from gateway.web.api.table import OPERATIONS, PREFIX
+from gateway.web.entrance.problems import Problem
 from gateway.web.rights import needed
 from tests.gateway.web.api.served import Served, open_served, problem
 from tests.gateway.web.house import House

@@ -18,7 +18,7 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.journal import records as r
 from gateway.journal.records import HistoryReply
 from gateway.web.api.cursors import from_cursor, to_cursor
-from gateway.web.api.problems import Problem
+from gateway.web.entrance.problems import Problem
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import Engine, loud

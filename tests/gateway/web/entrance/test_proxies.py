@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.access.door import is_locked
 from gateway.settings import WebLimitSettings, WebSettings
-from gateway.web.proxies import Proxies
+from gateway.web.entrance.proxies import Proxies
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import House, bearer, got, until
 from tests.gateway.web.raw import connection, request

@@ -22,8 +22,8 @@ from gateway.access.audit import Audit, What
 from gateway.access.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
 from gateway.process.open_files import for_connections
 from gateway.settings import WebLimitSettings
-from gateway.web.masks import MaskedOnly
-from gateway.web.proxies import Proxies
+from gateway.web.entrance.masks import MaskedOnly
+from gateway.web.entrance.proxies import Proxies
 
 log = structlog.get_logger(__name__)
 

@@ -24,8 +24,8 @@ from gateway.hub.hub import Hub
 from gateway.process.clock import DAY
 from gateway.settings import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer
-from gateway.web.certificate import DAYS, validity
-from gateway.web.tls import RENEW_SECONDS, Tls, TlsUnavailable
+from gateway.web.entrance.certificate import DAYS, validity
+from gateway.web.entrance.tls import RENEW_SECONDS, Tls, TlsUnavailable
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer, web_server
 from tests.servers.certificates import Certificates, make_certificates

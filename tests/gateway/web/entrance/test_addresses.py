@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.addresses import Addresses
+from gateway.web.entrance.addresses import Addresses
 
 HOME = Addresses("127.0.0.1", 8080)
 LAN = Addresses("0.0.0.0", 8443, scheme="https")

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.masks import REFUSED, MaskedOnly
+from gateway.web.entrance.masks import REFUSED, MaskedOnly
 from tests.gateway.web.raw import frame
 
 FRAMES = st.builds(

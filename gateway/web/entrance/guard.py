@@ -20,11 +20,11 @@ from gateway.access.door import Door, NotAdmitted, Stay
 from gateway.access.limits import Buckets, Crowd, Rate, address_key
 from gateway.access.principals import Principal, Right
 from gateway.settings import WebSettings
-from gateway.web.addresses import Addresses
 from gateway.web.api.operation import Needed, Open
-from gateway.web.doorstep import RETRY_SECONDS, Visitor
-from gateway.web.proxies import Proxies
-from gateway.web.refusals import refusal, too_many, unauthorized
+from gateway.web.entrance.addresses import Addresses
+from gateway.web.entrance.doorstep import RETRY_SECONDS, Visitor
+from gateway.web.entrance.proxies import Proxies
+from gateway.web.entrance.refusals import refusal, too_many, unauthorized
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -100,7 +100,7 @@ def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:
     certificate, key = folder / OWN_CERTIFICATE, folder / KEY
     there = certificate.exists() and key.exists()
     try:
-        from gateway.web.certificate import make_certificate, validity  # noqa: PLC0415 - an extra
+        from gateway.web.entrance.certificate import make_certificate, validity  # noqa: PLC0415 - an extra
     except ImportError as error:
         if there:
             return certificate, key  # what somebody made elsewhere

@@ -1,0 +1,1 @@
+"""What every request passes before it is answered: the address, TLS, proxies, limits, and who it is."""
