@@ -3,7 +3,7 @@
 :meth:`Hub.publish` numbers an event, serializes it once and hands it to every listener's bounded
 :class:`Outbox`, or through the :class:`Fanout` straight onto the wires that are free; it never waits. A
 listener that reads too slowly loses partials and levels first, keeps transcripts and replies, and is closed
-as a slow consumer when it stays behind. The transports (``gateway/web/sockets.py``, ``event_stream.py``)
+as a slow consumer when it stays behind. The transports (``gateway/web/listeners/sockets.py``, ``event_stream.py``)
 read outboxes; nothing here knows about sockets.
 
 Everything runs on one event loop.

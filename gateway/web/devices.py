@@ -24,7 +24,7 @@ from firmware_bridge.wires import WEB, Line
 from gateway.access.door import NotAdmitted
 from gateway.access.principals import WEB_DEVICE, Principal, Role
 from gateway.web.entrance.guard import PROTOCOL, visit_of, who
-from gateway.web.forwarding import while_admitted
+from gateway.web.listeners.forwarding import while_admitted
 from gateway.web.parts import House, NotRunning, Works
 
 log = structlog.get_logger(__name__)

@@ -36,10 +36,10 @@ from gateway.web.entrance.doorstep import Doorstep
 from gateway.web.entrance.guard import SECURITY_HEADERS, Guard, visit_of
 from gateway.web.entrance.listening import CannotListen, check_door, listen, page_url
 from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
-from gateway.web.event_stream import EventStreams
+from gateway.web.listeners.event_stream import EventStreams
+from gateway.web.listeners.sockets import CLOSE_SECONDS, Sockets
 from gateway.web.parts import House
 from gateway.web.rights import needed
-from gateway.web.sockets import CLOSE_SECONDS, Sockets
 
 log = structlog.get_logger(__name__)
 

@@ -75,7 +75,7 @@ TARGETS = {
             "gateway.web.entrance.guard",
             "gateway.web.entrance.addresses",
             "gateway.web.entrance.proxies",
-            "gateway.web.event_stream",
+            "gateway.web.listeners.event_stream",
             "gateway.web.api",
         ),
         800,

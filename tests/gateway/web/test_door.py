@@ -18,7 +18,7 @@ from gateway.settings import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, House, bearer, got, until, web_server
-from tests.gateway.web.test_sockets import closed, receive
+from tests.gateway.web.listeners.test_sockets import closed, receive
 
 SESSION = "api/v1/session"
 

@@ -20,8 +20,8 @@ from gateway.contract.events import ReplyEvent
 from gateway.settings import WebLimitSettings, WebSettings
 from tests.gateway.events import reply
 from tests.gateway.web.house import House, until
+from tests.gateway.web.listeners.test_sockets import listening, receive
 from tests.gateway.web.raw import connection, frame, handshake, request, websocket
-from tests.gateway.web.test_sockets import listening, receive
 
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 SUBSCRIBE = frame(TEXT, b'{"type":"subscribe"}')

@@ -22,7 +22,7 @@ from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.web.entrance.guard import who
 from gateway.web.entrance.refusals import refusal
-from gateway.web.forwarding import DIRECT_BYTES, forward
+from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
 from gateway.web.parts import House
 
 log = structlog.get_logger(__name__)

@@ -20,7 +20,7 @@ from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
 from gateway.pipeline.asking.typed_text import SayError
 from gateway.web.entrance.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
-from gateway.web.forwarding import DIRECT_BYTES, forward
+from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
 from gateway.web.parts import House, NotRunning
 
 log = structlog.get_logger(__name__)

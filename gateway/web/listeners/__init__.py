@@ -1,0 +1,1 @@
+"""Listeners, on WebSockets and server-sent events."""
