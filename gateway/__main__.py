@@ -1,5 +1,5 @@
 """``python -m gateway`` is ``earshot``."""
 
-from gateway.cli import main
+from gateway.commands.cli import main
 
 main()

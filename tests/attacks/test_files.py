@@ -27,7 +27,6 @@ from firmware_bridge.simulated_user import WireMissing
 from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import BadRecording, read_wav
-from gateway import doctor_state
 from gateway.access import private_files
 from gateway.access.page_sessions import PageSessions
 from gateway.access.principals import Role
@@ -35,8 +34,9 @@ from gateway.access.signing import KeyFile
 from gateway.access.tokens import TokenError
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused
-from gateway.cli import main
 from gateway.client.credentials import BadCertificates, Introduction
+from gateway.commands.cli import main
+from gateway.commands.doctor import state as doctor_state
 from gateway.config.editing import replace_file
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from firmware_bridge.frames import Header, Hello, Welcome, decode
 from gateway.access.principals import Role
-from gateway.cli import main
 from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire
+from gateway.commands.cli import main
 from tests.attacks.castle import Castle
 from tests.record import PATIENCE
 from tests.system.house import Board, pcm

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from gateway.access.principals import Role
 from gateway.access.tokens import Token
-from gateway.cli import main
 from gateway.client.listener import Listener
+from gateway.commands.cli import main
 from gateway.contract.escaping import json_text
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
-from gateway.cli import main
+from gateway.commands.cli import main
 from gateway.config.loading import GatewayConfig, load_config
 from gateway.systemd import installing
 from gateway.systemd.installing import (

@@ -9,8 +9,8 @@ from pathlib import Path
 from gateway.access.door import MAKE_ONE, is_locked
 from gateway.access.loopback import is_loopback
 from gateway.access.tokens import TokenFile, TokensUnreadable
+from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
-from gateway.finding import Finding, fail, ok, warn
 from gateway.settings import WebSettings
 from gateway.web.entrance.tls import KEY, Tls, TlsUnavailable, wanted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from gateway.model_bench import BUSY, SPEAKING, Cost
+from gateway.commands.models.measuring import BUSY, SPEAKING, Cost
 from transcription.model_hub import megabytes
 
 WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 900, 46, 150, 330, 74, 56

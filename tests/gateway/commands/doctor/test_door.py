@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway import doctor
+from gateway.commands.doctor import doctor
+from gateway.commands.doctor.door import door
+from gateway.commands.doctor.finding import Finding
 from gateway.config import places
 from gateway.config.loading import GatewayConfig
-from gateway.doctor_door import door
-from gateway.finding import Finding
 from gateway.hub.hub import Hub
 from gateway.settings import WebSettings, WebTlsSettings
 from tests.gateway.access.keyring import Keyring

@@ -35,6 +35,9 @@ COMMANDS = {
 }
 """The commands and what `earshot --help` says of each; the help itself loads none of them."""
 
+ROOMS = frozenset({"demo", "doctor", "models"})
+"""Those that have a folder."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
@@ -47,7 +50,8 @@ class LazyGroup(click.Group):
         """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"gateway.commands.{cmd_name.replace('-', '_')}")
+        place = f"gateway.commands.{cmd_name.replace('-', '_')}"
+        module = importlib.import_module(f"{place}.command" if cmd_name in ROOMS else place)
         command: click.Command = module.command
         return command
 
@@ -97,7 +101,7 @@ def main() -> None:
 
 def _leave_out_the_current_folder() -> None:
     """`python -m gateway` looks for every module there first. What lies in it by chance is not ours, unless we do."""
-    ours = Path(__file__).resolve().parent.parent
+    ours = Path(__file__).resolve().parents[2]
     with suppress(OSError):  # there is no such folder any more
         here = Path.cwd()
         if here != ours:

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from gateway.commands import bench_models
+from gateway.commands.models import bench as bench_models
 from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
 from transcription import inventory

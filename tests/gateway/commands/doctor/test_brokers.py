@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from firmware_bridge.settings import MqttSettings
+from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.door import door
+from gateway.commands.doctor.finding import Finding
 from gateway.config.loading import GatewayConfig
-from gateway.doctor_brokers import brokers, devices_broker
-from gateway.doctor_door import door
-from gateway.finding import Finding
 from gateway.observing.orchestrator_health import BESIDE, NOBODY, NOWHERE
 from gateway.settings import WebSettings, WebTlsSettings
 from tests.servers.certificates import Certificates

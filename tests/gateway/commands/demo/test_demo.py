@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from gateway import demo
+from gateway.commands.demo import demo
 from gateway.config.loading import GatewayConfig
 from transcription.settings import TranscriptionSettings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gateway.cli import main
+from gateway.commands.cli import main
 from gateway.commands.reload import configuration, is_gateway
 
 WAITS_FOR_A_SIGNAL = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from gateway.commands.demo.screen import Screen
 from gateway.contract.events import ListenerEvent
-from gateway.demo_screen import Screen
 from tests.gateway.events import delivery, partial, reply, status, transcription
 
 

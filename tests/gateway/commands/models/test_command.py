@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
+from gateway.commands.cli import main
 from gateway.config import loading as config_module
 from tests.transcription.hub_server import LARGE, NAME, HubServer, model_folder, serve_hub
 

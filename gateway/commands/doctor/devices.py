@@ -13,7 +13,7 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from firmware_bridge.settings import SerialSettings
-from gateway.finding import Finding, fail, ok, warn
+from gateway.commands.doctor.finding import Finding, fail, ok, warn
 
 BY_ID = Path("/dev/serial/by-id")
 

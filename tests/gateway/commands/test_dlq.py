@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli import main
+from gateway.commands.cli import main
 from gateway.config import places
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal, visiting

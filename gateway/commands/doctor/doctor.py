@@ -23,13 +23,13 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
+from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.devices import serial_ports, sound
+from gateway.commands.doctor.door import door
+from gateway.commands.doctor.finding import Finding, fail, ok, warn
+from gateway.commands.doctor.state import state
 from gateway.config.loading import ConfigError, GatewayConfig, load_config, locate
 from gateway.config.places import journal_file, state_folder
-from gateway.doctor_brokers import brokers, devices_broker
-from gateway.doctor_devices import serial_ports, sound
-from gateway.doctor_door import door
-from gateway.doctor_state import state
-from gateway.finding import Finding, fail, ok, warn
 from gateway.process.open_files import REMEDY, for_connections
 from gateway.settings import WebSettings
 from gateway.web.entrance.tls import wanted as tls_wanted

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 
 from gateway.access import audit, ends, page_sessions, tokens
+from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
-from gateway.finding import Finding, fail, ok, warn
 from gateway.web.entrance.tls import KEY
 
 MOST_ENTRIES = 10_000

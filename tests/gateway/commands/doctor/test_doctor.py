@@ -17,12 +17,13 @@ from rich.console import Console
 from serial.tools.list_ports_common import ListPortInfo
 
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
-from gateway import doctor, doctor_devices
-from gateway.cli import main
-from gateway.commands.doctor import table
+from gateway.commands.cli import main
+from gateway.commands.doctor import devices as doctor_devices
+from gateway.commands.doctor import doctor
+from gateway.commands.doctor.command import table
+from gateway.commands.doctor.doctor import Report, examine
+from gateway.commands.doctor.finding import Finding, warn
 from gateway.config.loading import GatewayConfig
-from gateway.doctor import Report, examine
-from gateway.finding import Finding, warn
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings

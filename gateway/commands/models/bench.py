@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.commands.models.measuring import BUSY, SPEAKING, Candidate, Cost, candidates, measure
+from gateway.commands.models.picture import grade, svg
 from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
-from gateway.cost_picture import grade, svg
-from gateway.model_bench import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from transcription.model_hub import megabytes
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from gateway.cli import main
+from gateway.commands.cli import main
+from gateway.commands.models.measuring import BUSY, SPEAKING, Candidate, Cost, candidates, measure
+from gateway.commands.models.picture import SLOW_MS, grade, svg
 from gateway.config import loading as config_module
-from gateway.cost_picture import SLOW_MS, grade, svg
-from gateway.model_bench import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from transcription.context import SHORTEST, STOCK_FLOOR
 from transcription.inflate import SIZES
 from transcription.models import BUNDLED

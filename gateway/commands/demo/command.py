@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from gateway.demo import run_demo
+from gateway.commands.demo.demo import run_demo
 
 
 @click.command("demo")

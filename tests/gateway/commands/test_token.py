@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.access.signing import KeyFile
 from gateway.access.tokens import TokenFile
-from gateway.cli import main
+from gateway.commands.cli import main
 
 
 @pytest.fixture

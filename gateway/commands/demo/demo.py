@@ -26,10 +26,10 @@ from firmware_bridge.simulator import SimulatedDevice
 from firmware_bridge.speech_files import Recording, recordings
 from gateway.app import Gateway
 from gateway.client.listener import Listener
+from gateway.commands.demo.screen import Screen
 from gateway.config.loading import GatewayConfig
 from gateway.contract.escaping import in_lines, json_text, one_line
 from gateway.contract.events import ListenerEvent, ReplyEvent, TranscriptionEvent
-from gateway.demo_screen import Screen
 from gateway.observing import log as logging
 from gateway.observing.health import HealthReport, HealthState
 from gateway.settings import JournalSettings, LogSettings, WebSettings

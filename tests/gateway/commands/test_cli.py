@@ -31,7 +31,7 @@ from firmware_bridge.simulated_user import (
     WireChanged,
     WireMissing,
 )
-from gateway.cli import COMMANDS, main
+from gateway.commands.cli import COMMANDS, main
 from gateway.commands.simulate import words
 from gateway.config import docs
 from gateway.config import loading as config_module
@@ -47,7 +47,11 @@ from tests.servers.process import free_port
 
 # A job in the background of a shell, as a test run may be, ignores SIGINT, and so do its children.
 _CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-EARSHOT = [sys.executable, "-c", f"{_CTRL_C}; from gateway.cli import main; main(prog_name='earshot')"]
+EARSHOT = [
+    sys.executable,
+    "-c",
+    f"{_CTRL_C}; from gateway.commands.cli import main; main(prog_name='earshot')",
+]
 HEAVY = {
     "aiohttp", "amqtt", "asyncio", "av", "ctranslate2", "faster_whisper", "gateway.app", "msgspec", "numpy",
     "onnxruntime", "paho", "pocketsphinx", "rich", "serial", "sounddevice", "structlog", "yaml",
@@ -75,7 +79,7 @@ def earshot(*arguments: str) -> Result:
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom gateway.cli import main\n"
+        "import sys\nfrom gateway.commands.cli import main\n"
         f"main({arguments!r}, prog_name='earshot', standalone_mode=False)\n"
         "print('\\nLOADED', *sorted(sys.modules))"
     )
@@ -196,7 +200,7 @@ def test_without_a_home_it_says_what_to_name() -> None:
 import importlib, os
 from click.testing import CliRunner
 import gateway.app
-from gateway.cli import main
+from gateway.commands.cli import main
 for name in ("run", "dlq", "token"):
     importlib.import_module(f"gateway.commands.{name}")
 for name in ("HOME", "XDG_STATE_HOME"):

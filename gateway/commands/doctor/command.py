@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.commands.doctor.doctor import Report, examine
 from gateway.commands.options import config_option, located_config
 from gateway.contract.escaping import json_text, one_line
-from gateway.doctor import Report, examine
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -1,0 +1,1 @@
+"""``earshot demo``: the main job on a bare machine."""

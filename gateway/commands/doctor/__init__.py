@@ -1,0 +1,1 @@
+"""``earshot doctor``: what this machine has and what it lacks."""

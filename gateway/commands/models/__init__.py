@@ -1,0 +1,1 @@
+"""``earshot models``: which speech models there are, and what each costs here."""
