@@ -22,10 +22,10 @@ from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.allocator import Slack, keep_one_arena
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16
-from transcription.offset import OffsetFilter
-from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter
 from transcription.settings import SegmenterSettings, TranscriptionSettings
-from transcription.vad import SileroModel
+from transcription.utterance.offset import OffsetFilter
+from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter
+from transcription.utterance.vad import SileroModel
 from transcription.whisper import WhisperTranscriber
 
 STEADY = SegmenterSettings(long_seconds=0.8, max_seconds=4.0)

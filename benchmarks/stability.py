@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from transcription.partial_text import PartialText, contradicted, words_of
-from transcription.segmenter import Utterance
 from transcription.transcriber import Hints, Transcriber
+from transcription.utterance.segmenter import Utterance
 
 
 @dataclass

@@ -29,12 +29,18 @@ from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
 from transcription.context import STOCK_FLOOR
 from transcription.models import get_model
-from transcription.offset import OffsetFilter
-from transcription.segmenter import EndReason, SpeechGoesOn, SpeechPaused, Utterance, UtteranceSegmenter
 from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import ModelUnavailable, Transcriber
-from transcription.vad import SileroModel
+from transcription.utterance.offset import OffsetFilter
+from transcription.utterance.segmenter import (
+    EndReason,
+    SpeechGoesOn,
+    SpeechPaused,
+    Utterance,
+    UtteranceSegmenter,
+)
+from transcription.utterance.vad import SileroModel
 from transcription.whisper import WhisperTranscriber
 
 MODEL = os.environ.get("EARSHOT_BENCH_MODEL", BUNDLED_MODEL)

@@ -49,9 +49,9 @@ from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import House, Works
 from gateway.web.server import WebServer
 from transcription.scheduler import Recognizer
-from transcription.segmenter import VoiceActivity, Window
 from transcription.transcriber import ModelUnavailable
-from transcription.vad import SileroModel
+from transcription.utterance.segmenter import VoiceActivity, Window
+from transcription.utterance.vad import SileroModel
 
 log = structlog.get_logger(__name__)
 

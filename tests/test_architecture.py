@@ -29,7 +29,7 @@ SANS_IO = {
     "gateway.web.entrance.masks",
     "transcription.drafts",
     "transcription.partial_text",
-    "transcription.segmenter",
+    "transcription.utterance.segmenter",
 }
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}
 CLIENT_LIBRARIES = {

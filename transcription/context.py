@@ -10,8 +10,8 @@ import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.features import HOP
-from transcription.pops import without_pop
-from transcription.segmenter import Utterance
+from transcription.utterance.pops import without_pop
+from transcription.utterance.segmenter import Utterance
 
 FULL = 3000
 """Frames of the context that Whisper was trained on: 30 s."""

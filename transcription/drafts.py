@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from transcription.fair_queue import FairQueue
-from transcription.segmenter import Utterance
 from transcription.settings import PartialsSettings
 from transcription.transcriber import NO_HINTS, Hints, QueueFull, Transcript
+from transcription.utterance.segmenter import Utterance
 
 _PASSES_REMEMBERED = 5
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from transcription.pipe import decoder, read
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Task, Transcript
+from transcription.utterance.segmenter import Utterance
 
 
 class Load(Struct, frozen=True, tag=True):

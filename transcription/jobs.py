@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from transcription.segmenter import Utterance
 from transcription.transcriber import NO_HINTS, EngineFailed, Hints, Transcript, TranscriptionError
+from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
 

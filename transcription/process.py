@@ -33,7 +33,6 @@ from transcription.engine_pipe import (
     read_said,
 )
 from transcription.pipe import CannotSend, Garbled, write
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -47,6 +46,7 @@ from transcription.transcriber import (
     Transcript,
     untold,
 )
+from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,6 @@ from transcription.fair_queue import FairQueue
 from transcription.jobs import Guess, Job, Recognized
 from transcription.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
 from transcription.process import EngineDied, GivenUp
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -30,6 +29,7 @@ from transcription.transcriber import (
     Transcript,
     WaitedTooLong,
 )
+from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
 

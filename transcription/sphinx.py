@@ -6,8 +6,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from transcription.pops import without_pop
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -20,6 +18,8 @@ from transcription.transcriber import (
     Word,
     untold,
 )
+from transcription.utterance.pops import without_pop
+from transcription.utterance.segmenter import Utterance
 from transcription.words import fitted
 
 LANGUAGE = "en"

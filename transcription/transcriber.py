@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from transcription.segmenter import Utterance
+from transcription.utterance.segmenter import Utterance
 
 OnProgress: TypeAlias = Callable[[str, float], None]
 """Told what takes so long ("fetching base: 62 of 145 MB"), and how much of it is done, in [0, 1]. Any thread."""

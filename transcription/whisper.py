@@ -19,7 +19,6 @@ from transcription.decoding import Take, WhisperDecoder
 from transcription.guards import Hypothesis, better, doubts, token_limit
 from transcription.model_hub import Fetched, megabytes
 from transcription.models import get_model, shortest_context
-from transcription.segmenter import NO_VOICE, Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -33,6 +32,7 @@ from transcription.transcriber import (
     Transcript,
     untold,
 )
+from transcription.utterance.segmenter import NO_VOICE, Utterance
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""

@@ -63,8 +63,8 @@ from transcription.jobs import Guess
 from transcription.keeper import Phase
 from transcription.process import GivenUp
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance, VoiceActivity
 from transcription.transcriber import RecognizerClosed, TranscriptionError
+from transcription.utterance.segmenter import Utterance, VoiceActivity
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.stability import Stability
 from tests.transcription.speech import utterance
-from transcription.segmenter import Utterance
 from transcription.transcriber import NO_HINTS, Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 
 class Script:

@@ -46,8 +46,8 @@ from transcription.engines import OpenEngine
 from transcription.keeper import Phase
 from transcription.process import EngineDied
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.transcriber import NO_HINTS, EngineFailed, Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 IDLE = PipelineStats(sessions=0, conversations=0, turns=0, asked=0, undelivered=0)
 PATIENCE = 40.0

@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -20,6 +19,7 @@ from transcription.transcriber import (
     Transcript,
     untold,
 )
+from transcription.utterance.segmenter import Utterance
 
 FAIL, BUG, KILL, CRASH, EXIT, HANG, STOP, GARBAGE, PRATTLE = range(10, 19)
 """Lengths, in samples, of what it does not simply answer with the length."""

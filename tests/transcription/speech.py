@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from transcription.audio import AudioChunk, Samples, from_pcm16
-from transcription.segmenter import (
+from transcription.utterance.segmenter import (
     EndReason,
     SegmenterEvent,
     SpeechStarted,

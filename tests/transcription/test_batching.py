@@ -19,7 +19,6 @@ from transcription.fair_queue import FairQueue
 from transcription.jobs import Job
 from transcription.process import EngineDied, GivenUp, ProcessTranscriber
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -31,6 +30,7 @@ from transcription.transcriber import (
     Transcript,
     untold,
 )
+from transcription.utterance.segmenter import Utterance
 from transcription.whisper import WhisperTranscriber
 
 SECOND = 16_000

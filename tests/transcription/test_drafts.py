@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.transcription.speech import utterance
 from transcription.drafts import Budget, Draft, DraftCounters, Drafts
-from transcription.segmenter import Utterance
 from transcription.settings import PartialsSettings
 from transcription.transcriber import Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 
 def so_far(samples: int) -> Utterance:

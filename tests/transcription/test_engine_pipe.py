@@ -27,9 +27,9 @@ from transcription.engine_pipe import (
     read_said,
 )
 from transcription.pipe import LONGEST_MESSAGE, CannotSend, Garbled, write
-from transcription.segmenter import EndReason
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Segment, Transcript
+from transcription.utterance.segmenter import EndReason
 
 TRANSCRIPT = Transcript("hä", "de", 0.5, 0.25, (Segment(0.0, 1.5, "hä"),), "e", "m", 0.1, 150, retried=True)
 SAID: list[Said] = [Loaded("e", "m"), Missing("gone", "bring it"), Done(TRANSCRIPT), Failed("no"), Beat()]

@@ -20,7 +20,7 @@ print(sorted(heavy & sys.modules.keys()))
 
 VAD_ONLY = """
 import sys
-from transcription.vad import SileroModel
+from transcription.utterance.vad import SileroModel
 SileroModel()
 print(sorted({"faster_whisper", "ctranslate2", "av", "tokenizers"} & sys.modules.keys()))
 """
@@ -44,7 +44,7 @@ def test_voice_activity_loads_no_speech_engine() -> None:
 def test_no_engine_leaves_anything_at_home_or_has_something_to_tell_its_makers(tmp_path: Path) -> None:
     code = (
         "from transcription.settings import TranscriptionSettings\n"
-        "from transcription.vad import SileroModel\n"
+        "from transcription.utterance.vad import SileroModel\n"
         "from transcription.whisper import WhisperTranscriber\n"
         "SileroModel(), WhisperTranscriber(TranscriptionSettings())"
     )

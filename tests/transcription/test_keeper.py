@@ -19,9 +19,9 @@ from transcription.engines import NotHereYet, OpenEngine
 from transcription.keeper import LIVE_SETTINGS, Phase
 from transcription.models import BUNDLED
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.settings import DeviceHints, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, ModelUnavailable, OnProgress, Transcript
+from transcription.utterance.segmenter import Utterance
 
 IDLE = 0.05
 

@@ -28,9 +28,9 @@ from transcription.keeper import Phase
 from transcription.partial_text import PartialText
 from transcription.process import EngineDied
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.settings import PartialsSettings, TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 PASS = 0.03
 """Seconds that the paced engine is at one utterance."""

@@ -14,7 +14,8 @@ from benchmarks.dictation import LONGEST_REST, STEADY, dictate
 from benchmarks.words import words
 from tests.transcription.speech import LevelVad, chunks, facts, segment, signal, started, utterances
 from transcription.audio import AudioChunk, Samples
-from transcription.segmenter import (
+from transcription.settings import SegmenterSettings
+from transcription.utterance.segmenter import (
     DIP,
     JOINT,
     WINDOW,
@@ -23,7 +24,6 @@ from transcription.segmenter import (
     SpeechPaused,
     UtteranceSegmenter,
 )
-from transcription.settings import SegmenterSettings
 
 LONG = 30 * WINDOW
 LONGEST = 60 * WINDOW

@@ -20,9 +20,9 @@ from tests.transcription.breakable import BreakableEngine
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription import process
 from transcription.process import LINES, EngineDied, ProcessTranscriber
-from transcription.segmenter import EndReason, Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable, Segment
+from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper import WhisperTranscriber
 
 pytestmark = pytest.mark.slow

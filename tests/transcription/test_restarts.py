@@ -24,7 +24,6 @@ from transcription.jobs import Recognized
 from transcription.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED, Phase
 from transcription.process import EngineDied, GivenUp, ProcessTranscriber
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -34,6 +33,7 @@ from transcription.transcriber import (
     RecognizerClosed,
     Transcript,
 )
+from transcription.utterance.segmenter import Utterance
 from transcription.whisper import WhisperTranscriber
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,6 @@ from transcription.keeper import Phase, RecognizerState
 from transcription.models import BUNDLED
 from transcription.process import EngineDied
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -32,6 +31,7 @@ from transcription.transcriber import (
     TranscriptionError,
     WaitedTooLong,
 )
+from transcription.utterance.segmenter import Utterance
 
 SOON = 10.0
 AT_ONCE = (0.005, 0.02)

@@ -19,9 +19,9 @@ from transcription.decoding import Take, WhisperDecoder
 from transcription.guards import Hypothesis, token_limit
 from transcription.models import BUNDLED
 from transcription.prompts import MOST_TOKENS, POSITIONS
-from transcription.segmenter import NO_VOICE, EndReason
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable
+from transcription.utterance.segmenter import NO_VOICE, EndReason
 from transcription.whisper import WhisperTranscriber
 
 QUICK = ["u05", "u06", "u34"]

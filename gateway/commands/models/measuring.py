@@ -25,9 +25,9 @@ from transcription.inflate import SIZES, inflate
 from transcription.inventory import Origin
 from transcription.models import BUNDLED, find_model, hub_cache
 from transcription.process import EngineDied, ProcessTranscriber
-from transcription.segmenter import EndReason, Utterance
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, ModelUnavailable
+from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper import WhisperTranscriber
 
 SPEAKING = 0.1

@@ -18,7 +18,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import Session, StreamName, Turn
 from transcription.audio import from_pcm16
-from transcription.segmenter import EndReason, Utterance
+from transcription.utterance.segmenter import EndReason, Utterance
 
 
 class _Facts(Struct, frozen=True, kw_only=True):

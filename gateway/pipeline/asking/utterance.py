@@ -23,8 +23,8 @@ from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.features import HOP
 from transcription.jobs import Recognized
-from transcription.segmenter import EndReason, Utterance
 from transcription.transcriber import Transcript, Word
+from transcription.utterance.segmenter import EndReason, Utterance
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from transcription.drafts import Draft
 from transcription.jobs import Guess
 from transcription.partial_text import PartialText
 from transcription.scheduler import Recognizer
-from transcription.segmenter import Utterance
 from transcription.transcriber import Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 
 class LiveText:

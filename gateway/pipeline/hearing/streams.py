@@ -37,9 +37,9 @@ from gateway.process.mishaps import Mishaps
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.jobs import Guess
 from transcription.keeper import Phase
-from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
-from transcription.segmenter import (
+from transcription.utterance.offset import OffsetFilter
+from transcription.utterance.segmenter import (
     EndReason,
     SegmenterEvent,
     SpeechGoesOn,

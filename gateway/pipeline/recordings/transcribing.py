@@ -26,13 +26,13 @@ from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.file_feed import BadSound
-from transcription.offset import OffsetFilter
 from transcription.scheduler import Recognizer
-from transcription.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 from transcription.settings import SegmenterSettings
 from transcription.sound_files import Missing, NoRoom
 from transcription.sound_process import TooCostly, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
+from transcription.utterance.offset import OffsetFilter
+from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 
 LEAST_BYTES = 32
 """A second, while it is waited for: less than that is no recording, however slowly somebody speaks."""

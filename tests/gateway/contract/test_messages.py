@@ -37,7 +37,7 @@ from gateway.contract.messages import (
 from gateway.pipeline.asking.typed_text import SAID
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
 from gateway.settings import OrchestratorSettings
-from transcription.segmenter import EndReason
+from transcription.utterance.segmenter import EndReason
 
 PAGE = (Path(__file__).parents[3] / "docs" / "messages.md").read_text()
 ORIGINAL_FIELDS = ("session_id", "user_id", "device_id", "text", "timestamp", "success", "error")

@@ -16,7 +16,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import SessionRegistry
 from gateway.settings import SessionSettings
-from transcription.segmenter import EndReason, Utterance
+from transcription.utterance.segmenter import EndReason, Utterance
 
 NOW = 500.0
 

@@ -15,8 +15,8 @@ from gateway.contract.events import PartialEvent, Subscribe, TranscriptionEvent
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import Board, passes
 from transcription.drafts import DraftCounters
-from transcription.segmenter import Utterance
 from transcription.transcriber import NO_HINTS, Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 EVERY = {"transcription": {"partials": {"every_ms": 500, "share": 1.0, "longest_ms": 10_000}}}
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, to_float32
-from transcription.joints import HeardWindow, InProgress, best_cut
 from transcription.settings import SegmenterSettings
+from transcription.utterance.joints import HeardWindow, InProgress, best_cut
 
 WINDOW = 512
 """Samples that are listened to at a time: 32 ms."""

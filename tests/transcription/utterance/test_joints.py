@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.joints import HeardWindow, best_cut
+from transcription.utterance.joints import HeardWindow, best_cut
 
 SIZE = 512
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from transcription.segmenter import WINDOW, Window
 from transcription.transcriber import ModelUnavailable
+from transcription.utterance.segmenter import WINDOW, Window
 
 CONTEXT = 64
 """Samples of the window before that the model sees again."""

@@ -19,7 +19,8 @@ from tests.transcription.speech import (
     utterances,
 )
 from transcription.audio import AudioChunk, Samples
-from transcription.segmenter import (
+from transcription.settings import SegmenterSettings
+from transcription.utterance.segmenter import (
     WINDOW,
     EndReason,
     SegmenterEvent,
@@ -29,7 +30,6 @@ from transcription.segmenter import (
     Utterance,
     UtteranceSegmenter,
 )
-from transcription.settings import SegmenterSettings
 
 SETTINGS = SegmenterSettings(silence_ms=160, preroll_ms=100, max_seconds=1.2)
 SILENCE = 2560

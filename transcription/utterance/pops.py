@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.segmenter import Utterance
+from transcription.utterance.segmenter import Utterance
 
 FIRST = SAMPLE_RATE * 160 // 1000
 """Samples at an utterance's beginning among which there may be a pop: 160 ms."""

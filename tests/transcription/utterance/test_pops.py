@@ -8,8 +8,8 @@ import pytest
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.context import SHORTEST
-from transcription.pops import FIRST, without_pop
 from transcription.settings import TranscriptionSettings
+from transcription.utterance.pops import FIRST, without_pop
 from transcription.whisper import WhisperTranscriber
 
 

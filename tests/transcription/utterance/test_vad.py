@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import TEXTS, recording, segment, utterances
-from transcription import vad
 from transcription.audio import AudioChunk, Samples, to_float32
-from transcription.segmenter import WINDOW, EndReason, UtteranceSegmenter
 from transcription.settings import SegmenterSettings
 from transcription.transcriber import ModelUnavailable
-from transcription.vad import SileroModel
+from transcription.utterance import vad
+from transcription.utterance.segmenter import WINDOW, EndReason, UtteranceSegmenter
+from transcription.utterance.vad import SileroModel
 
 QUIET = np.random.default_rng(1).integers(-3, 4, 16_000).astype(np.int16)  # a room at night
 
