@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transcription.partial_text import PartialText, contradicted, words_of
+from transcription.scheduling.partial_text import PartialText, contradicted, words_of
 from transcription.transcriber import Hints, Transcriber
 from transcription.utterance.segmenter import Utterance
 

@@ -27,8 +27,8 @@ SANS_IO = {
     "gateway.contract.messages",
     "gateway.pipeline.sessions.session",
     "gateway.web.entrance.masks",
-    "transcription.drafts",
-    "transcription.partial_text",
+    "transcription.scheduling.drafts",
+    "transcription.scheduling.partial_text",
     "transcription.utterance.segmenter",
 }
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}

@@ -13,12 +13,12 @@ from typing import TypeVar
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
-from transcription.batching import alike
 from transcription.context import FULL, audible, context_frames
 from transcription.decoding import Take, WhisperDecoder
 from transcription.guards import Hypothesis, better, doubts, token_limit
 from transcription.model_hub import Fetched, megabytes
 from transcription.models import get_model, shortest_context
+from transcription.scheduling.batching import alike
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,

@@ -59,10 +59,10 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
-from transcription.jobs import Guess
-from transcription.keeper import Phase
 from transcription.process import GivenUp
-from transcription.scheduler import Recognizer
+from transcription.scheduling.jobs import Guess
+from transcription.scheduling.keeper import Phase
+from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import RecognizerClosed, TranscriptionError
 from transcription.utterance.segmenter import Utterance, VoiceActivity
 

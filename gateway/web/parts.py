@@ -21,7 +21,7 @@ from gateway.journal import AnyJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
 from gateway.settings import WebSettings
-from transcription.scheduler import Recognizer
+from transcription.scheduling.scheduler import Recognizer
 
 
 class NotRunning(Exception):

@@ -42,10 +42,10 @@ from gateway.pipeline.telling.announcer import Announcer
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad
-from transcription.engines import OpenEngine
-from transcription.keeper import Phase
 from transcription.process import EngineDied
-from transcription.scheduler import Recognizer
+from transcription.scheduling.engines import OpenEngine
+from transcription.scheduling.keeper import Phase
+from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import NO_HINTS, EngineFailed, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 

@@ -13,8 +13,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from tests.transcription.speech import TEXTS, recording, utterance
-from tests.transcription.test_scheduler import (
+from tests.transcription.scheduling.test_scheduler import (
     SOON,
     LengthEngine,
     Opener,
@@ -22,12 +21,13 @@ from tests.transcription.test_scheduler import (
     of_length,
     queued,
 )
-from transcription.drafts import Draft, DraftCounters
-from transcription.engines import OpenEngine
-from transcription.keeper import Phase
-from transcription.partial_text import PartialText
+from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.process import EngineDied
-from transcription.scheduler import Recognizer
+from transcription.scheduling.drafts import Draft, DraftCounters
+from transcription.scheduling.engines import OpenEngine
+from transcription.scheduling.keeper import Phase
+from transcription.scheduling.partial_text import PartialText
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import PartialsSettings, TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance

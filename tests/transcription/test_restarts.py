@@ -17,13 +17,21 @@ from msgspec import structs
 
 from tests.transcription import breakable
 from tests.transcription.breakable import BreakableEngine
+from tests.transcription.scheduling.test_scheduler import (
+    AT_ONCE,
+    MISSING,
+    SOON,
+    LengthEngine,
+    Opener,
+    States,
+    of_length,
+)
 from tests.transcription.speech import TEXTS, recording, utterance
-from tests.transcription.test_scheduler import AT_ONCE, MISSING, SOON, LengthEngine, Opener, States, of_length
-from transcription.engines import OpenEngine
-from transcription.jobs import Recognized
-from transcription.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED, Phase
 from transcription.process import EngineDied, GivenUp, ProcessTranscriber
-from transcription.scheduler import Recognizer
+from transcription.scheduling.engines import OpenEngine
+from transcription.scheduling.jobs import Recognized
+from transcription.scheduling.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED, Phase
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,

@@ -22,7 +22,7 @@ from gateway.observing.log import UTTERANCE
 from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.features import HOP
-from transcription.jobs import Recognized
+from transcription.scheduling.jobs import Recognized
 from transcription.transcriber import Transcript, Word
 from transcription.utterance.segmenter import EndReason, Utterance
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gateway.contract.messages import new_id
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcer import Announcer
-from transcription.drafts import Draft
-from transcription.jobs import Guess
-from transcription.partial_text import PartialText
-from transcription.scheduler import Recognizer
+from transcription.scheduling.drafts import Draft
+from transcription.scheduling.jobs import Guess
+from transcription.scheduling.partial_text import PartialText
+from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 

@@ -35,9 +35,9 @@ from gateway.pipeline.sessions.session import Session, SessionRegistry, StreamNa
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.mishaps import Mishaps
 from transcription.audio import AudioChunk, from_pcm16
-from transcription.jobs import Guess
-from transcription.keeper import Phase
-from transcription.scheduler import Recognizer
+from transcription.scheduling.jobs import Guess
+from transcription.scheduling.keeper import Phase
+from transcription.scheduling.scheduler import Recognizer
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import (
     EndReason,

@@ -26,7 +26,7 @@ from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.file_feed import BadSound
-from transcription.scheduler import Recognizer
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import SegmenterSettings
 from transcription.sound_files import Missing, NoRoom
 from transcription.sound_process import TooCostly, decoded

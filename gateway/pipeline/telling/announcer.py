@@ -24,7 +24,7 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import Session
-from transcription.partial_text import Partial
+from transcription.scheduling.partial_text import Partial
 
 NO_STREAM = 0
 """Of what is told to a device outside any turn."""

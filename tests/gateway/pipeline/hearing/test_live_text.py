@@ -14,7 +14,7 @@ from firmware_bridge.simulated_user import PartialShown, TranscriptShown
 from gateway.contract.events import PartialEvent, Subscribe, TranscriptionEvent
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import Board, passes
-from transcription.drafts import DraftCounters
+from transcription.scheduling.drafts import DraftCounters
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 

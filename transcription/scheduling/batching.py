@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from transcription.fair_queue import FairQueue
-from transcription.jobs import Job
+from transcription.scheduling.fair_queue import FairQueue
+from transcription.scheduling.jobs import Job
 from transcription.transcriber import BatchTranscriber, Task, Transcriber, Transcript
 
 MOST_SECONDS = 30.0

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.breakable import BreakableEngine
+from tests.transcription.scheduling.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
 from tests.transcription.test_process import is_alive
 from tests.transcription.test_restarts import Processes
-from tests.transcription.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
-from transcription import keeper, memory
-from transcription.engines import NotHereYet, OpenEngine
-from transcription.keeper import LIVE_SETTINGS, Phase
+from transcription import memory
 from transcription.models import BUNDLED
-from transcription.scheduler import Recognizer
+from transcription.scheduling import keeper
+from transcription.scheduling.engines import NotHereYet, OpenEngine
+from transcription.scheduling.keeper import LIVE_SETTINGS, Phase
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import DeviceHints, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, ModelUnavailable, OnProgress, Transcript
 from transcription.utterance.segmenter import Utterance

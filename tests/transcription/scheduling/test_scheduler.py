@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.engines import OpenEngine
-from transcription.jobs import Guess, Recognized
-from transcription.keeper import Phase, RecognizerState
 from transcription.models import BUNDLED
 from transcription.process import EngineDied
-from transcription.scheduler import Recognizer
+from transcription.scheduling.engines import OpenEngine
+from transcription.scheduling.jobs import Guess, Recognized
+from transcription.scheduling.keeper import Phase, RecognizerState
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,

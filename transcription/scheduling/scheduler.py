@@ -11,13 +11,13 @@ from typing import Self
 
 import structlog
 
-from transcription import engines
-from transcription.batching import next_batch, transcribe_batch
-from transcription.drafts import Draft, DraftCounters, Drafts
-from transcription.fair_queue import FairQueue
-from transcription.jobs import Guess, Job, Recognized
-from transcription.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
 from transcription.process import EngineDied, GivenUp
+from transcription.scheduling import engines
+from transcription.scheduling.batching import next_batch, transcribe_batch
+from transcription.scheduling.drafts import Draft, DraftCounters, Drafts
+from transcription.scheduling.fair_queue import FairQueue
+from transcription.scheduling.jobs import Guess, Job, Recognized
+from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.batching import MOST_PADDING, MOST_SECONDS, alike, next_batch
-from transcription.engines import OpenEngine
-from transcription.fair_queue import FairQueue
-from transcription.jobs import Job
 from transcription.process import EngineDied, GivenUp, ProcessTranscriber
-from transcription.scheduler import Recognizer
+from transcription.scheduling.batching import MOST_PADDING, MOST_SECONDS, alike, next_batch
+from transcription.scheduling.engines import OpenEngine
+from transcription.scheduling.fair_queue import FairQueue
+from transcription.scheduling.jobs import Job
+from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from transcription.fair_queue import FairQueue
+from transcription.scheduling.fair_queue import FairQueue
 from transcription.settings import PartialsSettings
 from transcription.transcriber import NO_HINTS, Hints, QueueFull, Transcript
 from transcription.utterance.segmenter import Utterance

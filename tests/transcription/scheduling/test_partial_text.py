@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.partial_text import Partial, PartialText, contradicted, words_of
+from transcription.scheduling.partial_text import Partial, PartialText, contradicted, words_of
 
 
 def shown(*looks: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.transcription.speech import utterance
-from transcription.drafts import Budget, Draft, DraftCounters, Drafts
+from transcription.scheduling.drafts import Budget, Draft, DraftCounters, Drafts
 from transcription.settings import PartialsSettings
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.segmenter import Utterance

@@ -14,9 +14,9 @@ from typing import Protocol
 import structlog
 from msgspec import structs
 
-from transcription.engines import NotHereYet, OpenEngine
 from transcription.memory import has_room
 from transcription.process import EngineDied
+from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber
 
