@@ -26,7 +26,7 @@ from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter
 from transcription.utterance.vad import SileroModel
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 STEADY = SegmenterSettings(long_seconds=0.8, max_seconds=4.0)
 """As the bundled model wants it, which knows one command at a time."""

@@ -27,7 +27,6 @@ from benchmarks.synthesized import synthesized
 from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
-from transcription.context import STOCK_FLOOR
 from transcription.models import get_model
 from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
@@ -41,7 +40,8 @@ from transcription.utterance.segmenter import (
     UtteranceSegmenter,
 )
 from transcription.utterance.vad import SileroModel
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.context import STOCK_FLOOR
+from transcription.whisper.engine import WhisperTranscriber
 
 MODEL = os.environ.get("EARSHOT_BENCH_MODEL", BUNDLED_MODEL)
 PEOPLE = Path("/usr/share/pocketsphinx/test/data")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from transcription.context import FULL
 from transcription.model_hub import PART
 from transcription.models import (
     BUNDLED,
@@ -23,6 +22,7 @@ from transcription.models import (
 )
 from transcription.settings import BUNDLED_MODEL
 from transcription.transcriber import ModelUnavailable
+from transcription.whisper.context import FULL
 
 _REPOSITORY_FOLDER = "models--"
 _IS_WHISPER = "suppress_ids"

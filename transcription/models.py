@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from transcription.cache_files import read_description
-from transcription.context import FULL, SHORTEST, STOCK_FLOOR
 from transcription.model_hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
 from transcription.settings import BUNDLED_MODEL
 from transcription.transcriber import ModelUnavailable
+from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
 
 BUNDLED = Path(__file__).parent / "bundled" / "whisper-commands-en"
 

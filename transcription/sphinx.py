@@ -20,7 +20,7 @@ from transcription.transcriber import (
 )
 from transcription.utterance.pops import without_pop
 from transcription.utterance.segmenter import Utterance
-from transcription.words import fitted
+from transcription.whisper.words import fitted
 
 LANGUAGE = "en"
 """The language of the model in the wheel."""

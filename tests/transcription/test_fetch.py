@@ -12,7 +12,7 @@ from transcription.models import BUNDLED, find_model, get_model
 from transcription.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 
 @pytest.fixture

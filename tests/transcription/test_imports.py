@@ -45,7 +45,7 @@ def test_no_engine_leaves_anything_at_home_or_has_something_to_tell_its_makers(t
     code = (
         "from transcription.settings import TranscriptionSettings\n"
         "from transcription.utterance.vad import SileroModel\n"
-        "from transcription.whisper import WhisperTranscriber\n"
+        "from transcription.whisper.engine import WhisperTranscriber\n"
         "SileroModel(), WhisperTranscriber(TranscriptionSettings())"
     )
     told = ("XDG_", "ORT_", "HF_")

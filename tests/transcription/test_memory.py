@@ -8,7 +8,7 @@ from benchmarks.memory import resident_mb
 from tests.transcription.speech import recording, utterance
 from transcription.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 
 @pytest.mark.slow

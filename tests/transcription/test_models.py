@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from transcription.context import FULL, SHORTEST, STOCK_FLOOR
 from transcription.models import BUNDLED, HUB_MODELS, find_model, get_model, shortest_context
 from transcription.transcriber import ModelUnavailable
+from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
 
 NOWHERE = "this-organisation/has-no-model"
 

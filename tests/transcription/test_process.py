@@ -23,7 +23,7 @@ from transcription.process import LINES, EngineDied, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable, Segment
 from transcription.utterance.segmenter import EndReason, Utterance
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 pytestmark = pytest.mark.slow
 

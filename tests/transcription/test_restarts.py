@@ -42,7 +42,7 @@ from transcription.transcriber import (
     Transcript,
 )
 from transcription.utterance.segmenter import Utterance
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 pytestmark = pytest.mark.slow
 

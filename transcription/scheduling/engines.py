@@ -11,7 +11,7 @@ from transcription.process import EngineDied, MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber, untold
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 
 class NotHereYet(ModelUnavailable):

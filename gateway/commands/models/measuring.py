@@ -20,7 +20,6 @@ from msgspec import Struct, structs
 from firmware_bridge.speech_files import Recording, read_wav, recordings
 from transcription import inventory
 from transcription.audio import from_pcm16
-from transcription.context import STOCK_FLOOR
 from transcription.inflate import SIZES, inflate
 from transcription.inventory import Origin
 from transcription.models import BUNDLED, find_model, hub_cache
@@ -28,7 +27,8 @@ from transcription.process import EngineDied, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, ModelUnavailable
 from transcription.utterance.segmenter import EndReason, Utterance
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.context import STOCK_FLOOR
+from transcription.whisper.engine import WhisperTranscriber
 
 SPEAKING = 0.1
 """Share of the time that a device is assumed to be spoken to."""

@@ -21,10 +21,10 @@ from gateway.contract.messages import (
 from gateway.observing.log import UTTERANCE
 from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
-from transcription.features import HOP
 from transcription.scheduling.jobs import Recognized
 from transcription.transcriber import Transcript, Word
 from transcription.utterance.segmenter import EndReason, Utterance
+from transcription.whisper.features import HOP
 
 log = structlog.get_logger(__name__)
 

@@ -31,7 +31,7 @@ from transcription.transcriber import (
     untold,
 )
 from transcription.utterance.segmenter import Utterance
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 SECOND = 16_000
 FAIL, KILL = 13, 14

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, chunks, recording, segment, utterances
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
-from transcription.context import SHORTEST
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.offset import REACH, OffsetFilter
 from transcription.utterance.segmenter import UtteranceSegmenter
 from transcription.utterance.vad import SileroModel
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.context import SHORTEST
+from transcription.whisper.engine import WhisperTranscriber
 
 Floats = npt.NDArray[np.float64]
 Change = Callable[[Floats], Floats]

@@ -7,10 +7,10 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.context import SHORTEST
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.pops import FIRST, without_pop
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.context import SHORTEST
+from transcription.whisper.engine import WhisperTranscriber
 
 
 def quiet(name: str, level: float, lead: float = 0.25) -> Samples:

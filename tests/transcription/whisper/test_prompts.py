@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcription.models import BUNDLED
-from transcription.prompts import MOST_TOKENS, POSITIONS, start_tokens
+from transcription.whisper.prompts import MOST_TOKENS, POSITIONS, start_tokens
 
 
 def _tokenizer() -> Any:

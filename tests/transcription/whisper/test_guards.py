@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.guards import (
+from transcription.whisper.guards import (
     MOST_TOKENS,
     Doubt,
     Hypothesis,

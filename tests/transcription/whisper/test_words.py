@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcription.transcriber import Word
-from transcription.words import fitted, timed_words
+from transcription.whisper.words import fitted, timed_words
 
 THREE = [(" turn", 1), (" it", 2), (" on", 1)]
 PATH = [(0, 0), (0, 1), (1, 5), (2, 5), (2, 6), (3, 20), (4, 30), (4, 31)]

@@ -13,9 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
-from transcription.context import FULL, audible, context_frames
-from transcription.decoding import Take, WhisperDecoder
-from transcription.guards import Hypothesis, better, doubts, token_limit
 from transcription.model_hub import Fetched, megabytes
 from transcription.models import get_model, shortest_context
 from transcription.scheduling.batching import alike
@@ -33,6 +30,9 @@ from transcription.transcriber import (
     untold,
 )
 from transcription.utterance.segmenter import NO_VOICE, Utterance
+from transcription.whisper.context import FULL, audible, context_frames
+from transcription.whisper.decoding import Take, WhisperDecoder
+from transcription.whisper.guards import Hypothesis, better, doubts, token_limit
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import utterance
 from transcription.audio import Samples
-from transcription.context import (
+from transcription.whisper.context import (
     FULL,
     LONGEST,
     SHORTEST,
@@ -18,7 +18,7 @@ from transcription.context import (
     audible,
     context_frames,
 )
-from transcription.features import HOP
+from transcription.whisper.features import HOP
 
 MELS = st.sampled_from([80, 128])
 

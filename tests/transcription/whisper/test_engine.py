@@ -14,15 +14,15 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import to_float32
-from transcription.context import FULL, HOP, LONGEST, SHORTEST, STOCK_FLOOR, TAIL
-from transcription.decoding import Take, WhisperDecoder
-from transcription.guards import Hypothesis, token_limit
 from transcription.models import BUNDLED
-from transcription.prompts import MOST_TOKENS, POSITIONS
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable
 from transcription.utterance.segmenter import NO_VOICE, EndReason
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.context import FULL, HOP, LONGEST, SHORTEST, STOCK_FLOOR, TAIL
+from transcription.whisper.decoding import Take, WhisperDecoder
+from transcription.whisper.engine import WhisperTranscriber
+from transcription.whisper.guards import Hypothesis, token_limit
+from transcription.whisper.prompts import MOST_TOKENS, POSITIONS
 
 QUICK = ["u05", "u06", "u34"]
 PROMPTED = Hints(prompt="one two", hotwords="three")

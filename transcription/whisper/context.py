@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.features import HOP
 from transcription.utterance.pops import without_pop
 from transcription.utterance.segmenter import Utterance
+from transcription.whisper.features import HOP
 
 FULL = 3000
 """Frames of the context that Whisper was trained on: 30 s."""

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE
-from transcription.features import HOP, Floats, LogMel
-from transcription.guards import Hypothesis, has_echo
-from transcription.prompts import POSITIONS, start_tokens
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Word
-from transcription.words import timed_words
+from transcription.whisper.features import HOP, Floats, LogMel
+from transcription.whisper.guards import Hypothesis, has_echo
+from transcription.whisper.prompts import POSITIONS, start_tokens
+from transcription.whisper.words import timed_words
 
 _NON_SPEECH = [-1]  # faster-whisper's word for its list of them
 

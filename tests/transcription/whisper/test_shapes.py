@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from transcription.decoding import ONEDNN_CACHE
+from transcription.whisper.decoding import ONEDNN_CACHE
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shapes")]
 
@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.memory import resident_mb
 from tests.transcription.speech import utterance
 from transcription.settings import TranscriptionSettings
-from transcription.whisper import WhisperTranscriber
+from transcription.whisper.engine import WhisperTranscriber
 
 noise = np.random.default_rng(0).normal(0, 3_000, 80_000).astype(np.int16)
 engine = WhisperTranscriber(TranscriptionSettings(threads=1))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, recording
 from transcription.audio import to_float32
-from transcription.features import HOP, WINDOW, Floats, LogMel, normalized
+from transcription.whisper.features import HOP, WINDOW, Floats, LogMel, normalized
 
 RNG = np.random.default_rng(0)
 FILTERS = RNG.uniform(0, 1, (80, 201)).astype(np.float32)
