@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from benchmarks.cache import cached
-from transcription import inflate, model_file
-from transcription.models import BUNDLED, shortest_context
+from transcription.models import inflate, model_file
+from transcription.models.models import BUNDLED, shortest_context
 from transcription.settings import BUNDLED_MODEL
 
 TOLERATED = shortest_context(BUNDLED_MODEL, BUNDLED)

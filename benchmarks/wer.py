@@ -27,7 +27,7 @@ from benchmarks.synthesized import synthesized
 from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
-from transcription.models import get_model
+from transcription.models.models import get_model
 from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import ModelUnavailable, Transcriber

@@ -52,7 +52,7 @@ def test_the_installed_command_finds_its_unit_and_its_model(wheel: Path, tmp_pat
     (packages,) = tmp_path.glob("lib/python*/site-packages")
     code = (
         "import gateway; from gateway.systemd.installing import unit_text\n"
-        "from transcription.models import find_model\n"
+        "from transcription.models.models import find_model\n"
         "print(gateway.__file__, find_model('bundled'))\n"
         "print(unit_text())"
     )

@@ -54,8 +54,8 @@ from tests.record import PATIENCE, Record, passes
 from tests.servers.process import free_port
 from tests.system.house import settings
 from tests.transcription.hub_server import REPOSITORY, HubServer, serve_hub
-from transcription.inventory import inventory
-from transcription.model_hub import CannotFetch, Hub, folder_name
+from transcription.models.hub import CannotFetch, Hub, folder_name
+from transcription.models.inventory import inventory
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.transcription.hub_server import COMMIT, LARGE, REPOSITORY, HubServer, serve_hub
-from transcription.inventory import inventory
-from transcription.model_hub import CannotFetch, Hub
-from transcription.models import BUNDLED
+from transcription.models.hub import CannotFetch, Hub
+from transcription.models.inventory import inventory
+from transcription.models.models import BUNDLED
 
 pytestmark = pytest.mark.slow
 

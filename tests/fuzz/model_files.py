@@ -6,8 +6,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from transcription.inventory import Origin, _model
-from transcription.model_file import read_model, write_model
+from transcription.models.inventory import Origin, _model
+from transcription.models.model_file import read_model, write_model
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="earshot-fuzz-model-"))
 _AGAIN = _FOLDER.with_suffix(".again")

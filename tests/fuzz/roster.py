@@ -83,6 +83,7 @@ TARGETS = {
     "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
     "masks": Target(("gateway.web.entrance.masks",), 5_000),
     "model_files": Target(
-        ("transcription.model_file", "transcription.models", "transcription.inventory"), 1_000
+        ("transcription.models.model_file", "transcription.models.models", "transcription.models.inventory"),
+        1_000,
     ),
 }

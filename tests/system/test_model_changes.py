@@ -21,7 +21,7 @@ from gateway.config.loading import GatewayConfig
 from tests.system.house import RECORDINGS, board, passes, settings, text
 from tests.system.process import EARSHOT, Running, run
 from tests.system.test_recognizer_killed import recognizers
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 
 pytestmark = pytest.mark.slow
 

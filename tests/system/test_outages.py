@@ -23,7 +23,7 @@ from tests.record import passes
 from tests.servers.process import free_port
 from tests.system.house import RECORDINGS, Board, House, board, pcm, settings, text
 from tests.system.process import run
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from transcription.models import BUNDLED, HUB_MODELS
+from transcription.models.models import BUNDLED, HUB_MODELS
 
 COMMIT = "0123456789012345678901234567890123456789"
 NAME, REPOSITORY = "tiny.en", HUB_MODELS["tiny.en"]

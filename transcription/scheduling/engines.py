@@ -6,7 +6,7 @@ import contextlib
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from transcription.models import is_to_be_fetched
+from transcription.models.models import is_to_be_fetched
 from transcription.process import EngineDied, MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber

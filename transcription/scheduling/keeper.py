@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from msgspec import structs
 
-from transcription.memory import has_room
+from transcription.models.memory import has_room
 from transcription.process import EngineDied
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings

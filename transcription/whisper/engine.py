@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
-from transcription.model_hub import Fetched, megabytes
-from transcription.models import get_model, shortest_context
+from transcription.models.hub import Fetched, megabytes
+from transcription.models.models import get_model, shortest_context
 from transcription.scheduling.batching import alike
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (

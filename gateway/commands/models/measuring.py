@@ -18,11 +18,11 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from firmware_bridge.speech_files import Recording, read_wav, recordings
-from transcription import inventory
 from transcription.audio import from_pcm16
-from transcription.inflate import SIZES, inflate
-from transcription.inventory import Origin
-from transcription.models import BUNDLED, find_model, hub_cache
+from transcription.models import inventory
+from transcription.models.inflate import SIZES, inflate
+from transcription.models.inventory import Origin
+from transcription.models.models import BUNDLED, find_model, hub_cache
 from transcription.process import EngineDied, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, ModelUnavailable

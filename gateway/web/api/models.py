@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gateway.access.principals import Right
 from gateway.web.api.operation import Call, Operation
-from transcription.inventory import Model, inventory
+from transcription.models.inventory import Model, inventory
 
 
 class RunningModel(Struct, frozen=True, kw_only=True):

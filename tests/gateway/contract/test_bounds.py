@@ -29,7 +29,8 @@ from gateway.settings import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
 from gateway.web.api.table import OPERATIONS
-from transcription import model_hub, sound_pipe
+from transcription import sound_pipe
+from transcription.models import hub as model_hub
 
 FREE = dict[str, Any]
 """A change of the configuration: checked as configuration is, and no larger than a body."""

@@ -14,8 +14,8 @@ from tests.transcription.breakable import BreakableEngine
 from tests.transcription.scheduling.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
 from tests.transcription.test_process import is_alive
 from tests.transcription.test_restarts import Processes
-from transcription import memory
-from transcription.models import BUNDLED
+from transcription.models import memory
+from transcription.models.models import BUNDLED
 from transcription.scheduling import keeper
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.scheduling.keeper import LIVE_SETTINGS, Phase

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 from transcription.process import EngineDied
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.jobs import Guess, Recognized

@@ -14,7 +14,7 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import to_float32
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable
 from transcription.utterance.segmenter import NO_VOICE, EndReason

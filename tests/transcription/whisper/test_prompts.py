@@ -10,7 +10,7 @@ from faster_whisper.tokenizer import Tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 from transcription.whisper.prompts import MOST_TOKENS, POSITIONS, start_tokens
 
 

@@ -29,7 +29,7 @@ from gateway.observing.health import Health, HealthState
 from gateway.settings import WebSettings
 from tests.gateway.web.house import web_server
 from tests.servers.process import free_port
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 from transcription.settings import TranscriptionSettings
 
 

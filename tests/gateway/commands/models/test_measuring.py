@@ -15,8 +15,8 @@ from gateway.commands.cli import main
 from gateway.commands.models.measuring import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from gateway.commands.models.picture import SLOW_MS, grade, svg
 from gateway.config import loading as config_module
-from transcription.inflate import SIZES
-from transcription.models import BUNDLED
+from transcription.models.inflate import SIZES
+from transcription.models.models import BUNDLED
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable
 from transcription.whisper.context import SHORTEST, STOCK_FLOOR

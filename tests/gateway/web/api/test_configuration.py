@@ -18,7 +18,7 @@ from gateway.web.api.configuration import masked, merged
 from tests.gateway.web.api.served import Served, open_served, served_parts
 from tests.gateway.web.house import web_server
 from tests.system.house import open_house
-from transcription.models import BUNDLED
+from transcription.models.models import BUNDLED
 
 PATH = "/config"
 

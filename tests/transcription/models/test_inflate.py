@@ -12,9 +12,9 @@ import pytest
 from faster_whisper import WhisperModel
 
 from firmware_bridge.speech_files import read_wav, recordings
-from transcription.inflate import SIZES, STOCK_VOCABULARY, Size, _widened, inflate
-from transcription.model_file import ModelFile, read_model, write_model
-from transcription.models import BUNDLED
+from transcription.models.inflate import SIZES, STOCK_VOCABULARY, Size, _widened, inflate
+from transcription.models.model_file import ModelFile, read_model, write_model
+from transcription.models.models import BUNDLED
 
 pytestmark = pytest.mark.slow
 

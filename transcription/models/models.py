@@ -13,13 +13,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transcription.cache_files import read_description
-from transcription.model_hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
+from transcription.models.cache_files import read_description
+from transcription.models.hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
 from transcription.settings import BUNDLED_MODEL
 from transcription.transcriber import ModelUnavailable
 from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
 
-BUNDLED = Path(__file__).parent / "bundled" / "whisper-commands-en"
+BUNDLED = Path(__file__).parents[1] / "bundled" / "whisper-commands-en"
 
 HUB_MODELS = {
     "tiny.en": "Systran/faster-whisper-tiny.en",

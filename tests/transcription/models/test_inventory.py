@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.hub_server import COMMIT, NAME, REPOSITORY, model_folder, serve_hub
-from transcription.inventory import CannotRemove, Model, Origin, inventory, remove
-from transcription.model_hub import CannotFetch, Hub
-from transcription.models import BUNDLED, HUB_MODELS
+from transcription.models.hub import CannotFetch, Hub
+from transcription.models.inventory import CannotRemove, Model, Origin, inventory, remove
+from transcription.models.models import BUNDLED, HUB_MODELS
 from transcription.whisper.context import FULL
 
 PATTERNS = ["*.json", "model.bin"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from transcription.models import BUNDLED, HUB_MODELS, find_model, get_model, shortest_context
+from transcription.models.models import BUNDLED, HUB_MODELS, find_model, get_model, shortest_context
 from transcription.transcriber import ModelUnavailable
 from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transcription.model_file import TYPES, VERSION, ModelFile, read_model, write_model
+from transcription.models.model_file import TYPES, VERSION, ModelFile, read_model, write_model
 
 NAMES = st.text(max_size=20)
 ONE_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

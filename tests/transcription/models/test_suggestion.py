@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.models import HUB_MODELS
-from transcription.suggestion import _size, suggested_model
+from transcription.models.models import HUB_MODELS
+from transcription.models.suggestion import _size, suggested_model
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from transcription.memory import available_bytes
+from transcription.models.memory import available_bytes
 
 _MB = 1024 * 1024
 BASE_MB = 600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from transcription.models import find_model
+from transcription.models.models import find_model
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable
 

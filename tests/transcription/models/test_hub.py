@@ -19,8 +19,8 @@ from tests.transcription.hub_server import (
     model_folder,
     serve_hub,
 )
-from transcription.model_hub import PART, TRIES, CannotFetch, Fetched, Hub, cached_snapshot, megabytes
-from transcription.models import BUNDLED
+from transcription.models.hub import PART, TRIES, CannotFetch, Fetched, Hub, cached_snapshot, megabytes
+from transcription.models.models import BUNDLED
 
 PATTERNS = ["config.json", "model.bin", "tokenizer.json", "vocabulary.*", "preprocessor_config.json"]
 
@@ -208,7 +208,7 @@ def test_a_disk_without_room_is_told_with_the_figures(server: HubServer, tmp_pat
 FETCH_WITH_LITTLE_ROOM = f"""
 import sys, resource
 from pathlib import Path
-from transcription.model_hub import CannotFetch, Hub
+from transcription.models.hub import CannotFetch, Hub
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     Hub(sys.argv[1], pause_seconds=0.001).fetch({REPOSITORY!r}, {PATTERNS!r}, Path(sys.argv[2]))

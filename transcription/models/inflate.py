@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from transcription.model_file import Array, ModelFile, read_model, write_model
+from transcription.models.model_file import Array, ModelFile, read_model, write_model
 
 
 class Size(Struct, frozen=True):

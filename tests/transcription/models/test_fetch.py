@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.hub_server import NAME, REPOSITORY, HubServer, serve_hub
-from transcription.models import BUNDLED, find_model, get_model
+from transcription.models.models import BUNDLED, find_model, get_model
 from transcription.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from transcription.model_hub import PART
-from transcription.models import (
+from transcription.models.hub import PART
+from transcription.models.models import (
     BUNDLED,
     HUB_MODELS,
     description,

@@ -26,7 +26,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from transcription.cache_files import make_folder, open_own, read_description, replace
+from transcription.models.cache_files import make_folder, open_own, read_description, replace
 
 ENDPOINT = "https://huggingface.co"
 CHUNK_BYTES = 256 * 1024
