@@ -20,8 +20,8 @@ from benchmarks.memory import Course, resident_mb
 from benchmarks.report import Bar, Result, percentile
 from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
-from transcription.allocator import Slack, keep_one_arena
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16
+from transcription.process.allocator import Slack, keep_one_arena
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter

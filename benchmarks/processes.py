@@ -50,7 +50,7 @@ class GatewayProcess(Struct, frozen=True):
         """The resident memory of its recognizer's process now; 0 without one."""
         tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
         children = [int(child) for task in tasks for child in _read(task).split()]
-        return sum(resident_mb(child) for child in children if _runs(child, "transcription.worker"))
+        return sum(resident_mb(child) for child in children if _runs(child, "transcription.process.worker"))
 
 
 def _read(task: Path) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from transcription.audio import Samples
-from transcription.pipe import decoder
+from transcription.process.pipe import decoder
 
 REASON_CHARACTERS = 300
 

@@ -21,10 +21,10 @@ from typing import Final, Self
 
 import structlog
 
-from transcription import child
 from transcription.audio import Samples
 from transcription.file_feed import PIECE_BYTES, BadSound, Source
-from transcription.pipe import Garbled, packed, read
+from transcription.process import child
+from transcription.process.pipe import Garbled, packed, read
 from transcription.sound_files import Missing, NoRoom
 from transcription.sound_pipe import (
     SAID,

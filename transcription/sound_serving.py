@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from transcription.audio import Samples
 from transcription.file_feed import BadSound
-from transcription.pipe import read, write
+from transcription.process.pipe import read, write
 from transcription.sound_files import Missing, NoRoom, decoded
 from transcription.sound_pipe import (
     GIVEN,

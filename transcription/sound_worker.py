@@ -42,7 +42,7 @@ def main() -> None:
     """The process's entry point."""
     confine(int(sys.argv[1]))
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # whose threads take address space
-    from transcription.allocator import keep_one_arena  # noqa: PLC0415 - confined before anything is imported
+    from transcription.process.allocator import keep_one_arena  # noqa: PLC0415 - confined before anything is imported
 
     keep_one_arena()
     from transcription.sound_serving import serve  # noqa: PLC0415 - as above

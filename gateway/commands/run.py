@@ -17,7 +17,7 @@ from gateway.config.loading import load_config, locate, variable_name
 from gateway.observing import log
 from gateway.process.no_cores import keep_no_cores
 from gateway.process.open_files import REMEDY, TooFewFiles, raise_limit
-from transcription.allocator import keep_one_arena
+from transcription.process.allocator import keep_one_arena
 
 
 @click.command("run")

@@ -94,6 +94,6 @@ def _recognizers(pid: int) -> list[int]:
 
 def _is_recognizer(pid: str) -> bool:
     try:
-        return "transcription.worker" in Path(f"/proc/{pid}/cmdline").read_text()
+        return "transcription.process.worker" in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False

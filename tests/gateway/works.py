@@ -42,7 +42,7 @@ from gateway.pipeline.telling.announcer import Announcer
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad
-from transcription.process import EngineDied
+from transcription.process.process import EngineDied
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.keeper import Phase
 from transcription.scheduling.scheduler import Recognizer

@@ -24,7 +24,9 @@ def recognizers() -> set[int]:
     """The recognizer's processes that this process has."""
     threads = Path("/proc/self/task").glob("*/children")
     children = {int(child) for thread in threads for child in read(thread).split()}
-    return {child for child in children if "transcription.worker" in read(Path(f"/proc/{child}/cmdline"))}
+    return {
+        child for child in children if "transcription.process.worker" in read(Path(f"/proc/{child}/cmdline"))
+    }
 
 
 def read(path: Path) -> str:

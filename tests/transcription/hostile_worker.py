@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 
-from transcription.pipe import read, write
+from transcription.process.pipe import read, write
 from transcription.sound_pipe import GIVEN, Broken, Want
 
 

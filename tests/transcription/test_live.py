@@ -22,7 +22,7 @@ from tests.transcription.scheduling.test_scheduler import (
     queued,
 )
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.process import EngineDied
+from transcription.process.process import EngineDied
 from transcription.scheduling.drafts import Draft, DraftCounters
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.keeper import Phase

@@ -27,7 +27,7 @@ from tests.transcription.scheduling.test_scheduler import (
     of_length,
 )
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.process import EngineDied, GivenUp, ProcessTranscriber
+from transcription.process.process import EngineDied, GivenUp, ProcessTranscriber
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.jobs import Recognized
 from transcription.scheduling.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED, Phase

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from transcription.models.models import is_to_be_fetched
-from transcription.process import EngineDied, MakeEngine, ProcessTranscriber
+from transcription.process.process import EngineDied, MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber, untold

@@ -15,7 +15,7 @@ import structlog
 from msgspec import structs
 
 from transcription.models.memory import has_room
-from transcription.process import EngineDied
+from transcription.process.process import EngineDied
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber

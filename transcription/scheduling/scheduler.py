@@ -11,7 +11,7 @@ from typing import Self
 
 import structlog
 
-from transcription.process import EngineDied, GivenUp
+from transcription.process.process import EngineDied, GivenUp
 from transcription.scheduling import engines
 from transcription.scheduling.batching import next_batch, transcribe_batch
 from transcription.scheduling.drafts import Draft, DraftCounters, Drafts

@@ -23,7 +23,7 @@ from transcription.models import inventory
 from transcription.models.inflate import SIZES, inflate
 from transcription.models.inventory import Origin
 from transcription.models.models import BUNDLED, find_model, hub_cache
-from transcription.process import EngineDied, ProcessTranscriber
+from transcription.process.process import EngineDied, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, ModelUnavailable
 from transcription.utterance.segmenter import EndReason, Utterance

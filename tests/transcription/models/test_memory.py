@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.memory import resident_mb
 from tests.transcription.speech import recording, utterance
-from transcription.process import ProcessTranscriber
+from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.whisper.engine import WhisperTranscriber
 

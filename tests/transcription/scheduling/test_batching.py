@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.process import EngineDied, GivenUp, ProcessTranscriber
+from transcription.process.process import EngineDied, GivenUp, ProcessTranscriber
 from transcription.scheduling.batching import MOST_PADDING, MOST_SECONDS, alike, next_batch
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.fair_queue import FairQueue

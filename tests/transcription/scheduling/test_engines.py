@@ -11,7 +11,7 @@ import pytest
 
 from tests.transcription.breakable import BreakableEngine
 from tests.transcription.hub_server import NAME, HubServer, serve_hub
-from transcription.process import EngineDied, ProcessTranscriber
+from transcription.process.process import EngineDied, ProcessTranscriber
 from transcription.scheduling import engines
 from transcription.scheduling.engines import NotHereYet, OpenEngine, open_engine
 from transcription.settings import TranscriptionSettings

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.breakable import BreakableEngine
+from tests.transcription.process.test_process import is_alive
 from tests.transcription.scheduling.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
-from tests.transcription.test_process import is_alive
 from tests.transcription.test_restarts import Processes
 from transcription.models import memory
 from transcription.models.models import BUNDLED

@@ -13,7 +13,7 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.models.models import BUNDLED
-from transcription.process import EngineDied
+from transcription.process.process import EngineDied
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.jobs import Guess, Recognized
 from transcription.scheduling.keeper import Phase, RecognizerState

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from transcription.pipe import decoder, read
+from transcription.process.pipe import decoder, read
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Task, Transcript
 from transcription.utterance.segmenter import Utterance

@@ -1,6 +1,6 @@
 """An engine in a process of its own: it may crash, hang or run out of memory, and the gateway goes on.
 
-``transcription.worker`` is the other side.
+``transcription.process.worker`` is the other side.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from queue import SimpleQueue
 
 import structlog
 
-from transcription.child import start
-from transcription.engine_pipe import (
+from transcription.process.child import start
+from transcription.process.engine_pipe import (
     AllDone,
     Answer,
     Beat,
@@ -32,7 +32,7 @@ from transcription.engine_pipe import (
     TranscribeAll,
     read_said,
 )
-from transcription.pipe import CannotSend, Garbled, write
+from transcription.process.pipe import CannotSend, Garbled, write
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -58,7 +58,7 @@ SECONDS_PER_SECOND = 4.0
 LINES = 100
 """So many of its lines are logged in one life of the process, each cut into pieces of ``LINE_BYTES``."""
 LINE_BYTES = 500
-WORKER = "transcription.worker"
+WORKER = "transcription.process.worker"
 
 MakeEngine = Callable[[TranscriptionSettings], Transcriber]
 """An engine's class; both processes can import it."""

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from queue import SimpleQueue
 
-from transcription.allocator import Slack, keep_one_arena
-from transcription.engine_pipe import (
+from transcription.process.allocator import Slack, keep_one_arena
+from transcription.process.engine_pipe import (
     AllDone,
     Beat,
     Done,
@@ -35,7 +35,7 @@ from transcription.engine_pipe import (
     TranscribeAll,
     read_request,
 )
-from transcription.pipe import Garbled, write
+from transcription.process.pipe import Garbled, write
 from transcription.transcriber import (
     BatchTranscriber,
     EngineFailed,

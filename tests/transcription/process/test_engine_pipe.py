@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.transcription.speech import facts, utterance
-from transcription.engine_pipe import (
+from transcription.process.engine_pipe import (
     Beat,
     Done,
     Failed,
@@ -26,7 +26,7 @@ from transcription.engine_pipe import (
     read_request,
     read_said,
 )
-from transcription.pipe import LONGEST_MESSAGE, CannotSend, Garbled, write
+from transcription.process.pipe import LONGEST_MESSAGE, CannotSend, Garbled, write
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Segment, Transcript
 from transcription.utterance.segmenter import EndReason

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from transcription import allocator
-from transcription.allocator import SLACK_BYTES, Slack, keep_one_arena
+from transcription.process import allocator
+from transcription.process.allocator import SLACK_BYTES, Slack, keep_one_arena
 
 MEGABYTE = 1024 * 1024
 
 THREADS_ALLOCATE = """
 import ctypes, sys, threading
-from transcription.allocator import keep_one_arena
+from transcription.process.allocator import keep_one_arena
 if sys.argv[1] == "one":
     assert keep_one_arena()
 libc = ctypes.CDLL(None)

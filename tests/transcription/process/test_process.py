@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 from tests.transcription import breakable
 from tests.transcription.breakable import BreakableEngine
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription import process
-from transcription.process import LINES, EngineDied, ProcessTranscriber
+from transcription.process import process
+from transcription.process.process import LINES, EngineDied, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import EngineFailed, Hints, ModelUnavailable, Segment
 from transcription.utterance.segmenter import EndReason, Utterance
@@ -244,9 +244,9 @@ def test_what_it_prints_goes_to_the_log_within_bounds() -> None:
 OWNER = """
 import sys
 from tests.transcription.breakable import BreakableEngine
-from transcription.process import ProcessTranscriber
+from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
-from tests.transcription.test_process import of_length
+from tests.transcription.process.test_process import of_length
 engine = ProcessTranscriber(BreakableEngine, TranscriptionSettings())
 engine.load()
 print(engine.pid, flush=True)
