@@ -23,7 +23,11 @@ _SETTINGS = (
     "gateway.config.outline",
     "gateway.broker.address",
 )
-_SOUND = ("transcription.file_parts", "transcription.file_chain", "transcription.wav_part")
+_SOUND = (
+    "transcription.sound_files.parts",
+    "transcription.sound_files.chain",
+    "transcription.sound_files.wav",
+)
 
 TARGETS = {
     "serial": Target(_FRAMES, 5_000),
@@ -54,8 +58,10 @@ TARGETS = {
         ),
         8_000,
     ),
-    "sound_files": Target((*_SOUND, "transcription.sound_files", "transcription.mixing"), 400, 16_384),
-    "wav_heads": Target((*_SOUND, "transcription.packed_samples"), 6_000),
+    "sound_files": Target(
+        (*_SOUND, "transcription.sound_files.decoding", "transcription.sound_files.mixing"), 400, 16_384
+    ),
+    "wav_heads": Target((*_SOUND, "transcription.sound_files.packed_samples"), 6_000),
     "configuration": Target(_SETTINGS, 1_500),
     "config_edit": Target(("gateway.config.editing", "gateway.config.strict_yaml"), 2_000),
     "patches": Target(

@@ -8,8 +8,8 @@ import logging
 import av
 import numpy as np
 
-from transcription.file_feed import BadSound
-from transcription.sound_files import Missing, decoded
+from transcription.sound_files.decoding import Missing, decoded
+from transcription.sound_files.feed import BadSound
 
 av.logging.set_level(None)
 logging.disable()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from transcription.file_chain import parts
-from transcription.file_feed import BadSound, Feed
-from transcription.file_parts import BEGINNING
+from transcription.sound_files.chain import parts
+from transcription.sound_files.feed import BadSound, Feed
+from transcription.sound_files.parts import BEGINNING
 
 _AT_ONCE = 1 << 20
 _MOST = 64

@@ -12,8 +12,8 @@ import pytest
 PROBE = """
 import importlib, pkgutil, sys
 import transcription
-for module in pkgutil.iter_modules(transcription.__path__):
-    importlib.import_module(f"transcription.{module.name}")
+for module in pkgutil.walk_packages(transcription.__path__, "transcription."):
+    importlib.import_module(module.name)
 heavy = {"faster_whisper", "onnxruntime", "ctranslate2", "pocketsphinx", "av", "huggingface_hub", "tokenizers"}
 print(sorted(heavy & sys.modules.keys()))
 """

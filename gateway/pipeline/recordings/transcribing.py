@@ -25,11 +25,11 @@ from firmware_bridge.shares import has_share
 from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
-from transcription.file_feed import BadSound
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import SegmenterSettings
-from transcription.sound_files import Missing, NoRoom
-from transcription.sound_process import TooCostly, decoded
+from transcription.sound_files.decoding import Missing, NoRoom
+from transcription.sound_files.feed import BadSound
+from transcription.sound_files.process import TooCostly, decoded
 from transcription.transcriber import EngineFailed, Hints, Transcript
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity

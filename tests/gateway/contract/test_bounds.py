@@ -29,14 +29,14 @@ from gateway.settings import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
 from gateway.web.api.table import OPERATIONS
-from transcription import sound_pipe
 from transcription.models import hub as model_hub
+from transcription.sound_files import pipe
 
 FREE = dict[str, Any]
 """A change of the configuration: checked as configuration is, and no larger than a body."""
 FROM_OUTSIDE = [
     messages.OrchestratorReply, messages.TranscriptionMessage, messages.DeadUtterance, events.Subscribe,
-    events.Say, events.Authenticate, frames._HelloJson, model_hub._Listing, sound_pipe.Refused, sound_pipe.Lacking,
+    events.Say, events.Authenticate, frames._HelloJson, model_hub._Listing, pipe.Refused, pipe.Lacking,
     *(kind for one in OPERATIONS for kind in (one.path_type, one.query, one.body) if kind not in {None, FREE}),
 ]  # fmt: skip
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests.transcription.recordings import recording, tone
-from transcription import sound_files
-from transcription.file_feed import BadSound
-from transcription.sound_process import TooCostly, decoded
+from transcription.sound_files import decoding
+from transcription.sound_files.feed import BadSound
+from transcription.sound_files.process import TooCostly, decoded
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +28,14 @@ class GoneError(Exception):
 @pytest.mark.parametrize("name", ["wav", "webm", "m4a of a phone"])
 def test_it_is_what_it_would_be_here(name: str) -> None:
     data = recording(tone(3.0), name)
-    there = [one for one in decoded(io.BytesIO(data), 60) if not isinstance(one, sound_files.Missing)]
-    here = [one for one in sound_files.decoded(io.BytesIO(data)) if not isinstance(one, sound_files.Missing)]
+    there = [one for one in decoded(io.BytesIO(data), 60) if not isinstance(one, decoding.Missing)]
+    here = [one for one in decoding.decoded(io.BytesIO(data)) if not isinstance(one, decoding.Missing)]
     assert np.array_equal(np.concatenate(there), np.concatenate(here))
 
 
 def test_what_is_missing_and_why_it_is_none_come_over() -> None:
     data = recording(tone(1.0)) + b"fLaC\0\0\0\x22" * 5_000
-    told = [one.reason for one in decoded(io.BytesIO(data), 60) if isinstance(one, sound_files.Missing)]
+    told = [one.reason for one in decoded(io.BytesIO(data), 60) if isinstance(one, decoding.Missing)]
     assert "too much" in told[-1]
     with pytest.raises(BadSound, match="it is empty"):
         list(decoded(io.BytesIO(b""), 60))

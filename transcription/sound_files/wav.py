@@ -12,9 +12,9 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from transcription.file_feed import PIECE_BYTES, BadSound, Feed
-from transcription.file_parts import BEGINNING, SEEN_BYTES, Part, beginnings
-from transcription.packed_samples import PackedSamples
+from transcription.sound_files.feed import PIECE_BYTES, BadSound, Feed
+from transcription.sound_files.packed_samples import PackedSamples
+from transcription.sound_files.parts import BEGINNING, SEEN_BYTES, Part, beginnings
 
 _PCM, _ALAW, _MULAW, _EXTENSIBLE = 0x0001, 0x0006, 0x0007, 0xFFFE
 _GUID: Final = bytes.fromhex("000000001000800000aa00389b71")

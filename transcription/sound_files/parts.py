@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from transcription.file_feed import PIECE_BYTES, Feed
+from transcription.sound_files.feed import PIECE_BYTES, Feed
 
 SEEN_BYTES: Final = 128
 """What has to be seen of a file to know that it begins."""

@@ -27,9 +27,9 @@ from tests.transcription.recordings import (
     wav_that_says,
 )
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.file_chain import parts
-from transcription.file_feed import BadSound, Feed
-from transcription.sound_files import Missing, decoded
+from transcription.sound_files.chain import parts
+from transcription.sound_files.decoding import Missing, decoded
+from transcription.sound_files.feed import BadSound, Feed
 
 pytestmark = pytest.mark.slow
 

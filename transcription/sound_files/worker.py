@@ -45,7 +45,7 @@ def main() -> None:
     from transcription.process.allocator import keep_one_arena  # noqa: PLC0415 - confined before anything is imported
 
     keep_one_arena()
-    from transcription.sound_serving import serve  # noqa: PLC0415 - as above
+    from transcription.sound_files.serving import serve  # noqa: PLC0415 - as above
 
     said = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)

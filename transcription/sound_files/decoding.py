@@ -17,10 +17,10 @@ from typing import IO, Any, Final
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.file_chain import parts
-from transcription.file_feed import PIECE_BYTES, BadSound, Feed, Source
-from transcription.file_parts import Part
-from transcription.mixing import Mixer, Mono, Planes
+from transcription.sound_files.chain import parts
+from transcription.sound_files.feed import PIECE_BYTES, BadSound, Feed, Source
+from transcription.sound_files.mixing import Mixer, Mono, Planes
+from transcription.sound_files.parts import Part
 
 MAX_CHANNELS = 16
 MAX_PLANES = 8

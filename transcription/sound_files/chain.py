@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from transcription.file_feed import BadSound, Feed
-from transcription.file_parts import BEGINNING, SEEN_BYTES, MatroskaPart, Mp4Part, OggPart, Part
-from transcription.wav_part import WavPart
+from transcription.sound_files.feed import BadSound, Feed
+from transcription.sound_files.parts import BEGINNING, SEEN_BYTES, MatroskaPart, Mp4Part, OggPart, Part
+from transcription.sound_files.wav import WavPart
 
 MOST_PARTS: Final = 10_000
 _ID3: Final = re.compile(rb"ID3[\x02-\x04][\x00-\xfe](.)([\x00-\x7f]{4})", re.DOTALL)

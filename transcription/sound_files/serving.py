@@ -8,10 +8,10 @@ import numpy as np
 from msgspec import Struct
 
 from transcription.audio import Samples
-from transcription.file_feed import BadSound
 from transcription.process.pipe import read, write
-from transcription.sound_files import Missing, NoRoom, decoded
-from transcription.sound_pipe import (
+from transcription.sound_files.decoding import Missing, NoRoom, decoded
+from transcription.sound_files.feed import BadSound
+from transcription.sound_files.pipe import (
     GIVEN,
     REASON_CHARACTERS,
     Broken,

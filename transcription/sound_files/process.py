@@ -1,6 +1,6 @@
 """Recordings decoded in a process of their own: one that takes its memory, its time or its life costs only itself.
 
-``transcription.sound_worker`` is the other side. It is started for one recording, as the first of it comes.
+``transcription.sound_files.worker`` is the other side. It is started for one recording, as the first of it comes.
 
 ::
 
@@ -22,11 +22,11 @@ from typing import Final, Self
 import structlog
 
 from transcription.audio import Samples
-from transcription.file_feed import PIECE_BYTES, BadSound, Source
 from transcription.process import child
 from transcription.process.pipe import Garbled, packed, read
-from transcription.sound_files import Missing, NoRoom
-from transcription.sound_pipe import (
+from transcription.sound_files.decoding import Missing, NoRoom
+from transcription.sound_files.feed import PIECE_BYTES, BadSound, Source
+from transcription.sound_files.pipe import (
     SAID,
     Broken,
     Costly,
@@ -42,7 +42,7 @@ from transcription.sound_pipe import (
 
 log = structlog.get_logger(__name__)
 
-WORKER: Final = "transcription.sound_worker"
+WORKER: Final = "transcription.sound_files.worker"
 SILENCE_SECONDS: Final = 30.0
 """A process that neither asks for anything nor says anything for so long hangs."""
 LOOK_SECONDS: Final = 0.5

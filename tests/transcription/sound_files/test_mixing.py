@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.mixing import Mixer, Mono, Planes
+from transcription.sound_files.mixing import Mixer, Mono, Planes
 
 RATE = 16_000
 TIMES = np.arange(2 * RATE) / RATE
