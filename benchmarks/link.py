@@ -22,9 +22,9 @@ from pathlib import Path
 
 from benchmarks.report import Bar, Result
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import AudioReceived, LinkEvent, StreamStopped
-from firmware_bridge.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Welcome
-from firmware_bridge.framing import SerialDecoder, encode_serial
+from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStopped
+from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Welcome
+from firmware_bridge.link.framing import SerialDecoder, encode_serial
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
 from firmware_bridge.simulated_wires import Mischief, PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice

@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from benchmarks.speaking import Heard
-from firmware_bridge.events import SAMPLE_RATE
+from firmware_bridge.link.events import SAMPLE_RATE
 
 CHUNK_SAMPLES = 320
 FORMAT = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}

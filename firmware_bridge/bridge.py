@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.embedded_passwords import Passwords
-from firmware_bridge.events import DeviceStatus, LinkEvent
-from firmware_bridge.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
-from firmware_bridge.frames import FaultCode, Hello
-from firmware_bridge.framing import Decoded, DecoderCounters
+from firmware_bridge.link.events import DeviceStatus, LinkEvent
+from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
+from firmware_bridge.link.frames import FaultCode, Hello
+from firmware_bridge.link.framing import Decoded, DecoderCounters
+from firmware_bridge.link.wires import MQTT, Carrier, Line
 from firmware_bridge.serial_link import SerialLink
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import MQTT, Carrier, Line
 
 if TYPE_CHECKING:
     from firmware_bridge.mqtt_link import MqttLink

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from urllib.parse import quote
 
-from firmware_bridge.frames import is_device_id
+from firmware_bridge.link.frames import is_device_id
 
 GATEWAY = "@gateway"
 """The gateway's own user; no device can have this id."""

@@ -10,7 +10,7 @@ import dataclasses
 from collections import deque
 from dataclasses import dataclass
 
-from firmware_bridge.framing import DecoderCounters
+from firmware_bridge.link.framing import DecoderCounters
 
 WINDOW_SECONDS = 60.0
 """How far back it is looked: a line that is mended is well again after so long, or with its first frames."""

@@ -14,8 +14,9 @@ import structlog
 
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.embedded_passwords import GATEWAY, Passwords
-from firmware_bridge.frames import DeviceFrame, is_device_id
-from firmware_bridge.framing import DatagramDecoder, DecoderCounters
+from firmware_bridge.link.frames import DeviceFrame, is_device_id
+from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
+from firmware_bridge.link.wires import MQTT, Line, Wires
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.mqtt_connection import (
     FIRST_RETRY_SECONDS,
@@ -26,7 +27,6 @@ from firmware_bridge.mqtt_connection import (
 )
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import MqttSettings
-from firmware_bridge.wires import MQTT, Line, Wires
 
 HUNG_SECONDS = 15.0
 """An embedded broker to which there is no connection for so long does not work, though it lives."""

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import serial
 
-from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DecoderCounters, SerialDecoder, encode_serial
 from firmware_bridge.line_quality import LineQuality, LineTrouble
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import DecoderCounters, SerialDecoder, encode_serial
+from firmware_bridge.link.wires import Line, Wires
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import SerialSettings
-from firmware_bridge.wires import Line, Wires
 
 READ_BYTES = 64 * 1024
 OUTBOX_BYTES = 64 * 1024

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from firmware_bridge.events import DeviceStatus
-from firmware_bridge.frames import FaultCode, Reply, TranscriptText
+from firmware_bridge.link.events import DeviceStatus
+from firmware_bridge.link.frames import FaultCode, Reply, TranscriptText
 
 # What a simulated device reports. ``at`` is the event loop's time, in seconds.
 

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DatagramDecoder, Decoded, SerialDecoder, encode_serial
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import DatagramDecoder, Decoded, SerialDecoder, encode_serial
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.mqtt_connection import (
     LastWill,

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Self
 
 from firmware_bridge.alarm import Alarm
-from firmware_bridge.codecs import AdpcmEncoder
-from firmware_bridge.device_end import DeviceEnd, DeviceState
-from firmware_bridge.events import SAMPLE_RATE, NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link.codecs import AdpcmEncoder
+from firmware_bridge.link.device_end import DeviceEnd, DeviceState
+from firmware_bridge.link.events import SAMPLE_RATE, NoticeKind
+from firmware_bridge.link.frames import (
     MAX_PAYLOAD,
     Codec,
     DeviceFrame,
@@ -32,7 +32,7 @@ from firmware_bridge.frames import (
     TranscriptText,
     Welcome,
 )
-from firmware_bridge.framing import Decoded, Noise
+from firmware_bridge.link.framing import Decoded, Noise
 from firmware_bridge.mqtt_address import Credentials
 from firmware_bridge.simulated_user import (
     Conversation,

@@ -8,7 +8,7 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from firmware_bridge.events import SAMPLE_RATE
+from firmware_bridge.link.events import SAMPLE_RATE
 from firmware_bridge.named_files import read_named
 
 SPEECH = Path(__file__).parent / "speech"

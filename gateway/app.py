@@ -19,7 +19,7 @@ from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_passwords import Passwords
-from firmware_bridge.events import LinkEvent
+from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
 from gateway.attempts import Attempts

@@ -15,12 +15,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("firmware_bridge", "transcription", "gateway")
 SANS_IO = {
-    "firmware_bridge.codecs",
-    "firmware_bridge.events",
-    "firmware_bridge.fleet",
-    "firmware_bridge.frames",
-    "firmware_bridge.framing",
-    "firmware_bridge.link",
+    "firmware_bridge.link.codecs",
+    "firmware_bridge.link.events",
+    "firmware_bridge.link.fleet",
+    "firmware_bridge.link.frames",
+    "firmware_bridge.link.framing",
+    "firmware_bridge.link.link",
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",

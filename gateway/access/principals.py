@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from firmware_bridge.wires import WEB_IDS
+from firmware_bridge.link.wires import WEB_IDS
 
 WEB_DEVICE = WEB_IDS
 """What the ids of devices begin with that are pages or programs: listeners that speak."""

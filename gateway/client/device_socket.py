@@ -21,8 +21,8 @@ from aiohttp import (
     WSServerHandshakeError,
 )
 
-from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DatagramDecoder
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import DatagramDecoder
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.simulated_wires import WireOwner
 from gateway.client.credentials import CA_REMEDY, REFUSED_REMEDY, Introduction

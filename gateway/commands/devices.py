@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from firmware_bridge.frames import is_device_id
+from firmware_bridge.link.frames import is_device_id
 from gateway.access.mqtt_secret import read_passwords
 from gateway.client.credentials import BadCertificates, Introduction
 from gateway.client.questions import Api, ApiError

@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,

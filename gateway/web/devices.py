@@ -16,11 +16,11 @@ from typing import NoReturn
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from firmware_bridge.frames import DeviceFrame, FaultCode, Hello
-from firmware_bridge.framing import DatagramDecoder, Decoded
-from firmware_bridge.link import refuse
+from firmware_bridge.link.frames import DeviceFrame, FaultCode, Hello
+from firmware_bridge.link.framing import DatagramDecoder, Decoded
+from firmware_bridge.link.link import refuse
+from firmware_bridge.link.wires import WEB, Line
 from firmware_bridge.shares import HOUSE, gives_way
-from firmware_bridge.wires import WEB, Line
 from gateway.access.door import NotAdmitted
 from gateway.access.principals import WEB_DEVICE, Principal, Role
 from gateway.web.entrance.guard import PROTOCOL, visit_of, who

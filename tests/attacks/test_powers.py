@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, WSMsgType
 
-from firmware_bridge.frames import Header, Hello
+from firmware_bridge.link.frames import Header, Hello
 from gateway.access.principals import Role
 from tests.attacks.castle import Castle, open_castle
 from tests.record import passes

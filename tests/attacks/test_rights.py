@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType
 from click.testing import CliRunner
 
-from firmware_bridge.frames import Header, Hello, Welcome, decode
+from firmware_bridge.link.frames import Header, Hello, Welcome, decode
 from gateway.access.principals import Role
 from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from firmware_bridge.frames import DeviceFrame, Header, Hello, Welcome, decode
+from firmware_bridge.link.frames import DeviceFrame, Header, Hello, Welcome, decode
 from gateway.access.limits import Buckets, Rate
 from gateway.access.page_sessions import MAX_SESSIONS, PageSessions
 from gateway.access.principals import Role

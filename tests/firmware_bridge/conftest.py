@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import AudioReceived, DeviceStatus, StreamStopped
+from firmware_bridge.link.events import AudioReceived, DeviceStatus, StreamStopped
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
 from tests.record import Record
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import device_end
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import (
+from firmware_bridge.link import device_end
+from firmware_bridge.link.events import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceLog,
@@ -26,7 +26,7 @@ from firmware_bridge.events import (
     StreamStarted,
     StreamStopped,
 )
-from firmware_bridge.frames import Codec, FaultCode
+from firmware_bridge.link.frames import Codec, FaultCode
 from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.settings import DeviceSettings, MqttSettings

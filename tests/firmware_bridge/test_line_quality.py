@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from firmware_bridge.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Ping
-from firmware_bridge.framing import SerialDecoder, encode_serial
 from firmware_bridge.line_quality import WINDOW_SECONDS, LineQuality, LineTrouble
+from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Ping
+from firmware_bridge.link.framing import SerialDecoder, encode_serial
 
 CHANCE = random.Random(1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.events import DeviceConnected, LinkChanged
+from firmware_bridge.link.events import DeviceConnected, LinkChanged
 from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.mqtt_socket import READ_BURST

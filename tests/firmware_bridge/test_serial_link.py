@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import serial
 
-from firmware_bridge.events import LinkChanged
-from firmware_bridge.frames import Header, Ping
-from firmware_bridge.framing import Decoded, Noise, encode_serial
+from firmware_bridge.link.events import LinkChanged
+from firmware_bridge.link.frames import Header, Ping
+from firmware_bridge.link.framing import Decoded, Noise, encode_serial
+from firmware_bridge.link.wires import Line
 from firmware_bridge.serial_link import (
     OUTBOX_BYTES,
     ByteStream,
@@ -27,7 +28,6 @@ from firmware_bridge.serial_link import (
     port_problem,
 )
 from firmware_bridge.settings import SerialSettings
-from firmware_bridge.wires import Line
 
 PING = Ping(Header(link=7, timestamp=1234))
 

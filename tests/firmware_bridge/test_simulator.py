@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import device_end, simulator
-from firmware_bridge.events import DeviceConnected, DeviceStatus
-from firmware_bridge.frames import Codec, Header, Reply, TranscriptText
+from firmware_bridge import simulator
+from firmware_bridge.link import device_end
+from firmware_bridge.link.events import DeviceConnected, DeviceStatus
+from firmware_bridge.link.frames import Codec, Header, Reply, TranscriptText
 from firmware_bridge.simulated_user import (
     Conversation,
     Linked,

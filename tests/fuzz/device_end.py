@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from firmware_bridge.device_end import DeviceEnd, DeviceState, LinkStateError
-from firmware_bridge.events import NoticeKind
-from firmware_bridge.framing import Noise
+from firmware_bridge.link.device_end import DeviceEnd, DeviceState, LinkStateError
+from firmware_bridge.link.events import NoticeKind
+from firmware_bridge.link.framing import Noise
 from tests.fuzz.talk import arrivals, steps
 
 _PASSED = (0.01, 0.3, 1.1, 5.5, 16.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_bridge.frames import MAX_PAYLOAD, FrameError, decode
+from firmware_bridge.link.frames import MAX_PAYLOAD, FrameError, decode
 
 
 def fuzz(data: bytes) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from firmware_bridge.fleet import Fleet
-from firmware_bridge.frames import FrameType, Hello, is_device_id
+from firmware_bridge.link.fleet import Fleet
+from firmware_bridge.link.frames import FrameType, Hello, is_device_id
+from firmware_bridge.link.wires import Line
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import Line
 from tests.fuzz.talk import arrivals
 
 _LINE = Line("/dev/ttyUSB0")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from firmware_bridge.events import DeviceStatus, LinkEvent, StreamStopped
-from firmware_bridge.fleet import Fleet
-from firmware_bridge.frames import HEADER_SIZE, MAX_PAYLOAD, FaultCode
+from firmware_bridge.link.events import DeviceStatus, LinkEvent, StreamStopped
+from firmware_bridge.link.fleet import Fleet
+from firmware_bridge.link.frames import HEADER_SIZE, MAX_PAYLOAD, FaultCode
+from firmware_bridge.link.wires import MQTT, WEB, Line
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import MQTT, WEB, Line
 from tests.fuzz.talk import arrivals, steps
 
 _LINES = (Line("/dev/ttyUSB0"), Line(MQTT, "kitchen"), Line(MQTT, "hall"), Line(WEB, "web-1", 1))

@@ -16,7 +16,7 @@ class Target(NamedTuple):
     longest: int = 4096
 
 
-_FRAMES = ("firmware_bridge.frames", "firmware_bridge.framing", "firmware_bridge.window")
+_FRAMES = ("firmware_bridge.link.frames", "firmware_bridge.link.framing", "firmware_bridge.link.window")
 _SETTINGS = (
     "gateway.config.loading",
     "gateway.config.strict_yaml",
@@ -32,18 +32,20 @@ _SOUND = (
 TARGETS = {
     "serial": Target(_FRAMES, 5_000),
     "frames": Target(_FRAMES, 20_000),
-    "hello": Target((*_FRAMES, "firmware_bridge.fleet", "firmware_bridge.link"), 6_000),
+    "hello": Target((*_FRAMES, "firmware_bridge.link.fleet", "firmware_bridge.link.link"), 6_000),
     "link": Target(
         (
             *_FRAMES,
-            "firmware_bridge.fleet",
-            "firmware_bridge.link",
-            "firmware_bridge.outbox",
-            "firmware_bridge.streams",
+            "firmware_bridge.link.fleet",
+            "firmware_bridge.link.link",
+            "firmware_bridge.link.outbox",
+            "firmware_bridge.link.streams",
         ),
         4_000,
     ),
-    "device_end": Target((*_FRAMES, "firmware_bridge.device_end", "firmware_bridge.repeats"), 6_000),
+    "device_end": Target(
+        (*_FRAMES, "firmware_bridge.link.device_end", "firmware_bridge.link.repeats"), 6_000
+    ),
     "messages": Target(
         ("gateway.contract.messages", "gateway.contract.events", "gateway.contract.surrogates"), 20_000
     ),

@@ -14,8 +14,8 @@ import av
 import msgspec
 import numpy as np
 
-from firmware_bridge.frames import decode
-from firmware_bridge.framing import encode_serial
+from firmware_bridge.link.frames import decode
+from firmware_bridge.link.framing import encode_serial
 from gateway.access.signing import Keys
 from gateway.config.loading import GatewayConfig
 from gateway.contract.events import Authenticate, Say, Subscribe

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from firmware_bridge.frames import MAX_PAYLOAD, DeviceFrame, FrameError
-from firmware_bridge.framing import FrameRejected, Noise, SerialDecoder, encode_serial, stuff, unstuff
+from firmware_bridge.link.frames import MAX_PAYLOAD, DeviceFrame, FrameError
+from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial, stuff, unstuff
 
 _PIECE = 7
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware_bridge.framing import DatagramDecoder, Decoded
+from firmware_bridge.link.framing import DatagramDecoder, Decoded
 
 HEAD = b"\x01"
 """Protocol version, which an input need not find out."""

@@ -18,11 +18,11 @@ import numpy as np
 from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import LinkEvent
-from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import DatagramDecoder, DecoderCounters
+from firmware_bridge.link.events import LinkEvent
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
+from firmware_bridge.link.wires import WEB, WEB_IDS, Line
 from firmware_bridge.simulated_wires import WireOwner
-from firmware_bridge.wires import WEB, WEB_IDS, Line
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.config.loading import GatewayConfig

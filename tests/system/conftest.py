@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge import device_end
+from firmware_bridge.link import device_end
 from tests.system.house import House, open_house
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.frames import FaultCode
+from firmware_bridge.link.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown, ReplyShown, TranscriptShown
 from firmware_bridge.simulated_wires import Mischief
 from gateway.contract.events import DeviceEvent, ReplyEvent, StatusEvent, TranscriptionEvent

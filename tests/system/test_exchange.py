@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.events import NoticeKind
-from firmware_bridge.frames import Codec
+from firmware_bridge.link.events import NoticeKind
+from firmware_bridge.link.frames import Codec
 from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
 from gateway.client.listener import Listener
 from gateway.contract.events import (

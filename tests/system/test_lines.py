@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.frames import Header, Hello
+from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.mqtt_address import BrokerAddress
 from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_wires import PseudoTerminal

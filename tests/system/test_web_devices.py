@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.wires import WEB
+from firmware_bridge.link.wires import WEB
 from gateway.access.principals import LOCAL
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
 from tests.gateway.web.chromium import IN_CHROMIUM, chromium, clean_page

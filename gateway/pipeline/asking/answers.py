@@ -16,7 +16,7 @@ from typing import Self
 
 import structlog
 
-from firmware_bridge.events import DeviceStatus
+from firmware_bridge.link.events import DeviceStatus
 from gateway.broker.base import Delivery, MessageBroker
 from gateway.config.loading import GatewayConfig
 from gateway.contract.messages import (

@@ -15,7 +15,7 @@ from functools import partial
 import structlog
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,

@@ -9,7 +9,13 @@ from collections import OrderedDict
 from typing import Any
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import DeviceConnected, DeviceDisconnected, DeviceNotice, DeviceStatus, NoticeKind
+from firmware_bridge.link.events import (
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceNotice,
+    DeviceStatus,
+    NoticeKind,
+)
 from firmware_bridge.settings import DeviceSettings
 from gateway.contract.events import (
     FORGOTTEN,

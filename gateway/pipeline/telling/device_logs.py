@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from firmware_bridge.events import DeviceLog
+from firmware_bridge.link.events import DeviceLog
 
 LINES = 300
 """Of one device or port; older ones are dropped and counted."""

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from firmware_bridge.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
-from firmware_bridge.frames import FaultCode
+from firmware_bridge.link.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
+from firmware_bridge.link.frames import FaultCode
+from firmware_bridge.link.wires import MQTT, WEB
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import MQTT, WEB
 from gateway.access.principals import WEB_DEVICE
 from gateway.observing.health import Health, HealthState
 from gateway.pipeline.telling.announcer import Announcer

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from firmware_bridge.bridge import LinkInfo
-from firmware_bridge.frames import FaultCode
+from firmware_bridge.link.frames import FaultCode
 from gateway.access.principals import Right
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.device_logs import LogLine

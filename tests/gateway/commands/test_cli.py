@@ -16,9 +16,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from firmware_bridge.events import DeviceStatus
-from firmware_bridge.frames import FaultCode, Hello
-from firmware_bridge.framing import SerialDecoder
+from firmware_bridge.link.events import DeviceStatus
+from firmware_bridge.link.frames import FaultCode, Hello
+from firmware_bridge.link.framing import SerialDecoder
 from firmware_bridge.simulated_user import (
     FaultShown,
     Linked,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from firmware_bridge.frames import Header, Hello
-from firmware_bridge.framing import Noise
-from firmware_bridge.wires import Line
+from firmware_bridge.link.frames import Header, Hello
+from firmware_bridge.link.framing import Noise
+from firmware_bridge.link.wires import Line
 from gateway.commands.cli import main
 from gateway.contract.events import DeviceEvent
 from tests.gateway.web.api.served import Served, open_served

@@ -10,7 +10,7 @@ import pytest
 from msgspec import inspect as kinds
 from msgspec import json
 
-from firmware_bridge import frames
+from firmware_bridge.link import frames
 from gateway.broker.envelope import BEGINNING_BYTES, HEADERS_CHARACTERS, beginning, read_message
 from gateway.broker.wire import Received
 from gateway.contract import events, messages

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.frames import FrameError, Header, Hello
+from firmware_bridge.link.frames import FrameError, Header, Hello
 from gateway.access.principals import LOCAL
 from gateway.broker.base import RoutingKey
 from gateway.config import strict_yaml

@@ -14,8 +14,8 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge import device_end
-from firmware_bridge.events import (
+from firmware_bridge.link import device_end
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,

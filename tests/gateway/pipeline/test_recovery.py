@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from firmware_bridge.fleet import Fleet
+from firmware_bridge.link.fleet import Fleet
 from gateway.contract.events import DeviceEvent
 from tests.gateway.events import reply
 from tests.gateway.web.chromium import IN_CHROMIUM

@@ -10,9 +10,19 @@ from dataclasses import replace
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
-from firmware_bridge.frames import Codec, DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
+from firmware_bridge.link.frames import (
+    Codec,
+    DeviceFrame,
+    Fault,
+    FaultCode,
+    Header,
+    Hello,
+    Ping,
+    Welcome,
+    decode,
+)
+from firmware_bridge.link.wires import WEB
 from firmware_bridge.simulated_user import ReplyShown, WireMissing
-from firmware_bridge.wires import WEB
 from gateway.client.device_socket import WebSocketWire
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import is_token

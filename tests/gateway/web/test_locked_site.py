@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
-from firmware_bridge.frames import Fault, FaultCode, Header, Hello
+from firmware_bridge.link.frames import Fault, FaultCode, Header, Hello
 from firmware_bridge.simulated_user import WireChanged, WireMissing
 from gateway.access.principals import Role
 from gateway.client.credentials import Introduction

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from firmware_bridge.framing import Noise
-from firmware_bridge.wires import Line
+from firmware_bridge.link.framing import Noise
+from firmware_bridge.link.wires import Line
 from gateway.contract.events import DeviceEvent
 from tests.gateway.web.chromium import IN_CHROMIUM
 from tests.gateway.web.site import Site, open_site

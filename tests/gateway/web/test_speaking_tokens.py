@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
-from firmware_bridge.frames import FaultCode
+from firmware_bridge.link.frames import FaultCode
 from firmware_bridge.simulated_user import FaultShown
 from gateway.access.principals import Role
 from gateway.contract.events import DeviceEvent, ReplyEvent, SaidEvent, TranscriptionEvent, decode_event

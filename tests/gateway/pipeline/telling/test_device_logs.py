@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_bridge.events import DeviceLog
+from firmware_bridge.link.events import DeviceLog
 from gateway.pipeline.telling import device_logs
 from gateway.pipeline.telling.device_logs import CHARACTERS, LINES, DeviceLogs
 

@@ -6,8 +6,8 @@ import pytest
 from msgspec import UNSET, structs
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
-from firmware_bridge.frames import FaultCode
+from firmware_bridge.link.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
+from firmware_bridge.link.frames import FaultCode
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
 from gateway.access.principals import LOCAL, Principal, Role
 from gateway.contract.events import SnapshotEvent, Subscribe

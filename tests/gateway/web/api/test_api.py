@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.frames import Header, Hello
-from firmware_bridge.framing import Noise
-from firmware_bridge.wires import Line
+from firmware_bridge.link.frames import Header, Hello
+from firmware_bridge.link.framing import Noise
+from firmware_bridge.link.wires import Line
 from gateway.access.principals import Right
 from gateway.observing.health import HealthState
 from gateway.web.api.operation import Open

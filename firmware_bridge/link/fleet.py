@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from firmware_bridge.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
-from firmware_bridge.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
-from firmware_bridge.framing import Decoded, FrameRejected, Noise
-from firmware_bridge.link import (
+from firmware_bridge.link.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
+from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
+from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
+from firmware_bridge.link.link import (
     GatewayEnd,
     GatewayState,
     LinkCounters,
@@ -27,10 +27,10 @@ from firmware_bridge.link import (
     refuse,
     say_hello,
 )
+from firmware_bridge.link.wires import WEB, WEB_IDS, Line
 from firmware_bridge.pacing import Allowance, Cooldown
 from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.shares import HOUSE, gives_way
-from firmware_bridge.wires import WEB, WEB_IDS, Line
 
 log = structlog.get_logger(__name__)
 

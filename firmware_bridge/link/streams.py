@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from firmware_bridge.codecs import CodecError, Decoder, decoder_for
-from firmware_bridge.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
-from firmware_bridge.frames import Audio, AudioStart, AudioStop, Codec
-from firmware_bridge.window import distance
+from firmware_bridge.link.codecs import CodecError, Decoder, decoder_for
+from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
+from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec
+from firmware_bridge.link.window import distance
 
 MAX_OPEN_STREAMS: Final = 8
 """Streams one device may have open; one more ends the oldest."""

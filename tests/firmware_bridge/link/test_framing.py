@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from firmware_bridge.frames import (
+from firmware_bridge.link.frames import (
     HEADER_SIZE,
     MAX_PAYLOAD,
     Audio,
@@ -22,7 +22,7 @@ from firmware_bridge.frames import (
     Log,
     Ping,
 )
-from firmware_bridge.framing import (
+from firmware_bridge.link.framing import (
     NOISE_BYTES,
     DatagramDecoder,
     Decoded,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.window import (
+from firmware_bridge.link.window import (
     ACK_DELAY,
     ACK_FRAMES,
     ASK_AGAIN,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,
@@ -19,7 +19,7 @@ from firmware_bridge.events import (
     NoticeKind,
     StreamStarted,
 )
-from firmware_bridge.frames import (
+from firmware_bridge.link.frames import (
     Ack,
     Audio,
     AudioStart,
@@ -40,8 +40,8 @@ from firmware_bridge.frames import (
     TranscriptText,
     Welcome,
 )
-from firmware_bridge.framing import FrameRejected
-from firmware_bridge.link import (
+from firmware_bridge.link.framing import FrameRejected
+from firmware_bridge.link.link import (
     FAULT_PAUSE,
     MAX_URGENT,
     GatewayEnd,
@@ -50,8 +50,8 @@ from firmware_bridge.link import (
     refuse,
     say_hello,
 )
-from firmware_bridge.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
-from firmware_bridge.window import ACK_DELAY, ASK_AGAIN_MAX, ASK_LIMIT, RESEND
+from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
+from firmware_bridge.link.window import ACK_DELAY, ASK_AGAIN_MAX, ASK_LIMIT, RESEND
 
 LINK = 0xA7
 SETTINGS = LinkSettings(credit_frames=64, outbox_frames=8, silence_seconds=15)

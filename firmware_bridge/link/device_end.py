@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from firmware_bridge.events import NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link.events import NoticeKind
+from firmware_bridge.link.frames import (
     MAX_PAYLOAD,
     Ack,
     Audio,
@@ -36,10 +36,10 @@ from firmware_bridge.frames import (
     Welcome,
     numbered_down,
 )
-from firmware_bridge.framing import FrameRejected
-from firmware_bridge.repeats import Repeats
-from firmware_bridge.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
-from firmware_bridge.window import ReceiveWindow, SendWindow, distance
+from firmware_bridge.link.framing import FrameRejected
+from firmware_bridge.link.repeats import Repeats
+from firmware_bridge.link.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
+from firmware_bridge.link.window import ReceiveWindow, SendWindow, distance
 
 __all__ = ["DeviceCounters", "DeviceEnd", "DeviceState", "FromGateway", "LinkStateError"]
 

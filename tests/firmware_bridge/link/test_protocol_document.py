@@ -1,6 +1,6 @@
 """docs/protocol.md says what the code does.
 
-``python tests/firmware_bridge/test_protocol_document.py`` renews the generated blocks.
+``python tests/firmware_bridge/link/test_protocol_document.py`` renews the generated blocks.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import device_end, link, streams, window
-from firmware_bridge.events import DeviceStatus, NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link import device_end, link, streams, window
+from firmware_bridge.link.events import DeviceStatus, NoticeKind
+from firmware_bridge.link.frames import (
     HEADER_SIZE,
     MAX_PAYLOAD,
     MAX_RANGES,
@@ -27,11 +27,11 @@ from firmware_bridge.frames import (
     numbered_down,
     numbered_up,
 )
-from firmware_bridge.framing import stuff
-from firmware_bridge.link import LinkSettings
-from firmware_bridge.states import DEVICE_TABLE, GATEWAY_TABLE, DeviceState, GatewayState
+from firmware_bridge.link.framing import stuff
+from firmware_bridge.link.link import LinkSettings
+from firmware_bridge.link.states import DEVICE_TABLE, GATEWAY_TABLE, DeviceState, GatewayState
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "protocol.md"
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from firmware_bridge.frames import Reply, Status, TranscriptText
+from firmware_bridge.link.frames import Reply, Status, TranscriptText
 
 REMEMBERED: Final = 32
 """Correlation ids a device remembers, of transcripts and of whole replies each."""

@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from firmware_bridge.codecs import AdpcmDecoder, AdpcmEncoder
-from firmware_bridge.device_end import DeviceEnd
-from firmware_bridge.events import (
+from firmware_bridge.link.codecs import AdpcmDecoder, AdpcmEncoder
+from firmware_bridge.link.device_end import DeviceEnd
+from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,
@@ -25,11 +25,11 @@ from firmware_bridge.events import (
     StreamStarted,
     StreamStopped,
 )
-from firmware_bridge.frames import Codec, DeviceFrame, Hello, Reply, Status, numbered_up
-from firmware_bridge.framing import FrameRejected, Noise, SerialDecoder, encode_serial
-from firmware_bridge.link import GatewayEnd, LinkSettings, say_hello
-from firmware_bridge.states import DeviceState
-from firmware_bridge.window import distance
+from firmware_bridge.link.frames import Codec, DeviceFrame, Hello, Reply, Status, numbered_up
+from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial
+from firmware_bridge.link.link import GatewayEnd, LinkSettings, say_hello
+from firmware_bridge.link.states import DeviceState
+from firmware_bridge.link.window import distance
 
 SAMPLES = 32  # of one AUDIO frame: small, so that many fit into a test
 STEP = 0.005

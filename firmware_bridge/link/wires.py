@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from firmware_bridge.frames import DeviceFrame
-from firmware_bridge.framing import Decoded
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import Decoded
 from firmware_bridge.shares import HOUSE
 
 MQTT = "mqtt"

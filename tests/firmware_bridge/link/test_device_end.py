@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.device_end import (
+from firmware_bridge.link.device_end import (
     DOWN_CREDIT,
     MAX_BEST_EFFORT,
     MAX_STREAMS,
@@ -20,8 +20,8 @@ from firmware_bridge.device_end import (
     UNHEARD,
     DeviceEnd,
 )
-from firmware_bridge.events import DeviceStatus, NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link.events import DeviceStatus, NoticeKind
+from firmware_bridge.link.frames import (
     Ack,
     Audio,
     AudioStart,
@@ -42,9 +42,9 @@ from firmware_bridge.frames import (
     Welcome,
     numbered_up,
 )
-from firmware_bridge.framing import FrameRejected
-from firmware_bridge.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
-from firmware_bridge.window import ACK_DELAY, RESEND
+from firmware_bridge.link.framing import FrameRejected
+from firmware_bridge.link.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
+from firmware_bridge.link.window import ACK_DELAY, RESEND
 
 LINK = 0xA7
 BOOT = 77

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Final, NamedTuple, Self, TypeAlias, Type
 
 import msgspec
 
-from firmware_bridge.events import DeviceStatus, NoticeKind
+from firmware_bridge.link.events import DeviceStatus, NoticeKind
 
 VERSION: Final = 1
 HEADER_SIZE: Final = 20

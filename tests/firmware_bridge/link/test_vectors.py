@@ -1,6 +1,6 @@
 """The golden vectors under tests/vectors: what other implementations are held to, ours too.
 
-``python tests/firmware_bridge/test_vectors.py`` writes them anew; look at the difference first.
+``python tests/firmware_bridge/link/test_vectors.py`` writes them anew; look at the difference first.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 import pytest
 
-from firmware_bridge.codecs import AdpcmDecoder, AdpcmEncoder
-from firmware_bridge.events import DeviceStatus, NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link.codecs import AdpcmDecoder, AdpcmEncoder
+from firmware_bridge.link.events import DeviceStatus, NoticeKind
+from firmware_bridge.link.frames import (
     Ack,
     Audio,
     AudioStart,
@@ -37,9 +37,9 @@ from firmware_bridge.frames import (
     Welcome,
     decode,
 )
-from firmware_bridge.framing import FrameRejected, Noise, SerialDecoder, encode_serial
+from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial
 
-VECTORS = Path(__file__).parents[1] / "vectors"
+VECTORS = Path(__file__).parents[2] / "vectors"
 BOOT = 0x1F2E3D4C
 
 FRAMES: dict[str, DeviceFrame] = {

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import DeviceStatus, NoticeKind
-from firmware_bridge.frames import (
+from firmware_bridge.link.events import DeviceStatus, NoticeKind
+from firmware_bridge.link.frames import (
     HEADER_SIZE,
     MAX_PAYLOAD,
     MAX_RANGES,

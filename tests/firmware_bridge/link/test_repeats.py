@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import DeviceStatus
-from firmware_bridge.frames import Header, Reply, Status, TranscriptText
-from firmware_bridge.repeats import REMEMBERED, Repeats
+from firmware_bridge.link.events import DeviceStatus
+from firmware_bridge.link.frames import Header, Reply, Status, TranscriptText
+from firmware_bridge.link.repeats import REMEMBERED, Repeats
 
 
 def reply(label: str, *, final: bool = True, continued: bool = False) -> Reply:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceLog,
@@ -21,7 +21,7 @@ from firmware_bridge.events import (
     DeviceStatus,
     LinkEvent,
 )
-from firmware_bridge.frames import (
+from firmware_bridge.link.frames import (
     MAX_PAYLOAD,
     Ack,
     Audio,
@@ -41,11 +41,11 @@ from firmware_bridge.frames import (
     Welcome,
     numbered_up,
 )
-from firmware_bridge.framing import FrameRejected
-from firmware_bridge.outbox import Outbox
-from firmware_bridge.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
-from firmware_bridge.streams import AudioStreams
-from firmware_bridge.window import ACK_DELAY, ASK_LIMIT, ReceiveWindow, distance
+from firmware_bridge.link.framing import FrameRejected
+from firmware_bridge.link.outbox import Outbox
+from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
+from firmware_bridge.link.streams import AudioStreams
+from firmware_bridge.link.window import ACK_DELAY, ASK_LIMIT, ReceiveWindow, distance
 
 __all__ = [
     "GatewayEnd",

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from firmware_bridge.events import DeviceStatus
-from firmware_bridge.frames import MAX_PAYLOAD, Header, Partial, Reply, Status, TranscriptText
-from firmware_bridge.window import SendWindow
+from firmware_bridge.link.events import DeviceStatus
+from firmware_bridge.link.frames import MAX_PAYLOAD, Header, Partial, Reply, Status, TranscriptText
+from firmware_bridge.link.window import SendWindow
 
 MAX_PARTIALS: Final = 16
 """Streams whose latest PARTIAL may wait."""

@@ -13,8 +13,8 @@ import sys
 from array import array
 from typing import Any, Final, Protocol
 
-from firmware_bridge.events import SAMPLE_RATE
-from firmware_bridge.frames import Codec
+from firmware_bridge.link.events import SAMPLE_RATE
+from firmware_bridge.link.frames import Codec
 
 
 class CodecError(ValueError):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import DeviceStatus
-from firmware_bridge.frames import Header, Partial, Reply, Status, TranscriptText
-from firmware_bridge.outbox import (
+from firmware_bridge.link.events import DeviceStatus
+from firmware_bridge.link.frames import Header, Partial, Reply, Status, TranscriptText
+from firmware_bridge.link.outbox import (
     CUT_OFF,
     MAX_DELIVERED,
     MAX_PARTIALS,

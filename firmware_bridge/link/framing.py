@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from firmware_bridge.frames import (
+from firmware_bridge.link.frames import (
     HEADER_SIZE,
     MAX_PAYLOAD,
     DeviceFrame,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from firmware_bridge.frames import MAX_RANGES
+from firmware_bridge.link.frames import MAX_RANGES
 
 ACK_DELAY: Final = 0.040
 """Seconds a received frame may wait for its acknowledgement."""

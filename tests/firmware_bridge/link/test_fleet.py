@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import (
+from firmware_bridge.link.events import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceLog,
@@ -19,7 +19,7 @@ from firmware_bridge.events import (
     LinkEvent,
     StreamStarted,
 )
-from firmware_bridge.fleet import (
+from firmware_bridge.link.fleet import (
     NOISE_BURST,
     REBOOT_SECONDS,
     REFUSAL_SECONDS,
@@ -27,7 +27,7 @@ from firmware_bridge.fleet import (
     Fleet,
     FleetCounters,
 )
-from firmware_bridge.frames import (
+from firmware_bridge.link.frames import (
     Ack,
     AudioStart,
     DeviceFrame,
@@ -40,9 +40,9 @@ from firmware_bridge.frames import (
     Reply,
     Welcome,
 )
-from firmware_bridge.framing import Decoded, FrameRejected, Noise
+from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
+from firmware_bridge.link.wires import WEB, Line
 from firmware_bridge.settings import DeviceSettings
-from firmware_bridge.wires import WEB, Line
 
 PORT_A, PORT_B = Line("/dev/a"), Line("/dev/b")
 SETTINGS = DeviceSettings()

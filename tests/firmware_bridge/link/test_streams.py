@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
-from firmware_bridge.frames import Audio, AudioStart, AudioStop, Codec, Header
-from firmware_bridge.streams import MAX_OPEN_STREAMS, MAX_STREAMS, STOP_LOST, AudioStreams
+from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
+from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header
+from firmware_bridge.link.streams import MAX_OPEN_STREAMS, MAX_STREAMS, STOP_LOST, AudioStreams
 
 PCM = bytes(range(20))  # ten samples
 

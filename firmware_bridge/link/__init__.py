@@ -1,0 +1,1 @@
+"""The device link: frames, and both ends of it. No I/O."""
