@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
+from firmware_bridge.carriers.serial_link import SerialLink
 from firmware_bridge.embedded_passwords import Passwords
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello
 from firmware_bridge.link.framing import Decoded, DecoderCounters
 from firmware_bridge.link.wires import MQTT, Carrier, Line
-from firmware_bridge.serial_link import SerialLink
 from firmware_bridge.settings import DeviceSettings
 
 if TYPE_CHECKING:
-    from firmware_bridge.mqtt_link import MqttLink
+    from firmware_bridge.carriers.mqtt_link import MqttLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Bridge:
         self._flush_is_due = False
 
     def _mqtt_link(self, settings: DeviceSettings, passwords: Passwords | None) -> MqttLink:
-        from firmware_bridge.mqtt_link import MqttLink  # noqa: PLC0415 - without MQTT, paho is not loaded
+        from firmware_bridge.carriers.mqtt_link import MqttLink  # noqa: PLC0415 - without MQTT, paho is not loaded
 
         return MqttLink(settings.mqtt, self, passwords)
 

@@ -12,17 +12,17 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from firmware_bridge.link.frames import DeviceFrame
-from firmware_bridge.link.framing import DatagramDecoder, Decoded, SerialDecoder, encode_serial
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials
-from firmware_bridge.mqtt_connection import (
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
+from firmware_bridge.carriers.mqtt_connection import (
     LastWill,
     MqttConnection,
     MqttRefused,
     stay_connected,
 )
+from firmware_bridge.carriers.serial_link import DELIMITER, ByteStream, PortUnavailable, open_port
+from firmware_bridge.link.frames import DeviceFrame
+from firmware_bridge.link.framing import DatagramDecoder, Decoded, SerialDecoder, encode_serial
 from firmware_bridge.pacing import Backoff
-from firmware_bridge.serial_link import DELIMITER, ByteStream, PortUnavailable, open_port
 
 OUTBOX_BYTES = 1024 * 1024
 """Room for all the credit a gateway may give: a device's UART driver makes it wait instead."""

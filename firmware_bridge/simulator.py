@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from firmware_bridge.alarm import Alarm
+from firmware_bridge.carriers.mqtt_address import Credentials
 from firmware_bridge.link.codecs import AdpcmEncoder
 from firmware_bridge.link.device_end import DeviceEnd, DeviceState
 from firmware_bridge.link.events import SAMPLE_RATE, NoticeKind
@@ -33,7 +34,6 @@ from firmware_bridge.link.frames import (
     Welcome,
 )
 from firmware_bridge.link.framing import Decoded, Noise
-from firmware_bridge.mqtt_address import Credentials
 from firmware_bridge.simulated_user import (
     Conversation,
     FaultShown,

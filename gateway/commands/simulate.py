@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.link.frames import Codec
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.simulated_user import (
     FaultShown,
     Linked,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, WSMsgType
 
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_user import FaultShown, ReplyShown
 from firmware_bridge.simulated_wires import Mqtt
 from gateway.access.principals import Role

@@ -22,7 +22,7 @@ from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
 from firmware_bridge import simulated_wires
-from firmware_bridge.mqtt_address import Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_address import Credentials, MqttUnavailable
 from firmware_bridge.simulated_user import WireMissing
 from firmware_bridge.simulated_wires import PseudoTerminal
 from firmware_bridge.simulator import SimulatedDevice

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from firmware_bridge.bridge import Bridge
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.link import device_end
 from firmware_bridge.link.events import (
     DeviceConnected,
@@ -27,8 +29,6 @@ from firmware_bridge.link.events import (
     StreamStopped,
 )
 from firmware_bridge.link.frames import Codec, FaultCode
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.settings import DeviceSettings, MqttSettings
 from firmware_bridge.simulated_user import FaultShown, ReplyShown
 from firmware_bridge.simulated_wires import DeviceWire, Mischief, Mqtt, PseudoTerminal

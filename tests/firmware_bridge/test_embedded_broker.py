@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.embedded_passwords import GATEWAY, Passwords
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
 
 pytestmark = pytest.mark.slow
 

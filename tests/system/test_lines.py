@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.link.frames import Header, Hello
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
 from firmware_bridge.simulated_wires import PseudoTerminal
 from gateway.contract.events import DeviceEvent, HealthEvent
 from gateway.observing.health import ComponentHealth

@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from firmware_bridge.mqtt_socket import MqttSocket
+from firmware_bridge.carriers.mqtt_socket import MqttSocket
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
 from gateway.broker.wire import OnLost

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.settings import MqttSettings
 from gateway.broker import MEMORY, BrokerError, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from gateway.broker import open_broker
 from gateway.broker.network import NetworkBroker
 from gateway.settings import BrokerSettings

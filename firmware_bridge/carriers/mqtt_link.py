@@ -12,19 +12,19 @@ import secrets
 
 import structlog
 
-from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
-from firmware_bridge.link.frames import DeviceFrame, is_device_id
-from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
-from firmware_bridge.link.wires import MQTT, Line, Wires
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.mqtt_connection import (
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_connection import (
     FIRST_RETRY_SECONDS,
     MqttConnection,
     MqttSilent,
     denies_publishing,
     stay_connected,
 )
+from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.link.frames import DeviceFrame, is_device_id
+from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
+from firmware_bridge.link.wires import MQTT, Line, Wires
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import MqttSettings
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import mqtt_connection
-from firmware_bridge.mqtt_address import BrokerAddress, MqttUnavailable
-from firmware_bridge.mqtt_connection import (
+from firmware_bridge.carriers import mqtt_connection
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, MqttUnavailable
+from firmware_bridge.carriers.mqtt_connection import (
     OUTBOX_MESSAGES,
     LastWill,
     MqttConnection,

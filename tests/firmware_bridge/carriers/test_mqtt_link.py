@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import mqtt_connection, mqtt_link
+from firmware_bridge.carriers import mqtt_connection, mqtt_link
+from firmware_bridge.carriers.mqtt_address import BrokerAddress
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSilent, denies_publishing
+from firmware_bridge.carriers.mqtt_link import MqttLink
 from firmware_bridge.link.events import LinkChanged
 from firmware_bridge.link.frames import FaultCode, Header, Hello, Ping
 from firmware_bridge.link.framing import Decoded, FrameRejected
 from firmware_bridge.link.wires import Line
-from firmware_bridge.mqtt_address import BrokerAddress
-from firmware_bridge.mqtt_connection import MqttConnection, MqttSilent, denies_publishing
-from firmware_bridge.mqtt_link import MqttLink
 from firmware_bridge.settings import MqttSettings
 from tests.servers.mosquitto import Mosquitto
 

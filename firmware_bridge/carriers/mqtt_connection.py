@@ -23,8 +23,8 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from firmware_bridge.mqtt_address import BrokerAddress, MqttUnavailable
-from firmware_bridge.mqtt_socket import MqttSocket
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, MqttUnavailable
+from firmware_bridge.carriers.mqtt_socket import MqttSocket
 from firmware_bridge.pacing import Backoff
 
 CONNECT_SECONDS = 3.0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import serial
 
-from firmware_bridge.line_quality import LineQuality, LineTrouble
+from firmware_bridge.carriers.line_quality import LineQuality, LineTrouble
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DecoderCounters, SerialDecoder, encode_serial
 from firmware_bridge.link.wires import Line, Wires

@@ -15,11 +15,7 @@ from typing import Any
 import pytest
 import serial
 
-from firmware_bridge.link.events import LinkChanged
-from firmware_bridge.link.frames import Header, Ping
-from firmware_bridge.link.framing import Decoded, Noise, encode_serial
-from firmware_bridge.link.wires import Line
-from firmware_bridge.serial_link import (
+from firmware_bridge.carriers.serial_link import (
     OUTBOX_BYTES,
     ByteStream,
     PortUnavailable,
@@ -27,6 +23,10 @@ from firmware_bridge.serial_link import (
     open_port,
     port_problem,
 )
+from firmware_bridge.link.events import LinkChanged
+from firmware_bridge.link.frames import Header, Ping
+from firmware_bridge.link.framing import Decoded, Noise, encode_serial
+from firmware_bridge.link.wires import Line
 from firmware_bridge.settings import SerialSettings
 
 PING = Ping(Header(link=7, timestamp=1234))

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge import mqtt_connection
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.mqtt_connection import LastWill, MqttConnection
+from firmware_bridge.carriers import mqtt_connection
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection
 
 WELCOME = bytes.fromhex("20020000")
 SECONDS = 10.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from firmware_bridge.line_quality import WINDOW_SECONDS, LineQuality, LineTrouble
+from firmware_bridge.carriers.line_quality import WINDOW_SECONDS, LineQuality, LineTrouble
 from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Ping
 from firmware_bridge.link.framing import SerialDecoder, encode_serial
 

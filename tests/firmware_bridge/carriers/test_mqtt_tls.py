@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_socket import READ_BURST
 from firmware_bridge.link.events import DeviceConnected, LinkChanged
-from firmware_bridge.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.mqtt_connection import MqttConnection
-from firmware_bridge.mqtt_socket import READ_BURST
 from firmware_bridge.settings import MqttSettings
 from firmware_bridge.simulated_wires import Mqtt
 from firmware_bridge.simulator import SimulatedDevice
