@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.serial_link import SerialLink
-from firmware_bridge.embedded_passwords import Passwords
+from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello

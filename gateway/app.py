@@ -18,7 +18,7 @@ import structlog
 from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.embedded_passwords import Passwords
+from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for

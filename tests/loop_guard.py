@@ -49,8 +49,12 @@ DEPTH = 12
 """Frames that are shown of a stack."""
 
 HARMLESS: tuple[tuple[str, str, str], ...] = (
-    ("subprocess.Popen", "firmware_bridge/embedded_broker.py", "asyncio has no other way to start a process"),
-    ("os.posix_spawn", "firmware_bridge/embedded_broker.py", "the same, as Python 3.13 does it"),
+    (
+        "subprocess.Popen",
+        "firmware_bridge/embedded_broker/broker.py",
+        "asyncio has no other way to start a process",
+    ),
+    ("os.posix_spawn", "firmware_bridge/embedded_broker/broker.py", "the same, as Python 3.13 does it"),
     ("os.symlink", "firmware_bridge/simulated_wires.py", "what a simulated board is called, in no gateway"),
     ("os.remove", "firmware_bridge/simulated_wires.py", "the same, when it is unplugged"),
 )

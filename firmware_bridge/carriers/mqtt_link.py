@@ -20,8 +20,8 @@ from firmware_bridge.carriers.mqtt_connection import (
     denies_publishing,
     stay_connected,
 )
-from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 from firmware_bridge.link.frames import DeviceFrame, is_device_id
 from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.link.wires import MQTT, Line, Wires

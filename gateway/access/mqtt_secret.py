@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from firmware_bridge.embedded_passwords import Passwords
+from firmware_bridge.embedded_broker.passwords import Passwords
 from gateway.access.private_files import alone, read_private, write_private
 
 FILE = "mqtt.secret"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from aiohttp import ClientSession
 
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.simulated_wires import Mqtt
 from gateway.access.mqtt_secret import FILE, read_passwords

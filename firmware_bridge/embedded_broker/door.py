@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
 MAX_PACKET_BYTES: Final = 8 * 1024
 """More than any frame and its topic have."""

@@ -23,8 +23,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from firmware_bridge.embedded_door import Door
-from firmware_bridge.embedded_passwords import Passwords
+from firmware_bridge.embedded_broker.door import Door
+from firmware_bridge.embedded_broker.passwords import Passwords
 
 log = structlog.get_logger(__name__)
 

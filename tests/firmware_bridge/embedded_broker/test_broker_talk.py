@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from firmware_bridge import embedded_broker
-from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
-from firmware_bridge.embedded_passwords import Passwords
+from firmware_bridge.embedded_broker import broker as embedded_broker
+from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_broker.passwords import Passwords
 
 PASSWORDS = Passwords(bytes(32))
 

@@ -14,8 +14,8 @@ import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection
-from firmware_bridge.embedded_broker import EmbeddedBroker, EmbeddedBrokerFailed
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
+from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ async def test_its_death_is_noticed() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_outlives_the_signals_of_a_group_but_not_its_parent(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "firmware_bridge.embedded_broker", "--port", "0"]
+    command = [sys.executable, "-m", "firmware_bridge.embedded_broker.broker", "--port", "0"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdin
         assert child.stdout

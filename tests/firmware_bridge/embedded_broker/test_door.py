@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge import embedded_door
-from firmware_bridge.embedded_door import Connect, Door, Topics, read_connect
-from firmware_bridge.embedded_passwords import GATEWAY, Passwords
+from firmware_bridge.embedded_broker import door as embedded_door
+from firmware_bridge.embedded_broker.door import Connect, Door, Topics, read_connect
+from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
 PASSWORDS = Passwords(b"secret")
 CONNACK = b"\x20\2\0\0"

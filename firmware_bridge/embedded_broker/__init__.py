@@ -1,0 +1,1 @@
+"""An MQTT broker of the gateway's own, for trying Earshot out."""
