@@ -21,8 +21,8 @@ import psutil
 
 from benchmarks.processes import GatewayProcess, gateway_process
 from benchmarks.report import Bar, Result
-from firmware_bridge.simulated_wires import DeviceWire, Mqtt, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import DeviceWire, Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe

@@ -26,8 +26,8 @@ from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStopped
 from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Welcome
 from firmware_bridge.link.framing import SerialDecoder, encode_serial
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
-from firmware_bridge.simulated_wires import Mischief, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import Mischief, PseudoTerminal
 
 FRAME_SAMPLES = 320
 PAYLOAD = random.Random(1).randbytes(2 * FRAME_SAMPLES)

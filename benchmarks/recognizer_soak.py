@@ -21,7 +21,7 @@ from benchmarks.memory import Course
 from benchmarks.processes import GatewayProcess, gateway_process
 from benchmarks.report import Bar, Result
 from benchmarks.speaking import PATIENCE, device
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.speech_files import read_wav, recordings
 
 DEVICES = 8

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from benchmarks.processes import GatewayProcess
 from benchmarks.report import percentile
-from firmware_bridge.simulated_wires import Mqtt
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import Mqtt
 
 PATIENCE = 60.0
 """Seconds after which a text that has not come will not come."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.processes import gateway_process
 from benchmarks.report import Bar, Result, percentile
-from firmware_bridge.simulated_user import SpokenUtterance
-from firmware_bridge.simulated_wires import Mqtt, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.user import SpokenUtterance
+from firmware_bridge.simulator.wires import Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import Recording, recordings
 
 DEVICES = 20

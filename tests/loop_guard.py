@@ -55,8 +55,8 @@ HARMLESS: tuple[tuple[str, str, str], ...] = (
         "asyncio has no other way to start a process",
     ),
     ("os.posix_spawn", "firmware_bridge/embedded_broker/broker.py", "the same, as Python 3.13 does it"),
-    ("os.symlink", "firmware_bridge/simulated_wires.py", "what a simulated board is called, in no gateway"),
-    ("os.remove", "firmware_bridge/simulated_wires.py", "the same, when it is unplugged"),
+    ("os.symlink", "firmware_bridge/simulator/wires.py", "what a simulated board is called, in no gateway"),
+    ("os.remove", "firmware_bridge/simulator/wires.py", "the same, when it is unplugged"),
 )
 """Event, file and why: what cannot be done otherwise, or keeps nobody waiting."""
 ONCE = ("<frozen importlib", linecache.__file__)

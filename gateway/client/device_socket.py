@@ -24,7 +24,7 @@ from aiohttp import (
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DatagramDecoder
 from firmware_bridge.pacing import Backoff
-from firmware_bridge.simulated_wires import WireOwner
+from firmware_bridge.simulator.wires import WireOwner
 from gateway.client.credentials import CA_REMEDY, REFUSED_REMEDY, Introduction
 
 CONNECT_SECONDS = 10.0

@@ -15,7 +15,8 @@ import click
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.link.frames import Codec
-from firmware_bridge.simulated_user import (
+from firmware_bridge.simulator.simulator import SimulateOptions, WireRefused, simulate
+from firmware_bridge.simulator.user import (
     FaultShown,
     Linked,
     PartialShown,
@@ -28,8 +29,7 @@ from firmware_bridge.simulated_user import (
     WireChanged,
     WireMissing,
 )
-from firmware_bridge.simulated_wires import Mischief
-from firmware_bridge.simulator import SimulateOptions, WireRefused, simulate
+from firmware_bridge.simulator.wires import Mischief
 from gateway.access.loopback import is_loopback
 from gateway.access.mqtt_secret import read_passwords
 from gateway.client.credentials import Introduction

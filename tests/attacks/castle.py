@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from firmware_bridge.simulated_wires import PseudoTerminal
+from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway.access.principals import Role
 from tests.gateway.access.keyring import Keyring
 from tests.record import PATIENCE

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import ClientSession
 
-from firmware_bridge.simulated_wires import PseudoTerminal
+from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway.app import Gateway
 from gateway.config.loading import GatewayConfig
 from tests.record import passes

@@ -12,8 +12,8 @@ from aiohttp import ClientSession, WSMsgType
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
-from firmware_bridge.simulated_user import FaultShown, ReplyShown
-from firmware_bridge.simulated_wires import Mqtt
+from firmware_bridge.simulator.user import FaultShown, ReplyShown
+from firmware_bridge.simulator.wires import Mqtt
 from gateway.access.principals import Role
 from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire

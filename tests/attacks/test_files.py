@@ -21,11 +21,11 @@ import pytest
 from aiohttp import ClientSession
 from click.testing import CliRunner, Result
 
-from firmware_bridge import simulated_wires
 from firmware_bridge.carriers.mqtt_address import Credentials, MqttUnavailable
-from firmware_bridge.simulated_user import WireMissing
-from firmware_bridge.simulated_wires import PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator import wires
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.user import WireMissing
+from firmware_bridge.simulator.wires import PseudoTerminal
 from firmware_bridge.speech_files import BadRecording, read_wav
 from gateway.access import private_files
 from gateway.access.page_sessions import PageSessions
@@ -552,7 +552,7 @@ def test_a_simulated_board_takes_nobody_s_name(tmp_path: Path, victim: Path, tar
 async def test_a_simulated_board_waits_for_a_name_that_somebody_has_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulated_wires, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(wires, "RETRY_SECONDS", 0.01)
     name = tmp_path / "ttyESP32"
     wire = PseudoTerminal(name)
     name.write_text("somebody's")

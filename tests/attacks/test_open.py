@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 from firmware_bridge.link.frames import Header, Hello
-from firmware_bridge.simulated_wires import Mqtt
+from firmware_bridge.simulator.wires import Mqtt
 from gateway.access.mqtt_secret import FILE, read_passwords
 from gateway.access.principals import Role
 from tests.attacks.castle import SPOKEN, Castle

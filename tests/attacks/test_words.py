@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 from aiohttp import ClientSession
 
-from firmware_bridge.simulated_user import TranscriptShown
+from firmware_bridge.simulator.user import TranscriptShown
 from gateway.journal import visiting
 from gateway.journal.dead_letters import undelivered
 from gateway.journal.records import Verb

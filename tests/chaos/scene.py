@@ -16,7 +16,7 @@ from typing import Any, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from firmware_bridge.simulated_user import ReplyShown
+from firmware_bridge.simulator.user import ReplyShown
 from gateway.broker import open_broker
 from gateway.client.listener import GatewayUnreachable, Listener
 from gateway.contract.events import SnapshotEvent, TranscriptionEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from firmware_bridge.simulated_user import ReplyShown, SpokenUtterance, TranscriptShown
+from firmware_bridge.simulator.user import ReplyShown, SpokenUtterance, TranscriptShown
 from tests.system.house import Board
 
 

@@ -30,9 +30,9 @@ from firmware_bridge.link.events import (
 )
 from firmware_bridge.link.frames import Codec, FaultCode
 from firmware_bridge.settings import DeviceSettings, MqttSettings
-from firmware_bridge.simulated_user import FaultShown, ReplyShown
-from firmware_bridge.simulated_wires import DeviceWire, Mischief, Mqtt, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.user import FaultShown, ReplyShown
+from firmware_bridge.simulator.wires import DeviceWire, Mischief, Mqtt, PseudoTerminal
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from firmware_bridge.link.events import LinkEvent
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
 from firmware_bridge.link.wires import WEB, WEB_IDS, Line
-from firmware_bridge.simulated_wires import WireOwner
+from firmware_bridge.simulator.wires import WireOwner
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.config.loading import GatewayConfig

@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 
-from firmware_bridge.simulated_user import (
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.user import (
     ReplyShown,
     Report,
     StatusShown,
     StreamBegan,
     TranscriptShown,
 )
-from firmware_bridge.simulated_wires import DeviceWire, Mqtt, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import DeviceWire, Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.app import Gateway
 from gateway.broker.base import Message, MessageBroker

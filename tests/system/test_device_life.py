@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from firmware_bridge.link.frames import FaultCode
-from firmware_bridge.simulated_user import FaultShown, ReplyShown, TranscriptShown
-from firmware_bridge.simulated_wires import Mischief
+from firmware_bridge.simulator.user import FaultShown, ReplyShown, TranscriptShown
+from firmware_bridge.simulator.wires import Mischief
 from gateway.contract.events import DeviceEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import TranscriptionMessage
 from tests.record import passes

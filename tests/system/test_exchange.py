@@ -10,7 +10,7 @@ import pytest
 
 from firmware_bridge.link.events import NoticeKind
 from firmware_bridge.link.frames import Codec
-from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
+from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
 from gateway.client.listener import Listener
 from gateway.contract.events import (
     DeliveryEvent,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.simulated_wires import Mqtt
-from firmware_bridge.simulator import WireRefused
+from firmware_bridge.simulator.simulator import WireRefused
+from firmware_bridge.simulator.wires import Mqtt
 from gateway.config import strict_yaml
 from tests.servers.mosquitto import Mosquitto, password_options
 from tests.system.house import Board, open_house, pcm, text

@@ -14,7 +14,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from firmware_bridge.simulated_user import ReplyShown
+from firmware_bridge.simulator.user import ReplyShown
 from gateway.orchestrators.sdk import Orchestrator
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.rabbitmq import RabbitMQ

@@ -12,7 +12,7 @@ import pytest
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.link.frames import Header, Hello
-from firmware_bridge.simulated_wires import PseudoTerminal
+from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway.contract.events import DeviceEvent, HealthEvent
 from gateway.observing.health import ComponentHealth
 from tests.record import passes

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.simulated_user import ReplyShown
+from firmware_bridge.simulator.user import ReplyShown
 from gateway.broker.base import RoutingKey
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, TranscriptionMessage, encode

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from aiohttp import ClientSession
 
-from firmware_bridge.simulated_user import StatusShown
-from firmware_bridge.simulated_wires import PseudoTerminal
+from firmware_bridge.simulator.user import StatusShown
+from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway import app
 from gateway.app import Gateway
 from gateway.config.loading import GatewayConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.simulated_user import PartialShown
+from firmware_bridge.simulator.user import PartialShown
 from gateway.contract.events import PartialEvent, TranscriptionEvent
 from tests.system.house import RECORDINGS, House, text
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.link.frames import FaultCode
-from firmware_bridge.simulated_user import FaultShown, ReplyShown, StatusShown, TranscriptShown
+from firmware_bridge.simulator.user import FaultShown, ReplyShown, StatusShown, TranscriptShown
 from gateway.contract.messages import TranscriptionMessage
 from gateway.orchestrators.sdk import Orchestrator
 from tests.record import PATIENCE, passes

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.link.events import NoticeKind
-from firmware_bridge.simulated_user import ReplyShown, SpeechEnded
+from firmware_bridge.simulator.user import ReplyShown, SpeechEnded
 from gateway.contract.events import DeviceEvent, TranscriptionEvent
 from gateway.pipeline.asking.publishing import SWITCHED_OFF
 from tests.record import passes

@@ -20,9 +20,9 @@ import msgspec
 import structlog
 
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
-from firmware_bridge.simulated_user import SpokenUtterance
-from firmware_bridge.simulated_wires import Mqtt, PseudoTerminal
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.user import SpokenUtterance
+from firmware_bridge.simulator.wires import Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import Recording, recordings
 from gateway.app import Gateway
 from gateway.client.listener import Listener

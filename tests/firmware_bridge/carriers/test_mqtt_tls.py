@@ -13,8 +13,8 @@ from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from firmware_bridge.carriers.mqtt_socket import READ_BURST
 from firmware_bridge.link.events import DeviceConnected, LinkChanged
 from firmware_bridge.settings import MqttSettings
-from firmware_bridge.simulated_wires import Mqtt
-from firmware_bridge.simulator import SimulatedDevice
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import Mqtt
 from tests.record import Record
 from tests.servers import mosquitto as servers
 from tests.servers.certificates import Certificates

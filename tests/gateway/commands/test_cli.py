@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from firmware_bridge.link.events import DeviceStatus
 from firmware_bridge.link.frames import FaultCode, Hello
 from firmware_bridge.link.framing import SerialDecoder
-from firmware_bridge.simulated_user import (
+from firmware_bridge.simulator.user import (
     FaultShown,
     Linked,
     PartialShown,

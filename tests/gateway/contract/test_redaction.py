@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from firmware_bridge.simulated_user import ReplyShown
+from firmware_bridge.simulator.user import ReplyShown
 from gateway.contract.events import DeliveryEvent, HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import WordTime
 from gateway.contract.redaction import redacted

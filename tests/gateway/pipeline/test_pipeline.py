@@ -24,7 +24,7 @@ from firmware_bridge.link.events import (
     StreamStarted,
     StreamStopped,
 )
-from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
+from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
 from gateway.broker.base import BufferPolicy
 from gateway.contract.events import DeliveryEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import (

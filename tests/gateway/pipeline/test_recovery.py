@@ -18,7 +18,7 @@ from firmware_bridge.link.events import (
     StreamStarted,
     StreamStopped,
 )
-from firmware_bridge.simulated_user import ReplyShown, TranscriptShown
+from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerUnavailable, Receipt
 from gateway.contract.events import ReplyEvent

@@ -22,7 +22,7 @@ from firmware_bridge.link.frames import (
     decode,
 )
 from firmware_bridge.link.wires import WEB
-from firmware_bridge.simulated_user import ReplyShown, WireMissing
+from firmware_bridge.simulator.user import ReplyShown, WireMissing
 from gateway.client.device_socket import WebSocketWire
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import is_token

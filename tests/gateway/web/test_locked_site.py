@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
 from firmware_bridge.link.frames import Fault, FaultCode, Header, Hello
-from firmware_bridge.simulated_user import WireChanged, WireMissing
+from firmware_bridge.simulator.user import WireChanged, WireMissing
 from gateway.access.principals import Role
 from gateway.client.credentials import Introduction
 from gateway.client.listener import Listener

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession, WSServerHandshakeError
 
 from firmware_bridge.link.frames import FaultCode
-from firmware_bridge.simulated_user import FaultShown
+from firmware_bridge.simulator.user import FaultShown
 from gateway.access.principals import Role
 from gateway.contract.events import DeviceEvent, ReplyEvent, SaidEvent, TranscriptionEvent, decode_event
 from tests.gateway.access.keyring import Keyring

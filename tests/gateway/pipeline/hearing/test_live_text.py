@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from firmware_bridge.simulated_user import PartialShown, TranscriptShown
+from firmware_bridge.simulator.user import PartialShown, TranscriptShown
 from gateway.contract.events import PartialEvent, Subscribe, TranscriptionEvent
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import Board, passes

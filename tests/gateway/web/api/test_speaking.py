@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.simulated_user import ReplyShown
+from firmware_bridge.simulator.user import ReplyShown
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent
 from gateway.pipeline.telling import announcements
 from tests.gateway.web.api.served import Served, open_served

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge import simulator
 from firmware_bridge.link import device_end
 from firmware_bridge.link.events import DeviceConnected, DeviceStatus
 from firmware_bridge.link.frames import Codec, Header, Reply, TranscriptText
-from firmware_bridge.simulated_user import (
+from firmware_bridge.simulator import simulator
+from firmware_bridge.simulator.simulator import SimulatedDevice, SimulateOptions, simulate
+from firmware_bridge.simulator.user import (
     Conversation,
     Linked,
     Parts,
@@ -25,8 +26,7 @@ from firmware_bridge.simulated_user import (
     WireChanged,
     WireMissing,
 )
-from firmware_bridge.simulated_wires import Mischief, Mqtt, PseudoTerminal, SerialPort
-from firmware_bridge.simulator import SimulatedDevice, SimulateOptions, simulate
+from firmware_bridge.simulator.wires import Mischief, Mqtt, PseudoTerminal, SerialPort
 from firmware_bridge.speech_files import BadRecording, read_wav, recordings
 
 SPEECH = recordings()[0]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.link.frames import FaultCode, Header, Ping
 from firmware_bridge.link.framing import DatagramDecoder, FrameRejected, SerialDecoder, encode_serial
-from firmware_bridge.simulated_wires import Mischief, MischiefMaker
+from firmware_bridge.simulator.wires import Mischief, MischiefMaker
 
 FRAMES = [encode_serial(Ping(Header(timestamp=number))) for number in range(500)]
 

@@ -34,7 +34,7 @@ from firmware_bridge.link.frames import (
     Welcome,
 )
 from firmware_bridge.link.framing import Decoded, Noise
-from firmware_bridge.simulated_user import (
+from firmware_bridge.simulator.user import (
     Conversation,
     FaultShown,
     Linked,
@@ -50,7 +50,7 @@ from firmware_bridge.simulated_user import (
     WireChanged,
     WireMissing,
 )
-from firmware_bridge.simulated_wires import (
+from firmware_bridge.simulator.wires import (
     DeviceWire,
     Mischief,
     MischiefMaker,

@@ -1,0 +1,1 @@
+"""A simulated ESP32, its user, and the wires it hangs on."""
