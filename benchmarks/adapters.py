@@ -18,7 +18,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from benchmarks.bare_clients import PREFETCH, BareClient, BareMqtt, BareNats, BareRabbitMQ, BareRedis
+from benchmarks.peers.bare_clients import PREFETCH, BareClient, BareMqtt, BareNats, BareRabbitMQ, BareRedis
 from benchmarks.report import Bar, Result
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey

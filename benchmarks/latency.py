@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeAlias
 
 from benchmarks.inflate import TOLERATED, inflated_model
-from benchmarks.peers import PEERS, WYOMING, Load, Speak, those_here, words_about
+from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
 from benchmarks.processes import GatewayProcess, gateway_process
 from benchmarks.report import Bar, Result, percentile
 from benchmarks.speaking import PATIENCE, Heard, device, say, settings, waits

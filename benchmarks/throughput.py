@@ -21,7 +21,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from benchmarks.inflate import TOLERATED, inflated_model
-from benchmarks.peers import PEERS, WYOMING, Load, Speak, those_here, words_about
+from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
 from benchmarks.processes import GatewayProcess, gateway_process
 from benchmarks.report import Bar, Result, percentile
 from benchmarks.speaking import Heard, device, say, settings, waits

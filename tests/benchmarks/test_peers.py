@@ -15,9 +15,9 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-from benchmarks import peers, realtimestt, whisperlive, wyoming
-from benchmarks.peers import ALL_PEERS, Load, Peer, pins, reason, those_here, words_about
-from benchmarks.whisperlive import Settled
+from benchmarks.peers import environments, realtimestt, whisperlive, wyoming
+from benchmarks.peers.environments import ALL_PEERS, Load, Peer, pins, reason, those_here, words_about
+from benchmarks.peers.whisperlive import Settled
 
 LOAD = Load(Path("model"), threads=2, speakers=3)
 
@@ -46,7 +46,7 @@ def test_the_reason_is_the_line_that_tells_it(said: str, told: str) -> None:
 
 
 def test_a_peer_that_does_not_start_is_missing_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "_python", lambda _: Path(sys.executable))
+    monkeypatch.setattr(environments, "_python", lambda _: Path(sys.executable))
     peer = Peer("ghost==1.0", lambda *_: ["-c", "raise SystemExit('no such model')"], wyoming.say)
     with those_here(LOAD, (peer,)) as (here, missing):
         assert here == {}
@@ -60,7 +60,7 @@ def test_a_peer_that_cannot_be_installed_is_missing_with_what_was_said(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("UV_NO_INDEX", "1")
-    monkeypatch.setattr(peers, "REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(environments, "REQUIREMENTS", tmp_path)
     (tmp_path / "test.txt").touch()
     (tmp_path / "bench-earshot-ghost.txt").write_text(f"earshot-ghost==1.0 --hash=sha256:{'0' * 64}\n")
     peer = Peer("earshot-ghost==1.0", lambda *_: [], wyoming.say)
@@ -73,7 +73,7 @@ def test_a_peer_that_cannot_be_installed_is_missing_with_what_was_said(
 
 
 def test_a_peer_that_is_here_is_spoken_to_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "_python", lambda _: Path(sys.executable))
+    monkeypatch.setattr(environments, "_python", lambda _: Path(sys.executable))
     listens = (
         "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
     )
@@ -92,7 +92,9 @@ def test_a_peer_that_is_here_is_spoken_to_and_ended(monkeypatch: pytest.MonkeyPa
 def test_every_peer_is_pinned_with_the_engine_that_is_ours(peer: Peer) -> None:
     pinned = set(re.findall(r"^([a-z-]+[a-z0-9-]*==\S+)", pins(peer).read_text(), re.MULTILINE))
     ours = re.findall(
-        r"^((?:faster-whisper|ctranslate2)==\S+)", (peers.REQUIREMENTS / "test.txt").read_text(), re.MULTILINE
+        r"^((?:faster-whisper|ctranslate2)==\S+)",
+        (environments.REQUIREMENTS / "test.txt").read_text(),
+        re.MULTILINE,
     )
     assert len(ours) == 2
     assert pinned >= {peer.package.lower(), *ours}

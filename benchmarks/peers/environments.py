@@ -26,12 +26,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from benchmarks import whisperlive, wyoming
 from benchmarks.cache import cached
+from benchmarks.peers import whisperlive, wyoming
 from benchmarks.speaking import Heard
 
 READY_SECONDS = 90.0
-REQUIREMENTS = Path(__file__).parents[1] / "requirements"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 REALTIMESTT_SERVER = Path(__file__).with_name("realtimestt.py")
 WHISPERLIVE_SERVER = """
 import sys

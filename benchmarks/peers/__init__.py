@@ -1,0 +1,1 @@
+"""Other people's servers and libraries, for Earshot to be held against."""
