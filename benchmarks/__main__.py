@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import benchmarks
-from benchmarks.report import Result, machine
+from benchmarks.instruments.report import Result, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "benchmarks.md"

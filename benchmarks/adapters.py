@@ -18,8 +18,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from benchmarks.instruments.report import Bar, Result
 from benchmarks.peers.bare_clients import PREFETCH, BareClient, BareMqtt, BareNats, BareRabbitMQ, BareRedis
-from benchmarks.report import Bar, Result
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.settings import BrokerSettings

@@ -16,7 +16,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from benchmarks.report import Bar, Result, percentile
+from benchmarks.instruments.report import Bar, Result, percentile
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey, Subscription
 

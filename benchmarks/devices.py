@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import GatewayProcess, gateway_process
-from benchmarks.report import Bar, Result
+from benchmarks.instruments.processes import GatewayProcess, gateway_process
+from benchmarks.instruments.report import Bar, Result
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import DeviceWire, Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import read_wav, recordings

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.memory import Course, resident_mb
-from benchmarks.report import Bar, Result, percentile
-from benchmarks.words import word_errors, words
+from benchmarks.instruments.memory import Course, resident_mb
+from benchmarks.instruments.report import Bar, Result, percentile
+from benchmarks.instruments.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16
 from transcription.process.allocator import Slack, keep_one_arena

@@ -23,7 +23,7 @@ import structlog
 from aiohttp import web
 from msgspec import structs
 
-from benchmarks.report import Bar, Result, percentile
+from benchmarks.instruments.report import Bar, Result, percentile
 from gateway.client.listener import Listener
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import AudioFacts, Timings, encode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from benchmarks.cache import cached
+from benchmarks.instruments.cache import cached
 from transcription.models import inflate, model_file
 from transcription.models.models import BUNDLED, shortest_context
 from transcription.settings import BUNDLED_MODEL

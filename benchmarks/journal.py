@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import Bar, Result, percentile
+from benchmarks.instruments.report import Bar, Result, percentile
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import Receipt
 from gateway.contract.messages import AudioFacts, Timings

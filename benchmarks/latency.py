@@ -16,11 +16,11 @@ from functools import partial
 from typing import TypeAlias
 
 from benchmarks.inflate import TOLERATED, inflated_model
+from benchmarks.instruments.processes import GatewayProcess, gateway_process
+from benchmarks.instruments.report import Bar, Result, percentile
+from benchmarks.instruments.words import word_errors, words
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
-from benchmarks.processes import GatewayProcess, gateway_process
-from benchmarks.report import Bar, Result, percentile
 from benchmarks.speaking import PATIENCE, Heard, device, say, settings, waits
-from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import Recording, read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent

@@ -20,7 +20,7 @@ import tty
 import zlib
 from pathlib import Path
 
-from benchmarks.report import Bar, Result
+from benchmarks.instruments.report import Bar, Result
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStopped
 from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec, Header, Hello, Welcome

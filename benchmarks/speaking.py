@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.processes import GatewayProcess
-from benchmarks.report import percentile
+from benchmarks.instruments.processes import GatewayProcess
+from benchmarks.instruments.report import percentile
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import Mqtt
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from benchmarks.processes import gateway_process
-from benchmarks.report import Bar, Result
+from benchmarks.instruments.processes import gateway_process
+from benchmarks.instruments.report import Bar, Result
 
 SETTLE_SECONDS = 3.0
 BUNDLED = "transcription: {model: bundled}\ndevices: {mqtt: {embedded_port: 0}}"

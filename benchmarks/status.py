@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.processes import gateway_process
-from benchmarks.report import Bar, Result, percentile
+from benchmarks.instruments.processes import gateway_process
+from benchmarks.instruments.report import Bar, Result, percentile
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.user import SpokenUtterance
 from firmware_bridge.simulator.wires import Mqtt, PseudoTerminal

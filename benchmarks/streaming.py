@@ -21,9 +21,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.memory import cpu_seconds
-from benchmarks.processes import gateway_process
-from benchmarks.report import Bar, Result, percentile
+from benchmarks.instruments.memory import cpu_seconds
+from benchmarks.instruments.processes import gateway_process
+from benchmarks.instruments.report import Bar, Result, percentile
 from benchmarks.streams import PIECES_PER_SECOND
 from gateway.client.listener import Listener
 from gateway.contract.events import ReplyEvent, Subscribe

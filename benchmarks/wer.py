@@ -4,7 +4,7 @@ The recordings that come with Earshot are streamed through the segmenter as from
 and hands-free with noise; so are the recordings of people that Debian's pocketsphinx-testdata brings,
 when it is installed, and what
 espeak-ng makes of other commands. ``ahead`` is what a speculative final says: the text worked out in the pause before
-the endpoint. What partials call stable is held against the final text (benchmarks/stability.py).
+the endpoint. What partials call stable is held against the final text (benchmarks/instruments/stability.py).
 Silence, hum and noise must give no text at all, even when they are taken for speech.
 EARSHOT_BENCH_MODEL names another model.
 """
@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from faster_whisper import WhisperModel
 
-from benchmarks.report import Bar, Result, percentile
-from benchmarks.stability import Stability
+from benchmarks.instruments.report import Bar, Result, percentile
+from benchmarks.instruments.stability import Stability
+from benchmarks.instruments.words import word_errors, words
 from benchmarks.synthesized import synthesized
-from benchmarks.words import word_errors, words
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
 from transcription.models.models import get_model

@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from benchmarks.cache import cached
+from benchmarks.instruments.cache import cached
 from benchmarks.peers import whisperlive, wyoming
 from benchmarks.speaking import Heard
 

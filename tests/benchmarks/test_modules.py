@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import NOT_BENCHMARKS, module_named, names, summary
-from benchmarks.cache import cached
 from benchmarks.dictation import Dictated, speech
-from benchmarks.memory import Course, resident_mb
-from benchmarks.report import Bar, percentile
+from benchmarks.instruments.cache import cached
+from benchmarks.instruments.memory import Course, resident_mb
+from benchmarks.instruments.report import Bar, percentile
 from tests.transcription.speech import utterance
 from transcription.audio import SAMPLE_RATE, Samples
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.instruments.words import word_errors, words
 from benchmarks.synthesized import synthesized
 from benchmarks.wer import _in_noise, _noises
-from benchmarks.words import word_errors, words
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three"]), max_size=8)
 

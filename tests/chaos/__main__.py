@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from benchmarks.report import machine
+from benchmarks.instruments.report import machine
 from tests.chaos.outcome import Outcome
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.table import RESULTS, Result, write_table

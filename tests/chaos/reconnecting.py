@@ -11,7 +11,7 @@ import itertools
 import time
 from collections.abc import Iterable
 
-from benchmarks.report import percentile
+from benchmarks.instruments.report import percentile
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerUnavailable, MessageBroker, RoutingKey
 from gateway.contract.messages import new_id

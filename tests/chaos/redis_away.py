@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.memory import resident_mb
+from benchmarks.instruments.memory import resident_mb
 from gateway.broker import MessageBroker, open_broker
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.journal import Journal

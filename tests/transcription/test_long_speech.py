@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from benchmarks.dictation import LONGEST_REST, STEADY, dictate
-from benchmarks.words import words
+from benchmarks.instruments.words import words
 from tests.transcription.speech import LevelVad, chunks, facts, segment, signal, started, utterances
 from transcription.audio import AudioChunk, Samples
 from transcription.settings import SegmenterSettings

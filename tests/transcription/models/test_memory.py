@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.memory import resident_mb
+from benchmarks.instruments.memory import resident_mb
 from tests.transcription.speech import recording, utterance
 from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("shapes")]
 
 LENGTHS = """
 import numpy as np
-from benchmarks.memory import resident_mb
+from benchmarks.instruments.memory import resident_mb
 from tests.transcription.speech import utterance
 from transcription.settings import TranscriptionSettings
 from transcription.whisper.engine import WhisperTranscriber

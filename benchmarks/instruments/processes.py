@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.memory import resident_mb
+from benchmarks.instruments.memory import resident_mb
 from gateway.access.mqtt_secret import read_passwords
 
 HEALTHY_SECONDS = 60.0
