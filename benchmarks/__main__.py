@@ -20,25 +20,6 @@ from benchmarks.instruments.report import Result, machine
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
-NOT_BENCHMARKS = {
-    "__main__",
-    "bare_clients",
-    "cache",
-    "hub_clients",
-    "inflate",
-    "memory",
-    "peers",
-    "processes",
-    "realtimestt",
-    "report",
-    "speaking",
-    "stability",
-    "streams",
-    "synthesized",
-    "words",
-    "whisperlive",
-    "wyoming",
-}
 
 
 def names() -> list[str]:
@@ -46,7 +27,7 @@ def names() -> list[str]:
     return sorted(
         m.name
         for m in pkgutil.iter_modules(benchmarks.__path__)
-        if m.name not in NOT_BENCHMARKS and not m.name.startswith("_")
+        if not m.ispkg and not m.name.startswith("_")
     )
 
 

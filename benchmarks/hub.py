@@ -88,7 +88,7 @@ class Clients:
 @asynccontextmanager
 async def clients(port: int, path: str, count: int) -> AsyncIterator[Clients]:
     """So many listeners, all of them listening."""
-    command = [sys.executable, "-m", "benchmarks.hub_clients", str(port), path, str(count)]
+    command = [sys.executable, "-m", "benchmarks.load.hub_clients", str(port), path, str(count)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     assert process.stdout

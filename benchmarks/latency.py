@@ -15,12 +15,12 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import TypeAlias
 
-from benchmarks.inflate import TOLERATED, inflated_model
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result, percentile
 from benchmarks.instruments.words import word_errors, words
+from benchmarks.load.inflate import TOLERATED, inflated_model
+from benchmarks.load.speaking import PATIENCE, Heard, device, say, settings, waits
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
-from benchmarks.speaking import PATIENCE, Heard, device, say, settings, waits
 from firmware_bridge.speech_files import Recording, read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent

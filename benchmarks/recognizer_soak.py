@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from benchmarks.instruments.memory import Course
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result
-from benchmarks.speaking import PATIENCE, device
+from benchmarks.load.speaking import PATIENCE, device
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.speech_files import read_wav, recordings
 

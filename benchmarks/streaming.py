@@ -24,7 +24,7 @@ from msgspec import Struct
 from benchmarks.instruments.memory import cpu_seconds
 from benchmarks.instruments.processes import gateway_process
 from benchmarks.instruments.report import Bar, Result, percentile
-from benchmarks.streams import PIECES_PER_SECOND
+from benchmarks.load.streams import PIECES_PER_SECOND
 from gateway.client.listener import Listener
 from gateway.contract.events import ReplyEvent, Subscribe
 from gateway.journal import Journal
@@ -34,7 +34,7 @@ from gateway.settings import JournalSettings
 DEVICES = 20
 SYNC_MS = 20
 SOURCE = Path(__file__).with_name("slow_sync.c")
-SETTINGS = "orchestrator: {app: 'benchmarks.streams:streams', timeout_seconds: 120}\n"
+SETTINGS = "orchestrator: {app: 'benchmarks.load.streams:streams', timeout_seconds: 120}\n"
 COMMITS = 50
 
 

@@ -20,12 +20,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from benchmarks.inflate import TOLERATED, inflated_model
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result, percentile
 from benchmarks.instruments.words import word_errors, words
+from benchmarks.load.inflate import TOLERATED, inflated_model
+from benchmarks.load.speaking import Heard, device, say, settings, waits
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
-from benchmarks.speaking import Heard, device, say, settings, waits
 from firmware_bridge.speech_files import read_wav, recordings
 
 SIZE = "base"

@@ -24,7 +24,7 @@ from faster_whisper import WhisperModel
 from benchmarks.instruments.report import Bar, Result, percentile
 from benchmarks.instruments.stability import Stability
 from benchmarks.instruments.words import word_errors, words
-from benchmarks.synthesized import synthesized
+from benchmarks.load.synthesized import synthesized
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
 from transcription.models.models import get_model

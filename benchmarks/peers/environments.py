@@ -27,8 +27,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from benchmarks.instruments.cache import cached
+from benchmarks.load.speaking import Heard
 from benchmarks.peers import whisperlive, wyoming
-from benchmarks.speaking import Heard
 
 READY_SECONDS = 90.0
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
-from benchmarks.speaking import Heard
+from benchmarks.load.speaking import Heard
 from firmware_bridge.link.events import SAMPLE_RATE
 
 RULE = "from the last packet of audio to the first message after it with the text that the next one repeats"

@@ -12,7 +12,7 @@ import json
 import math
 from typing import Any
 
-from benchmarks.speaking import Heard
+from benchmarks.load.speaking import Heard
 from firmware_bridge.link.events import SAMPLE_RATE
 
 CHUNK_SAMPLES = 320

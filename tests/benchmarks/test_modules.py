@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.__main__ import NOT_BENCHMARKS, module_named, names, summary
+from benchmarks.__main__ import module_named, names, summary
 from benchmarks.dictation import Dictated, speech
 from benchmarks.instruments.cache import cached
 from benchmarks.instruments.memory import Course, resident_mb
@@ -30,11 +30,6 @@ def test_a_benchmark_can_be_run_and_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["recognizer_soak", "recognizer-soak", "[recognizer-soak]"])
 def test_a_benchmark_goes_by_the_name_that_it_is_called(name: str) -> None:
     assert module_named(name) in names()
-
-
-@pytest.mark.parametrize("name", sorted(NOT_BENCHMARKS - {"__main__"}))
-def test_what_is_no_benchmark_has_none(name: str) -> None:
-    assert not hasattr(importlib.import_module(f"benchmarks.{name}"), "run")
 
 
 def test_what_is_slow_to_make_is_made_once_and_whoever_is_quicker_beside_us_has_made_it(

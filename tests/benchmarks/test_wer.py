@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.instruments.words import word_errors, words
-from benchmarks.synthesized import synthesized
+from benchmarks.load.synthesized import synthesized
 from benchmarks.wer import _in_noise, _noises
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three"]), max_size=8)
