@@ -1,0 +1,58 @@
+"""What listeners see and say, for programs of others.
+
+A public name: what is imported from here stays.
+"""
+
+from gateway.contract.events import (
+    EVENT_KINDS,
+    FORGOTTEN,
+    MOST_NAMES,
+    MOST_TOKEN_CHARACTERS,
+    Authenticate,
+    DeliveryEvent,
+    DeviceEvent,
+    ErrorEvent,
+    HealthEvent,
+    HubEvent,
+    HubEventBase,
+    ListenerEvent,
+    PartialEvent,
+    ReplyEvent,
+    SaidEvent,
+    Say,
+    SnapshotEvent,
+    StatusEvent,
+    Subscribe,
+    TranscriptionEvent,
+    decode_event,
+    decode_first,
+    decode_say,
+    decode_subscribe,
+)
+
+__all__ = [
+    "EVENT_KINDS",
+    "FORGOTTEN",
+    "MOST_NAMES",
+    "MOST_TOKEN_CHARACTERS",
+    "Authenticate",
+    "DeliveryEvent",
+    "DeviceEvent",
+    "ErrorEvent",
+    "HealthEvent",
+    "HubEvent",
+    "HubEventBase",
+    "ListenerEvent",
+    "PartialEvent",
+    "ReplyEvent",
+    "SaidEvent",
+    "Say",
+    "SnapshotEvent",
+    "StatusEvent",
+    "Subscribe",
+    "TranscriptionEvent",
+    "decode_event",
+    "decode_first",
+    "decode_say",
+    "decode_subscribe",
+]
