@@ -236,7 +236,8 @@ def test_any_bytes_as_opus_are_sound_or_a_codec_error(payload: bytes) -> None:
 
 def test_pyav_is_loaded_by_the_first_opus_stream_only() -> None:
     code = (
-        "import sys; from firmware_bridge.link.codecs import decoder_for; from firmware_bridge.link.frames import Codec;"
+        "import sys; from firmware_bridge.link.codecs import decoder_for;"
+        "from firmware_bridge.link.frames import Codec;"
         "decoder_for(Codec.PCM16); decoder_for(Codec.IMA_ADPCM); assert 'av' not in sys.modules;"
         "decoder_for(Codec.OPUS); assert 'av' in sys.modules"
     )
