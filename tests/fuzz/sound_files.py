@@ -1,4 +1,4 @@
-"""Sound files as anybody uploads them, decoded: BadSound, or the canonical audio and what is missing of it."""
+"""Sound files as anybody uploads them, decoded: a refusal, or the canonical audio and what is missing of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import av
 import numpy as np
 
-from transcription.sound_files.decoding import Missing, decoded
+from transcription.sound_files.decoding import Missing, NoRoom, decoded
 from transcription.sound_files.feed import BadSound
 
 av.logging.set_level(None)
@@ -29,5 +29,7 @@ def fuzz(data: bytes) -> None:
             samples += len(piece)
             if samples > _MOST:
                 return
-    except BadSound as error:
+    except (BadSound, NoRoom) as error:
         str(error).encode()
+    except MemoryError:
+        return  # what it says of itself would take too much, and the process that decodes it says so

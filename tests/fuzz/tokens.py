@@ -21,7 +21,7 @@ _KEYS = Keys((b"k" * 32, b"old" * 11))
 _TOKEN = Token(
     token_id="t_1", name="ann", role=Role.LISTENER, digest="", made_at=1.7e9, expires_at=2.7e9, users=("ann",)
 )
-_WRITTEN, _ = _KEYS.sign(_TOKEN)
+_WRITTEN, *_ = _KEYS.sign(_TOKEN)
 _FOLDER = Path(tempfile.mkdtemp(prefix="earshot-fuzz-tokens-"))
 
 
