@@ -7,6 +7,8 @@ closed under it; a request whose head or body stops coming is cut off.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 import time
@@ -51,6 +53,17 @@ _TOO_MANY = (
     "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: {retry}\r\nServer: earshot\r\n"
     "Content-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
 )
+
+
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+
+
+def _spare() -> int | None:
+    """A descriptor that is kept back; None: there is none left."""
+    try:
+        return os.eventfd(0)
+    except OSError:
+        return None
 
 
 class Peer(NamedTuple):
@@ -192,6 +205,7 @@ class Doorstep:
         self._greeting: set[asyncio.Task[None]] = set()
         self._lingering = 0
         self._stuck = False
+        self._spare: int | None = None
         self.refused = 0
 
     async def __aenter__(self) -> Self:
@@ -206,6 +220,7 @@ class Doorstep:
             self._paused.cancel()
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
+        self._give_spare()
         # A greeting that is cancelled before it begins would leave its connection open.
         await asyncio.sleep(0)
         for task in self._greeting:
@@ -235,6 +250,8 @@ class Doorstep:
 
     def _accept_on(self) -> None:
         self._paused = None
+        if self._spare is None:
+            self._spare = _spare()
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
@@ -248,6 +265,8 @@ class Doorstep:
             if not self._stuck:
                 log.warning("connections are not accepted", reason=error.strerror)
             self._stuck = True
+            if error.errno in _NO_DESCRIPTOR and self._refuse():
+                return
             loop.remove_reader(self._listener)
             self._paused = loop.call_later(PAUSE_SECONDS, self._accept_on)
             return
@@ -258,6 +277,28 @@ class Doorstep:
         task = loop.create_task(self._greet(connection, somebody), name="greeting")
         self._greeting.add(task)
         task.add_done_callback(self._greeting.discard)
+
+    def _refuse(self) -> bool:
+        """With the descriptor that was kept back: who is not told would wait in the kernel. False: it could not be."""
+        if self._spare is None:
+            return False
+        self._give_spare()
+        try:
+            self._listener.accept()[0].close()
+        except BlockingIOError:  # gone before we came
+            return True
+        except OSError:  # somebody was faster
+            return False
+        else:
+            self.refused += 1
+            return True
+        finally:
+            self._spare = _spare()
+
+    def _give_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
 
     async def _greet(self, connection: socket.socket, peer: Peer) -> None:
         if reached := self._reached(peer):
