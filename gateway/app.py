@@ -22,7 +22,6 @@ from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
-from gateway.attempts import Attempts
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.config.loading import ConfigError, GatewayConfig
@@ -39,6 +38,7 @@ from gateway.observing.recognizer_health import RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import inside, load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
+from gateway.pipeline.asking.attempts import Attempts
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.ending import until_done

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from gateway.attempts import GIVEN_UP, MAX_ATTEMPTS
+from gateway.pipeline.asking.attempts import GIVEN_UP, MAX_ATTEMPTS
 from tests.record import PATIENCE
 from tests.servers.process import free_port
 from tests.system.house import settings

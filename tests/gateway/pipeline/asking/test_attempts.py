@@ -6,11 +6,11 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from gateway.attempts import GIVEN_UP, MAX_ATTEMPTS, Attempts
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import Delivery, RoutingKey
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.journal import Journal
+from gateway.pipeline.asking.attempts import GIVEN_UP, MAX_ATTEMPTS, Attempts
 from gateway.settings import JournalSettings
 from tests.gateway.orchestrators.test_sdk import transcript
 
