@@ -22,7 +22,7 @@ from benchmarks.instruments.report import Bar, Result
 from benchmarks.peers.bare_clients import PREFETCH, BareClient, BareMqtt, BareNats, BareRabbitMQ, BareRedis
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.servers.certificates import make_certificates
 from tests.servers.mosquitto import EVERYBODY, MOSQUITTO, Mosquitto
 from tests.servers.nats import NATS, Nats

@@ -29,7 +29,7 @@ from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEv
 from gateway.contract.messages import AudioFacts, Timings, encode
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
-from gateway.settings import WebLimitSettings, WebSettings
+from gateway.settings.web import WebLimitSettings, WebSettings
 from gateway.web import House, WebServer
 
 EVENTS_PER_SECOND = 100

@@ -30,7 +30,7 @@ from gateway.journal.records import (
     UtteranceRow,
 )
 from gateway.pipeline.asking.outbox import Outbox
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 
 TOPIC = "transcription.results"
 PAYLOAD = random.Random(1).randbytes(750)  # a transcript's size, at its worst for packing

@@ -29,7 +29,7 @@ from gateway.client.listener import Listener
 from gateway.contract.events import ReplyEvent, Subscribe
 from gateway.journal import Journal
 from gateway.journal.records import Received
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 
 DEVICES = 20
 SYNC_MS = 20

@@ -24,7 +24,8 @@ from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
 from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
-from gateway.config.loading import ConfigError, GatewayConfig
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import ConfigError
 from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
 from gateway.hub.hub import Hub

@@ -21,7 +21,7 @@ from gateway.access.loopback import is_loopback
 from gateway.access.page_sessions import PageSessions
 from gateway.access.principals import LOCAL, Principal
 from gateway.access.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 if TYPE_CHECKING:
     from gateway.access.signing import KeyFile, Keys

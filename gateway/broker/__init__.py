@@ -11,7 +11,7 @@ from msgspec import Struct
 from gateway.broker.address import Scheme, check_url, client_id
 from gateway.broker.base import BrokerError, BrokerStatus, Delivery, MessageBroker, RoutingKey
 from gateway.broker.wire import Connect
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 __all__ = [
     "BrokerError",

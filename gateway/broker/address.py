@@ -17,7 +17,7 @@ from msgspec import Struct
 from firmware_bridge.named_files import check_named, first_line
 from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd puts what LoadCredential= names."""

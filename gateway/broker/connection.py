@@ -20,7 +20,7 @@ from firmware_bridge.pacing import Backoff
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused, BrokerStatus, BrokerUnavailable
 from gateway.broker.wire import Connect, Wire
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 

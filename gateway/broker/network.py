@@ -38,7 +38,7 @@ from gateway.broker.rejected import DeadLetters
 from gateway.broker.subscription import BufferSubscription
 from gateway.broker.wire import Connect, Wire
 from gateway.contract.messages import new_id
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 

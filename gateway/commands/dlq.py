@@ -25,7 +25,8 @@ from gateway.journal.errors import NoHome
 from gateway.journal.letters import summary, whole
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
 from gateway.observing import log as logging
-from gateway.settings import JournalSettings, LogSettings
+from gateway.settings.journal import JournalSettings
+from gateway.settings.log import LogSettings
 
 SAMPLE_RATE = 16_000
 

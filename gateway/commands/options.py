@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import click
 
-from gateway.config.loading import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import ConfigError, load_config, locate
 from gateway.config.places import OWN_CERTIFICATE, state_folder
 from gateway.journal.errors import NoHome
 

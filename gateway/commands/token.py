@@ -14,7 +14,7 @@ from gateway.access.principals import Role
 from gateway.access.signing import KeyFile
 from gateway.access.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
 from gateway.commands.options import config_option, own_folder, read_config
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
 from gateway.process.clock import SET_SINCE
 

@@ -10,7 +10,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from gateway.config.loading import GatewayConfig, variable_name
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import variable_name
 from gateway.config.outline import Section, Setting, dotted, expected, outline
 from gateway.contract.schemas import schemas_of
 

@@ -6,36 +6,20 @@ what was found, what may stand there, and the near miss.
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from firmware_bridge.named_files import read_named
-from firmware_bridge.settings import DeviceSettings
 from gateway.access.belonging import foreign
-from gateway.broker import BrokerError, check_broker_url
 from gateway.config import outline, strict_yaml
+from gateway.config.checks import fit
+from gateway.config.configuration import GatewayConfig
 from gateway.config.outline import Mistake, Setting, dotted, shown
 from gateway.contract.escaping import one_line
 from gateway.contract.surrogates import LoneSurrogate, joined
-from gateway.settings import (
-    BrokerSettings,
-    HistorySettings,
-    JournalSettings,
-    LogSettings,
-    OrchestratorSettings,
-    PrivacySettings,
-    SessionSettings,
-    ShutdownSettings,
-    WebSettings,
-)
-from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
 MAX_BYTES = 1024 * 1024
 """A configuration file is not larger."""
@@ -44,22 +28,6 @@ PREFIX = "EARSHOT_"
 CONFIG_VARIABLE = "EARSHOT_CONFIG"
 LOCAL_CONFIG = Path("config.yaml")
 SYSTEM_CONFIG = Path("/etc/earshot/config.yaml")
-
-
-class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that config.yaml can say."""
-
-    devices: DeviceSettings = DeviceSettings()
-    transcription: TranscriptionSettings = TranscriptionSettings()
-    broker: BrokerSettings = BrokerSettings()
-    orchestrator: OrchestratorSettings = OrchestratorSettings()
-    sessions: SessionSettings = SessionSettings()
-    journal: JournalSettings = JournalSettings()
-    history: HistorySettings = HistorySettings()
-    privacy: PrivacySettings = PrivacySettings()
-    web: WebSettings = WebSettings()
-    log: LogSettings = LogSettings()
-    shutdown: ShutdownSettings = ShutdownSettings()
 
 
 class Problem(Struct, frozen=True):
@@ -134,16 +102,6 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     if problems:
         raise ConfigError(problems)
     return config
-
-
-def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
-    """Settings as plain data as a configuration, and everything that is wrong with them (it is left out)."""
-    fitting, mistakes = outline.check(GatewayConfig, data)
-    config = msgspec.convert(fitting, GatewayConfig)
-    wrong = {mistake.path for mistake in mistakes}
-    contradictions = _contradictions(config)
-    mistakes += [Mistake(paths[0], message) for paths, message in contradictions if wrong.isdisjoint(paths)]
-    return config, mistakes
 
 
 def read_file(file: Path) -> tuple[str, strict_yaml.Document]:
@@ -236,138 +194,3 @@ def _problem(
             origin = f"{file}:{lines[path]}"
             break
     return Problem(one_line(origin), dotted(mistake.path), mistake.message, mistake.description)
-
-
-_Contradiction: TypeAlias = tuple[tuple[outline.Path, ...], str]
-"""The paths involved, the one to blame first, and the message."""
-
-_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
-_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
-_APP = re.compile(r"(auto|builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
-
-
-def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
-    """What the types of single settings cannot say."""
-    serial, mqtt = config.devices.serial, config.devices.mqtt
-    for i, pattern in enumerate(serial.ports):
-        if not pattern.startswith("/"):
-            message = f"expected an absolute path or pattern such as /dev/ttyUSB*, got {shown(pattern)}"
-            yield (("devices", "serial", "ports", i),), message
-    if mqtt.url not in ("", "embedded") and not _is_mqtt_url(mqtt.url):
-        message = (
-            f"expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got {shown(mqtt.url)}"
-        )
-        yield (("devices", "mqtt", "url"),), message
-    try:
-        check_broker_url(config.broker.url)
-    except BrokerError as error:
-        yield (("broker", "url"),), f"{error}, got {shown(config.broker.url)}"
-    if not _APP.fullmatch(config.orchestrator.app):
-        message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
-        yield (("orchestrator", "app"),), message
-    yield from _places(config)
-    yield from _credentials_for_nothing(config)
-    yield from _web(config.web)
-    yield from _port_clash(config)
-    yield from _model_language(config.transcription)
-
-
-def _places(config: GatewayConfig) -> Iterator[_Contradiction]:
-    journal, models = config.journal, config.transcription
-    if PurePath(journal.path).name == ":memory:" or journal.path.startswith("file:"):
-        message = "expected a file's path; `journal.enabled: false` keeps nothing"
-        yield (("journal", "path"),), f"{message}, got {shown(journal.path)}"
-    places = {
-        ("journal", "path"): journal.path,
-        ("transcription", "model"): models.model,
-        ("transcription", "models_dir"): models.models_dir,
-        ("web", "secret_file"): config.web.secret_file,
-    }
-    for path, place in places.items():
-        if not _has_home(place):
-            yield (path,), f"there is no such home folder ($HOME): name it in full, got {shown(place)}"
-
-
-def _has_home(place: str) -> bool:
-    try:
-        Path(place).expanduser()
-    except RuntimeError:  # nobody of that name, or nobody gave this user one
-        return False
-    return True
-
-
-def _credentials_for_nothing(config: GatewayConfig) -> Iterator[_Contradiction]:
-    mqtt = config.devices.mqtt
-    for name in ("ca_file", "cert_file", "key_file"):
-        if getattr(mqtt, name) and not mqtt.url.startswith("mqtts:"):
-            yield (("devices", "mqtt", name), ("devices", "mqtt", "url")), "certificates need an mqtts:// url"
-    if mqtt.key_file and not mqtt.cert_file:
-        yield (("devices", "mqtt", "key_file"),), "a key is of no use without devices.mqtt.cert_file"
-    if mqtt.password_file and "@" not in mqtt.url:
-        message = "whose password? name the user in the url: mqtts://user@host"
-        yield (("devices", "mqtt", "password_file"), ("devices", "mqtt", "url")), message
-
-
-def _web(web: WebSettings) -> Iterator[_Contradiction]:
-    if not web.host:
-        yield (("web", "host"),), "expected an address; 0.0.0.0 is every one of this machine"
-    for i, host in enumerate(web.hosts):
-        if not _HOST.fullmatch(host):
-            yield (("web", "hosts", i),), f"expected name or name:port, got {shown(host)}"
-    for i, origin in enumerate(web.origins):
-        if not _ORIGIN.fullmatch(origin):
-            message = (
-                f"expected http[s]://name[:port] as browsers write it, in small letters, got {shown(origin)}"
-            )
-            yield (("web", "origins", i),), message
-    for i, proxy in enumerate(web.trusted_proxies):
-        if mistake := _no_proxy(proxy):
-            yield (("web", "trusted_proxies", i),), f"{mistake}, got {shown(proxy)}"
-    if web.tls.key_file and not web.tls.cert_file:
-        yield (("web", "tls", "key_file"),), "a key is of no use without web.tls.cert_file"
-    if web.tls.self_signed and web.tls.cert_file:
-        yield (
-            (("web", "tls", "self_signed"), ("web", "tls", "cert_file")),
-            "there is a certificate in web.tls.cert_file",
-        )
-
-
-def _no_proxy(text: str) -> str:
-    """Why no proxy can be trusted by that; empty: it can."""
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError:
-        return "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/24"
-    return "" if network.prefixlen else "expected proxies, not everybody, who could then claim any address"
-
-
-def _port_clash(config: GatewayConfig) -> Iterator[_Contradiction]:
-    web, mqtt = config.web, config.devices.mqtt
-    if web.enabled and mqtt.url == "embedded" and web.port and web.port == mqtt.embedded_port:
-        paths = (("web", "port"), ("devices", "mqtt", "embedded_port"))
-        yield paths, f"devices.mqtt.embedded_port is {web.port} too; each needs a port of its own"
-
-
-def _model_language(settings: TranscriptionSettings) -> Iterator[_Contradiction]:
-    if settings.model != BUNDLED_MODEL and not settings.model.endswith(".en"):
-        return
-    spoken: dict[outline.Path, str | None] = {("transcription", "language"): settings.language}
-    for device_id, hints in settings.devices.items():
-        spoken["transcription", "devices", device_id, "language"] = hints.language
-    for path, language in spoken.items():
-        if language not in {"en", "auto", None}:
-            message = (
-                f"the model {shown(settings.model)} knows English only, got {shown(language)}; "
-                "take a model without .en (base, small, ...)"
-            )
-            yield (path, ("transcription", "model")), message
-
-
-def _is_mqtt_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # raises, too, when it is none
-    except ValueError:
-        return False
-    rest = parts.path.strip("/") + parts.query + parts.fragment
-    return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not rest

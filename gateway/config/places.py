@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.config.loading import SYSTEM_CONFIG, GatewayConfig, locate
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import SYSTEM_CONFIG, locate
 from gateway.journal.file import journal_path
 
 SERVICE_FOLDER = Path("/var/lib/earshot")

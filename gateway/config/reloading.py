@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.config import outline
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 
 NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
 """Of the section's settings those that are built into the running parts."""

@@ -32,7 +32,7 @@ from gateway.hub.fanout import Batch, Fanout, Lane, Published
 from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
 from gateway.hub.snapshot import Picture, Wanted
 from gateway.process.mishaps import Mishaps
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 __all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]
 

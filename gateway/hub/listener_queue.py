@@ -12,7 +12,7 @@ import structlog
 from firmware_bridge.shares import HOUSE
 from gateway.hub.fanout import Batch, Published
 from gateway.hub.snapshot import Wanted
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 log = structlog.get_logger(__name__)
 

@@ -37,7 +37,9 @@ from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.quotas import Quota, Retention, Usage, undelivered_seconds
 from gateway.journal.writer import Writer
 from gateway.process.clock import DAY, SET_SINCE
-from gateway.settings import HistorySettings, JournalSettings, PrivacySettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.journal import JournalSettings
+from gateway.settings.privacy import PrivacySettings
 
 PAGE = 32
 """Rows read at a time; an utterance's audio may be a megabyte."""

@@ -19,7 +19,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from firmware_bridge.url_secrets import masked
 from gateway.contract.escaping import one_line
 from gateway.observing.foreign_log import Pace, bridled
-from gateway.settings import LogSettings
+from gateway.settings.log import LogSettings
 
 PRIVATE_KEYS = frozenset({"text", "transcript", "partial", "reply", "segments"})
 """Keywords whose values are what people said or were told."""

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.broker import MEMORY, BrokerError
 from gateway.broker.base import MessageBroker
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.observing.health import Health, HealthState
 from gateway.orchestrators.builtin import NAME

@@ -14,7 +14,7 @@ from gateway.broker.base import MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.observing.health import Health, HealthState
 from gateway.pipeline.asking.publishing import replies_group
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 COMPONENT = "identity"
 LOOK_SECONDS = 5.0

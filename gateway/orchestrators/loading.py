@@ -11,7 +11,7 @@ from types import ModuleType
 
 from gateway.access.belonging import foreign
 from gateway.broker import MEMORY
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.orchestrators.builtin import NAME, builtin_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 

@@ -45,7 +45,7 @@ from gateway.contract.messages import (
 from gateway.process.foreign_code import is_our_end, shelter
 from gateway.process.lanes import Lanes
 from gateway.process.stopwatch import OnStep, Timed, timed_items
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -37,7 +37,7 @@ from firmware_bridge.link.events import (
 )
 from gateway.access.principals import Principal
 from gateway.broker.base import BrokerStatus, MessageBroker
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
 from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb

@@ -14,13 +14,13 @@ from pathlib import Path
 from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
 from gateway.broker.base import MessageBroker
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from transcription.scheduling.scheduler import Recognizer
 
 

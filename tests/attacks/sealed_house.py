@@ -19,7 +19,7 @@ from aiohttp import ClientSession
 
 from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway.app import Gateway
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from tests.record import passes
 from tests.servers.process import free_port
 from tests.system.house import Board, open_house, pcm, settings

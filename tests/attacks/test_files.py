@@ -43,7 +43,9 @@ from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.records import Died, Effect, Heard
 from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
-from gateway.settings import BrokerSettings, BrokerTlsSettings, JournalSettings, WebSettings, WebTlsSettings
+from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
+from gateway.settings.journal import JournalSettings
+from gateway.settings.web import WebSettings, WebTlsSettings
 from gateway.systemd.installing import Host, WriteFile
 from gateway.web.entrance.tls import Tls, TlsUnavailable
 from tests.attacks.castle import Castle, open_castle

@@ -22,7 +22,7 @@ from firmware_bridge.link.frames import DeviceFrame, Header, Hello, Welcome, dec
 from gateway.access.limits import Buckets, Rate
 from gateway.access.page_sessions import MAX_SESSIONS, PageSessions
 from gateway.access.principals import Role
-from gateway.settings import WebLimitSettings
+from gateway.settings.web import WebLimitSettings
 from gateway.web.entrance.doorstep import FRAMES_OF_A_SOCKET, FRAMES_OF_AN_ADDRESS
 from tests.attacks.castle import Castle
 from tests.gateway.web.raw import connection, frame, handshake

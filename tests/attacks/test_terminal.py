@@ -22,7 +22,7 @@ from gateway.contract.escaping import json_text
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import Died
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.attacks.castle import Castle
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import dead, letter

@@ -28,7 +28,7 @@ from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.rows import letter_row
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.chaos.verdict import Verdict
 
 SCENARIO = "the broker away for a day"

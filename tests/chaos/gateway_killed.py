@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from gateway.journal import Journal
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.chaos.verdict import Verdict, judge, judge_ids
 from tests.system.house import RECORDINGS, Board, board, text
 from tests.system.process import run

@@ -15,7 +15,7 @@ from benchmarks.instruments.report import percentile
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerUnavailable, MessageBroker, RoutingKey
 from gateway.contract.messages import new_id
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.chaos.checker import Came, Line, check
 from tests.chaos.network import BadNetwork, Spell, Trouble
 from tests.chaos.outcome import Outcome

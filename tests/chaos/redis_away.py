@@ -16,7 +16,8 @@ from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encod
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking.outbox import Outbox
-from gateway.settings import BrokerSettings, JournalSettings
+from gateway.settings.broker import BrokerSettings
+from gateway.settings.journal import JournalSettings
 from tests.chaos.broker_away import transcript
 from tests.chaos.checker import Came, Line, check
 from tests.chaos.outcome import Outcome

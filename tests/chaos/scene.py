@@ -21,7 +21,7 @@ from gateway.broker import open_broker
 from gateway.client.listener import GatewayUnreachable, Listener
 from gateway.contract.events import SnapshotEvent, TranscriptionEvent
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.chaos.checker import Came, Findings, Line, check
 from tests.chaos.corpus import SENTENCES, sentence
 from tests.chaos.echo import SAID

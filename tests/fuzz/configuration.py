@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config.loading import fit
+from gateway.config.checks import fit
 from gateway.config.outline import dotted
 from gateway.config.strict_yaml import YamlProblem, parse
 

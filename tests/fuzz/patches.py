@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.config.loading import GatewayConfig, fit
+from gateway.config.checks import fit
+from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import plan
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from gateway.web.api import configuration
 from gateway.web.entrance.problems import Problem
 

@@ -18,6 +18,7 @@ class Target(NamedTuple):
 
 _FRAMES = ("firmware_bridge.link.frames", "firmware_bridge.link.framing", "firmware_bridge.link.window")
 _SETTINGS = (
+    "gateway.config.checks",
     "gateway.config.loading",
     "gateway.config.strict_yaml",
     "gateway.config.outline",

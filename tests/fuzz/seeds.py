@@ -17,7 +17,7 @@ import numpy as np
 from firmware_bridge.link.frames import decode
 from firmware_bridge.link.framing import encode_serial
 from gateway.access.signing import Keys
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import Authenticate, Say, Subscribe
 from gateway.contract.messages import OrchestratorReply, WantedHints, encode
 from tests.fuzz.roster import CORPUS

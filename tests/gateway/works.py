@@ -25,7 +25,7 @@ from firmware_bridge.link.wires import WEB, WEB_IDS, Line
 from firmware_bridge.simulator.wires import WireOwner
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,

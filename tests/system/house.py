@@ -23,7 +23,7 @@ from firmware_bridge.speech_files import read_wav, recordings
 from gateway.app import Gateway
 from gateway.broker.base import Message, MessageBroker
 from gateway.client.listener import Listener
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, decode_transcription
 from gateway.pipeline.pipeline import PipelineStats
 from tests.record import PATIENCE, Record, passes

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.journal import Journal
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.record import PATIENCE, Record
 from tests.servers.process import free_port
 from tests.system.house import RECORDINGS, running, text

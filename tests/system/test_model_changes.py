@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import pytest
 
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from tests.system.house import RECORDINGS, board, passes, settings, text
 from tests.system.process import EARSHOT, Running, run
 from tests.system.test_recognizer_killed import recognizers

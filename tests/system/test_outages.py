@@ -17,7 +17,7 @@ from firmware_bridge.simulator.user import StatusShown
 from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway import app
 from gateway.app import Gateway
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import DeviceEvent, HealthEvent
 from tests.record import passes
 from tests.servers.process import free_port

@@ -26,7 +26,7 @@ from gateway.broker.patterns import PatternKind, check_group, check_topic, parse
 from gateway.broker.rejected import DeadLetters
 from gateway.broker.subscription import TURN, BufferSubscription
 from gateway.contract.messages import new_id
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -38,7 +38,7 @@ from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
 from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts
 from gateway.contract.messages import RESULTS_TOPIC
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -27,12 +27,14 @@ from firmware_bridge.speech_files import Recording, recordings
 from gateway.app import Gateway
 from gateway.client.listener import Listener
 from gateway.commands.demo.screen import Screen
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.escaping import in_lines, json_text, one_line
 from gateway.contract.events import ListenerEvent, ReplyEvent, TranscriptionEvent
 from gateway.observing import log as logging
 from gateway.observing.health import HealthReport, HealthState
-from gateway.settings import JournalSettings, LogSettings, WebSettings
+from gateway.settings.journal import JournalSettings
+from gateway.settings.log import LogSettings
+from gateway.settings.web import WebSettings
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from firmware_bridge.settings import MqttSettings
 from gateway.broker import MEMORY, BrokerError, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.observing.broker_health import in_words
 from gateway.observing.orchestrator_health import (

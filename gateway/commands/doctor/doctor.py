@@ -28,10 +28,11 @@ from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.commands.doctor.state import state
-from gateway.config.loading import ConfigError, GatewayConfig, load_config, locate
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import ConfigError, load_config, locate
 from gateway.config.places import journal_file, state_folder
 from gateway.process.open_files import REMEDY, for_connections
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from gateway.web.entrance.tls import wanted as tls_wanted
 from transcription.models.memory import has_room
 from transcription.models.models import find_model

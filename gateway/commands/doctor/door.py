@@ -11,7 +11,7 @@ from gateway.access.loopback import is_loopback
 from gateway.access.tokens import TokenFile, TokensUnreadable
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from gateway.web.entrance.tls import KEY, Tls, TlsUnavailable, wanted
 
 SOON_SECONDS = 14 * 86_400.0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from gateway.journal.records import Room
 from gateway.process.clock import DAY
-from gateway.settings import HistorySettings, PrivacySettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.privacy import PrivacySettings
 
 
 @dataclass(frozen=True, slots=True)

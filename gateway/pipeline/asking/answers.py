@@ -18,7 +18,7 @@ import structlog
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.broker.base import Delivery, MessageBroker
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     BadMessage,

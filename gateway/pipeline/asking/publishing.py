@@ -11,7 +11,7 @@ from typing import Self
 
 from gateway.broker import client_id
 from gateway.broker.base import MessageBroker, Receipt
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
@@ -25,7 +25,7 @@ from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.mishaps import Mishaps
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 NOT_UNDERSTOOD = "Sorry, that could not be transcribed."
 SWITCHED_OFF = "Sorry, transcription is switched off."

@@ -23,7 +23,7 @@ from firmware_bridge.link.events import (
     StreamStarted,
     StreamStopped,
 )
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow

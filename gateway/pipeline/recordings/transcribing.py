@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from firmware_bridge.shares import has_share
 from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
-from gateway.settings import UploadSettings
+from gateway.settings.web import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import SegmenterSettings

@@ -13,7 +13,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from gateway.contract.messages import WantedHints
-from gateway.settings import SessionSettings
+from gateway.settings.sessions import SessionSettings
 from transcription.settings import DeviceHints, TranscriptionSettings
 from transcription.transcriber import Hints, Transcript
 

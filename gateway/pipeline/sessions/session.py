@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import new_id
-from gateway.settings import SessionSettings
+from gateway.settings.sessions import SessionSettings
 
 MAX_OPEN_TURNS = 256
 """Turns of one session that may be open at once."""

@@ -38,7 +38,8 @@ from gateway.pipeline.asking.rows import announcement_row
 from gateway.pipeline.sessions.session import NO_BOOT
 from gateway.pipeline.telling.announcer import NO_STREAM, Announcer
 from gateway.process.mishaps import Mishaps
-from gateway.settings import HistorySettings, PrivacySettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.privacy import PrivacySettings
 
 log = structlog.get_logger(__name__)
 

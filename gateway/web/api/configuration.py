@@ -20,8 +20,10 @@ from firmware_bridge.url_secrets import MASK
 from gateway.access.audit import What
 from gateway.access.principals import Right
 from gateway.config import outline
+from gateway.config.checks import fit
+from gateway.config.configuration import GatewayConfig
 from gateway.config.editing import CannotEdit, Change, edited, replace_file
-from gateway.config.loading import ConfigError, GatewayConfig, fit, load_config, read_file, variable_name
+from gateway.config.loading import ConfigError, load_config, read_file, variable_name
 from gateway.config.outline import Mistake, dotted
 from gateway.config.reloading import plan
 from gateway.contract.escaping import one_line

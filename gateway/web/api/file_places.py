@@ -12,7 +12,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from gateway.config.loading import SYSTEM_CONFIG, GatewayConfig
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import SYSTEM_CONFIG
 from gateway.config.outline import Mistake, shown
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"

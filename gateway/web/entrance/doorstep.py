@@ -23,7 +23,7 @@ from aiohttp import StreamReader, web
 from gateway.access.audit import Audit, What
 from gateway.access.limits import MAX_KEYS, Buckets, Crowd, Rate, address_key
 from gateway.process.open_files import for_connections
-from gateway.settings import WebLimitSettings
+from gateway.settings.web import WebLimitSettings
 from gateway.web.entrance.masks import MaskedOnly
 from gateway.web.entrance.proxies import Proxies
 

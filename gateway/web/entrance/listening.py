@@ -8,7 +8,7 @@ import socket
 
 from gateway.access.door import MAKE_ONE, Door
 from gateway.access.loopback import is_loopback
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 BACKLOG = 512
 

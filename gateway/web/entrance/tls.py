@@ -14,7 +14,7 @@ from firmware_bridge.named_files import check_named, read_named
 from gateway.access.private_files import refuse_links
 from gateway.config.places import OWN_CERTIFICATE
 from gateway.process.clock import DAY, SET_SINCE
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 log = structlog.get_logger(__name__)
 

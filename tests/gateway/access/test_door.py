@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.audit import Audit
 from gateway.access.door import Door, NotAdmitted
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 
 ROUNDS = 30

@@ -11,7 +11,7 @@ from gateway.access.door import Door, NotAdmitted
 from gateway.access.ends import Ends
 from gateway.access.page_sessions import SESSION_SECONDS
 from gateway.process.clock import DAY
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.machine import Machine
 

@@ -30,7 +30,7 @@ from gateway.broker.base import (
     Subscription,
     TopicStats,
 )
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 BUFFER_MESSAGES = 8
 BUFFER_BYTES = 4096

@@ -24,7 +24,7 @@ from gateway.broker.base import (
     MessageBroker,
 )
 from gateway.contract.messages import DEAD_TOPIC
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.chaos.network import BadNetwork, Trouble
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import (

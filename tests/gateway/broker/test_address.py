@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.broker import check_broker_url
 from gateway.broker.address import Scheme, client_id, resolve, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused
-from gateway.settings import BrokerSettings, BrokerTlsSettings
+from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 
 PLAIN, GUARDED = Scheme(6379), Scheme(6379, tls=True)
 

@@ -24,7 +24,7 @@ from gateway.broker.base import (
 from gateway.broker.envelope import UNREADABLE
 from gateway.broker.network import MAX_TOPICS, NetworkBroker
 from gateway.broker.wire import Received
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.backends.pigeons import Loft
 from tests.gateway.broker.contract import (
     KITCHEN,

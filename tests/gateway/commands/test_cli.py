@@ -35,11 +35,12 @@ from gateway.commands.cli import COMMANDS, main
 from gateway.commands.simulate import words
 from gateway.config import docs
 from gateway.config import loading as config_module
-from gateway.config.loading import GatewayConfig, load_config
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import load_config
 from gateway.contract.events import decode_event
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import reply, transcription
 from tests.gateway.web.house import web_server
 from tests.servers.mosquitto import Mosquitto, password_options

@@ -19,7 +19,7 @@ from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.errands import run_errands
 from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
 from gateway.process.mishaps import Mishaps
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance
 from tests.gateway.pipeline.test_recovery import StreamStopped, audio, connected, started
 from tests.gateway.works import Engine, loud, open_works

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from gateway.config import docs as config_docs
 from gateway.config import loading as config_module
-from gateway.config.loading import MAX_BYTES, ConfigError, GatewayConfig, load_config, locate, variable_name
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import MAX_BYTES, ConfigError, load_config, locate, variable_name
 from gateway.config.outline import Section, Setting, outline, settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.config import outline
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import NEED_RESTART, plan
 
 

@@ -25,7 +25,7 @@ from gateway.contract.messages import (
 )
 from gateway.hub.hub import HISTORY_BYTES, Hub
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
 from gateway.web.api.table import OPERATIONS

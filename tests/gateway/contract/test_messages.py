@@ -36,7 +36,7 @@ from gateway.contract.messages import (
 )
 from gateway.pipeline.asking.typed_text import SAID
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
-from gateway.settings import OrchestratorSettings
+from gateway.settings.orchestrator import OrchestratorSettings
 from transcription.utterance.segmenter import EndReason
 
 PAGE = (Path(__file__).parents[3] / "docs" / "messages.md").read_text()

@@ -17,7 +17,7 @@ from gateway.contract.redaction import redacted
 from gateway.hub.hub import Hub
 from gateway.journal import Journal
 from gateway.journal.history import Wanted
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status, transcription
 from tests.gateway.works import loud, open_works
 

@@ -11,7 +11,7 @@ from gateway.hub import fanout
 from gateway.hub.fanout import Batch, Published
 from gateway.hub.hub import Evicted, Hub, Outbox
 from gateway.hub.snapshot import Wanted
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import partial, reply, status
 from tests.record import passes
 

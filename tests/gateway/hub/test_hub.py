@@ -12,7 +12,7 @@ from gateway.access.principals import Principal, Role
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
 from gateway.hub.fanout import Published
 from gateway.hub.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status
 
 SMALL = WebSettings(outbox_messages=8, outbox_bytes=64 * 1024, history_events=20, slow_seconds=60)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Hub, Outbox
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status
 
 ROOMY = WebSettings(outbox_messages=1000, outbox_bytes=1024 * 1024, history_events=1000, slow_seconds=60)

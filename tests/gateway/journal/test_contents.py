@@ -17,7 +17,8 @@ from gateway.journal.records import Effect, RequestState, Room
 from gateway.journal.tables.contents import COLUMNS, GOES, WITH_WORDS, Goes
 from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.schema import migrate
-from gateway.settings import HistorySettings, JournalSettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, remembered, request, utterance
 
 WORD = "rhubarbandcustard"

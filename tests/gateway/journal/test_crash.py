@@ -18,7 +18,7 @@ import pytest
 from gateway.journal import Journal, JournalState
 from gateway.journal import records as r
 from gateway.journal.tables.reading import Reader
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
 
 WRITER = """
@@ -27,7 +27,7 @@ sys.path.insert(0, sys.argv[2])
 from gateway.journal import Journal, JournalState
 from gateway.journal import records as r
 from gateway.journal.tables.reading import Reader
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
 
 async def exchange(journal, i):

@@ -15,7 +15,8 @@ from gateway.journal.records import RequestState, Room
 from gateway.journal.tables.schema import MIGRATIONS, migrate
 from gateway.journal.tables.tables import encode
 from gateway.process.clock import DAY
-from gateway.settings import HistorySettings, JournalSettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import remembered, request, utterance
 from tests.gateway.machine import Machine
 

@@ -12,7 +12,7 @@ from gateway.journal import Journal, JournalError, JournalInUse, NotDurable
 from gateway.journal import records as r
 from gateway.journal.file import Lock, explain, journal_path, open_file
 from gateway.journal.tables.schema import MIGRATIONS, VERSION, migrate
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
 
 

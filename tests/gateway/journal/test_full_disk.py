@@ -14,7 +14,7 @@ import pytest
 from gateway.journal import Journal, JournalState, NotDurable
 from gateway.journal import records as r
 from gateway.journal.backlog import Backlog
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, utterance
 from tests.system.house import passes
 

@@ -23,7 +23,8 @@ from gateway.journal.tables.quotas import Quota
 from gateway.journal.tables.schema import MIGRATIONS, migrate
 from gateway.journal.tables.search_words import folded, terms
 from gateway.journal.tables.tables import encode
-from gateway.settings import HistorySettings, JournalSettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, remembered, request, utterance
 from tests.gateway.machine import Machine
 

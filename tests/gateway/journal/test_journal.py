@@ -14,7 +14,7 @@ from gateway.journal import Journal, JournalError, JournalInUse, JournalState, N
 from gateway.journal import records as r
 from gateway.journal.jobs import Query
 from gateway.journal.records import RequestState, Room
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import dead, letter, request, stream, utterance
 
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.journal import Journal, JournalState, NotDurable, visiting, writer
 from gateway.journal import records as r
 from gateway.journal.file import Lock
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
 from tests.gateway.journal.test_full_disk import no_file_longer_than
 from tests.system.house import passes

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.observing import log as gateway_log
 from gateway.observing.foreign_log import BURST, MOST_CHARACTERS, Pace, without_secrets
-from gateway.settings import LogSettings
+from gateway.settings.log import LogSettings
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ0XzEyMyJ9.c2lnbmF0dXJlLW9mLWEtdG9rZW4tdGhhdC1pcy1nb29k"
 _PIECES = st.sampled_from(

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.observing import log as gateway_log
-from gateway.settings import LogSettings
+from gateway.settings.log import LogSettings
 
 SECRET = "turn on the light"
 

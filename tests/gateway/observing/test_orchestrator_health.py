@@ -17,7 +17,7 @@ from gateway.app import Gateway
 from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
 from gateway.client.listener import Listener
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.observing import orchestrator_health
@@ -25,7 +25,7 @@ from gateway.observing.health import ComponentHealth
 from gateway.observing.orchestrator_health import OrchestratorHealth
 from gateway.orchestrators.loading import inside
 from gateway.orchestrators.sdk import Orchestrator
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.record import passes
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats

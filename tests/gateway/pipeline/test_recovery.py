@@ -26,7 +26,7 @@ from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, TranscriptionMe
 from gateway.journal import Journal
 from gateway.journal.dead_letters import contents
 from gateway.journal.records import DeadLetterRow, LetterKind, RequestState
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.system.house import passes
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.app import Gateway
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.process import ending
 from gateway.process.ending import until_done
 from tests.system.house import settings

@@ -16,7 +16,7 @@ from firmware_bridge.simulator.user import ReplyShown
 from gateway.access.principals import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
@@ -27,7 +27,7 @@ from gateway.pipeline.asking.typed_text import CannotSay
 from gateway.pipeline.hearing.streams import BROKEN_OFF
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import reply
 from tests.gateway.works import Works, loud, open_works
 from tests.record import passes

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from gateway.commands.cli import main
-from gateway.config.loading import GatewayConfig, load_config
+from gateway.config.configuration import GatewayConfig
+from gateway.config.loading import load_config
 from gateway.systemd import installing
 from gateway.systemd.installing import (
     Host,

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.chromium import Chromium, Driver, clean_page, in_chromium
 from tests.gateway.web.house import House, web_server

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
 from gateway.web.parts import Works as Running
 from tests.gateway.web.house import web_server

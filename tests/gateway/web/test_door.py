@@ -14,7 +14,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 from gateway.access.principals import Role
 from gateway.contract.events import ErrorEvent, ReplyEvent, SnapshotEvent, StatusEvent
 from gateway.hub.hub import Hub
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, House, bearer, got, until, web_server

@@ -11,7 +11,7 @@ from gateway.client.listener import BadAddress, GatewayUnreachable, Listener, Li
 from gateway.contract.events import ListenerEvent, ReplyEvent, SnapshotEvent, Subscribe
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import reply, status
 from tests.gateway.web.house import PATIENCE, House, until, web_server

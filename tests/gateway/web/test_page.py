@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 from gateway.contract.messages import AudioFacts
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
 from tests.gateway.web.house import House, repeated, until, web_server

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from gateway.access.principals import Role
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.events import device, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import ClientSession
 
 from gateway.contract.events import ReplyEvent
-from gateway.settings import WebLimitSettings, WebSettings
+from gateway.settings.web import WebLimitSettings, WebSettings
 from tests.gateway.events import reply
 from tests.gateway.web.house import House, until
 from tests.gateway.web.listeners.test_sockets import listening, receive

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.access.principals import Principal, Right, Role
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from gateway.web.api.operation import Open
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.rights import ROUTES, needed

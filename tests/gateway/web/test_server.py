@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from gateway.access.loopback import is_loopback
 from gateway.hub.hub import Hub
 from gateway.observing.health import HealthState
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from gateway.web import CannotListen, WebServer
 from tests.gateway.web.house import House, web_server
 

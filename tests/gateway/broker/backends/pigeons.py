@@ -16,7 +16,7 @@ from gateway.broker.address import Address, Scheme
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, Durability, Message
 from gateway.broker.network import NetworkBroker, OnStatus
 from gateway.broker.wire import Demand, Intake, Received, ServerFacts
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 
 class Loft:

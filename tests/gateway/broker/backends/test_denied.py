@@ -14,7 +14,7 @@ from redis.asyncio import Redis as Client
 from gateway.broker import open_broker
 from gateway.broker.base import BrokerRefused, BrokerStatus, BrokerUnavailable, MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN
 from tests.record import passes
 from tests.servers.mosquitto import Mosquitto

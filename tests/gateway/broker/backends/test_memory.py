@@ -23,7 +23,7 @@ from gateway.broker.base import (
     RoutingKey,
 )
 from gateway.broker.subscription import TURN
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import (
     BUFFER_BYTES,
     BUFFER_MESSAGES,

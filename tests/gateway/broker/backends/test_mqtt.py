@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from gateway.broker import open_broker
 from gateway.broker.backends import mqtt
 from gateway.broker.base import BrokerStatus, BrokerUnavailable, BufferFull, Durability, MessageBroker
-from gateway.settings import BrokerSettings, BrokerTlsSettings
+from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import (
     KITCHEN,

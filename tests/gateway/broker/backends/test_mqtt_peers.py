@@ -15,7 +15,7 @@ from gateway.broker.address import Address, Scheme, resolve
 from gateway.broker.backends import mqtt
 from gateway.broker.backends.mqtt_client import MqttClient, Publication, Session
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import soon, until
 
 WELCOME = bytes.fromhex("2003000000")

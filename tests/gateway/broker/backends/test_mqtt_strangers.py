@@ -11,7 +11,7 @@ from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection
 from gateway.broker import open_broker
 from gateway.broker.network import NetworkBroker
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, receive, take
 from tests.servers.mosquitto import Mosquitto
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.backends.nats import NatsWire
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 TOPIC = "pigeon.post"
 

@@ -28,7 +28,7 @@ from gateway.broker.backends.redis_entries import entry, received
 from gateway.broker.base import BrokerError, BrokerUnavailable, Message
 from gateway.broker.envelope import dead_letter, read_message, seconds
 from gateway.contract.messages import DEAD_TOPIC
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, take
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats

@@ -26,7 +26,7 @@ from gateway.broker.base import (
     Receipt,
 )
 from gateway.contract.messages import RESULTS_TOPIC
-from gateway.settings import BrokerSettings, BrokerTlsSettings
+from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until
 from tests.gateway.broker.network_contract import NetworkContract, Open

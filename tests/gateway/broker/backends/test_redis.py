@@ -26,7 +26,7 @@ from gateway.broker.network import NetworkBroker
 from gateway.broker.patterns import parse_pattern
 from gateway.broker.wire import Demand
 from gateway.contract.messages import RESULTS_TOPIC
-from gateway.settings import BrokerSettings, BrokerTlsSettings
+from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
 from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract
 from tests.servers import redis as redis_servers

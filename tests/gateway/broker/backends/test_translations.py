@@ -23,7 +23,7 @@ from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability
 from gateway.broker.wire import ServerFacts
-from gateway.settings import BrokerSettings
+from gateway.settings.broker import BrokerSettings
 
 
 def address(scheme: str = "redis", *, tls: bool = False) -> Address:

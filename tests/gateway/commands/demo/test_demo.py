@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from gateway.commands.demo import demo
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from transcription.settings import TranscriptionSettings
 
 pytestmark = pytest.mark.slow

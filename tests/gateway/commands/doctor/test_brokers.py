@@ -16,9 +16,9 @@ from firmware_bridge.settings import MqttSettings
 from gateway.commands.doctor.brokers import brokers, devices_broker
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.observing.orchestrator_health import BESIDE, NOBODY, NOWHERE
-from gateway.settings import WebSettings, WebTlsSettings
+from gateway.settings.web import WebSettings, WebTlsSettings
 from tests.servers.certificates import Certificates
 from tests.servers.mosquitto import Mosquitto, password_options, tls_options
 from tests.servers.nats import Nats

@@ -23,10 +23,10 @@ from gateway.commands.doctor import doctor
 from gateway.commands.doctor.command import table
 from gateway.commands.doctor.doctor import Report, examine
 from gateway.commands.doctor.finding import Finding, warn
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.web.house import web_server
 from tests.servers.process import free_port
 from transcription.models.models import BUNDLED

@@ -12,9 +12,9 @@ from gateway.commands.doctor import doctor
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding
 from gateway.config import places
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.hub.hub import Hub
-from gateway.settings import WebSettings, WebTlsSettings
+from gateway.settings.web import WebSettings, WebTlsSettings
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import web_server
 

@@ -11,7 +11,7 @@ from gateway.broker.base import Delivery, RoutingKey
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, encode
 from gateway.journal import Journal
 from gateway.pipeline.asking.attempts import GIVEN_UP, MAX_ATTEMPTS, Attempts
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.orchestrators.test_sdk import transcript
 
 

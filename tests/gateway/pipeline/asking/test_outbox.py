@@ -19,7 +19,8 @@ from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking import outbox as module
 from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox
-from gateway.settings import BrokerSettings, JournalSettings
+from gateway.settings.broker import BrokerSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
 from tests.servers import redis as redis_servers
 from tests.servers.process import needs

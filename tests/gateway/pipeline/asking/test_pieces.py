@@ -13,7 +13,7 @@ from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal
 from gateway.journal.records import PieceCame
 from gateway.pipeline.asking.pieces import MAX_PIECES, WRITE_PIECES, Piece, Pieces, acknowledge
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.record import passes
 from tests.system.house import running
 

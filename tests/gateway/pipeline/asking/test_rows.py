@@ -15,7 +15,7 @@ from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import SessionRegistry
-from gateway.settings import SessionSettings
+from gateway.settings.sessions import SessionSettings
 from transcription.utterance.segmenter import EndReason, Utterance
 
 NOW = 500.0

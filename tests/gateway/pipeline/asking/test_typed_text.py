@@ -12,7 +12,7 @@ from gateway.contract.events import ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
 from gateway.journal import Journal
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak
-from gateway.settings import JournalSettings
+from gateway.settings.journal import JournalSettings
 from tests.gateway.works import Works, open_works
 
 ANNA = Principal(name="anna", role=Role.LISTENER, users=frozenset({"anna"}), devices=frozenset({"kitchen"}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.contract.messages import BadMessage, WantedHints, decode_reply
 from gateway.pipeline.sessions.hints import ENOUGH_SECONDS, SURE, ConversationHints, SessionHints
-from gateway.settings import SessionSettings
+from gateway.settings.sessions import SessionSettings
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Transcript
 

@@ -26,7 +26,7 @@ from gateway.pipeline.sessions.session import (
     TurnEvent,
     TurnState,
 )
-from gateway.settings import SessionSettings
+from gateway.settings.sessions import SessionSettings
 
 ENDED_TURN = {TurnState.ANSWERED, TurnState.SILENT, TurnState.EXPIRED, TurnState.FAILED, TurnState.CANCELLED}
 UNPUBLISHED = {TurnState.HEARD, TurnState.TRANSCRIBING}

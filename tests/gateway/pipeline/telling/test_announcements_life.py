@@ -14,7 +14,8 @@ from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Rememb
 from gateway.pipeline.telling import announcements
 from gateway.pipeline.telling.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.process.mishaps import Mishaps
-from gateway.settings import HistorySettings, PrivacySettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.privacy import PrivacySettings
 from tests.gateway.machine import Machine
 
 STEPS = st.lists(

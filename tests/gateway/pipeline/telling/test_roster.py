@@ -16,7 +16,7 @@ from gateway.observing.health import ComponentHealth, Health, HealthState, seen_
 from gateway.pipeline.telling import roster as roster_module
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 
 A, B = "/dev/serial/by-id/usb-a", "/dev/serial/by-id/usb-b"
 SETTINGS = DeviceSettings(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import ClientResponse, ClientSession
 
-from gateway.config.loading import GatewayConfig
+from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
 from gateway.web.parts import Works as Parts
 from tests.gateway.web.house import web_server

@@ -9,7 +9,8 @@ import pytest
 
 import gateway
 from gateway.config import outline
-from gateway.config.loading import GatewayConfig, fit
+from gateway.config.checks import fit
+from gateway.config.configuration import GatewayConfig
 from gateway.web.api.file_places import FILES, misplaced
 
 _NAMES_A_FILE = re.compile(r"(_file|_dir|path|ports)$")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access.door import is_locked
-from gateway.settings import WebLimitSettings, WebSettings
+from gateway.settings.web import WebLimitSettings, WebSettings
 from gateway.web.entrance.proxies import Proxies
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import House, bearer, got, until

@@ -22,7 +22,7 @@ from gateway.client.listener import Listener, ListenerRefused
 from gateway.contract.events import SnapshotEvent
 from gateway.hub.hub import Hub
 from gateway.process.clock import DAY
-from gateway.settings import WebSettings, WebTlsSettings
+from gateway.settings.web import WebSettings, WebTlsSettings
 from gateway.web import CannotListen, WebServer
 from gateway.web.entrance.certificate import DAYS, validity
 from gateway.web.entrance.tls import RENEW_SECONDS, Tls, TlsUnavailable

@@ -20,7 +20,7 @@ from gateway.contract.events import (
     StatusEvent,
     decode_event,
 )
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status
 from tests.gateway.web.house import PATIENCE, House, until
 

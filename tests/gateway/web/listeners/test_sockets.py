@@ -25,7 +25,7 @@ from gateway.contract.events import (
     decode_subscribe,
 )
 from gateway.contract.messages import BadMessage, encode
-from gateway.settings import WebSettings
+from gateway.settings.web import WebSettings
 from tests.gateway.events import reply, status, transcription
 from tests.gateway.web.house import PATIENCE, House, until
 

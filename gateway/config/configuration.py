@@ -1,0 +1,33 @@
+"""The gateway's configuration as one value: a section of config.yaml for each field."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from firmware_bridge.settings import DeviceSettings
+from gateway.settings.broker import BrokerSettings
+from gateway.settings.history import HistorySettings
+from gateway.settings.journal import JournalSettings
+from gateway.settings.log import LogSettings
+from gateway.settings.orchestrator import OrchestratorSettings
+from gateway.settings.privacy import PrivacySettings
+from gateway.settings.sessions import SessionSettings
+from gateway.settings.shutdown import ShutdownSettings
+from gateway.settings.web import WebSettings
+from transcription.settings import TranscriptionSettings
+
+
+class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that config.yaml can say."""
+
+    devices: DeviceSettings = DeviceSettings()
+    transcription: TranscriptionSettings = TranscriptionSettings()
+    broker: BrokerSettings = BrokerSettings()
+    orchestrator: OrchestratorSettings = OrchestratorSettings()
+    sessions: SessionSettings = SessionSettings()
+    journal: JournalSettings = JournalSettings()
+    history: HistorySettings = HistorySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()

@@ -1,0 +1,14 @@
+"""Settings: a section of config.yaml is found under its own name."""
+
+from __future__ import annotations
+
+from typing import get_type_hints
+
+from gateway.config.configuration import GatewayConfig
+
+
+def test_a_section_of_the_gateways_own_lies_in_the_file_of_its_name() -> None:
+    homes = {name: section.__module__ for name, section in get_type_hints(GatewayConfig).items()}
+    assert homes.pop("devices") == "firmware_bridge.settings"
+    assert homes.pop("transcription") == "transcription.settings"
+    assert homes == {name: f"gateway.settings.{name}" for name in homes}
