@@ -24,7 +24,7 @@ from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_her
 from firmware_bridge.speech_files import Recording, read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent
-from transcription.whisper.context import STOCK_FLOOR
+from transcription.models.models import STOCK_FLOOR
 
 SIZE = "base"
 THREADS = 2

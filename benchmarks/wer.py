@@ -27,10 +27,11 @@ from benchmarks.instruments.words import word_errors, words
 from benchmarks.load.synthesized import synthesized
 from firmware_bridge.speech_files import read_wav, recordings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
-from transcription.models.models import get_model
+from transcription.errors import ModelUnavailable
+from transcription.models.models import STOCK_FLOOR, get_model
 from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
-from transcription.transcriber import ModelUnavailable, Transcriber
+from transcription.transcriber import Transcriber
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import (
     EndReason,
@@ -40,7 +41,6 @@ from transcription.utterance.segmenter import (
     UtteranceSegmenter,
 )
 from transcription.utterance.vad import SileroModel
-from transcription.whisper.context import STOCK_FLOOR
 from transcription.whisper.engine import WhisperTranscriber
 
 MODEL = os.environ.get("EARSHOT_BENCH_MODEL", BUNDLED_MODEL)

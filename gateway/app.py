@@ -49,8 +49,8 @@ from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import House, Works
 from gateway.web.server import WebServer
+from transcription.errors import ModelUnavailable
 from transcription.scheduling.scheduler import Recognizer
-from transcription.transcriber import ModelUnavailable
 from transcription.utterance.segmenter import VoiceActivity, Window
 from transcription.utterance.vad import SileroModel
 

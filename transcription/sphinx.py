@@ -6,18 +6,9 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import (
-    NO_HINTS,
-    EngineFailed,
-    Hints,
-    ModelUnavailable,
-    OnProgress,
-    Segment,
-    Transcript,
-    Word,
-    untold,
-)
+from transcription.transcriber import NO_HINTS, Hints, OnProgress, Segment, Transcript, Word, untold
 from transcription.utterance.pops import without_pop
 from transcription.utterance.segmenter import Utterance
 from transcription.whisper.words import fitted

@@ -1,14 +1,4 @@
-"""What an engine is: an utterance in, a transcript out, synchronously.
-
-The error tree::
-
-    TranscriptionError
-      ModelUnavailable      the model is not here (and how to get it)
-      EngineFailed          the engine could not do this utterance
-      QueueFull             too many utterances wait already
-      WaitedTooLong         the recognizer did not get to it before its deadline
-      RecognizerClosed      the gateway is shutting down
-"""
+"""What an engine is: an utterance in, a transcript out, synchronously."""
 
 from __future__ import annotations
 
@@ -17,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from transcription.errors import EngineFailed
 from transcription.utterance.segmenter import Utterance
 
 OnProgress: TypeAlias = Callable[[str, float], None]
@@ -25,34 +16,6 @@ OnProgress: TypeAlias = Callable[[str, float], None]
 
 def untold(_what: str, _share: float) -> None:
     """Progress that nobody wants to know."""
-
-
-class TranscriptionError(Exception):
-    """Base of what this package raises to its owner."""
-
-
-class ModelUnavailable(TranscriptionError):
-    """The model is not on disk and could not be fetched; ``remedy`` says what to do."""
-
-    def __init__(self, message: str, *, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
-
-
-class EngineFailed(TranscriptionError):
-    """The engine raised on this utterance; the engine itself may go on."""
-
-
-class QueueFull(TranscriptionError):
-    """Too many utterances wait already, of all devices or of this one."""
-
-
-class WaitedTooLong(TranscriptionError):
-    """The recognizer did not get to the utterance before its deadline."""
-
-
-class RecognizerClosed(TranscriptionError):
-    """The recognizer was closed before it got to the utterance."""
 
 
 @dataclass(frozen=True, slots=True)

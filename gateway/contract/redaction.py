@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import structs
 
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
-from gateway.journal.records import HistoryReply
 
 FAILED = "the answer failed; why is kept from everybody"
 """What is told instead of an orchestrator's own words about its failure."""
@@ -14,11 +13,6 @@ FAILED = "the answer failed; why is kept from everybody"
 def without_words(error: str | None) -> str | None:
     """That an orchestrator failed, and nothing of what it says about it."""
     return None if error is None else FAILED
-
-
-def redacted_reply(reply: HistoryReply) -> HistoryReply:
-    """An answer as it is remembered, and shown, where nobody is to see words."""
-    return structs.replace(reply, text="", agent="", error=without_words(reply.error))
 
 
 def redacted(event: HubEvent) -> HubEvent | None:

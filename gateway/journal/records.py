@@ -11,9 +11,10 @@ from __future__ import annotations
 import enum
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.contract.messages import AudioFacts, Timings
+from gateway.contract.redaction import without_words
 
 
 class Room(enum.StrEnum):
@@ -156,6 +157,11 @@ class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
     error: str | None = None
     fallback: bool = False
     text_to_reply_ms: float = 0.0
+
+
+def redacted_reply(reply: HistoryReply) -> HistoryReply:
+    """An answer as it is remembered, and shown, where nobody is to see words."""
+    return structs.replace(reply, text="", agent="", error=without_words(reply.error))
 
 
 class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):

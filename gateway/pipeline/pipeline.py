@@ -59,11 +59,11 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
+from transcription.errors import RecognizerClosed, TranscriptionError
 from transcription.process.process import GivenUp
 from transcription.scheduling.jobs import Guess
 from transcription.scheduling.keeper import Phase
 from transcription.scheduling.scheduler import Recognizer
-from transcription.transcriber import RecognizerClosed, TranscriptionError
 from transcription.utterance.segmenter import Utterance, VoiceActivity
 
 log = structlog.get_logger(__name__)

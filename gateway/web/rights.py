@@ -5,8 +5,8 @@ A route is a method and a path as it was given to the router. GET stands for HEA
 
 from __future__ import annotations
 
+from gateway.access.needed import Needed, Open
 from gateway.access.principals import Right
-from gateway.web.api.operation import Needed, Open
 from gateway.web.api.table import OPERATIONS, PREFIX
 
 ROUTES: dict[tuple[str, str], Needed] = {

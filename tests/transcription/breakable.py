@@ -8,17 +8,9 @@ import signal
 import sys
 import time
 
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import (
-    NO_HINTS,
-    EngineFailed,
-    Hints,
-    ModelUnavailable,
-    OnProgress,
-    Segment,
-    Transcript,
-    untold,
-)
+from transcription.transcriber import NO_HINTS, Hints, OnProgress, Segment, Transcript, untold
 from transcription.utterance.segmenter import Utterance
 
 FAIL, BUG, KILL, CRASH, EXIT, HANG, STOP, GARBAGE, PRATTLE = range(10, 19)

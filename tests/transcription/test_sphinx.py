@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import recording, utterance
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
-from transcription.transcriber import EngineFailed, Hints, ModelUnavailable
+from transcription.transcriber import Hints
 
 pytestmark = pytest.mark.slow
 

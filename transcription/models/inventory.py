@@ -9,9 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from transcription.errors import ModelUnavailable
 from transcription.models.hub import PART
 from transcription.models.models import (
     BUNDLED,
+    FULL,
     HUB_MODELS,
     description,
     find_model,
@@ -21,8 +23,6 @@ from transcription.models.models import (
     shortest_context,
 )
 from transcription.settings import BUNDLED_MODEL
-from transcription.transcriber import ModelUnavailable
-from transcription.whisper.context import FULL
 
 _REPOSITORY_FOLDER = "models--"
 _IS_WHISPER = "suppress_ids"

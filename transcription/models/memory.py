@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from transcription.errors import ModelUnavailable
 from transcription.models.models import find_model
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import ModelUnavailable
 
 PROCESS_BYTES = 150 * 1024 * 1024
 """What a recognizer's process needs beside its model's weights."""

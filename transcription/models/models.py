@@ -13,13 +13,21 @@ import re
 from pathlib import Path
 from typing import Any
 
+from transcription.errors import ModelUnavailable
 from transcription.models.cache_files import read_description
 from transcription.models.hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
 from transcription.settings import BUNDLED_MODEL
-from transcription.transcriber import ModelUnavailable
-from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "whisper-commands-en"
+
+FULL = 3000
+"""Frames of the context that Whisper was trained on: 30 s."""
+
+STOCK_FLOOR = 768
+"""Frames that weights trained on 30 s only need: in less they begin to repeat themselves."""
+
+SHORTEST = 100
+"""Frames that a model needs which was trained on short contexts: 1 s."""
 
 HUB_MODELS = {
     "tiny.en": "Systran/faster-whisper-tiny.en",

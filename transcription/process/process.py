@@ -16,6 +16,7 @@ from queue import SimpleQueue
 
 import structlog
 
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.process.child import start
 from transcription.process.engine_pipe import (
     AllDone,
@@ -37,9 +38,7 @@ from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
     BatchTranscriber,
-    EngineFailed,
     Hints,
-    ModelUnavailable,
     OnProgress,
     Task,
     Transcriber,

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from queue import SimpleQueue
 
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.process.allocator import Slack, keep_one_arena
 from transcription.process.engine_pipe import (
     AllDone,
@@ -36,13 +37,7 @@ from transcription.process.engine_pipe import (
     read_request,
 )
 from transcription.process.pipe import Garbled, write
-from transcription.transcriber import (
-    BatchTranscriber,
-    EngineFailed,
-    ModelUnavailable,
-    OnProgress,
-    Transcriber,
-)
+from transcription.transcriber import BatchTranscriber, OnProgress, Transcriber
 
 BEAT_SECONDS = 2.0
 OOM_SCORE = "500"

@@ -5,7 +5,7 @@ A batch shares the reading of the model's weights, which is most of the work on 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from transcription.scheduling.fair_queue import FairQueue
 from transcription.scheduling.jobs import Job
@@ -13,9 +13,6 @@ from transcription.transcriber import BatchTranscriber, Task, Transcriber, Trans
 
 MOST_SECONDS = 30.0
 """Audio in one batch: together no longer than the longest utterance, so that nobody waits much longer."""
-
-MOST_PADDING = 1.5
-"""The longest context of a batch by its shortest, which is padded to it."""
 
 
 def next_batch(first: Job, queue: FairQueue[Job], engine: Transcriber, most: int) -> list[Job]:
@@ -41,21 +38,6 @@ def transcribe_batch(engine: Transcriber, batch: Sequence[Job]) -> list[Transcri
     if len(batch) == 1 or not isinstance(engine, BatchTranscriber):
         return [engine.transcribe(job.utterance, job.hints) for job in batch]
     return [*engine.transcribe_all([Task(job.utterance, job.hints) for job in batch])]
-
-
-def alike(kinds: Sequence[tuple[Hashable, int]]) -> list[list[int]]:
-    """The places of those that can be decoded together, by what must be equal and their lengths of context."""
-    groups: list[list[int]] = []
-    for place in sorted(range(len(kinds)), key=lambda place: kinds[place][1]):
-        kind, frames = kinds[place]
-        for group in groups:
-            shortest = kinds[group[0]]
-            if shortest[0] == kind and frames <= MOST_PADDING * shortest[1]:
-                group.append(place)
-                break
-        else:
-            groups.append([place])
-    return groups
 
 
 def _joins(job: Job, first: Job, room: float) -> bool:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
+from transcription.errors import QueueFull
 from transcription.scheduling.fair_queue import FairQueue
 from transcription.settings import PartialsSettings
-from transcription.transcriber import NO_HINTS, Hints, QueueFull, Transcript
+from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
 _PASSES_REMEMBERED = 5

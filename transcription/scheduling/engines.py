@@ -6,11 +6,12 @@ import contextlib
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from transcription.errors import ModelUnavailable
 from transcription.models.models import is_to_be_fetched
 from transcription.process.process import EngineDied, MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
-from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber, untold
+from transcription.transcriber import OnProgress, Transcriber, untold
 from transcription.whisper.engine import WhisperTranscriber
 
 

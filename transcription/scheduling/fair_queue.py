@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Generic, TypeVar
 
-from transcription.transcriber import QueueFull
+from transcription.errors import QueueFull
 
 Item = TypeVar("Item")
 

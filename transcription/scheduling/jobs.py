@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from transcription.transcriber import NO_HINTS, EngineFailed, Hints, Transcript, TranscriptionError
+from transcription.errors import EngineFailed, TranscriptionError
+from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)

@@ -14,11 +14,12 @@ from typing import Protocol
 import structlog
 from msgspec import structs
 
+from transcription.errors import ModelUnavailable
 from transcription.models.memory import has_room
 from transcription.process.process import EngineDied
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import ModelUnavailable, OnProgress, Transcriber
+from transcription.transcriber import OnProgress, Transcriber
 
 log = structlog.get_logger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Self
 
 import structlog
 
+from transcription.errors import ModelUnavailable, QueueFull, RecognizerClosed, WaitedTooLong
 from transcription.process.process import EngineDied, GivenUp
 from transcription.scheduling import engines
 from transcription.scheduling.batching import next_batch, transcribe_batch
@@ -19,16 +20,7 @@ from transcription.scheduling.fair_queue import FairQueue
 from transcription.scheduling.jobs import Guess, Job, Recognized
 from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import (
-    NO_HINTS,
-    Hints,
-    ModelUnavailable,
-    QueueFull,
-    RecognizerClosed,
-    Transcriber,
-    Transcript,
-    WaitedTooLong,
-)
+from transcription.transcriber import NO_HINTS, Hints, Transcriber, Transcript
 from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)

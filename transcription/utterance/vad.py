@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from transcription.transcriber import ModelUnavailable
+from transcription.errors import ModelUnavailable
 from transcription.utterance.segmenter import WINDOW, Window
 
 CONTEXT = 64

@@ -6,27 +6,24 @@ as long as one that is given the 3 s. How short a model's context may be depends
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
+from transcription.models.models import FULL
 from transcription.utterance.pops import without_pop
 from transcription.utterance.segmenter import Utterance
 from transcription.whisper.features import HOP
-
-FULL = 3000
-"""Frames of the context that Whisper was trained on: 30 s."""
-
-STOCK_FLOOR = 768
-"""Frames that weights trained on 30 s only need: in less they begin to repeat themselves."""
-
-SHORTEST = 100
-"""Frames that a model needs which was trained on short contexts: 1 s."""
 
 TAIL = SAMPLE_RATE // 2
 """Samples heard after the last speech: without any the last word suffers, a long silence invites inventions."""
 
 LONGEST = FULL * HOP
 """Samples that the full context takes."""
+
+MOST_PADDING = 1.5
+"""The longest context of a batch by its shortest, which is padded to it."""
 
 
 def audible(utterance: Utterance) -> Samples:
@@ -53,3 +50,18 @@ def context_frames(frames: int, *, floor: int, mels: int) -> int:
     """
     length = min(max(frames, floor), FULL)
     return 2 * mels + 1 if (length + 1) // 2 == mels else length
+
+
+def alike(kinds: Sequence[tuple[Hashable, int]]) -> list[list[int]]:
+    """The places of those that can be decoded together, by what must be equal and their lengths of context."""
+    groups: list[list[int]] = []
+    for place in sorted(range(len(kinds)), key=lambda place: kinds[place][1]):
+        kind, frames = kinds[place]
+        for group in groups:
+            shortest = kinds[group[0]]
+            if shortest[0] == kind and frames <= MOST_PADDING * shortest[1]:
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups

@@ -13,16 +13,14 @@ from typing import TypeVar
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
+from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.models.hub import Fetched, megabytes
-from transcription.models.models import get_model, shortest_context
-from transcription.scheduling.batching import alike
+from transcription.models.models import FULL, get_model, shortest_context
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
     BatchTranscriber,
-    EngineFailed,
     Hints,
-    ModelUnavailable,
     OnProgress,
     Segment,
     Task,
@@ -30,7 +28,7 @@ from transcription.transcriber import (
     untold,
 )
 from transcription.utterance.segmenter import NO_VOICE, Utterance
-from transcription.whisper.context import FULL, audible, context_frames
+from transcription.whisper.context import alike, audible, context_frames
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.guards import Hypothesis, better, doubts, token_limit
 

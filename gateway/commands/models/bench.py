@@ -18,9 +18,9 @@ from gateway.commands.models.measuring import BUSY, SPEAKING, Candidate, Cost, c
 from gateway.commands.models.picture import grade, svg
 from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
+from transcription.errors import ModelUnavailable
 from transcription.models.hub import megabytes
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import ModelUnavailable
 
 RECORDINGS, QUICK = 12, 3
 _STYLES = {"good": "green", "fair": "yellow", "poor": "bold red"}

@@ -27,7 +27,6 @@ from gateway.contract.messages import (
     WantedHints,
     decode_reply,
 )
-from gateway.contract.redaction import redacted_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import (
@@ -41,6 +40,7 @@ from gateway.journal.records import (
     Received,
     RequestEnded,
     RequestState,
+    redacted_reply,
 )
 from gateway.journal.records import Asked as AskedEffect
 from gateway.journal.tables.quotas import undelivered_seconds

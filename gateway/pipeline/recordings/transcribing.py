@@ -25,12 +25,13 @@ from firmware_bridge.shares import has_share
 from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings.web import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
+from transcription.errors import EngineFailed
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import SegmenterSettings
 from transcription.sound_files.decoding import Missing, NoRoom
 from transcription.sound_files.feed import BadSound
 from transcription.sound_files.process import TooCostly, decoded
-from transcription.transcriber import EngineFailed, Hints, Transcript
+from transcription.transcriber import Hints, Transcript
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 

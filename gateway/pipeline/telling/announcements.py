@@ -21,7 +21,6 @@ from msgspec.structs import replace
 
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import new_id
-from gateway.contract.redaction import redacted_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.records import (
     Answered,
@@ -33,6 +32,7 @@ from gateway.journal.records import (
     Remembered,
     RequestRow,
     RequestState,
+    redacted_reply,
 )
 from gateway.pipeline.asking.rows import announcement_row
 from gateway.pipeline.sessions.session import NO_BOOT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,23 +10,11 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from gateway.access.needed import Open
 from gateway.access.principals import Principal, Right
 from gateway.web.parts import House
 
 JSON = "application/json"
-
-
-class Open(enum.Enum):
-    """What lets in somebody who has shown nothing yet."""
-
-    EVERYBODY = "everybody"
-    """Nothing behind it is anybody's."""
-    INTRODUCES = "introduces"
-    """Asks for the token itself, and then for the right to listen: the WebSocket, the page, signing in."""
-
-
-Needed: TypeAlias = Right | tuple[Right, ...] | Open
-"""What a route asks for. Of several rights one is enough."""
 
 Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 

@@ -12,10 +12,11 @@ from msgspec import Meta, Struct
 
 from gateway.access.audit import What
 from gateway.access.door import NotAdmitted
+from gateway.access.needed import Open
 from gateway.access.page_sessions import SESSION_SECONDS
 from gateway.access.principals import Principal, Right
 from gateway.contract.events import MOST_TOKEN_CHARACTERS
-from gateway.web.api.operation import JSON, Call, Open, Operation
+from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.entrance.guard import introduce, visit_of
 from gateway.web.entrance.refusals import unauthorized
 

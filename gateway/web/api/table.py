@@ -7,6 +7,7 @@ from functools import cache
 import msgspec
 from aiohttp import web
 
+from gateway.access.needed import Open
 from gateway.contract.events_schema import events_schema
 from gateway.web.api import (
     configuration,
@@ -21,7 +22,7 @@ from gateway.web.api import (
     utterances,
 )
 from gateway.web.api.health import running_version
-from gateway.web.api.operation import JSON, Call, Open, Operation
+from gateway.web.api.operation import JSON, Call, Operation
 
 PREFIX = "/api/v1"
 

@@ -15,7 +15,8 @@ from gateway.pipeline.recordings import subtitles, transcribing
 from gateway.pipeline.recordings.transcribing import FileRefused, Piece, Recording
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.entrance.problems import Problem, misfit, unavailable
-from transcription.transcriber import Hints, ModelUnavailable, TranscriptionError
+from transcription.errors import ModelUnavailable, TranscriptionError
+from transcription.transcriber import Hints
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
 RECORDINGS = (

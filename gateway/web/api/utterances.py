@@ -12,10 +12,9 @@ from msgspec import Meta, Struct
 
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
-from gateway.contract.redaction import redacted_reply
 from gateway.journal import Journal
 from gateway.journal.history import History, Wanted
-from gateway.journal.records import Erased, HistoryReply, HistoryRow
+from gateway.journal.records import Erased, HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token

@@ -18,9 +18,9 @@ from aiohttp.typedefs import Handler
 from gateway.access.audit import Audit, What
 from gateway.access.door import Door, NotAdmitted, Stay
 from gateway.access.limits import Buckets, Crowd, Rate, address_key
+from gateway.access.needed import Needed, Open
 from gateway.access.principals import Principal, Right
 from gateway.settings.web import WebSettings
-from gateway.web.api.operation import Needed, Open
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import RETRY_SECONDS, Visitor
 from gateway.web.entrance.proxies import Proxies

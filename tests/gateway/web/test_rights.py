@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientSession
 
+from gateway.access.needed import Open
 from gateway.access.principals import Principal, Right, Role
 from gateway.settings.web import WebSettings
-from gateway.web.api.operation import Open
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.rights import ROUTES, needed
 from gateway.web.server import WebServer

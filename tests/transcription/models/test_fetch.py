@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.hub_server import NAME, REPOSITORY, HubServer, serve_hub
+from transcription.errors import ModelUnavailable
 from transcription.models.models import BUNDLED, find_model, get_model
 from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import ModelUnavailable
 from transcription.whisper.engine import WhisperTranscriber
 
 

@@ -11,8 +11,7 @@ import pytest
 from tests.transcription.hub_server import COMMIT, NAME, REPOSITORY, model_folder, serve_hub
 from transcription.models.hub import CannotFetch, Hub
 from transcription.models.inventory import CannotRemove, Model, Origin, inventory, remove
-from transcription.models.models import BUNDLED, HUB_MODELS
-from transcription.whisper.context import FULL
+from transcription.models.models import BUNDLED, FULL, HUB_MODELS
 
 PATTERNS = ["*.json", "model.bin"]
 

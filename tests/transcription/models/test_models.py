@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from transcription.models.models import BUNDLED, HUB_MODELS, find_model, get_model, shortest_context
-from transcription.transcriber import ModelUnavailable
-from transcription.whisper.context import FULL, SHORTEST, STOCK_FLOOR
+from transcription.errors import ModelUnavailable
+from transcription.models.models import (
+    BUNDLED,
+    FULL,
+    HUB_MODELS,
+    SHORTEST,
+    STOCK_FLOOR,
+    find_model,
+    get_model,
+    shortest_context,
+)
 
 NOWHERE = "this-organisation/has-no-model"
 

@@ -9,27 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, recording, utterance
+from transcription.errors import EngineFailed
 from transcription.process.process import EngineDied, GivenUp, ProcessTranscriber
-from transcription.scheduling.batching import MOST_PADDING, MOST_SECONDS, alike, next_batch
+from transcription.scheduling.batching import MOST_SECONDS, next_batch
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.fair_queue import FairQueue
 from transcription.scheduling.jobs import Job
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import (
-    NO_HINTS,
-    BatchTranscriber,
-    EngineFailed,
-    Hints,
-    OnProgress,
-    Task,
-    Transcript,
-    untold,
-)
+from transcription.transcriber import NO_HINTS, BatchTranscriber, Hints, OnProgress, Task, Transcript, untold
 from transcription.utterance.segmenter import Utterance
 from transcription.whisper.engine import WhisperTranscriber
 
@@ -169,16 +159,6 @@ async def test_an_engine_that_gains_nothing_is_given_one_at_a_time() -> None:
     engine = Batching()
     engine.batches = False  # type: ignore[misc]
     assert len(next_batch(job(1), queue, engine, 16)) == 1
-
-
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3000)), max_size=12))
-def test_groups_are_alike_and_hold_each_once(kinds: list[tuple[str, int]]) -> None:
-    groups = alike(kinds)
-    assert sorted(place for group in groups for place in group) == list(range(len(kinds)))
-    for group in groups:
-        assert len({kinds[place][0] for place in group}) == 1
-        lengths = [kinds[place][1] for place in group]
-        assert max(lengths) <= MOST_PADDING * min(lengths)
 
 
 # The real model

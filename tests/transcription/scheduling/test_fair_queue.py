@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcription.errors import QueueFull
 from transcription.scheduling.fair_queue import FairQueue
-from transcription.transcriber import QueueFull
 
 PUTS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "get", "discard"])), max_size=60)
 

@@ -14,6 +14,7 @@ from tests.transcription.breakable import BreakableEngine
 from tests.transcription.process.test_process import is_alive
 from tests.transcription.scheduling.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
 from tests.transcription.test_restarts import Processes
+from transcription.errors import ModelUnavailable
 from transcription.models import memory
 from transcription.models.models import BUNDLED
 from transcription.scheduling import keeper
@@ -21,7 +22,7 @@ from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.scheduling.keeper import LIVE_SETTINGS, Phase
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import DeviceHints, PartialsSettings, SegmenterSettings, TranscriptionSettings
-from transcription.transcriber import NO_HINTS, Hints, ModelUnavailable, OnProgress, Transcript
+from transcription.transcriber import NO_HINTS, Hints, OnProgress, Transcript
 from transcription.utterance.segmenter import Utterance
 
 IDLE = 0.05

@@ -12,6 +12,14 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
+from transcription.errors import (
+    EngineFailed,
+    ModelUnavailable,
+    QueueFull,
+    RecognizerClosed,
+    TranscriptionError,
+    WaitedTooLong,
+)
 from transcription.models.models import BUNDLED
 from transcription.process.process import EngineDied
 from transcription.scheduling.engines import OpenEngine
@@ -19,18 +27,7 @@ from transcription.scheduling.jobs import Guess, Recognized
 from transcription.scheduling.keeper import Phase, RecognizerState
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import (
-    NO_HINTS,
-    EngineFailed,
-    Hints,
-    ModelUnavailable,
-    OnProgress,
-    QueueFull,
-    RecognizerClosed,
-    Transcript,
-    TranscriptionError,
-    WaitedTooLong,
-)
+from transcription.transcriber import NO_HINTS, Hints, OnProgress, Transcript
 from transcription.utterance.segmenter import Utterance
 
 SOON = 10.0

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import TEXTS, chunks, recording, segment, utterances
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
+from transcription.models.models import SHORTEST
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.offset import REACH, OffsetFilter
 from transcription.utterance.segmenter import UtteranceSegmenter
 from transcription.utterance.vad import SileroModel
-from transcription.whisper.context import SHORTEST
 from transcription.whisper.engine import WhisperTranscriber
 
 Floats = npt.NDArray[np.float64]

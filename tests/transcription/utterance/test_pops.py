@@ -7,9 +7,9 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import SAMPLE_RATE, Samples
+from transcription.models.models import SHORTEST
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.pops import FIRST, without_pop
-from transcription.whisper.context import SHORTEST
 from transcription.whisper.engine import WhisperTranscriber
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, segment, utterances
 from transcription.audio import AudioChunk, Samples, to_float32
+from transcription.errors import ModelUnavailable
 from transcription.settings import SegmenterSettings
-from transcription.transcriber import ModelUnavailable
 from transcription.utterance import vad
 from transcription.utterance.segmenter import WINDOW, EndReason, UtteranceSegmenter
 from transcription.utterance.vad import SileroModel

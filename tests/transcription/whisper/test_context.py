@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import utterance
 from transcription.audio import Samples
-from transcription.whisper.context import (
-    FULL,
-    LONGEST,
-    SHORTEST,
-    STOCK_FLOOR,
-    TAIL,
-    audible,
-    context_frames,
-)
+from transcription.models.models import FULL, SHORTEST, STOCK_FLOOR
+from transcription.whisper.context import LONGEST, MOST_PADDING, TAIL, alike, audible, context_frames
 from transcription.whisper.features import HOP
 
 MELS = st.sampled_from([80, 128])
@@ -93,3 +86,13 @@ def test_what_the_names_stand_for() -> None:
     assert (FULL, LONGEST) == (3000, 30 * 16_000)
     assert (LONGEST / HOP, HOP) == (FULL, 160)
     assert SHORTEST < STOCK_FLOOR < FULL
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3000)), max_size=12))
+def test_groups_are_alike_and_hold_each_once(kinds: list[tuple[str, int]]) -> None:
+    groups = alike(kinds)
+    assert sorted(place for group in groups for place in group) == list(range(len(kinds)))
+    for group in groups:
+        assert len({kinds[place][0] for place in group}) == 1
+        lengths = [kinds[place][1] for place in group]
+        assert max(lengths) <= MOST_PADDING * min(lengths)

@@ -14,11 +14,12 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.audio import to_float32
-from transcription.models.models import BUNDLED
+from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.models.models import BUNDLED, FULL, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import EngineFailed, Hints, ModelUnavailable
+from transcription.transcriber import Hints
 from transcription.utterance.segmenter import NO_VOICE, EndReason
-from transcription.whisper.context import FULL, HOP, LONGEST, SHORTEST, STOCK_FLOOR, TAIL
+from transcription.whisper.context import HOP, LONGEST, TAIL
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.engine import WhisperTranscriber
 from transcription.whisper.guards import Hypothesis, token_limit

@@ -15,11 +15,10 @@ from gateway.commands.cli import main
 from gateway.commands.models.measuring import BUSY, SPEAKING, Candidate, Cost, candidates, measure
 from gateway.commands.models.picture import SLOW_MS, grade, svg
 from gateway.config import loading as config_module
+from transcription.errors import ModelUnavailable
 from transcription.models.inflate import SIZES
-from transcription.models.models import BUNDLED
+from transcription.models.models import BUNDLED, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import ModelUnavailable
-from transcription.whisper.context import SHORTEST, STOCK_FLOOR
 
 COST = Cost("base", estimate=True, text_ms_median=200, text_ms_worst=400, real_time_factor=0.1, devices=70)
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.link.framing import Noise
 from firmware_bridge.link.wires import Line
+from gateway.access.needed import Open
 from gateway.access.principals import Right
 from gateway.observing.health import HealthState
-from gateway.web.api.operation import Open
 from gateway.web.api.reading import check_accepted
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.entrance.problems import Problem

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.access.needed import Open
 from gateway.access.principals import Right, Role
 from gateway.contract.events import DeviceEvent
 from gateway.journal import records as r
 from gateway.journal.dead_letters import refused
-from gateway.web.api.operation import Open
 from gateway.web.api.table import OPERATIONS
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import letter, remembered, utterance

@@ -1,0 +1,41 @@
+"""What this package raises to its owner.
+
+The error tree::
+
+    TranscriptionError
+      ModelUnavailable      the model is not here (and how to get it)
+      EngineFailed          the engine could not do this utterance
+      QueueFull             too many utterances wait already
+      WaitedTooLong         the recognizer did not get to it before its deadline
+      RecognizerClosed      the gateway is shutting down
+"""
+
+from __future__ import annotations
+
+
+class TranscriptionError(Exception):
+    """Base of what this package raises to its owner."""
+
+
+class ModelUnavailable(TranscriptionError):
+    """The model is not on disk and could not be fetched; ``remedy`` says what to do."""
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class EngineFailed(TranscriptionError):
+    """The engine raised on this utterance; the engine itself may go on."""
+
+
+class QueueFull(TranscriptionError):
+    """Too many utterances wait already, of all devices or of this one."""
+
+
+class WaitedTooLong(TranscriptionError):
+    """The recognizer did not get to the utterance before its deadline."""
+
+
+class RecognizerClosed(TranscriptionError):
+    """The recognizer was closed before it got to the utterance."""
