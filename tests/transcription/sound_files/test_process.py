@@ -104,7 +104,7 @@ def test_it_knows_none_of_our_secrets_and_writes_no_files(tmp_path: Path) -> Non
 
 
 def test_the_gateways_side_loads_no_decoder() -> None:
-    code = "import sys, gateway.transcribing; sys.exit('av' in sys.modules)"
+    code = "import sys, gateway.pipeline.recordings.transcribing; sys.exit('av' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
