@@ -176,7 +176,7 @@ class Gateway:
     async def _build_pipeline(self) -> Pipeline:
         return Pipeline(
             self.config,
-            bridge=self.bridge,
+            devices=self.bridge,
             recognizer=self.recognizer,
             listen=await self._voice_activity(),
             broker=self.broker,

@@ -25,6 +25,7 @@ SANS_IO = {
     "gateway.contract.events",
     "gateway.access.limits",
     "gateway.contract.messages",
+    "gateway.pipeline.sessions.names",
     "gateway.pipeline.sessions.session",
     "gateway.web.entrance.masks",
     "transcription.scheduling.drafts",

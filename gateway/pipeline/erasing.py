@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from firmware_bridge.bridge import Bridge
 from gateway.broker.base import Message, MessageBroker
 from gateway.journal.records import LetterRow, RequestRow
 from gateway.pipeline.asking.answers import Answers
 from gateway.pipeline.asking.outbox import Outbox
-from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
+from gateway.pipeline.telling.devices import Devices
 
 
 class Whose(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Whose(Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
     utterance_id: str = ""
 
-    def __call__(self, one: PendingRequest | RequestRow | LetterRow) -> bool:
+    def __call__(self, one: UtteranceName | RequestRow | LetterRow) -> bool:
         """Whether it is that."""
         return bool(
             (self.user_id and one.user_id == self.user_id)
@@ -55,7 +55,7 @@ class Erasing:
     def __init__(
         self,
         *,
-        bridge: Bridge,
+        devices: Devices,
         broker: MessageBroker,
         answers: Answers,
         outbox: Outbox,
@@ -66,7 +66,7 @@ class Erasing:
     ) -> None:
         """``end_turns``: speech that has no text yet never gets one; returns of how much."""
         self._end_turns = end_turns
-        self._bridge = bridge
+        self._devices = devices
         self._broker = broker
         self._answers = answers
         self._outbox = outbox
@@ -83,7 +83,7 @@ class Erasing:
         gone = self._outbox.erase(whose) | self._announcements.erase(whose) | self._answers.waiting(whose)
         if whose.correlation_id:
             gone.add(whose.correlation_id)
-        self._bridge.blank(gone)
+        self._devices.blank(gone)
         await self._answers.erase(whose)
         self._broker.forget(whose.of_message)
         if whose.user_id:

@@ -21,7 +21,6 @@ from typing import Self
 import msgspec
 import structlog
 
-from firmware_bridge.bridge import Bridge
 from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
@@ -46,17 +45,18 @@ from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.rows import utterance_row
 from gateway.pipeline.asking.typed_text import Said, Saying
-from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.erasing import Erasing, Whose
 from gateway.pipeline.hearing.streams import Conversation, Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sessions.hints import SessionHints
-from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
+from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
 from transcription.errors import RecognizerClosed, TranscriptionError
@@ -116,7 +116,7 @@ class Pipeline:
         self,
         config: GatewayConfig,
         *,
-        bridge: Bridge,
+        devices: Devices,
         recognizer: Recognizer,
         listen: Callable[[], VoiceActivity],
         broker: MessageBroker,
@@ -127,7 +127,7 @@ class Pipeline:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
         self._config = config
         self._now = asyncio.get_running_loop().time
-        self._bridge = bridge
+        self._devices = devices
         self._recognizer = recognizer
         self._announce = announcer
         self._journal = journal
@@ -135,7 +135,7 @@ class Pipeline:
         self._mishaps = health.mishaps
         self._hearing = Hearing(
             config,
-            bridge=bridge,
+            devices=devices,
             recognizer=recognizer,
             listen=listen,
             announcer=announcer,
@@ -161,7 +161,7 @@ class Pipeline:
         self.announcements = Announcements(announcer, journal, health.mishaps, config.history, config.privacy)
         """Text for devices outside any turn."""
         self.erasing = Erasing(
-            bridge=bridge,
+            devices=devices,
             broker=broker,
             answers=self._answers,
             outbox=self._publishing.outbox,
@@ -225,9 +225,10 @@ class Pipeline:
         """Whose device it is."""
         return self._announce.user(device_id)
 
-    def asked(self, correlation_id: str) -> PendingRequest | None:
-        """The transcript that is or was to be answered, as long as it is remembered."""
-        return self._answers.tracker.request(correlation_id)
+    def asked(self, correlation_id: str) -> UtteranceName | None:
+        """Whose transcript is or was to be answered, as long as it is remembered."""
+        request = self._answers.tracker.request(correlation_id)
+        return None if request is None else request.name
 
     def is_new(self, correlation_id: str) -> bool:
         """Whether an answer to it is awaited that no gateway before this one awaited."""
@@ -299,7 +300,7 @@ class Pipeline:
         """Nobody misses a device that is away any more; False when it is here, or nobody knows it."""
         if not self.roster.forget(device_id):
             return False
-        self._bridge.forget(device_id)
+        self._devices.forget(device_id)
         self.logs.forget(device_id)
         return True
 
@@ -327,7 +328,7 @@ class Pipeline:
         if self._hearing.connected(device_id):  # on another connection, by right
             return
         self._hearing.hush(device_id)
-        self._bridge.forget(device_id)
+        self._devices.forget(device_id)
 
     def _begin_turn(self, conversation: Conversation, utterance: Utterance) -> None:
         """An utterance is complete: its device hears so at once, the text follows."""
@@ -341,7 +342,8 @@ class Pipeline:
             return
         guess, conversation.guess = conversation.guess, None
         shown, dropped = (live.shown, live.dropped) if live else (0, 0)
-        spoken = Spoken(session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
+        name = new_name(session, turn)
+        spoken = Spoken(name, session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
         try:
             session.advance(turn, TurnEvent.RECOGNIZE)
             self._announce.status(session, DeviceStatus.TRANSCRIBING)
@@ -398,10 +400,10 @@ class Pipeline:
         names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
         if spoken is not None:
             with self._mishaps.contained(A_TURN, **names):
-                self._answers.withdraw(spoken.correlation_id)
+                self._answers.withdraw(spoken.name.correlation_id)
         if not turn.ended:
             with self._mishaps.contained(A_TURN, **names):
-                self._announce.failure(session, spoken.correlation_id if spoken else "", NOT_UNDERSTOOD)
+                self._announce.failure(session, spoken.name.correlation_id if spoken else "", NOT_UNDERSTOOD)
             session.advance(turn, TurnEvent.FAIL)
             with self._mishaps.contained(A_TURN, **names):
                 idle = session.state is SessionState.CLOSED
@@ -517,7 +519,7 @@ class Pipeline:
             return
         self._announce.busy = busy
         log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
-        self._bridge.set_busy(busy)
+        self._devices.set_busy(busy)
         for conversation in self._hearing.conversations.values():
             self._announce.attention(conversation.session)
 
@@ -594,7 +596,8 @@ class Pipeline:
     def _owed(self) -> bool:
         """Whether a connected device has not taken its answer yet."""
         return any(
-            self._hearing.connected(answer.request.device_id) for answer in self._answers.undelivered.values()
+            self._hearing.connected(answer.request.name.device_id)
+            for answer in self._answers.undelivered.values()
         )
 
 

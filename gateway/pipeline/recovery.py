@@ -15,11 +15,13 @@ from gateway.contract.messages import BadMessage, decode_transcription
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
 from gateway.pipeline.asking.answers import Answer, Answers, Asked
-from gateway.pipeline.asking.rows import pending_request, stream_name
+from gateway.pipeline.asking.rows import pending_request
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
+from gateway.pipeline.sessions.names import NO_BOOT
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
-from gateway.pipeline.sessions.session import NO_BOOT, Session, SessionError, Turn, TurnEvent
+from gateway.pipeline.sessions.rows import stream_name
+from gateway.pipeline.sessions.session import Session, SessionError, Turn, TurnEvent
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.process.mishaps import Mishaps
 
@@ -112,7 +114,7 @@ class _Takeover:
         if known is not None:
             return known
         name = stream_name(row)
-        before = self._hearing.sessions.find(name.device_id, name.boot, name.stream)
+        before = self._hearing.sessions.find(name)
         if before is not None:
             if before.session_id not in self._sessions:
                 return None  # the device was faster, and speaks in a new one
@@ -120,9 +122,7 @@ class _Takeover:
         stream = self.open_ids.get(row.session_id)
         try:
             session = self._hearing.sessions.open(
-                name.device_id,
-                name.boot,
-                name.stream,
+                name,
                 row.user_id,
                 end_on_silence=stream.end_on_silence if stream else False,
                 now=self._now,
@@ -155,7 +155,7 @@ class _Takeover:
         turn.durable = True
         session.advance(turn, TurnEvent.RECOGNIZE)
         session.advance(turn, TurnEvent.ASK)
-        spoken = Spoken(session, turn, NOTHING_HEARD, request.published_at, correlation_id=row.correlation_id)
+        spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
         self._answers.asked[row.correlation_id] = Asked(spoken, message, request, told=False, again=True)
 
     def _owe(self, request: PendingRequest, row: RequestRow) -> None:
@@ -185,5 +185,5 @@ class _Takeover:
             if session.session_id in self.open_ids:
                 if not self._hearing.connected(name.device_id):
                     self._hearing.sessions.suspend_device(name.device_id, name.boot, self._now)
-            elif self._hearing.sessions.find(name.device_id, name.boot, name.stream) is session:
+            elif self._hearing.sessions.find(name) is session:
                 session.end_stream()

@@ -194,7 +194,7 @@ class Works:
         self.bridge = Bridge(config.devices, self._hear, self._delivered, self.health.mishaps.note)
         self.pipeline = Pipeline(
             config,
-            bridge=self.bridge,
+            devices=self.bridge,
             recognizer=self.recognizer,
             listen=LevelVad,
             broker=self.broker,

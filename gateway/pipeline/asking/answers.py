@@ -47,9 +47,10 @@ from gateway.journal.tables.quotas import undelivered_seconds
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
 from gateway.pipeline.asking.rows import received_row, request_row
 from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
 from gateway.pipeline.sessions.requests import CorrelationTracker, Forged, Late, PendingRequest, Routed
 from gateway.pipeline.sessions.requests import RequestState as TrackedState
-from gateway.pipeline.sessions.session import NO_BOOT, SessionState, TurnEvent, TurnState
+from gateway.pipeline.sessions.session import SessionState, TurnEvent, TurnState
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
@@ -177,18 +178,8 @@ class Answers:
         self, spoken: Spoken, message: TranscriptionMessage, payload: bytes, *, told: bool
     ) -> AskedEffect:
         """Expect an answer to ``message``; returns what is to be committed. Raises CorrelationError."""
-        name, now = spoken.session.name, self._now()
-        request = PendingRequest(
-            correlation_id=message.correlation_id,
-            session_id=message.session_id,
-            user_id=message.user_id,
-            device_id=name.device_id,
-            boot=name.boot,
-            stream=name.stream,
-            utterance_id=message.utterance_id,
-            published_at=now,
-            deadline=now + self._settings.timeout_seconds,
-        )
+        now = self._now()
+        request = PendingRequest(spoken.name, now, now + self._settings.timeout_seconds)
         self.tracker.register(request, now)
         self.asked[message.correlation_id] = Asked(spoken.without_audio(), message, request, told)
         return AskedEffect(request_row(request, payload, now))
@@ -201,12 +192,12 @@ class Answers:
             ended = RequestEnded(correlation_id, RequestState.CANCELLED)
             self._journal.commit(ended, *self._settled(correlation_id), *self._published_in(asked))
 
-    def waiting(self, is_gone: Callable[[PendingRequest], bool]) -> set[str]:
+    def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
         """The correlation ids of those that wait for an answer, or for their device."""
-        asked = {name for name, one in self.asked.items() if is_gone(one.request)}
-        return asked | {name for name, one in self.undelivered.items() if is_gone(one.request)}
+        asked = {name for name, one in self.asked.items() if is_gone(one.request.name)}
+        return asked | {name for name, one in self.undelivered.items() if is_gone(one.request.name)}
 
-    async def erase(self, is_gone: Callable[[PendingRequest], bool]) -> None:
+    async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
         for name in self.waiting(is_gone):
             self.undelivered.pop(name, None)
@@ -280,7 +271,7 @@ class Answers:
         if late.state is TrackedState.DONE and not reply.final and reply.error is None:
             return
         self._announce.reply(
-            late.request,
+            late.request.name,
             late.text,
             agent=reply.agent,
             elapsed_ms=self._since(late.request),
@@ -393,7 +384,7 @@ class Answers:
             text=whole,
             error=error,
             fallback=fallback,
-            due=asked is not None and request.boot != NO_BOOT,
+            due=asked is not None and request.name.boot != NO_BOOT,
         )
         kept = self._kept(request, asked, whole, agent, error=error, fallback=fallback)
         await self._commit(*effects, ended, *self._settled(request.correlation_id), *kept)
@@ -453,7 +444,7 @@ class Answers:
         publish_ms: float = 0.0,
     ) -> None:
         self._announce.reply(
-            request,
+            request.name,
             text,
             agent=agent,
             elapsed_ms=self._since(request),
@@ -468,10 +459,12 @@ class Answers:
     def _deliver(self, answer: Answer) -> None:
         """Hand it to the link; a device that is not there gets it when it comes back, with the same boot."""
         request = answer.request
-        if request.boot == NO_BOOT:
+        if request.name.boot == NO_BOOT:
             return  # whoever asked is a listener, and has it
-        if self._boots.get(request.device_id, request.boot) != request.boot:
-            log.warning("reply cannot be delivered", device_id=request.device_id, reason="it has rebooted")
+        if self._boots.get(request.name.device_id, request.name.boot) != request.name.boot:
+            log.warning(
+                "reply cannot be delivered", device_id=request.name.device_id, reason="it has rebooted"
+            )
             self._journal.commit(Delivered(request.correlation_id))
             return
         self.undelivered[request.correlation_id] = answer
@@ -479,7 +472,7 @@ class Answers:
         if not answer.sent:
             log.warning(
                 "reply waits for its device",
-                device_id=request.device_id,
+                device_id=request.name.device_id,
                 correlation_id=request.correlation_id,
             )
         if len(self.undelivered) > self._settings.max_pending:
@@ -492,7 +485,7 @@ class Answers:
     def _send(self, answer: Answer) -> None:
         request = answer.request
         answer.sent = self._announce.answer(
-            request, answer.text, error=answer.error, fallback=answer.fallback
+            request.name, answer.text, error=answer.error, fallback=answer.fallback
         )
 
     @property
@@ -503,7 +496,7 @@ class Answers:
         """Devices that are there had no room for it."""
         for answer in list(self.undelivered.values()):
             request = answer.request
-            if not answer.sent and self._boots.get(request.device_id) == request.boot:
+            if not answer.sent and self._boots.get(request.name.device_id) == request.name.boot:
                 self._send_or_drop(answer)
 
     def _send_or_drop(self, answer: Answer) -> None:
@@ -511,14 +504,16 @@ class Answers:
         request, told = answer.request, False
         try:
             if not answer.told:
-                answer.told = self._announce.transcript_again(request, answer.message)
+                answer.told = self._announce.transcript_again(request.name, answer.message)
             self._send(answer)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this answer and the others
             del self.undelivered[request.correlation_id]
             self._mishaps.note(A_DELIVERY, mishap, correlation_id=request.correlation_id)
             with self._mishaps.contained(A_DELIVERY, correlation_id=request.correlation_id):
                 self._journal.commit(Delivered(request.correlation_id))
-                told = self._announce.answer(request, self._settings.fallback_text, error="it went wrong")
+                told = self._announce.answer(
+                    request.name, self._settings.fallback_text, error="it went wrong"
+                )
             log.warning("reply given up", correlation_id=request.correlation_id, told=told)
 
     def welcome(self, device_id: str, boot: int) -> None:
@@ -528,12 +523,18 @@ class Answers:
         if len(self._boots) > self._settings.max_pending:
             self._boots.popitem(last=False)
         for asked in self.asked.values():
-            if (asked.request.device_id, asked.request.boot) == (device_id, boot) and not asked.told:
+            if (asked.request.name.device_id, asked.request.name.boot) == (
+                device_id,
+                boot,
+            ) and not asked.told:
                 with self._mishaps.contained(A_DELIVERY, correlation_id=asked.message.correlation_id):
-                    asked.told = self._announce.transcript_again(asked.request, asked.message)
+                    asked.told = self._announce.transcript_again(asked.request.name, asked.message)
                     self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
         for answer in list(self.undelivered.values()):
-            if (answer.request.device_id, answer.request.boot) == (device_id, boot) and not answer.sent:
+            if (answer.request.name.device_id, answer.request.name.boot) == (
+                device_id,
+                boot,
+            ) and not answer.sent:
                 self._send_or_drop(answer)
 
     def delivered(self, device_id: str, correlation_id: str) -> None:
@@ -546,13 +547,13 @@ class Answers:
             log.debug(
                 "reply delivered", device_id=device_id, correlation_id=correlation_id, elapsed_ms=elapsed_ms
             )
-            self._announce.delivered(answer.message, elapsed_ms)
+            self._announce.delivered(answer.request.name, elapsed_ms)
 
     def forget_boots_before(self, device_id: str, boot: int) -> None:
         """The device was switched off: what it has not taken by then it never will."""
         for answer in list(self.undelivered.values()):
             request = answer.request
-            if request.device_id == device_id and request.boot != boot:
+            if request.name.device_id == device_id and request.name.boot != boot:
                 del self.undelivered[request.correlation_id]
 
     # -- the turn's end

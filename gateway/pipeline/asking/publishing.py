@@ -90,15 +90,15 @@ class Publishing:
 
     def keep_informed(self, conversation: Conversation, spoken: Spoken) -> None:
         """Tell a device that it may forget an utterance, once its text is safe."""
-        self._informed[spoken.correlation_id] = conversation
+        self._informed[spoken.name.correlation_id] = conversation
 
     def forget(self, spoken: Spoken) -> None:
         """Its text will not come; its device is not told anything."""
-        self._informed.pop(spoken.correlation_id, None)
+        self._informed.pop(spoken.name.correlation_id, None)
 
     def release(self, spoken: Spoken) -> None:
         """It has ended without a text: its device need not keep it."""
-        self._settle(spoken.correlation_id)
+        self._settle(spoken.name.correlation_id)
 
     def _settle(self, correlation_id: str) -> None:
         conversation = self._informed.pop(correlation_id, None)
@@ -113,12 +113,12 @@ class Publishing:
         """What was understood, or why not; ``dead`` and ``died`` are published and committed with it."""
         failure = message.error
         spoken_at = spoken.spoken_at(self._now())
-        told = self._announce.transcript(spoken.session, message, spoken_at)
+        told = self._announce.transcript(spoken.name, message, spoken_at)
         letter = letter_row(RESULTS_TOPIC, message, self._journal.next_number(), REPLIES_TOPIC)
         letters = [letter] if dead is None else [dead, letter]
         effects: list[Effect] = [Transcribed(message.utterance_id), *died, *map(Queued, letters)]
         if self._remembers:
-            effects.append(Remembered(history_row(message, spoken_at, redact=self._redact)))
+            effects.append(Remembered(history_row(spoken.name, message, spoken_at, redact=self._redact)))
         try:
             if message.success and message.text:  # before publishing: the fastest reply finds its request
                 effects.append(self.answers.ask(spoken, message, letter.payload, told=told))
@@ -127,7 +127,7 @@ class Publishing:
         journaled = await self._commit(*effects)
         if journaled:
             spoken.turn.durable = True
-            self._settle(spoken.correlation_id)
+            self._settle(spoken.name.correlation_id)
         for one in letters:
             self.outbox.put(one, journaled=journaled)
         if failure is not None:

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from gateway.broker.base import Message, RoutingKey
-from gateway.contract.messages import AudioFacts, DeadUtterance, Timings, TranscriptionMessage, encode
-from gateway.journal.records import HistoryRow, LetterRow, RequestRow, StreamRow, UtteranceRow
+from gateway.contract.messages import DeadUtterance, TranscriptionMessage, encode
+from gateway.journal.records import HistoryRow, LetterRow, RequestRow, UtteranceRow
 from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import PendingRequest
-from gateway.pipeline.sessions.session import Session, StreamName, Turn
+from gateway.pipeline.sessions.rows import utterance_name
+from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import from_pcm16
 from transcription.utterance.segmenter import EndReason, Utterance
 
@@ -32,28 +34,9 @@ class _Facts(Struct, frozen=True, kw_only=True):
     peak_probability: float = 0.0
 
 
-def stream_row(session: Session, begun: int | None, heard_to: int) -> StreamRow:
-    """A stream that begins or goes on."""
-    return StreamRow(
-        device_id=session.name.device_id,
-        boot=session.name.boot,
-        stream=session.name.stream,
-        session_id=session.session_id,
-        user_id=session.user_id,
-        begun=begun,
-        end_on_silence=session.end_on_silence,
-        heard_to=heard_to,
-    )
-
-
-def stream_name(row: StreamRow | UtteranceRow | RequestRow) -> StreamName:
-    """Whose row it is."""
-    return StreamName(row.device_id, row.boot, row.stream)
-
-
 def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
     """An utterance that is complete."""
-    session, utterance = spoken.session, spoken.utterance
+    utterance = spoken.utterance
     facts = _Facts(
         speech_end=utterance.speech_end,
         has_speech=utterance.has_speech,
@@ -63,13 +46,7 @@ def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
         peak_probability=utterance.peak_probability,
     )
     return UtteranceRow(
-        utterance_id=spoken.turn.utterance_id,
-        correlation_id=spoken.correlation_id,
-        session_id=session.session_id,
-        user_id=session.user_id,
-        device_id=session.name.device_id,
-        boot=session.name.boot,
-        stream=session.name.stream,
+        **spoken.name.row_ids(),
         start=utterance.start,
         end=utterance.end,
         heard_at=time.time() - (now - spoken.complete_at),
@@ -78,14 +55,12 @@ def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
     )
 
 
-def history_row(message: TranscriptionMessage, spoken_at: float, *, redact: bool) -> HistoryRow:
+def history_row(
+    name: UtteranceName, message: TranscriptionMessage, spoken_at: float, *, redact: bool
+) -> HistoryRow:
     """An utterance as it is remembered; ``redact``: without its words."""
     return HistoryRow(
-        utterance_id=message.utterance_id,
-        correlation_id=message.correlation_id,
-        session_id=message.session_id,
-        user_id=message.user_id,
-        device_id=message.device_id,
+        **name.ids(),
         spoken_at=spoken_at,
         text="" if redact else message.text,
         success=message.success,
@@ -95,26 +70,6 @@ def history_row(message: TranscriptionMessage, spoken_at: float, *, redact: bool
         audio=message.audio,
         timings=message.timings,
         redacted=redact,
-    )
-
-
-def announcement_row(request: RequestRow) -> HistoryRow:
-    """An announcement as it is remembered; what it says is its reply."""
-    return HistoryRow(
-        utterance_id=request.correlation_id,
-        correlation_id=request.correlation_id,
-        session_id=request.session_id,
-        user_id=request.user_id,
-        device_id=request.device_id,
-        spoken_at=request.asked_at,
-        text="",
-        success=True,
-        error=None,
-        language="",
-        confidence=0.0,
-        audio=AudioFacts(seconds=0.0),
-        timings=Timings(),
-        is_announcement=True,
     )
 
 
@@ -132,7 +87,7 @@ def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoke
         lost_samples=facts.lost_samples,
         peak_probability=facts.peak_probability,
     )
-    return Spoken(session, turn, utterance, now - max(0.0, row.age), correlation_id=row.correlation_id)
+    return Spoken(utterance_name(row), session, turn, utterance, now - max(0.0, row.age))
 
 
 def letter_row(
@@ -176,13 +131,7 @@ def request_row(request: PendingRequest, payload: bytes, now: float) -> RequestR
     """A transcript (``payload``, as it is published) whose answer is awaited."""
     since = time.time() - now
     return RequestRow(
-        correlation_id=request.correlation_id,
-        session_id=request.session_id,
-        user_id=request.user_id,
-        device_id=request.device_id,
-        boot=request.boot,
-        stream=request.stream,
-        utterance_id=request.utterance_id,
+        **request.name.row_ids(),
         asked_at=request.published_at + since,
         deadline=request.deadline + since,
         message=payload,
@@ -193,13 +142,7 @@ def pending_request(row: RequestRow, now: float, longest: float) -> PendingReque
     """A request of another gateway; it waits for what is left of its time, never more than ``longest``."""
     asked_at = now - max(0.0, row.age)
     return PendingRequest(
-        correlation_id=row.correlation_id,
-        session_id=row.session_id,
-        user_id=row.user_id,
-        device_id=row.device_id,
-        boot=row.boot,
-        stream=row.stream,
-        utterance_id=row.utterance_id,
+        name=utterance_name(row),
         published_at=asked_at,
         deadline=min(now + longest, asked_at + row.deadline - row.asked_at),
     )

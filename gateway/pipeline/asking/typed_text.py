@@ -23,9 +23,10 @@ from msgspec import Struct
 from gateway.access.principals import Principal, Right
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
 from gateway.pipeline.asking.publishing import Publishing
-from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
-from gateway.pipeline.sessions.session import NO_BOOT, Session, TooManySessions, Turn, TurnEvent
+from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName
+from gateway.pipeline.sessions.session import Session, TooManySessions, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 
 MAX_CHARACTERS = 4_000
@@ -81,13 +82,13 @@ class Saying:
         if not principal.may(Right.SPEAK):
             raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
         session, turn = self._begin(principal)
-        spoken = Spoken(session, turn, NOTHING_HEARD, self._now())
+        spoken = Spoken(new_name(session, turn), session, turn, NOTHING_HEARD, self._now())
         work = partial(self._publishing.publish, spoken, _message(spoken, text))
         await _done(self._start_turn(work, session, turn, spoken))
         return Said(
             session_id=session.session_id,
             device_id=session.device_id,
-            correlation_id=spoken.correlation_id,
+            correlation_id=spoken.name.correlation_id,
         )
 
     def _begin(self, principal: Principal) -> tuple[Session, Turn]:
@@ -96,9 +97,12 @@ class Saying:
         device_id, own_user = principal.own_device, principal.own_user
         try:
             session = self._hearing.sessions.open(
-                device_id, NO_BOOT, 0, self._announce.user(device_id, own_user), end_on_silence=False,
-                now=self._now(), visitor=principal.owner,
-            )  # fmt: skip
+                StreamName(device_id, NO_BOOT, NO_STREAM),
+                self._announce.user(device_id, own_user),
+                end_on_silence=False,
+                now=self._now(),
+                visitor=principal.owner,
+            )
         except TooManySessions as error:
             raise CannotSay(str(error)) from error
         self._announce.adopt(device_id, own_user)  # who is refused has changed nothing
@@ -126,17 +130,12 @@ def _checked(text: str) -> str:
 
 
 def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
-    session = spoken.session
     return TranscriptionMessage(
-        session_id=session.session_id,
-        user_id=session.user_id,
-        device_id=session.device_id,
+        **spoken.name.ids(),
         text=text,
         timestamp=time.time(),
         success=True,
         message_id=new_id("m"),
-        correlation_id=spoken.correlation_id,
-        utterance_id=spoken.turn.utterance_id,
         confidence=1.0,
         audio=AudioFacts(seconds=0.0, end_reason=SAID),
     )

@@ -19,6 +19,7 @@ from gateway.contract.messages import (
     new_id,
 )
 from gateway.observing.log import UTTERANCE
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.scheduling.jobs import Recognized
@@ -29,7 +30,14 @@ from transcription.whisper.features import HOP
 log = structlog.get_logger(__name__)
 
 
-def new_correlation_id(session: Session) -> str:
+def new_name(session: Session, turn: Turn) -> UtteranceName:
+    """Of a turn that has just begun."""
+    return UtteranceName(
+        session.session_id, session.user_id, session.name, turn.utterance_id, _new_correlation_id(session)
+    )
+
+
+def _new_correlation_id(session: Session) -> str:
     """Unguessable; of a listener that speaks it names the session too: ``web-<session>-<128 random bits>``."""
     if session.device_id.startswith(WEB_DEVICE):
         return f"{WEB_DEVICE}{session.session_id}-{secrets.token_urlsafe(16)}"
@@ -40,6 +48,7 @@ def new_correlation_id(session: Session) -> str:
 class Spoken:
     """One utterance of a session, complete at ``complete_at`` (the event loop's time, in seconds)."""
 
+    name: UtteranceName
     session: Session
     turn: Turn
     utterance: Utterance
@@ -48,12 +57,6 @@ class Spoken:
     """How often its text was shown while it was being spoken."""
     partials_dropped: int = 0
     """How often that was wanted and not worked out."""
-    correlation_id: str = ""
-    """Empty: it gets one."""
-
-    def __post_init__(self) -> None:
-        if not self.correlation_id:
-            object.__setattr__(self, "correlation_id", new_correlation_id(self.session))
 
     @property
     def ended_at(self) -> float:
@@ -75,16 +78,12 @@ class Spoken:
         """What is published: the text, or (``error``) why there is none."""
         transcript = recognized.transcript if recognized else None
         return TranscriptionMessage(
-            session_id=self.session.session_id,
-            user_id=self.session.user_id,
-            device_id=self.session.device_id,
+            **self.name.ids(),
             text=transcript.text.strip() if transcript else "",
             timestamp=time.time(),
             success=error is None,
             error=error,
             message_id=new_id("m"),
-            correlation_id=self.correlation_id,
-            utterance_id=self.turn.utterance_id,
             language=transcript.language if transcript else "",
             confidence=transcript.confidence if transcript else 0.0,
             audio=self._audio,
@@ -103,15 +102,11 @@ class Spoken:
     def dead(self, reason: str, attempts: int) -> DeadUtterance:
         """What is published when it is given up."""
         return DeadUtterance(
-            session_id=self.session.session_id,
-            user_id=self.session.user_id,
-            device_id=self.session.device_id,
+            **self.name.ids(),
             timestamp=time.time(),
             reason=reason,
             attempts=attempts,
             message_id=new_id("m"),
-            correlation_id=self.correlation_id,
-            utterance_id=self.turn.utterance_id,
             audio=self._audio,
         )
 

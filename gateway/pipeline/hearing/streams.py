@@ -14,7 +14,6 @@ from functools import partial
 
 import structlog
 
-from firmware_bridge.bridge import Bridge
 from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
@@ -27,12 +26,14 @@ from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
-from gateway.pipeline.asking.rows import stream_name, stream_row
 from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
 from gateway.pipeline.sessions.hints import ConversationHints, SessionHints
-from gateway.pipeline.sessions.session import Session, SessionRegistry, StreamName, TooManySessions
+from gateway.pipeline.sessions.names import StreamName
+from gateway.pipeline.sessions.rows import stream_name, stream_row
+from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.devices import Devices
 from gateway.process.mishaps import Mishaps
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.scheduling.jobs import Guess
@@ -106,7 +107,7 @@ class Hearing:
         self,
         config: GatewayConfig,
         *,
-        bridge: Bridge,
+        devices: Devices,
         recognizer: Recognizer,
         listen: Callable[[], VoiceActivity],
         announcer: Announcer,
@@ -118,7 +119,7 @@ class Hearing:
         self._journal = journal
         self._mishaps = mishaps
         self._config = config
-        self._bridge = bridge
+        self._devices = devices
         self._recognizer = recognizer
         self._listen = listen
         self._announce = announcer
@@ -217,7 +218,7 @@ class Hearing:
         """
         name = StreamName(event.device_id, event.boot, event.stream)
         if self.closed:  # not settled: the device keeps it for the next gateway
-            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            self._devices.send_status(*name, DeviceStatus.BUSY)
             return
         left = self._left.get(name)
         if left is not None and event.begun not in (None, left.begun):  # the number is used again
@@ -225,13 +226,13 @@ class Hearing:
             del self._left[name]
             left = None
         if left is not None and left.ended:
-            self._bridge.settle(*_numbers(name), left.heard_to)
+            self._devices.settle(*name, left.heard_to)
             return  # all of it was heard; should there be more, that begins anew
         if name.device_id in self._put_off:  # in the order in which it was said
-            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            self._devices.send_status(*name, DeviceStatus.BUSY)
             return
         try:
-            session = self.sessions.find(*_numbers(name)) or self._begin_session(name, event, heard_to)
+            session = self.sessions.find(name) or self._begin_session(name, event, heard_to)
         except TooManySessions as error:
             log.warning("stream refused", device_id=name.device_id, reason=str(error))
             self._refuse(name)
@@ -243,7 +244,7 @@ class Hearing:
         self.conversations[name] = conversation
         if left is not None:
             conversation.heard_to = conversation.settled_to = left.heard_to
-            self._bridge.settle(*_numbers(name), left.heard_to)
+            self._devices.settle(*name, left.heard_to)
         self._announce.attention(session)
 
     def _refuse(self, name: StreamName) -> None:
@@ -253,27 +254,27 @@ class Hearing:
             self._put_off[name.device_id] = name.boot
             if len(self._put_off) > self._config.devices.max_devices:
                 del self._put_off[next(iter(self._put_off))]
-            self._bridge.send_status(*_numbers(name), DeviceStatus.BUSY)
+            self._devices.send_status(*name, DeviceStatus.BUSY)
             return
-        self._bridge.send_status(*_numbers(name), DeviceStatus.ERROR)
-        self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+        self._devices.send_status(*name, DeviceStatus.ERROR)
+        self._devices.settle(*name, WHOLE_STREAM)
 
     def _ask_again(self) -> None:
         """The first of those that were put off for whom there is room: what it kept comes again, and is heard."""
         for device_id, boot in self._put_off.items():
-            has_room = self.sessions.has_room(self._bridge.visitor(device_id))
+            has_room = self.sessions.has_room(self._devices.visitor(device_id))
             if has_room and self.connected(device_id) and not self.sessions.of_device(device_id):
                 del self._put_off[device_id]
-                self._bridge.renew(device_id, boot)
+                self._devices.renew(device_id, boot)
                 return
 
     def _begin_session(self, name: StreamName, event: StreamStarted, heard_to: int) -> Session:
         session = self.sessions.open(
-            *_numbers(name),
+            name,
             self._announce.user(name.device_id),
             end_on_silence=event.end_on_silence,
             now=self._now(),
-            visitor=self._bridge.visitor(name.device_id),
+            visitor=self._devices.visitor(name.device_id),
         )
         self._journal.commit(StreamOpened(stream_row(session, event.begun, heard_to)))
         return session
@@ -295,7 +296,7 @@ class Hearing:
         """Nothing will be understood: the turn fails at once, before anybody has spoken for nothing."""
         self._on_utterance(conversation, NOTHING_HEARD)
         conversation.session.end_stream()
-        self._bridge.settle(*_numbers(conversation.session.name), WHOLE_STREAM)
+        self._devices.settle(*conversation.session.name, WHOLE_STREAM)
 
     def stop(self, event: StreamStopped) -> None:
         """A device has said all that it wanted to."""
@@ -306,14 +307,14 @@ class Hearing:
             end = conversation.heard_to + event.lost_samples
             self._hear_chunk(conversation, AudioChunk(end, from_pcm16(b""), event.lost_samples))
         if self._left.pop(name, None) is not None and conversation is None:
-            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+            self._devices.settle(*name, WHOLE_STREAM)
         self.end_stream(name, EndReason.STOP)
 
     def end_stream(self, name: StreamName, reason: EndReason) -> None:
         """No more audio will come of it: what was heard is an utterance. Idempotent."""
         conversation = self.conversations.pop(name, None)
         if conversation is None:
-            session = self.sessions.find(*_numbers(name))
+            session = self.sessions.find(name)
             if session is not None:  # of a device that has not come back since a gateway before this one
                 session.end_stream()
                 self._journal.commit(StreamEnded(session.session_id))
@@ -344,9 +345,9 @@ class Hearing:
         names = {"device_id": name.device_id, "stream": str(name.stream)}
         self._mishaps.note(A_STREAM, error, **names)
         conversation = self.conversations.pop(name, None)
-        session = self.sessions.find(*_numbers(name))
+        session = self.sessions.find(name)
         with self._mishaps.contained(A_STREAM, **names):
-            self._bridge.settle(*_numbers(name), WHOLE_STREAM)
+            self._devices.settle(*name, WHOLE_STREAM)
         if conversation is not None:
             with self._mishaps.contained(A_STREAM, **names):
                 conversation.drop_guess()
@@ -374,7 +375,7 @@ class Hearing:
                 self.lapsed[name] = left.end_on_silence
         if name in self.lapsed:  # the device came back after all: the rest is a session of its own
             end_on_silence = self.lapsed.pop(name)
-            self.open(StreamStarted(*_numbers(name), end_on_silence), heard_to=position)
+            self.open(StreamStarted(*name, end_on_silence), heard_to=position)
         conversation = self.conversations.get(name)
         if conversation is not None:  # else it was refused, or is the next gateway's
             self._hear_chunk(conversation, AudioChunk(position, from_pcm16(pcm), lost))
@@ -426,7 +427,7 @@ class Hearing:
         position = conversation.session.settled_position(conversation.segmenter.needed_from)
         if position > conversation.settled_to:
             conversation.settled_to = position
-            self._bridge.settle(*_numbers(name), position)
+            self._devices.settle(*name, position)
 
     # -- the end
 
@@ -452,7 +453,3 @@ class Hearing:
                 conversation.session.end_stream()
             else:
                 self.end_stream(name, EndReason.SHUTDOWN)
-
-
-def _numbers(name: StreamName) -> tuple[str, int, int]:
-    return name.device_id, name.boot, name.stream

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.contract.messages import OrchestratorReply
+from gateway.pipeline.sessions.names import UtteranceName
 
 MAX_TEXT_BYTES = 64 * 1024
 """UTF-8 bytes of one whole reply; what is beyond is cut off and counted."""
@@ -74,17 +75,16 @@ LIVE = frozenset(state for state, _ in TRANSITIONS)
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """A published transcript that waits for its answer, and whose it is."""
+    """A published transcript that waits for its answer."""
 
-    correlation_id: str
-    session_id: str
-    user_id: str
-    device_id: str
-    boot: int
-    stream: int
-    utterance_id: str
+    name: UtteranceName
     published_at: float
     deadline: float
+
+    @property
+    def correlation_id(self) -> str:
+        """What its answer goes by."""
+        return self.name.correlation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class CorrelationTracker:
         if row is None:
             self.counters.unknown += 1
             return Unknown(reply.correlation_id)
-        if reply.session_id != row.request.session_id:
+        if reply.session_id != row.request.name.session_id:
             self.counters.forged += 1
             return Forged(row.request, reply.session_id)
         if _seen_before(row, reply):
@@ -282,10 +282,10 @@ class CorrelationTracker:
         self.counters.cancelled += 1
         return True
 
-    def forget(self, is_gone: Callable[[PendingRequest], bool]) -> None:
+    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more; what is said to them is said to nobody."""
         for correlation_id, row in list(self._rows.items()):
-            if is_gone(row.request):
+            if is_gone(row.request.name):
                 self.cancel(correlation_id, 0.0)
                 row.text = bytearray()
                 self._ended.pop(correlation_id, None)

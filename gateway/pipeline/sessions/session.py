@@ -19,13 +19,11 @@ from dataclasses import dataclass
 
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import new_id
+from gateway.pipeline.sessions.names import SessionIds, StreamName
 from gateway.settings.sessions import SessionSettings
 
 MAX_OPEN_TURNS = 256
 """Turns of one session that may be open at once."""
-
-NO_BOOT = -1
-"""In place of a boot, where no device is behind a session: somebody's words were text from the start."""
 
 
 class SessionError(Exception):
@@ -136,15 +134,6 @@ _RUNNING = frozenset(state for state, _ in TURN_TRANSITIONS)
 _UNPUBLISHED = frozenset({TurnState.HEARD, TurnState.TRANSCRIBING})
 
 
-@dataclass(frozen=True, slots=True)
-class StreamName:
-    """Which stretch of audio: the device's own numbers, unique for ever only together."""
-
-    device_id: str
-    boot: int
-    stream: int
-
-
 @dataclass(slots=True)
 class Turn:
     """One utterance's life. ``start`` and ``end`` are stream positions in samples."""
@@ -193,6 +182,10 @@ class Session:
     def device_id(self) -> str:
         """Whose stream it is."""
         return self.name.device_id
+
+    def ids(self) -> SessionIds:
+        """As messages and events have them."""
+        return {"session_id": self.session_id, "user_id": self.user_id, "device_id": self.name.device_id}
 
     @property
     def owner(self) -> str:
@@ -277,9 +270,7 @@ class SessionRegistry:
 
     def open(
         self,
-        device_id: str,
-        boot: int,
-        stream: int,
+        name: StreamName,
         user_id: str,
         *,
         end_on_silence: bool,
@@ -294,9 +285,8 @@ class SessionRegistry:
         A stream that has ended may begin again (a device may use one number for all its speech): the
         session of before goes on with its answers only.
         """
-        name = StreamName(device_id, boot, stream)
         if name in self._by_name:
-            raise AlreadyOpen(f"stream {stream} of {device_id} is open")
+            raise AlreadyOpen(f"stream {name.stream} of {name.device_id} is open")
         if not has_share(self._max_sessions, self._taken, visitor):
             raise TooManySessions(self._full(visitor))
         session = Session(
@@ -311,16 +301,16 @@ class SessionRegistry:
         self._taken[visitor] += 1
         self._by_name[name] = session
         self._by_id[session.session_id] = session
-        self._by_device.setdefault(device_id, {})[session.session_id] = session
+        self._by_device.setdefault(name.device_id, {})[session.session_id] = session
         return session
 
     def has_room(self, visitor: str) -> bool:
         """Whether another one could be opened."""
         return has_share(self._max_sessions, self._taken, visitor)
 
-    def find(self, device_id: str, boot: int, stream: int) -> Session | None:
+    def find(self, name: StreamName) -> Session | None:
         """The session of a stream that has not ended."""
-        return self._by_name.get(StreamName(device_id, boot, stream))
+        return self._by_name.get(name)
 
     def get(self, session_id: str) -> Session | None:
         """The session of an id."""

@@ -14,13 +14,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
-from msgspec.structs import replace
 
 from firmware_bridge.shares import HOUSE, has_share
-from gateway.contract.messages import new_id
+from gateway.contract.messages import AudioFacts, Timings, new_id
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.records import (
     Answered,
@@ -29,14 +28,15 @@ from gateway.journal.records import (
     Effect,
     HandedOver,
     HistoryReply,
+    HistoryRow,
     Remembered,
     RequestRow,
     RequestState,
     redacted_reply,
 )
-from gateway.pipeline.asking.rows import announcement_row
-from gateway.pipeline.sessions.session import NO_BOOT
-from gateway.pipeline.telling.announcer import NO_STREAM, Announcer
+from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
+from gateway.pipeline.sessions.rows import utterance_name
+from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.mishaps import Mishaps
 from gateway.settings.history import HistorySettings
 from gateway.settings.privacy import PrivacySettings
@@ -97,14 +97,9 @@ class Announcements:
         """
         self._check_room(device_id, owner := owner or agent)
         now = time.time()
+        name = UtteranceName("", user_id, StreamName(device_id, NO_BOOT, NO_STREAM), "", new_id("a"))
         row = RequestRow(
-            correlation_id=new_id("a"),
-            session_id="",
-            user_id=user_id,
-            device_id=device_id,
-            boot=NO_BOOT,
-            stream=NO_STREAM,
-            utterance_id="",
+            **name.row_ids(),
             asked_at=now,
             deadline=now + seconds,
             message=b"",
@@ -117,9 +112,9 @@ class Announcements:
             await self._journal.commit(Asked(row), *self._kept(row, agent))
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
-        self._announce.announced(row.user_id, device_id, row.correlation_id, text, agent=agent)
+        self._announce.reply(name, text, agent=agent)
         self._tell(device_id)
-        return row.correlation_id
+        return name.correlation_id
 
     def restore(self, row: RequestRow) -> None:
         """One that a gateway before this one had not got rid of."""
@@ -142,7 +137,7 @@ class Announcements:
         waited_ms = 1000 * (_now() - one.asked_at)
         self._forget(one, *([HandedOver(correlation_id, waited_ms)] if self._remembers else ()))
         log.debug("announcement delivered", device_id=device_id, correlation_id=correlation_id)
-        self._announce.announcement_taken(one.row.user_id, device_id, correlation_id, waited_ms)
+        self._announce.delivered(utterance_name(one.row), waited_ms)
 
     def expire(self) -> None:
         """Forget those that are too late; try again with those that their device had no room for."""
@@ -169,7 +164,8 @@ class Announcements:
             if row.device_id != device_id or one.sent_to == boot:
                 continue
             try:
-                if not self._announce.announcement(device_id, boot, row.correlation_id, row.text):
+                stream = StreamName(device_id, boot, NO_STREAM)
+                if not self._announce.announcement(stream, row.correlation_id, row.text):
                     return  # its outbox is full; soon again
             except Exception as error:  # noqa: BLE001 - the boundary: between this announcement and the others
                 self._mishaps.note("an announcement", error, correlation_id=row.correlation_id)
@@ -196,13 +192,30 @@ class Announcements:
             return ()
         reply = HistoryReply(text=row.text, agent=agent)
         return (
-            Remembered(replace(announcement_row(row), redacted=self._redact)),
+            Remembered(_history_row(row, redact=self._redact)),
             Answered(row.correlation_id, redacted_reply(reply) if self._redact else reply),
         )
 
     def _forget(self, one: _Announcement, *effects: Effect) -> None:
         del self._waiting[one.row.correlation_id]
         self._journal.commit(Delivered(one.row.correlation_id), *effects)
+
+
+def _history_row(request: RequestRow, *, redact: bool) -> HistoryRow:
+    """An announcement as it is remembered; what it says is its reply."""
+    return HistoryRow(
+        **replace(utterance_name(request), utterance_id=request.correlation_id).ids(),
+        spoken_at=request.asked_at,
+        text="",
+        success=True,
+        error=None,
+        language="",
+        confidence=0.0,
+        audio=AudioFacts(seconds=0.0),
+        timings=Timings(),
+        redacted=redact,
+        is_announcement=True,
+    )
 
 
 def _now() -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from firmware_bridge.bridge import Bridge
 from firmware_bridge.link.events import (
     DeviceConnected,
     DeviceDisconnected,
@@ -28,12 +27,11 @@ from gateway.contract.events import (
 )
 from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
-from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
+from gateway.pipeline.telling.devices import Devices
 from transcription.scheduling.partial_text import Partial
 
-NO_STREAM = 0
-"""Of what is told to a device outside any turn."""
 GUESTS = 4_096
 """Devices of listeners that speak whose user is remembered; those unheard of longest go first."""
 
@@ -41,11 +39,11 @@ GUESTS = 4_096
 class Announcer:
     """Speaks to one device and to the hub in one call."""
 
-    def __init__(self, bridge: Bridge, hub: Hub, devices: DeviceSettings) -> None:
-        """``devices``: whose a device is, and where."""
-        self._bridge = bridge
-        self._hub = hub
+    def __init__(self, devices: Devices, hub: Hub, settings: DeviceSettings) -> None:
+        """``settings``: whose a device is, and where."""
         self._devices = devices
+        self._hub = hub
+        self._settings = settings
         self._guests: OrderedDict[str, str] = OrderedDict()
         self.busy = False
         """Whether the recognizer has fallen behind, and devices had better wait."""
@@ -54,16 +52,16 @@ class Announcer:
         """Whose device it is, or would be as this ``guest``'s (see ``adopt``)."""
         if guest is None:
             guest = self._guests.get(device_id)
-        known = self._devices.users.get(device_id) or guest
-        return known or self._devices.default_user
+        known = self._settings.users.get(device_id) or guest
+        return known or self._settings.default_user
 
     def place(self, device_id: str) -> tuple[str, str]:
         """Whose it is, and in which room."""
-        return self.user(device_id), self._devices.rooms.get(device_id, "")
+        return self.user(device_id), self._settings.rooms.get(device_id, "")
 
     def reconfigure(self, devices: DeviceSettings) -> None:
         """From now on devices are whose these settings say, and where."""
-        self._devices = devices
+        self._settings = devices
 
     def adopt(self, device_id: str, user_id: str) -> None:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
@@ -116,23 +114,15 @@ class Announcer:
         return self._device(device_id, notice=kind.name.lower(), value=value)
 
     def _device(self, device_id: str, *, state: str = "connected", **facts: Any) -> DeviceEvent:
-        room = self._devices.rooms.get(device_id, "")
+        room = self._settings.rooms.get(device_id, "")
         return DeviceEvent(device_id=device_id, user_id=self.user(device_id), room=room, state=state, **facts)
 
     # -- about a session
 
     def status(self, session: Session, status: DeviceStatus) -> None:
         """What is happening."""
-        name = session.name
-        self._bridge.send_status(name.device_id, name.boot, name.stream, status)
-        self._hub.publish(
-            StatusEvent(
-                session_id=session.session_id,
-                user_id=session.user_id,
-                device_id=name.device_id,
-                status=status.name.lower(),
-            )
-        )
+        self._devices.send_status(*session.name, status)
+        self._hub.publish(StatusEvent(**session.ids(), status=status.name.lower()))
 
     def attention(self, session: Session) -> None:
         """The device may speak on, or had better wait."""
@@ -141,32 +131,26 @@ class Announcer:
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""
         name = session.name
-        return self._bridge.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(
+        return self._devices.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(
             _partial(session, "", Partial(0, "", ""))
         )
 
     def partial(self, session: Session, utterance_id: str, partial: Partial) -> None:
         """What was understood so far of what is being said."""
-        name = session.name
-        self._bridge.send_partial(name.device_id, name.boot, name.stream, partial.text, partial.stable)
+        self._devices.send_partial(*session.name, partial.text, partial.stable)
         self._hub.publish(_partial(session, utterance_id, partial))
 
-    def transcript(self, session: Session, message: TranscriptionMessage, spoken_at: float) -> bool:
+    # -- about an utterance
+
+    def transcript(self, name: UtteranceName, message: TranscriptionMessage, spoken_at: float) -> bool:
         """What was said since then, or (listeners only) why nobody knows. True: its device is being told."""
-        name = session.name
-        told = message.success and self._bridge.send_transcript(
-            name.device_id, name.boot, name.stream, message.correlation_id, message.text
-        )
+        told = message.success and self.transcript_again(name, message)
         self._hub.publish(
             TranscriptionEvent(
-                session_id=message.session_id,
-                user_id=message.user_id,
-                device_id=message.device_id,
+                **name.ids(),
                 text=message.text,
                 success=message.success,
                 error=message.error,
-                correlation_id=message.correlation_id,
-                utterance_id=message.utterance_id,
                 language=message.language,
                 confidence=message.confidence,
                 audio=message.audio,
@@ -179,44 +163,32 @@ class Announcer:
         )
         return told
 
-    def transcript_again(self, request: PendingRequest, message: TranscriptionMessage) -> bool:
+    def transcript_again(self, name: UtteranceName, message: TranscriptionMessage) -> bool:
         """What was said, to a device that was not there when everybody else was told."""
-        return self._bridge.send_transcript(
-            request.device_id, request.boot, request.stream, message.correlation_id, message.text
-        )
+        return self._devices.send_transcript(*name.stream, name.correlation_id, message.text)
 
     def failure(self, session: Session, correlation_id: str, text: str) -> None:
         """There will be no answer; ``text`` says so to the device's user."""
-        name = session.name
-        self._bridge.send_reply(
-            name.device_id, name.boot, name.stream, correlation_id, text, final=True, error=True
-        )
+        self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
         self.status(session, DeviceStatus.ERROR)
 
-    # -- about an answer
+    # -- about an answer, or an announcement, which answers nothing
 
     def answer(
-        self, request: PendingRequest, text: str, *, error: str | None = None, fallback: bool = False
+        self, name: UtteranceName, text: str, *, error: str | None = None, fallback: bool = False
     ) -> bool:
         """The whole answer, for the device that spoke. False: it has rebooted, or takes nothing more."""
-        return self._bridge.send_reply(
-            request.device_id,
-            request.boot,
-            request.stream,
-            request.correlation_id,
-            text,
-            final=True,
-            fallback=fallback,
-            error=error is not None,
+        return self._devices.send_reply(
+            *name.stream, name.correlation_id, text, final=True, fallback=fallback, error=error is not None
         )
 
     def reply(
         self,
-        request: PendingRequest,
+        name: UtteranceName,
         text: str,
         *,
         agent: str,
-        elapsed_ms: float,
+        elapsed_ms: float = 0.0,
         publish_ms: float = 0.0,
         final: bool = True,
         error: str | None = None,
@@ -226,11 +198,7 @@ class Announcer:
         """A piece of an answer or its end, for the listeners."""
         self._hub.publish(
             ReplyEvent(
-                session_id=request.session_id,
-                user_id=request.user_id,
-                device_id=request.device_id,
-                correlation_id=request.correlation_id,
-                utterance_id=request.utterance_id,
+                **name.ids(),
                 text=text,
                 final=final,
                 error=error,
@@ -242,61 +210,18 @@ class Announcer:
             )
         )
 
-    # -- about an announcement, which answers nothing
-
-    def announcement(self, device_id: str, boot: int, correlation_id: str, text: str) -> bool:
+    def announcement(self, stream: StreamName, correlation_id: str, text: str) -> bool:
         """For the device. False: that boot is not there, or takes nothing more."""
-        return self._bridge.send_reply(device_id, boot, NO_STREAM, correlation_id, text, final=True)
+        return self._devices.send_reply(*stream, correlation_id, text, final=True)
 
-    def announced(self, user_id: str, device_id: str, correlation_id: str, text: str, *, agent: str) -> None:
-        """For the listeners: a reply without a session."""
-        self._hub.publish(
-            ReplyEvent(
-                session_id="",
-                user_id=user_id,
-                device_id=device_id,
-                correlation_id=correlation_id,
-                utterance_id="",
-                text=text,
-                final=True,
-                agent=agent,
-            )
-        )
-
-    def announcement_taken(
-        self, user_id: str, device_id: str, correlation_id: str, elapsed_ms: float
-    ) -> None:
-        """The device has it."""
-        self._hub.publish(
-            DeliveryEvent(
-                session_id="",
-                user_id=user_id,
-                device_id=device_id,
-                correlation_id=correlation_id,
-                utterance_id="",
-                speech_to_reply_ms=elapsed_ms,
-            )
-        )
-
-    def delivered(self, message: TranscriptionMessage, elapsed_ms: float) -> None:
-        """The device has taken the answer to ``message``."""
-        self._hub.publish(
-            DeliveryEvent(
-                session_id=message.session_id,
-                user_id=message.user_id,
-                device_id=message.device_id,
-                correlation_id=message.correlation_id,
-                utterance_id=message.utterance_id,
-                speech_to_reply_ms=elapsed_ms,
-            )
-        )
+    def delivered(self, name: UtteranceName, elapsed_ms: float) -> None:
+        """Its device has taken the answer."""
+        self._hub.publish(DeliveryEvent(**name.ids(), speech_to_reply_ms=elapsed_ms))
 
 
 def _partial(session: Session, utterance_id: str, partial: Partial) -> PartialEvent:
     return PartialEvent(
-        session_id=session.session_id,
-        user_id=session.user_id,
-        device_id=session.device_id,
+        **session.ids(),
         utterance_id=utterance_id,
         number=partial.number,
         stable=partial.stable,

@@ -24,6 +24,7 @@ from gateway.contract.messages import (
     encode,
 )
 from gateway.hub.hub import HISTORY_BYTES, Hub
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
 from gateway.settings.web import WebSettings
 from gateway.web.api.operation import Operation
@@ -161,7 +162,7 @@ def test_a_subscription_of_ten_thousand_names_is_refused(name: str) -> None:
 
 def test_a_late_reply_is_cut_as_any_other() -> None:
     tracker = CorrelationTracker(max_pending=9, late_seconds=60.0)
-    tracker.register(PendingRequest("c", "s", "u", "d", 1, 1, "n", 0.0, 1.0), 0.0)
+    tracker.register(PendingRequest(UtteranceName("s", "u", StreamName("d", 1, 1), "n", "c"), 0.0, 1.0), 0.0)
     assert tracker.expire(2.0)
     for number in range(3):
         late = tracker.route(

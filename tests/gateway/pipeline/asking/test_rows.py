@@ -12,18 +12,22 @@ from msgspec.structs import replace
 
 from gateway.broker.base import Message, RoutingKey
 from gateway.pipeline.asking import rows
-from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.asking.utterance import Spoken, new_name
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.rows import stream_name
 from gateway.pipeline.sessions.session import SessionRegistry
 from gateway.settings.sessions import SessionSettings
 from transcription.utterance.segmenter import EndReason, Utterance
 
 NOW = 500.0
+KITCHEN = StreamName("kitchen", 7, 3)
 
 
 def spoken(utterance: Utterance) -> Spoken:
-    session = SessionRegistry(SessionSettings()).open("kitchen", 7, 3, "ann", end_on_silence=True, now=NOW)
-    return Spoken(session, session.begin_turn(utterance.start, utterance.end), utterance, NOW - 2)
+    session = SessionRegistry(SessionSettings()).open(KITCHEN, "ann", end_on_silence=True, now=NOW)
+    turn = session.begin_turn(utterance.start, utterance.end)
+    return Spoken(new_name(session, turn), session, turn, utterance, NOW - 2)
 
 
 @given(
@@ -67,19 +71,20 @@ def test_an_utterance_comes_back_with_its_audio_ids_and_facts(
         "peak_probability",
     ):
         assert getattr(after.utterance, name) == getattr(utterance, name), name
-    assert after.correlation_id == before.correlation_id
+    assert after.name == before.name
     assert after.complete_at == pytest.approx(before.complete_at, abs=0.5)
-    assert rows.stream_name(row) == before.session.name
+    assert stream_name(row) == before.session.name
 
 
 def request(published_at: float = NOW - 10, deadline: float = NOW + 20) -> PendingRequest:
-    return PendingRequest("c_1", "s_1", "ann", "kitchen", 7, 3, "u_1", published_at, deadline)
+    return PendingRequest(UtteranceName("s_1", "ann", KITCHEN, "u_1", "c_1"), published_at, deadline)
 
 
 def test_a_request_waits_for_what_is_left_of_its_time_in_another_process() -> None:
     row = rows.request_row(request(), b"{}", NOW)
     assert row.deadline == pytest.approx(time.time() + 20, abs=0.5)
     back = rows.pending_request(replace(row, age=10.0), 7.0, longest=30.0)  # whose clock began anew
+    assert back.name == request().name
     assert back.deadline == pytest.approx(27.0, abs=0.5)
     assert back.published_at == pytest.approx(-3.0, abs=0.5)
 

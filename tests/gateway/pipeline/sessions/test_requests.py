@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.contract.messages import OrchestratorReply
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import (
     LIVE,
     MAX_RECENT_IDS,
@@ -41,10 +42,8 @@ def new_tracker(max_pending: int = 100) -> CorrelationTracker:
 def request(
     name: str = "c_1", *, session: str = "s_1", at: float = 0.0, seconds: float = 30.0
 ) -> PendingRequest:
-    return PendingRequest(
-        correlation_id=name, session_id=session, user_id="ann", device_id="kitchen", boot=7, stream=1,
-        utterance_id=f"u_{name}", published_at=at, deadline=at + seconds,
-    )  # fmt: skip
+    utterance = UtteranceName(session, "ann", StreamName("kitchen", 7, 1), f"u_{name}", name)
+    return PendingRequest(utterance, published_at=at, deadline=at + seconds)
 
 
 _ids = itertools.count()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gateway.pipeline.sessions.names import StreamName
 from gateway.pipeline.sessions.session import (
     MAX_OPEN_TURNS,
     SESSION_TRANSITIONS,
@@ -19,7 +20,6 @@ from gateway.pipeline.sessions.session import (
     SessionEvent,
     SessionRegistry,
     SessionState,
-    StreamName,
     TooManySessions,
     TooManyTurns,
     Turn,
@@ -39,7 +39,7 @@ def new_registry(max_sessions: int = 10, resume_seconds: float = 10.0) -> Sessio
 def open_session(
     registry: SessionRegistry, device: str = "kitchen", boot: int = 1, stream: int = 1
 ) -> Session:
-    return registry.open(device, boot, stream, "ann", end_on_silence=True, now=0.0)
+    return registry.open(StreamName(device, boot, stream), "ann", end_on_silence=True, now=0.0)
 
 
 def new_session() -> Session:
@@ -228,13 +228,13 @@ def test_settled_is_the_least_of_what_is_still_needed(
 
 def test_a_session_is_found_by_stream_and_by_id() -> None:
     registry = new_registry()
-    session = registry.open("kitchen", 7, 3, "ann", end_on_silence=False, now=4.0)
-    assert registry.find("kitchen", 7, 3) is registry.get(session.session_id) is session
+    session = registry.open(StreamName("kitchen", 7, 3), "ann", end_on_silence=False, now=4.0)
+    assert registry.find(StreamName("kitchen", 7, 3)) is registry.get(session.session_id) is session
     assert registry.sessions() == registry.of_device("kitchen") == [session]
     assert (session.device_id, session.user_id, session.end_on_silence) == ("kitchen", "ann", False)
     assert (session.opened_at, session.state) == (4.0, SessionState.OPEN)
     for name in (("hall", 7, 3), ("kitchen", 8, 3), ("kitchen", 7, 4)):
-        assert registry.find(*name) is None
+        assert registry.find(StreamName(*name)) is None
     assert registry.get("s_other") is None
 
 
@@ -256,7 +256,7 @@ def test_a_stream_that_has_ended_may_begin_again_before_it_was_answered() -> Non
     assert registry.of_device("kitchen") == [first, second]
     first.advance(turn, TurnEvent.CANCEL)
     assert first.state is SessionState.CLOSED
-    assert registry.find("kitchen", 1, 1) is second
+    assert registry.find(StreamName("kitchen", 1, 1)) is second
 
 
 def test_closed_sessions_are_forgotten_at_once() -> None:
@@ -267,7 +267,7 @@ def test_closed_sessions_are_forgotten_at_once() -> None:
     assert len(registry) == 1
     session.advance(turn, TurnEvent.CANCEL)
     assert len(registry) == 0
-    assert registry.get(session.session_id) is registry.find("kitchen", 1, 1) is None
+    assert registry.get(session.session_id) is registry.find(StreamName("kitchen", 1, 1)) is None
     assert registry.of_device("kitchen") == []
 
 
@@ -388,8 +388,7 @@ class Registry(RuleBasedStateMachine):
             assert session in self.registry.of_device(session.device_id)
             assert session.turns or session.state is not SessionState.DRAINING
         for session in self.hearing_ones():
-            name = session.name
-            assert self.registry.find(name.device_id, name.boot, name.stream) is session
+            assert self.registry.find(session.name) is session
 
     @invariant()
     def suspensions_expire_in_order(self) -> None:

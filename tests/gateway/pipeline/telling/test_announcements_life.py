@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gateway.journal.no_journal import NoJournal
 from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.telling import announcements
 from gateway.pipeline.telling.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
 from gateway.process.mishaps import Mishaps
@@ -37,24 +38,20 @@ class Announcer:
         self.shown: list[str] = []
         self.taken: list[str] = []
 
-    def announcement(self, device_id: str, boot: int, correlation_id: str, text: str) -> bool:
+    def announcement(self, stream: StreamName, correlation_id: str, text: str) -> bool:
         assert text
-        if device_id in self.full:
+        if stream.device_id in self.full:
             return False
-        self.told.append((device_id, boot, correlation_id))
+        self.told.append((stream.device_id, stream.boot, correlation_id))
         return True
 
-    def announced(
-        self, _user_id: str, _device_id: str, correlation_id: str, _text: str, *, agent: str
-    ) -> None:
+    def reply(self, name: UtteranceName, _text: str, *, agent: str) -> None:
         assert agent
-        self.shown.append(correlation_id)
+        self.shown.append(name.correlation_id)
 
-    def announcement_taken(
-        self, _user_id: str, _device_id: str, correlation_id: str, waited_ms: float
-    ) -> None:
+    def delivered(self, name: UtteranceName, waited_ms: float) -> None:
         assert waited_ms >= 0
-        self.taken.append(correlation_id)
+        self.taken.append(name.correlation_id)
 
 
 class Journal(NoJournal):

@@ -1,0 +1,76 @@
+"""What a stream and an utterance are called, on the whole way from the device and back. Values; no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
+
+NO_BOOT = -1
+"""In place of a boot, where no device is behind a session: somebody's words were text from the start."""
+NO_STREAM = 0
+"""Of what is told to a device outside any turn."""
+
+
+class StreamName(NamedTuple):
+    """Which stretch of audio: the device's own numbers, unique for ever only together."""
+
+    device_id: str
+    boot: int
+    stream: int
+
+
+class SessionIds(TypedDict):
+    """The fields by which messages and events name a session."""
+
+    session_id: str
+    user_id: str
+    device_id: str
+
+
+class UtteranceIds(SessionIds):
+    """Those by which they name an utterance and its answer."""
+
+    utterance_id: str
+    correlation_id: str
+
+
+class RowIds(UtteranceIds):
+    """Those by which the journal does."""
+
+    boot: int
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceName:
+    """One utterance, whose it is, and what its answer goes by: minted once, and carried along unchanged."""
+
+    session_id: str
+    user_id: str
+    stream: StreamName
+    utterance_id: str
+    correlation_id: str
+
+    @property
+    def device_id(self) -> str:
+        """Who spoke."""
+        return self.stream.device_id
+
+    @property
+    def boot(self) -> int:
+        """Of the device, which alone can be answered."""
+        return self.stream.boot
+
+    def ids(self) -> UtteranceIds:
+        """As messages and events have them."""
+        return {
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+            "device_id": self.stream.device_id,
+            "utterance_id": self.utterance_id,
+            "correlation_id": self.correlation_id,
+        }
+
+    def row_ids(self) -> RowIds:
+        """As the journal's rows have them."""
+        return {**self.ids(), "boot": self.stream.boot, "stream": self.stream.stream}
