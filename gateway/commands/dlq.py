@@ -19,10 +19,9 @@ from gateway.commands.options import Misplaced, config_option, read_config
 from gateway.config import places
 from gateway.contract.escaping import json_text, one_line
 from gateway.journal import Journal, JournalError, visiting
-from gateway.journal.dead_letters import contents
+from gateway.journal.dead_letters import contents, summary, whole
 from gateway.journal.errands import run_errands
 from gateway.journal.errors import NoHome
-from gateway.journal.letters import summary, whole
 from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
 from gateway.observing import log as logging
 from gateway.settings.journal import JournalSettings

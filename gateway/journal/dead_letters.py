@@ -1,10 +1,12 @@
-"""What could not be done, put away with its reason, and how it comes back to life."""
+"""What could not be done, put away with its reason: how it comes back to life, and how people see it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
@@ -25,6 +27,9 @@ from gateway.journal.records import (
 
 MAX_REASON = 500
 """Characters of a reason that are kept."""
+
+SUMMARY = ("number", "kind", "subject", "reason", "died_at", "topic", "device_id", "session_id")
+_JSON_INSIDE = ("payload", "message", "facts")
 
 _encode = Encoder().encode
 _letter = Decoder(LetterRow).decode
@@ -102,8 +107,22 @@ def whose(row: DeadLetterRow) -> tuple[str, str]:
     """The user and the correlation id of a dead letter; both empty when it has neither."""
     if not row.record:
         return "", ""
-    whole = contents(row)
-    return whole.user_id, whole.correlation_id
+    inside = contents(row)
+    return inside.user_id, inside.correlation_id
+
+
+def summary(letter: DeadLetterRow) -> dict[str, Any]:
+    """What it was and why it died, without any words of anybody's."""
+    return {field: getattr(letter, field) for field in SUMMARY}
+
+
+def whole(letter: DeadLetterRow) -> dict[str, Any]:
+    """What it holds, with the words in it; its audio is left out. Empty when it holds nothing."""
+    if not letter.record:
+        return {}
+    inside = contents(letter)
+    facts = {field: getattr(inside, field) for field in inside.__struct_fields__ if field != "audio"}
+    return {name: _readable(value) if name in _JSON_INSIDE else value for name, value in facts.items()}
 
 
 def _dead_letter(kind: LetterKind, letter: LetterRow, reason: str) -> DeadLetterRow:
@@ -117,3 +136,10 @@ def _dead_letter(kind: LetterKind, letter: LetterRow, reason: str) -> DeadLetter
         session_id=letter.session_id,
         record=_encode(letter),
     )
+
+
+def _readable(raw: bytes) -> object:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return raw.decode("utf-8", "replace")

@@ -9,8 +9,7 @@ from msgspec import Meta, Struct, convert
 
 from gateway.access.principals import Right
 from gateway.journal import Journal
-from gateway.journal.dead_letters import whose
-from gateway.journal.letters import summary, whole
+from gateway.journal.dead_letters import summary, whole, whose
 from gateway.journal.records import DeadLetterRow, LetterKind, Verb
 from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.entrance.problems import Problem, not_found, unavailable
