@@ -119,6 +119,13 @@ def test_the_rooms_of_the_gateway_meet_only_in_the_pipeline() -> None:
         assert not strays, f"{module} imports {strays}"
 
 
+def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> None:
+    knowing = {
+        module for module, imported in IMPORTS.items() if "transcription.scheduling.scheduler" in imported
+    }
+    assert knowing == {"gateway.app"}
+
+
 def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() -> None:
     code = (
         "import sys, gateway, gateway.pipeline.pipeline\n"

@@ -5,6 +5,8 @@ The error tree::
     TranscriptionError
       ModelUnavailable      the model is not here (and how to get it)
       EngineFailed          the engine could not do this utterance
+        EngineDied          its process ended meanwhile
+          GivenUp           and it died of this utterance again and again
       QueueFull             too many utterances wait already
       WaitedTooLong         the recognizer did not get to it before its deadline
       RecognizerClosed      the gateway is shutting down
@@ -27,6 +29,18 @@ class ModelUnavailable(TranscriptionError):
 
 class EngineFailed(TranscriptionError):
     """The engine raised on this utterance; the engine itself may go on."""
+
+
+class EngineDied(EngineFailed):
+    """The engine's process ended, or had to be ended, while it was at this utterance, or while it loaded."""
+
+
+class GivenUp(EngineDied):
+    """The engine died of this utterance as often as it may be tried: poison. ``times``: how often."""
+
+    def __init__(self, times: int, last: EngineDied) -> None:
+        super().__init__(f"tried {times} times, and each time {last}")
+        self.times = times
 
 
 class QueueFull(TranscriptionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.observing.health import Health, HealthState
-from transcription.scheduling.keeper import Phase, RecognizerState
+from transcription.recognizing import Phase, RecognizerState
 from transcription.settings import BUNDLED_MODEL
 
 COMPONENT = "recognizer"

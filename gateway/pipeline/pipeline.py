@@ -59,11 +59,8 @@ from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.roster import Roster
 from gateway.process.ending import until_done
-from transcription.errors import RecognizerClosed, TranscriptionError
-from transcription.process.process import GivenUp
-from transcription.scheduling.jobs import Guess
-from transcription.scheduling.keeper import Phase
-from transcription.scheduling.scheduler import Recognizer
+from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
+from transcription.recognizing import Guessing, Phase, Recognizing
 from transcription.utterance.segmenter import Utterance, VoiceActivity
 
 log = structlog.get_logger(__name__)
@@ -117,7 +114,7 @@ class Pipeline:
         config: GatewayConfig,
         *,
         devices: Devices,
-        recognizer: Recognizer,
+        recognizer: Recognizing,
         listen: Callable[[], VoiceActivity],
         broker: MessageBroker,
         announcer: Announcer,
@@ -418,7 +415,7 @@ class Pipeline:
         self,
         conversation: Conversation,
         spoken: Spoken,
-        guess: Guess | None,
+        guess: Guessing | None,
         kept: asyncio.Future[bool],
     ) -> None:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
@@ -481,7 +478,7 @@ class Pipeline:
     # -- transcribe: an utterance into text
 
     async def _transcribe(
-        self, spoken: Spoken, hints: SessionHints, guess: Guess | None, *, kept: bool
+        self, spoken: Spoken, hints: SessionHints, guess: Guessing | None, *, kept: bool
     ) -> bool:
         """False: the gateway ends first, and it is the next one's."""
         self._watch_busy()

@@ -21,7 +21,7 @@ from gateway.journal import AnyJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
 from gateway.settings.web import WebSettings
-from transcription.scheduling.scheduler import Recognizer
+from transcription.recognizing import Recognizing
 
 
 class NotRunning(Exception):
@@ -34,7 +34,7 @@ class Works:
 
     config: GatewayConfig
     broker: MessageBroker
-    recognizer: Recognizer
+    recognizer: Recognizing
     journal: AnyJournal
     bridge: Bridge
     pipeline: Pipeline

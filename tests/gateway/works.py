@@ -42,10 +42,9 @@ from gateway.pipeline.telling.announcer import Announcer
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad
-from transcription.errors import EngineFailed
-from transcription.process.process import EngineDied
+from transcription.errors import EngineDied, EngineFailed
+from transcription.recognizing import Phase
 from transcription.scheduling.engines import OpenEngine
-from transcription.scheduling.keeper import Phase
 from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance

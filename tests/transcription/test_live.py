@@ -22,10 +22,10 @@ from tests.transcription.scheduling.test_scheduler import (
     queued,
 )
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.process.process import EngineDied
+from transcription.errors import EngineDied
+from transcription.recognizing import Phase
 from transcription.scheduling.drafts import Draft, DraftCounters
 from transcription.scheduling.engines import OpenEngine
-from transcription.scheduling.keeper import Phase
 from transcription.scheduling.partial_text import PartialText
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import PartialsSettings, TranscriptionSettings

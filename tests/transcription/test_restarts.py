@@ -27,11 +27,11 @@ from tests.transcription.scheduling.test_scheduler import (
     of_length,
 )
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.errors import ModelUnavailable, RecognizerClosed
-from transcription.process.process import EngineDied, GivenUp, ProcessTranscriber
+from transcription.errors import EngineDied, GivenUp, ModelUnavailable, RecognizerClosed
+from transcription.process.process import ProcessTranscriber
+from transcription.recognizing import Phase, Recognized
 from transcription.scheduling.engines import OpenEngine
-from transcription.scheduling.jobs import Recognized
-from transcription.scheduling.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED, Phase
+from transcription.scheduling.keeper import LOAD_DEATHS, LOAD_DEATHS_ONCE_LOADED
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, OnProgress, Transcript

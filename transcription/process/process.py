@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 import structlog
 
-from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.process.child import start
 from transcription.process.engine_pipe import (
     AllDone,
@@ -61,18 +61,6 @@ WORKER = "transcription.process.worker"
 
 MakeEngine = Callable[[TranscriptionSettings], Transcriber]
 """An engine's class; both processes can import it."""
-
-
-class EngineDied(EngineFailed):
-    """The engine's process ended, or had to be ended, while it was at this utterance, or while it loaded."""
-
-
-class GivenUp(EngineDied):
-    """The engine died of this utterance as often as it may be tried: poison. ``times``: how often."""
-
-    def __init__(self, times: int, last: EngineDied) -> None:
-        super().__init__(f"tried {times} times, and each time {last}")
-        self.times = times
 
 
 class ProcessTranscriber(BatchTranscriber):

@@ -6,9 +6,9 @@ import contextlib
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from transcription.errors import ModelUnavailable
+from transcription.errors import EngineDied, ModelUnavailable
 from transcription.models.models import is_to_be_fetched
-from transcription.process.process import EngineDied, MakeEngine, ProcessTranscriber
+from transcription.process.process import MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import OnProgress, Transcriber, untold

@@ -9,21 +9,11 @@ from dataclasses import dataclass
 import structlog
 
 from transcription.errors import EngineFailed, TranscriptionError
+from transcription.recognizing import Recognized
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Recognized:
-    """A transcript, how long it waited for its turn, and how long the recognizer took."""
-
-    transcript: Transcript
-    queue_seconds: float
-    recognize_seconds: float
-    ahead: bool = False
-    """Whether the work was begun before the utterance had ended."""
 
 
 @dataclass(slots=True, eq=False)

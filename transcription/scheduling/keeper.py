@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 from msgspec import structs
 
-from transcription.errors import ModelUnavailable
+from transcription.errors import EngineDied, ModelUnavailable
 from transcription.models.memory import has_room
-from transcription.process.process import EngineDied
+from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import OnProgress, Transcriber
@@ -34,36 +32,6 @@ LIVE_SETTINGS = (
     "hotwords", "word_timestamps", "devices",
 )  # fmt: skip
 """Settings that are not the engine's own: with others of these it stays loaded."""
-
-
-class Phase(enum.StrEnum):
-    """How the recognizer is.
-
-    OFF stays; LOADING is the first; UNAVAILABLE (no engine) and DEGRADED (only the fallback, or the one
-    before) are tried again until READY. An engine whose process ends is LOADING again, with the reason.
-    ASLEEP was not needed for long and has freed its memory; WAKING is loading again because somebody speaks.
-    """
-
-    OFF = "off"
-    LOADING = "loading"
-    READY = "ready"
-    DEGRADED = "degraded"
-    UNAVAILABLE = "unavailable"
-    ASLEEP = "asleep"
-    WAKING = "waking"
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizerState:
-    """How the recognizer is, which engine it has, and when it is not well: why, and what to do."""
-
-    phase: Phase
-    engine: str = ""
-    model: str = ""
-    reason: str = ""
-    remedy: str = ""
-    progress: float | None = None
-    """Of a model that takes long to come: how much is done, in [0, 1]; ``reason`` says of what."""
 
 
 class OpenEngineFunction(Protocol):

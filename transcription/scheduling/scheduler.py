@@ -11,14 +11,21 @@ from typing import Self
 
 import structlog
 
-from transcription.errors import ModelUnavailable, QueueFull, RecognizerClosed, WaitedTooLong
-from transcription.process.process import EngineDied, GivenUp
+from transcription.errors import (
+    EngineDied,
+    GivenUp,
+    ModelUnavailable,
+    QueueFull,
+    RecognizerClosed,
+    WaitedTooLong,
+)
+from transcription.recognizing import Guessing, Phase, Recognized, RecognizerState
 from transcription.scheduling import engines
 from transcription.scheduling.batching import next_batch, transcribe_batch
 from transcription.scheduling.drafts import Draft, DraftCounters, Drafts
 from transcription.scheduling.fair_queue import FairQueue
-from transcription.scheduling.jobs import Guess, Job, Recognized
-from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction, Phase, RecognizerState
+from transcription.scheduling.jobs import Guess, Job
+from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcriber, Transcript
 from transcription.utterance.segmenter import Utterance
@@ -164,20 +171,11 @@ class Recognizer:
         owner: str,
         hints: Hints = NO_HINTS,
         deadline: float | None = None,
-        guess: Guess | None = None,
+        guess: Guessing | None = None,
         kept: bool = False,
         behind: bool = False,
     ) -> Recognized:
-        """The utterance's text; owners (devices) take turns.
-
-        A ``guess`` that fits is taken for the utterance, so that its text may be there already.
-        ``deadline``: seconds from now by which the recognizer must have begun with it; None waits
-        for as long as it takes. ``kept``: its device keeps it until it hears, and is bounded by what it may have
-        under way; such an utterance is never refused for want of room. ``behind``: it is done when there is nothing
-        else to do. Raises QueueFull at once; EngineFailed, and
-        GivenUp when the engine died of it too often; after the deadline ModelUnavailable when there is
-        no engine and WaitedTooLong when there is; ModelUnavailable at once when switched off; RecognizerClosed.
-        """
+        """See :class:`Recognizing`."""
         if self._closing:
             raise RecognizerClosed("the recognizer is closed")
         if self.state.phase is Phase.OFF:
@@ -205,9 +203,12 @@ class Recognizer:
     def _queue_of(self, job: Job) -> FairQueue[Job]:
         return self._behind if job.behind else self._queue
 
-    def _guessed(self, utterance: Utterance, hints: Hints, guess: Guess | None) -> Job | None:
+    def _guessed(self, utterance: Utterance, hints: Hints, guess: Guessing | None) -> Job | None:
         """The guess's job, if it is worth waiting for: begun, and not failed. It is dropped otherwise."""
         if guess is None:
+            return None
+        if not isinstance(guess, Guess):  # another recognizer's
+            guess.drop()
             return None
         job = guess.job
         begun = not self._guesses.discard(job.owner, job)

@@ -19,12 +19,12 @@ from msgspec import Struct, structs
 
 from firmware_bridge.speech_files import Recording, read_wav, recordings
 from transcription.audio import from_pcm16
-from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.models import inventory
 from transcription.models.inflate import SIZES, inflate
 from transcription.models.inventory import Origin
 from transcription.models.models import BUNDLED, STOCK_FLOOR, find_model, hub_cache
-from transcription.process.process import EngineDied, ProcessTranscriber
+from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper.engine import WhisperTranscriber

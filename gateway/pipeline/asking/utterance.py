@@ -22,7 +22,7 @@ from gateway.observing.log import UTTERANCE
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import SAMPLE_RATE, milliseconds
-from transcription.scheduling.jobs import Recognized
+from transcription.recognizing import Recognized
 from transcription.transcriber import Transcript, Word
 from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper.features import HOP

@@ -5,10 +5,8 @@ from __future__ import annotations
 from gateway.contract.messages import new_id
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcer import Announcer
-from transcription.scheduling.drafts import Draft
-from transcription.scheduling.jobs import Guess
+from transcription.recognizing import Following, Guessing, Recognizing
 from transcription.scheduling.partial_text import PartialText
-from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
@@ -16,14 +14,14 @@ from transcription.utterance.segmenter import Utterance
 class LiveText:
     """From the first word of an utterance to its end; nothing is shown after that."""
 
-    def __init__(self, session: Session, recognizer: Recognizer, announcer: Announcer) -> None:
+    def __init__(self, session: Session, recognizer: Recognizing, announcer: Announcer) -> None:
         self.utterance_id = new_id("u")
         """What the utterance will be called when it is complete."""
         self._session = session
         self._recognizer = recognizer
         self._announce = announcer
         self._text = PartialText()
-        self._draft: Draft | None = None
+        self._draft: Following | None = None
         self._over = False
         self._asked = self._answered = 0
 
@@ -46,7 +44,7 @@ class LiveText:
         self._asked += 1
         self._draft.ask(so_far, hints)
 
-    def pauses(self, guess: Guess) -> None:
+    def pauses(self, guess: Guessing) -> None:
         """This is worked out anyway, and is the best text so far."""
         if self._announce.wants_partials(self._session):
             guess.tell(self._hear)

@@ -36,9 +36,7 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
 from gateway.process.mishaps import Mishaps
 from transcription.audio import AudioChunk, from_pcm16
-from transcription.scheduling.jobs import Guess
-from transcription.scheduling.keeper import Phase
-from transcription.scheduling.scheduler import Recognizer
+from transcription.recognizing import Guessing, Phase, Recognizing
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import (
     EndReason,
@@ -81,7 +79,7 @@ class Conversation:
     without_offset: OffsetFilter = field(default_factory=OffsetFilter)
     heard_to: int = 0
     settled_to: int = -1
-    guess: Guess | None = None
+    guess: Guessing | None = None
     """The text of what was said until the present pause, in case that was all."""
     live: LiveText | None = None
     """The text of what is being said."""
@@ -108,7 +106,7 @@ class Hearing:
         config: GatewayConfig,
         *,
         devices: Devices,
-        recognizer: Recognizer,
+        recognizer: Recognizing,
         listen: Callable[[], VoiceActivity],
         announcer: Announcer,
         journal: AnyJournal,

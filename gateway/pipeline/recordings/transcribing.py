@@ -26,7 +26,7 @@ from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings.web import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.errors import EngineFailed
-from transcription.scheduling.scheduler import Recognizer
+from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings
 from transcription.sound_files.decoding import Missing, NoRoom
 from transcription.sound_files.feed import BadSound
@@ -111,7 +111,7 @@ class Transcribing:
     def __init__(
         self,
         settings: UploadSettings,
-        recognizer: Recognizer,
+        recognizer: Recognizing,
         listen: Callable[[], VoiceActivity],
         is_spoken: Callable[[], bool],
     ) -> None:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from gateway.contract.events import HealthEvent
 from gateway.observing.health import Health, HealthState
 from gateway.observing.recognizer_health import COMPONENT, RecognizerHealth
-from transcription.scheduling.keeper import Phase, RecognizerState
+from transcription.recognizing import Phase, RecognizerState
 
 
 def shown(*states: RecognizerState) -> list[HealthEvent]:

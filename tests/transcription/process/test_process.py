@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 from tests.transcription import breakable
 from tests.transcription.breakable import BreakableEngine
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.process import process
-from transcription.process.process import LINES, EngineDied, ProcessTranscriber
+from transcription.process.process import LINES, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Segment
 from transcription.utterance.segmenter import EndReason, Utterance

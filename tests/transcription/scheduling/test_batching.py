@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
-from transcription.errors import EngineFailed
-from transcription.process.process import EngineDied, GivenUp, ProcessTranscriber
+from transcription.errors import EngineDied, EngineFailed, GivenUp
+from transcription.process.process import ProcessTranscriber
 from transcription.scheduling.batching import MOST_SECONDS, next_batch
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.fair_queue import FairQueue

@@ -11,8 +11,8 @@ import pytest
 
 from tests.transcription.breakable import BreakableEngine
 from tests.transcription.hub_server import NAME, HubServer, serve_hub
-from transcription.errors import ModelUnavailable
-from transcription.process.process import EngineDied, ProcessTranscriber
+from transcription.errors import EngineDied, ModelUnavailable
+from transcription.process.process import ProcessTranscriber
 from transcription.scheduling import engines
 from transcription.scheduling.engines import NotHereYet, OpenEngine, open_engine
 from transcription.settings import TranscriptionSettings

@@ -17,9 +17,10 @@ from tests.transcription.test_restarts import Processes
 from transcription.errors import ModelUnavailable
 from transcription.models import memory
 from transcription.models.models import BUNDLED
+from transcription.recognizing import Phase
 from transcription.scheduling import keeper
 from transcription.scheduling.engines import NotHereYet, OpenEngine
-from transcription.scheduling.keeper import LIVE_SETTINGS, Phase
+from transcription.scheduling.keeper import LIVE_SETTINGS
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import DeviceHints, PartialsSettings, SegmenterSettings, TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, OnProgress, Transcript

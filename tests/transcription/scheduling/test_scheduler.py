@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.errors import (
+    EngineDied,
     EngineFailed,
     ModelUnavailable,
     QueueFull,
@@ -21,10 +23,9 @@ from transcription.errors import (
     WaitedTooLong,
 )
 from transcription.models.models import BUNDLED
-from transcription.process.process import EngineDied
+from transcription.recognizing import Phase, Recognized, RecognizerState
 from transcription.scheduling.engines import OpenEngine
-from transcription.scheduling.jobs import Guess, Recognized
-from transcription.scheduling.keeper import Phase, RecognizerState
+from transcription.scheduling.jobs import Guess
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, OnProgress, Transcript
@@ -175,6 +176,26 @@ async def test_a_guess_that_does_not_fit_is_dropped() -> None:
         engine.go.set()
         done = await r.transcribe(of_length(30), owner="a", guess=guess)
     assert (done.transcript.text, done.ahead, engine.order) == ("30", False, [20, 30])
+
+
+class StrangeGuess:
+    """One that some other recognizer has made."""
+
+    dropped = False
+
+    def tell(self, on_text: Callable[[Transcript], None]) -> None:
+        """Nothing ever comes of it."""
+
+    def drop(self) -> None:
+        """Nobody wants it any more."""
+        self.dropped = True
+
+
+async def test_a_guess_of_another_recognizer_is_dropped() -> None:
+    engine, states, guess = LengthEngine(), States(), StrangeGuess()
+    async with Recognizer(TranscriptionSettings(), states, open_engine=Opener(OpenEngine(engine))) as r:
+        done = await r.transcribe(of_length(20), owner="a", guess=guess)
+    assert (done.transcript.text, done.ahead, guess.dropped) == ("20", False, True)
 
 
 async def test_the_engine_is_given_the_hints_of_each_utterance() -> None:
