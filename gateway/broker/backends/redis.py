@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from redis import exceptions
+from redis._parsers import _AsyncRESP2Parser
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
@@ -24,6 +25,7 @@ from redis.backoff import NoBackoff
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.gone import gone_is_os_error
+from gateway.broker.backends.redis_answers import Bounded
 from gateway.broker.backends.redis_entries import PREFIX, entry, group, text
 from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
@@ -257,6 +259,10 @@ class RedisWire:
                 done.set_result(None)
 
 
+class _Parser(Bounded, _AsyncRESP2Parser):
+    """What comes has its bounds."""
+
+
 def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
     """No retries of its own: reconnecting is ours. ``timeout`` is for each answer, in seconds.
 
@@ -277,6 +283,7 @@ def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
         single_connection_client=single,
         ssl=address.tls is not None,
     )
+    client.connection_pool.connection_kwargs["parser_class"] = _Parser
     if address.tls is not None:
         client.connection_pool.connection_class = _guarded_by(address.tls)
     return client

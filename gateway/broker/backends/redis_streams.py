@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from gateway.broker.backends.redis_answers import whole
 from gateway.broker.backends.redis_entries import PREFIX, entries, group, order, received, text
 from gateway.broker.base import BrokerUnavailable
 from gateway.broker.wire import Demand, Intake, Token
@@ -61,10 +62,16 @@ class Appetite:
         """How many to ask for, where there is room for so many."""
         return max(1, min(room, self._most))
 
-    def had(self, came: Sequence[tuple[Any, Any]]) -> None:
-        """These came."""
-        if not came:
-            return
+    def had(self, came: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        """These came; those of them for which there was room."""
+        kept = whole(came)
+        if len(kept) < len(came):
+            self._most = 1
+        elif kept:
+            self._look(kept)
+        return kept
+
+    def _look(self, came: Sequence[tuple[Any, Any]]) -> None:
         largest = max(sum(map(len, (fields or {}).values())) for _, fields in came)
         self._most = max(1, min(BATCH, 2 * self._most, READ_BYTES // max(1, largest)))
 
@@ -137,8 +144,7 @@ class RedisListener(_Reading):
                 answer = await self._reader.xread(
                     {self._stream: self._after}, count=count, block=int(BLOCK_SECONDS * 1000)
                 )
-            came = entries(answer)
-            self._appetite.had(came)
+            came = self._appetite.had(entries(answer))
             for entry_id, fields in came:
                 self._after = text(entry_id)
                 self._intake.take(received(entry_id, fields, None))
@@ -219,28 +225,29 @@ class RedisConsumer(_Reading):
                     count=count,
                     block=int(min(BLOCK_SECONDS, self._sweep_seconds) * 1000),
                 )
-            self._take(entries(answer))
+            came = entries(answer)
+            self._take(kept := self._appetite.had(came))
+            if len(kept) < len(came):  # the rest, before all that comes behind it
+                await self._read_own(kept[-1][0], attempt=1)
             if answer:
                 await asyncio.sleep(MORE_SECONDS)
 
-    async def _read_own(self) -> None:
+    async def _read_own(self, after: Any = "0", attempt: int = 2) -> None:
         """What the server has given to this consumer, some of it perhaps into a broken connection."""
-        after: Any = "0"
         while not self._stopped:
             await self._intake.room()
             with self._wire.translated():
                 answer = await self._reader.xreadgroup(
                     self._group, self._demand.name, {self._stream: after}, count=self._appetite.entries()
                 )
-            own = entries(answer)
+            own = self._appetite.had(entries(answer))
             if not own:
                 return
-            self._take(own, dict.fromkeys((entry_id for entry_id, _ in own), 2))
+            self._take(own, dict.fromkeys((entry_id for entry_id, _ in own), attempt))
             after = own[-1][0]
 
     def _take(self, read: list[tuple[Any, Any]], attempts: dict[Any, int] | None = None) -> None:
         gone = 0
-        self._appetite.had(read)
         for entry_id, fields in read:
             if not fields:  # trimmed while it was pending
                 gone += 1
@@ -257,7 +264,7 @@ class RedisConsumer(_Reading):
             _, claimed, *deleted = await self._client.xautoclaim(
                 self._stream, self._group, name, min_idle_time=self._lease, count=count
             )
-            attempts: dict[Any, int] = {}
+            claimed, attempts = self._appetite.had(claimed), {}
             if claimed:
                 first, last = claimed[0][0], claimed[-1][0]
                 pending = await self._client.xpending_range(

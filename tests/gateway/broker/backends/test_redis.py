@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-from collections.abc import AsyncIterator, Callable
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -29,6 +31,7 @@ from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
 from tests.gateway.broker.network_contract import LEASE_SECONDS, StreamContract
+from tests.record import PATIENCE
 from tests.servers import redis as redis_servers
 from tests.servers.certificates import Certificates
 from tests.servers.redis import Redis
@@ -66,6 +69,53 @@ def opened(url: str, **changes: object) -> NetworkBroker:
     broker = open_broker(url, BrokerSettings(lease_seconds=LEASE_SECONDS, **changes))  # type: ignore[arg-type]
     assert isinstance(broker, NetworkBroker)
     return broker
+
+
+# -- how much may come
+
+MIB = 1024 * 1024
+ADD = "return redis.call('XADD', KEYS[1], '*', 'key', 'home.kitchen.s', 'body', string.rep(ARGV[1], ARGV[2]))"
+MANY = """
+local command = {'XADD', KEYS[1], '*', 'key', 'home.kitchen.s', 'body', 'x'}
+for i = 1, 600 do command[#command + 1] = 'header:' .. i; command[#command + 1] = ARGV[1] end
+return redis.call(unpack(command))
+"""
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("forgetful"), keeps=redis_servers.FORGETFUL).start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("group", ["workers", ""])
+async def test_an_entry_is_not_held_whole_however_large(forgetful: Redis, group: str) -> None:
+    large = [bytes([letter]) * (2 * MIB - 100) for letter in range(ord("a"), ord("z"))]
+    async with Client(port=forgetful.port, socket_timeout=PATIENCE) as client, AsyncExitStack() as stack:
+        stack.push_async_callback((broker := opened(forgetful.url)).close, 0.0)
+        await client.delete(STREAM)
+        async with broker.subscribe(TOPIC, group=group) as subscription:
+            for _ in range(7):  # so that it asks for many at once
+                for _ in range(64):
+                    await client.eval(ADD, 1, STREAM, "a", 1)
+                await receive(subscription, 64)
+            tracemalloc.start()
+            try:
+                await client.eval(ADD, 1, STREAM, "b" * MIB, 100)
+                await client.eval(MANY, 1, STREAM, "y" * 100_000)
+                for payload in large:
+                    await client.eval(ADD, 1, STREAM, payload[: MIB - 50], 2)
+                for payload in large:
+                    assert await receive(subscription, 1) == [payload]
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+        reasons = [letter.reason for letter in broker.dead_letters()]
+    assert peak < 100 * MIB
+    assert [reason.partition(" are more than")[2] for reason in reasons] == [
+        f" a message may have ({2 * MIB})"
+    ] * 2
 
 
 # -- who may come in
