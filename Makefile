@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test quick check latest oldest lock chaos fuzz bench bench-wer dictation clean wanted
+.PHONY: demo test quick check plan latest oldest lock chaos fuzz bench bench-wer dictation clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json)
@@ -29,6 +29,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+plan: $(VENV)/.dev  ## the floor plan in docs/architecture.md, made from the imports and the docstrings
+	$(BIN)/python -m docs.plan
 
 latest oldest: $(BIN)/uv  ## the tests with the newest, or the oldest, of everything that pyproject.toml allows
 	@.ci/system-packages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("firmware_bridge", "transcription", "gateway")
+from docs.plan.house import PACKAGES, ROOT, imports, sentence, sources, tree
+from docs.plan.modules import DOCUMENT, filled, places, tables
+
 SANS_IO = {
     "firmware_bridge.link.codecs",
     "firmware_bridge.link.events",
@@ -37,7 +38,13 @@ CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "yaml", "redis", "nats", "aio_pika", "aiormq", "jwt", "cryptography",
 }  # fmt: skip
-ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE = ("session", "correlation", "broker", "hub", "journal")
+ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE = (
+    "pipeline.sessions.session",
+    "pipeline.sessions.requests",
+    "broker",
+    "hub",
+    "journal",
+)
 TOP_LEVEL = {
     "pyproject.toml",
     "gateway",
@@ -49,28 +56,236 @@ TOP_LEVEL = {
 }
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+WHO_MAY_ASK_WHOM = """
+firmware_bridge:
+firmware_bridge.link:           firmware_bridge
+firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
+firmware_bridge.embedded_broker:firmware_bridge.link
+firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
+firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
+                                firmware_bridge.carriers
+firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.carriers
+
+transcription:
+transcription.utterance:        transcription
+transcription.models:           transcription
+transcription.transcriber:      transcription transcription.utterance
+transcription.recognizing:      transcription transcription.utterance transcription.transcriber
+transcription.whisper:          transcription transcription.utterance transcription.models
+                                transcription.transcriber
+transcription.sphinx:           transcription transcription.utterance transcription.transcriber
+                                transcription.whisper
+transcription.process:          transcription transcription.utterance transcription.transcriber
+transcription.sound_files:      transcription transcription.process
+transcription.scheduling:       transcription transcription.utterance transcription.models
+                                transcription.transcriber transcription.recognizing transcription.whisper
+                                transcription.sphinx transcription.process
+
+.contract:
+.settings:
+.process:                       firmware_bridge
+.access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker .contract
+                                .settings .process
+.broker:                        firmware_bridge .contract .settings
+.broker.backends:               firmware_bridge.carriers .contract .settings .broker
+.journal.errors:
+.journal.records:               .contract
+.journal.dead_letters:          .journal.errors .journal.records
+.journal.tables:                .settings .process .access .journal.errors .journal.records
+                                .journal.dead_letters
+.journal:                       .settings .process .access .journal.errors .journal.records
+                                .journal.dead_letters .journal.tables
+.config:                        firmware_bridge transcription .contract .settings .access .broker .journal
+.hub:                           firmware_bridge .contract .settings .process .access
+.orchestrators:                 firmware_bridge .contract .settings .process .access .broker .config
+.observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
+                                .process .access .broker .journal .config .orchestrators
+.pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
+                                .journal.records
+.pipeline.recordings:           firmware_bridge transcription transcription.utterance
+                                transcription.transcriber transcription.recognizing transcription.sound_files
+                                .settings
+.pipeline.telling:              firmware_bridge firmware_bridge.link transcription.scheduling .contract
+                                .settings .process .access .journal.records .journal .hub .observing
+                                .pipeline.sessions
+.pipeline.hearing:              firmware_bridge.link transcription transcription.utterance
+                                transcription.transcriber transcription.recognizing transcription.scheduling
+                                .contract .process .journal.records .journal .config .pipeline.sessions
+                                .pipeline.telling
+.pipeline.asking:               firmware_bridge.link transcription transcription.utterance
+                                transcription.transcriber transcription.recognizing transcription.whisper
+                                .contract .settings .process .access .broker .journal.records
+                                .journal.dead_letters .journal.tables .journal .config .observing
+                                .pipeline.sessions .pipeline.telling .pipeline.hearing
+.pipeline:                      firmware_bridge.link transcription transcription.utterance
+                                transcription.recognizing .contract .process .access .broker .journal.records
+                                .journal .config .observing .pipeline.sessions .pipeline.recordings
+                                .pipeline.telling .pipeline.hearing .pipeline.asking
+.web.entrance:                  firmware_bridge .settings .process .access .config
+.web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
+                                .journal .config .hub .observing .pipeline
+.web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
+.web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.bridge transcription
+                                transcription.models transcription.transcriber .contract .access .broker
+                                .journal.records .journal.dead_letters .journal .config .observing
+                                .pipeline.sessions .pipeline.recordings .pipeline.telling .pipeline.asking
+                                .pipeline .web.entrance .web.parts
+.web:                           firmware_bridge firmware_bridge.link .contract .access .observing
+                                .web.entrance .web.parts .web.listeners .web.api
+.client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
+.systemd:                       .contract .access .config
+gateway:                        .contract .orchestrators .client
+.app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
+                                transcription transcription.utterance transcription.scheduling .contract
+                                .process .access .broker .journal.errors .journal .config .hub .orchestrators
+                                .observing .pipeline.telling .pipeline.asking .pipeline .web.entrance
+                                .web.parts .web .systemd
+.commands:                      firmware_bridge.link firmware_bridge.carriers firmware_bridge.simulator
+                                transcription.process .contract .settings .process .access .journal.errors
+                                .journal.records .journal.dead_letters .journal .config .observing .client
+                                .systemd .app
+.commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
+                                .contract .settings .config .observing .client .app
+.commands.doctor:               firmware_bridge firmware_bridge.carriers transcription transcription.models
+                                .contract .settings .process .access .broker .config .orchestrators .observing
+                                .web.entrance .commands
+.commands.models:               firmware_bridge.speech_files transcription transcription.utterance
+                                transcription.models transcription.whisper transcription.process .contract
+                                .commands
+.__main__:                      .commands
+
+benchmarks.instruments:         transcription.utterance transcription.transcriber transcription.scheduling
+                                .access
+benchmarks.load:                firmware_bridge.simulator transcription transcription.models .contract
+                                .orchestrators benchmarks.instruments
+benchmarks.peers:               firmware_bridge.link .contract benchmarks.instruments benchmarks.load
+benchmarks:                     firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.bridge firmware_bridge.simulator transcription
+                                transcription.utterance transcription.models transcription.transcriber
+                                transcription.whisper transcription.sphinx transcription.process .contract
+                                .settings .broker .broker.backends .journal.records .journal .hub .observing
+                                .pipeline.asking .web .client benchmarks.instruments benchmarks.load
+                                benchmarks.peers
+"""
+"""Each room, and those whose modules its modules may import. Nobody asks a room further down.
+
+A room is a folder. Where a folder stands on two floors, a module in it has a row of its own, and the folder's row
+is for the others. A dot in front stands for ``gateway``.
+"""
+AGAINST_THE_DIRECTION = {
+    (
+        "gateway.broker",
+        "gateway.broker.backends",
+    ): "the one that the configuration names is opened here",
+    (
+        "gateway.observing",
+        "gateway.pipeline.asking",
+    ): "twins are found by the name under which replies are read",
+}
+MOST_MODULES = 22
+LONGEST_FUNCTION = 60
+LONG_FUNCTION = 20
+"""Nine of ten functions are shorter."""
+LONGER = {"gateway.pipeline.pipeline.__init__": 68}
+TEST_LINES_PER_SOURCE_LINE = 1.2
+
+SOURCES = sources(*PACKAGES)
+EVERYTHING = sources(*PACKAGES, "benchmarks")
+IMPORTS = {name: set(imports(path, EVERYTHING)) for name, path in EVERYTHING.items()}
 
 
-SOURCES = {module_name(p): p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))}
+def direction() -> dict[str, set[str]]:
+    """The table, read."""
+    rooms: dict[str, set[str]] = {}
+    for line in WHO_MAY_ASK_WHOM.replace("\n ", " ").split("\n"):
+        asker, _, asked = line.partition(":")
+        if asker:
+            rooms[full(asker)] = {full(room) for room in asked.split()}
+    return rooms
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Every module a file imports, wherever in the file, also for types only."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            assert node.module
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield full if full in SOURCES else node.module
+def full(room: str) -> str:
+    return f"gateway{room}" if room.startswith(".") else room
 
 
-IMPORTS = {name: set(imports(path)) for name, path in SOURCES.items()}
+MAY_ASK = direction()
+
+
+def room_of(module: str) -> str:
+    """The row of the table that a module falls under: its own, or that of its folder."""
+    if module in MAY_ASK:
+        return module
+    path = EVERYTHING[module]
+    return ".".join(path.parent.relative_to(ROOT).parts)
+
+
+def test_a_room_asks_only_those_above_it_in_the_table() -> None:
+    above: set[str] = set()
+    for asker, asked in MAY_ASK.items():
+        assert asked <= above, f"{asker} may not ask {sorted(asked - above)}: they stand further down"
+        above.add(asker)
+
+
+@pytest.mark.parametrize("room", MAY_ASK)
+def test_a_room_asks_whom_it_may(room: str) -> None:
+    exceptions = {asked for asker, asked in AGAINST_THE_DIRECTION if asker == room}
+    for module in (name for name in EVERYTHING if room_of(name) == room):
+        asked = {room_of(name) for name in IMPORTS[module] & EVERYTHING.keys()} - {room}
+        strays = sorted(asked - MAY_ASK[room] - exceptions)
+        assert not strays, f"{module} asks {strays}: if it may, {room}'s row in WHO_MAY_ASK_WHOM says so"
+
+
+def test_the_rooms_are_those_of_the_table() -> None:
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in EVERYTHING.values()}
+    assert folders <= MAY_ASK.keys()
+    assert {room_of(name) for name in EVERYTHING} == MAY_ASK.keys()
+
+
+def test_an_exception_that_nobody_needs_is_gone() -> None:
+    for asker, asked in AGAINST_THE_DIRECTION:
+        modules = [name for name in EVERYTHING if room_of(name) == asker]
+        assert any(
+            room_of(name) == asked for module in modules for name in IMPORTS[module] & EVERYTHING.keys()
+        )
+
+
+def test_a_folder_shows_its_idea() -> None:
+    rooms = [path.parent for path in SOURCES.values() if path.name != "__init__.py"]
+    assert {str(room) for room in rooms if rooms.count(room) > MOST_MODULES} == set()
+    assert {str(room) for room in rooms if not sentence(room / "__init__.py")} == set()
+
+
+def test_nobody_in_the_house_uses_a_public_name() -> None:
+    """The faces are for programs of others: what lies behind one may be reached in one way only."""
+    faces = {name for name, path in SOURCES.items() if path.parent == ROOT / "gateway"} - {
+        "gateway",
+        "gateway.app",
+    }
+    assert {module for module, imported in IMPORTS.items() if imported & faces and module in SOURCES} == set()
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Every function of a file, and its lines."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def test_a_function_fits_a_glance() -> None:
+    lengths = {f"{module}.{name}": n for module, path in SOURCES.items() for name, n in functions(path)}
+    long = {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION}
+    assert {name for name, length in long.items() if length > LONGER.get(name, 0)} == set()
+    every = [length for path in SOURCES.values() for _, length in functions(path)]
+    assert statistics.quantiles(every, n=10)[-1] < LONG_FUNCTION
+
+
+def test_there_are_more_lines_of_tests_than_of_what_they_test() -> None:
+    ours, tests = (
+        sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+        for paths in (SOURCES.values(), (ROOT / "tests").rglob("*.py"))
+    )
+    assert tests >= TEST_LINES_PER_SOURCE_LINE * ours
 
 
 def test_the_seven_names_of_the_top_level_are_there() -> None:
@@ -86,7 +301,7 @@ def test_a_leaf_package_knows_no_sibling(leaf: str) -> None:
 
 
 def test_there_is_no_import_cycle() -> None:
-    graph = {name: imported & SOURCES.keys() for name, imported in IMPORTS.items()}
+    graph = {name: imported & EVERYTHING.keys() for name, imported in IMPORTS.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -110,13 +325,12 @@ def test_a_client_library_is_imported_in_one_file_of_a_package(library: str) -> 
 
 
 def test_the_rooms_of_the_gateway_meet_only_in_the_pipeline() -> None:
-    for module, imported in IMPORTS.items():
-        room = module.removeprefix("gateway.").split(".")[0]
-        if not module.startswith("gateway.") or room not in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE:
-            continue
-        others = {f"gateway.{other}" for other in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE if other != room}
-        strays = {name for name in imported if any(name == o or name.startswith(o + ".") for o in others)}
-        assert not strays, f"{module} imports {strays}"
+    """The table says so, too; but that they know nothing of one another is no matter of taste."""
+    for room in (f"gateway.{name}" for name in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE):
+        others = {f"gateway.{name}" for name in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE} - {room}
+        for module in (name for name in SOURCES if f"{name}.".startswith(f"{room}.")):
+            strays = {name for name in IMPORTS[module] if any(f"{name}.".startswith(f"{o}.") for o in others)}
+            assert not strays, f"{module} imports {strays}"
 
 
 def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> None:
@@ -146,12 +360,7 @@ def test_decisions_are_numbered_one_after_the_other() -> None:
         assert heading.startswith(f"# {int(record.name[:4])}. "), record.name
 
 
-def test_the_document_lists_every_module_and_no_other() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\| `([a-z_/]+\.py)` \|", text, flags=re.MULTILINE))
-    present = {
-        str(path.relative_to(ROOT))
-        for path in SOURCES.values()
-        if path.name not in {"__init__.py", "__main__.py"}
-    }
-    assert listed == present
+def test_the_document_shows_every_room_as_it_is() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert sorted(places(text)) == sorted(tables()), "a room of docs/architecture.md for each folder"
+    assert text == filled(text), "make plan writes it anew"
