@@ -360,6 +360,14 @@ def test_decisions_are_numbered_one_after_the_other() -> None:
         assert heading.startswith(f"# {int(record.name[:4])}. "), record.name
 
 
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_no_cancellation_is_lost_to_wait_for(module: str) -> None:
+    """Before Python 3.12 it forgets one that meets the result: `asyncio.timeout` does not."""
+    assert "asyncio.wait_for" not in SOURCES[module].read_text(encoding="utf-8").replace(
+        "``asyncio.wait_for``", ""
+    )
+
+
 def test_the_document_shows_every_room_as_it_is() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert sorted(places(text)) == sorted(tables()), "a room of docs/architecture.md for each folder"

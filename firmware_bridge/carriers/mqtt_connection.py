@@ -143,10 +143,12 @@ class MqttConnection:
 
     async def close(self) -> None:
         """Say goodbye (so no last will), or give up soon. Idempotent."""
-        if not self._closed.done():
-            self._client.disconnect()
-            await asyncio.wait((self._closed,), timeout=GOODBYE_SECONDS)
-        self.abort()
+        try:
+            if not self._closed.done():
+                self._client.disconnect()
+                await asyncio.wait((self._closed,), timeout=GOODBYE_SECONDS)
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Break the connection without a goodbye, as a pulled cable does. Idempotent."""

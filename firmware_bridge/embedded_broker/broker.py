@@ -105,7 +105,8 @@ class EmbeddedBroker:
     async def _announced_port(self, process: asyncio.subprocess.Process) -> int:
         assert process.stdout
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                line = await process.stdout.readline()
             said = msgspec.json.decode(line, type=_Announcement)
         except (TimeoutError, ValueError, RecursionError) as error:
             raise EmbeddedBrokerFailed(
@@ -123,7 +124,8 @@ class EmbeddedBroker:
         assert talk
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

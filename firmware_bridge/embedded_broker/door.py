@@ -150,7 +150,8 @@ class Door:
         if older is not None:
             older.writer.transport.abort()
             with suppress(TimeoutError):
-                await asyncio.wait_for(older.left.wait(), TAKE_OVER_SECONDS)
+                async with asyncio.timeout(TAKE_OVER_SECONDS):
+                    await older.left.wait()
         return place
 
     def _give_up(self, connect: Connect, place: _Place) -> None:

@@ -196,7 +196,8 @@ class SimulatedDevice:
                     self.end.ping()  # its header acknowledges; on a bad wire it may be lost
                     self._pump()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._pong.wait(), PING_AGAIN_SECONDS)
+                        async with asyncio.timeout(PING_AGAIN_SECONDS):
+                            await self._pong.wait()
 
     def notice(self, kind: NoticeKind, value: int = 0, text: str = "") -> None:
         """Press a button, hear a wake word, measure a level."""

@@ -204,10 +204,12 @@ class MqttClient:
     async def close(self) -> None:
         """Say goodbye; what is kept for the session stays kept. Idempotent."""
         self._on_lost = _nobody  # it is not lost: we end it
-        if not self._closed.done():
-            self._client.disconnect()
-            await asyncio.wait((self._closed,), timeout=GOODBYE_SECONDS)
-        self.abort()
+        try:
+            if not self._closed.done():
+                self._client.disconnect()
+                await asyncio.wait((self._closed,), timeout=GOODBYE_SECONDS)
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Break the connection without a goodbye. Idempotent."""

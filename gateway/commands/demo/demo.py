@@ -161,7 +161,8 @@ async def run_demo(*, once: bool, json_lines: bool) -> int:
                 devices[1],
             ):
                 for device in devices:
-                    await asyncio.wait_for(device.connected(), START_SECONDS)
+                    async with asyncio.timeout(START_SECONDS):
+                        await device.connected()
                 outcomes = await _talk(devices, seen, once=once, json_lines=json_lines, screen=screen)
         wrong = [outcome for outcome in outcomes if outcome.problems]
         for outcome in wrong:

@@ -515,3 +515,21 @@ async def test_a_goodbye_that_is_not_answered_is_not_waited_for_long(heard: Hear
         await soon(client.close())
         await until(lambda: said == [DISCONNECT])
     assert heard.lost == [], "it was not lost: we left"
+
+
+async def test_a_goodbye_that_is_cut_short_leaves_nothing_open(heard: Heard) -> None:
+    async def read_nothing(peer: Peer) -> None:
+        await peer.welcome()
+        await asyncio.Event().wait()
+
+    async with peer(read_nothing) as address:
+        client = await heard.open(address)
+        for _ in range(200):
+            client._client.publish("topic", bytes(100_000))
+        leaving = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        assert not client._closed.done(), "the goodbye waits behind all that"
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        assert client._closed.done()
+        assert client._client.socket().fileno() == -1
