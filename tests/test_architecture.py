@@ -36,7 +36,7 @@ SANS_IO = {
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
-    "sounddevice", "yaml", "redis", "nats", "aio_pika", "aiormq", "jwt", "cryptography",
+    "sounddevice", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
 }  # fmt: skip
 ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE = (
     "pipeline.sessions.session",
@@ -345,7 +345,7 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
         "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
-        " 'redis', 'nats', 'sounddevice', 'jwt', 'cryptography'}\n"
+        " 'redis', 'nats', 'sounddevice', 'cryptography'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -45,7 +45,6 @@ class What(enum.StrEnum):
     MADE = "token made"
     ROTATED = "token rotated"
     REVOKED = "token revoked"
-    KEY_RENEWED = "key renewed"
     FIRST_USED = "token used for the first time since the start"
     UNREADABLE = "tokens unreadable"
     SHOWN_OUT = "connection ended with its token"

@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import NoReturn, Self
 
+from gateway.access import token_text
 from gateway.access.audit import Audit, What
 from gateway.access.ends import Ends
 from gateway.access.loopback import is_loopback
+from gateway.access.old_keys import OldKeys, as_signed
 from gateway.access.page_sessions import PageSessions
 from gateway.access.principals import LOCAL, Principal
-from gateway.access.tokens import Stamp, Token, TokenError, TokenFile, Tokens, TokensUnreadable
+from gateway.access.tokens import Stamp, Token, TokenFile, Tokens, TokensUnreadable
 from gateway.settings.web import WebSettings
-
-if TYPE_CHECKING:
-    from gateway.access.signing import KeyFile, Keys
 
 LOOK_SECONDS = 0.3
 """How often the tokens' file is looked at while nothing happens."""
@@ -34,7 +33,6 @@ GRACE_SECONDS = 0.4
 """Somebody who is shown out may be told so politely for so long."""
 UNREAD: Stamp = (0, 0, 0)
 """No file's."""
-KEYS_UNREAD = (0, 0)
 SIGNED_OUT = "the page is signed out"
 MAKE_ONE = "earshot token create --role operator --days 90 {name}"
 
@@ -87,18 +85,12 @@ class Door:
         self.required = is_locked(settings)
         self._ends = Ends(folder, clock)
         self.sessions = PageSessions(folder, self._ends.now, self._ends.surely)
-        self._settings = settings
-        self._folder = folder
         self._file = None if folder is None else TokenFile(folder, clock)
-        self._environ = environ
+        self._keys = OldKeys(settings.secret_file, folder or Path(), environ)
         self._audit = audit
         self._tokens = Tokens()
         self._stamp: Stamp = None
-        self._keys: Keys | None = None
-        self._key_file: KeyFile | None = None
-        self._key_stamp: tuple[int, int] | None = None
         self._looking = asyncio.Lock()
-        self._wants_keys = False
         self._seen: set[str] = set()
         self._stays: set[Stay] = set()
         self._watch: asyncio.Task[None] | None = None
@@ -132,14 +124,11 @@ class Door:
 
     async def admit(self, text: str, address: str) -> Principal:
         """Who bears this token. Raises NotAdmitted."""
-        self._wants_keys = True
         await self._up_to_date()
-        token = self._known(text)
-        return self._let_in(token, address)
+        return self._let_in(self._known(text), address)
 
     async def admit_session(self, secret: str, address: str) -> Principal:
         """Whose page this is. Raises NotAdmitted."""
-        self._wants_keys = True
         await self._up_to_date()
         token_id = self.sessions.find(secret)
         if token_id is None:
@@ -186,17 +175,13 @@ class Door:
         """The token of ours that this is, ended or not."""
         if not self._tokens.tokens:
             raise NotAdmitted(self.trouble or "unknown")
-        from gateway.access.signing import BadToken, is_the_one  # noqa: PLC0415 - loaded by ``_look``
-
-        if self._keys is None:
-            raise NotAdmitted("the gateway cannot read its key")
         try:
-            token = self._tokens.tokens.get(self._keys.read(text))
-        except BadToken as error:
+            token = self._tokens.by_digest.get(token_text.read(text))
+        except token_text.BadToken as error:
             raise NotAdmitted(str(error)) from error
-        if token is None or not is_the_one(text, token):
+        if token is None:
             raise NotAdmitted("unknown")
-        return token
+        return as_signed(token, text)
 
     # -- what changes while it runs
 
@@ -213,9 +198,7 @@ class Door:
             return True
         if self._file.stamp() != self._stamp:
             return False
-        if not self._wants_keys or not self._tokens.tokens:
-            return True
-        return self._key_file is not None and self._key_file.stamp() == self._key_stamp
+        return self._keys.is_up_to_date or not self._tokens.some_are_signed
 
     def _look(self) -> None:
         """Read what has changed. Unreadable tokens let nobody in.
@@ -229,8 +212,8 @@ class Door:
             self._stamp = (
                 stamp if is_read else UNREAD
             )  # it may be for want of a descriptor, and is tried again
-        if self._wants_keys and self._tokens.tokens:
-            self._read_keys()
+        if self._tokens.some_are_signed:
+            self._keys.look()
 
     def _read_tokens(self, file: TokenFile) -> bool:
         try:
@@ -244,21 +227,6 @@ class Door:
             self.trouble = ""
         self._seen &= self._tokens.tokens.keys()
         return not self.trouble
-
-    def _read_keys(self) -> None:
-        # With it come 10 MB and a tenth of a second: a gateway to which no token comes needs neither.
-        from gateway.access.signing import KeyFile  # noqa: PLC0415
-
-        if self._key_file is None:
-            assert self._folder is not None
-            self._key_file = KeyFile.located(self._settings.secret_file, self._folder, self._environ)
-        stamp = self._key_file.stamp()
-        if self._keys is None or stamp != self._key_stamp:
-            try:
-                self._keys = self._key_file.read()
-            except TokenError:
-                self._keys = None
-            self._key_stamp = stamp if self._keys else KEYS_UNREAD
 
     async def _look_again(self) -> None:
         kept_at = asyncio.get_running_loop().time()
@@ -290,9 +258,8 @@ class Door:
         """Why it lets nobody in; empty when it does."""
         if problem := token.problem(now):
             return problem
-        if token.key and self._wants_keys and (self._keys is None or token.key not in self._keys.names):
-            return "its key is gone"
-        return ""
+        is_orphan = token.is_signed and token.key and token.key not in self._keys.names
+        return "its key is gone" if is_orphan else ""
 
     async def _show_out(self, ending: dict[Stay, str]) -> None:
         """It is written down before anybody learns of it."""

@@ -1,7 +1,7 @@
 """Tokens as they are kept: who has one, for what and until when, and never the token itself.
 
 One JSON file beside the journal, changed by ``earshot token`` while the gateway runs, which looks at it again
-when it has changed. A token that is not in it is nobody's, whoever signed it.
+when it has changed. A token that is not in it is nobody's.
 
 ::
 
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 from msgspec import Struct, structs
@@ -26,6 +26,7 @@ from msgspec import Struct, structs
 from gateway.access.ends import latest
 from gateway.access.principals import Principal, Role
 from gateway.access.private_files import alone, read_private, write_private
+from gateway.access.token_text import digest, new_text
 from gateway.process.clock import DAY
 
 FILE = "tokens.json"
@@ -34,6 +35,8 @@ MAX_SCOPE = 64
 """Users or devices that one token names."""
 FORGET_DAYS = 30
 """So long after its end a token is still listed."""
+UNSIGNED = "-"
+"""In place of a key's name, in what is not signed."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Stamp: TypeAlias = tuple[int, int, int] | None
@@ -56,7 +59,7 @@ class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known of one token. Times are Unix time.
 
     ``digest`` is the SHA-256 of the token, in hexadecimal. ``revoked_at`` is 0 for one that was not. ``key``: what
-    it calls the key that signed it; empty where nobody wrote that down.
+    one of an earlier version calls the key that signed it; empty where nobody wrote that down.
     """
 
     token_id: str
@@ -69,6 +72,11 @@ class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     devices: tuple[str, ...] = ()
     revoked_at: float = 0.0
     key: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether an earlier version made it, and it ends with its key (gateway/access/old_keys.py)."""
+        return self.key != UNSIGNED
 
     def problem(self, now: float) -> str:
         """Why it lets nobody in; empty when it does."""
@@ -109,14 +117,20 @@ class Wish(Struct, frozen=True, kw_only=True):
             raise TokenError("a device's token names its device: --device ID")
 
 
-Sign: TypeAlias = Callable[[Token], tuple[str, str, str]]
-"""The token in writing, its digest, and what it calls its key."""
-
-
 class Tokens(Struct, frozen=True):
-    """All of them, by id."""
+    """All of them, by id and by digest."""
 
     tokens: dict[str, Token] = {}
+    by_digest: dict[str, Token] = {}
+    """Looking up a digest tells nobody how near a guess was."""
+    some_are_signed: bool = False
+
+    @classmethod
+    def of(cls, tokens: Iterable[Token]) -> Self:
+        """All of these."""
+        by_id = {token.token_id: token for token in tokens}
+        some_are_signed = any(token.is_signed for token in by_id.values())
+        return cls(by_id, {token.digest: token for token in by_id.values()}, some_are_signed)
 
     def living(self, now: float) -> list[Token]:
         """Those that let somebody in."""
@@ -156,9 +170,9 @@ class TokenFile:
             tokens = msgspec.json.decode(data, type=list[Token])
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise TokensUnreadable(f"{self.path} is damaged: {error}") from error
-        return Tokens({token.token_id: token for token in tokens})
+        return Tokens.of(tokens)
 
-    def create(self, wish: Wish, sign: Sign) -> tuple[Token, str]:
+    def create(self, wish: Wish) -> tuple[Token, str]:
         """A new token, and it in writing."""
         wish.check()
         with self._changing():
@@ -168,7 +182,7 @@ class TokenFile:
                     f"there is a token {wish.name!r} already\n"
                     f"remedy: earshot token rotate {wish.name}, or another name"
                 )
-            token, text = self._made(wish, sign)
+            token, text = self._made(wish)
             self._write([*there.tokens.values(), token])
         return token, text
 
@@ -191,7 +205,7 @@ class TokenFile:
             self._write([ended.get(token.token_id, token) for token in there.tokens.values()])
         return list(ended.values())
 
-    def rotate(self, which: str, sign: Sign, *, days: float, overlap: float) -> tuple[Token, str]:
+    def rotate(self, which: str, *, days: float, overlap: float) -> tuple[Token, str]:
         """A new token in place of another, which stays good for ``overlap`` seconds more."""
         with self._changing():
             there, now = self.read(), self._clock()
@@ -200,7 +214,7 @@ class TokenFile:
                 raise TokenError(f"{which!r:.80} has ended already; `earshot token create` makes another")
             model = max(old, key=lambda token: token.made_at)
             wish = Wish(name=model.name, role=model.role, days=days, users=model.users, devices=model.devices)
-            new, text = self._made(wish, sign)
+            new, text = self._made(wish)
             shortened = {
                 token.token_id: structs.replace(token, expires_at=min(token.expires_at, now + overlap))
                 for token in old
@@ -208,20 +222,20 @@ class TokenFile:
             self._write([shortened.get(token.token_id, token) for token in there.tokens.values()] + [new])
         return new, text
 
-    def _made(self, wish: Wish, sign: Sign) -> tuple[Token, str]:
-        now = self._clock()
+    def _made(self, wish: Wish) -> tuple[Token, str]:
+        now, text = self._clock(), new_text()
         token = Token(
             token_id=f"t_{secrets.token_hex(16)}",
             name=wish.name,
             role=wish.role,
-            digest="",
+            digest=digest(text),
             made_at=now,
             expires_at=now + wish.days * DAY,
             users=wish.users,
             devices=wish.devices,
+            key=UNSIGNED,
         )
-        text, digest, key = sign(token)
-        return structs.replace(token, digest=digest, key=key), text
+        return token, text
 
     def _found(self, there: Tokens, which: str) -> list[Token]:
         if found := there.find(which, self._clock()):

@@ -11,10 +11,8 @@ import msgspec
 
 from gateway.access.audit import Audit, What
 from gateway.access.principals import Role
-from gateway.access.signing import KeyFile
 from gateway.access.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
 from gateway.commands.options import config_option, own_folder, read_config
-from gateway.config.configuration import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
 from gateway.process.clock import SET_SINCE
 
@@ -32,9 +30,8 @@ class Trouble(click.ClickException):
 class Desk:
     """Where tokens are made: the files in one folder, and the audit log beside them."""
 
-    def __init__(self, config: GatewayConfig, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.file = TokenFile(folder)
-        self.key = KeyFile.located(config.web.secret_file, folder, os.environ)
         self.audit = Audit(folder)
 
     def note(self, what: What, token: Token) -> None:
@@ -67,9 +64,10 @@ def command(ctx: click.Context, config_path: Path | None, folder: Path | None) -
     earshot token list
     earshot token rotate kitchen-panel --overlap-hours 24
     earshot token revoke me
+    earshot token revoke --all
     """  # noqa: D301
     config = read_config(config_path)
-    ctx.obj = Desk(config, folder or own_folder(config, config_path))
+    ctx.obj = Desk(folder or own_folder(config, config_path))
 
 
 @command.command("create")
@@ -89,7 +87,7 @@ def create(
     try:
         wish.check()
         _check_clock()
-        token, text = desk.file.create(wish, desk.key.read_or_make().sign)
+        token, text = desk.file.create(wish)
     except TokenError as error:
         raise Trouble(str(error)) from error
     desk.note(What.MADE, token)
@@ -111,8 +109,7 @@ def rotate(desk: Desk, *, which: str, days: float, overlap_hours: float) -> None
     """Make a new token in place of another, for the same role and scope, and print it."""
     try:
         _check_clock()
-        sign = desk.key.read_or_make().sign
-        token, text = desk.file.rotate(which, sign, days=days, overlap=overlap_hours * 3_600)
+        token, text = desk.file.rotate(which, days=days, overlap=overlap_hours * 3_600)
     except TokenError as error:
         raise Trouble(str(error)) from error
     desk.note(What.ROTATED, token)
@@ -120,12 +117,20 @@ def rotate(desk: Desk, *, which: str, days: float, overlap_hours: float) -> None
 
 
 @command.command("revoke")
-@click.argument("which", metavar="ID|NAME")
+@click.argument("which", metavar="ID|NAME", required=False)
+@click.option("--all", "everybody", is_flag=True, help="Every token there is.")
 @click.pass_obj
-def revoke(desk: Desk, which: str) -> None:
-    """End a token, or all of one name, at once; open connections too."""
+def revoke(desk: Desk, *, which: str | None, everybody: bool) -> None:
+    """End a token, all of one name, or all there are, at once; open connections too."""
+    if (which is None) != everybody:
+        raise click.UsageError("name a token, or --all of them")
+    _revoke(desk, which)
+
+
+def _revoke(desk: Desk, which: str | None) -> None:
+    """None: all of them."""
     try:
-        ended = desk.file.revoke(which)
+        ended = desk.file.revoke_all() if which is None else desk.file.revoke(which)
     except TokensUnwritable as error:
         raise Trouble(f"{error}\n{_STILL_GOOD}") from error
     except TokenError as error:
@@ -134,7 +139,7 @@ def revoke(desk: Desk, which: str) -> None:
         desk.note(What.REVOKED, token)
         click.echo(one_line(f"{token.token_id} ({token.name}) is revoked"))
     if not ended:
-        click.echo("it was revoked already")
+        click.echo("there is none that is not revoked" if which is None else "it was revoked already")
 
 
 _UNTOLD = ("digest", "key")
@@ -161,22 +166,14 @@ def list_tokens(desk: Desk, *, as_json: bool) -> None:
             click.echo(one_line(_line(token, now)))
 
 
-@command.command("new-key")
-@click.option(
-    "--keep-old/--drop-old", default=True, show_default=True, help="Whether tokens made so far stay good."
-)
+@command.command("new-key", hidden=True)
+@click.option("--keep-old/--drop-old", default=True)
 @click.pass_obj
 def new_key(desk: Desk, *, keep_old: bool) -> None:
-    """Sign further tokens with a new key; --drop-old ends every token there is."""
-    try:
-        desk.key.renew(keep=3 if keep_old else 0)
-        if not keep_old:
-            desk.file.revoke_all()  # pages and connections know nothing of keys
-    except TokenError as error:
-        raise Trouble(str(error)) from error
-    desk.audit.note(What.KEY_RENEWED, kept_old=str(keep_old).lower(), by=f"uid {os.getuid()}")
-    worth = "still good" if keep_old else "worth nothing"
-    click.echo(one_line(f"{desk.key.path} has a new key; tokens made so far are {worth}"))
+    """As long as tokens were signed: a new key; --drop-old ends every token there is, as it did."""
+    click.echo("tokens are not signed any more, and need no key", err=True)
+    if not keep_old:
+        _revoke(desk, None)
 
 
 def _check_clock() -> None:

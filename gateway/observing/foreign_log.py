@@ -25,7 +25,8 @@ _MALFORMED = "HttpProcessingError"
 
 _SECRETS = re.compile(
     r"""
-    eyJ[\w-]*(?:\.[\w-]*)*                           # a JSON Web Token, or some of it
+    earshot_[\w-]{16,}                               # a token, or some of it
+    | eyJ[\w-]*(?:\.[\w-]*)*                         # a JSON Web Token, as earlier versions made them
     | (?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{24,}        # keys and ids: names of classes have no digits
     | (?i:(?<=bearer\ )|(?<=token\.))[^\s,;'"\\]+     # a token that somebody cut short
     | (?i:(?<=cookie:\ ))[^\r\n\\]+

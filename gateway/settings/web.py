@@ -120,8 +120,9 @@ class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     secret_file: Annotated[
         str,
         Meta(
-            description="The key that tokens are signed with; empty: token.key beside the journal, made on first use. "
-            "One of that name among systemd's credentials (LoadCredential=) is used first."
+            description="No longer needed but for tokens that earlier versions made and signed, which end with their "
+            "key: its file; empty: token.key beside the journal. One of that name among systemd's credentials "
+            "(LoadCredential=) is used first."
         ),
     ] = ""
     hosts: Annotated[

@@ -28,9 +28,9 @@ from firmware_bridge.simulator.user import WireMissing
 from firmware_bridge.simulator.wires import PseudoTerminal
 from firmware_bridge.speech_files import BadRecording, read_wav
 from gateway.access import private_files
+from gateway.access.old_keys import OldKeys
 from gateway.access.page_sessions import PageSessions
 from gateway.access.principals import Role
-from gateway.access.signing import KeyFile
 from gateway.access.tokens import TokenError
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.base import BrokerRefused
@@ -124,7 +124,7 @@ def create(state: Path) -> Result:
 
 
 @PLANTS
-@pytest.mark.parametrize("name", ["tokens.json.lock", "token.key.lock"])
+@pytest.mark.parametrize("name", ["tokens.json.lock"])
 def test_a_lock_is_nobody_else_s_file(state: Path, victim: Path, name: str, plant: Plant) -> None:
     plant(state / name, victim)
     done = create(state)
@@ -143,13 +143,22 @@ def test_the_audit_log_writes_into_nobody_else_s_file(state: Path, victim: Path,
 
 
 @PLANTS
-@pytest.mark.parametrize("name", ["tokens.json", "token.key"])
-def test_tokens_and_keys_are_read_through_nothing(state: Path, victim: Path, name: str, plant: Plant) -> None:
-    plant(state / name, victim)
+def test_tokens_are_read_through_nothing(state: Path, victim: Path, plant: Plant) -> None:
+    plant(state / "tokens.json", victim)
     done = create(state)
     assert done.exit_code == 1
     assert "see who put it there" in done.stderr
     assert "root:x" not in done.stderr
+    assert is_untouched(victim)
+
+
+@PLANTS
+def test_keys_are_read_through_nothing(state: Path, victim: Path, plant: Plant) -> None:
+    plant(state / "token.key", victim)
+    with pytest.raises(TokenError, match="see who put it there") as caught:
+        OldKeys("", state, {}).read()
+    assert "root:x" not in str(caught.value)
+    assert create(state).exit_code == 0, "it is not needed for that"
     assert is_untouched(victim)
 
 
@@ -278,15 +287,14 @@ def test_a_token_that_cannot_be_revoked_is_told_to_be_good_still(small_disk: Pat
     assert "remedy: the token is still good" in done.stderr
 
 
-def test_all_tokens_end_with_their_key_on_a_full_disk(small_disk: Path) -> None:
+def test_all_tokens_end_at_once_on_a_full_disk(small_disk: Path) -> None:
     keyring = Keyring(small_disk)
-    text = keyring.token("me")
-    before = keyring.key.read().keys
+    for number in range(30):
+        keyring.make(f"t{number}")
+    keyring.make_old("old")
     full(small_disk)
-    keyring.key.renew(keep=0)
-    assert set(before).isdisjoint(keyring.key.read().keys)
-    with pytest.raises(Exception, match="not signed by this gateway"):
-        keyring.key.read().read(text)
+    assert len(keyring.file.revoke_all()) == 31
+    assert {token.problem(0) for token in keyring.file.read().tokens.values()} == {"revoked"}
 
 
 def test_a_page_that_signed_out_on_a_full_disk_stays_signed_out(small_disk: Path) -> None:
@@ -682,11 +690,11 @@ def _authority(file: Path) -> object:
 
 
 def _secret(file: Path) -> object:
-    return KeyFile.located(str(file), file.parent, {}).read()
+    return OldKeys(str(file), file.parent, {}).read()
 
 
 def _credential(file: Path) -> object:
-    return KeyFile.located(file.name, file.parent, {"CREDENTIALS_DIRECTORY": str(file.parent)}).read()
+    return OldKeys(file.name, file.parent, {"CREDENTIALS_DIRECTORY": str(file.parent)}).read()
 
 
 def _recording(file: Path) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -41,21 +40,22 @@ def revoke(castle: Castle, token_id: str, _name: str) -> None:
 
 
 def rotate(castle: Castle, _token_id: str, name: str) -> None:
-    castle.keyring.file.rotate(name, castle.keyring.key.read().sign, days=1, overlap=0.2)
+    castle.keyring.file.rotate(name, days=1, overlap=0.2)
 
 
-def drop_the_key(castle: Castle, _token_id: str, _name: str) -> None:
-    done = CliRunner().invoke(main, ["token", "--config", str(castle.config), "new-key", "--drop-old"])
+def revoke_all(castle: Castle, _token_id: str, _name: str) -> None:
+    done = CliRunner().invoke(main, ["token", "--config", str(castle.config), "revoke", "--all"])
     assert done.exit_code == 0, done.output
     castle.watch_again()
 
 
-def replace_the_key(castle: Castle, _token_id: str, _name: str) -> None:
-    castle.keyring.key.path.write_text(f"{secrets.token_hex(32)}\n")
-    castle.watch_again()
+def take_its_row(castle: Castle, token_id: str, _name: str) -> None:
+    castle.keyring.put(
+        [one for one in castle.keyring.file.read().tokens.values() if one.token_id != token_id]
+    )
 
 
-ENDS = pytest.mark.parametrize("end", [revoke, rotate, drop_the_key, replace_the_key])
+ENDS = pytest.mark.parametrize("end", [revoke, rotate, revoke_all, take_its_row])
 ROADS = pytest.mark.parametrize("road", ["ws", "events", "device"])
 
 
@@ -111,6 +111,17 @@ async def test_a_token_that_ends_takes_along_what_it_opened(
     async with AsyncExitStack() as stack:
         over = await until_over(castle, client, road, stack, headers=bearer(text))
         end(castle, token.token_id, name)
+        async with asyncio.timeout(AT_ONCE):
+            await over
+
+
+@ROADS
+async def test_a_signed_token_ends_with_its_key(castle: Castle, client: ClientSession, road: str) -> None:
+    castle.somebody = f"signed_{road}"
+    _, text = castle.keyring.make_old(castle.somebody)
+    async with AsyncExitStack() as stack:
+        over = await until_over(castle, client, road, stack, headers=bearer(text))
+        castle.keyring.key.unlink()
         async with asyncio.timeout(AT_ONCE):
             await over
 

@@ -77,7 +77,13 @@ TARGETS = {
         400,
     ),
     "tokens": Target(
-        ("gateway.access.signing", "gateway.access.tokens", "gateway.access.page_sessions", "jwt"), 1_500
+        (
+            "gateway.access.token_text",
+            "gateway.access.old_keys",
+            "gateway.access.tokens",
+            "gateway.access.page_sessions",
+        ),
+        1_500,
     ),
     "requests": Target(
         (

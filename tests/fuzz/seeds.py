@@ -16,7 +16,6 @@ import numpy as np
 
 from firmware_bridge.link.frames import decode
 from firmware_bridge.link.framing import encode_serial
-from gateway.access.signing import Keys
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import Authenticate, Say, Subscribe
 from gateway.contract.messages import OrchestratorReply, WantedHints, encode
@@ -149,7 +148,9 @@ def _door() -> Iterator[tuple[str, bytes]]:
         b'[{"token_id":"t_2","name":"bob","role":"listener","digest":"00","made_at":1e9,"expires_at":9e9}]',
     )
     yield "tokens", b'{"0011":["t_2",9e9]}'
-    yield "tokens", Keys((b"k" * 32,)).keys[0].hex().encode() + b"\n"
+    yield "tokens", (b"k" * 32).hex().encode() + b"\n"
+    yield "tokens", b"earshot_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh-RJn6K"
+    yield "tokens", b"eyJhbGciOiJIUzI1NiIsImtpZCI6ImE1YTM4ZGVhZmRjNzhiYWEiLCJ0eXAiOiJKV1QifQ.e30.x"
     head = b"Host: earshot.house\r\nOrigin: http://earshot.house:8080\r\nCookie: earshot=abc; a=b\r\n"
     yield (
         "requests",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.access.door import MAKE_ONE, is_locked
 from gateway.access.loopback import is_loopback
+from gateway.access.old_keys import OldKeys
 from gateway.access.tokens import TokenFile, TokensUnreadable
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
@@ -23,6 +25,7 @@ def door(web: WebSettings, folder: Path) -> Iterator[Finding]:
     """Tokens, keys and certificate of a gateway whose state lies in ``folder``. Nothing is made."""
     if not web.enabled:
         return
+    yield from _old_key(web, folder)
     if not is_locked(web):
         yield ok("door", "open to this machine, closed to all others (docs/security.md)")
         if wanted(web):
@@ -43,14 +46,34 @@ def _tokens(web: WebSettings, folder: Path) -> Finding:
     if not living:
         report = warn if is_loopback(web.host) else fail
         return report("tokens", f"nobody has one, says {folder}", MAKE_ONE.format(name="me"))
-    ending = sorted(token.name for token in living if token.expires_at - now < SOON_SECONDS)
+    ending = [token.name for token in living if token.expires_at - now < SOON_SECONDS]
     if ending:
         return warn(
             "tokens",
-            f"of {len(living)} these end soon: {', '.join(ending)}",
-            f"earshot token rotate {ending[0]}",
+            f"of {len(living)} these end soon: {_named(ending)}",
+            f"earshot token rotate {min(ending)}",
         )
     return ok("tokens", f"{len(living)} in {folder}")
+
+
+def _old_key(web: WebSettings, folder: Path) -> Iterator[Finding]:
+    """Whether what tokens were signed with, as long as they were, is good for anything still."""
+    keys = OldKeys(web.secret_file, folder, os.environ)
+    if not web.secret_file and not keys.path.exists():
+        return
+    try:
+        signed = [token.name for token in TokenFile(folder).read().living(time.time()) if token.is_signed]
+    except TokensUnreadable:
+        return
+    if signed:
+        yield ok("key", f"{keys.path} is needed until these are rotated or end: {_named(signed)}")
+    else:
+        named = "web.secret_file, and " if web.secret_file else ""
+        yield warn("key", "tokens are not signed any more, and need none", f"remove {named}{keys.path}")
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _tls(web: WebSettings, folder: Path) -> Finding:

@@ -37,7 +37,7 @@ def document(operations: Iterable[Operation], version: str, prefix: str) -> dict
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "earshot_..."}},
             "responses": {
                 "Problem": {
                     "description": "What went wrong.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from gateway.access.audit import Audit
 from gateway.access.door import Door, NotAdmitted
@@ -61,26 +63,34 @@ async def test_nobody_slips_in_while_it_is_read_that_their_token_has_ended(tmp_p
         await asyncio.gather(*map(come, range(60)))
 
 
-async def test_a_key_that_could_not_be_read_is_read_when_it_can(tmp_path: Path) -> None:
-    keyring = Keyring(tmp_path)
-    text = keyring.token()
-    opened = door(tmp_path)
-    key = tmp_path / "token.key"
-    aside = tmp_path / "aside"
-    key.rename(aside)
-    with pytest.raises(NotAdmitted, match="cannot read its key"):
-        await opened.admit(text, "")
-    aside.rename(key)
-    assert (await opened.admit(text, "")).name == "ann"
+def without_its_row(keyring: Keyring) -> None:
+    keyring.put([])
 
 
-OTHER_KEY = f"{'5a' * 32}\n"
+def with_another_digest(keyring: Keyring) -> None:
+    """As a row is that belongs to another token."""
+    (token,) = keyring.file.read().tokens.values()
+    keyring.put([structs.replace(token, token_id="t_other", digest="00" * 32)])
 
 
-@pytest.mark.parametrize("becomes", [OTHER_KEY, None, "no key\n"], ids=["another", "gone", "damaged"])
+def without_the_file(keyring: Keyring) -> None:
+    keyring.file.path.unlink()
+
+
+def with_a_damaged_file(keyring: Keyring) -> None:
+    keyring.file.path.write_text("[{")
+
+
+def all_revoked(keyring: Keyring) -> None:
+    keyring.file.revoke_all()
+
+
+@pytest.mark.parametrize(
+    "becomes", [without_its_row, with_another_digest, without_the_file, with_a_damaged_file, all_revoked]
+)
 @pytest.mark.parametrize("as_page", [False, True], ids=["token", "page"])
-async def test_what_is_open_with_a_key_ends_when_another_lies_in_its_place(
-    tmp_path: Path, becomes: str | None, *, as_page: bool
+async def test_what_is_open_with_a_token_ends_when_its_row_is_gone_by_whatever_hand(
+    tmp_path: Path, becomes: Callable[[Keyring], None], *, as_page: bool
 ) -> None:
     keyring = Keyring(tmp_path)
     token, text = keyring.make()
@@ -88,21 +98,20 @@ async def test_what_is_open_with_a_key_ends_when_another_lies_in_its_place(
     async with door(tmp_path) as opened:
         who = await (opened.admit_session(secret, "") if as_page else opened.admit(text, ""))
         with opened.stay(who, lambda: None, secret) as stay:
-            key = tmp_path / "token.key"
-            if becomes is None:
-                key.unlink()
-            else:
-                key.write_text(becomes)
-            with pytest.raises(NotAdmitted, match="its key is gone"):
+            becomes(keyring)
+            with pytest.raises(NotAdmitted, match=r"unknown|revoked"):
                 await asyncio.wait_for(stay.ended(), 5)
         with pytest.raises(NotAdmitted):
             await (opened.admit_session(secret, "") if as_page else opened.admit(text, ""))
 
 
-async def test_a_new_key_before_the_old_one_ends_nothing(tmp_path: Path) -> None:
+async def test_tokens_that_could_not_be_read_are_read_when_they_can(tmp_path: Path) -> None:
     keyring = Keyring(tmp_path)
     text = keyring.token()
+    aside = keyring.file.path.rename(tmp_path / "aside")
+    keyring.file.path.symlink_to(aside)  # nobody follows it
     opened = door(tmp_path)
-    assert (await opened.admit(text, "")).name == "ann"
-    keyring.key.renew(keep=1)
+    with pytest.raises(NotAdmitted, match="cannot read its tokens"):
+        await opened.admit(text, "")
+    aside.rename(keyring.file.path)
     assert (await opened.admit(text, "")).name == "ann"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.access.signing import KeyFile
+from gateway.access.token_text import digest
 from gateway.access.tokens import TokenFile
 from gateway.commands.cli import main
 
@@ -39,7 +39,7 @@ def listed(folder: Path) -> list[dict[str, object]]:
 def test_a_token_is_shown_once_and_only_its_digest_is_kept(folder: Path) -> None:
     text = make(folder, "panel", "--device", "kitchen", "--device", "hall", "--user", "ann", "--days", "7")
     (token,) = TokenFile(folder).read().tokens.values()
-    assert KeyFile.located("", folder, {}).read().read(text) == token.token_id
+    assert (token.digest, token.is_signed) == (digest(text), False)
     assert (token.name, token.role, token.devices, token.users) == (
         "panel",
         "listener",
@@ -76,12 +76,26 @@ def test_rotated_with_an_overlap(folder: Path) -> None:
     assert float(str(first["expires_at"])) - float(str(second["made_at"])) == pytest.approx(1_800, abs=5)
 
 
-def test_a_new_key(folder: Path) -> None:
+def test_all_revoked_at_once(folder: Path) -> None:
+    make(folder, "ann")
+    make(folder, "bob")
+    run(folder, "revoke", "ann")
+    done = run(folder, "revoke", "--all")
+    assert (done.exit_code, "(bob) is revoked" in done.output, "ann" in done.output) == (0, True, False)
+    assert {one["state"] for one in listed(folder)} == {"revoked"}
+    assert "none that is not revoked" in run(folder, "revoke", "--all").output
+
+
+def test_new_key_does_what_is_left_of_it(folder: Path) -> None:
+    """For whoever has it in a script."""
     make(folder)
-    assert "still good" in run(folder, "new-key").output
-    assert len(KeyFile.located("", folder, {}).read().keys) == 2
-    assert "worth nothing" in run(folder, "new-key", "--drop-old").output
-    assert len(KeyFile.located("", folder, {}).read().keys) == 1
+    done = run(folder, "new-key")
+    assert (done.exit_code, "not signed any more" in done.stderr) == (0, True)
+    assert {one["state"] for one in listed(folder)} == {"good"}
+    assert run(folder, "new-key", "--drop-old").exit_code == 0
+    assert {one["state"] for one in listed(folder)} == {"revoked"}
+    assert not (folder / "token.key").exists()
+    assert "new-key" not in run(folder, "--help").output
 
 
 @pytest.mark.parametrize(
@@ -96,6 +110,8 @@ def test_a_new_key(folder: Path) -> None:
         (("create", "ann"), 2, "--role"),
         (("revoke", "nobody"), 1, "there is no token 'nobody'"),
         (("rotate", "nobody"), 1, "there is no token 'nobody'"),
+        (("revoke",), 2, "name a token"),
+        (("revoke", "--all", "ann"), 2, "name a token"),
     ],
 )
 def test_what_cannot_be_done(folder: Path, arguments: tuple[str, ...], status: int, message: str) -> None:
@@ -121,12 +137,15 @@ def test_a_damaged_file_is_said_and_left_alone(folder: Path) -> None:
     assert (folder / "tokens.json").read_text() == "nonsense"
 
 
-def test_a_damaged_key_is_said(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "token.key").write_text("short\n")
-    done = run(folder, "create", "--role", "listener", "ann")
-    assert done.exit_code == 1
-    assert "64 hexadecimal digits" in done.output
+def test_a_configured_key_is_in_nobodys_way(folder: Path) -> None:
+    """Earlier versions needed it; whether it is there or any good, tokens are made."""
+    config = folder.parent / "config.yaml"
+    config.write_text(
+        f"journal: {{path: {folder / 'house.db'}}}\nweb: {{secret_file: {folder.parent / 'no.key'}}}"
+    )
+    done = CliRunner().invoke(main, ["token", "--config", str(config), "create", "--role", "operator", "me"])
+    assert (done.exit_code, done.stderr.count("good until")) == (0, 1), done.output
+    assert CliRunner().invoke(main, ["check-config", str(config)]).exit_code == 0
 
 
 def test_everything_is_in_the_audit_log(folder: Path) -> None:

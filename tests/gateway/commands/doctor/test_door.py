@@ -10,7 +10,7 @@ import pytest
 
 from gateway.commands.doctor import doctor
 from gateway.commands.doctor.door import door
-from gateway.commands.doctor.finding import Finding
+from gateway.commands.doctor.finding import Finding, warn
 from gateway.config import places
 from gateway.config.configuration import GatewayConfig
 from gateway.hub.hub import Hub
@@ -71,11 +71,30 @@ def test_certificates(tmp_path: Path) -> None:
 
 
 def test_what_others_may_read(tmp_path: Path) -> None:
-    Keyring(tmp_path).make()
+    Keyring(tmp_path).make_old()
+    Keyring(tmp_path).file.path.chmod(0o600)
     assert "door" not in found(LAN, tmp_path)
     (tmp_path / "token.key").chmod(0o644)
     finding = found(LAN, tmp_path)["door"]
     assert (finding.state, "token.key" in finding.detail) == ("warn", True)
+
+
+def test_a_key_that_nothing_is_signed_with(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path)
+    keyring.make("bob")
+    assert "key" not in found(LAN, tmp_path)
+    configured = WebSettings(host="0.0.0.0", secret_file=str(keyring.key))
+    token, _ = keyring.make_old("ann")
+    for web in (LAN, configured):
+        needed = found(web, tmp_path)["key"]
+        assert (needed.state, needed.detail.endswith("rotated or end: ann")) == ("ok", True)
+    keyring.file.revoke(token.token_id)
+    assert found(LAN, tmp_path)["key"] == warn(
+        "key", "tokens are not signed any more, and need none", f"remove {keyring.key}"
+    )
+    keyring.key.unlink()
+    assert "key" not in found(LAN, tmp_path)
+    assert found(configured, tmp_path)["key"].remedy.startswith("remove web.secret_file, and ")
 
 
 @pytest.mark.slow
