@@ -1,7 +1,7 @@
 """A whole orchestrator. In config.yaml: ``orchestrator: {app: "examples.orchestrators.ten_lines:house"}``."""
 
-from gateway.contract.messages import TranscriptionMessage
-from gateway.orchestrators.sdk import Orchestrator
+from gateway.messages import TranscriptionMessage
+from gateway.orchestrator import Orchestrator
 
 house = Orchestrator("ten-lines")
 
