@@ -41,6 +41,14 @@ def pytest_configure() -> None:
     blocking_calls.install()
 
 
+folders: dict[tuple[pytest.Collector, Path], pytest.Dir] = {}
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Dir:
+    """A folder is one node, however often a command line comes back to it: pytest hangs its fixtures on the first."""
+    return folders.setdefault((parent, path), pytest.Dir.from_parent(parent, path=path))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests begin first, in whatever order they are: what begins last leaves a core idle when it is long."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
