@@ -15,7 +15,6 @@ from pathlib import Path
 
 from benchmarks.instruments.report import Bar, Result, percentile
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import Receipt
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
 from gateway.journal.records import (
@@ -29,7 +28,8 @@ from gateway.journal.records import (
     Transcribed,
     UtteranceRow,
 )
-from gateway.pipeline.asking.outbox import Outbox
+from gateway.pipeline.asking.outbox import Fate, Outbox, Posted
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.journal import JournalSettings
 
 TOPIC = "transcription.results"
@@ -77,21 +77,17 @@ class Receipts:
     def __init__(self) -> None:
         self.came = asyncio.Event()
 
-    def published(self, _letter: LetterRow, _receipt: Receipt) -> bool:
-        """The broker has it; nobody will answer."""
+    def __call__(self, fate: Fate) -> None:
+        """The broker has it, or it would be no measurement."""
+        assert isinstance(fate, Posted), fate
         self.came.set()
-        return False
-
-    def refused(self, letter: LetterRow, reason: str) -> None:
-        """It would be no measurement."""
-        raise AssertionError(f"{letter.message_id}: {reason}")
 
 
 async def latencies(journal: Journal, count: int) -> tuple[list[float], list[float]]:
     """Milliseconds of single utterances: speech complete to durable, and transcript ready to receipt."""
     broker, receipts = MemoryBroker(), Receipts()
     durable, published = [], []
-    async with Outbox(broker, journal, receipts.published, receipts.refused) as outbox:
+    async with Outbox(broker, journal, Unanswered(), receipts) as outbox:
         outbox.start()
         for _ in range(count):
             number = journal.next_number()

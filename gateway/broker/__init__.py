@@ -8,7 +8,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from gateway.broker.address import Scheme, check_url, client_id
+from gateway.broker.address import Scheme, check_url, client_id, replies_group
 from gateway.broker.base import BrokerError, BrokerStatus, Delivery, MessageBroker, RoutingKey
 from gateway.broker.wire import Connect
 from gateway.settings.broker import BrokerSettings
@@ -21,6 +21,7 @@ __all__ = [
     "check_broker_url",
     "client_id",
     "open_broker",
+    "replies_group",
 ]
 
 MEMORY = "memory://"

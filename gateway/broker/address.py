@@ -109,6 +109,11 @@ def client_id(settings: BrokerSettings) -> str:
     return f"earshot-{digest[:12]}"
 
 
+def replies_group(settings: BrokerSettings) -> str:
+    """The group under which this gateway, and no other, reads replies."""
+    return f"gateway-{client_id(settings)}"
+
+
 def without_secrets(text: str, address: Address) -> str:
     """``text`` of a client library, with nothing of the credentials in it."""
     text = without_logins(text)

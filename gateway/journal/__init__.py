@@ -6,6 +6,7 @@ from gateway.journal.errors import JournalError, JournalInUse, NotDurable, RoomF
 from gateway.journal.jobs import JournalState
 from gateway.journal.journal import Journal, JournalStats
 from gateway.journal.no_journal import NoJournal
+from gateway.journal.tables.quotas import undelivered_seconds
 
 AnyJournal: TypeAlias = Journal | NoJournal
 """What the gateway is given."""
@@ -20,4 +21,5 @@ __all__ = [
     "NoJournal",
     "NotDurable",
     "RoomFull",
+    "undelivered_seconds",
 ]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from gateway.broker import BrokerError, client_id
+from gateway.broker import BrokerError, client_id, replies_group
 from gateway.broker.base import MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.observing.health import Health, HealthState
-from gateway.pipeline.asking.publishing import replies_group
 from gateway.settings.broker import BrokerSettings
 
 COMPONENT = "identity"

@@ -3,16 +3,16 @@
 ::
 
     hear -> segment -> transcribe -> publish -> (an orchestrator) -> answer -> deliver
-    `-- hearing.py --'              here                             `-- answers.py --'
+    `--- hearing/ ---'   here      `------------- asking/ -------------'   `-- telling/
 
-One stage hands on to the next and none calls back. Everything runs on one event loop; only the
-recognizer works beside it.
+This file alone knows all stages. Each is given what it hands on to; what else it has to report it tells here
+(``_hand_on``), and nobody calls back. Everything runs on one event loop; only the recognizer works beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,33 +35,41 @@ from firmware_bridge.link.events import (
     StreamStopped,
 )
 from gateway.access.principals import Principal
+from gateway.broker import replies_group
 from gateway.broker.base import BrokerStatus, MessageBroker
-from gateway.config.configuration import GatewayConfig
+from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
-from gateway.journal.records import Erased, Heard, Transcribed, Tried, UtteranceRow, Verb
+from gateway.journal.records import Heard, LetterRow, Tried, UtteranceRow, Verb
 from gateway.observing.health import Health
 from gateway.pipeline.asking import rows
+from gateway.pipeline.asking.answers import Answers, HintsAsked
+from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import utterance_row
-from gateway.pipeline.asking.typed_text import Said, Saying
+from gateway.pipeline.asking.typed_text import Said, Saying, done
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.asking.utterance import Spoken, new_name
-from gateway.pipeline.erasing import Erasing, Whose
-from gateway.pipeline.hearing.streams import Conversation, Hearing
+from gateway.pipeline.erasing import Erasing
+from gateway.pipeline.hearing.streams import Complete, Conversation, Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import recover, take_up
+from gateway.pipeline.sections import Sections
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.names import UtteranceName
-from gateway.pipeline.sessions.session import Session, SessionState, TooManyTurns, Turn, TurnEvent
+from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.pipeline.telling.roster import Roster
+from gateway.pipeline.turns import OnItsWay, Turns
 from gateway.process.ending import until_done
 from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
 from transcription.recognizing import Guessing, Phase, Recognizing
-from transcription.utterance.segmenter import Utterance, VoiceActivity
+from transcription.utterance.segmenter import VoiceActivity
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +84,6 @@ STUCK_SECONDS = 10.0
 
 CAUGHT_UP = 0.25
 """Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
-
-A_TURN = "a turn"
-"""The kind of work, as mishaps are counted."""
 
 MAX_ATTEMPTS = 3
 """An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
@@ -107,11 +112,11 @@ class PipelineStats:
 
 
 class Pipeline:
-    """Leads every utterance through; owns its halves and borrows everything else."""
+    """Leads every utterance through; owns the stages and borrows everything else."""
 
     def __init__(
         self,
-        config: GatewayConfig,
+        config: Sections,
         *,
         devices: Devices,
         recognizer: Recognizing,
@@ -122,51 +127,34 @@ class Pipeline:
         health: Health,
     ) -> None:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
-        self._config = config
+        mishaps = self._mishaps = health.mishaps
+        self._transcription = config.transcription
         self._now = asyncio.get_running_loop().time
         self._devices = devices
         self._recognizer = recognizer
+        self._broker = broker
         self._announce = announcer
         self._journal = journal
-        self._health = health
-        self._mishaps = health.mishaps
         self._hearing = Hearing(
-            config,
-            devices=devices,
-            recognizer=recognizer,
-            listen=listen,
-            announcer=announcer,
-            journal=journal,
-            on_utterance=self._begin_turn,
-            mishaps=health.mishaps,
-        )
-        self._publishing = Publishing(
-            config,
-            broker=broker,
-            announcer=announcer,
-            journal=journal,
-            hearing=self._hearing,
-            is_off=lambda: recognizer.state.phase is Phase.OFF,
-            mishaps=health.mishaps,
-        )
-        self._answers = self._publishing.answers
+            config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
+            recognizer=recognizer, listen=listen, announcer=announcer, journal=journal, tell=self._hand_on,
+            mishaps=mishaps,
+        )  # fmt: skip
+        self._ask(config)
+        self._turns = Turns(
+            self._hearing, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
+        )  # fmt: skip
+        self._saying = Saying(self._hearing, announcer)
         self.roster = Roster(health, announcer, self._now)
         """Which devices there are."""
         self.logs = DeviceLogs(keep=not config.privacy.redact)
         """What they print."""
-        self._saying = Saying(self._hearing, self._publishing, announcer, self._start_turn)
-        self.announcements = Announcements(announcer, journal, health.mishaps, config.history, config.privacy)
+        self.announcements = Announcements(announcer, journal, mishaps, config.history, config.privacy)
         """Text for devices outside any turn."""
         self.erasing = Erasing(
-            devices=devices,
-            broker=broker,
-            answers=self._answers,
-            outbox=self._publishing.outbox,
-            announcements=self.announcements,
-            announcer=announcer,
-            logs=self.logs,
-            end_turns=self._erase_turns,
-        )
+            devices=devices, broker=broker, answers=self._answers, outbox=self._outbox,
+            announcements=self.announcements, announcer=announcer, logs=self.logs, end_turns=self._turns.erase,
+        )  # fmt: skip
         """What somebody said, let go of wherever it waits."""
         self.transcribing = Transcribing(
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
@@ -175,23 +163,62 @@ class Pipeline:
         self._recovered = False
         self._errands_due = 0.0
         self._left = asyncio.Semaphore(LEFT_AT_ONCE)
-        self._turns: dict[asyncio.Task[bool], tuple[Session, Turn, Spoken | None]] = {}
         self._ticked_at = self._now()
 
-    def reconfigure(self, config: GatewayConfig) -> None:
+    def _ask(self, config: Sections) -> None:
+        """What a text goes through until it is answered, each part after those that it hands on to."""
+        announcer, journal, mishaps = self._announce, self._journal, self._mishaps
+        settings, history, privacy = config.orchestrator, config.history, config.privacy
+        unanswered = Unanswered()
+        self._replies_group = replies_group(config.broker)
+        self._due = DueAnswers(
+            announcer, journal, settings=settings, history=history, privacy=privacy, mishaps=mishaps
+        )
+        self._questions = Questions(
+            unanswered, announcer, journal, settings=settings, history=history, mishaps=mishaps
+        )
+        self._answers = Answers(
+            self._questions, self._due, announcer, journal, settings=settings, history=history, privacy=privacy,
+            prefetch=config.broker.prefetch, tell=self._hand_on, mishaps=mishaps,
+        )  # fmt: skip
+        self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
+        self._publishing = Publishing(
+            self._questions, self._outbox, announcer, journal, settings=settings, history=history,
+            privacy=privacy, is_off=lambda: self._recognizer.state.phase is Phase.OFF,
+        )  # fmt: skip
+
+    def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
+        """What a stage has to report, to whom it concerns."""
+        match fact:
+            case Complete():
+                self._begin_turn(fact)
+            case Posted(letter):
+                self._questions.posted(fact)
+                self._hearing.release(letter.correlation_id)
+            case Delayed(letter):
+                self._questions.delayed(letter)
+            case Refused(letter):
+                self._questions.refused(fact)
+                self._hearing.release(letter.correlation_id)
+            case HintsAsked(session_id, hints):
+                self._hearing.ask(session_id, hints)
+
+    def reconfigure(self, config: Sections) -> None:
         """From now on the settings of ``config``; open streams keep theirs while their device is the same user's."""
-        self._config = config
-        self._hearing.reconfigure(config)
+        self._transcription = config.transcription
+        self._hearing.reconfigure(config.transcription)
         self.roster.reconfigure(config.devices)
         self._hearing.change_hands()
 
     async def __aenter__(self) -> Self:
-        await self._publishing.__aenter__()
+        subscription = self._broker.subscribe(REPLIES_TOPIC, group=self._replies_group)
+        self._replies = await subscription.__aenter__()
+        await self._outbox.__aenter__()
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._workers = [
             self._tasks.create_task(self._mishaps.keep_up(name, work), name=name)
             for name, work in (
-                ("replies", self._answers.run),
+                ("replies", partial(self._answers.run, self._replies)),
                 ("pieces of replies", self._answers.keep_pieces),
                 ("deadlines", self._watch_deadlines),
             )
@@ -201,7 +228,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Publish; to be called when whoever answers inside this process is listening."""
-        self._publishing.outbox.start()
+        self._outbox.start()
 
     async def __aexit__(self, *exc: object) -> None:
         """Whatever is not published by now stays in the journal, or with its device."""
@@ -212,7 +239,10 @@ class Pipeline:
             await self._tasks.__aexit__(None, None, None)
             await ending
         finally:
-            await self._publishing.__aexit__()
+            try:
+                await self._outbox.__aexit__()
+            finally:
+                await self._replies.__aexit__(None, None, None)
 
     def sessions(self) -> list[Session]:
         """Those that are open, oldest first; to be looked at only."""
@@ -224,19 +254,19 @@ class Pipeline:
 
     def asked(self, correlation_id: str) -> UtteranceName | None:
         """Whose transcript is or was to be answered, as long as it is remembered."""
-        request = self._answers.tracker.request(correlation_id)
+        request = self._questions.tracker.request(correlation_id)
         return None if request is None else request.name
 
     def is_new(self, correlation_id: str) -> bool:
         """Whether an answer to it is awaited that no gateway before this one awaited."""
-        asked = self._answers.asked.get(correlation_id)
-        return asked is not None and not asked.again
+        question = self._questions.get(correlation_id)
+        return question is not None and not question.again
 
     async def carry_out(self, verb: Verb, number: int) -> bool:
         """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
         effects = await take_letter(self._journal, verb, number)
         if effects is not None:
-            hand_on(effects, self._publishing.publish_again, self._transcribe_again)
+            hand_on(effects, self._publish_again, self._transcribe_again)
         return effects is not None
 
     @property
@@ -250,11 +280,11 @@ class Pipeline:
             sessions=len(self._hearing.sessions),
             conversations=len(self._hearing.conversations),
             turns=len(self._turns),
-            asked=len(self._answers.asked),
-            undelivered=len(self._answers.undelivered),
-            unpublished=self._publishing.outbox.waiting,
-            dropped_answers=self._answers.dropped,
-            lost_messages=self._publishing.outbox.lost,
+            asked=len(self._questions),
+            undelivered=len(self._due),
+            unpublished=self._outbox.waiting,
+            dropped_answers=self._due.dropped,
+            lost_messages=self._outbox.lost,
         )
 
     # -- hear, segment: what the links report, cut into utterances
@@ -307,12 +337,13 @@ class Pipeline:
         with self._mishaps.contained("the streams of a device", **names):
             self._hearing.welcome(event)
         if not event.resumed:
-            self._answers.forget_boots_before(event.device_id, event.boot)
+            self._due.forget_boots_before(event.device_id, event.boot)
         with self._mishaps.contained("the list of devices", **names):
             self.roster.connected(event)
             self.logs.adopt(event.link, event.device_id)
         with self._mishaps.contained("the answers for a device", **names):
-            self._answers.welcome(event.device_id, event.boot)
+            self._questions.welcome(event.device_id, event.boot)
+            self._due.welcome(event.device_id, event.boot)
         with self._mishaps.contained("the announcements for a device", **names):
             self.announcements.welcome(event.device_id, event.boot)
 
@@ -327,8 +358,9 @@ class Pipeline:
         self._hearing.hush(device_id)
         self._devices.forget(device_id)
 
-    def _begin_turn(self, conversation: Conversation, utterance: Utterance) -> None:
+    def _begin_turn(self, complete: Complete) -> None:
         """An utterance is complete: its device hears so at once, the text follows."""
+        conversation, utterance = complete.conversation, complete.utterance
         session, live = conversation.session, conversation.end_live()
         try:
             turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
@@ -341,75 +373,15 @@ class Pipeline:
         shown, dropped = (live.shown, live.dropped) if live else (0, 0)
         name = new_name(session, turn)
         spoken = Spoken(name, session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
+        one = OnItsWay(session, turn, spoken)
         try:
             session.advance(turn, TurnEvent.RECOGNIZE)
             self._announce.status(session, DeviceStatus.TRANSCRIBING)
             kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
-        except Exception as error:  # noqa: BLE001 - the boundary, as in _within_bounds
-            self._end_failed_turn(session, turn, spoken, error)
+        except Exception as error:  # noqa: BLE001 - the boundary, as it is around what follows
+            self._turns.fail(one, error)
             return
-        self._start_turn(partial(self._lead, conversation, spoken, guess, kept), session, turn, spoken)
-
-    def _start_turn(
-        self, work: Callable[[], Awaitable[None]], session: Session, turn: Turn, spoken: Spoken | None = None
-    ) -> asyncio.Task[bool]:
-        """The task of ``work``: whether it came to its end. ``spoken``: what it is about, where that is known."""
-        bounded = self._within_bounds(work, session, turn, spoken)
-        task = self._tasks.create_task(bounded, name=f"turn {turn.utterance_id}")
-        self._turns[task] = session, turn, spoken
-        task.add_done_callback(lambda done: self._turns.pop(done, None))
-        return task
-
-    async def _erase_turns(self, whose: Whose) -> int:
-        """What has no text yet, or is just getting it, never has one; whoever spoke is told that much."""
-        gone = {
-            task: one
-            for task, one in self._turns.items()
-            if whose.of_turn(one[0].user_id, one[1].utterance_id)
-        }
-        await until_done(gone)
-        for session, turn, spoken in gone.values():
-            self._journal.commit(Transcribed(turn.utterance_id), Erased(turn.utterance_id))
-            self._fail_turn(session, turn, spoken)
-        return len(gone)
-
-    async def _within_bounds(
-        self, work: Callable[[], Awaitable[None]], session: Session, turn: Turn, spoken: Spoken | None
-    ) -> bool:
-        """The boundary between turns: what goes wrong in one is given up, its device is told, and the others go on."""
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001
-            if spoken is not None and spoken.utterance.end > spoken.utterance.start and not turn.ended:
-                with self._mishaps.contained(A_TURN, utterance_id=turn.utterance_id):
-                    await self._publishing.put_away(spoken, _stumbled(error))
-            self._end_failed_turn(session, turn, spoken, error)
-            return False
-        return True
-
-    def _end_failed_turn(self, session: Session, turn: Turn, spoken: Spoken | None, error: Exception) -> None:
-        names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
-        self._mishaps.note(A_TURN, error, **names)
-        self._fail_turn(session, turn, spoken)
-
-    def _fail_turn(self, session: Session, turn: Turn, spoken: Spoken | None) -> None:
-        """It has no answer, and its device is told so and need not keep it."""
-        names = {"session_id": session.session_id, "utterance_id": turn.utterance_id}
-        if spoken is not None:
-            with self._mishaps.contained(A_TURN, **names):
-                self._answers.withdraw(spoken.name.correlation_id)
-        if not turn.ended:
-            with self._mishaps.contained(A_TURN, **names):
-                self._announce.failure(session, spoken.name.correlation_id if spoken else "", NOT_UNDERSTOOD)
-            session.advance(turn, TurnEvent.FAIL)
-            with self._mishaps.contained(A_TURN, **names):
-                idle = session.state is SessionState.CLOSED
-                self._announce.status(session, DeviceStatus.IDLE) if idle else self._announce.attention(
-                    session
-                )
-        if spoken is not None:
-            with self._mishaps.contained(A_TURN, **names):
-                self._publishing.release(spoken)
+        self._turns.start(self._tasks, one, partial(self._lead, conversation, spoken, guess, kept))
 
     async def _lead(
         self,
@@ -419,9 +391,14 @@ class Pipeline:
         kept: asyncio.Future[bool],
     ) -> None:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
+        correlation_id = spoken.name.correlation_id
         kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
-        self._publishing.keep_informed(conversation, spoken)
-        if await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
+        self._hearing.hold(conversation, correlation_id)
+        if not await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
+            self._hearing.abandon(correlation_id)
+        elif spoken.turn.durable:
+            self._hearing.release(correlation_id)
+        else:  # until the broker has it
             self._hearing.settle(conversation)
 
     def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
@@ -436,7 +413,11 @@ class Pipeline:
 
     async def say(self, text: str, principal: Principal) -> Said:
         """Words of a listener, put to the orchestrators as if its device had heard them. Raises SayError."""
-        return await self._saying.say(text, principal)
+        spoken, message = self._saying.begin(text, principal)
+        work = partial(self._publishing.publish, spoken, message)
+        await done(self._turns.start(self._tasks, OnItsWay(spoken.session, spoken.turn, spoken), work))
+        name = spoken.name
+        return Said(session_id=name.session_id, device_id=name.device_id, correlation_id=name.correlation_id)
 
     # -- what a gateway before this one left
 
@@ -444,7 +425,12 @@ class Pipeline:
         """Take up its streams, requests and speech. As long as the journal cannot be read, later."""
         try:
             left = await recover(
-                self._journal, self._hearing, self._answers, self.announcements, self._mishaps
+                self._journal,
+                self._hearing,
+                self._questions,
+                self._due,
+                self.announcements,
+                mishaps=self._mishaps,
             )
         except JournalError as error:
             log.warning("nothing can be recovered yet", reason=str(error))
@@ -454,7 +440,11 @@ class Pipeline:
             left = []
         self._recovered = True
         for session, turn in left:
-            self._start_turn(partial(self._lead_again, session, turn), session, turn)
+            self._start_again(session, turn)
+
+    def _start_again(self, session: Session, turn: Turn) -> None:
+        work = partial(self._lead_again, session, turn)
+        self._turns.start(self._tasks, OnItsWay(session, turn), work)
 
     async def _lead_again(self, session: Session, turn: Turn) -> None:
         async with self._left:
@@ -470,9 +460,9 @@ class Pipeline:
                 reason = "the gateway ended each time it was transcribed"
                 await self._publishing.give_up(spoken, reason, row.attempts)
             else:
-                if self._config.transcription.isolation == "inline":  # the engine's crash is the gateway's
+                if self._transcription.isolation == "inline":  # the engine's crash is the gateway's
                     self._journal.commit(Tried(row.utterance_id))
-                hints = SessionHints(self._config.transcription, session.device_id)
+                hints = SessionHints(self._transcription, session.device_id)
                 await self._transcribe(spoken, hints, None, kept=True)
 
     # -- transcribe: an utterance into text
@@ -488,12 +478,11 @@ class Pipeline:
                 spoken.utterance,
                 owner=spoken.session.owner,
                 hints=hints.now,
-                deadline=self._config.transcription.wait_seconds,
+                deadline=self._transcription.wait_seconds,
                 guess=guess,
                 kept=kept,
             )
         except RecognizerClosed:
-            self._publishing.forget(spoken)
             return False  # it is in the journal, or its device keeps it
         except TranscriptionError as error:
             failure = error
@@ -509,7 +498,7 @@ class Pipeline:
 
     def _watch_busy(self) -> None:
         """Tell the devices when the recognizer falls behind, and when it has caught up."""
-        waiting, most = self._recognizer.waiting, self._config.transcription.queue_utterances
+        waiting, most = self._recognizer.waiting, self._transcription.queue_utterances
         was_busy = self._announce.busy
         busy = self._recognizer.busy or (was_busy and waiting > CAUGHT_UP * most)
         if busy == was_busy:
@@ -524,14 +513,14 @@ class Pipeline:
 
     def delivered(self, device_id: str, boot: int, correlation_id: str) -> None:  # noqa: ARG002 - the bridge's
         """Note that a device has acknowledged a final reply."""
-        self._answers.delivered(device_id, correlation_id)
+        self._due.delivered(device_id, correlation_id)
         self.announcements.delivered(device_id, correlation_id)
 
     # -- beside the way: deadlines, and the end
 
     def broker_changed(self, status: BrokerStatus) -> None:
         """There is another connection to the broker, or none."""
-        self._publishing.outbox.broker_changed(status)
+        self._outbox.broker_changed(status)
 
     @property
     def well(self) -> bool:
@@ -551,7 +540,7 @@ class Pipeline:
         await self._until(lambda: not self._hearing.in_speech, end - seconds / 2)
         self._hearing.hand_back()
         await self._until(lambda: not len(self._hearing.sessions) and not self._owed, end)
-        await self._until(lambda: not self._publishing.outbox.waiting or self._journal.keeps, end)
+        await self._until(lambda: not self._outbox.waiting or self._journal.keeps, end)
 
     async def _watch_deadlines(self) -> None:
         while True:
@@ -565,6 +554,7 @@ class Pipeline:
                     await self._run_errands()
             with self._mishaps.contained("deadlines of requests"):
                 await self._answers.expire(now)
+                self._due.expire(now)
             with self._mishaps.contained("deadlines of announcements"):
                 self.announcements.expire()
             with self._mishaps.contained("who is away"):
@@ -576,14 +566,15 @@ class Pipeline:
     async def _run_errands(self) -> None:
         """What somebody asked for with `earshot dlq`."""
         with suppress(JournalError):  # its state is told; the errands are still there
-            await run_errands(
-                self._journal, self._publishing.publish_again, self._transcribe_again, self._mishaps
-            )
+            await run_errands(self._journal, self._publish_again, self._transcribe_again, self._mishaps)
 
     def _transcribe_again(self, row: UtteranceRow) -> None:
-        left = take_up(row, self._hearing, self._answers)
+        left = take_up(row, self._hearing, self._questions, self._due)
         if left is not None:
-            self._start_turn(partial(self._lead_again, *left), *left)
+            self._start_again(*left)
+
+    def _publish_again(self, letter: LetterRow) -> None:
+        self._outbox.put(letter, journaled=True)
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true
@@ -592,11 +583,4 @@ class Pipeline:
     @property
     def _owed(self) -> bool:
         """Whether a connected device has not taken its answer yet."""
-        return any(
-            self._hearing.connected(answer.request.name.device_id)
-            for answer in self._answers.undelivered.values()
-        )
-
-
-def _stumbled(error: Exception) -> str:
-    return f"the gateway failed on it ({type(error).__name__})"
+        return any(map(self._hearing.connected, self._due.devices()))

@@ -14,31 +14,27 @@ import structlog
 from gateway.contract.messages import BadMessage, decode_transcription
 from gateway.journal import AnyJournal
 from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
-from gateway.pipeline.asking.answers import Answer, Answers, Asked
-from gateway.pipeline.asking.rows import pending_request
+from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.names import NO_BOOT
-from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest, RequestEvent
+from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest
 from gateway.pipeline.sessions.rows import stream_name
 from gateway.pipeline.sessions.session import Session, SessionError, Turn, TurnEvent
 from gateway.pipeline.telling.announcements import Announcements
+from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
-
-_ENDS = {
-    RequestState.DONE: RequestEvent.FINAL,
-    RequestState.EXPIRED: RequestEvent.DEADLINE,
-    RequestState.CANCELLED: RequestEvent.CANCEL,
-}
 
 
 async def recover(
     journal: AnyJournal,
     hearing: Hearing,
-    answers: Answers,
+    questions: Questions,
+    due: DueAnswers,
     announcements: Announcements,
+    *,
     mishaps: Mishaps,
 ) -> list[tuple[Session, Turn]]:
     """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
@@ -52,7 +48,7 @@ async def recover(
     utterances = [
         msgspec.structs.replace(row, audio=b"") async for row in journal.utterances()
     ]  # their audio one at a time, when its turn comes
-    takeover = _Takeover(hearing, answers)
+    takeover = _Takeover(hearing, questions, due)
     for stream in streams:
         hearing.remember(stream)
     takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
@@ -72,16 +68,18 @@ async def recover(
             "recovered",
             streams=len(takeover.open_ids),
             utterances=len(left),
-            requests=len(answers.asked),
-            answers=len(answers.undelivered),
+            requests=len(questions),
+            answers=len(due),
             announcements=len(announcements),
         )
     return left
 
 
-def take_up(row: UtteranceRow, hearing: Hearing, answers: Answers) -> tuple[Session, Turn] | None:
+def take_up(
+    row: UtteranceRow, hearing: Hearing, questions: Questions, due: DueAnswers
+) -> tuple[Session, Turn] | None:
     """One utterance that is to be transcribed again, in a session of its former name."""
-    takeover = _Takeover(hearing, answers)
+    takeover = _Takeover(hearing, questions, due)
     turn = takeover.row(row)
     takeover.finish()
     return turn
@@ -90,10 +88,11 @@ def take_up(row: UtteranceRow, hearing: Hearing, answers: Answers) -> tuple[Sess
 class _Takeover:
     """The sessions of before, as they are needed."""
 
-    def __init__(self, hearing: Hearing, answers: Answers) -> None:
+    def __init__(self, hearing: Hearing, questions: Questions, due: DueAnswers) -> None:
         self.open_ids: dict[str, StreamRow] = {}
         self._hearing = hearing
-        self._answers = answers
+        self._questions = questions
+        self._due = due
         self._now = asyncio.get_running_loop().time()
         self._sessions: dict[str, Session] = {}
 
@@ -136,13 +135,12 @@ class _Takeover:
 
     def _request(self, row: RequestRow) -> None:
         """A request that is open, or whose answer its device has not taken, or that ended not long ago."""
-        request = pending_request(row, self._now, self._answers.timeout_seconds)
         try:
-            self._answers.tracker.restore(request, row.text, self._now, ended=_ENDS.get(row.state))
+            request = self._questions.restore(row)
             if row.state is RequestState.OPEN:
                 self._await(request, row)
             elif row.due:
-                self._owe(request, row)
+                self._due.restore(row)
         except (CorrelationError, SessionError, BadMessage) as error:
             log.warning("request not recovered", correlation_id=row.correlation_id, reason=str(error))
 
@@ -156,13 +154,7 @@ class _Takeover:
         session.advance(turn, TurnEvent.RECOGNIZE)
         session.advance(turn, TurnEvent.ASK)
         spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
-        self._answers.asked[row.correlation_id] = Asked(spoken, message, request, told=False, again=True)
-
-    def _owe(self, request: PendingRequest, row: RequestRow) -> None:
-        message = decode_transcription(row.message)
-        self._answers.undelivered[row.correlation_id] = Answer(
-            request, message, row.text, row.error, row.fallback, request.published_at, told=False
-        )
+        self._questions.ask_again(spoken, message, request)
 
     def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
         """Speech without a text."""

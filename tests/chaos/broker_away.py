@@ -25,9 +25,10 @@ from gateway.contract.messages import (
     new_id,
 )
 from gateway.journal import Journal
-from gateway.journal.records import LetterRow, Queued
-from gateway.pipeline.asking.outbox import Outbox
+from gateway.journal.records import Queued
+from gateway.pipeline.asking.outbox import Fate, Outbox, Refused
 from gateway.pipeline.asking.rows import letter_row
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.journal import JournalSettings
 from tests.chaos.verdict import Verdict
 
@@ -69,7 +70,7 @@ async def scenario(folder: Path, *, messages: int) -> Verdict:
     broker, taken = Away(), defaultdict[str, list[str]](list)
     sent = defaultdict[str, list[str]](list)
     settings = JournalSettings(path=str(folder / "journal.db"))
-    async with Journal(settings) as journal, Outbox(broker, journal, _no_answer, _never) as outbox:
+    async with Journal(settings) as journal, Outbox(broker, journal, Unanswered(), _never_refused) as outbox:
         outbox.start()
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
@@ -123,9 +124,5 @@ async def _drain(broker: Away, taken: dict[str, list[str]], messages: int) -> fl
     raise AssertionError("the broker was closed")
 
 
-def _no_answer(_letter: LetterRow, _receipt: Receipt) -> bool:
-    return False
-
-
-def _never(letter: LetterRow, reason: str) -> None:
-    raise AssertionError(f"{letter.message_id}: {reason}")
+def _never_refused(fate: Fate) -> None:
+    assert not isinstance(fate, Refused), fate

@@ -16,6 +16,7 @@ from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encod
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking.outbox import Outbox
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.journal import JournalSettings
 from tests.chaos.broker_away import transcript
@@ -44,7 +45,7 @@ async def scenario(folder: Path, broker: ServerProcess, url: str, *, messages: i
     await asyncio.to_thread(broker.kill)
     publisher = open_broker(url, settings)
     async with Journal(JournalSettings(path=str(folder / "journal.db"))) as journal:
-        outbox = Outbox(publisher, journal, lambda _letter, _receipt: False, lambda *_: None)
+        outbox = Outbox(publisher, journal, Unanswered())
         async with outbox:
             outbox.start()
             before = resident_mb()

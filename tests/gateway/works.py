@@ -235,7 +235,7 @@ class Works:
         for task in (
             *self.pipeline._turns,
             *self.pipeline._workers,
-            *self.pipeline._publishing.outbox._tasks,
+            *self.pipeline._outbox._tasks,
         ):
             task.cancel()
 

@@ -84,8 +84,8 @@ def _nothing_was_lost(house: House) -> None:
     assert REPLIES_TOPIC in {topic.topic for topic in gateway.broker.stats()}
     hub = gateway.hub.stats()
     assert (hub.dropped, hub.slow_consumers, hub.refused) == (0, 0, 0)
-    assert gateway.pipeline._answers.tracker.live == 0
-    counters = gateway.pipeline._answers.tracker.counters
+    assert gateway.pipeline._questions.tracker.live == 0
+    counters = gateway.pipeline._questions.tracker.counters
     assert (counters.done, counters.expired, counters.unknown) == (len(NAMES), 0, 0)
     fleet = gateway.bridge.counters
     assert (fleet.duplicate_ids, fleet.bad_ids, fleet.refused) == (0, 0, 0)

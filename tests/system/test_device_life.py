@@ -209,7 +209,7 @@ async def test_a_button_held_in_silence_is_an_empty_text_and_nobody_is_asked(hou
         await one.events.first(TranscriptionEvent, text="")
         await one.idle()
         await passes(lambda: ring_is_free(kitchen))
-        assert one.gateway.pipeline._answers.tracker.live == 0
+        assert one.gateway.pipeline._questions.tracker.live == 0
         assert not one.events.of(ReplyEvent)
 
 

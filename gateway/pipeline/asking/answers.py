@@ -1,59 +1,44 @@
-"""The last part of the way: what orchestrators say, into the hands of the device that spoke.
+"""What orchestrators say: each reply to its question, each question to its one end, and that to who waits for it.
 
-Every transcript that was put to them is kept here until its one end: an answer, a failure, or the
-fallback at its deadline. An answer is kept on until its device has acknowledged it. The journal has
-both, so that they outlive the gateway.
+The end is committed first; then the listeners are shown it, and the device that spoke is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 import structlog
 
-from firmware_bridge.link.events import DeviceStatus
-from gateway.broker.base import Delivery, MessageBroker
-from gateway.config.configuration import GatewayConfig
-from gateway.contract.messages import (
-    REPLIES_TOPIC,
-    BadMessage,
-    OrchestratorReply,
-    TranscriptionMessage,
-    WantedHints,
-    decode_reply,
-)
+from gateway.broker.base import Delivery, Subscription
+from gateway.contract.messages import BadMessage, OrchestratorReply, WantedHints, decode_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
 from gateway.journal.records import (
     Answered,
-    Delivered,
     Effect,
-    HandedOver,
     HistoryReply,
     PieceCame,
-    PublishedIn,
     Received,
     RequestEnded,
     RequestState,
     redacted_reply,
 )
-from gateway.journal.records import Asked as AskedEffect
-from gateway.journal.tables.quotas import undelivered_seconds
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
-from gateway.pipeline.asking.rows import received_row, request_row
-from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.asking.questions import Question, Questions
+from gateway.pipeline.asking.rows import received_row
 from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
-from gateway.pipeline.sessions.requests import CorrelationTracker, Forged, Late, PendingRequest, Routed
-from gateway.pipeline.sessions.requests import RequestState as TrackedState
-from gateway.pipeline.sessions.session import SessionState, TurnEvent, TurnState
+from gateway.pipeline.sessions.requests import AnswerState, Forged, Late, PendingRequest, Routed
+from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
+from gateway.settings.history import HistorySettings
+from gateway.settings.orchestrator import OrchestratorSettings
+from gateway.settings.privacy import PrivacySettings
 
 log = structlog.get_logger(__name__)
 
@@ -64,106 +49,72 @@ CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 
 ERASED = "what was said is erased"
 """Why a turn has no answer whose words somebody erased."""
-A_REPLY, AN_ANSWER, A_DELIVERY = "a reply", "the end of a request", "the delivery of an answer"
+A_REPLY, AN_ANSWER = "a reply", "the end of a request"
 """The kinds of work here, as mishaps are counted."""
 
 
-@dataclass(slots=True, eq=False)
-class Asked:
-    """A transcript that was put to the orchestrators, until its answer is there."""
+@dataclass(frozen=True, slots=True)
+class HintsAsked:
+    """What is still to come of a session's conversation is to be heard like this."""
 
-    spoken: Spoken
-    message: TranscriptionMessage
-    request: PendingRequest
-    told: bool
-    """Whether its device was told the transcript."""
-    publish_ms: float = 0.0
-    """From the text to the broker's receipt; 0: there is none yet."""
-    delayed: bool = False
-    """Whether its device was told that it is waited for, although the broker does not have it yet."""
-    again: bool = False
-    """Whether a gateway before this one asked it."""
+    session_id: str
+    hints: WantedHints
 
 
-@dataclass(slots=True, eq=False)
-class Answer:
-    """An answer, until it is in its device's hands."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback."""
 
-    request: PendingRequest
-    message: TranscriptionMessage
     text: str
-    error: str | None
-    fallback: bool
-    ended_at: float
-    """When the speaker stopped."""
-    told: bool
-    """Whether its device was told the transcript."""
-    sent: bool = False
+    agent: str
+    error: str | None = None
+    fallback: bool = False
+
+    @property
+    def turn_event(self) -> TurnEvent:
+        """What it is to the turn."""
+        if self.fallback:
+            return TurnEvent.DEADLINE
+        return TurnEvent.FAIL if self.error else TurnEvent.FINAL
 
 
 class Answers:
-    """The requests that are open, and the answers on their way. ``async with``; ``run`` takes the replies."""
+    """The replies, on their way to whoever waits for them; ``run`` takes them."""
 
     def __init__(
         self,
-        config: GatewayConfig,
-        broker: MessageBroker,
+        questions: Questions,
+        due: DueAnswers,
         announcer: Announcer,
         journal: AnyJournal,
         *,
-        group: str,
-        on_hints: Callable[[str, WantedHints], None],
-        settled: Callable[[str], tuple[Effect, ...]],
+        settings: OrchestratorSettings,
+        history: HistorySettings,
+        privacy: PrivacySettings,
+        prefetch: int,
+        tell: Callable[[HintsAsked], None],
         mishaps: Mishaps,
     ) -> None:
-        """``group`` is this gateway's own, so it sees every reply.
-
-        ``on_hints``: a session (by its id) is to be heard like this from now on.
-        ``settled``: what is to be committed beside the end of a request.
-        """
-        settings = self._settings = config.orchestrator
-        self._remembers = config.history.enabled
-        self._redact = config.privacy.redact
-        self._undelivered_seconds = undelivered_seconds(config.history, config.privacy)
-        self._broker = broker
+        """``prefetch``: what the broker hands out before it wants to hear that something was taken."""
         self._announce = announcer
         self._journal = journal
-        self._group = group
-        self._on_hints = on_hints
-        self._settled = settled
+        self._questions = questions
+        self._tracker = questions.tracker
+        self._due = due
+        self._fallback_text = settings.fallback_text
+        self._remembers = history.enabled
+        self._redact = privacy.redact
+        self._tell = tell
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
-        self._pieces = Pieces(journal, config.broker.prefetch)
-        self.tracker = CorrelationTracker(
-            max_pending=settings.max_pending, late_seconds=settings.late_seconds
-        )
-        self.asked: dict[str, Asked] = {}
-        """By correlation id; no more than the tracker has requests."""
+        self._pieces = Pieces(journal, prefetch)
         self.heard_of_somebody = asyncio.Event()
         """Whether an orchestrator has said anything about a request since the gateway began."""
-        self.undelivered: OrderedDict[str, Answer] = OrderedDict()
-        """Answers that their device has not acknowledged, at most ``max_pending``."""
-        self.dropped = 0
-        """Answers that were one too many of those."""
-        self._boots: OrderedDict[str, int] = OrderedDict()
-        """With which each device was there last, of the last ``max_pending`` devices."""
 
-    @property
-    def timeout_seconds(self) -> float:
-        """How long an answer is waited for."""
-        return self._settings.timeout_seconds
-
-    async def __aenter__(self) -> Self:
-        self._replies = await self._broker.subscribe(REPLIES_TOPIC, group=self._group).__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._replies.__aexit__(None, None, None)
-
-    async def run(self) -> None:
+    async def run(self, replies: Subscription) -> None:
         """Take replies until cancelled: those to one request in their order, the others beside them."""
         async with Lanes(REPLIES_AT_ONCE) as lanes:
-            async for delivery in self._replies:
+            async for delivery in replies:
                 reply = _read(delivery)
                 lane = reply.correlation_id if isinstance(reply, OrchestratorReply) else ""
                 await lanes.put(lane, partial(self._take_in, delivery, reply))
@@ -172,60 +123,7 @@ class Answers:
         """Write the pieces of answers until cancelled."""
         await self._pieces.run()
 
-    # -- ask: before the transcript is published, for the fastest reply is to find its request
-
-    def ask(
-        self, spoken: Spoken, message: TranscriptionMessage, payload: bytes, *, told: bool
-    ) -> AskedEffect:
-        """Expect an answer to ``message``; returns what is to be committed. Raises CorrelationError."""
-        now = self._now()
-        request = PendingRequest(spoken.name, now, now + self._settings.timeout_seconds)
-        self.tracker.register(request, now)
-        self.asked[message.correlation_id] = Asked(spoken.without_audio(), message, request, told)
-        return AskedEffect(request_row(request, payload, now))
-
-    def withdraw(self, correlation_id: str) -> None:
-        """Nobody was asked after all."""
-        asked = self.asked.pop(correlation_id, None)
-        self.tracker.cancel(correlation_id, self._now())
-        if asked is not None:
-            ended = RequestEnded(correlation_id, RequestState.CANCELLED)
-            self._journal.commit(ended, *self._settled(correlation_id), *self._published_in(asked))
-
-    def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
-        """The correlation ids of those that wait for an answer, or for their device."""
-        asked = {name for name, one in self.asked.items() if is_gone(one.request.name)}
-        return asked | {name for name, one in self.undelivered.items() if is_gone(one.request.name)}
-
-    async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
-        """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
-        for name in self.waiting(is_gone):
-            self.undelivered.pop(name, None)
-            asked = self.asked.get(name)
-            self.withdraw(name)
-            if asked is not None:
-                self._announce.failure(asked.spoken.session, name, self._settings.fallback_text)
-                self.end_turn(asked.spoken, asked.message, TurnEvent.FAIL, ERASED)
-            await acknowledge(self._pieces.take(name))
-        self.tracker.forget(is_gone)
-
-    def wait(self, spoken: Spoken) -> None:
-        """The broker has the transcript, or its answer proves that it had it. Idempotent."""
-        if spoken.turn.state is TurnState.TRANSCRIBING:
-            spoken.session.advance(spoken.turn, TurnEvent.ASK)
-            self._announce.status(spoken.session, DeviceStatus.THINKING)
-
-    def wait_for_broker(self, asked: Asked) -> None:
-        """The broker is not there to take the transcript: the transcribing is over all the same. Idempotent."""
-        if not asked.delayed and asked.spoken.turn.state is TurnState.TRANSCRIBING:
-            asked.delayed = True
-            self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
-
-    def note_published(self, asked: Asked) -> None:
-        """The broker has the transcript: how long that took. Idempotent."""
-        asked.publish_ms = asked.publish_ms or self._since(asked.request)
-
-    # -- answer: what orchestrators say
+    # -- a reply comes
 
     async def _take_in(self, delivery: Delivery, reply: OrchestratorReply | BadMessage) -> None:
         try:
@@ -238,16 +136,16 @@ class Answers:
 
     async def _answer(self, delivery: Delivery, reply: OrchestratorReply) -> None:
         received = _received(reply, delivery)
-        if not self.tracker.knows_all_of(reply.correlation_id) and await self._was_received(received):
+        if not self._tracker.knows_all_of(reply.correlation_id) and await self._was_received(received):
             await delivery.ack()
             return
         await self._pieces.room()
-        outcome = self.tracker.route(reply, self._now())
+        outcome = self._tracker.route(reply, self._now())
         if isinstance(outcome, Routed | Late):
             self.heard_of_somebody.set()
         if reply.hints is not None and isinstance(outcome, Routed | Late):
             with self._mishaps.contained("hints of a reply", correlation_id=reply.correlation_id):
-                self._on_hints(reply.session_id, reply.hints)
+                self._tell(HintsAsked(reply.session_id, reply.hints))
         match outcome:
             case Routed(request, final=False):
                 self._take_piece(request, outcome.text, reply.agent)
@@ -255,7 +153,7 @@ class Answers:
                 self._pieces.keep(Piece(delivery, came))  # which acknowledges it, once it is safe
                 return
             case Routed(request):
-                await self._take(request, outcome, reply.agent, received)
+                await self._take_whole(request, outcome, reply.agent, received)
             case Late(request):
                 self._show_late(outcome, reply)
             case Forged():
@@ -268,7 +166,7 @@ class Answers:
 
     def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
         """For the listeners. A piece of what has its whole answer already is shown with its own end only."""
-        if late.state is TrackedState.DONE and not reply.final and reply.error is None:
+        if late.state is AnswerState.DONE and not reply.final and reply.error is None:
             return
         self._announce.reply(
             late.request.name,
@@ -300,275 +198,141 @@ class Answers:
 
     def _take_piece(self, request: PendingRequest, text: str, agent: str) -> None:
         """A piece of an answer: the listeners' at once, for its end says it again."""
-        asked = self.asked.get(request.correlation_id)
-        if asked is not None:  # an answer proves that the broker had it
-            self.note_published(asked)
-        self._show(request, text, agent, final=False, error=None)
-        if asked is not None:
-            self.wait(asked.spoken)
-            _advance(asked.spoken, TurnEvent.PIECE)
+        question = self._questions.get(request.correlation_id)
+        if question is not None:  # an answer proves that the broker had it
+            self._questions.note_published(question)
+        self._announce.reply(request.name, text, agent=agent, elapsed_ms=self._since(request), final=False)
+        if question is not None:
+            self._questions.wait(question)
+            question.spoken.advance(TurnEvent.PIECE)
 
-    async def _take(self, request: PendingRequest, outcome: Routed, agent: str, received: Received) -> None:
+    async def _take_whole(
+        self, request: PendingRequest, outcome: Routed, agent: str, received: Received
+    ) -> None:
         """The end of an answer: durable first, then the device's and the listeners'."""
-        asked = self.asked.get(request.correlation_id)
-        if asked is not None:
-            self.note_published(asked)
+        question = self._questions.get(request.correlation_id)
+        if question is not None:
+            self._questions.note_published(question)
         text = outcome.text + CUT_OFF if outcome.cut else outcome.text
-        await self._end(request, text, agent, received, error=outcome.error)
+        await self._end(request, Ending(text, agent, outcome.error), received)
+
+    # -- a request ends
 
     async def expire(self, now: float) -> None:
-        """Whoever waited for too long gets the fallback; an answer that waited for too long is told to nobody."""
-        while (
-            self.undelivered
-            and now - self._first_undelivered.request.published_at > self._undelivered_seconds
-        ):
-            name, _ = self.undelivered.popitem(last=False)
-            self._journal.commit(Delivered(name))
-        expired = [r for r in self.tracker.expire(now) if r.correlation_id in self.asked]
-        text = self._settings.fallback_text  # the others were never published, and their devices know
-        await asyncio.gather(*(self._end(r, text, "gateway", fallback=True) for r in expired))
-        self._send_what_waits()
+        """Whoever waited for too long gets the fallback."""
+        over = [
+            one for one in self._tracker.expire(now) if self._questions.get(one.correlation_id) is not None
+        ]
+        ending = Ending(self._fallback_text, "gateway", fallback=True)
+        await asyncio.gather(*(self._end(request, ending) for request in over))  # the others' devices know
 
-    async def _end(
-        self,
-        request: PendingRequest,
-        text: str,
-        agent: str,
-        *effects: Effect,
-        error: str | None = None,
-        fallback: bool = False,
-    ) -> None:
+    async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
+        for name in self.waiting(is_gone):
+            self._due.drop(name)
+            question = self._questions.get(name)
+            if question is None:
+                self._questions.withdraw(name)
+            else:
+                self._questions.fail(question.spoken, question.message, ERASED, self._fallback_text)
+            await acknowledge(self._pieces.take(name))
+        self._tracker.forget(is_gone)
+
+    def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
+        """The correlation ids of those that wait for an answer, or for their device."""
+        return self._questions.waiting(is_gone) | self._due.waiting(is_gone)
+
+    async def _end(self, request: PendingRequest, ending: Ending, *effects: Effect) -> None:
         """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
-        asked = self.asked.pop(request.correlation_id, None)
+        question = self._questions.take(request.correlation_id)
         pieces = self._pieces.take(request.correlation_id)
         try:
-            await self._conclude(request, asked, text, agent, *effects, error=error, fallback=fallback)
+            await self._conclude(request, question, ending, *effects)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
-            self._fail(request, asked, mishap)
+            self._fail(request, question, mishap)
         await acknowledge(pieces)
 
-    def _fail(self, request: PendingRequest, asked: Asked | None, mishap: Exception) -> None:
+    def _fail(self, request: PendingRequest, question: Question | None, mishap: Exception) -> None:
         """The gateway stumbled over the end of a request."""
         correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
         self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
-        answer = self.undelivered.get(correlation_id)
-        answered = answer is not None and answer.sent
+        answered = self._due.is_sent(correlation_id)
         if not answered:
-            self.undelivered.pop(correlation_id, None)
+            self._due.drop(correlation_id)
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
                 ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
-                self._journal.commit(ended, *self._settled(correlation_id))
-        if asked is not None and not answered:
+                self._journal.commit(ended, *self._questions.settled(correlation_id))
+        if question is not None and not answered:
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                self._announce.failure(asked.spoken.session, correlation_id, self._settings.fallback_text)
-        if asked is not None:
+                self._announce.failure(question.spoken.session, correlation_id, self._fallback_text)
+        if question is not None:
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                self.end_turn(asked.spoken, asked.message, TurnEvent.FAIL, reason)
+                self._questions.end_turn(question.spoken, question.message, TurnEvent.FAIL, reason)
 
     async def _conclude(
-        self,
-        request: PendingRequest,
-        asked: Asked | None,
-        text: str,
-        agent: str,
-        *effects: Effect,
-        error: str | None,
-        fallback: bool,
+        self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
     ) -> None:
-        whole = text
-        if error is not None and not text:
-            whole = self._settings.fallback_text
+        whole = ending.text if ending.text or ending.error is None else self._fallback_text
         ended = RequestEnded(
             request.correlation_id,
-            RequestState.EXPIRED if fallback else RequestState.DONE,
+            RequestState.EXPIRED if ending.fallback else RequestState.DONE,
             text=whole,
-            error=error,
-            fallback=fallback,
-            due=asked is not None and request.name.boot != NO_BOOT,
+            error=ending.error,
+            fallback=ending.fallback,
+            due=question is not None and request.name.boot != NO_BOOT,
         )
-        kept = self._kept(request, asked, whole, agent, error=error, fallback=fallback)
-        await self._commit(*effects, ended, *self._settled(request.correlation_id), *kept)
-        publish_ms = asked.publish_ms if asked is not None else 0.0
-        self._show(request, text, agent, final=True, error=error, fallback=fallback, publish_ms=publish_ms)
-        if asked is None:
-            return
-        self.wait(asked.spoken)
-        ended_at = asked.spoken.ended_at
-        self._deliver(Answer(request, asked.message, whole, error, fallback, ended_at, asked.told))
-        event = TurnEvent.DEADLINE if fallback else TurnEvent.FAIL if error else TurnEvent.FINAL
-        self.end_turn(asked.spoken, asked.message, event, error)
+        settled = self._questions.settled(request.correlation_id)
+        await self._commit(*effects, ended, *settled, *self._remembered(request, question, whole, ending))
+        self._announce.reply(
+            request.name,
+            ending.text,
+            agent=ending.agent,
+            elapsed_ms=self._since(request),
+            publish_ms=question.publish_ms if question is not None else 0.0,
+            error=ending.error,
+            fallback=ending.fallback,
+        )
+        if question is not None:
+            self._hand_over(question, whole, ending)
 
-    def _published_in(self, asked: Asked | None) -> tuple[Effect, ...]:
-        if not self._remembers or asked is None or not asked.publish_ms:
-            return ()
-        return (PublishedIn(asked.request.correlation_id, asked.publish_ms),)
+    def _hand_over(self, question: Question, whole: str, ending: Ending) -> None:
+        """To the device that spoke; with that, the turn is over."""
+        self._questions.wait(question)
+        self._due.deliver(
+            DueAnswer(
+                question.request.name,
+                question.message,
+                whole,
+                ending.error,
+                ending.fallback,
+                asked_at=question.request.published_at,
+                ended_at=question.spoken.ended_at,
+                told=question.told,
+            )
+        )
+        self._questions.end_turn(question.spoken, question.message, ending.turn_event, ending.error)
 
-    def _kept(
-        self,
-        request: PendingRequest,
-        asked: Asked | None,
-        text: str,
-        agent: str,
-        *,
-        error: str | None,
-        fallback: bool,
+    def _remembered(
+        self, request: PendingRequest, question: Question | None, text: str, ending: Ending
     ) -> tuple[Effect, ...]:
         """What the history learns of an answer."""
         if not self._remembers:
             return ()
         reply = HistoryReply(
             text=text,
-            agent=agent,
-            error=error,
-            fallback=fallback,
+            agent=ending.agent,
+            error=ending.error,
+            fallback=ending.fallback,
             text_to_reply_ms=self._since(request),
         )
         kept = redacted_reply(reply) if self._redact else reply
-        return (*self._published_in(asked), Answered(request.correlation_id, kept))
+        return (*self._questions.published_in(question), Answered(request.correlation_id, kept))
 
     async def _commit(self, *effects: Effect) -> None:
         try:
             await self._journal.commit(*effects)
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
-
-    def _show(
-        self,
-        request: PendingRequest,
-        text: str,
-        agent: str,
-        *,
-        final: bool,
-        error: str | None,
-        fallback: bool = False,
-        publish_ms: float = 0.0,
-    ) -> None:
-        self._announce.reply(
-            request.name,
-            text,
-            agent=agent,
-            elapsed_ms=self._since(request),
-            publish_ms=publish_ms,
-            final=final,
-            error=error,
-            fallback=fallback,
-        )
-
-    # -- deliver: the answer to the device that spoke
-
-    def _deliver(self, answer: Answer) -> None:
-        """Hand it to the link; a device that is not there gets it when it comes back, with the same boot."""
-        request = answer.request
-        if request.name.boot == NO_BOOT:
-            return  # whoever asked is a listener, and has it
-        if self._boots.get(request.name.device_id, request.name.boot) != request.name.boot:
-            log.warning(
-                "reply cannot be delivered", device_id=request.name.device_id, reason="it has rebooted"
-            )
-            self._journal.commit(Delivered(request.correlation_id))
-            return
-        self.undelivered[request.correlation_id] = answer
-        self._send(answer)
-        if not answer.sent:
-            log.warning(
-                "reply waits for its device",
-                device_id=request.name.device_id,
-                correlation_id=request.correlation_id,
-            )
-        if len(self.undelivered) > self._settings.max_pending:
-            dropped, _ = self.undelivered.popitem(last=False)
-            self.dropped += 1
-            log.warning(
-                "answer dropped: its device has not taken it in all that time", correlation_id=dropped
-            )
-
-    def _send(self, answer: Answer) -> None:
-        request = answer.request
-        answer.sent = self._announce.answer(
-            request.name, answer.text, error=answer.error, fallback=answer.fallback
-        )
-
-    @property
-    def _first_undelivered(self) -> Answer:
-        return next(iter(self.undelivered.values()))
-
-    def _send_what_waits(self) -> None:
-        """Devices that are there had no room for it."""
-        for answer in list(self.undelivered.values()):
-            request = answer.request
-            if not answer.sent and self._boots.get(request.name.device_id) == request.name.boot:
-                self._send_or_drop(answer)
-
-    def _send_or_drop(self, answer: Answer) -> None:
-        """An answer over which the gateway stumbles is not tried again and again: its device is told that much."""
-        request, told = answer.request, False
-        try:
-            if not answer.told:
-                answer.told = self._announce.transcript_again(request.name, answer.message)
-            self._send(answer)
-        except Exception as mishap:  # noqa: BLE001 - the boundary: between this answer and the others
-            del self.undelivered[request.correlation_id]
-            self._mishaps.note(A_DELIVERY, mishap, correlation_id=request.correlation_id)
-            with self._mishaps.contained(A_DELIVERY, correlation_id=request.correlation_id):
-                self._journal.commit(Delivered(request.correlation_id))
-                told = self._announce.answer(
-                    request.name, self._settings.fallback_text, error="it went wrong"
-                )
-            log.warning("reply given up", correlation_id=request.correlation_id, told=told)
-
-    def welcome(self, device_id: str, boot: int) -> None:
-        """A device is there, perhaps after a restart of the gateway: what it has not been told, it is told now."""
-        self._boots[device_id] = boot
-        self._boots.move_to_end(device_id)
-        if len(self._boots) > self._settings.max_pending:
-            self._boots.popitem(last=False)
-        for asked in self.asked.values():
-            if (asked.request.name.device_id, asked.request.name.boot) == (
-                device_id,
-                boot,
-            ) and not asked.told:
-                with self._mishaps.contained(A_DELIVERY, correlation_id=asked.message.correlation_id):
-                    asked.told = self._announce.transcript_again(asked.request.name, asked.message)
-                    self._announce.status(asked.spoken.session, DeviceStatus.THINKING)
-        for answer in list(self.undelivered.values()):
-            if (answer.request.name.device_id, answer.request.name.boot) == (
-                device_id,
-                boot,
-            ) and not answer.sent:
-                self._send_or_drop(answer)
-
-    def delivered(self, device_id: str, correlation_id: str) -> None:
-        """Note that a device has acknowledged a final reply."""
-        answer = self.undelivered.pop(correlation_id, None)
-        if answer is not None:
-            elapsed_ms = 1000 * (self._now() - answer.ended_at)
-            kept = (HandedOver(correlation_id, elapsed_ms),) if self._remembers else ()
-            self._journal.commit(Delivered(correlation_id), *kept)
-            log.debug(
-                "reply delivered", device_id=device_id, correlation_id=correlation_id, elapsed_ms=elapsed_ms
-            )
-            self._announce.delivered(answer.request.name, elapsed_ms)
-
-    def forget_boots_before(self, device_id: str, boot: int) -> None:
-        """The device was switched off: what it has not taken by then it never will."""
-        for answer in list(self.undelivered.values()):
-            request = answer.request
-            if request.name.device_id == device_id and request.name.boot != boot:
-                del self.undelivered[request.correlation_id]
-
-    # -- the turn's end
-
-    def end_turn(
-        self, spoken: Spoken, message: TranscriptionMessage, event: TurnEvent, error: str | None = None
-    ) -> None:
-        """The turn's end, and its one canonical line in the log. The text is never in it."""
-        _advance(spoken, event)
-        spoken.log(message, error, self._now())
-        session = spoken.session
-        if session.state is SessionState.CLOSED:
-            self._announce.status(session, DeviceStatus.IDLE)
-        elif session.state is not SessionState.DRAINING:  # which another of its turns will end
-            self._announce.attention(session)
 
     def _since(self, request: PendingRequest) -> float:
         return 1000 * (self._now() - request.published_at)
@@ -585,8 +349,3 @@ def _received(reply: OrchestratorReply, delivery: Delivery) -> Received:
     """What a reply is known by; an agent may number the replies to each transcript from one."""
     message_id = reply.message_id or delivery.message.message_id
     return Received(reply.agent, f"{reply.correlation_id}/{message_id}")
-
-
-def _advance(spoken: Spoken, event: TurnEvent) -> None:
-    if not spoken.turn.ended:
-        spoken.session.advance(spoken.turn, event)

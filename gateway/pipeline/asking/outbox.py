@@ -11,8 +11,9 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Self, TypeAlias
 
 import structlog
 
@@ -28,7 +29,8 @@ from gateway.broker.base import (
 )
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
-from gateway.journal.records import Effect, LetterRow, Published
+from gateway.journal.records import LetterRow, Published
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,33 @@ AGAIN_SECONDS = 5.0
 must be back, too: a broker that has nobody subscribed may keep nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The broker has a message."""
+
+    letter: LetterRow
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The broker is not there to take a message; told at each attempt."""
+
+    letter: LetterRow
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker will never take a message."""
+
+    letter: LetterRow
+    reason: str
+
+
+Fate: TypeAlias = Posted | Delayed | Refused
+"""What has become of a message."""
+
+
 class Outbox:
     """Publishes letters. ``async with``; nothing is published before ``start``."""
 
@@ -56,23 +85,17 @@ class Outbox:
         self,
         broker: MessageBroker,
         journal: AnyJournal,
-        on_published: Callable[[LetterRow, Receipt], bool],
-        on_refused: Callable[[LetterRow, str], None],
+        unanswered: Unanswered,
+        tell: Callable[[Fate], None] = lambda _fate: None,
         mishaps: Mishaps | None = None,
-        *,
-        on_delayed: Callable[[LetterRow], None] = lambda _letter: None,
     ) -> None:
-        """``on_published``: the broker has it; returns whether an answer is awaited. ``on_refused``: it never will.
-
-        ``on_delayed``: the broker is not there; told at each attempt.
-        """
+        """``unanswered`` says whose answers are awaited, and takes what the broker may forget until then."""
         self.lost = 0
         """Messages that could be kept nowhere."""
         self._broker = broker
         self._journal = journal
-        self._on_published = on_published
-        self._on_refused = on_refused
-        self._on_delayed = on_delayed
+        self._unanswered = unanswered
+        self._tell = tell
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
@@ -83,7 +106,6 @@ class Outbox:
         self._unreadable = False
         self._read_to = 0
         self._passed_over = 0
-        self._unanswered: dict[str, LetterRow] = {}  # by correlation id; no more than requests are open
         self._again: set[int] = set()  # those of them that are being published again
         self._erased: set[int] = set()  # those of what is held that are not to be published any more
         self._instance = ""
@@ -128,18 +150,13 @@ class Outbox:
                 self._read_to = letter.number
         self._go_on()
 
-    def answered(self, correlation_id: str) -> tuple[Effect, ...]:
-        """The answer is here, or nobody waits for it: what is to be committed with that."""
-        letter = self._unanswered.pop(correlation_id, None)
-        return () if letter is None else (Published(letter.number),)
-
     def erase(self, is_gone: Callable[[LetterRow], bool]) -> set[str]:
         """Publish these no more, unless they are on the wire just now; their correlation ids."""
-        gone = [one for one in (*self._held.values(), *self._unanswered.values()) if is_gone(one)]
+        gone = [one for one in (*self._held.values(), *self._unanswered.kept()) if is_gone(one)]
         for letter in gone:
             if letter.number in self._held:
                 self._erased.add(letter.number)
-            self._unanswered.pop(letter.correlation_id, None)
+            self._unanswered.end(letter.correlation_id)
             self._journal.commit(Published(letter.number))
         return {one.correlation_id for one in gone if one.correlation_id}
 
@@ -155,11 +172,10 @@ class Outbox:
         self._instance = status.instance
         if not forgetful:
             return
-        if self._unanswered:
-            log.info(
-                "messages that the broker may have lost are published again", count=len(self._unanswered)
-            )
-            self._publish_again(self._unanswered.values())
+        letters = self._unanswered.kept()
+        if letters:
+            log.info("messages that the broker may have lost are published again", count=len(letters))
+            self._publish_again(letters)
         self._spawn(self._publish_once_more, "outbox, once more")
 
     def _hold(self, letter: LetterRow, *, first: bool = False) -> None:
@@ -184,7 +200,7 @@ class Outbox:
     async def _publish_once_more(self) -> None:
         """What has no answer by then, also of what was published while those who read there were coming back."""
         await asyncio.sleep(AGAIN_SECONDS / 2)
-        letters = list(self._unanswered.values())
+        letters = self._unanswered.kept()
         await asyncio.sleep(AGAIN_SECONDS / 2)
         self._publish_again(letter for letter in letters if letter.correlation_id in self._unanswered)
 
@@ -283,7 +299,7 @@ class Outbox:
             )
         except BrokerUnavailable as error:
             with self._mishaps.contained("a message that has to wait", message_id=letter.message_id):
-                self._on_delayed(letter)
+                self._tell(Delayed(letter))
             await self._wait_for_broker(error)
             return False
         except BrokerClosed:
@@ -299,14 +315,13 @@ class Outbox:
             away = asyncio.get_running_loop().time() - self._away_since
             log.info("messages are published again", after_seconds=round(away, 1), waiting=len(self._held))
         self._away_since, self._retry = None, FIRST_RETRY_SECONDS
-        awaited = False
+        told = False
         with self._mishaps.contained("a message that is published", message_id=letter.message_id):
-            awaited = self._on_published(letter, receipt)
-        if awaited and receipt.durability is Durability.MEMORY and self._journal.keeps:
-            self._unanswered[letter.correlation_id] = letter
-        else:
-            if self._unanswered.get(letter.correlation_id) == letter:  # now it is safe
-                del self._unanswered[letter.correlation_id]
+            self._tell(Posted(letter, receipt))
+            told = True
+        may_be_lost = receipt.durability is Durability.MEMORY and self._journal.keeps
+        if not (told and may_be_lost and self._unanswered.keep(letter)):
+            self._unanswered.release(letter)
             self._journal.commit(Published(letter.number))
 
     def _refuse(self, letter: LetterRow, reason: str) -> None:
@@ -314,7 +329,7 @@ class Outbox:
         dead = () if letter.number in self._erased else (unpublished(letter, reason),)
         self._journal.commit(Published(letter.number), *dead)
         with self._mishaps.contained("a message that is refused", message_id=letter.message_id):
-            self._on_refused(letter, reason)
+            self._tell(Refused(letter, reason))
 
     async def _wait_for_broker(self, error: BrokerError) -> None:
         """Back off; all sessions wait for the same broker, and each tries."""

@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
 
 from msgspec import Struct
 
 from gateway.access.principals import Principal, Right
 from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
-from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName
@@ -62,34 +59,19 @@ class Said(Struct, frozen=True, kw_only=True):
 class Saying:
     """Begins turns whose text is there from the start."""
 
-    def __init__(
-        self,
-        hearing: Hearing,
-        publishing: Publishing,
-        announcer: Announcer,
-        start_turn: Callable[[Callable[[], Awaitable[None]], Session, Turn, Spoken], asyncio.Task[bool]],
-    ) -> None:
-        """``start_turn`` makes a task of a turn's work, which ends with the gateway and not with its listener."""
+    def __init__(self, hearing: Hearing, announcer: Announcer) -> None:
         self._hearing = hearing
-        self._publishing = publishing
         self._announce = announcer
-        self._start_turn = start_turn
         self._now = asyncio.get_running_loop().time
 
-    async def say(self, text: str, principal: Principal) -> Said:
-        """Returns when the text is in the journal, or without one with the outbox. Raises SayError."""
+    def begin(self, text: str, principal: Principal) -> tuple[Spoken, TranscriptionMessage]:
+        """A turn, and what is to be published of it. Raises SayError."""
         text = _checked(text)
         if not principal.may(Right.SPEAK):
             raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
         session, turn = self._begin(principal)
         spoken = Spoken(new_name(session, turn), session, turn, NOTHING_HEARD, self._now())
-        work = partial(self._publishing.publish, spoken, _message(spoken, text))
-        await _done(self._start_turn(work, session, turn, spoken))
-        return Said(
-            session_id=session.session_id,
-            device_id=session.device_id,
-            correlation_id=spoken.name.correlation_id,
-        )
+        return spoken, _message(spoken, text)
 
     def _begin(self, principal: Principal) -> tuple[Session, Turn]:
         if self._hearing.closed:
@@ -141,7 +123,7 @@ def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
     )
 
 
-async def _done(task: asyncio.Task[bool]) -> None:
+async def done(task: asyncio.Task[bool]) -> None:
     """Until it came to its end, which whoever waits for it may leave before. Raises CannotSay."""
     await asyncio.wait({task})
     if task.cancelled():

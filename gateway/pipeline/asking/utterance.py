@@ -20,7 +20,7 @@ from gateway.contract.messages import (
 )
 from gateway.observing.log import UTTERANCE
 from gateway.pipeline.sessions.names import UtteranceName
-from gateway.pipeline.sessions.session import Session, Turn
+from gateway.pipeline.sessions.session import Session, Turn, TurnEvent
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.recognizing import Recognized
 from transcription.transcriber import Transcript, Word
@@ -68,6 +68,11 @@ class Spoken:
     def spoken_at(self, now: float) -> float:
         """When it began, in Unix seconds; ``now`` by the event loop's clock."""
         return time.time() - (now - self.complete_at) - self.utterance.seconds
+
+    def advance(self, event: TurnEvent) -> None:
+        """Something happened to its turn; once that has ended, nothing does."""
+        if not self.turn.ended:
+            self.session.advance(self.turn, event)
 
     def without_audio(self) -> Spoken:
         """The same, once its audio is not needed any more."""

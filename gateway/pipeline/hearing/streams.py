@@ -1,7 +1,7 @@
 """The first half of the way: what devices say, cut into utterances.
 
 Keeps one conversation for every stream that is open, through the absence of its device, and tells
-the device what it may forget. What is complete goes on to ``on_utterance``.
+the device what it may forget. What is complete is told to whoever leads on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from firmware_bridge.link.events import (
     StreamStarted,
     StreamStopped,
 )
-from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
@@ -35,8 +34,10 @@ from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManyS
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
 from gateway.process.mishaps import Mishaps
+from gateway.settings.sessions import SessionSettings
 from transcription.audio import AudioChunk, from_pcm16
 from transcription.recognizing import Guessing, Phase, Recognizing
+from transcription.settings import TranscriptionSettings
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import (
     EndReason,
@@ -98,47 +99,61 @@ class Conversation:
         return live
 
 
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Somebody has finished what they said."""
+
+    conversation: Conversation
+    utterance: Utterance
+
+
 class Hearing:
     """The conversations, by the name of their stream; those of one device, together."""
 
     def __init__(
         self,
-        config: GatewayConfig,
+        transcription: TranscriptionSettings,
+        sessions: SessionSettings,
         *,
+        max_devices: int,
         devices: Devices,
         recognizer: Recognizing,
         listen: Callable[[], VoiceActivity],
         announcer: Announcer,
         journal: AnyJournal,
-        on_utterance: Callable[[Conversation, Utterance], None],
+        tell: Callable[[Complete], None],
         mishaps: Mishaps,
     ) -> None:
         """``listen`` makes the voice activity of a new stream."""
         self._journal = journal
         self._mishaps = mishaps
-        self._config = config
+        self._transcription = transcription
+        self._max_sessions = sessions.max_sessions
+        self._max_devices = max_devices
         self._devices = devices
         self._recognizer = recognizer
         self._listen = listen
         self._announce = announcer
-        self._on_utterance = on_utterance
+        self._tell = tell
         self._now = asyncio.get_running_loop().time
-        self.sessions = SessionRegistry(config.sessions)
-        self._hints = ConversationHints(config.sessions)
+        self.sessions = SessionRegistry(sessions)
+        self._hints = ConversationHints(sessions)
         self.conversations: dict[StreamName, Conversation] = {}
         self.lapsed: OrderedDict[StreamName, bool] = OrderedDict()
         """Streams that ended while their device was away, and whether silence ends their utterances."""
         self._left: dict[StreamName, StreamRow] = {}
         """Streams of the gateway before this one, whose audio may come again."""
         self._connected: dict[str, DeviceConnected] = {}
+        self._unsafe: dict[str, Conversation] = {}
+        """By correlation id: what was said in them, and is not safe yet."""
         self._put_off: dict[str, int] = {}
         """Devices that keep what they say until there is room for it, and their boots; in order."""
         self.closed = False
         """Whether no stream is opened any more."""
 
-    def reconfigure(self, config: GatewayConfig) -> None:
+    def reconfigure(self, transcription: TranscriptionSettings) -> None:
         """For streams that begin from now on."""
-        self._config = config
+        self._transcription = transcription
 
     # -- devices come and go
 
@@ -186,7 +201,7 @@ class Hearing:
     def _lapse(self, session: Session) -> None:
         """Should more come of its stream, that begins anew."""
         self.lapsed[session.name] = session.end_on_silence
-        if len(self.lapsed) > self._config.sessions.max_sessions:
+        if len(self.lapsed) > self._max_sessions:
             self.lapsed.popitem(last=False)
 
     def change_hands(self) -> None:
@@ -250,7 +265,7 @@ class Hearing:
         is_alone = not any(other.device_id == name.device_id for other in self.conversations)
         if is_alone and self._connected[name.device_id].ring_frames > 0:
             self._put_off[name.device_id] = name.boot
-            if len(self._put_off) > self._config.devices.max_devices:
+            if len(self._put_off) > self._max_devices:
                 del self._put_off[next(iter(self._put_off))]
             self._devices.send_status(*name, DeviceStatus.BUSY)
             return
@@ -278,7 +293,7 @@ class Hearing:
         return session
 
     def _converse(self, session: Session) -> Conversation:
-        transcription = self._config.transcription
+        transcription = self._transcription
         segmenter = UtteranceSegmenter(
             self._listen(),
             transcription.segmenter,
@@ -292,7 +307,7 @@ class Hearing:
 
     def _decline(self, conversation: Conversation) -> None:
         """Nothing will be understood: the turn fails at once, before anybody has spoken for nothing."""
-        self._on_utterance(conversation, NOTHING_HEARD)
+        self._tell(Complete(conversation, NOTHING_HEARD))
         conversation.session.end_stream()
         self._devices.settle(*conversation.session.name, WHOLE_STREAM)
 
@@ -406,7 +421,7 @@ class Hearing:
             case SpeechResumed():
                 conversation.drop_guess()
             case Utterance():
-                self._on_utterance(conversation, heard)
+                self._tell(Complete(conversation, heard))
 
     def ask(self, session_id: str, wanted: WantedHints) -> None:
         """Hear what is still to come of a session's conversation like this."""
@@ -418,6 +433,22 @@ class Hearing:
         if hints is not None:
             hints.ask(wanted)
             self._hints.keep(session.device_id, session.name.boot, hints, self._now())
+
+    # -- what a device may forget
+
+    def hold(self, conversation: Conversation, correlation_id: str) -> None:
+        """This utterance was said in it, and is not safe yet."""
+        self._unsafe[correlation_id] = conversation
+
+    def abandon(self, correlation_id: str) -> None:
+        """It will not be safe while this gateway runs; its device is not told anything."""
+        self._unsafe.pop(correlation_id, None)
+
+    def release(self, correlation_id: str) -> None:
+        """It is safe, or was given up: its device need not keep it. Idempotent."""
+        conversation = self._unsafe.pop(correlation_id, None)
+        if conversation is not None:
+            self.settle(conversation)
 
     def settle(self, conversation: Conversation) -> None:
         """Tell the device which audio it may forget: what is durable, published, or will never be needed."""

@@ -40,8 +40,8 @@ class AlreadyRegistered(CorrelationError):
     """The correlation id is known."""
 
 
-class RequestState(enum.Enum):
-    """Where a request is; the last three are terminal."""
+class AnswerState(enum.Enum):
+    """Where the answer to a request is; the last three are its ends."""
 
     OPEN = "open"
     PARTIAL = "partial"
@@ -59,15 +59,15 @@ class RequestEvent(enum.Enum):
     CANCEL = "cancel"
 
 
-TRANSITIONS: dict[tuple[RequestState, RequestEvent], RequestState] = {
-    (RequestState.OPEN, RequestEvent.PIECE): RequestState.PARTIAL,
-    (RequestState.OPEN, RequestEvent.FINAL): RequestState.DONE,
-    (RequestState.OPEN, RequestEvent.DEADLINE): RequestState.EXPIRED,
-    (RequestState.OPEN, RequestEvent.CANCEL): RequestState.CANCELLED,
-    (RequestState.PARTIAL, RequestEvent.PIECE): RequestState.PARTIAL,
-    (RequestState.PARTIAL, RequestEvent.FINAL): RequestState.DONE,
-    (RequestState.PARTIAL, RequestEvent.DEADLINE): RequestState.EXPIRED,
-    (RequestState.PARTIAL, RequestEvent.CANCEL): RequestState.CANCELLED,
+TRANSITIONS: dict[tuple[AnswerState, RequestEvent], AnswerState] = {
+    (AnswerState.OPEN, RequestEvent.PIECE): AnswerState.PARTIAL,
+    (AnswerState.OPEN, RequestEvent.FINAL): AnswerState.DONE,
+    (AnswerState.OPEN, RequestEvent.DEADLINE): AnswerState.EXPIRED,
+    (AnswerState.OPEN, RequestEvent.CANCEL): AnswerState.CANCELLED,
+    (AnswerState.PARTIAL, RequestEvent.PIECE): AnswerState.PARTIAL,
+    (AnswerState.PARTIAL, RequestEvent.FINAL): AnswerState.DONE,
+    (AnswerState.PARTIAL, RequestEvent.DEADLINE): AnswerState.EXPIRED,
+    (AnswerState.PARTIAL, RequestEvent.CANCEL): AnswerState.CANCELLED,
 }
 
 LIVE = frozenset(state for state, _ in TRANSITIONS)
@@ -107,7 +107,7 @@ class Late:
     """The turn is over; ``state`` says how. Not for the device. ``text``: as in Routed."""
 
     request: PendingRequest
-    state: RequestState
+    state: AnswerState
     text: str = ""
 
 
@@ -158,7 +158,7 @@ class CorrelationCounters:
 @dataclass(slots=True)
 class _Row:
     request: PendingRequest
-    state: RequestState = RequestState.OPEN
+    state: AnswerState = AnswerState.OPEN
     text: bytearray = field(default_factory=bytearray)
     cut: bool = False
     recent_ids: OrderedDict[int, None] = field(default_factory=OrderedDict)
@@ -191,7 +191,7 @@ class CorrelationTracker:
         """Requests that have not ended."""
         return len(self._rows) - len(self._ended)
 
-    def state(self, correlation_id: str) -> RequestState | None:
+    def state(self, correlation_id: str) -> AnswerState | None:
         """Where a request is, None when it is not remembered."""
         row = self._rows.get(correlation_id)
         return row.state if row else None
@@ -224,16 +224,16 @@ class CorrelationTracker:
         self.counters.registered += 1
         self._push_deadline(row)
 
-    def restore(self, request: PendingRequest, text: str, now: float, *, ended: RequestEvent | None) -> None:
-        """Take over a request from a tracker before this one, with its answer so far or its end.
+    def restore(self, request: PendingRequest, text: str, now: float, state: AnswerState) -> None:
+        """Take over a request from a tracker before this one: open with its answer so far, or with its end.
 
         Raises as ``register`` does.
         """
         self.register(request, now)
         row = self._rows[request.correlation_id]
         row.taken_over = True
-        if ended is not None:
-            self._step(row, ended, now)
+        if state not in LIVE:
+            self._move(row, state, now)
         elif text:
             self._keep(row, text)
             self._step(row, RequestEvent.PIECE, now)
@@ -325,11 +325,14 @@ class CorrelationTracker:
         return kept
 
     def _step(self, row: _Row, event: RequestEvent, now: float) -> None:
-        row.state = TRANSITIONS[row.state, event]
-        if row.state in LIVE:
+        self._move(row, TRANSITIONS[row.state, event], now)
+
+    def _move(self, row: _Row, state: AnswerState, now: float) -> None:
+        row.state = state
+        if state in LIVE:
             return
         request = row.request
-        if row.state is not RequestState.EXPIRED:  # whose answer may still come, for the listeners
+        if row.state is not AnswerState.EXPIRED:  # whose answer may still come, for the listeners
             row.text = bytearray()
         while len(row.recent_ids) > MAX_ENDED_IDS:
             row.recent_ids.popitem(last=False)
@@ -354,7 +357,7 @@ class CorrelationTracker:
 def _seen_before(row: _Row, reply: OrchestratorReply) -> bool:
     """Whether the reply came before; one without an id is known by its request being answered."""
     if not reply.message_id:
-        return row.state is RequestState.DONE
+        return row.state is AnswerState.DONE
     known = hash(reply.message_id)  # an id may be long, its hash is not
     if known in row.recent_ids:
         return True

@@ -128,7 +128,7 @@ async def test_a_device_is_heard_as_the_settings_and_its_orchestrator_say() -> N
         second = await works.result(2)
         await works.reply(second, "late", hints=WantedHints(prompt=""))
         await works.reply(second, "later", final=True, hints=WantedHints(hotwords=""), message_id="m_2")
-        await passes(lambda: len(works.pipeline._answers.asked) == 0)
+        await passes(lambda: len(works.pipeline._questions) == 0)
         kitchen.end.stop_stream(stream)
         kitchen._pump()
         await works.idle()
@@ -257,7 +257,7 @@ async def test_where_nobody_could_answer_nobody_is_kept_waiting() -> None:
         assert (event.success, event.text) == (True, "16000")
         assert works.events.of(ReplyEvent) == []
         await works.idle()
-        tracker = works.pipeline._answers.tracker
+        tracker = works.pipeline._questions.tracker
         assert (tracker.live, tracker.counters.cancelled) == (0, 1), "nobody is waited for"
 
 
@@ -331,7 +331,7 @@ async def test_a_broker_that_refuses_ends_the_turn_and_the_device_is_told() -> N
         assert (refused.transcript, refused.reply, refused.error) == ("32000", FALLBACK, True)
         assert len(works.results.items) == 1
         await works.idle()
-        await passes(lambda: works.pipeline._answers.tracker.live == 0)
+        await passes(lambda: works.pipeline._questions.tracker.live == 0)
         assert len(works.events.of(ReplyEvent)) == 1, "no second answer when its time would have been up"
         assert stuck.pending == 1
         await passes(lambda: ring_is_free(kitchen))
@@ -656,7 +656,7 @@ async def test_an_answer_that_is_cut_off_ends_with_a_word_about_it() -> None:
         said = await saying
         assert said.reply == "x" * MAX_TEXT_BYTES + CUT_OFF
         assert (await works.events.first(ReplyEvent)).text == said.reply
-        assert works.pipeline._answers.tracker.counters.truncated == 1
+        assert works.pipeline._questions.tracker.counters.truncated == 1
 
 
 async def test_an_answer_for_which_its_device_has_no_room_follows_when_there_is_some() -> None:

@@ -247,7 +247,7 @@ async def test_pieces_of_an_answer_are_not_lost_with_the_gateway(journal: Path, 
             works.pipeline.hear(event)
         heard = await works.result()
         await works.reply(heard, "one, ", final=False, message_id="r_1")
-        await passes(lambda: works.pipeline._answers.tracker.counters.pieces == 1)
+        await passes(lambda: works.pipeline._questions.tracker.counters.pieces == 1)
         if written:
             await passes(lambda: works.pipeline._answers._pieces._count == 0)
     async with open_works(journal=journal, beside=broker) as works, works.board(boot=1) as kitchen:

@@ -153,7 +153,7 @@ async def test_a_piece_that_goes_wrong_is_a_dead_letter_and_the_whole_still_come
 
 async def test_hints_that_go_wrong_leave_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_works() as works, works.board() as kitchen:
-        monkeypatch.setattr(works.pipeline._answers, "_on_hints", stumbles(1, print))
+        monkeypatch.setattr(works.pipeline._hearing, "ask", stumbles(1, print))
         saying = asyncio.create_task(kitchen.say(loud(1)))
         heard: TranscriptionMessage = await works.result()
         await works.reply(heard, "yes", hints={"prompt": "?"})
@@ -254,8 +254,8 @@ async def test_words_that_go_wrong_are_told_to_whoever_said_them(monkeypatch: py
 
 async def test_a_lane_goes_on_behind_a_message_that_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_works(subscribed=False) as works:
-        outbox = works.pipeline._publishing.outbox
-        monkeypatch.setattr(outbox, "_on_published", stumbles(1, outbox._on_published))
+        outbox = works.pipeline._outbox
+        monkeypatch.setattr(outbox, "_tell", stumbles(1, outbox._tell))
         for _ in range(2):
             await works.pipeline.say("hello", LOCAL)
         await passes(lambda: not outbox.waiting)
@@ -266,14 +266,14 @@ async def test_a_lane_goes_on_behind_a_message_that_went_wrong(monkeypatch: pyte
 async def test_a_recovered_request_that_nobody_can_answer_ends_in_silence(tmp_path: Path) -> None:
     file = tmp_path / "journal.db"
     async with open_works(journal=file, broker={"buffer_messages": 1}) as works:
-        outbox = works.pipeline._publishing.outbox
+        outbox = works.pipeline._outbox
         outbox._open = False  # it dies before it has published anything
         await works.pipeline.say("hello", LOCAL)
         works.hush()
     async with open_works(journal=file, subscribed=False) as works:
         await works.idle()
         assert not counts(works)
-        assert not works.pipeline._publishing.outbox._lanes
+        assert not works.pipeline._outbox._lanes
 
 
 # -- listeners

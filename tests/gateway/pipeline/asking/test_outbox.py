@@ -18,7 +18,8 @@ from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Du
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking import outbox as module
-from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Outbox
+from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Fate, Outbox, Posted, Refused
+from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
@@ -57,14 +58,14 @@ class Owner:
     def __init__(self) -> None:
         self.published: list[int] = []
         self.refused: list[tuple[int, str]] = []
-        self.awaited: set[str] = set()
+        self.unanswered = Unanswered()
 
-    def on_published(self, row: LetterRow, _receipt: Receipt) -> bool:
-        self.published.append(row.number)
-        return row.correlation_id in self.awaited
-
-    def on_refused(self, row: LetterRow, reason: str) -> None:
-        self.refused.append((row.number, reason))
+    def __call__(self, fate: Fate) -> None:
+        match fate:
+            case Posted(row):
+                self.published.append(row.number)
+            case Refused(row, reason):
+                self.refused.append((row.number, reason))
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 @asynccontextmanager
 async def opened(broker: Broker, journal: AnyJournal, owner: Owner | None = None) -> AsyncIterator[Outbox]:
     owner = owner or Owner()
-    async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+    async with Outbox(broker, journal, owner.unanswered, owner) as outbox:
         outbox.start()
         yield outbox
 
@@ -101,7 +102,7 @@ async def test_a_message_leaves_the_journal_with_its_receipt(journal: Journal) -
 
 async def test_nothing_is_published_before_the_start(journal: Journal) -> None:
     broker, owner = Broker(), Owner()
-    async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+    async with Outbox(broker, journal, owner.unanswered, owner) as outbox:
         await queue(outbox, journal, letter(1))
         await asyncio.sleep(0)
         assert not broker.tried
@@ -166,16 +167,16 @@ async def test_what_does_not_fit_into_memory_waits_in_the_journal(
 
 async def test_a_receipt_of_mere_memory_is_kept_until_the_answer(journal: Journal) -> None:
     broker, owner = Broker(Durability.MEMORY), Owner()
-    owner.awaited.add("c_1")
+    owner.unanswered.expect("c_1")
     async with opened(broker, journal, owner) as outbox:
         await queue(outbox, journal, letter(1, correlation_id="c_1"))
         await queue(outbox, journal, letter(2, correlation_id="c_2"))
         await passes(lambda: owner.published == [1, 2])
         await journal.commit()
         assert await numbers(journal) == [1], "nobody waits for an answer to the second"
-        await journal.commit(*outbox.answered("c_1"))
+        await journal.commit(*owner.unanswered.end("c_1"))
         assert await numbers(journal) == []
-        assert outbox.answered("c_1") == ()
+        assert owner.unanswered.end("c_1") == ()
 
 
 # -- a broker that forgets
@@ -185,8 +186,8 @@ THERE, LOST = BrokerStatus(connected=True), BrokerStatus(connected=False)
 
 async def forgotten(outbox: Outbox, journal: Journal, broker: Broker, owner: Owner, count: int) -> None:
     """So many messages of one session in a broker that only has them in memory, all to be answered."""
-    owner.awaited |= {f"c_{number}" for number in range(1, count + 1)}
     for number in range(1, count + 1):
+        owner.unanswered.expect(f"c_{number}")
         await queue(outbox, journal, letter(number, session_id="s_1", correlation_id=f"c_{number}"))
     await passes(lambda: len(broker.took) == count)
 
@@ -195,7 +196,7 @@ async def test_what_the_broker_may_have_forgotten_is_published_again_in_order(jo
     broker, owner = Broker(Durability.MEMORY), Owner()
     async with opened(broker, journal, owner) as outbox:
         await forgotten(outbox, journal, broker, owner, 3)
-        await journal.commit(*outbox.answered("c_2"))
+        await journal.commit(*owner.unanswered.end("c_2"))
         broker.away = True
         outbox.broker_changed(LOST)
         tried = broker.tried
@@ -218,7 +219,7 @@ async def test_it_is_published_once_more_when_readers_are_back_unless_it_was_ans
         await forgotten(outbox, journal, broker, owner, 2)
         outbox.broker_changed(THERE)
         await passes(lambda: len(broker.took) == 4)
-        await journal.commit(*outbox.answered("c_1"))
+        await journal.commit(*owner.unanswered.end("c_1"))
         await passes(lambda: len(broker.took) == 5)
         assert broker.took == ["m_1", "m_2", "m_1", "m_2", "m_2"]
 
@@ -231,7 +232,7 @@ async def test_what_was_published_before_its_readers_were_back_is_published_once
     async with opened(broker, journal, owner) as outbox:
         outbox.broker_changed(THERE)
         await forgotten(outbox, journal, broker, owner, 2)
-        await journal.commit(*outbox.answered("c_1"))
+        await journal.commit(*owner.unanswered.end("c_1"))
         await passes(lambda: broker.took == ["m_1", "m_2", "m_2"])
 
 
@@ -268,7 +269,7 @@ async def test_what_is_answered_before_its_turn_is_not_published_again(journal: 
         await forgotten(outbox, journal, broker, owner, 2)
         broker.away = True
         outbox.broker_changed(THERE)
-        await journal.commit(*outbox.answered("c_1"), *outbox.answered("c_2"))
+        await journal.commit(*owner.unanswered.end("c_1"), *owner.unanswered.end("c_2"))
         broker.away = False
         await passes(lambda: not outbox.waiting)
         assert broker.took in (["m_1", "m_2"], ["m_1", "m_2", "m_1"]), "the first was under way already"
@@ -285,7 +286,7 @@ async def test_what_is_safe_the_second_time_leaves_the_journal(journal: Journal)
         await passes(lambda: broker.took == ["m_1", "m_1"] and not outbox.waiting)
         await journal.commit()
         assert await numbers(journal) == []
-        assert outbox.answered("c_1") == ()
+        assert owner.unanswered.end("c_1") == ()
 
 
 @pytest.mark.slow
@@ -296,11 +297,12 @@ async def test_a_redis_that_keeps_nothing_gets_again_what_died_with_it(
     folder = tmp_path / "server"
     folder.mkdir()
     server, owner, settings = Redis(folder, keeps=redis_servers.FORGETFUL).start(), Owner(), BrokerSettings()
-    owner.awaited |= {"c_1", "c_2", "c_3"}
+    for number in (1, 2, 3):
+        owner.unanswered.expect(f"c_{number}")
     statuses: list[BrokerStatus] = []
     broker = open_broker(server.url, settings, statuses.append)
     try:
-        async with Outbox(broker, journal, owner.on_published, owner.on_refused) as outbox:
+        async with Outbox(broker, journal, owner.unanswered, owner) as outbox:
             outbox.start()
             for number in (1, 2):
                 await queue(outbox, journal, letter(number, session_id="s_1", correlation_id=f"c_{number}"))

@@ -169,7 +169,7 @@ class TestKilled:
     async def test_a_text_outlives_its_gateway(self, tmp_path: Path) -> None:
         journal = tmp_path / "journal.db"
         async with open_works(journal=journal, subscribed=False) as works:
-            works.pipeline._publishing.outbox._open = False  # the broker gets nothing any more
+            works.pipeline._outbox._open = False  # the broker gets nothing any more
             said = await works.pipeline.say("remember me", LOCAL)
             works.hush()
         async with open_works(journal=journal) as works:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.contract.messages import OrchestratorReply
+from gateway.journal.records import RequestState
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import (
     LIVE,
@@ -19,6 +20,7 @@ from gateway.pipeline.sessions.requests import (
     MAX_TEXT_BYTES,
     TRANSITIONS,
     AlreadyRegistered,
+    AnswerState,
     CorrelationTracker,
     Duplicate,
     Forged,
@@ -26,7 +28,6 @@ from gateway.pipeline.sessions.requests import (
     Outcome,
     PendingRequest,
     RequestEvent,
-    RequestState,
     Routed,
     TrackerFull,
     Unknown,
@@ -69,7 +70,7 @@ def reply(
 
 
 def test_the_table_names_every_step_of_a_live_request_and_none_of_an_ended_one() -> None:
-    live = {RequestState.OPEN, RequestState.PARTIAL}
+    live = {AnswerState.OPEN, AnswerState.PARTIAL}
     assert set(TRANSITIONS) == set(itertools.product(live, RequestEvent))
     assert live == LIVE
 
@@ -80,9 +81,9 @@ def test_the_table_names_every_step_of_a_live_request_and_none_of_an_ended_one()
 def test_a_whole_reply_ends_the_request() -> None:
     tracker = new_tracker()
     tracker.register(request(), 0.0)
-    assert tracker.state("c_1") is RequestState.OPEN
+    assert tracker.state("c_1") is AnswerState.OPEN
     assert tracker.route(reply("Done."), 1.0) == Routed(request(), "Done.", final=True, error=None)
-    assert tracker.state("c_1") is RequestState.DONE
+    assert tracker.state("c_1") is AnswerState.DONE
     assert tracker.live == 0
     assert tracker.expire(1000.0) == []
 
@@ -92,7 +93,7 @@ def test_a_reply_comes_in_pieces() -> None:
     tracker.register(request(), 0.0)
     pieces = [tracker.route(reply(text, final=False), 1.0) for text in ("It is ", "", "noon")]
     assert pieces == [Routed(request(), text, final=False, error=None) for text in ("It is ", "", "noon")]
-    assert tracker.state("c_1") is RequestState.PARTIAL
+    assert tracker.state("c_1") is AnswerState.PARTIAL
     assert tracker.route(reply(""), 2.0) == Routed(request(), "It is noon", final=True, error=None)
 
 
@@ -129,7 +130,7 @@ def test_a_partial_reply_expires_too() -> None:
     tracker.register(request(), 0.0)
     tracker.route(reply("It is", final=False), 29.0)
     assert tracker.expire(30.0) == [request()]
-    assert tracker.state("c_1") is RequestState.EXPIRED
+    assert tracker.state("c_1") is AnswerState.EXPIRED
 
 
 def test_a_request_is_cancelled_once_and_alone() -> None:
@@ -138,8 +139,8 @@ def test_a_request_is_cancelled_once_and_alone() -> None:
         tracker.register(request(name), 0.0)
     tracker.route(reply("done", to="c_1"), 1.0)
     assert [tracker.cancel(name, 2.0) for name in ("c_1", "c_2", "c_2", "c_9")] == [False, True, False, False]
-    assert tracker.state("c_2") is RequestState.CANCELLED
-    assert tracker.state("c_3") is RequestState.OPEN
+    assert tracker.state("c_2") is AnswerState.CANCELLED
+    assert tracker.state("c_3") is AnswerState.OPEN
     assert (tracker.live, tracker.counters.cancelled) == (1, 1)
     assert tracker.expire(1000.0) == [request("c_3")]
 
@@ -158,7 +159,7 @@ def test_a_reply_after_the_end_is_late_until_it_is_forgotten() -> None:
     tracker.register(request(), 0.0)
     tracker.expire(30.0)
     assert tracker.route(reply("late"), 30.0 + LATE_SECONDS - 0.1) == Late(
-        request(), RequestState.EXPIRED, "late"
+        request(), AnswerState.EXPIRED, "late"
     )
     assert tracker.route(reply("later"), 30.0 + LATE_SECONDS) == Unknown("c_1")
     assert len(tracker) == 0
@@ -171,15 +172,15 @@ def test_of_an_answer_that_streams_too_late_the_end_has_all_of_it(in_time: str) 
     tracker.route(reply(in_time, final=False), 29.0)
     tracker.expire(30.0)
     pieces = [tracker.route(reply(text, final=False), 31.0) for text in ("noon", ".")]
-    assert pieces == [Late(request(), RequestState.EXPIRED, text) for text in ("noon", ".")]
-    assert tracker.route(reply(""), 32.0) == Late(request(), RequestState.EXPIRED, f"{in_time}noon.")
-    assert tracker.route(reply(""), 33.0) == Late(request(), RequestState.EXPIRED, "")
+    assert pieces == [Late(request(), AnswerState.EXPIRED, text) for text in ("noon", ".")]
+    assert tracker.route(reply(""), 32.0) == Late(request(), AnswerState.EXPIRED, f"{in_time}noon.")
+    assert tracker.route(reply(""), 33.0) == Late(request(), AnswerState.EXPIRED, "")
 
 
 def test_of_a_request_that_was_taken_over_not_all_is_known() -> None:
     tracker = new_tracker()
     tracker.register(request("c_1"), 0.0)
-    tracker.restore(request("c_2"), "It is", 0.0, ended=None)
+    tracker.restore(request("c_2"), "It is", 0.0, AnswerState.OPEN)
     assert [tracker.knows_all_of(name) for name in ("c_1", "c_2", "c_3")] == [True, False, False]
 
 
@@ -189,7 +190,7 @@ def test_a_second_agents_answer_is_late_and_the_first_ones_again_a_duplicate() -
     tracker.route(reply("mine", message_id="m_mine"), 1.0)
     assert tracker.route(reply("mine", message_id="m_mine"), 2.0) == Duplicate(request())
     assert tracker.route(reply("yours", message_id="m_yours"), 2.0) == Late(
-        request(), RequestState.DONE, "yours"
+        request(), AnswerState.DONE, "yours"
     )
     assert tracker.route(reply("mine", message_id=""), 2.0) == Duplicate(request())
     assert (tracker.counters.late, tracker.counters.duplicate) == (1, 2)
@@ -219,7 +220,7 @@ def test_a_reply_for_another_session_is_forged_and_changes_nothing() -> None:
     tracker.register(request(), 0.0)
     forged = reply("open the door", session="s_2", message_id="m_1")
     assert tracker.route(forged, 1.0) == Forged(request(), "s_2")
-    assert tracker.state("c_1") is RequestState.OPEN
+    assert tracker.state("c_1") is AnswerState.OPEN
     real = reply("real", message_id="m_1")  # a forger cannot spoil an id either
     assert tracker.route(real, 1.0) == Routed(request(), "real", final=True, error=None)
     assert tracker.route(forged, 1.0) == Forged(request(), "s_2")
@@ -327,11 +328,11 @@ class Requests(RuleBasedStateMachine):
         self.now = 0.0
         self.tracker = new_tracker(max_pending=6)
         self.sessions: dict[str, str] = {}
-        self.ends: dict[str, list[RequestState]] = {}
+        self.ends: dict[str, list[AnswerState]] = {}
         self.texts: dict[str, str] = {}
         self.refused = 0
 
-    def ended(self, requests: list[PendingRequest], state: RequestState) -> None:
+    def ended(self, requests: list[PendingRequest], state: AnswerState) -> None:
         for one in requests:
             self.ends[one.correlation_id].append(state)
 
@@ -368,7 +369,7 @@ class Requests(RuleBasedStateMachine):
         assert isinstance(outcome, Routed)
         if outcome.final:
             assert outcome.text == (text or self.texts[name])
-            self.ended([outcome.request], RequestState.DONE)
+            self.ended([outcome.request], AnswerState.DONE)
             self.texts[name] = ""
         else:
             self.texts[name] += text
@@ -380,7 +381,7 @@ class Requests(RuleBasedStateMachine):
         asked, was_open = self.tracker.request(name), self.tracker.state(name) in LIVE
         assert self.tracker.cancel(name, self.now) == was_open
         if asked is not None and was_open:
-            self.ended([asked], RequestState.CANCELLED)
+            self.ended([asked], AnswerState.CANCELLED)
             self.texts[name] = ""
 
     def is_due(self, name: str) -> bool:
@@ -394,7 +395,7 @@ class Requests(RuleBasedStateMachine):
         expired = self.tracker.expire(self.now)
         assert {one.correlation_id for one in expired} == due, "whatever is due, and nothing else"
         assert [one.deadline for one in expired] == sorted(one.deadline for one in expired)
-        self.ended(expired, RequestState.EXPIRED)
+        self.ended(expired, AnswerState.EXPIRED)
 
     @invariant()
     def every_request_has_at_most_one_end_and_the_table_agrees(self) -> None:
@@ -413,7 +414,7 @@ class Requests(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.now += 1000.0
-        self.ended(self.tracker.expire(self.now), RequestState.EXPIRED)
+        self.ended(self.tracker.expire(self.now), AnswerState.EXPIRED)
         assert all(len(ends) == 1 for ends in self.ends.values())
         assert self.tracker.live == 0
 
@@ -426,8 +427,8 @@ TestRequests = Requests.TestCase
 
 def test_an_open_request_is_taken_over_with_its_answer_so_far() -> None:
     tracker = new_tracker()
-    tracker.restore(request(), "one, ", 10.0, ended=None)
-    assert tracker.state("c_1") is RequestState.PARTIAL
+    tracker.restore(request(), "one, ", 10.0, AnswerState.OPEN)
+    assert tracker.state("c_1") is AnswerState.PARTIAL
     outcome = tracker.route(reply("", message_id="r_9"), 11.0)
     assert isinstance(outcome, Routed)
     assert (outcome.text, outcome.final) == ("one, ", True)
@@ -435,22 +436,27 @@ def test_an_open_request_is_taken_over_with_its_answer_so_far() -> None:
 
 def test_a_request_that_nobody_has_answered_yet_is_taken_over_open() -> None:
     tracker = new_tracker()
-    tracker.restore(request(seconds=30), "", 10.0, ended=None)
-    assert tracker.state("c_1") is RequestState.OPEN
+    tracker.restore(request(seconds=30), "", 10.0, AnswerState.OPEN)
+    assert tracker.state("c_1") is AnswerState.OPEN
     assert [one.correlation_id for one in tracker.expire(31.0)] == ["c_1"]
 
 
-@pytest.mark.parametrize("event", [RequestEvent.FINAL, RequestEvent.DEADLINE, RequestEvent.CANCEL])
-def test_a_request_that_has_ended_is_taken_over_for_those_who_come_late(event: RequestEvent) -> None:
+@pytest.mark.parametrize("state", [AnswerState.DONE, AnswerState.EXPIRED, AnswerState.CANCELLED])
+def test_a_request_that_has_ended_is_taken_over_for_those_who_come_late(state: AnswerState) -> None:
     tracker = new_tracker()
-    tracker.restore(request(), "done", 10.0, ended=event)
+    tracker.restore(request(), "done", 10.0, state)
+    assert tracker.state("c_1") is state
     assert tracker.live == 0
     assert isinstance(tracker.route(reply("again", message_id="r_2"), 11.0), Late)
     assert tracker.expire(1000.0) == []
+
+
+def test_every_state_in_the_journal_is_one_of_an_answer() -> None:
+    assert {AnswerState(state.value) for state in RequestState} == set(AnswerState) - {AnswerState.PARTIAL}
 
 
 def test_what_is_known_is_not_taken_over_once_more() -> None:
     tracker = new_tracker()
     tracker.register(request(), 0.0)
     with pytest.raises(AlreadyRegistered):
-        tracker.restore(request(), "", 1.0, ended=None)
+        tracker.restore(request(), "", 1.0, AnswerState.OPEN)

@@ -1,0 +1,136 @@
+"""Turns at work: a task and a boundary for each, so that what goes wrong in one leaves the others.
+
+A turn that fails has no answer: its question is withdrawn, its device is told so, and need not keep what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from firmware_bridge.link.events import DeviceStatus
+from gateway.journal import AnyJournal
+from gateway.journal.records import Erased, Transcribed
+from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.questions import Questions
+from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.erasing import Whose
+from gateway.pipeline.hearing.streams import Hearing
+from gateway.pipeline.sessions.session import Session, SessionState, Turn, TurnEvent
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.process.ending import until_done
+from gateway.process.mishaps import Mishaps
+
+A_TURN = "a turn"
+"""The kind of work, as mishaps are counted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnItsWay:
+    """A turn that is being worked on; ``spoken``: what it is about, where that is known."""
+
+    session: Session
+    turn: Turn
+    spoken: Spoken | None = None
+
+    @property
+    def correlation_id(self) -> str:
+        """What its answer would go by."""
+        return self.spoken.name.correlation_id if self.spoken is not None else ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """As the log has them."""
+        return {"session_id": self.session.session_id, "utterance_id": self.turn.utterance_id}
+
+
+class Turns:
+    """Those that are transcribed and published; to be iterated over: their tasks."""
+
+    def __init__(
+        self,
+        hearing: Hearing,
+        questions: Questions,
+        publishing: Publishing,
+        *,
+        announcer: Announcer,
+        journal: AnyJournal,
+        mishaps: Mishaps,
+    ) -> None:
+        self._hearing = hearing
+        self._publishing = publishing
+        self._questions = questions
+        self._announce = announcer
+        self._journal = journal
+        self._mishaps = mishaps
+        self._at_work: dict[asyncio.Task[bool], OnItsWay] = {}
+
+    def __len__(self) -> int:
+        return len(self._at_work)
+
+    def __iter__(self) -> Iterator[asyncio.Task[bool]]:
+        return iter(self._at_work)
+
+    def start(
+        self, tasks: asyncio.TaskGroup, one: OnItsWay, work: Callable[[], Awaitable[None]]
+    ) -> asyncio.Task[bool]:
+        """The task of ``work``, among ``tasks``: whether it came to its end."""
+        task = tasks.create_task(self._within_bounds(work, one), name=f"turn {one.turn.utterance_id}")
+        self._at_work[task] = one
+        task.add_done_callback(lambda done: self._at_work.pop(done, None))
+        return task
+
+    async def erase(self, whose: Whose) -> int:
+        """What has no text yet, or is just getting it, never has one; whoever spoke is told that much."""
+        gone = {
+            task: one
+            for task, one in self._at_work.items()
+            if whose.of_turn(one.session.user_id, one.turn.utterance_id)
+        }
+        await until_done(gone)
+        for one in gone.values():
+            self._journal.commit(Transcribed(one.turn.utterance_id), Erased(one.turn.utterance_id))
+            self._end(one)
+        return len(gone)
+
+    def fail(self, one: OnItsWay, error: Exception) -> None:
+        """The gateway stumbled over it."""
+        self._mishaps.note(A_TURN, error, **one.names)
+        self._end(one)
+
+    async def _within_bounds(self, work: Callable[[], Awaitable[None]], one: OnItsWay) -> bool:
+        """The boundary between turns: what goes wrong in one is given up, its device is told, and the others go on."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001
+            spoken = one.spoken
+            if spoken is not None and spoken.utterance.end > spoken.utterance.start and not one.turn.ended:
+                with self._mishaps.contained(A_TURN, utterance_id=one.turn.utterance_id):
+                    await self._publishing.put_away(spoken, _stumbled(error))
+            self.fail(one, error)
+            return False
+        return True
+
+    def _end(self, one: OnItsWay) -> None:
+        """It has no answer, and its device is told so and need not keep it."""
+        session, turn, correlation_id = one.session, one.turn, one.correlation_id
+        if correlation_id:
+            with self._mishaps.contained(A_TURN, **one.names):
+                self._questions.withdraw(correlation_id)
+        if not turn.ended:
+            with self._mishaps.contained(A_TURN, **one.names):
+                self._announce.failure(session, correlation_id, NOT_UNDERSTOOD)
+            session.advance(turn, TurnEvent.FAIL)
+            with self._mishaps.contained(A_TURN, **one.names):
+                idle = session.state is SessionState.CLOSED
+                self._announce.status(session, DeviceStatus.IDLE) if idle else self._announce.attention(
+                    session
+                )
+        if correlation_id:
+            with self._mishaps.contained(A_TURN, **one.names):
+                self._hearing.release(correlation_id)
+
+
+def _stumbled(error: Exception) -> str:
+    return f"the gateway failed on it ({type(error).__name__})"
