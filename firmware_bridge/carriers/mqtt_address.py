@@ -2,17 +2,24 @@
 
 Files are read anew for each connection, so that a renewed certificate or a password that comes
 later needs no restart.
+
+The error tree::
+
+    MqttUnavailable    the broker cannot be used (yet): ``reason`` and ``remedy`` in words
+      MqttRefused      it does not let this client in
+    MqttSilent         it does not answer to MQTT 5
 """
 
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from ssl import SSLContext
+from urllib.parse import unquote
 
-from firmware_bridge.named_files import check_named, first_line
+from firmware_bridge.named_files import first_line
+from firmware_bridge.servers import server_url, split_url, tls_context
 from firmware_bridge.url_secrets import masked
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -25,6 +32,14 @@ class MqttUnavailable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+
+
+class MqttRefused(MqttUnavailable):
+    """The broker does not let this client in: trying again does not help until somebody changes something."""
+
+
+class MqttSilent(Exception):
+    """The broker does not answer to MQTT 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +66,16 @@ class Credentials:
                 f"the password cannot be read: {error}", "correct devices.mqtt.password_file"
             ) from error
 
-    def tls(self) -> ssl.SSLContext:
+    def tls(self) -> SSLContext:
         """Checks the broker's certificate, and shows ours if there is one. Raises MqttUnavailable."""
+        files = (self.ca_file, self.cert_file, self.key_file)
         try:
-            check_named(*(_located(name) for name in (self.ca_file, self.cert_file, self.key_file) if name))
-            context = ssl.create_default_context(cafile=str(_located(self.ca_file)) if self.ca_file else None)
-            context.sslsocket_class = _Socket
-            if self.cert_file:
-                key = str(_located(self.key_file)) if self.key_file else None
-                context.load_cert_chain(_located(self.cert_file), key, password=_no_passphrase)
+            return tls_context(*(str(_located(name)) if name else "" for name in files))
         except (OSError, ValueError) as error:  # no such file, no permission, no certificate in it
-            files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
             raise MqttUnavailable(
-                f"the certificates ({files}) cannot be used: {error}",
+                f"the certificates ({', '.join(filter(None, files))}) cannot be used: {error}",
                 "correct devices.mqtt.ca_file, cert_file and key_file",
             ) from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +93,14 @@ class BrokerAddress:
     def parse(cls, url: str, credentials: Credentials = Credentials()) -> BrokerAddress:
         """``mqtt[s]://[user[:password]@]host[:port]``. Raises ValueError saying what is wrong."""
         try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:  # it quotes what it does not understand: a part of the password, perhaps
+            parts = split_url(url)
+        except ValueError:
             raise _no_address(url) from None
-        rest = parts.path.strip("/") or parts.query or parts.fragment
-        if parts.scheme not in _PORTS or not parts.hostname or port == 0 or rest:
+        if parts.scheme not in _PORTS or parts.path.strip("/"):
             raise _no_address(url)
         return cls(
-            host=parts.hostname,
-            port=port or _PORTS[parts.scheme],
+            host=parts.hostname or "",
+            port=parts.port or _PORTS[parts.scheme],
             username=None if parts.username is None else unquote(parts.username),
             password=None if parts.password is None else unquote(parts.password),
             tls=parts.scheme == "mqtts",
@@ -101,8 +108,7 @@ class BrokerAddress:
         )
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+        return server_url("mqtts" if self.tls else "mqtt", self.host, self.port)
 
     def login(self) -> tuple[str, str | None] | None:
         """User and password; a password file goes before the URL's. Raises MqttUnavailable."""
@@ -110,27 +116,15 @@ class BrokerAddress:
             return None
         return self.username, self.credentials.password() or self.password
 
-
-class _Socket(ssl.SSLSocket):
-    """Closed when the handshake fails; paho-mqtt leaves that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the base
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
+    def tls_context(self) -> SSLContext | None:
+        """Raises MqttUnavailable."""
+        return self.credentials.tls() if self.tls else None
 
 
 def _located(name: str) -> Path:
     """Where systemd put the credential of this name, if it did; else the path itself."""
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
     return credential if not Path(name).is_absolute() and credential.is_file() else Path(name)
-
-
-def _no_passphrase() -> str:
-    """Without this, OpenSSL asks for it on the terminal, and waits."""
-    raise ValueError("the key is protected by a passphrase")
 
 
 def _no_address(url: str) -> ValueError:

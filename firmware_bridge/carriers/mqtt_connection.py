@@ -1,152 +1,278 @@
 """One connection to an MQTT broker on asyncio: the only file that knows paho-mqtt.
 
-No thread carries data: the loop watches paho's socket. Only the connect itself, which may look a
-name up, is done in a thread. Everything is QoS 0, because the device link has its own sequence
-numbers and resends; so a connection keeps no state worth saving, and each one is a new object.
-
-The error tree::
-
-    MqttUnavailable    the broker cannot be used (yet): ``reason`` and ``remedy`` in words
-      MqttRefused      it does not let this client in
+No thread carries data: the loop watches paho's socket. Only the connect itself, which may look a name
+up, is done in a thread. Devices are spoken to at QoS 0, because their link has its own sequence numbers
+and resends; the gateway's messages go at QoS 1. A connection that ended is replaced by a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final, Protocol, Self
 
+from msgspec import Struct, structs
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from firmware_bridge.carriers.mqtt_address import BrokerAddress, MqttUnavailable
+from firmware_bridge.carriers.mqtt_address import MqttRefused, MqttSilent, MqttUnavailable
+from firmware_bridge.carriers.mqtt_publication import Packed, Publication, from_paho
 from firmware_bridge.carriers.mqtt_socket import MqttSocket
 from firmware_bridge.pacing import Backoff
 
 CONNECT_SECONDS = 3.0
-"""How long connecting, and then each answer of the broker, is waited for."""
+"""How long connecting, and then each answer of the broker, is waited for, unless somebody wants otherwise."""
 ASK_SECONDS = 1.0
 """How long the broker's word on our rights is waited for."""
 GOODBYE_SECONDS = 1.0
 KEEPALIVE_SECONDS = 10
 MAX_PACKET_BYTES = 64 * 1024
 """More than any frame has, its topic included: what is larger is none, and is not held."""
-OUTBOX_MESSAGES = 1024
-"""Messages that may wait for the socket; further ones are refused and counted."""
 FIRST_RETRY_SECONDS = 0.2
 RETRY_SECONDS = 5.0
 STABLE_SECONDS = 5.0
 """A connection that lasted so long was a good one: the next retry is quick again."""
+OUTBOX_MESSAGES = 1024
+"""Messages that may wait for the socket; further ones are refused and counted."""
+MAX_WINDOW = 1000
+"""Unacknowledged messages under way, at most; a broker may say that it takes fewer."""
+OLD_WINDOW = 20
+"""As many with MQTT 3.1.1, where it cannot say."""
 
-_PASSING = frozenset({0x88, 0x89, 0x97, 0x9F})
-"""Refusals that pass by themselves (MQTT 5, 3.2.2.2): server unavailable, busy, quota, connection rate."""
+_UNSUPPORTED_VERSION: Final = 0x84
+_LOGIN_REFUSALS: Final = {0x85, 0x86, 0x87, 0x8A, 0x8C}
+NOT_AUTHORIZED: Final = 0x87
+_TAKEN_OVER: Final = 0x8E
+TAKEN_OVER = "another program with our client id has taken its place"
 
-_NOT_AUTHORIZED = 0x87
-
-OnMessage = Callable[[str, bytes], None]
-"""Called with the topic and the payload."""
+OnMessage = Callable[[Publication], None]
 
 
-@dataclass(frozen=True, slots=True)
-class LastWill:
+class Words(Struct, frozen=True, kw_only=True):
+    """In whose words a connection complains: the errors it raises, what they say, and what is to be done then."""
+
+    unavailable: Callable[[str, str], Exception] = MqttUnavailable
+    refused: Callable[[str, str], Exception] = MqttRefused
+    """Raised for a login that the broker refuses."""
+    barred: Callable[[str, str], Exception] = MqttUnavailable
+    """Raised for certificates and rights, which somebody has to mend."""
+    gone: str = "{reason}"
+    lost: str = "connection lost"
+    login_refused: str = "{address} refused the connection: {code}"
+    forbidden: str = "the broker does not allow reading {topics}"
+    start: str = "start the MQTT broker, or correct devices.mqtt.url"
+    certificate: str = (
+        "name in devices.mqtt.ca_file who signed the broker's certificate, "
+        "and the broker as it is named there"
+    )
+    tls: str = "look whether the broker speaks TLS on this port, and whom it lets in"
+    log: str = "look at the MQTT broker's log"
+    login: str = "correct the user and password in devices.mqtt.url"
+    not_now: str = "correct the user and password in devices.mqtt.url"
+    rights: str = "allow it in the broker's access list, or change devices.mqtt.prefix"
+
+
+DEVICES = Words()
+
+
+class LastWill(Struct, frozen=True):
     """What the broker publishes, retained, when this connection breaks."""
 
     topic: str
     payload: bytes
 
 
-class MqttRefused(MqttUnavailable):
-    """The broker does not let this client in: trying again does not help until somebody changes something."""
+class Session(Struct, frozen=True, kw_only=True):
+    """Who a connection is to the broker, and what is kept for it while it is away.
+
+    ``modern``: in MQTT 5, else in 3.1.1, which has no properties. ``seconds``: how long it is kept (0: nothing is, and
+    it begins anew). ``window``: it reads at QoS 1, and no more while so many messages are unacknowledged (0: it reads
+    at QoS 0). The broker is told, too, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 sends two for each that
+    is acknowledged. ``largest``: bytes of a packet; larger ones are not taken: with MQTT 5 the broker is told, with
+    3.1.1 they are thrown away as they come.
+    """
+
+    client_id: str
+    will: LastWill | None = None
+    modern: bool = False
+    seconds: int = 0
+    window: int = 0
+    largest: int = MAX_PACKET_BYTES
+    connect_seconds: float = CONNECT_SECONDS
 
 
-class MqttSilent(Exception):
-    """The broker does not answer to MQTT 5."""
+class Address(Protocol):
+    """Where the broker is, who we are to it, and how the way there is guarded; files are read for each connection."""
+
+    @property
+    def host(self) -> str:
+        """Its name or number."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def login(self) -> tuple[str, str | None] | None:
+        """User and password."""
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """None: it is not guarded."""
 
 
 class MqttConnection:
     """An open connection, until ``ended`` returns."""
 
-    def __init__(self, client: paho.Client, on_message: OnMessage) -> None:
+    def __init__(
+        self,
+        address: Address,
+        session: Session,
+        on_message: OnMessage,
+        words: Words = DEVICES,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._client = client
+        self.address = address
+        self._session = session
         self._on_message = on_message
-        self._connected: asyncio.Future[ReasonCode] = self._loop.create_future()
-        self._subscribed: asyncio.Future[list[ReasonCode]] = self._loop.create_future()
-        self._socket = MqttSocket(client, MAX_PACKET_BYTES)
+        self._words = words
+        self._client = _client(session)
+        self._socket = MqttSocket(self._client, session.largest)
+        self._welcome: asyncio.Future[ReasonCode] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.closed: asyncio.Future[str] = self._loop.create_future()
         self._queued = 0
-        self._closed: asyncio.Future[str] = self._loop.create_future()
+        self._unacknowledged = 0
+        self._unnumbered = itertools.count(-1, -1)
+        self._window = asyncio.Semaphore(1)
         self.refused = 0
         """Messages not taken because the outbox was full."""
         self.stale = 0
         """Messages not handed on because the broker had kept them (retained): nobody says that now."""
+        self.largest = 0
+        """Bytes of the largest packet that the broker takes; 0: it did not say."""
+        self.has_shared_subscriptions = True
 
     @classmethod
     async def open(
-        cls,
-        address: BrokerAddress,
-        *,
-        client_id: str,
-        on_message: OnMessage,
-        will: LastWill | None = None,
+        cls, address: Address, session: Session, on_message: OnMessage, words: Words = DEVICES
     ) -> Self:
-        """Connect and log in. Raises MqttUnavailable."""
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            protocol=paho.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = CONNECT_SECONDS
-        if will is not None:
-            client.will_set(will.topic, will.payload, retain=True)
-        await asyncio.to_thread(_connect, client, address)
-        connection = cls(client, on_message)
-        connection._watch()
+        """Connect and log in. Raises MqttUnavailable (or as ``words`` has it), and MqttSilent in MQTT 5."""
+        connection = cls(address, session, on_message, words)
         try:
-            await connection._logged_in(address)
+            await connection.connect()
+            await connection.log_in()
         except BaseException:
             connection.abort()
             raise
         return connection
 
+    @property
+    def modern(self) -> bool:
+        """Whether it is MQTT 5."""
+        return self._session.modern
+
+    async def connect(self) -> None:
+        """Look the name up, connect, and agree on TLS. Raises MqttUnavailable."""
+        try:
+            await asyncio.to_thread(_connect, self._client, self.address, self._session)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        self._watch()
+
+    async def log_in(self) -> None:
+        """Raises MqttUnavailable, and MqttSilent when the broker does not know this session's version."""
+        code, words = await self.welcome(), self._words
+        if self.modern and code.value == _UNSUPPORTED_VERSION:
+            raise MqttSilent
+        text = words.login_refused.format(address=self.address, code=code)
+        if code.value in _LOGIN_REFUSALS:
+            raise words.refused(text, words.login)
+        if code.is_failure:
+            raise words.unavailable(text, words.not_now)
+
+    async def welcome(self) -> ReasonCode:
+        """What the broker says to our login. Raises MqttUnavailable."""
+        await asyncio.wait(
+            (self._welcome, self.closed),
+            timeout=self._session.connect_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if self._welcome.done():
+            return self._welcome.result()
+        if self.modern:
+            raise MqttSilent
+        raise self._gone("the broker does not answer", self._words.log)
+
     async def subscribe(self, *topics: str) -> None:
-        """Subscribe and wait for the broker's word; once per connection. Raises MqttUnavailable."""
-        self._client.subscribe([(topic, 0) for topic in topics])
-        codes = await self._answer(self._subscribed)
+        """Subscribe and wait for the broker's word. Raises MqttUnavailable."""
+        qos = 1 if self._session.window else 0
+        result, packet_id = self._client.subscribe([(topic, qos) for topic in topics])
+        try:
+            async with asyncio.timeout(self._session.connect_seconds):
+                codes: list[ReasonCode] = await self._answer(packet_id or 0, result)
+        except TimeoutError as error:
+            raise self._gone("the broker does not answer", self._words.log) from error
         if any(code.is_failure for code in codes):
-            raise MqttUnavailable(
-                f"the broker does not allow reading {', '.join(topics)}",
-                "allow it in the broker's access list, or change devices.mqtt.prefix",
-            )
+            told = {"address": self.address, "topics": ", ".join(topics), "code": codes[0]}
+            raise self._words.barred(self._words.forbidden.format(**told), self._words.rights)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Hand a message over for sending; False (and counted) when it was not taken."""
-        if self._closed.done() or self._queued >= OUTBOX_MESSAGES:
-            self.refused += 1
-            return False
-        try:
-            self._client.publish(topic, payload, retain=retain)
-        except ValueError:  # no topic that MQTT could carry
-            self.refused += 1
-            return False
-        self._queued += 1
-        return True
+        """Hand a message over for sending (QoS 0); False (and counted) when it was not taken."""
+        if not self.closed.done() and self._queued < OUTBOX_MESSAGES:
+            with suppress(ValueError):  # no topic that MQTT could carry
+                self._client.publish(topic, payload, retain=retain)
+                self._queued += 1
+                return True
+        self.refused += 1
+        return False
+
+    async def publish_acknowledged(self, publication: Publication) -> ReasonCode:
+        """What the broker acknowledges it with (QoS 1). Raises MqttUnavailable; ValueError: MQTT cannot carry it."""
+        async with self._window:  # whoever waits for it goes on in order
+            packed: Any = Packed(publication) if self.modern else None
+            sent = self._client.publish(publication.topic, publication.payload, qos=1, properties=packed)
+            self._queued += 1
+            code: ReasonCode = await self._answer(sent.mid, sent.rc)
+            return code
+
+    async def ping(self) -> None:
+        """A round trip, where answers are read: ending a subscription that there is not changes nothing.
+
+        Raises MqttUnavailable.
+        """
+        if self._socket.paused:
+            return
+        result, packet_id = self._client.unsubscribe("earshot/ping")
+        await self._answer(packet_id or 0, result)
+
+    def acknowledge(self, packet_ids: Iterable[int]) -> None:
+        """The broker may forget these messages. Raises MqttUnavailable."""
+        for packet_id in packet_ids:
+            if self.closed.done():
+                raise self._gone()
+            if packet_id > 0:
+                self._client.ack(packet_id, 1)
+            self._unacknowledged -= 1
+        if self._unacknowledged < self._session.window:
+            self._socket.resume()
 
     async def ended(self) -> str:
         """Wait until the connection has ended, whoever ended it; the reason."""
-        await asyncio.wait((self._closed,))
-        return self._closed.result()
+        await asyncio.wait((self.closed,))
+        return self.closed.result()
 
-    async def close(self) -> None:
-        """Say goodbye (so no last will), or give up soon. Idempotent."""
+    async def close(self, seconds: float = GOODBYE_SECONDS) -> None:
+        """Say goodbye (so no last will; what is kept for the session stays kept), or give up. Idempotent."""
         try:
-            if not self._closed.done():
+            if not self.closed.done():
                 self._client.disconnect()
-                await asyncio.wait((self._closed,), timeout=GOODBYE_SECONDS)
+                await asyncio.wait((self.closed,), timeout=seconds)
         finally:
             self.abort()
 
@@ -155,87 +281,111 @@ class MqttConnection:
         self._socket.close()
         self._end("closed by this side")
 
+    # -- what paho tells
+
     def _watch(self) -> None:
         client = self._client
-        client.on_connect = lambda _c, _u, _flags, reason, _p: _settle(self._connected, reason)
-        client.on_subscribe = lambda _c, _u, _mid, codes, _p: _settle(self._subscribed, codes)
-        client.on_publish = self._published
-        client.on_message = self._message
-        client.on_disconnect = lambda *_: self._end("connection lost")
+        client.on_connect = lambda _c, _u, _flags, code, told: self._welcomed(code, told)
+        client.on_subscribe = lambda _c, _u, mid, codes, _p: self._answered(mid, codes)
+        client.on_unsubscribe = lambda _c, _u, mid, codes, _p: self._answered(mid, codes)
+        client.on_publish = lambda _c, _u, mid, code, _p: self._published(mid, code)
+        client.on_message = lambda _c, _u, message: self._received(message)
+        client.on_disconnect = lambda _c, _u, _flags, code, _p: self._disconnected(code)
         if not self._socket.watch():
             self._end("connection lost while connecting")
 
-    def _message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
-        self._socket.packets += 1
-        if message.retain:
-            self.stale += 1
-            return
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return
-        self._on_message(topic, bytes(message.payload))
+    def _welcomed(self, code: ReasonCode, told: Properties | None) -> None:
+        window = getattr(told, "ReceiveMaximum", MAX_WINDOW if self.modern else OLD_WINDOW)
+        self._window = asyncio.Semaphore(min(window, MAX_WINDOW))
+        self.largest = getattr(told, "MaximumPacketSize", 0)
+        self.has_shared_subscriptions = bool(getattr(told, "SharedSubscriptionAvailable", 1))
+        _settle(self._welcome, code)
 
-    def _published(self, *_: Any) -> None:
+    def _received(self, message: paho.MQTTMessage) -> None:
+        self._socket.packets += 1
+        try:
+            publication = from_paho(message.topic, message)
+        except UnicodeDecodeError:
+            self._client.ack(message.mid, message.qos)
+            return
+        if message.retain and not publication.topic.startswith("$SYS/"):
+            # Kept by the broker since whenever; it would be said again at each connection.
+            self.stale += 1
+            self._client.ack(message.mid, message.qos)
+            return
+        self._unacknowledged += 1
+        if self._unacknowledged >= self._session.window > 0:
+            self._socket.pause()
+        if not publication.packet_id:
+            publication = structs.replace(publication, packet_id=next(self._unnumbered))
+        self._on_message(publication)
+
+    def _published(self, packet_id: int, code: ReasonCode) -> None:
         self._queued -= 1
+        self._answered(packet_id, code)
+
+    def _disconnected(self, code: ReasonCode) -> None:
+        self._end(TAKEN_OVER if code.value == _TAKEN_OVER else self._words.lost.format(code=code))
 
     def _end(self, reason: str) -> None:
         self._socket.stop()
-        _settle(self._closed, reason)
+        if self.closed.done():
+            return
+        self.closed.set_result(reason)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self._gone())
 
     # -- waiting for the broker
 
-    async def _logged_in(self, address: BrokerAddress) -> None:
-        reason = await self._answer(self._connected)
-        if reason.is_failure:
-            refusal = MqttUnavailable if reason.value in _PASSING else MqttRefused
-            raise refusal(
-                f"{address} refused the connection: {reason}",
-                "correct the user and password in devices.mqtt.url",
-            )
+    async def _answer(self, packet_id: int, result: int) -> Any:
+        if result != paho.MQTT_ERR_SUCCESS or self.closed.done():
+            raise self._gone()
+        answer = self._answers[packet_id] = self._loop.create_future()
+        try:
+            return await answer
+        finally:
+            del self._answers[packet_id]
 
-    async def _answer(self, answer: asyncio.Future[Any]) -> Any:
-        await asyncio.wait(
-            (answer, self._closed), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        if answer.done():
-            return answer.result()
-        reason = self._closed.result() if self._closed.done() else "the broker does not answer"
-        raise MqttUnavailable(reason, "look at the MQTT broker's log")
+    def _answered(self, packet_id: int, answer: object) -> None:
+        self._socket.packets += 1
+        waiting = self._answers.get(packet_id)
+        if waiting is not None:
+            _settle(waiting, answer)
+
+    # -- what is to be complained of
+
+    def _gone(self, reason: str = "the connection is closed", remedy: str = "") -> Exception:
+        reason = self.closed.result() if self.closed.done() else reason
+        return self._words.unavailable(self._words.gone.format(address=self.address, reason=reason), remedy)
+
+    def _unreachable(self, error: OSError) -> Exception:
+        words, reason = self._words, f"{self.address}: {error.strerror or str(error) or type(error).__name__}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return words.barred(reason, words.certificate)
+        if isinstance(error, ssl.SSLError):
+            return words.barred(reason, words.tls)
+        return words.unavailable(reason, words.start)
 
 
-async def denies_publishing(address: BrokerAddress, topic: str) -> bool:
+async def denies_publishing(address: Address, topic: str) -> bool:
     """Whether the broker says that we may not; it is asked with MQTT 5, for 3.1.1 has no word for it.
 
     Asked on a connection of its own. Raises MqttSilent when it does not answer, as brokers that do not know MQTT 5.
     """
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=f"earshot-asks-{secrets.token_hex(4)}",
-        protocol=paho.MQTTv5,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = CONNECT_SECONDS
-    await asyncio.to_thread(_connect, client, address)
-    loop = asyncio.get_running_loop()
-    connected: asyncio.Future[ReasonCode] = loop.create_future()
-    published: asyncio.Future[ReasonCode] = loop.create_future()
-    client.on_connect = lambda _c, _u, _flags, reason, _p: _settle(connected, reason)
-    client.on_publish = lambda _c, _u, _mid, reason, _p: _settle(published, reason)
-    wire = MqttSocket(client, MAX_PACKET_BYTES)
+    session = Session(client_id=f"earshot-asks-{secrets.token_hex(4)}", modern=True)
+    connection = MqttConnection(address, session, lambda _: None)
+    await connection.connect()
     try:
-        if not wire.watch():
-            raise MqttSilent
         async with asyncio.timeout(ASK_SECONDS):
-            if (await connected).is_failure:
+            if (await connection.welcome()).is_failure:
                 raise MqttSilent
-            client.publish(topic, b"", qos=1)
-            return bool((await published).value == _NOT_AUTHORIZED)
-    except TimeoutError as error:
+            code = await connection.publish_acknowledged(Publication(topic=topic, payload=b""))
+            return bool(code.value == NOT_AUTHORIZED)
+    except (MqttUnavailable, TimeoutError) as error:
         raise MqttSilent from error
     finally:
-        client.disconnect()
-        wire.close()
+        await connection.close(0.0)
 
 
 async def stay_connected(
@@ -265,26 +415,40 @@ def _settle(future: asyncio.Future[Any], value: object) -> None:
         future.set_result(value)
 
 
-def _connect(client: paho.Client, address: BrokerAddress) -> None:
-    """Look the name up, connect, and agree on TLS; in a thread. Raises MqttUnavailable."""
-    login = address.login()
+def _client(session: Session) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=session.client_id,
+        protocol=paho.MQTTv5 if session.modern else paho.MQTTv311,
+        clean_session=None if session.modern else not session.seconds,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.max_inflight_messages_set(MAX_WINDOW + 1)  # our own window is the narrower one
+    client.connect_timeout = session.connect_seconds
+    if session.will is not None:
+        client.will_set(session.will.topic, session.will.payload, retain=True)
+    return client
+
+
+def _connect(client: paho.Client, address: Address, session: Session) -> None:
+    """In a thread. Raises OSError, and what the address does when its files cannot be read."""
+    login, tls = address.login(), address.tls_context()
     if login is not None:
         client.username_pw_set(*login)
-    if address.tls:
-        client.tls_set_context(address.credentials.tls())
-    try:
-        client.connect(address.host, address.port, KEEPALIVE_SECONDS)
-    except OSError as error:
-        raise MqttUnavailable(f"{address}: {_in_words(error)}", _remedy(error)) from error
-
-
-def _remedy(error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "name in devices.mqtt.ca_file who signed the broker's certificate, and the broker as it is named there"
-    if isinstance(error, ssl.SSLError):
-        return "look whether the broker speaks TLS on this port, and whom it lets in"
-    return "start the MQTT broker, or correct devices.mqtt.url"
-
-
-def _in_words(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+    if tls is not None:
+        client.tls_set_context(tls)
+    properties: Any = None
+    if session.modern:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = session.seconds
+        properties.MaximumPacketSize = session.largest
+        if session.window:
+            properties.ReceiveMaximum = session.window
+    client.connect(
+        address.host,
+        address.port,
+        0 if session.window else KEEPALIVE_SECONDS,  # who stops reading cannot read an answer either
+        clean_start=not session.seconds if session.modern else paho.MQTT_CLEAN_START_FIRST_ONLY,
+        properties=properties,
+    )

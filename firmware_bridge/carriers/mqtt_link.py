@@ -12,14 +12,15 @@ import secrets
 
 import structlog
 
-from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttSilent, MqttUnavailable
 from firmware_bridge.carriers.mqtt_connection import (
     FIRST_RETRY_SECONDS,
     MqttConnection,
-    MqttSilent,
+    Session,
     denies_publishing,
     stay_connected,
 )
+from firmware_bridge.carriers.mqtt_publication import Publication
 from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 from firmware_bridge.link.frames import DeviceFrame, is_device_id
@@ -125,7 +126,7 @@ class MqttLink:
         """One connection, from opening to its end; why it ended. Raises MqttUnavailable."""
         assert self._address
         connection = await MqttConnection.open(
-            self._address, client_id=f"earshot-{secrets.token_hex(4)}", on_message=self._received
+            self._address, Session(client_id=f"earshot-{secrets.token_hex(4)}"), self._received
         )
         try:
             await connection.subscribe(f"{self._settings.prefix}/+/up", f"{self._settings.prefix}/+/state")
@@ -172,7 +173,8 @@ class MqttLink:
     def _lost(self, reason: str, remedy: str) -> None:
         self._wires.carrier_down(MQTT, reason, remedy)
 
-    def _received(self, topic: str, payload: bytes) -> None:
+    def _received(self, publication: Publication) -> None:
+        topic, payload = publication.topic, publication.payload
         device_id, _, leaf = topic.removeprefix(f"{self._settings.prefix}/").rpartition("/")
         if not is_device_id(device_id):  # nobody's: there is no line for it, and no topic to answer on
             self._decoder.counters.bytes += len(payload)

@@ -12,13 +12,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
-from firmware_bridge.carriers.mqtt_connection import (
-    LastWill,
-    MqttConnection,
-    MqttRefused,
-    stay_connected,
-)
+from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttRefused
+from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, Session, stay_connected
+from firmware_bridge.carriers.mqtt_publication import Publication
 from firmware_bridge.carriers.serial_link import DELIMITER, ByteStream, PortUnavailable, open_port
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DatagramDecoder, Decoded, SerialDecoder, encode_serial
@@ -319,16 +315,15 @@ class Mqtt:
 
         decoder = DatagramDecoder()
 
-        def received(_topic: str, payload: bytes) -> None:
-            for decoded in decoder.feed(payload):
+        def received(publication: Publication) -> None:
+            for decoded in decoder.feed(publication.payload):
                 owner.received(decoded)
 
         try:
             connection = await MqttConnection.open(
                 self._address,
-                client_id=self._device_id,
-                on_message=received,
-                will=LastWill(state, b"offline"),
+                Session(client_id=self._device_id, will=LastWill(state, b"offline")),
+                received,
             )
         except MqttRefused as error:
             owner.wire_refused(error.reason, "correct the user and password in the URL")

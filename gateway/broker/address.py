@@ -10,11 +10,12 @@ import os
 import socket
 import ssl
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 
-from firmware_bridge.named_files import check_named, first_line
+from firmware_bridge.named_files import first_line
+from firmware_bridge.servers import server_url, split_url, tls_context
 from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings.broker import BrokerSettings
@@ -55,8 +56,15 @@ class Address(Struct, frozen=True, kw_only=True):
         return self.settings.connect_seconds
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return server_url(self.scheme, self.host, self.port)
+
+    def login(self) -> tuple[str, str | None] | None:
+        """User and password."""
+        return None if self.username is None else (self.username, self.password)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """None: it is not guarded."""
+        return self.tls
 
 
 class Scheme(Struct, frozen=True):
@@ -68,15 +76,10 @@ class Scheme(Struct, frozen=True):
 
 def check_url(url: str) -> None:
     """Raises BrokerError when ``url`` does not name a host; the message has nothing of a password."""
-    kind = url.partition("://")[0]
-    form = f"{kind}://[user:password@]host[:port]"
     try:
-        parts = urlsplit(url)
-        port = parts.port
+        split_url(url)
     except ValueError as error:
-        raise BrokerError(f"not {form}") from error
-    if not parts.hostname or port == 0 or parts.query or parts.fragment:
-        raise BrokerError(f"not {form}")
+        raise BrokerError(f"not {url.partition('://')[0]}://[user:password@]host[:port]") from error
 
 
 def resolve(url: str, scheme: Scheme, settings: BrokerSettings) -> Address:
@@ -84,7 +87,7 @@ def resolve(url: str, scheme: Scheme, settings: BrokerSettings) -> Address:
 
     Raises BrokerRefused, with the remedy, when one of them cannot be read.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     password = unquote(parts.password) if parts.password is not None else None
     if settings.password_file:
         password = _read_password(settings.password_file)
@@ -135,10 +138,7 @@ def _read_password(name: str) -> str:
 def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
     tls = settings.tls
     try:
-        check_named(tls.ca_file, tls.cert_file, tls.key_file)
-        context = ssl.create_default_context(cafile=tls.ca_file or None)
-        if tls.cert_file:
-            context.load_cert_chain(tls.cert_file, tls.key_file or None, password="")  # never asks
+        context = tls_context(tls.ca_file, tls.cert_file, tls.key_file)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise BrokerRefused(
             f"the certificates cannot be used: {_in_words(error)}",

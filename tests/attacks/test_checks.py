@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
 from firmware_bridge.simulator.user import FaultShown, ReplyShown
 from firmware_bridge.simulator.wires import Mqtt
@@ -66,10 +66,8 @@ async def is_answered(board: Board) -> None:
     assert (said.transcript, bool(said.reply), said.fallback) == (text(SPOKEN), True, False)
 
 
-async def attacker(mosquitto: Mosquitto, heard: Any = lambda _topic, _payload: None) -> MqttConnection:
-    return await MqttConnection.open(
-        BrokerAddress.parse(mosquitto.url), client_id="attacker", on_message=heard
-    )
+async def attacker(mosquitto: Mosquitto, heard: Any = lambda _: None) -> MqttConnection:
+    return await MqttConnection.open(BrokerAddress.parse(mosquitto.url), Session(client_id="attacker"), heard)
 
 
 class TestMqtt:
@@ -126,7 +124,7 @@ class TestMqtt:
     ) -> None:
         """What is for a page is for nobody on MQTT, also while the page is silent."""
         answers: asyncio.Queue[DeviceFrame] = asyncio.Queue()
-        attacking = await attacker(mosquitto, lambda _topic, payload: answers.put_nowait(decode(payload)))
+        attacking = await attacker(mosquitto, lambda message: answers.put_nowait(decode(message.payload)))
         await attacking.subscribe(f"{PREFIX}/web-bob-tablet/down")
         bob = castle.token("bob", users=("bob",))
         async with page(castle, "web-bob-tablet", bob, boot=7) as board:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiormq import spec
 from aiormq.abc import ContentHeader, DeliveredMessage
 
+from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.backends import mqtt, nats_subjects, rabbitmq, redis_entries
-from gateway.broker.backends.mqtt_client import Publication
 from gateway.broker.base import BadRoutingKey, BrokerError, Message
 from gateway.broker.envelope import dead_letter, read_message, read_unreadable, seconds
 from gateway.broker.wire import Received

@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from firmware_bridge.carriers.mqtt_connection import TAKEN_OVER, Session
+from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.address import Address
-from gateway.broker.backends.mqtt_client import NAMESAKE, TAKEN_OVER, MqttClient, Publication, Session
+from gateway.broker.backends.mqtt_client import NAMESAKE, MqttClient
 from gateway.broker.base import BadRoutingKey, BrokerRefused, BrokerUnavailable, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds
@@ -73,10 +75,10 @@ async def connect(address: Address, on_lost: OnLost) -> MqttWire:
             version.set_result(publication.payload.decode("utf-8", "replace"))
 
     name = f"{address.client_id}-{secrets.token_hex(4)}"
-    client = await MqttClient.open(address, Session(client_id=name), told, on_lost)
+    client = await MqttClient.reach(address, Session(client_id=name), told, on_lost)
     try:
         with suppress(BrokerRefused):
-            await client.subscribe("$SYS/broker/version", 0)
+            await client.subscribe("$SYS/broker/version")
             await asyncio.wait((version,), timeout=VERSION_SECONDS)
     except BaseException:
         client.abort()
@@ -97,7 +99,7 @@ class MqttWire:
 
     async def publish(self, message: Message) -> Durability:
         """Acknowledged by the broker. ``memory`` also where MQTT 5 says that nobody is subscribed."""
-        wanted = await self._client.publish(_publication(message))
+        wanted = await self._client.deliver(_publication(message))
         return self.facts.durability if wanted else Durability.MEMORY
 
     async def consume(self, demand: Demand, intake: Intake) -> Consumer:
@@ -179,7 +181,7 @@ class MqttConsumer:
             session = Session(client_id=place.name, seconds=SESSION_SECONDS, window=demand.prefetch)
         else:
             session = Session(client_id=f"{address.client_id}-{demand.name}", window=demand.prefetch)
-        self._client = await MqttClient.open(address, session, self._received, on_lost, modern=self._modern)
+        self._client = await MqttClient.reach(address, session, self._received, on_lost, modern=self._modern)
         await self._client.subscribe(_topic_filter(self._readership, self._client))
 
     async def ping(self) -> None:

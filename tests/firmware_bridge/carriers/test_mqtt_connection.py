@@ -15,6 +15,7 @@ from firmware_bridge.carriers.mqtt_connection import (
     OUTBOX_MESSAGES,
     LastWill,
     MqttConnection,
+    Session,
     stay_connected,
 )
 
@@ -23,7 +24,9 @@ async def open_to(
     url: str, client_id: str, on_message: Callable[[str, bytes], None], **more: Any
 ) -> MqttConnection:
     return await MqttConnection.open(
-        BrokerAddress.parse(url), client_id=client_id, on_message=on_message, **more
+        BrokerAddress.parse(url),
+        Session(client_id=client_id, **more),
+        lambda message: on_message(message.topic, message.payload),
     )
 
 
@@ -116,12 +119,11 @@ async def test_a_wrong_password_is_a_state_with_a_remedy(guarded_mosquitto: Any)
     assert "user and password" in unavailable.value.remedy
 
 
-async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt_connection, "CONNECT_SECONDS", 0.1)
+async def test_a_server_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         with pytest.raises(MqttUnavailable, match="does not answer"):
-            await open_to(f"mqtt://127.0.0.1:{port}", "one", lambda _t, _p: None)
+            await open_to(f"mqtt://127.0.0.1:{port}", "one", lambda _t, _p: None, connect_seconds=0.1)
 
 
 async def test_stay_connected_tries_again_after_each_end_and_each_failure() -> None:

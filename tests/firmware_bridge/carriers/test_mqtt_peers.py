@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.carriers import mqtt_connection
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection
+from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, Session
 
 WELCOME = bytes.fromhex("20020000")
 SECONDS = 10.0
@@ -47,7 +47,9 @@ async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def opened(address: BrokerAddress, heard: list[tuple[str, bytes]], **more: Any) -> MqttConnection:
     async with asyncio.timeout(SECONDS):
         return await MqttConnection.open(
-            address, client_id="one", on_message=lambda topic, payload: heard.append((topic, payload)), **more
+            address,
+            Session(client_id="one", **more),
+            lambda message: heard.append((message.topic, message.payload)),
         )
 
 
@@ -145,15 +147,14 @@ async def test_however_the_bytes_come_the_messages_are_the_same(cuts: list[int])
     assert heard == [("a/up", b"%d" % number) for number in range(9)]
 
 
-async def test_a_subscription_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_subscription_that_is_never_answered_is_given_up() -> None:
     async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await packet(reader)
         writer.write(WELCOME)
         await reader.read()
 
     async with peer(ignore) as address:
-        connection = await opened(address, [])
-        monkeypatch.setattr(mqtt_connection, "CONNECT_SECONDS", 0.05)
+        connection = await opened(address, [], connect_seconds=0.25)
         with pytest.raises(MqttUnavailable, match="does not answer"):
             await connection.subscribe("a/up")
         connection.abort()

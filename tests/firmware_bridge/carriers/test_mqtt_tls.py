@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.carriers.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
 from firmware_bridge.carriers.mqtt_socket import READ_BURST
 from firmware_bridge.link.events import DeviceConnected, LinkChanged
 from firmware_bridge.settings import MqttSettings
@@ -47,7 +47,9 @@ async def open_to(
     url: str, credentials: Credentials, on_message: Any = lambda _t, _p: None
 ) -> MqttConnection:
     return await MqttConnection.open(
-        BrokerAddress.parse(url, credentials), client_id=f"c{id(on_message)}", on_message=on_message
+        BrokerAddress.parse(url, credentials),
+        Session(client_id=f"c{id(on_message)}"),
+        lambda message: on_message(message.topic, message.payload),
     )
 
 

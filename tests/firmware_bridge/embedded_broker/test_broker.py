@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
 from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
@@ -26,9 +26,13 @@ async def test_it_takes_a_free_port_carries_messages_and_ends(heard: Any) -> Non
     async with EmbeddedBroker(0, PASSWORDS, "a") as broker:
         address = BrokerAddress("127.0.0.1", broker.port, GATEWAY, PASSWORDS.of(GATEWAY))
         own = BrokerAddress("127.0.0.1", broker.port, "b", PASSWORDS.of("b"))
-        one = await MqttConnection.open(address, client_id="one", on_message=lambda t, p: heard((t, p)))
+        one = await MqttConnection.open(
+            address, Session(client_id="one"), lambda m: heard((m.topic, m.payload))
+        )
         await one.subscribe("a/+/up")
-        board = await MqttConnection.open(own, client_id="one", on_message=lambda t, p: heard((t, p)))
+        board = await MqttConnection.open(
+            own, Session(client_id="one"), lambda m: heard((m.topic, m.payload))
+        )
         board.publish("a/b/up", b"\0\1\2")
         await heard.until(lambda: heard.items)
         assert heard.items == [("a/b/up", b"\0\1\2")]

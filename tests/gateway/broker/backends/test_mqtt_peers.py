@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from firmware_bridge.carriers.mqtt_connection import Session
+from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.address import Address, Scheme, resolve
 from gateway.broker.backends import mqtt
-from gateway.broker.backends.mqtt_client import MqttClient, Publication, Session
+from gateway.broker.backends.mqtt_client import MqttClient
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import soon, until
@@ -91,7 +93,7 @@ class Heard:
     async def open(self, address: Address, *, window: int = 0, modern: bool = True) -> MqttClient:
         session = Session(client_id="earshot-test", window=window)
         return await soon(
-            MqttClient.open(address, session, self.publications.append, self.lost.append, modern=modern)
+            MqttClient.reach(address, session, self.publications.append, self.lost.append, modern=modern)
         )
 
 
@@ -258,7 +260,7 @@ async def test_a_largest_packet_is_a_largest_payload(heard: Heard) -> None:
     client = await told_by(heard, bytes.fromhex("2700010000"))
     assert 0 < client.max_payload < 0x10000
     with pytest.raises(BufferFull, match="more than the broker takes"):
-        await client.publish(Publication(topic="t", payload=bytes(0x10000)))
+        await client.deliver(Publication(topic="t", payload=bytes(0x10000)))
 
 
 async def test_a_broker_without_shared_subscriptions(heard: Heard) -> None:
@@ -315,16 +317,16 @@ async def answered_with(heard: Heard, *answers: int | None) -> AsyncIterator[Mqt
 async def test_what_an_acknowledgement_says(heard: Heard) -> None:
     async with answered_with(heard, 0x00, 0x10, 0x87, 0x97, 0x80, 0x00) as client:
         publication = Publication(topic="earshot/a/b/c/d", payload=b"x")
-        assert await soon(client.publish(publication))
-        assert not await soon(client.publish(publication)), "nobody is subscribed"
+        assert await soon(client.deliver(publication))
+        assert not await soon(client.deliver(publication)), "nobody is subscribed"
         with pytest.raises(BrokerRefused, match="earshot/a/b/c/d") as caught:
-            await soon(client.publish(publication))
+            await soon(client.deliver(publication))
         assert "access list" in caught.value.remedy
         for _ in range(2):
             with pytest.raises(BrokerUnavailable, match="did not take") as gone:
-                await soon(client.publish(publication))
+                await soon(client.deliver(publication))
             assert not isinstance(gone.value, BrokerRefused)
-        assert await soon(client.publish(publication)), "one refusal is not the end"
+        assert await soon(client.deliver(publication)), "one refusal is not the end"
         assert heard.lost == []
 
 
@@ -332,27 +334,27 @@ async def test_what_an_acknowledgement_says(heard: Heard) -> None:
 async def test_a_topic_that_is_none_is_our_error(heard: Heard, topic: str) -> None:
     async with answered_with(heard, 0) as client:
         with pytest.raises(BrokerError) as caught:
-            await soon(client.publish(Publication(topic=topic, payload=b"")))
+            await soon(client.deliver(Publication(topic=topic, payload=b"")))
         assert not isinstance(caught.value, BrokerUnavailable), "trying again would not help"
-        assert await soon(client.publish(Publication(topic="t", payload=b"")))
+        assert await soon(client.deliver(Publication(topic="t", payload=b"")))
 
 
 @pytest.mark.parametrize("text", ["x" * 70_000, "\udcff"])
 async def test_a_property_that_cannot_be_written_is_our_error(heard: Heard, text: str) -> None:
     async with answered_with(heard, 0) as client:
         with pytest.raises(BrokerError, match="cannot carry"):
-            await soon(client.publish(Publication(topic="t", payload=b"", user_properties=(("a", text),))))
-        assert await soon(client.publish(Publication(topic="t", payload=b"")))
+            await soon(client.deliver(Publication(topic="t", payload=b"", user_properties=(("a", text),))))
+        assert await soon(client.deliver(Publication(topic="t", payload=b"")))
 
 
 async def test_whoever_gives_up_waiting_harms_nobody_else(heard: Heard) -> None:
     async with answered_with(heard, None, 0) as client:
         publication = Publication(topic="t", payload=b"")
-        impatient = asyncio.create_task(client.publish(publication))
+        impatient = asyncio.create_task(client.deliver(publication))
         await asyncio.sleep(0)
         impatient.cancel()
         await asyncio.wait((impatient,))
-        assert await soon(client.publish(publication))
+        assert await soon(client.deliver(publication))
 
 
 async def test_what_waits_for_an_answer_hears_of_the_end(heard: Heard) -> None:
@@ -363,7 +365,7 @@ async def test_what_waits_for_an_answer_hears_of_the_end(heard: Heard) -> None:
     async with peer(leave) as address:
         client = await heard.open(address)
         for what in (
-            client.publish(Publication(topic="t", payload=b"")),
+            client.deliver(Publication(topic="t", payload=b"")),
             client.ping(),
             client.subscribe("t"),
         ):
@@ -528,8 +530,8 @@ async def test_a_goodbye_that_is_cut_short_leaves_nothing_open(heard: Heard) -> 
             client._client.publish("topic", bytes(100_000))
         leaving = asyncio.create_task(client.close())
         await asyncio.sleep(0)
-        assert not client._closed.done(), "the goodbye waits behind all that"
+        assert not client.closed.done(), "the goodbye waits behind all that"
         leaving.cancel()
         await asyncio.wait({leaving})
-        assert client._closed.done()
+        assert client.closed.done()
         assert client._client.socket().fileno() == -1

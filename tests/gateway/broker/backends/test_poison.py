@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from firmware_bridge.carriers.mqtt_publication import Packed, Publication
 from gateway.broker import open_broker
 from gateway.broker.backends import mqtt, rabbitmq
-from gateway.broker.backends.mqtt_client import Publication, _Packed
 from gateway.broker.backends.nats_subjects import delivery, headers
 from gateway.broker.backends.redis_entries import entry, received
 from gateway.broker.base import BrokerError, BrokerUnavailable, Message
@@ -228,7 +228,7 @@ def test_what_mqtt_carries_is_read_as_it_was_written(
 ) -> None:
     written = message(message_id="m_1", correlation_id=correlation_id, reply_to=reply_to, headers=told)
     publication = mqtt._publication(written)
-    _Packed(publication).pack()
+    Packed(publication).pack()
     key = publication.topic.removeprefix("earshot/pigeon/post/")
     read = read_message(TOPIC, mqtt._received(publication, key))
     ours = {mqtt.MESSAGE_ID, mqtt.TIMESTAMP} & told.keys()
