@@ -21,7 +21,7 @@ from tests.test_architecture import PACKAGES, ROOT, imports
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
 EXTRAS = {"demo": "embedded", "service": "all", "test": "dev"}
-OWN = {*PACKAGES, "tests", "benchmarks", "ten_lines"}
+OWN = {*PACKAGES, "tests", "benchmarks", "docs", "ten_lines"}
 PEERS = {"RealtimeSTT"}
 """Imported by a program for another environment, whose pins are its own."""
 PYTHONS = ("3.11.2", "3.12.3", "3.13.0")
@@ -64,7 +64,7 @@ def pinned(lock: str, python: str, machine: str) -> dict[str, str]:
 
 def third_party(*folders: str) -> Iterator[tuple[str, Path]]:
     for path in (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))):
-        for module in {name.partition(".")[0] for name in imports(path)} - OWN - PEERS:
+        for module in {name.partition(".")[0] for name in imports(path, {})} - OWN - PEERS:
             if module not in sys.stdlib_module_names:
                 yield module, path
 
