@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.plan.drawing import PICTURE, picture
 from docs.plan.house import PACKAGES, ROOT, imports, sentence, sources, tree
 from docs.plan.modules import DOCUMENT, filled, places, tables
 
@@ -176,10 +177,7 @@ A room is a folder. Where a folder stands on two floors, a module in it has a ro
 is for the others. A dot in front stands for ``gateway``.
 """
 AGAINST_THE_DIRECTION = {
-    (
-        "gateway.broker",
-        "gateway.broker.backends",
-    ): "the one that the configuration names is opened here",
+    ("gateway.broker", "gateway.broker.backends"): "the configured one is opened here",
 }
 MOST_MODULES = 22
 LONGEST_FUNCTION = 60
@@ -370,3 +368,8 @@ def test_the_document_shows_every_room_as_it_is() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert sorted(places(text)) == sorted(tables()), "a room of docs/architecture.md for each folder"
     assert text == filled(text), "make plan writes it anew"
+
+
+@pytest.mark.slow
+def test_the_picture_is_drawn_from_the_code() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "make plan draws it anew"

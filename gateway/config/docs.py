@@ -1,6 +1,6 @@
 """config.yaml, its JSON schema and docs/configuration.md, written from the settings classes.
 
-``python -m gateway.config_docs`` rewrites all three in the current folder; a test keeps them true.
+``python -m gateway.config.docs`` rewrites all three in the current folder; a test keeps them true.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _yaml(value: Any) -> str:
 _INTRODUCTION = f"""\
 # Configuration
 
-Generated from the settings classes by `python -m gateway.config_docs`; do not edit.
+Generated from the settings classes by `python -m gateway.config.docs`; do not edit.
 
 [`config.yaml`](../config.yaml) has every setting with its default. Earshot reads the first of: `--config FILE`,
 `$EARSHOT_CONFIG`, `./config.yaml`, `/etc/earshot/config.yaml`; without any it runs on the defaults. A `./config.yaml`

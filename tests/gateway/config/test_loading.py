@@ -337,7 +337,7 @@ def test_no_contradiction_is_claimed_with_a_value_that_is_wrong_itself(file: Pat
 @pytest.mark.parametrize("path", sorted(config_docs.files()))
 def test_the_generated_files_are_up_to_date(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    assert text == config_docs.files()[path], "run python -m gateway.config_docs"
+    assert text == config_docs.files()[path], "run python -m gateway.config.docs"
 
 
 def test_the_generator_writes_them(tmp_path: Path) -> None:
