@@ -30,7 +30,7 @@ from gateway.contract.messages import AudioFacts, Timings, encode
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
 from gateway.settings.web import WebLimitSettings, WebSettings
-from gateway.web import House, WebServer
+from gateway.web import Parts, WebServer
 
 EVENTS_PER_SECOND = 100
 SETTLE_SECONDS = 2.0
@@ -104,7 +104,7 @@ async def clients(port: int, path: str, count: int) -> AsyncIterator[Clients]:
 @asynccontextmanager
 async def served(hub: Hub) -> AsyncIterator[int]:
     """The hub behind the gateway's web server; its port."""
-    async with WebServer(House(hub.settings, hub, Health(hub.publish))) as server:
+    async with WebServer(Parts(hub.settings, hub, Health(hub.publish))) as server:
         yield int(server.url.rsplit(":", 1)[1].strip("/"))
 
 

@@ -47,7 +47,7 @@ from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
-from gateway.web.parts import House, Works
+from gateway.web.parts import Parts, RunningParts
 from gateway.web.server import WebServer
 from transcription.errors import ModelUnavailable
 from transcription.scheduling.scheduler import Recognizer
@@ -156,11 +156,11 @@ class Gateway:
             )
         return planned
 
-    def _works(self) -> Works | None:
+    def _running(self) -> RunningParts | None:
         """What there is to be served, beside the page itself."""
         if not self._is_up:
             return None
-        return Works(
+        return RunningParts(
             config=self.config,
             broker=self.broker,
             recognizer=self.recognizer,
@@ -255,8 +255,8 @@ class Gateway:
             self._start(self._retry_page, "page")
 
     async def _serve_page(self) -> None:
-        house = House(self.config.web, self.hub, self.health, self._works, self._folder, self.audit)
-        server = await self._page.enter_async_context(WebServer(house))
+        parts = Parts(self.config.web, self.hub, self.health, self._running, self._folder, self.audit)
+        server = await self._page.enter_async_context(WebServer(parts))
         self.url = server.url
         self.health.set("page", HealthState.HEALTHY)
         self._count_files()

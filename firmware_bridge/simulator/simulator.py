@@ -39,7 +39,7 @@ from firmware_bridge.simulator.user import (
     FaultShown,
     Linked,
     PartialShown,
-    Parts,
+    ReplyParts,
     ReplyShown,
     Report,
     SpeechEnded,
@@ -117,7 +117,7 @@ class SimulatedDevice:
         self._speed = speed
         self._report = report
         self._conversations: dict[int, Conversation] = {}
-        self._parts = Parts()
+        self._parts = ReplyParts()
         self._linked = asyncio.Event()
         self._progress = asyncio.Event()
         self._pong = asyncio.Event()

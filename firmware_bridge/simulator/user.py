@@ -148,7 +148,7 @@ class SpokenUtterance:
     """Frames that did not fit into the device's ring."""
 
 
-class Parts:
+class ReplyParts:
     """Replies of several frames, put together. Half a reply is void when another link begins: all of it comes again."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ _WHAT_COLUMNS = 10
 _STATE_STYLES = {"healthy": "green", "degraded": "yellow", "unhealthy": "red"}
 
 
-class Line(NamedTuple):
+class EventLine(NamedTuple):
     """The parts of a line: who, what (in its style), what was said, and what follows it, dimmed."""
 
     who: str
@@ -58,16 +58,16 @@ def lines(event: ListenerEvent) -> Iterator[Text]:
     yield text
 
 
-def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> Line:  # noqa: PLR0911 - one for each kind of event
+def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: PLR0911 - one for each kind of event
     match event:
         case SaidEvent():
-            return Line(event.device_id, "said", "dim", "", "", event.correlation_id)
+            return EventLine(event.device_id, "said", "dim", "", "", event.correlation_id)
         case ErrorEvent():
-            return Line("gateway", "error", "red", event.reason)
+            return EventLine("gateway", "error", "red", event.reason)
         case HealthEvent():
             remedy = f" ({event.remedy})" if event.remedy else ""
             about = f"{event.about}: " if event.about else ""
-            return Line(
+            return EventLine(
                 event.component,
                 event.state,
                 _STATE_STYLES.get(event.state, ""),
@@ -76,9 +76,9 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> Line:  # noqa: PLR091
         case DeviceEvent():
             return _device(event)
         case StatusEvent():
-            return Line(event.device_id, "status", "dim", event.status)
+            return EventLine(event.device_id, "status", "dim", event.status)
         case PartialEvent():
-            return Line(
+            return EventLine(
                 event.device_id, "hears", "dim", event.stable, event.text[len(event.stable) :] + " ..."
             )
         case TranscriptionEvent():
@@ -87,30 +87,30 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> Line:  # noqa: PLR091
             return _reply(event)
         case DeliveryEvent():
             said = f"the reply is there, {event.speech_to_reply_ms:.0f} ms after the end of speech"
-            return Line(event.device_id, "delivered", "dim", said, "", event.correlation_id)
+            return EventLine(event.device_id, "delivered", "dim", said, "", event.correlation_id)
 
 
-def _device(event: DeviceEvent) -> Line:
+def _device(event: DeviceEvent) -> EventLine:
     if event.notice:
-        return Line(event.device_id, event.notice, "cyan", str(event.value))
+        return EventLine(event.device_id, event.notice, "cyan", str(event.value))
     facts = [f"over {event.link}" if event.link else "", event.firmware, event.reason]
     facts += [f"{event.lost_frames} frames lost"] if event.lost_frames else []
-    return Line(event.device_id, event.state, "cyan", ", ".join(fact for fact in facts if fact))
+    return EventLine(event.device_id, event.state, "cyan", ", ".join(fact for fact in facts if fact))
 
 
-def _transcription(event: TranscriptionEvent) -> Line:
+def _transcription(event: TranscriptionEvent) -> EventLine:
     if not event.success:
-        return Line(event.device_id, "failed", "red", event.error or "", "", event.correlation_id)
+        return EventLine(event.device_id, "failed", "red", event.error or "", "", event.correlation_id)
     said = f'"{event.text}"' if event.text else "(no speech)"
     after = f" {event.timings.text_ms:.0f} ms after the end of speech"
-    return Line(event.device_id, "heard", "bold green", said, after, event.correlation_id)
+    return EventLine(event.device_id, "heard", "bold green", said, after, event.correlation_id)
 
 
-def _reply(event: ReplyEvent) -> Line:
+def _reply(event: ReplyEvent) -> EventLine:
     if event.error is not None:
-        return Line(event.device_id, "no reply", "red", event.error, "", event.correlation_id)
+        return EventLine(event.device_id, "no reply", "red", event.error, "", event.correlation_id)
     if not event.final:
-        return Line(event.device_id, "replies", "blue", f'"{event.text}"', "", event.correlation_id)
+        return EventLine(event.device_id, "replies", "blue", f'"{event.text}"', "", event.correlation_id)
     marks = [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
     after = ", ".join([f" {event.text_to_reply_ms:.0f} ms after the text", *marks])
-    return Line(event.device_id, "reply", "bold blue", f'"{event.text}"', after, event.correlation_id)
+    return EventLine(event.device_id, "reply", "bold blue", f'"{event.text}"', after, event.correlation_id)

@@ -22,7 +22,7 @@ FOLLOW_SECONDS = 1.0
 """How often it is asked for what a device has printed since."""
 
 
-class Trouble(click.ClickException):
+class NoAnswer(click.ClickException):
     """The gateway is not there, or does not do that: exit status 1."""
 
     def __init__(self, error: ApiError) -> None:
@@ -65,7 +65,7 @@ def list_devices(api: Api, *, as_json: bool) -> None:
     try:
         told = {**api.ask("/devices"), **api.ask("/links")}
     except ApiError as error:
-        raise Trouble(error) from error
+        raise NoAnswer(error) from error
     if as_json:
         click.echo(json.dumps(told))
         return
@@ -97,7 +97,7 @@ def show_log(api: Api, name: str, *, follow: bool, as_json: bool) -> None:
                 return
             time.sleep(FOLLOW_SECONDS)
     except ApiError as error:
-        raise Trouble(error) from error
+        raise NoAnswer(error) from error
     except KeyboardInterrupt:
         return
 
@@ -114,7 +114,7 @@ def mqtt_password(ctx: click.Context, device: str) -> None:
     try:
         click.echo(_own_password(ctx, device) or api.ask("/devices/{}/mqtt", device)["password"])
     except ApiError as error:
-        raise Trouble(error) from error
+        raise NoAnswer(error) from error
 
 
 @command.command("forget")
@@ -126,7 +126,7 @@ def forget(api: Api, devices: tuple[str, ...]) -> None:
         try:
             api.ask("/devices/{}", device, method="DELETE")
         except ApiError as error:
-            raise Trouble(error) from error
+            raise NoAnswer(error) from error
         click.echo(f"{one_line(device)} is forgotten")
 
 

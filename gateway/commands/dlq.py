@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of
-from gateway.commands.options import Misplaced, config_option, read_config
+from gateway.commands.options import Misplaced, Trouble, config_option, read_config
 from gateway.config import places
 from gateway.contract.escaping import json_text, one_line
 from gateway.journal import Journal, JournalError, visiting
@@ -28,10 +28,6 @@ from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
 
 SAMPLE_RATE = 16_000
-
-
-class Trouble(click.ClickException):
-    """The journal cannot be read or written: exit status 1."""
 
 
 @click.group("dlq")

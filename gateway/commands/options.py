@@ -1,4 +1,4 @@
-"""What several commands share: the option that names the configuration, and reading it."""
+"""What several commands share: the option that names the configuration, reading it, and how one fails."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ token_option = click.option(
     default="",
     help="A token of the gateway's, where it asks for one; better in $EARSHOT_TOKEN, which no other user sees.",
 )
+
+
+class Trouble(click.ClickException):
+    """It cannot be done, and why: exit status 1."""
 
 
 class WrongConfig(click.ClickException):
@@ -71,14 +75,14 @@ def own_folder(config: GatewayConfig, path: Path | None) -> Path:
         raise Misplaced(str(error)) from error
 
 
-class Page(NamedTuple):
+class OwnPage(NamedTuple):
     """Where a gateway of this machine serves its page, and the certificate of its own that it shows (or "")."""
 
     url: str
     ca_file: str
 
 
-def own_page(path: Path | None) -> Page:
+def own_page(path: Path | None) -> OwnPage:
     """The page of the gateway that runs with this configuration, seen from its own machine.
 
     Raises WrongConfig, and ClickException where it serves none.
@@ -92,4 +96,4 @@ def own_page(path: Path | None) -> Page:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(web.host, web.host)  # noqa: S104 - compared
     own = str(own_folder(config, path) / OWN_CERTIFICATE) if web.tls.self_signed else ""
     url = f"http{'s' * tls}://{f'[{host}]' if ':' in host else host}:{web.port}/"
-    return Page(url, own if os.access(own, os.R_OK) else "")
+    return OwnPage(url, own if os.access(own, os.R_OK) else "")

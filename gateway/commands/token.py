@@ -12,7 +12,7 @@ import msgspec
 from gateway.access.audit import Audit, What
 from gateway.access.principals import Role
 from gateway.access.tokens import Token, TokenError, TokenFile, TokensUnwritable, Wish
-from gateway.commands.options import config_option, own_folder, read_config
+from gateway.commands.options import Trouble, config_option, own_folder, read_config
 from gateway.contract.escaping import json_text, one_line
 from gateway.process.clock import SET_SINCE
 
@@ -21,10 +21,6 @@ _STILL_GOOD = (
     "remedy: the token is still good; until this can be written, stop the gateway (systemctl stop earshot), which lets "
     "nobody in then"
 )
-
-
-class Trouble(click.ClickException):
-    """It cannot be done: exit status 1."""
 
 
 class Desk:

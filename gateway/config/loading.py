@@ -30,7 +30,7 @@ LOCAL_CONFIG = Path("config.yaml")
 SYSTEM_CONFIG = Path("/etc/earshot/config.yaml")
 
 
-class Problem(Struct, frozen=True):
+class ConfigProblem(Struct, frozen=True):
     """One mistake. ``origin`` is ``config.yaml:12`` or ``$EARSHOT_WEB__PORT``; ``path`` may be empty."""
 
     origin: str
@@ -46,7 +46,7 @@ class Problem(Struct, frozen=True):
 class ConfigError(Exception):
     """The configuration cannot be used; ``problems`` has every reason."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[ConfigProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
@@ -73,7 +73,7 @@ def _refuse_foreign(file: Path) -> None:
         reason = f"cannot be looked at: {error.strerror}"
     if reason:
         remedy = f"if you trust it, name it: --config {file}; else call this from a folder of your own"
-        raise ConfigError([Problem(str(file), "", f"not taken, for it {reason}", f"remedy: {remedy}")])
+        raise ConfigError([ConfigProblem(str(file), "", f"not taken, for it {reason}", f"remedy: {remedy}")])
 
 
 def _is_there(file: Path) -> bool:
@@ -92,7 +92,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     document = _parsed(file, _read(file)) if file is not None else strict_yaml.Document(None, {})
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
-        raise ConfigError([Problem(f"{file}:1", "", f"expected settings, got {shown(data)}")])
+        raise ConfigError([ConfigProblem(f"{file}:1", "", f"expected settings, got {shown(data)}")])
     overrides, problems = _overrides(environ)
     for override in overrides:
         _put(data, override.setting.path, override.value)
@@ -126,7 +126,7 @@ def _read(file: Path) -> bytes:
         return read_named(file, MAX_BYTES)
     except OSError as error:
         remedy = "; `earshot check-config --print-default` prints one" if not file.exists() else ""
-        raise ConfigError([Problem(one_line(str(file)), "", f"{error.strerror}{remedy}")]) from error
+        raise ConfigError([ConfigProblem(one_line(str(file)), "", f"{error.strerror}{remedy}")]) from error
 
 
 def _parsed(file: Path, raw: bytes) -> strict_yaml.Document:
@@ -135,17 +135,17 @@ def _parsed(file: Path, raw: bytes) -> strict_yaml.Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         message = f"not UTF-8: the byte 0x{raw[error.start]:02x}"
-        raise ConfigError([Problem(f"{file}:{line}", "", message)]) from error
+        raise ConfigError([ConfigProblem(f"{file}:{line}", "", message)]) from error
     except strict_yaml.YamlProblem as error:
-        raise ConfigError([Problem(f"{file}:{error.line}", "", str(error))]) from error
+        raise ConfigError([ConfigProblem(f"{file}:{error.line}", "", str(error))]) from error
 
 
-def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Problem]]:
+def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[ConfigProblem]]:
     """Settings from the environment. Text is taken as it stands, everything else is YAML."""
     known = {variable_name(path): one for path, one in outline.settings(GatewayConfig).items()}
     squeezed = {name.replace("__", "_"): name for name in known}
     overrides: list[_Override] = []
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
@@ -153,12 +153,12 @@ def _overrides(environ: Mapping[str, str]) -> tuple[list[_Override], list[Proble
             try:
                 overrides.append(_Override(name, known[name], _value(known[name], environ[name])))
             except (strict_yaml.YamlProblem, LoneSurrogate) as error:
-                problems.append(Problem(f"${name}", dotted(known[name].path), str(error)))
+                problems.append(ConfigProblem(f"${name}", dotted(known[name].path), str(error)))
         elif name in squeezed:
-            problems.append(Problem(f"${name}", "", f"not a setting; did you mean {squeezed[name]}?"))
+            problems.append(ConfigProblem(f"${name}", "", f"not a setting; did you mean {squeezed[name]}?"))
         elif "__" in name:  # others, such as those that Kubernetes sets for a service, are not ours
             path = tuple(name.removeprefix(PREFIX).lower().split("__"))
-            problems.append(Problem(f"${name}", "", outline.unknown_key(GatewayConfig, path)))
+            problems.append(ConfigProblem(f"${name}", "", outline.unknown_key(GatewayConfig, path)))
     return overrides, problems
 
 
@@ -181,7 +181,7 @@ def _problem(
     file: Path | None,
     lines: Mapping[outline.Path, int],
     variables: Mapping[outline.Path, str],
-) -> Problem:
+) -> ConfigProblem:
     origin = str(file)
     for length in range(
         len(mistake.path), 0, -1
@@ -193,4 +193,4 @@ def _problem(
         if path in lines:
             origin = f"{file}:{lines[path]}"
             break
-    return Problem(one_line(origin), dotted(mistake.path), mistake.message, mistake.description)
+    return ConfigProblem(one_line(origin), dotted(mistake.path), mistake.message, mistake.description)

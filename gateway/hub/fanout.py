@@ -18,14 +18,14 @@ from msgspec import Struct
 
 from gateway.contract.events import HubEvent, SnapshotEvent
 from gateway.contract.messages import encode
-from gateway.hub.snapshot import Wanted
+from gateway.hub.snapshot import Filter
 
 SLICE_SECONDS = 0.002
 """A round that works for so long lets the rest of the gateway go on first."""
 LONGEST_REST_SECONDS = 0.02
 
 
-class Published:
+class Serialized:
     """An event on its way to listeners, and its JSON, made once and shared by all."""
 
     __slots__ = ("__dict__", "data", "event", "size")
@@ -62,7 +62,7 @@ class Batch:
 
     __slots__ = ("__dict__", "items")
 
-    def __init__(self, items: tuple[Published, ...]) -> None:
+    def __init__(self, items: tuple[Serialized, ...]) -> None:
         self.items = items
 
     @cached_property
@@ -97,8 +97,8 @@ class Fanout:
     def __init__(self, on_failed: Callable[[Lane, Exception], None]) -> None:
         """``on_failed``: a lane could not take what it wants, and is given up."""
         self._on_failed = on_failed
-        self._groups: dict[Wanted, dict[Lane, None]] = {}
-        self._fresh: list[Published] = []
+        self._groups: dict[Filter, dict[Lane, None]] = {}
+        self._fresh: list[Serialized] = []
         self._round: Iterator[None] | None = None
         self._worked = 0.0
         self._rest_until = 0.0
@@ -106,11 +106,11 @@ class Fanout:
         self._rounds = 0
         self._seconds = 0.0
 
-    def join(self, wanted: Wanted, lane: Lane) -> None:
+    def join(self, wanted: Filter, lane: Lane) -> None:
         """From the next round on, ``lane`` takes what is ``wanted``."""
         self._groups.setdefault(wanted, {})[lane] = None
 
-    def leave(self, wanted: Wanted, lane: Lane) -> None:
+    def leave(self, wanted: Filter, lane: Lane) -> None:
         """It takes nothing more. Idempotent."""
         group = self._groups.get(wanted)
         if group is not None:
@@ -122,7 +122,7 @@ class Fanout:
         """Whether any lane would take ``event``."""
         return any(wanted(event) for wanted in self._groups)
 
-    def put(self, item: Published) -> None:
+    def put(self, item: Serialized) -> None:
         """Take it to everybody soon."""
         if not self._groups:
             return

@@ -1,10 +1,10 @@
 """Fan-out: every event of the gateway to every listener that wants it.
 
 :meth:`Hub.publish` numbers an event, serializes it once and hands it to every listener's bounded
-:class:`Outbox`, or through the :class:`Fanout` straight onto the wires that are free; it never waits. A
+:class:`ListenerQueue`, or through the :class:`Fanout` straight onto the wires that are free; it never waits. A
 listener that reads too slowly loses partials and levels first, keeps transcripts and replies, and is closed
 as a slow consumer when it stays behind. The transports (``gateway/web/listeners/sockets.py``, ``event_stream.py``)
-read outboxes; nothing here knows about sockets.
+read queues; nothing here knows about sockets.
 
 Everything runs on one event loop.
 
@@ -28,13 +28,22 @@ from gateway.access.principals import LOCAL, Principal
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted
-from gateway.hub.fanout import Batch, Fanout, Lane, Published
-from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, Outbox, SlowConsumer
-from gateway.hub.snapshot import Picture, Wanted
+from gateway.hub.fanout import Batch, Fanout, Lane, Serialized
+from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, ListenerQueue, SlowConsumer
+from gateway.hub.snapshot import Filter, Picture
 from gateway.process.mishaps import Mishaps
 from gateway.settings.web import WebSettings
 
-__all__ = ["OVERRUN_FACTOR", "Evicted", "Hub", "HubError", "HubFull", "HubStats", "Outbox", "SlowConsumer"]
+__all__ = [
+    "OVERRUN_FACTOR",
+    "Evicted",
+    "Hub",
+    "HubError",
+    "HubFull",
+    "HubStats",
+    "ListenerQueue",
+    "SlowConsumer",
+]
 
 HISTORY_BYTES = 8 * 1024 * 1024
 """Of the events that are kept for who resumes, beside ``web.history_events``; the oldest are forgotten first."""
@@ -71,10 +80,10 @@ class Hub:
         self._redact = redact
         self._seq = 0
         self._picture = Picture()
-        self._history: deque[Published] = deque()
+        self._history: deque[Serialized] = deque()
         self._history_bytes = 0
         self._forgotten = 0
-        self._outboxes: dict[Outbox, None] = {}  # in the order they came
+        self._queues: dict[ListenerQueue, None] = {}  # in the order they came
         self._gone = HubStats(
             listeners=0, published=0, delivered=0, dropped=0, slow_consumers=0, refused=0, evicted=0
         )
@@ -98,7 +107,7 @@ class Hub:
                 return
             event = seen
         event = structs.replace(event, epoch=self.epoch, seq=self._seq + 1)
-        item = Published(event)  # first: what cannot be written is shown to nobody, also later
+        item = Serialized(event)  # first: what cannot be written is shown to nobody, also later
         self._seq += 1
         self._picture.apply(event)
         if not event.droppable:
@@ -110,17 +119,17 @@ class Hub:
         subscribe: Subscribe = _EVERYTHING,
         principal: Principal = LOCAL,
         direct: Callable[[Batch], bool] | None = None,
-    ) -> Outbox:
-        """A new listener, to be used as ``with hub.attach(...) as outbox``. Raises HubFull.
+    ) -> ListenerQueue:
+        """A new listener, to be used as ``with hub.attach(...) as queue``. Raises HubFull.
 
         It gets nothing that ``principal`` may not see, whatever it asks for. It starts with the events after
         the subscription's cursor, each exactly once, when all of them are still in the history; else with a
-        snapshot. ``direct``: a way that needs no waiting (see :class:`Outbox`).
+        snapshot. ``direct``: a way that needs no waiting (see :class:`ListenerQueue`).
         """
-        if len(self._outboxes) >= self.settings.max_listeners:
+        if len(self._queues) >= self.settings.max_listeners:
             self._make_room(principal)
-        wanted = Wanted(subscribe, principal)
-        outbox = Outbox(
+        wanted = Filter(subscribe, principal)
+        queue = ListenerQueue(
             wanted,
             self.settings,
             first=self._missed(subscribe, wanted),
@@ -129,19 +138,19 @@ class Hub:
             direct=direct,
             owner=principal.owner,
         )
-        self._outboxes[outbox] = None
+        self._queues[queue] = None
         if self._closed:
-            outbox.close()
+            queue.close()
         else:
-            self.fanout.join(wanted, outbox)
-        return outbox
+            self.fanout.join(wanted, queue)
+        return queue
 
-    def detach(self, outbox: Outbox) -> None:
-        """Forget a listener. Idempotent; the end of ``with outbox`` does it."""
-        if outbox in self._outboxes:
-            del self._outboxes[outbox]
-            self.fanout.leave(outbox.wanted, outbox)
-            self._gone = _with(self._gone, outbox)
+    def detach(self, queue: ListenerQueue) -> None:
+        """Forget a listener. Idempotent; the end of ``with queue`` does it."""
+        if queue in self._queues:
+            del self._queues[queue]
+            self.fanout.leave(queue.wanted, queue)
+            self._gone = _with(self._gone, queue)
 
     def forget(self, is_gone: Callable[[HubEvent | SnapshotEvent], bool]) -> None:
         """Show these to nobody any more who resumes, or comes later. Who has them has them."""
@@ -152,42 +161,40 @@ class Hub:
     def stats(self) -> HubStats:
         """The counters as they are now."""
         stats = self._gone
-        for outbox in self._outboxes:
-            stats = _with(stats, outbox)
-        return structs.replace(stats, listeners=len(self._outboxes), published=self._seq)
+        for queue in self._queues:
+            stats = _with(stats, queue)
+        return structs.replace(stats, listeners=len(self._queues), published=self._seq)
 
     def close(self) -> None:
         """End every listener once it has read what waits for it. Idempotent."""
         with self._mishaps.contained("the last events for listeners"):
             self.fanout.flush()
         self._closed = True
-        for outbox in self._outboxes:
-            outbox.close()
+        for queue in self._queues:
+            queue.close()
 
     def _lane_failed(self, lane: Lane, error: Exception) -> None:
         """Its listener may come again, and resume."""
         self._mishaps.note("a listener", error)
         with self._mishaps.contained("a listener"):
-            if isinstance(lane, Outbox):
+            if isinstance(lane, ListenerQueue):
                 lane.evict("something went wrong inside the gateway")
                 self.detach(lane)
 
     def _make_room(self, principal: Principal) -> None:
         """At the cost of whoever has more listeners, else as ``web.listener_policy`` says. Raises HubFull."""
         most = self.settings.max_listeners
-        owner = gives_way(Counter(outbox.owner for outbox in self._outboxes), principal.owner)
+        owner = gives_way(Counter(queue.owner for queue in self._queues), principal.owner)
         if owner is None and self.settings.listener_policy == "refuse_new":
             self._gone = structs.replace(self._gone, refused=self._gone.refused + 1)
             raise HubFull(f"{most} listeners are connected already (web.max_listeners)")
         self.fanout.flush()
-        theirs = [outbox for outbox in self._outboxes if outbox.owner == (owner or principal.owner)]
-        behind = max(
-            theirs or self._outboxes, key=lambda outbox: outbox.pending_bytes
-        )  # the first came first
+        theirs = [queue for queue in self._queues if queue.owner == (owner or principal.owner)]
+        behind = max(theirs or self._queues, key=lambda queue: queue.pending_bytes)  # the first came first
         behind.evict(f"made room for another: there are {most} listeners")
         self.detach(behind)
 
-    def _remember(self, item: Published) -> None:
+    def _remember(self, item: Serialized) -> None:
         self._history.append(item)
         self._history_bytes += item.size
         while len(self._history) > self.settings.history_events or self._history_bytes > HISTORY_BYTES:
@@ -195,18 +202,18 @@ class Hub:
             self._history_bytes -= oldest.size
             self._forgotten = oldest.event.seq
 
-    def _missed(self, subscribe: Subscribe, wanted: Wanted) -> list[Published]:
+    def _missed(self, subscribe: Subscribe, wanted: Filter) -> list[Serialized]:
         if subscribe.epoch == self.epoch and self._forgotten <= subscribe.seq <= self._seq:
             return [item for item in self._history if item.event.seq > subscribe.seq and wanted(item.event)]
-        return [Published(self._picture.snapshot(wanted, self.epoch, self._seq))]
+        return [Serialized(self._picture.snapshot(wanted, self.epoch, self._seq))]
 
 
-def _with(stats: HubStats, outbox: Outbox) -> HubStats:
+def _with(stats: HubStats, queue: ListenerQueue) -> HubStats:
     """The counters, with those of one more listener."""
     return structs.replace(
         stats,
-        delivered=stats.delivered + outbox.delivered,
-        dropped=stats.dropped + outbox.dropped,
-        slow_consumers=stats.slow_consumers + outbox.too_slow,
-        evicted=stats.evicted + outbox.evicted,
+        delivered=stats.delivered + queue.delivered,
+        dropped=stats.dropped + queue.dropped,
+        slow_consumers=stats.slow_consumers + queue.too_slow,
+        evicted=stats.evicted + queue.evicted,
     )

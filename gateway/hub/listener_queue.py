@@ -10,8 +10,8 @@ from typing import NoReturn, Self
 import structlog
 
 from firmware_bridge.shares import HOUSE
-from gateway.hub.fanout import Batch, Published
-from gateway.hub.snapshot import Wanted
+from gateway.hub.fanout import Batch, Serialized
+from gateway.hub.snapshot import Filter
 from gateway.settings.web import WebSettings
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ class Evicted(HubError):
     """The listener had to make room for another."""
 
 
-class Outbox:
+class ListenerQueue:
     """What waits for one listener. ``async for`` reads it; ``with`` detaches it from the hub.
 
     First comes what the listener missed (or a snapshot), then every new event it wants. Iterating
@@ -47,12 +47,12 @@ class Outbox:
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: Filter,
         settings: WebSettings,
         *,
-        first: list[Published],
+        first: list[Serialized],
         since: int,
-        on_leave: Callable[[Outbox], None],
+        on_leave: Callable[[ListenerQueue], None],
         direct: Callable[[Batch], bool] | None = None,
         owner: str = HOUSE,
     ) -> None:
@@ -64,7 +64,7 @@ class Outbox:
         self._on_leave = on_leave
         self._first = deque(first)
         self._since = since
-        self._waiting: OrderedDict[int, Published] = OrderedDict()
+        self._waiting: OrderedDict[int, Serialized] = OrderedDict()
         self._droppable: deque[int] = deque()
         self._ready = asyncio.Event()
         self._overdue: asyncio.TimerHandle | None = None
@@ -87,7 +87,7 @@ class Outbox:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Published:
+    async def __anext__(self) -> Serialized:
         """The next event. Raises SlowConsumer, Evicted, and StopAsyncIteration after the hub's last event."""
         while not (self._first or self._waiting or self._closed):
             self._ready.clear()
@@ -151,13 +151,13 @@ class Outbox:
         """Make room: what waits is thrown away."""
         self._give_up(Evicted(reason))
 
-    def _take_later(self, items: tuple[Published, ...]) -> None:
+    def _take_later(self, items: tuple[Serialized, ...]) -> None:
         """The rest of a round that had begun before this listener came."""
         later = tuple(item for item in items if item.event.seq > self._since)
         if later:
             self.take(Batch(later))
 
-    def _add(self, item: Published) -> None:
+    def _add(self, item: Serialized) -> None:
         if self._closed:
             return
         seq = item.event.seq
@@ -181,7 +181,7 @@ class Outbox:
             or self.pending_bytes > settings.outbox_bytes * factor
         )
 
-    def _take(self) -> Published:
+    def _take(self) -> Serialized:
         _, item = self._waiting.popitem(last=False)
         self.pending_bytes -= item.size
         if item.event.droppable:

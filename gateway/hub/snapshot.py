@@ -38,7 +38,7 @@ _Key = TypeVar("_Key")
 _Event = TypeVar("_Event", bound=HubEvent)
 
 
-class Wanted:
+class Filter:
     """Whether a listener asked for an event (the rule is :class:`Subscribe`'s) and may see it. Compared by value."""
 
     def __init__(self, subscribe: Subscribe, principal: Principal = LOCAL) -> None:
@@ -55,7 +55,7 @@ class Wanted:
         self._key = (self._kinds, self._levels, self._fields, scope)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Wanted) and self._key == other._key
+        return isinstance(other, Filter) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -112,7 +112,7 @@ class Picture:
         for key in [key for key, event in self._talk.items() if is_gone(event)]:
             del self._talk[key]
 
-    def snapshot(self, wanted: Wanted, epoch: str, seq: int) -> SnapshotEvent:
+    def snapshot(self, wanted: Filter, epoch: str, seq: int) -> SnapshotEvent:
         """The picture as it stands, as far as a listener wants it."""
         return SnapshotEvent(
             epoch=epoch,

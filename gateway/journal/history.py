@@ -49,7 +49,7 @@ _utterance = Decoder(UtteranceRow).decode
 _Answer = TypeVar("_Answer")
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class Selection(Struct, frozen=True, kw_only=True):
     """Which utterances: those that pass every part that is not empty.
 
     ``text``: words, all of which stand in what was said or answered, also within longer words, whatever their case
@@ -98,7 +98,7 @@ class History:
         self._path = path
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def page(self, wanted: Wanted, limit: int) -> list[HistoryRow]:
+    async def page(self, wanted: Selection, limit: int) -> list[HistoryRow]:
         """The newest that are wanted, newest first."""
         return await self._ask(lambda db: _page(db, wanted, limit))
 
@@ -131,13 +131,13 @@ class History:
             raise JournalError(f"the history cannot be read: {explain(error)[0]}") from error
 
 
-def _page(db: sqlite3.Connection, wanted: Wanted, limit: int) -> list[HistoryRow]:
+def _page(db: sqlite3.Connection, wanted: Selection, limit: int) -> list[HistoryRow]:
     where, values = _conditions(wanted)
     query = f"SELECT {_COLUMNS} FROM history WHERE {where} ORDER BY number DESC LIMIT ?"  # noqa: S608 - our own names
     return [_whole(found) for found in db.execute(query, (*values, limit))]
 
 
-def _conditions(wanted: Wanted) -> tuple[str, list[object]]:
+def _conditions(wanted: Selection) -> tuple[str, list[object]]:
     parts, values = ["1"], []
     for column in ("session_id", "device_id", "user_id"):
         if value := getattr(wanted, column):

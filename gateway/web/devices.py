@@ -25,7 +25,7 @@ from gateway.access.door import NotAdmitted
 from gateway.access.principals import WEB_DEVICE, Principal, Role
 from gateway.web.entrance.guard import PROTOCOL, visit_of, who
 from gateway.web.listeners.forwarding import while_admitted
-from gateway.web.parts import House, NotRunning, Works
+from gateway.web.parts import NotRunning, Parts, RunningParts
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +44,8 @@ CLOSE_SECONDS = 2.0
 class Devices:
     """All devices on the sockets of one server; the carrier ``web`` of the bridge."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._numbers = itertools.count(1)
         self._open: dict[_DeviceSocket, None] = {}  # in the order they came
         self._sockets: dict[Line, _DeviceSocket] = {}
@@ -53,25 +53,25 @@ class Devices:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one device until it leaves."""
         try:
-            works = self._house.works()
+            running = self._parts.running()
         except NotRunning as error:
             raise web.HTTPServiceUnavailable(text=f"{error}\n") from error
         response = web.WebSocketResponse(
             timeout=CLOSE_SECONDS,
-            heartbeat=self._house.settings.heartbeat_seconds,
+            heartbeat=self._parts.settings.heartbeat_seconds,
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             protocols=(PROTOCOL,),
         )
-        is_full = len(self._open) >= 2 * works.config.devices.max_devices
+        is_full = len(self._open) >= 2 * running.config.devices.max_devices
         if is_full and response.can_prepare(request).ok:  # else it is refused, at nobody's cost
             self._make_room(_visitor(who(request)))
-        works.bridge.attach(WEB, self)
+        running.bridge.attach(WEB, self)
         socket = _DeviceSocket(request, response)
         self._open[socket] = None
         try:
             await response.prepare(request)
-            await self._converse(socket, works)
+            await self._converse(socket, running)
         finally:
             self._open.pop(socket, None)
         return response
@@ -95,14 +95,14 @@ class Devices:
         del self._open[oldest]
         oldest.cut()
 
-    async def _converse(self, socket: _DeviceSocket, works: Works) -> None:
+    async def _converse(self, socket: _DeviceSocket, running: RunningParts) -> None:
         sender = asyncio.create_task(socket.send_all(), name="device sender")
         try:
-            await while_admitted(socket.request, self._hear(socket, works), _lose_device(socket, works))
+            await while_admitted(socket.request, self._hear(socket, running), _lose_device(socket, running))
         except NotAdmitted as error:
             log.info("device socket closed", reason=str(error))
             if socket.device_id:
-                works.pipeline.hush(socket.device_id)
+                running.pipeline.hush(socket.device_id)
             await socket.close(WSCloseCode.POLICY_VIOLATION, str(error))
         except (_Gone, ConnectionError) as error:
             log.debug("device left its socket", reason=str(error))
@@ -113,12 +113,12 @@ class Devices:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
 
-    async def _hear(self, socket: _DeviceSocket, works: Works) -> None:
-        line = await self._introduce(socket, works)
+    async def _hear(self, socket: _DeviceSocket, running: RunningParts) -> None:
+        line = await self._introduce(socket, running)
         socket.device_id = line.device_id
-        await self._listen(socket, line, works)
+        await self._listen(socket, line, running)
 
-    async def _introduce(self, socket: _DeviceSocket, works: Works) -> Line:
+    async def _introduce(self, socket: _DeviceSocket, running: RunningParts) -> Line:
         """Wait for a HELLO that may stand here; the line that it makes. Raises _Gone, _Misbehaved."""
         stranger = Line(WEB, number=next(self._numbers))
         self._sockets[stranger] = socket
@@ -127,58 +127,58 @@ class Devices:
                 while True:
                     for arrival in await socket.receive():
                         if isinstance(arrival, Hello):
-                            return self._admit(socket, arrival, stranger.number, works)
-                        works.bridge.receive(stranger, (arrival,))  # it is told what is wrong
+                            return self._admit(socket, arrival, stranger.number, running)
+                        running.bridge.receive(stranger, (arrival,))  # it is told what is wrong
         except TimeoutError:
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, "no HELLO has come") from None
         finally:
             del self._sockets[stranger]
 
-    def _admit(self, socket: _DeviceSocket, hello: Hello, number: int, works: Works) -> Line:
+    def _admit(self, socket: _DeviceSocket, hello: Hello, number: int, running: RunningParts) -> Line:
         principal = socket.principal
-        if not principal.may_be(hello.device_id, works.pipeline.user(hello.device_id)):
+        if not principal.may_be(hello.device_id, running.pipeline.user(hello.device_id)):
             reason = (
                 f"{principal.name} may not be the device {hello.device_id}, but {principal.possible_devices}"
             )
             socket.note_not_allowed(hello.device_id)
             socket.put(refuse(hello, FaultCode.REFUSED, reason).to_bytes())
-            works.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
+            running.bridge.refused(Line(WEB, number=number), hello, FaultCode.REFUSED, reason)
             raise _Misbehaved(WSCloseCode.POLICY_VIOLATION, reason)
         if not hello.device_id.startswith(WEB_DEVICE):
             socket.visitor = HOUSE
         line = Line(WEB, hello.device_id, number, socket.visitor)
         self._sockets[line] = socket
-        _greet(socket, line, hello, works)
+        _greet(socket, line, hello, running)
         return line
 
-    async def _listen(self, socket: _DeviceSocket, line: Line, works: Works) -> None:
+    async def _listen(self, socket: _DeviceSocket, line: Line, running: RunningParts) -> None:
         try:
             while True:
                 for arrival in await socket.receive():
                     if isinstance(arrival, Hello):
-                        _greet(socket, line, arrival, works)
+                        _greet(socket, line, arrival, running)
                     else:
-                        works.bridge.receive(line, (arrival,))
+                        running.bridge.receive(line, (arrival,))
         finally:
             del self._sockets[line]
-            works.bridge.line_lost(line, "its socket is closed")
+            running.bridge.line_lost(line, "its socket is closed")
 
 
-def _greet(socket: _DeviceSocket, line: Line, hello: Hello, works: Works) -> None:
+def _greet(socket: _DeviceSocket, line: Line, hello: Hello, running: RunningParts) -> None:
     """A HELLO on the line of who may be this device; its words are its owner's once it is welcome, not before."""
-    if not socket.principal.may_be(hello.device_id, works.pipeline.user(hello.device_id)):
+    if not socket.principal.may_be(hello.device_id, running.pipeline.user(hello.device_id)):
         socket.note_not_allowed(hello.device_id)  # the bridge refuses it: the line is another's
-    if hello.device_id.startswith(WEB_DEVICE) and works.bridge.admits(line, hello):
-        works.pipeline.adopt(hello.device_id, socket.principal.own_user)
-    works.bridge.receive(line, (hello,))
+    if hello.device_id.startswith(WEB_DEVICE) and running.bridge.admits(line, hello):
+        running.pipeline.adopt(hello.device_id, socket.principal.own_user)
+    running.bridge.receive(line, (hello,))
 
 
-async def _lose_device(socket: _DeviceSocket, works: Works) -> NoReturn:
+async def _lose_device(socket: _DeviceSocket, running: RunningParts) -> NoReturn:
     """Until the device is somebody's, by the configuration, whom this is not. Raises NotAdmitted."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         name = socket.device_id
-        if name and not socket.principal.may_be(name, works.pipeline.user(name)):
+        if name and not socket.principal.may_be(name, running.pipeline.user(name)):
             raise NotAdmitted(f"{name} is another user's now")
 
 

@@ -1,7 +1,7 @@
 """The parts of the gateway that the web server serves, as one value.
 
 The page is there before the rest of the gateway and outlives it, so that it can say what is missing. What
-comes later is asked for at each request: :meth:`House.works` raises NotRunning while it is not there.
+comes later is asked for at each request: :meth:`Parts.running` raises NotRunning while it is not there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotRunning(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Works:
+class RunningParts:
     """What is there while the gateway is up. ``reconfigure`` changes its settings as far as that goes."""
 
     config: GatewayConfig
@@ -43,13 +43,13 @@ class Works:
     """What the configuration was read from."""
 
 
-def _nothing_yet() -> Works | None:
+def _nothing_yet() -> RunningParts | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """The gateway as the web server sees it. ``running`` gives the works, or None while they are not there.
+class Parts:
+    """The gateway as the web server sees it. ``find_running`` gives what is up, or None while nothing is.
 
     ``folder`` is where tokens, keys and a certificate of our own lie; without one there are none.
     """
@@ -57,16 +57,16 @@ class House:
     settings: WebSettings
     hub: Hub
     health: Health
-    running: Callable[[], Works | None] = _nothing_yet
+    find_running: Callable[[], RunningParts | None] = _nothing_yet
     folder: Path | None = None
     audit: Audit = field(default_factory=lambda: Audit(None, of_gateway=True))
 
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
 
-    def works(self) -> Works:
-        """The works as they are now. Raises NotRunning."""
-        works = self.running()
-        if works is None:
+    def running(self) -> RunningParts:
+        """What is up now. Raises NotRunning."""
+        running = self.find_running()
+        if running is None:
             raise NotRunning("the gateway is starting or stopping; try again soon")
-        return works
+        return running

@@ -38,7 +38,7 @@ from gateway.web.entrance.listening import CannotListen, check_door, listen, pag
 from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
 from gateway.web.listeners.event_stream import EventStreams
 from gateway.web.listeners.sockets import CLOSE_SECONDS, Sockets
-from gateway.web.parts import House
+from gateway.web.parts import Parts
 from gateway.web.rights import needed
 
 log = structlog.get_logger(__name__)
@@ -53,26 +53,26 @@ HSTS = "max-age=31536000"
 class WebServer:
     """Serves from ``async with`` to its end. Raises CannotListen on entering."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._sockets = Sockets(house)
-        self._devices = Devices(house)
-        self._streams = EventStreams(house)
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._sockets = Sockets(parts)
+        self._devices = Devices(parts)
+        self._streams = EventStreams(parts)
         self._lifetime = AsyncExitStack()
         self.application: web.Application | None = None
         self.url = ""
         """Where the page is, known once serving: ``http://127.0.0.1:8080/``."""
 
     async def __aenter__(self) -> Self:
-        house, settings = self._house, self._house.settings
+        parts, settings = self._parts, self._parts.settings
         tls = await asyncio.to_thread(self._tls)
-        door = await asyncio.to_thread(Door, settings, house.folder, house.audit)
+        door = await asyncio.to_thread(Door, settings, parts.folder, parts.audit)
         check_door(settings, door)
         listener = await asyncio.to_thread(listen, settings.host, settings.port)  # it may look a name up
         host, port = listener.getsockname()[:2]
         scheme = "https" if tls else "http"
         addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
-        guard = Guard(addresses, door, house.audit, settings, needed)
+        guard = Guard(addresses, door, parts.audit, settings, needed)
         async with AsyncExitStack() as stack:
             self.application = self._application(guard, tls)
             runner = web.AppRunner(self.application, shutdown_timeout=CLOSE_SECONDS)
@@ -86,7 +86,7 @@ class WebServer:
             context = (lambda: tls.context) if tls else None
             await stack.enter_async_context(
                 Doorstep(
-                    listener, runner.server, settings.limits, house.audit, proxies=guard.proxies, tls=context
+                    listener, runner.server, settings.limits, parts.audit, proxies=guard.proxies, tls=context
                 )
             )
             if tls is not None:
@@ -103,11 +103,11 @@ class WebServer:
         await self._lifetime.aclose()
 
     def _tls(self) -> Tls | None:
-        settings = self._house.settings
+        settings = self._parts.settings
         if not wanted(settings):
             return None
         try:
-            tls = Tls(settings, self._house.folder)
+            tls = Tls(settings, self._parts.folder)
         except TlsUnavailable as error:
             raise CannotListen(f"{settings.host}:{settings.port}", str(error), error.remedy) from error
         log.info("web server's certificate", sha256=tls.fingerprint, self_signed=tls.is_self_signed)
@@ -130,13 +130,13 @@ class WebServer:
         application.router.add_get("/ws", self._sockets.serve)
         application.router.add_get("/events", self._streams.serve)
         application.router.add_get("/device", self._devices.serve)
-        add_routes(application.router, self._house)
+        add_routes(application.router, self._parts)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
         return application
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        report, principal = self._house.health.report(), visit_of(request).principal
+        report, principal = self._parts.health.report(), visit_of(request).principal
         status = 200 if report.ready else 503
         # What is wrong here, and where, is nothing for strangers.
         told = encode(seen_by(principal, report)) if principal else b'{"state":"%s"}' % report.state.encode()

@@ -32,7 +32,7 @@ from gateway.web.api.file_places import misplaced
 from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.entrance.guard import visit_of
 from gateway.web.entrance.problems import Misfit, Problem
-from gateway.web.parts import House, Works
+from gateway.web.parts import Parts, RunningParts
 
 SETTLE_SECONDS = 20.0
 """So long it is waited whether a new model can be had; one that is being fetched takes longer, and is told so."""
@@ -81,26 +81,26 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 async def show_configuration(call: Call[None, None, None]) -> Configuration:
     """All settings."""
-    works = call.house.works()
-    return Configuration(masked(msgspec.to_builtins(works.config)), str(works.config_file or ""))
+    running = call.parts.running()
+    return Configuration(masked(msgspec.to_builtins(running.config)), str(running.config_file or ""))
 
 
 async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Changed:
     """Apply some settings (a JSON merge patch: null brings the default back), or change nothing at all."""
-    async with call.house.changing:
-        works = call.house.works()
-        before = works.config
+    async with call.parts.changing:
+        running = call.parts.running()
+        before = running.config
         wanted = _wanted(before, call.body)
-        await asyncio.to_thread(_check_files, call.house, works, wanted)
+        await asyncio.to_thread(_check_files, call.parts, running, wanted)
         named = _named(before, wanted, call.body)
-        saving = await asyncio.to_thread(_prepare, works.config_file, named) if call.query.save else None
+        saving = await asyncio.to_thread(_prepare, running.config_file, named) if call.query.save else None
         _note(call, _changes(before, named))
-        tried, pending = await _try_model(works, wanted)
+        tried, pending = await _try_model(running, wanted)
         if saving is not None:
-            await _save(works, before, *saving)
-        planned = works.reconfigure(wanted)  # what was being said may change hands: nothing takes that back
+            await _save(running, before, *saving)
+        planned = running.reconfigure(wanted)  # what was being said may change hands: nothing takes that back
         if saving is not None:
-            call.house.health.set("configuration", *await asyncio.to_thread(_what_waits, works, saving[0]))
+            call.parts.health.set("configuration", *await asyncio.to_thread(_what_waits, running, saving[0]))
         overridden = [dotted(path) for path, _ in named if variable_name(path) in os.environ]
         return Changed(
             applied=(*tried, *planned.applied),
@@ -111,9 +111,9 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
         )
 
 
-def _check_files(house: House, works: Works, wanted: GatewayConfig) -> None:
+def _check_files(parts: Parts, running: RunningParts, wanted: GatewayConfig) -> None:
     """Raises Problem when a setting names a file that it may not when it comes over the network."""
-    _refuse(list(misplaced(works.config, wanted, house.folder, works.config_file)))
+    _refuse(list(misplaced(running.config, wanted, parts.folder, running.config_file)))
 
 
 def _changes(running: GatewayConfig, named: list[Change]) -> Iterator[tuple[str, str, str]]:
@@ -206,18 +206,18 @@ def _differing(file: dict[str, Any], changes: list[Change]) -> Iterator[Change]:
             yield path, value
 
 
-async def _try_model(works: Works, wanted: GatewayConfig) -> tuple[tuple[str, ...], str]:
+async def _try_model(running: RunningParts, wanted: GatewayConfig) -> tuple[tuple[str, ...], str]:
     """The recognizer's settings alone, which may turn out impossible: what was applied, and what is pending."""
-    before = works.config
+    before = running.config
     if wanted.transcription == before.transcription:
         return (), ""
-    applied = works.reconfigure(structs.replace(before, transcription=wanted.transcription)).applied
-    return applied, await _settle(works, before) if applied else ""
+    applied = running.reconfigure(structs.replace(before, transcription=wanted.transcription)).applied
+    return applied, await _settle(running, before) if applied else ""
 
 
-async def _settle(works: Works, before: GatewayConfig) -> str:
+async def _settle(running: RunningParts, before: GatewayConfig) -> str:
     """Wait until the recognizer has its engine; if that cannot be had, all is as it was. Raises Problem."""
-    recognizer = works.recognizer
+    recognizer = running.recognizer
     until = asyncio.get_running_loop().time() + SETTLE_SECONDS
     while recognizer.verdict is None and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110
         await asyncio.sleep(SETTLE_STEP)
@@ -225,7 +225,7 @@ async def _settle(works: Works, before: GatewayConfig) -> str:
         return recognizer.state.reason or "the model is still loading"
     if not recognizer.verdict:
         state = recognizer.state
-        works.reconfigure(before)
+        running.reconfigure(before)
         raise Problem(HTTPStatus.CONFLICT, f"{state.reason}; everything is as it was", remedy=state.remedy)
     return ""
 
@@ -247,11 +247,11 @@ def _prepare(file: Path | None, changes: list[Change]) -> tuple[Path, str]:
         ) from error
 
 
-async def _save(works: Works, before: GatewayConfig, file: Path, text: str) -> None:
+async def _save(running: RunningParts, before: GatewayConfig, file: Path, text: str) -> None:
     try:
         await asyncio.to_thread(replace_file, file, text)
     except OSError as error:
-        works.reconfigure(before)
+        running.reconfigure(before)
         raise Problem(
             HTTPStatus.CONFLICT,
             f"{file} cannot be written: {error.strerror}; everything is as it was",
@@ -259,10 +259,10 @@ async def _save(works: Works, before: GatewayConfig, file: Path, text: str) -> N
         ) from error
 
 
-def _what_waits(works: Works, file: Path) -> tuple[HealthState, str, str]:
+def _what_waits(running: RunningParts, file: Path) -> tuple[HealthState, str, str]:
     """Whether the next start will be another one than this: what the file says by now against what runs."""
     try:
-        waiting = plan(works.config, load_config(file, os.environ)).need_restart
+        waiting = plan(running.config, load_config(file, os.environ)).need_restart
     except ConfigError as error:
         return (
             HealthState.DEGRADED,

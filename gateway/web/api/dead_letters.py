@@ -67,7 +67,7 @@ async def list_dead_letters(call: Call[None, Page, None]) -> DeadLetterPage:
 async def show_dead_letter(call: Call[LetterNumber, None, None]) -> WholeDeadLetter:
     """All of one."""
     letter = await _find(call)
-    contents = None if call.house.works().config.privacy.redact else whole(letter)
+    contents = None if call.parts.running().config.privacy.redact else whole(letter)
     return convert({**summary(letter), "contents": contents}, WholeDeadLetter)
 
 
@@ -86,7 +86,7 @@ async def _carry_out(call: Call[LetterNumber, None, None], verb: Verb) -> None:
     letter = await _find(call)
     if verb is Verb.REPLAY and letter.kind is LetterKind.ANSWER:
         raise Problem(HTTPStatus.CONFLICT, "an answer whose device has gone cannot be delivered any more")
-    if not await call.house.works().pipeline.carry_out(verb, letter.number):
+    if not await call.parts.running().pipeline.carry_out(verb, letter.number):
         raise not_found("dead letter")
 
 
@@ -106,7 +106,7 @@ def _is_seen(letter: DeadLetterRow, call: AnyCall) -> bool:
 
 
 def _journal(call: AnyCall) -> Journal:
-    journal = call.house.works().journal
+    journal = call.parts.running().journal
     if not isinstance(journal, Journal):
         raise unavailable("there are no dead letters without a journal", "set journal.enabled to true")
     return journal

@@ -19,7 +19,7 @@ from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found
-from gateway.web.parts import Works
+from gateway.web.parts import RunningParts
 
 
 class Device(Struct, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ class SessionList(Struct, frozen=True):
 
 async def list_devices(call: Call[None, None, None]) -> DeviceList:
     """All of them that are within the scope."""
-    refusals = call.house.works().pipeline.roster.refusals()
+    refusals = call.parts.running().pipeline.roster.refusals()
     sees = call.principal.sees
     seen = (one for one in refusals if sees(user_id="", device_id=one.event.device_id))
     return DeviceList(visible_devices(call), tuple(map(_refused, seen)))
@@ -140,13 +140,13 @@ async def show_device(call: Call[DeviceName, None, None]) -> Device:
 async def forget_device(call: Call[DeviceName, None, None]) -> None:
     """Do not miss it any more."""
     device = find_device(call, call.path.device_id)
-    if not call.house.works().pipeline.forget(device.device_id):
+    if not call.parts.running().pipeline.forget(device.device_id):
         raise Problem(HTTPStatus.CONFLICT, "the device is here", remedy="unplug it or switch it off first")
 
 
 async def show_log(call: Call[DeviceName, After, None]) -> DeviceLogPage:
     """What it has printed lately."""
-    logs = call.house.works().pipeline.logs
+    logs = call.parts.running().pipeline.logs
     device_id = find_device(call, call.path.device_id).device_id
     if not logs.keeps:
         raise Problem(HTTPStatus.CONFLICT, "privacy.redact is on: what devices print is not kept")
@@ -155,30 +155,30 @@ async def show_log(call: Call[DeviceName, After, None]) -> DeviceLogPage:
 
 async def show_login(call: Call[DeviceName, None, None]) -> Login:
     """Also of a device that has not come yet."""
-    works, device_id = call.house.works(), call.path.device_id
-    if not call.principal.sees(user_id=works.pipeline.user(device_id), device_id=device_id):
+    running, device_id = call.parts.running(), call.path.device_id
+    if not call.principal.sees(user_id=running.pipeline.user(device_id), device_id=device_id):
         raise not_found("device")
-    address = urlsplit(works.bridge.mqtt_url_of(device_id))
+    address = urlsplit(running.bridge.mqtt_url_of(device_id))
     if address.password is None:
         raise Problem(HTTPStatus.CONFLICT, "devices do not log in at a broker of this gateway's own")
-    return Login(url=works.bridge.mqtt_url, user=device_id, password=address.password)
+    return Login(url=running.bridge.mqtt_url, user=device_id, password=address.password)
 
 
 async def list_links(call: Call[None, None, None]) -> LinkList:
     """All of them, with what was counted; with a scope those that a device of it is on, without what they print."""
-    works, whole = call.house.works(), not call.principal.is_scoped
+    running, whole = call.parts.running(), not call.principal.is_scoped
     visible = visible_devices(call)
-    links = works.bridge.links()
+    links = running.bridge.links()
     on = {info.name: tuple(one.device_id for one in visible if one.link == info.name) for info in links}
     return LinkList(
-        tuple(_link(one, on[one.name], works, whole=whole) for one in links if whole or on[one.name])
+        tuple(_link(one, on[one.name], running, whole=whole) for one in links if whole or on[one.name])
     )
 
 
 async def list_sessions(call: Call[None, None, None]) -> SessionList:
     """Those that are open now."""
     sees, now = call.principal.sees, time.time() - asyncio.get_running_loop().time()
-    found = call.house.works().pipeline.sessions()
+    found = call.parts.running().pipeline.sessions()
     return SessionList(
         tuple(_session(one, now) for one in found if sees(user_id=one.user_id, device_id=one.device_id))
     )
@@ -194,19 +194,19 @@ def find_device(call: AnyCall, device_id: str) -> Device:
 
 def visible_devices(call: AnyCall) -> tuple[Device, ...]:
     """The devices within the scope of whoever asks."""
-    works, sees = call.house.works(), call.principal.sees
-    counters = {info.id: asdict(info.counters) for info in works.bridge.devices()}
-    known = works.pipeline.roster.devices()
-    devices = (_device(one, works, counters.get(one.hello.device_id, {})) for one in known)
+    running, sees = call.parts.running(), call.principal.sees
+    counters = {info.id: asdict(info.counters) for info in running.bridge.devices()}
+    known = running.pipeline.roster.devices()
+    devices = (_device(one, running, counters.get(one.hello.device_id, {})) for one in known)
     return tuple(one for one in devices if sees(user_id=one.user_id, device_id=one.device_id))
 
 
-def _device(known: Presence, works: Works, counters: dict[str, int]) -> Device:
+def _device(known: Presence, running: RunningParts, counters: dict[str, int]) -> Device:
     device_id = known.hello.device_id
     return Device(
         device_id=device_id,
-        user_id=works.pipeline.user(device_id),
-        room=works.config.devices.rooms.get(device_id, ""),
+        user_id=running.pipeline.user(device_id),
+        room=running.config.devices.rooms.get(device_id, ""),
         state="connected" if known.gone is None else "disconnected",
         link=known.hello.link,
         firmware=known.hello.firmware,
@@ -228,7 +228,7 @@ def _refused(refusal: Refusal) -> RefusedDevice:
     )
 
 
-def _link(info: LinkInfo, devices: tuple[str, ...], works: Works, *, whole: bool) -> Link:
+def _link(info: LinkInfo, devices: tuple[str, ...], running: RunningParts, *, whole: bool) -> Link:
     """``whole``: with what was printed there by nobody knows whom."""
     return Link(
         link=info.name,
@@ -237,7 +237,7 @@ def _link(info: LinkInfo, devices: tuple[str, ...], works: Works, *, whole: bool
         remedy=info.remedy,
         devices=devices,
         counters=asdict(info.counters) if info.counters else {},
-        lines=works.pipeline.logs.lines(info.name) if whole else (),
+        lines=running.pipeline.logs.lines(info.name) if whole else (),
     )
 
 

@@ -46,23 +46,23 @@ def running_version() -> str:
 
 
 def _losses(call: Call[None, None, None]) -> dict[str, int]:
-    works = call.house.running()
-    if works is None:
+    running = call.parts.find_running()
+    if running is None:
         return {}
-    stats = works.pipeline.stats()
+    stats = running.pipeline.stats()
     return {"answers": stats.dropped_answers, "messages": stats.lost_messages}
 
 
 async def show_health(call: Call[None, None, None]) -> GatewayHealth:
     """How everything is right now; also while the gateway starts."""
-    report = seen_by(call.principal, call.house.health.report())
+    report = seen_by(call.principal, call.parts.health.report())
     return GatewayHealth(
         state=report.state,
         components=report.components,
         version=running_version(),
-        epoch=call.house.hub.epoch,
+        epoch=call.parts.hub.epoch,
         uptime_seconds=time.monotonic() - _BEGAN,
-        mishaps=dict(call.house.health.mishaps.counts),
+        mishaps=dict(call.parts.health.mishaps.counts),
         losses=_losses(call),
     )
 

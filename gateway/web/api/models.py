@@ -31,8 +31,8 @@ class ModelList(Struct, frozen=True):
 
 async def list_models(call: Call[None, None, None]) -> ModelList:
     """All that could be meant; looked for on the disk, beside the event loop."""
-    works = call.house.works()
-    settings, state = works.config.transcription, works.recognizer.state
+    parts = call.parts.running()
+    settings, state = parts.config.transcription, parts.recognizer.state
     found = await asyncio.to_thread(inventory, settings.model, settings.models_dir)
     running = RunningModel(
         phase=state.phase.value,

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from gateway.access.needed import Open
 from gateway.access.principals import Principal, Right
-from gateway.web.parts import House
+from gateway.web.parts import Parts
 
 JSON = "application/json"
 
@@ -28,7 +28,7 @@ class Call(Generic[Path, Query, Body]):
     """One request to an operation, checked. What an operation has not is None."""
 
     request: web.Request
-    house: House
+    parts: Parts
     principal: Principal
     path: Path
     query: Query

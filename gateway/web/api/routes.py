@@ -21,7 +21,7 @@ from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.entrance.guard import count_upload, who
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
-from gateway.web.parts import House, NotRunning
+from gateway.web.parts import NotRunning, Parts
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +31,10 @@ _CORRELATION = web.RequestKey("earshot.correlation_id", str)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def add_routes(router: web.UrlDispatcher, house: House) -> None:
+def add_routes(router: web.UrlDispatcher, parts: Parts) -> None:
     """Serve the API and its page."""
     for operation in OPERATIONS:
-        path, answer = PREFIX + operation.path, _answering(operation, house)
+        path, answer = PREFIX + operation.path, _answering(operation, parts)
         if operation.method == "GET":
             router.add_get(path, answer)
         else:
@@ -86,7 +86,7 @@ async def _explained(request: web.Request, handler: Handler, correlation_id: str
         )
 
 
-def _answering(operation: Operation, house: House) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _answering(operation: Operation, parts: Parts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         principal = who(request) if isinstance(operation.right, Right) else LOCAL
         reading.check_accepted(request.headers.getall("Accept", ()), operation.produces)
@@ -98,7 +98,7 @@ def _answering(operation: Operation, house: House) -> Callable[[web.Request], Aw
             count_upload(request)
         call = Call(
             request,
-            house,
+            parts,
             principal,
             path,
             query,

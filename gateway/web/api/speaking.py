@@ -51,7 +51,7 @@ class Replied(Struct, frozen=True):
 async def say(call: Call[None, None, Words]) -> Said:
     """Put a text to the orchestrators as if a device had heard it."""
     try:
-        return await call.house.works().pipeline.say(call.body.text, call.principal)
+        return await call.parts.running().pipeline.say(call.body.text, call.principal)
     except BadText as error:
         raise misfit("text", str(error)) from error
     except MayNotSpeak as error:
@@ -62,8 +62,8 @@ async def say(call: Call[None, None, Words]) -> Said:
 
 async def reply(call: Call[None, None, OrchestratorReply]) -> Replied:
     """Publish an answer for whoever waits for it."""
-    works, body = call.house.works(), call.body
-    request = works.pipeline.asked(body.correlation_id)
+    running, body = call.parts.running(), call.body
+    request = running.pipeline.asked(body.correlation_id)
     if request is None or not call.principal.sees(user_id=request.user_id, device_id=request.device_id):
         raise not_found("request; an answer is awaited for a while only (orchestrator.late_seconds)")
     if body.session_id != request.session_id:
@@ -71,7 +71,7 @@ async def reply(call: Call[None, None, OrchestratorReply]) -> Replied:
     body = replace(body, message_id=body.message_id or new_id("m"), timestamp=body.timestamp or time.time())
     key = RoutingKey(request.user_id, request.device_id, request.session_id)
     try:
-        receipt = await works.broker.publish(
+        receipt = await running.broker.publish(
             REPLIES_TOPIC,
             key,
             encode(body),
@@ -87,18 +87,18 @@ async def reply(call: Call[None, None, OrchestratorReply]) -> Replied:
 
 async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
     """Tell a device something, now or when it comes back."""
-    works, device_id = call.house.works(), call.path.device_id
-    user_id = works.pipeline.user(device_id)
-    settings = works.config.devices
+    running, device_id = call.parts.running(), call.path.device_id
+    user_id = running.pipeline.user(device_id)
+    settings = running.config.devices
     known = device_id in settings.users or device_id in settings.rooms
-    known = known or works.pipeline.roster.knows(device_id)
+    known = known or running.pipeline.roster.knows(device_id)
     if not known or not call.principal.sees(user_id=user_id, device_id=device_id):
         raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
     text = call.body.text.strip()
     if not text:
         raise misfit("text", "there is nothing to say")
     try:
-        correlation_id = await works.pipeline.announcements.announce(
+        correlation_id = await running.pipeline.announcements.announce(
             device_id,
             user_id,
             text,

@@ -103,21 +103,21 @@ class Transcription(Struct, frozen=True, kw_only=True):
 
 async def transcribe_recording(call: Call[None, Options, None]) -> Transcription | web.Response:
     """All of it, behind what devices say."""
-    works, query, request = call.house.works(), call.query, call.request
+    running, query, request = call.parts.running(), call.query, call.request
     hints = Hints(
         language=query.language,
-        prompt=works.config.transcription.prompt,
-        hotwords=works.config.transcription.hotwords,
+        prompt=running.config.transcription.prompt,
+        hotwords=running.config.transcription.hotwords,
         word_timestamps=query.words,
     )
-    most = works.config.web.uploads.megabytes
+    most = running.config.web.uploads.megabytes
     if (request.content_length or 0) > most * 1024 * 1024:
         too_large = f"it has more than {most} MiB (web.uploads.megabytes)"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
     try:
-        recording = await works.pipeline.transcribing.transcribe(
+        recording = await running.pipeline.transcribing.transcribe(
             _body(request),
-            works.config.transcription.segmenter,
+            running.config.transcription.segmenter,
             hints,
             lambda: _is_gone(request),
             call.principal.owner,

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
-from gateway.journal.history import History, Wanted
+from gateway.journal.history import History, Selection
 from gateway.journal.records import Erased, HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
@@ -112,11 +112,11 @@ class ErasedCount(Struct, frozen=True):
 async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
     """A page of them."""
     query, principal = call.query, call.principal
-    if query.q and call.house.works().config.privacy.redact:
+    if query.q and call.parts.running().config.privacy.redact:
         raise unavailable(
             "words are kept from everybody, so nobody can look for them", "set privacy.redact to false"
         )
-    wanted = Wanted(
+    wanted = Selection(
         text=query.q,
         session_id=query.session_id or "",
         device_id=query.device_id or "",
@@ -151,9 +151,9 @@ async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
     journal = _journal(call)
     row = await _find(call, journal.history)
     whose = Whose(correlation_id=row.correlation_id, utterance_id=row.utterance_id)
-    await call.house.works().pipeline.erasing.erase(whose)
+    await call.parts.running().pipeline.erasing.erase(whose)
     await journal.commit(Erased(row.utterance_id))
-    call.house.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
+    call.parts.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
     await journal.scrub()
 
 
@@ -162,14 +162,14 @@ async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
     user_id, journal = call.query.user_id, _journal(call)
     if not call.principal.sees(user_id=user_id, device_id=None):
         raise not_found("user")
-    erasing, whose = call.house.works().pipeline.erasing, Whose(user_id=user_id)
+    erasing, whose = call.parts.running().pipeline.erasing, Whose(user_id=user_id)
     erased = await erasing.erase(whose)
     await journal.scrub()  # behind all that is being written: it is seen from here on
     while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
         await journal.commit(*some.effects())
         erased += len(some)
         erased += await erasing.erase(whose)
-    call.house.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
+    call.parts.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
     await journal.scrub()
     return ErasedCount(erased)
 
@@ -216,7 +216,7 @@ async def _find(call: Call[UtteranceName, None, None], history: History) -> Hist
 
 def _journal(call: AnyCall) -> Journal:
     """Where the history is, to erase from it even when it is switched off. Raises Problem."""
-    journal = call.house.works().journal
+    journal = call.parts.running().journal
     if not isinstance(journal, Journal):
         raise unavailable("there is no history without a journal", "set journal.enabled to true")
     return journal
@@ -225,14 +225,14 @@ def _journal(call: AnyCall) -> Journal:
 def _history(call: AnyCall) -> History:
     """The history, to look into. Raises Problem."""
     journal = _journal(call)
-    if not call.house.works().config.history.enabled:
+    if not call.parts.running().config.history.enabled:
         raise unavailable("the history is switched off", "set history.enabled to true")
     return journal.history
 
 
 def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
     """A row as it may be seen: words of the time before redaction are kept back, too."""
-    redact = row.redacted or call.house.works().config.privacy.redact
+    redact = row.redacted or call.parts.running().config.privacy.redact
     reply = row.reply
     if redact and reply is not None:
         reply = redacted_reply(reply)

@@ -19,11 +19,11 @@ from aiohttp import web
 from gateway.access.door import NotAdmitted
 from gateway.contract.events import MOST_NAMES, Subscribe
 from gateway.hub.fanout import Batch
-from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
 from gateway.web.entrance.guard import who
 from gateway.web.entrance.refusals import refusal
 from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
-from gateway.web.parts import House
+from gateway.web.parts import Parts
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +43,14 @@ class _Gone(Exception):
 class EventStreams:
     """All event streams of one server."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._open: set[Outbox] = set()
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._open: set[ListenerQueue] = set()
 
     async def close(self) -> None:
         """Say goodbye to every listener, which each stream does for itself."""
-        for outbox in self._open:
-            outbox.close()
+        for queue in self._open:
+            queue.close()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one listener until it leaves or falls behind, or the hub closes."""
@@ -59,16 +59,16 @@ class EventStreams:
         if request.method == "HEAD":
             await response.prepare(request)
             return response
-        stream = _Stream(request, response, self._house.settings.heartbeat_seconds)
+        stream = _Stream(request, response, self._parts.settings.heartbeat_seconds)
         try:
-            outbox = self._house.hub.attach(subscribe, who(request), stream.direct())
+            queue = self._parts.hub.attach(subscribe, who(request), stream.direct())
         except HubFull as error:
             raise refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
-        self._open.add(outbox)
+        self._open.add(queue)
         try:
-            with outbox:
+            with queue:
                 await stream.open()
-                await stream.forward(outbox)
+                await stream.forward(queue)
             await stream.close("the gateway is stopping")
         except (SlowConsumer, Evicted, NotAdmitted) as error:
             log.info("listener closed", reason=str(error))
@@ -76,7 +76,7 @@ class EventStreams:
         except (_Gone, ConnectionError):
             log.debug("listener left")
         finally:
-            self._open.discard(outbox)
+            self._open.discard(queue)
         return response
 
 
@@ -114,9 +114,9 @@ class _Stream:
         await self._response.write(f"retry: {RETRY_MS}\n\n".encode())  # with which the headers leave
         self._begun = True
 
-    async def forward(self, outbox: Outbox) -> None:
+    async def forward(self, queue: ListenerQueue) -> None:
         """Send events until the hub closes. Raises SlowConsumer, Evicted, NotAdmitted, _Gone, ConnectionError."""
-        await forward(self._request, outbox, self._send_all(outbox), self._keep_alive())
+        await forward(self._request, queue, self._send_all(queue), self._keep_alive())
 
     async def close(self, reason: str) -> None:
         """End the stream, with a comment for people if the listener reads."""
@@ -130,8 +130,8 @@ class _Stream:
         except ConnectionError:
             log.debug("listener cut off", reason=reason)
 
-    async def _send_all(self, outbox: Outbox) -> None:
-        async for item in outbox:
+    async def _send_all(self, queue: ListenerQueue) -> None:
+        async for item in queue:
             await self._response.write(item.block)
 
     async def _keep_alive(self) -> NoReturn:

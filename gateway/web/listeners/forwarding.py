@@ -1,4 +1,4 @@
-"""What a connection lives by, whatever its wire: its right; and a listener's, work on its outbox and keeping up."""
+"""What a connection lives by, whatever its wire: its right; and a listener's, work on its queue and keeping up."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.hub.hub import Outbox
+from gateway.hub.hub import ListenerQueue
 from gateway.web.entrance.guard import visit_of
 
 DIRECT_BYTES = 64 * 1024
-"""What may wait for the system to take it, beside a listener's outbox; more waits in there."""
+"""What may wait for the system to take it, beside a listener's queue; more waits in there."""
 
 
-async def forward(request: web.Request, outbox: Outbox, *work: Coroutine[Any, Any, None]) -> None:
+async def forward(request: web.Request, queue: ListenerQueue, *work: Coroutine[Any, Any, None]) -> None:
     """Until the first of ``work`` ends. Raises what it raises, SlowConsumer, Evicted, NotAdmitted."""
-    await while_admitted(request, *work, outbox.overrun())
+    await while_admitted(request, *work, queue.overrun())
 
 
 async def while_admitted(request: web.Request, *work: Coroutine[Any, Any, None]) -> None:

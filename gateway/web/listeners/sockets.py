@@ -1,6 +1,6 @@
 """Listeners on WebSockets: one JSON event per text message (``docs/events.md``).
 
-Each connection is served by its own task and reads its own outbox; whatever happens to one never
+Each connection is served by its own task and reads its own queue; whatever happens to one never
 touches another.
 """
 
@@ -17,11 +17,11 @@ from gateway.access.principals import Principal
 from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscribe, decode_first, decode_say
 from gateway.contract.messages import BadMessage, encode
 from gateway.hub.fanout import Batch
-from gateway.hub.hub import Evicted, HubFull, Outbox, SlowConsumer
+from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
 from gateway.pipeline.asking.typed_text import SayError
 from gateway.web.entrance.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
 from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
-from gateway.web.parts import House, NotRunning
+from gateway.web.parts import NotRunning, Parts
 
 log = structlog.get_logger(__name__)
 
@@ -44,21 +44,21 @@ class _Gone(Exception):
 class Sockets:
     """All WebSockets of one server."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._open: set[_Connection] = set()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one listener until it leaves, misbehaves or falls behind, or the hub closes."""
         socket = web.WebSocketResponse(
             timeout=CLOSE_SECONDS,
-            heartbeat=self._house.settings.heartbeat_seconds,
+            heartbeat=self._parts.settings.heartbeat_seconds,
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             protocols=(PROTOCOL,),
         )
         await socket.prepare(request)
-        connection = _Connection(request, socket, self._house)
+        connection = _Connection(request, socket, self._parts)
         self._open.add(connection)
         try:
             await self._listen(connection)
@@ -73,9 +73,9 @@ class Sockets:
     async def _listen(self, connection: _Connection) -> None:
         try:
             subscription = await connection.subscription()
-            hub, direct = self._house.hub, connection.direct()
-            with hub.attach(subscription, connection.principal, direct) as outbox:
-                await connection.forward(outbox)
+            hub, direct = self._parts.hub, connection.direct()
+            with hub.attach(subscription, connection.principal, direct) as queue:
+                await connection.forward(queue)
             await connection.close(WSCloseCode.GOING_AWAY, "the gateway is stopping")
         except BadMessage as error:
             await connection.refuse(WSCloseCode.POLICY_VIOLATION, "bad_message", str(error))
@@ -94,8 +94,8 @@ class Sockets:
 class _Connection:
     """One listener's socket."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse, house: House) -> None:
-        self._house = house
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, parts: Parts) -> None:
+        self._parts = parts
         self._request = request
         self._socket = socket
 
@@ -119,9 +119,9 @@ class _Connection:
             raise BadMessage("only one token per connection")
         return first or Subscribe()
 
-    async def forward(self, outbox: Outbox) -> None:
+    async def forward(self, queue: ListenerQueue) -> None:
         """Send events until the hub closes. Raises BadMessage, SlowConsumer, _Gone, ConnectionError."""
-        await forward(self._request, outbox, self._send_all(outbox), self._answer_all())
+        await forward(self._request, queue, self._send_all(queue), self._answer_all())
 
     def direct(self) -> Callable[[Batch], bool]:
         """A way onto the wire for what is framed already, as long as the wire is free."""
@@ -165,8 +165,8 @@ class _Connection:
         except TimeoutError:
             return None
 
-    async def _send_all(self, outbox: Outbox) -> None:
-        async for item in outbox:
+    async def _send_all(self, queue: ListenerQueue) -> None:
+        async for item in queue:
             await self._socket.send_str(item.text)
 
     async def _answer_all(self) -> None:
@@ -181,7 +181,7 @@ class _Connection:
         except BadMessage as error:
             return ErrorEvent(code="ignored", reason=str(error))
         try:
-            said = await self._house.works().pipeline.say(say.text, self.principal)
+            said = await self._parts.running().pipeline.say(say.text, self.principal)
         except (SayError, NotRunning) as error:
             return ErrorEvent(code="not_said", reason=str(error), ref=say.ref)
         return SaidEvent(

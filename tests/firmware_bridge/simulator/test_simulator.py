@@ -17,7 +17,7 @@ from firmware_bridge.simulator.simulator import SimulatedDevice, SimulateOptions
 from firmware_bridge.simulator.user import (
     Conversation,
     Linked,
-    Parts,
+    ReplyParts,
     ReplyShown,
     SpeechEnded,
     StatusShown,
@@ -230,7 +230,7 @@ def reply(
 
 
 def test_pieces_of_a_reply_are_put_together() -> None:
-    conversation, parts = Conversation(1), Parts()
+    conversation, parts = Conversation(1), ReplyParts()
     assert conversation.show_reply(reply("one "), 1.0) == "one "
     assert parts.join(reply("two", continued=True)) is None
     whole = parts.join(reply(" three"))
@@ -243,7 +243,7 @@ def test_pieces_of_a_reply_are_put_together() -> None:
 
 
 def test_a_final_reply_with_text_is_the_whole_of_it() -> None:
-    conversation, parts = Conversation(1), Parts()
+    conversation, parts = Conversation(1), ReplyParts()
     conversation.show_reply(reply("thinking..."), 1.0)
     assert parts.join(reply("It is ", continued=True)) is None
     whole = parts.join(reply("noon.", final=True, error=True))
@@ -253,7 +253,7 @@ def test_a_final_reply_with_text_is_the_whole_of_it() -> None:
 
 
 def test_half_a_reply_is_void_when_another_link_begins() -> None:
-    parts = Parts()
+    parts = ReplyParts()
     assert parts.join(reply("It is ", continued=True)) is None
     assert parts.join(reply("It is ", continued=True, link=8)) is None
     assert parts.join(reply("noon.", final=True, link=8)) == reply("It is noon.", final=True, link=8)

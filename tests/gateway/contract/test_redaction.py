@@ -16,7 +16,7 @@ from gateway.contract.messages import WordTime
 from gateway.contract.redaction import redacted
 from gateway.hub.hub import Hub
 from gateway.journal import Journal
-from gateway.journal.history import Wanted
+from gateway.journal.history import Selection
 from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status, transcription
 from tests.gateway.works import loud, open_works
@@ -81,7 +81,7 @@ async def test_a_redacted_turn_is_remembered_without_its_words(tmp_path: Path) -
         await works.events.first(DeliveryEvent)
         await works.settled()
         assert isinstance(works.journal, Journal)
-        (row,) = await works.journal.history.page(Wanted(), 9)
+        (row,) = await works.journal.history.page(Selection(), 9)
         assert (row.text, row.redacted, row.audio.seconds) == ("", True, heard.audio.seconds)
         assert row.reply is not None
         assert (row.reply.text, row.reply.agent) == ("", ""), "an orchestrator calls itself what it likes"

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.contract.events import HubEvent, ReplyEvent, SnapshotEvent, Subscribe, decode_event
 from gateway.hub import fanout
-from gateway.hub.fanout import Batch, Published
-from gateway.hub.hub import Evicted, Hub, Outbox
-from gateway.hub.snapshot import Wanted
+from gateway.hub.fanout import Batch, Serialized
+from gateway.hub.hub import Evicted, Hub, ListenerQueue
+from gateway.hub.snapshot import Filter
 from gateway.settings.web import WebSettings
 from tests.gateway.events import partial, reply, status
 from tests.record import passes
@@ -33,7 +33,7 @@ class Wire:
         return [[getattr(item.event, "text", "") for item in batch.items] for batch in self.batches]
 
 
-async def live(hub: Hub, wire: Wire, subscribe: Subscribe | None = None) -> Outbox:
+async def live(hub: Hub, wire: Wire, subscribe: Subscribe | None = None) -> ListenerQueue:
     """A listener whose snapshot has been read."""
     outbox = hub.attach(subscribe or Subscribe(), direct=wire)
     assert isinstance((await anext(outbox)).event, SnapshotEvent)
@@ -107,11 +107,11 @@ async def test_groups_get_what_they_asked_for() -> None:
 
 
 def test_those_who_want_the_same_are_equal() -> None:
-    one, same = Wanted(Subscribe(kinds=("reply",))), Wanted(Subscribe(kinds=("reply",), epoch="e", seq=3))
+    one, same = Filter(Subscribe(kinds=("reply",))), Filter(Subscribe(kinds=("reply",), epoch="e", seq=3))
     assert one == same
     assert hash(one) == hash(same)
-    assert one != Wanted(Subscribe(kinds=("status",)))
-    assert one != Wanted(Subscribe(kinds=("reply",), devices=("kitchen",)))
+    assert one != Filter(Subscribe(kinds=("status",)))
+    assert one != Filter(Subscribe(kinds=("reply",), devices=("kitchen",)))
     assert one != "reply"
 
 
@@ -172,8 +172,8 @@ async def test_closing_takes_everything_along() -> None:
 def test_a_frame_is_a_websocket_frame(size: int) -> None:
     """RFC 6455, 5.2: final, text, not masked, the shortest length that holds it."""
     event = reply("x")
-    event = reply("x" * max(1, size - len(Published(event).data) + 1))
-    item = Published(event)
+    event = reply("x" * max(1, size - len(Serialized(event).data) + 1))
+    item = Serialized(event)
     frame = item.frame
     assert frame[0] == 0x81
     if item.size < 126:
@@ -190,7 +190,7 @@ def test_a_frame_is_a_websocket_frame(size: int) -> None:
 
 def test_a_block_is_an_event_of_a_stream() -> None:
     hub_events: list[HubEvent] = [reply("zwei\nZeilen"), partial("<b>")]
-    batch = Batch(tuple(map(Published, hub_events)))
+    batch = Batch(tuple(map(Serialized, hub_events)))
     size, _, blocks = batch.chunk.partition(b"\r\n")
     assert blocks.endswith(b"\r\n")
     assert int(size, 16) == len(blocks) - 2

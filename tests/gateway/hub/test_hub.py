@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
-from gateway.hub.fanout import Published
-from gateway.hub.hub import OVERRUN_FACTOR, Hub, HubFull, Outbox, SlowConsumer
+from gateway.hub.fanout import Serialized
+from gateway.hub.hub import OVERRUN_FACTOR, Hub, HubFull, ListenerQueue, SlowConsumer
 from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status
 
@@ -24,18 +24,18 @@ def show(hub: Hub, event: HubEvent) -> None:
     hub.fanout.flush()
 
 
-async def live(hub: Hub, subscribe: Subscribe | None = None) -> Outbox:
+async def live(hub: Hub, subscribe: Subscribe | None = None) -> ListenerQueue:
     """An outbox whose snapshot has been read."""
     outbox = hub.attach(subscribe or Subscribe())
     assert isinstance((await anext(outbox)).event, SnapshotEvent)
     return outbox
 
 
-def texts(items: list[Published]) -> list[str]:
+def texts(items: list[Serialized]) -> list[str]:
     return [getattr(item.event, "text", "") for item in items]
 
 
-async def drain(outbox: Outbox) -> list[Published]:
+async def drain(outbox: ListenerQueue) -> list[Serialized]:
     outbox.close()
     return [item async for item in outbox]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
 from gateway.hub.fanout import Batch
-from gateway.hub.hub import Hub, Outbox
+from gateway.hub.hub import Hub, ListenerQueue
 from gateway.settings.web import WebSettings
 from tests.gateway.events import device, partial, reply, status
 
@@ -42,7 +42,7 @@ class Guest:
     seq: int = 0
     shown: list[int] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)
-    outbox: Outbox | None = None
+    outbox: ListenerQueue | None = None
     free: bool = False
 
     async def do(self, step: str, number: int, hub: Hub) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.events import DeliveryEvent, HealthEvent, HubEvent, ReplyEvent, SnapshotEvent, Subscribe
-from gateway.hub.snapshot import KEPT_CONVERSATION, KEPT_NAMES, KEPT_REPLY_CHARACTERS, Picture, Wanted
+from gateway.hub.snapshot import KEPT_CONVERSATION, KEPT_NAMES, KEPT_REPLY_CHARACTERS, Filter, Picture
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 
 
@@ -16,7 +16,7 @@ def picture_of(*events: HubEvent, subscribe: Subscribe | None = None) -> Snapsho
     picture = Picture()
     for event in events:
         picture.apply(event)
-    return picture.snapshot(Wanted(subscribe or Subscribe()), "e1", 7)
+    return picture.snapshot(Filter(subscribe or Subscribe()), "e1", 7)
 
 
 def test_an_empty_house() -> None:
@@ -117,12 +117,12 @@ def test_nobody_sees_beyond_the_scope_whatever_is_asked_for(
     scope: dict[str, frozenset[str]], seen: set[str]
 ) -> None:
     principal = Principal(name="anna's tablet", role=Role.LISTENER, **scope)
-    sees = Wanted(Subscribe(), principal)
+    sees = Filter(Subscribe(), principal)
     events = {
         "kitchen": status(),
         "cellar": status(device="cellar", user="ben"),
         "health": HealthEvent(component="broker", state="healthy"),
     }
     assert {name for name, event in events.items() if sees(event)} == seen
-    asks = Wanted(Subscribe(devices=("cellar",)), principal)
+    asks = Filter(Subscribe(devices=("cellar",)), principal)
     assert asks(events["cellar"]) == ("cellar" in seen)

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.journal import Journal
 from gateway.journal import records as r
-from gateway.journal.history import Wanted
+from gateway.journal.history import Selection
 from gateway.journal.records import RequestState, Room
 from gateway.journal.tables.schema import MIGRATIONS, migrate
 from gateway.journal.tables.tables import encode
@@ -86,7 +86,7 @@ async def test_what_was_heard_in_1970_is_there_when_the_time_has_come(
     async with journal_in(tmp_path) as journal:
         machine.pass_by(40)
         assert await kept(journal) == KEPT
-        (row,) = await journal.history.page(Wanted(), 9)
+        (row,) = await journal.history.page(Selection(), 9)
         assert row.has_audio
 
 
@@ -143,4 +143,4 @@ async def test_rows_of_an_earlier_gateway_are_as_old_as_the_newest_says(
     async with journal_in(tmp_path) as journal:
         machine.pass_by(60)
         assert (await kept(journal))[Room.HISTORY] == 1
-        assert [row.utterance_id for row in await journal.history.page(Wanted(), 9)] == ["u_new"]
+        assert [row.utterance_id for row in await journal.history.page(Selection(), 9)] == ["u_new"]

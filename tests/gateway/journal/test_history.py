@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.journal import Journal, JournalError
 from gateway.journal import records as r
 from gateway.journal.dead_letters import not_transcribed, refused
-from gateway.journal.history import History, Wanted
+from gateway.journal.history import History, Selection
 from gateway.journal.records import HistoryReply, RequestState, Room
 from gateway.journal.tables.ledger import FORGOTTEN_AT_ONCE, Ledger
 from gateway.journal.tables.quotas import Quota
@@ -44,7 +44,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def found(journal: Journal, limit: int = 100, **wanted: Any) -> list[str]:
-    return [row.utterance_id for row in await journal.history.page(Wanted(**wanted), limit)]
+    return [row.utterance_id for row in await journal.history.page(Selection(**wanted), limit)]
 
 
 def on_disk(folder: Path, what: str) -> bool:
@@ -60,7 +60,7 @@ def on_disk(folder: Path, what: str) -> bool:
 async def test_an_utterance_is_remembered_from_its_text_to_its_delivery(journal: Journal) -> None:
     row = remembered("u_1")
     await journal.commit(r.Transcribed("u_1"), r.Remembered(row))
-    (first,) = await journal.history.page(Wanted(), 10)
+    (first,) = await journal.history.page(Selection(), 10)
     assert first == replace(row, number=1)
     reply = HistoryReply(text="The light is on.", agent="home", text_to_reply_ms=40.0)
     await journal.commit(r.PublishedIn("c_u_1", 3.0), r.Answered("c_u_1", reply))
@@ -85,7 +85,7 @@ async def test_what_is_transcribed_again_is_remembered_as_it_is_now(journal: Jou
     await journal.commit(r.Answered("c_u_1", HistoryReply(text="sorry")))
     await journal.commit(r.Remembered(remembered("u_2")))
     await journal.commit(r.Remembered(remembered("u_1", "turn it off")))
-    rows = await journal.history.page(Wanted(), 10)
+    rows = await journal.history.page(Selection(), 10)
     assert [(row.utterance_id, row.text, row.reply) for row in rows] == [
         ("u_1", "turn it off", None), ("u_2", "turn on the light", None),
     ]  # fmt: skip
@@ -109,10 +109,10 @@ async def test_it_outlives_the_gateway(tmp_path: Path) -> None:
 
 async def test_pages_go_back_without_a_gap_also_when_more_is_said_meanwhile(journal: Journal) -> None:
     await journal.commit(*(r.Remembered(remembered(f"u_{i}")) for i in range(10)))
-    first = await journal.history.page(Wanted(), 4)
+    first = await journal.history.page(Selection(), 4)
     await journal.commit(r.Remembered(remembered("u_new")), r.Erased("u_5"))
-    second = await journal.history.page(Wanted(before=first[-1].number), 4)
-    third = await journal.history.page(Wanted(before=second[-1].number), 4)
+    second = await journal.history.page(Selection(before=first[-1].number), 4)
+    third = await journal.history.page(Selection(before=second[-1].number), 4)
     names = [row.utterance_id for page in (first, second, third) for row in page]
     assert names == [f"u_{i}" for i in (9, 8, 7, 6, 4, 3, 2, 1, 0)]
 
@@ -188,7 +188,7 @@ def test_a_search_has_so_many_words_and_no_more() -> None:
 
 async def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="history cannot be read"):
-        await History(tmp_path / "nothing.db").page(Wanted(), 1)
+        await History(tmp_path / "nothing.db").page(Selection(), 1)
     assert not (tmp_path / "nothing.db").exists()
 
 
@@ -224,11 +224,11 @@ async def test_what_is_older_than_its_days_is_forgotten_for_good(
             machine.pass_by(6_500)
             await journal.commit(r.Heard(spoken))
             await journal.commit(r.Transcribed(row.utterance_id), r.Remembered(row))
-        assert [row.has_audio for row in await journal.history.page(Wanted(), 9)] == [True, True]
+        assert [row.has_audio for row in await journal.history.page(Selection(), 9)] == [True, True]
         assert on_disk(tmp_path, WORD)
         machine.pass_by(80_000)
         await journal._ask(lambda ledger: ledger.tidy(ledger.now()))
-        assert [(row.utterance_id, row.has_audio) for row in await journal.history.page(Wanted(), 9)] == [
+        assert [(row.utterance_id, row.has_audio) for row in await journal.history.page(Selection(), 9)] == [
             ("u_young", False)
         ]
         assert not on_disk(tmp_path, WORD)
@@ -265,7 +265,7 @@ async def test_speech_is_kept_if_that_is_wanted_once_it_has_its_text(tmp_path: P
             assert await journal.history.audio("u_1") is None, "it is not in the history yet"
             await journal.commit(r.Transcribed("u_1"), r.Remembered(remembered("u_1")))
             assert await journal.history.audio("u_1") == (b"\1\2" * 160 if keep else None)
-            (row,) = await journal.history.page(Wanted(), 1)
+            (row,) = await journal.history.page(Selection(), 1)
             assert row.has_audio is keep
 
 

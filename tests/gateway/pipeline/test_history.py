@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.journal import Journal
-from gateway.journal.history import Wanted
+from gateway.journal.history import Selection
 from gateway.journal.records import HistoryRow
 from tests.gateway.works import Engine, Works, loud, open_works, swing
 from transcription.audio import from_pcm16
@@ -18,7 +18,7 @@ from transcription.audio import from_pcm16
 async def remembered(works: Works) -> list[HistoryRow]:
     assert isinstance(works.journal, Journal)
     await works.settled()
-    return await works.journal.history.page(Wanted(), 9)
+    return await works.journal.history.page(Selection(), 9)
 
 
 async def test_a_turn_is_remembered_with_all_its_timings(tmp_path: Path) -> None:

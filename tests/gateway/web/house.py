@@ -16,8 +16,8 @@ from gateway.contract.events import HubEvent
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
 from gateway.web import WebServer
-from gateway.web.parts import House as Served
-from gateway.web.parts import Works
+from gateway.web.parts import Parts as Served
+from gateway.web.parts import RunningParts
 
 PATIENCE = 40.0
 
@@ -46,7 +46,7 @@ def web_server(
     health: Health | None = None,
     *,
     port: int | None = None,
-    running: Callable[[], Works | None] = lambda: None,
+    running: Callable[[], RunningParts | None] = lambda: None,
     folder: Path | None = None,
 ) -> WebServer:
     """A server for ``hub``, with its settings. ``running``: the rest of the gateway, where a test has one.

@@ -13,7 +13,7 @@ from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
-from gateway.web.parts import Works as Running
+from gateway.web.parts import RunningParts as Running
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Works, loud, open_works
 from tests.system.house import Board

@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
-from gateway.web.parts import Works as Parts
+from gateway.web.parts import RunningParts as Parts
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Engine, Works, open_works
 
