@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-import msgspec
 import structlog
 
 from firmware_bridge.link.events import (
@@ -27,7 +26,6 @@ from firmware_bridge.link.events import (
     DeviceDisconnected,
     DeviceLog,
     DeviceNotice,
-    DeviceStatus,
     HelloRefused,
     LinkChanged,
     LinkEvent,
@@ -40,25 +38,21 @@ from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
-from gateway.journal.records import Heard, LetterRow, Tried, UtteranceRow, Verb
+from gateway.journal.records import LetterRow, UtteranceRow, Verb
 from gateway.observing.health import Health
-from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.answers import Answers, HintsAsked
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
-from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
-from gateway.pipeline.asking.rows import utterance_row
 from gateway.pipeline.asking.typed_text import Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
-from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.erasing import Erasing
-from gateway.pipeline.hearing.streams import Complete, Conversation, Hearing
+from gateway.pipeline.hearing.streams import Complete, Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sections import Sections
-from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.names import UtteranceName
-from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
+from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
@@ -66,9 +60,9 @@ from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.pipeline.telling.roster import Roster
 from gateway.pipeline.turns import OnItsWay, Turns
+from gateway.pipeline.understanding import Understanding
 from gateway.process.ending import until_done
-from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
-from transcription.recognizing import Guessing, Phase, Recognizing
+from transcription.recognizing import Phase, Recognizing
 from transcription.utterance.segmenter import VoiceActivity
 
 log = structlog.get_logger(__name__)
@@ -81,15 +75,6 @@ ERRANDS_SECONDS = 1.0
 
 STUCK_SECONDS = 10.0
 """Deadlines that nobody looked at for so long: the gateway is not well."""
-
-CAUGHT_UP = 0.25
-"""Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
-
-MAX_ATTEMPTS = 3
-"""An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
-
-LEFT_AT_ONCE = 2
-"""Utterances of a gateway before this one that are transcribed at once, behind those that are spoken now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +113,8 @@ class Pipeline:
     ) -> None:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
         mishaps = self._mishaps = health.mishaps
-        self._transcription = config.transcription
         self._now = asyncio.get_running_loop().time
         self._devices = devices
-        self._recognizer = recognizer
         self._broker = broker
         self._announce = announcer
         self._journal = journal
@@ -140,9 +123,13 @@ class Pipeline:
             recognizer=recognizer, listen=listen, announcer=announcer, journal=journal, tell=self._hand_on,
             mishaps=mishaps,
         )  # fmt: skip
-        self._ask(config)
+        self._ask(config, is_off=lambda: recognizer.state.phase is Phase.OFF)
         self._turns = Turns(
             self._hearing, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
+        )  # fmt: skip
+        self._understanding = Understanding(
+            config.transcription, self._turns, hearing=self._hearing, recognizer=recognizer,
+            publishing=self._publishing, devices=devices, announcer=announcer, journal=journal,
         )  # fmt: skip
         self._saying = Saying(self._hearing, announcer)
         self.roster = Roster(health, announcer, self._now)
@@ -162,10 +149,9 @@ class Pipeline:
         """Recordings that somebody has sent."""
         self._recovered = False
         self._errands_due = 0.0
-        self._left = asyncio.Semaphore(LEFT_AT_ONCE)
         self._ticked_at = self._now()
 
-    def _ask(self, config: Sections) -> None:
+    def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
         announcer, journal, mishaps = self._announce, self._journal, self._mishaps
         settings, history, privacy = config.orchestrator, config.history, config.privacy
@@ -184,14 +170,14 @@ class Pipeline:
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
         self._publishing = Publishing(
             self._questions, self._outbox, announcer, journal, settings=settings, history=history,
-            privacy=privacy, is_off=lambda: self._recognizer.state.phase is Phase.OFF,
+            privacy=privacy, is_off=is_off,
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
         """What a stage has to report, to whom it concerns."""
         match fact:
             case Complete():
-                self._begin_turn(fact)
+                self._understanding.begin(fact)
             case Posted(letter):
                 self._questions.posted(fact)
                 self._hearing.release(letter.correlation_id)
@@ -205,25 +191,28 @@ class Pipeline:
 
     def reconfigure(self, config: Sections) -> None:
         """From now on the settings of ``config``; open streams keep theirs while their device is the same user's."""
-        self._transcription = config.transcription
+        self._understanding.reconfigure(config.transcription)
         self._hearing.reconfigure(config.transcription)
         self.roster.reconfigure(config.devices)
         self._hearing.change_hands()
 
     async def __aenter__(self) -> Self:
-        subscription = self._broker.subscribe(REPLIES_TOPIC, group=self._replies_group)
-        self._replies = await subscription.__aenter__()
-        await self._outbox.__aenter__()
-        self._tasks = await asyncio.TaskGroup().__aenter__()
-        self._workers = [
-            self._tasks.create_task(self._mishaps.keep_up(name, work), name=name)
-            for name, work in (
-                ("replies", partial(self._answers.run, self._replies)),
-                ("pieces of replies", self._answers.keep_pieces),
-                ("deadlines", self._watch_deadlines),
-            )
-        ]
-        await self._recover()
+        async with AsyncExitStack() as stack:
+            subscription = self._broker.subscribe(REPLIES_TOPIC, group=self._replies_group)
+            replies = await stack.enter_async_context(subscription)
+            await stack.enter_async_context(self._outbox)
+            await stack.enter_async_context(self._turns)
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            self._workers = [
+                tasks.create_task(self._mishaps.keep_up(name, work), name=name)
+                for name, work in (
+                    ("replies", partial(self._answers.run, replies)),
+                    ("pieces of replies", self._answers.keep_pieces),
+                    ("deadlines", self._watch_deadlines),
+                )
+            ]
+            await self._recover()
+            self._stack = stack.pop_all()
         return self
 
     def start(self) -> None:
@@ -235,14 +224,8 @@ class Pipeline:
         self._hearing.close()
         self.transcribing.close()
         ending = asyncio.create_task(until_done([*self._workers, *self._turns]), name="the end of the turns")
-        try:
-            await self._tasks.__aexit__(None, None, None)
-            await ending
-        finally:
-            try:
-                await self._outbox.__aexit__()
-            finally:
-                await self._replies.__aexit__(None, None, None)
+        await self._stack.aclose()
+        await ending
 
     def sessions(self) -> list[Session]:
         """Those that are open, oldest first; to be looked at only."""
@@ -358,64 +341,13 @@ class Pipeline:
         self._hearing.hush(device_id)
         self._devices.forget(device_id)
 
-    def _begin_turn(self, complete: Complete) -> None:
-        """An utterance is complete: its device hears so at once, the text follows."""
-        conversation, utterance = complete.conversation, complete.utterance
-        session, live = conversation.session, conversation.end_live()
-        try:
-            turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
-        except TooManyTurns as error:
-            log.warning("utterance refused", session_id=session.session_id, reason=str(error))
-            self._announce.failure(session, "", NOT_UNDERSTOOD)
-            conversation.drop_guess()
-            return
-        guess, conversation.guess = conversation.guess, None
-        shown, dropped = (live.shown, live.dropped) if live else (0, 0)
-        name = new_name(session, turn)
-        spoken = Spoken(name, session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
-        one = OnItsWay(session, turn, spoken)
-        try:
-            session.advance(turn, TurnEvent.RECOGNIZE)
-            self._announce.status(session, DeviceStatus.TRANSCRIBING)
-            kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
-        except Exception as error:  # noqa: BLE001 - the boundary, as it is around what follows
-            self._turns.fail(one, error)
-            return
-        self._turns.start(self._tasks, one, partial(self._lead, conversation, spoken, guess, kept))
-
-    async def _lead(
-        self,
-        conversation: Conversation,
-        spoken: Spoken,
-        guess: Guessing | None,
-        kept: asyncio.Future[bool],
-    ) -> None:
-        """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
-        correlation_id = spoken.name.correlation_id
-        kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
-        self._hearing.hold(conversation, correlation_id)
-        if not await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
-            self._hearing.abandon(correlation_id)
-        elif spoken.turn.durable:
-            self._hearing.release(correlation_id)
-        else:  # until the broker has it
-            self._hearing.settle(conversation)
-
-    def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
-        if not self._journal.keeps or done.cancelled() or done.exception() is not None:
-            return  # it stays with its device until its text is safe
-        if not done.result():
-            log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
-        spoken.turn.durable = True
-        self._hearing.settle(conversation)
-
     # -- said: text from the start, which needs no transcription
 
     async def say(self, text: str, principal: Principal) -> Said:
         """Words of a listener, put to the orchestrators as if its device had heard them. Raises SayError."""
         spoken, message = self._saying.begin(text, principal)
         work = partial(self._publishing.publish, spoken, message)
-        await done(self._turns.start(self._tasks, OnItsWay(spoken.session, spoken.turn, spoken), work))
+        await done(self._turns.start(OnItsWay(spoken.session, spoken.turn, spoken), work))
         name = spoken.name
         return Said(session_id=name.session_id, device_id=name.device_id, correlation_id=name.correlation_id)
 
@@ -440,74 +372,7 @@ class Pipeline:
             left = []
         self._recovered = True
         for session, turn in left:
-            self._start_again(session, turn)
-
-    def _start_again(self, session: Session, turn: Turn) -> None:
-        work = partial(self._lead_again, session, turn)
-        self._turns.start(self._tasks, OnItsWay(session, turn), work)
-
-    async def _lead_again(self, session: Session, turn: Turn) -> None:
-        async with self._left:
-            try:
-                row = await self._journal.utterance(turn.utterance_id)
-                spoken = rows.spoken(row, session, turn, self._now()) if row is not None else None
-            except (JournalError, msgspec.DecodeError) as error:
-                log.warning("utterance left for the next start", reason=str(error))
-                row, spoken = None, None
-            if row is None or spoken is None:
-                session.advance(turn, TurnEvent.CANCEL)
-            elif row.attempts >= MAX_ATTEMPTS:
-                reason = "the gateway ended each time it was transcribed"
-                await self._publishing.give_up(spoken, reason, row.attempts)
-            else:
-                if self._transcription.isolation == "inline":  # the engine's crash is the gateway's
-                    self._journal.commit(Tried(row.utterance_id))
-                hints = SessionHints(self._transcription, session.device_id)
-                await self._transcribe(spoken, hints, None, kept=True)
-
-    # -- transcribe: an utterance into text
-
-    async def _transcribe(
-        self, spoken: Spoken, hints: SessionHints, guess: Guessing | None, *, kept: bool
-    ) -> bool:
-        """False: the gateway ends first, and it is the next one's."""
-        self._watch_busy()
-        recognized, failure = None, None
-        try:
-            recognized = await self._recognizer.transcribe(
-                spoken.utterance,
-                owner=spoken.session.owner,
-                hints=hints.now,
-                deadline=self._transcription.wait_seconds,
-                guess=guess,
-                kept=kept,
-            )
-        except RecognizerClosed:
-            return False  # it is in the journal, or its device keeps it
-        except TranscriptionError as error:
-            failure = error
-        else:
-            hints.learn(recognized.transcript, spoken.utterance.seconds)
-        self._watch_busy()
-        if isinstance(failure, GivenUp):
-            await self._publishing.give_up(spoken, str(failure), failure.times)
-        else:
-            error_text = None if failure is None else str(failure)
-            await self._publishing.publish(spoken, spoken.message(recognized, error_text, self._now()))
-        return True
-
-    def _watch_busy(self) -> None:
-        """Tell the devices when the recognizer falls behind, and when it has caught up."""
-        waiting, most = self._recognizer.waiting, self._transcription.queue_utterances
-        was_busy = self._announce.busy
-        busy = self._recognizer.busy or (was_busy and waiting > CAUGHT_UP * most)
-        if busy == was_busy:
-            return
-        self._announce.busy = busy
-        log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
-        self._devices.set_busy(busy)
-        for conversation in self._hearing.conversations.values():
-            self._announce.attention(conversation.session)
+            self._understanding.again(session, turn)
 
     # -- answer, deliver: what orchestrators say, into the device's hands
 
@@ -571,7 +436,7 @@ class Pipeline:
     def _transcribe_again(self, row: UtteranceRow) -> None:
         left = take_up(row, self._hearing, self._questions, self._due)
         if left is not None:
-            self._start_again(*left)
+            self._understanding.again(*left)
 
     def _publish_again(self, letter: LetterRow) -> None:
         self._outbox.put(letter, journaled=True)

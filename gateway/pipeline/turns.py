@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal
@@ -46,7 +47,7 @@ class OnItsWay:
 
 
 class Turns:
-    """Those that are transcribed and published; to be iterated over: their tasks."""
+    """Those that are transcribed and published. ``async with``, which waits for them; iterated over: their tasks."""
 
     def __init__(
         self,
@@ -72,11 +73,16 @@ class Turns:
     def __iter__(self) -> Iterator[asyncio.Task[bool]]:
         return iter(self._at_work)
 
-    def start(
-        self, tasks: asyncio.TaskGroup, one: OnItsWay, work: Callable[[], Awaitable[None]]
-    ) -> asyncio.Task[bool]:
-        """The task of ``work``, among ``tasks``: whether it came to its end."""
-        task = tasks.create_task(self._within_bounds(work, one), name=f"turn {one.turn.utterance_id}")
+    async def __aenter__(self) -> Self:
+        self._tasks = await asyncio.TaskGroup().__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._tasks.__aexit__(None, None, None)
+
+    def start(self, one: OnItsWay, work: Callable[[], Awaitable[None]]) -> asyncio.Task[bool]:
+        """The task of ``work``: whether it came to its end."""
+        task = self._tasks.create_task(self._within_bounds(work, one), name=f"turn {one.turn.utterance_id}")
         self._at_work[task] = one
         task.add_done_callback(lambda done: self._at_work.pop(done, None))
         return task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.observing.health import Health, HealthState
-from gateway.pipeline import pipeline
+from gateway.pipeline import understanding
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD
 from gateway.pipeline.asking.typed_text import CannotSay
 from gateway.pipeline.hearing.streams import BROKEN_OFF
@@ -199,13 +200,13 @@ async def test_one_fallback_that_goes_wrong_leaves_the_others(monkeypatch: pytes
 # -- turns, streams, words
 
 
-@pytest.mark.parametrize("part", ["_publishing.publish", "_recognizer.transcribe"])
+@pytest.mark.parametrize("part", ["pipeline._publishing.publish", "recognizer.transcribe"])
 async def test_a_turn_that_goes_wrong_is_given_up_and_its_device_is_told(
     monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     async with open_works() as works, works.board() as kitchen:
-        where, what = part.split(".")
-        owner = getattr(works.pipeline, where)
+        where, what = part.rsplit(".", 1)
+        owner = attrgetter(where)(works)
         monkeypatch.setattr(owner, what, stumbles(1, getattr(owner, what)))
         said = await kitchen.say(loud(1))
         assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
@@ -217,7 +218,7 @@ async def test_a_turn_that_goes_wrong_is_given_up_and_its_device_is_told(
 
 async def test_a_turn_that_cannot_even_begin_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_works() as works, works.board() as kitchen:
-        monkeypatch.setattr(pipeline, "utterance_row", stumbles(1, pipeline.utterance_row))
+        monkeypatch.setattr(understanding, "utterance_row", stumbles(1, understanding.utterance_row))
         said = await kitchen.say(loud(1))
         assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
         await works.idle()

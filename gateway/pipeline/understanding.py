@@ -1,0 +1,188 @@
+"""From a complete utterance to its text, and on to whoever publishes it.
+
+Its device hears at once that it is being transcribed, and may forget the audio as soon as that is safe: in the
+journal, or without one with the broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import msgspec
+import structlog
+
+from firmware_bridge.link.events import DeviceStatus
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.records import Heard, Tried
+from gateway.pipeline.asking import rows
+from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.rows import utterance_row
+from gateway.pipeline.asking.utterance import Spoken, new_name
+from gateway.pipeline.hearing.streams import Complete, Conversation, Hearing
+from gateway.pipeline.sessions.hints import SessionHints
+from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.turns import OnItsWay, Turns
+from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
+from transcription.recognizing import Guessing, Recognizing
+from transcription.settings import TranscriptionSettings
+
+log = structlog.get_logger(__name__)
+
+CAUGHT_UP = 0.25
+"""Share of the recognizer's queue at which devices may go on: all that they kept comes at once then."""
+
+MAX_ATTEMPTS = 3
+"""An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
+
+LEFT_AT_ONCE = 2
+"""Utterances of a gateway before this one that are transcribed at once, behind those that are spoken now."""
+
+
+class Understanding:
+    """Leads utterances through the recognizer, each in a turn of its own."""
+
+    def __init__(
+        self,
+        settings: TranscriptionSettings,
+        turns: Turns,
+        *,
+        hearing: Hearing,
+        recognizer: Recognizing,
+        publishing: Publishing,
+        devices: Devices,
+        announcer: Announcer,
+        journal: AnyJournal,
+    ) -> None:
+        self._settings = settings
+        self._turns = turns
+        self._hearing = hearing
+        self._recognizer = recognizer
+        self._publishing = publishing
+        self._devices = devices
+        self._announce = announcer
+        self._journal = journal
+        self._now = asyncio.get_running_loop().time
+        self._left = asyncio.Semaphore(LEFT_AT_ONCE)
+
+    def reconfigure(self, settings: TranscriptionSettings) -> None:
+        """For utterances that are transcribed from now on."""
+        self._settings = settings
+
+    def begin(self, complete: Complete) -> None:
+        """An utterance is complete: its device hears so at once, the text follows."""
+        conversation, utterance = complete.conversation, complete.utterance
+        session, live = conversation.session, conversation.end_live()
+        try:
+            turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
+        except TooManyTurns as error:
+            log.warning("utterance refused", session_id=session.session_id, reason=str(error))
+            self._announce.failure(session, "", NOT_UNDERSTOOD)
+            conversation.drop_guess()
+            return
+        guess, conversation.guess = conversation.guess, None
+        shown, dropped = (live.shown, live.dropped) if live else (0, 0)
+        name = new_name(session, turn)
+        spoken = Spoken(name, session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
+        one = OnItsWay(session, turn, spoken)
+        try:
+            session.advance(turn, TurnEvent.RECOGNIZE)
+            self._announce.status(session, DeviceStatus.TRANSCRIBING)
+            kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
+        except Exception as error:  # noqa: BLE001 - the boundary, as it is around what follows
+            self._turns.fail(one, error)
+            return
+        self._turns.start(one, partial(self._lead, conversation, spoken, guess, kept))
+
+    async def _lead(
+        self,
+        conversation: Conversation,
+        spoken: Spoken,
+        guess: Guessing | None,
+        kept: asyncio.Future[bool],
+    ) -> None:
+        """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
+        correlation_id = spoken.name.correlation_id
+        kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
+        self._hearing.hold(conversation, correlation_id)
+        if not await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
+            self._hearing.abandon(correlation_id)
+        elif spoken.turn.durable:
+            self._hearing.release(correlation_id)
+        else:  # until the broker has it
+            self._hearing.settle(conversation)
+
+    def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
+        if not self._journal.keeps or done.cancelled() or done.exception() is not None:
+            return  # it stays with its device until its text is safe
+        if not done.result():
+            log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
+        spoken.turn.durable = True
+        self._hearing.settle(conversation)
+
+    def again(self, session: Session, turn: Turn) -> None:
+        """What a gateway before this one heard, and the journal has: as soon as there is room for it."""
+        self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn))
+
+    async def _lead_again(self, session: Session, turn: Turn) -> None:
+        async with self._left:
+            try:
+                row = await self._journal.utterance(turn.utterance_id)
+                spoken = rows.spoken(row, session, turn, self._now()) if row is not None else None
+            except (JournalError, msgspec.DecodeError) as error:
+                log.warning("utterance left for the next start", reason=str(error))
+                row, spoken = None, None
+            if row is None or spoken is None:
+                session.advance(turn, TurnEvent.CANCEL)
+            elif row.attempts >= MAX_ATTEMPTS:
+                reason = "the gateway ended each time it was transcribed"
+                await self._publishing.give_up(spoken, reason, row.attempts)
+            else:
+                if self._settings.isolation == "inline":  # the engine's crash is the gateway's
+                    self._journal.commit(Tried(row.utterance_id))
+                hints = SessionHints(self._settings, session.device_id)
+                await self._transcribe(spoken, hints, None, kept=True)
+
+    async def _transcribe(
+        self, spoken: Spoken, hints: SessionHints, guess: Guessing | None, *, kept: bool
+    ) -> bool:
+        """False: the gateway ends first, and it is the next one's."""
+        self._watch_busy()
+        recognized, failure = None, None
+        try:
+            recognized = await self._recognizer.transcribe(
+                spoken.utterance,
+                owner=spoken.session.owner,
+                hints=hints.now,
+                deadline=self._settings.wait_seconds,
+                guess=guess,
+                kept=kept,
+            )
+        except RecognizerClosed:
+            return False  # it is in the journal, or its device keeps it
+        except TranscriptionError as error:
+            failure = error
+        else:
+            hints.learn(recognized.transcript, spoken.utterance.seconds)
+        self._watch_busy()
+        if isinstance(failure, GivenUp):
+            await self._publishing.give_up(spoken, str(failure), failure.times)
+        else:
+            error_text = None if failure is None else str(failure)
+            await self._publishing.publish(spoken, spoken.message(recognized, error_text, self._now()))
+        return True
+
+    def _watch_busy(self) -> None:
+        """Tell the devices when the recognizer falls behind, and when it has caught up."""
+        waiting, most = self._recognizer.waiting, self._settings.queue_utterances
+        was_busy = self._announce.busy
+        busy = self._recognizer.busy or (was_busy and waiting > CAUGHT_UP * most)
+        if busy == was_busy:
+            return
+        self._announce.busy = busy
+        log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
+        self._devices.set_busy(busy)
+        for conversation in self._hearing.conversations.values():
+            self._announce.attention(conversation.session)
