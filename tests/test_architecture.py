@@ -370,6 +370,20 @@ def test_the_document_shows_every_room_as_it_is() -> None:
     assert text == filled(text), "make plan writes it anew"
 
 
+def test_the_way_is_a_chain_of_files_that_are_there() -> None:
+    """From a frame to the reply: each is numbered, and `pipeline.py` knows all those of its room."""
+    way = DOCUMENT.read_text(encoding="utf-8").split("## The way\n")[1].split("\n## ")[0]
+    steps = [line.split(" ", 1) for line in way.splitlines() if line[:1].isdigit()]
+    assert [number for number, _ in steps] == [f"{number}." for number in range(1, len(steps) + 1)]
+    chain = [text.split("`")[1] for _, text in steps]
+    assert {path for path in chain if not (ROOT / path).is_file()} == set()
+    assert chain[0].startswith("firmware_bridge/")
+    ours = {
+        path.removesuffix(".py").replace("/", ".") for path in chain if path.startswith("gateway/pipeline/")
+    }
+    assert ours <= IMPORTS["gateway.pipeline.pipeline"] | {"gateway.pipeline.pipeline"}
+
+
 @pytest.mark.slow
 def test_the_picture_is_drawn_from_the_code() -> None:
     assert PICTURE.read_text(encoding="utf-8") == picture(), "make plan draws it anew"
