@@ -7,8 +7,7 @@ they go on. What the server and its client library do is behind :mod:`gateway.br
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -21,33 +20,32 @@ from gateway.broker.base import (
     BrokerRefused,
     BrokerStatus,
     BrokerUnavailable,
-    BufferFull,
     BufferPolicy,
-    DeadLetter,
     Durability,
     Message,
     Receipt,
-    RoutingKey,
     TopicStats,
 )
-from gateway.broker.buffer import Bounds, Buffer, Counters, Member, Readership
+from gateway.broker.buffer import Buffer, Counters, Member, Readership
+from gateway.broker.buffered import BufferedBroker, drained, row, same_policy
 from gateway.broker.connection import Connection, OnStatus
 from gateway.broker.feed import Feed
-from gateway.broker.patterns import EVERYTHING, check_group, check_topic, parse_pattern
-from gateway.broker.rejected import DeadLetters
-from gateway.broker.subscription import BufferSubscription
+from gateway.broker.patterns import EVERYTHING, check_group, check_topic
 from gateway.broker.wire import Connect, Wire
-from gateway.contract.messages import new_id
 from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
 
-MAX_TOPICS = 1024
 _T = TypeVar("_T")
 
 
-class NetworkBroker:
-    """``MessageBroker`` over one adapter. It connects when it is first used, or by ``start``."""
+class NetworkBroker(BufferedBroker[Counters]):
+    """``MessageBroker`` over one adapter. It connects when it is first used, or by ``start``.
+
+    Publishing waits for the first attempt to connect, and later for no other. BrokerUnavailable leaves open whether
+    the server has the message: publish it again under the same ``message_id``. BufferFull: also when the server takes
+    none so large. What a group leaves unsettled when this is closed stays at the server.
+    """
 
     def __init__(
         self,
@@ -58,19 +56,12 @@ class NetworkBroker:
         on_status: OnStatus | None = None,
     ) -> None:
         """``url`` has been checked; ``on_status`` is called with each change."""
+        super().__init__(settings)
         self._connection = Connection(url, scheme, connect, settings, passenger=self, on_status=on_status)
-        self._settings = settings
-        self._bounds = Bounds(settings.buffer_messages, settings.buffer_bytes)
-        self._topics: dict[str, Counters] = {}
         self._feeds: dict[Buffer, Feed] = {}
         self._ending: set[Feed] = set()
-        self._dead = DeadLetters()
-        self._run = new_id("m")
-        self._ids = itertools.count(1)
         self._under_way: dict[asyncio.Timeout, float] = {}  # until when; the oldest first
         self._watch: asyncio.Task[None] | None = None
-        self._closing = False
-        self._closed = asyncio.Event()
 
     @property
     def status(self) -> BrokerStatus:
@@ -84,56 +75,18 @@ class NetworkBroker:
 
     # -- the contract
 
-    async def publish(
-        self,
-        topic: str,
-        routing_key: RoutingKey,
-        payload: bytes,
-        *,
-        correlation_id: str = "",
-        reply_to: str = "",
-        message_id: str = "",
-        content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
-    ) -> Receipt:
-        """As in the contract. Waits for the first attempt to connect, and later for no other.
-
-        BrokerUnavailable leaves open whether the server has the message: publish it again under the same
-        ``message_id``. BufferFull: larger than a whole buffer, or than the server takes.
-        """
-        counters = self._topics.get(topic) or self._open_topic(topic)
-        if len(payload) > self._bounds.bytes:
-            raise BufferFull(f"{len(payload)} bytes are more than a whole buffer ({self._bounds.bytes})")
+    async def _put(self, message: Message, topic: Counters) -> Receipt:
         await self._until_tried()
-        message = Message(
-            topic=topic,
-            routing_key=routing_key,
-            payload=payload,
-            message_id=message_id or f"{self._run}.{next(self._ids)}",
-            correlation_id=correlation_id,
-            reply_to=reply_to,
-            content_type=content_type,
-            headers=dict(headers) if headers else {},
-        )
         if not self._connection.ready:
             raise BrokerUnavailable(self.status.reason, self.status.remedy)
         durability = await self._send(message)
-        counters.published += 1
+        topic.published += 1
         return Receipt(message.message_id, durability)
 
-    def subscribe(
-        self,
-        topic: str,
-        pattern: str = "",
-        *,
-        group: str = "",
-        policy: BufferPolicy = BufferPolicy.WAIT,
-    ) -> BufferSubscription:
-        """As in the contract; with ``refuse`` it is a BrokerError, for the publisher is far away."""
-        readership = Readership(check_topic(topic), parse_pattern(pattern), check_group(group))
+    def _check_policy(self, policy: BufferPolicy) -> None:
+        """The publisher is far away."""
         if policy is BufferPolicy.REFUSE:
             raise BrokerError("a publisher on the network cannot be refused; take wait or drop_oldest")
-        return BufferSubscription(self, readership, policy)
 
     def stats(self) -> tuple[TopicStats, ...]:
         """One row per topic that was published or subscribed here; only what this process did."""
@@ -150,27 +103,15 @@ class NetworkBroker:
         await self._until_tried()
         return await self._ask(self._live_wire().abandon(readership))
 
-    def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """The latest messages rejected in this process, oldest first."""
-        return self._dead.letters()
+    async def _drain(self, seconds: float) -> None:
+        for feed in self._feeds.values():
+            feed.stop_taking()
+        await drained(list(self._feeds), seconds)
 
-    def forget(self, is_gone: Callable[[Message], bool]) -> None:
-        """As in the contract."""
-        self._dead.forget(is_gone)
-
-    async def close(self, drain_seconds: float = 5.0) -> None:
-        """As in the contract. What a group leaves unsettled stays at the server."""
-        if self._closing:
-            await self._closed.wait()
-            return
-        self._closing = True
-        try:
-            await self._drain(drain_seconds)
-        finally:
-            await asyncio.gather(*(self._end_feed(feed, closed=True) for feed in list(self._feeds.values())))
-            await asyncio.gather(*(feed.end() for feed in self._ending))  # their own goodbye is under way
-            await self._connection.close()
-            self._closed.set()
+    async def _end(self) -> None:
+        await asyncio.gather(*(self._end_feed(feed, closed=True) for feed in list(self._feeds.values())))
+        await asyncio.gather(*(feed.end() for feed in self._ending))  # their own goodbye is under way
+        await self._connection.close()
 
     # -- subscriptions
 
@@ -191,8 +132,7 @@ class NetworkBroker:
                 send=self._send,
             )
             self._feeds[feed.buffer] = feed
-        elif feed.buffer.policy is not policy:
-            raise BrokerError(f"group {readership.group!r} has the policy {feed.buffer.policy.value} already")
+        same_policy(feed.buffer, policy)
         member = feed.buffer.join()
         try:
             await self._until_tried()
@@ -235,14 +175,6 @@ class NetworkBroker:
         lost = feed.buffer.end(closed=closed, kept=bool(feed.readership.group))
         if lost:
             log.warning("subscription ended with messages unsettled", topic=feed.readership.topic, lost=lost)
-
-    async def _drain(self, seconds: float) -> None:
-        for feed in self._feeds.values():
-            feed.stop_taking()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                for buffer in list(self._feeds):
-                    await buffer.drained()
 
     # -- publishing
 
@@ -319,25 +251,8 @@ class NetworkBroker:
 
     # -- figures
 
-    def _open_topic(self, name: str) -> Counters:
-        if self._closing:
-            raise BrokerClosed("the broker is closed")
-        check_topic(name)
-        if len(self._topics) >= MAX_TOPICS:
-            raise BrokerError(f"there are {MAX_TOPICS} topics already")
-        counters = self._topics[name] = Counters()
-        return counters
+    def _new_topic(self, name: str) -> Counters:  # noqa: ARG002
+        return Counters()
 
     def _row(self, name: str, counters: Counters) -> TopicStats:
-        buffers = [buffer for buffer in self._feeds if buffer.readership.topic == name]
-        return TopicStats(
-            topic=name,
-            published=counters.published,
-            delivered=counters.delivered,
-            acknowledged=counters.acknowledged,
-            rejected=counters.rejected,
-            dropped=counters.dropped,
-            subscriptions=sum(len(buffer.members) for buffer in buffers),
-            buffered_messages=sum(buffer.held for buffer in buffers),
-            buffered_bytes=sum(buffer.held_bytes for buffer in buffers),
-        )
+        return row(name, counters, [buffer for buffer in self._feeds if buffer.readership.topic == name])

@@ -21,8 +21,9 @@ from gateway.broker.base import (
     MessageBroker,
     RoutingKey,
 )
+from gateway.broker.buffered import MAX_TOPICS
 from gateway.broker.envelope import UNREADABLE
-from gateway.broker.network import MAX_TOPICS, NetworkBroker
+from gateway.broker.network import NetworkBroker
 from gateway.broker.wire import Received
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.backends.pigeons import Loft

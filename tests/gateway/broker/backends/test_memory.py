@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.broker import open_broker
-from gateway.broker.backends.memory import MAX_TOPICS, MemoryBroker
+from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import (
     BrokerClosed,
     BrokerError,
@@ -22,6 +22,7 @@ from gateway.broker.base import (
     MessageBroker,
     RoutingKey,
 )
+from gateway.broker.buffered import MAX_TOPICS
 from gateway.broker.subscription import TURN
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import (
