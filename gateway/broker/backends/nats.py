@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -33,6 +33,7 @@ from gateway.broker.backends.nats_subjects import (
     stream_subjects,
     subject,
 )
+from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
@@ -84,7 +85,8 @@ class NatsWire:
         self._on_lost = on_lost
         self._js = self.client.jetstream(timeout=address.settings.confirm_seconds)
         self._streams: dict[str, asyncio.Future[Durability]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._work = Work(on_lost)
+        self.start = self._work.start
         self._inbox = self.client.new_inbox()
         self._numbers = itertools.count(1)
         self._unconfirmed: dict[str, asyncio.Future[Any]] = {}
@@ -181,21 +183,13 @@ class NatsWire:
 
     async def close(self) -> None:
         """Whatever is under way fails."""
-        for task in self._tasks:
+        for task in self._work:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._work, return_exceptions=True)
         with suppress(errors.Error, OSError), gone_is_os_error():
             await self.client.close()
 
     # -- for consumers
-
-    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Work that ends with the connection; a failure of it is the connection's loss."""
-        task = asyncio.create_task(self._guard(work), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
-        return task
 
     async def forget(self, stream: str, consumer: str) -> None:
         """Delete a consumer."""
@@ -254,19 +248,6 @@ class NatsWire:
         with suppress(BrokerRefused), self.translated():  # what is not allowed will be told when it is needed
             await self._open_stream(readership.topic)
             await self._durable(Demand(readership, name="", prefetch=1))
-
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except BrokerRefused as error:
-            self._on_lost(str(error), error.remedy)
-        except BrokerUnavailable as error:
-            self._on_lost(str(error))
-        except (
-            Exception
-        ) as error:  # a mistake here must not leave a connection on which nobody works any more
-            log.exception("the broker's adapter failed")
-            self._on_lost(f"the adapter failed ({type(error).__name__})")
 
     async def _closed(self) -> None:
         self._on_lost(f"{self._address}: connection lost")

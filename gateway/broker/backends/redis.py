@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import structlog
 from redis import exceptions
 from redis._parsers import _AsyncRESP2Parser
 from redis.asyncio import Redis
@@ -28,12 +27,11 @@ from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.backends.redis_answers import Bounded
 from gateway.broker.backends.redis_entries import PREFIX, entry, group, text
 from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
+from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
 from gateway.contract.messages import RESULTS_TOPIC
-
-log = structlog.get_logger(__name__)
 
 OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
@@ -59,13 +57,13 @@ class RedisWire:
     def __init__(self, address: Address, client: Redis, on_lost: OnLost) -> None:
         self.facts = ServerFacts(name="Redis", version="", durability=Durability.MEMORY)
         self._address = address
-        self._on_lost = on_lost
         self._lease = address.settings.lease_seconds
         self._client = client
         self._trim = address.settings.stream_messages
         self._outbox: list[tuple[list[Any], asyncio.Future[None]]] = []
         self._work = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Work(on_lost)
+        self.start = self._tasks.start
         self._readers: set[Redis] = set()
         self._closed = False
         self._under_way = 0
@@ -123,7 +121,7 @@ class RedisWire:
 
     async def close(self) -> None:
         """Whatever is under way fails. Who is cancelled here leaves nothing open: the end goes on by itself."""
-        self._closed = True
+        self._closed = self._tasks.closed = True
         if self._end is None:
             self._end = asyncio.create_task(self._close_all(), name="redis goodbye")
         await asyncio.shield(self._end)
@@ -172,14 +170,6 @@ class RedisWire:
     async def _hang_up_all(self) -> None:
         await asyncio.gather(*(_hang_up(client) for client in (self._client, *self._readers)))
 
-    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Work that ends with the connection; a failure of it is the connection's loss."""
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._guard(work), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
-        return task
-
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Errors of redis-py as ours. Raises BrokerUnavailable before anything is sent once we are closed."""
@@ -217,21 +207,6 @@ class RedisWire:
         """A group that is there from now on, whether or not anybody has come."""
         with suppress(exceptions.ResponseError):  # it is there already; or not allowed, which it will be told
             await self._client.xgroup_create(PREFIX + RESULTS_TOPIC, name, id="$", mkstream=True)
-
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except BrokerRefused as error:
-            self._on_lost(str(error), error.remedy)
-        except BrokerUnavailable as error:
-            self._on_lost(str(error))
-        except (
-            Exception
-        ) as error:  # a mistake here must not leave a connection on which nobody works any more
-            if self._closed:  # under its hands
-                return
-            log.exception("the broker's adapter failed")
-            self._on_lost(f"the adapter failed ({type(error).__name__})")
 
     async def _publish_all(self) -> None:
         """Entries as they come, and those that come meanwhile together next."""
