@@ -53,17 +53,27 @@ class Cooldown:
 class Allowance:
     """Lets ``burst`` pass at once, and ``per_second`` in the long run."""
 
-    def __init__(self, burst: int, per_second: float, now: float) -> None:
+    __slots__ = ("_burst", "_left", "_per_second", "_since")
+
+    def __init__(self, burst: float, per_second: float, now: float) -> None:
         self._burst = burst
         self._per_second = per_second
         self._left = float(burst)
         self._since = now
 
+    def left(self, now: float) -> float:
+        """How much may pass now; below 0, so much was taken beyond it."""
+        self._left = min(self._burst, self._left + max(0.0, now - self._since) * self._per_second)
+        self._since = now
+        return self._left
+
+    def spend(self, amount: float) -> None:
+        """So much has passed."""
+        self._left -= amount
+
     def take(self, now: float) -> bool:
         """Whether one more may pass now (and then it has)."""
-        self._left = min(self._burst, self._left + (now - self._since) * self._per_second)
-        self._since = now
-        if self._left < 1:
+        if self.left(now) < 1:
             return False
-        self._left -= 1
+        self.spend(1)
         return True

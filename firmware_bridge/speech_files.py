@@ -39,6 +39,17 @@ def recordings() -> tuple[Recording, ...]:
         )
 
 
+def wav_file(pcm: bytes) -> bytes:
+    """PCM16 mono at 16 kHz as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE)
+        writer.writeframes(pcm)
+    return file.getvalue()
+
+
 def read_wav(path: Path) -> bytes:
     """The PCM16 samples of a WAV file, which must be mono, 16 bit, 16 kHz. Raises BadRecording."""
     try:

@@ -129,11 +129,12 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .pipeline
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
-.web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.bridge transcription
-                                transcription.models transcription.transcriber .contract .access .broker
-                                .journal.records .journal.dead_letters .journal .config .observing
-                                .pipeline.sessions .pipeline.recordings .pipeline.telling .pipeline.asking
-                                .pipeline .web.entrance .web.parts
+.web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.bridge transcription transcription.models
+                                transcription.transcriber .contract .access .broker .journal.records
+                                .journal.dead_letters .journal .config .observing .pipeline.sessions
+                                .pipeline.recordings .pipeline.telling .pipeline.asking .pipeline
+                                .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
@@ -144,7 +145,8 @@ gateway:                        .contract .orchestrators .client
                                 .process .access .broker .journal.errors .journal .config .hub .orchestrators
                                 .observing .pipeline.telling .pipeline.asking .pipeline .web.entrance
                                 .web.parts .web .systemd
-.commands:                      firmware_bridge.link firmware_bridge.carriers firmware_bridge.simulator
+.commands:                      firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.carriers firmware_bridge.simulator
                                 transcription.process .contract .settings .process .access .journal.errors
                                 .journal.records .journal.dead_letters .journal .config .observing .client
                                 .systemd .app

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from transcription.audio import SAMPLE_RATE
 from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, OnProgress, Segment, Transcript, Word, untold
@@ -45,7 +46,7 @@ class SphinxTranscriber:
         try:
             import pocketsphinx  # noqa: PLC0415 - an optional package
 
-            self._decoder = pocketsphinx.Decoder(samprate=16_000, loglevel="FATAL")
+            self._decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
         except (ImportError, RuntimeError) as error:  # RuntimeError: its model files are gone
             raise ModelUnavailable(
                 f"pocketsphinx is not installed or not whole: {error}",

@@ -7,6 +7,8 @@ from collections import Counter, OrderedDict
 
 from msgspec import Struct
 
+from firmware_bridge.pacing import Allowance
+
 MAX_KEYS = 4_096
 """Somebody who was away longest is forgotten first, and begins with a full bucket."""
 
@@ -24,38 +26,34 @@ class Buckets:
     def __init__(self, rate: Rate, max_keys: int = MAX_KEYS) -> None:
         self._rate = rate
         self._max_keys = max_keys
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, Allowance] = OrderedDict()
         self.refused = 0
 
     def __len__(self) -> int:
-        return len(self._levels)
+        return len(self._buckets)
 
     def take(self, key: str, now: float, amount: float = 1.0) -> float:
         """Take ``amount``; 0 when it was there, else how many seconds until it will be, and nothing is taken."""
-        missing = amount - self._level(key, now)
-        if self._rate.per_second <= 0 or missing <= 0:
-            self._put(key, now, -missing)
+        missing = amount - self._bucket(key, now).left(now)
+        if missing <= 0 or self._rate.per_second <= 0:
+            self.owe(key, now, amount)
             return 0.0
         self.refused += 1
         return missing / self._rate.per_second
 
     def owe(self, key: str, now: float, amount: float) -> float:
         """Take what was used already; how many seconds to wait until that is made up for."""
-        level = self._level(key, now) - amount
-        self._put(key, now, level)
-        return max(0.0, -level / self._rate.per_second) if self._rate.per_second > 0 else 0.0
-
-    def _level(self, key: str, now: float) -> float:
-        level, since = self._levels.get(key, (self._rate.burst, now))
-        return min(self._rate.burst, level + max(0.0, now - since) * self._rate.per_second)
-
-    def _put(self, key: str, now: float, level: float) -> None:
         if self._rate.per_second <= 0:
-            return
-        self._levels[key] = (level, now)
-        self._levels.move_to_end(key)
-        if len(self._levels) > self._max_keys:
-            self._levels.popitem(last=False)
+            return 0.0
+        bucket = self._buckets[key] = self._bucket(key, now)
+        bucket.spend(amount)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._max_keys:
+            self._buckets.popitem(last=False)
+        return max(0.0, -bucket.left(now) / self._rate.per_second)
+
+    def _bucket(self, key: str, now: float) -> Allowance:
+        return self._buckets.get(key) or Allowance(self._rate.burst, self._rate.per_second, now)
 
 
 class Crowd:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from firmware_bridge.speech_files import wav_file
 from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of
 from gateway.commands.options import Misplaced, Trouble, config_option, read_config
@@ -26,8 +26,6 @@ from gateway.journal.records import DeadLetterRow, UtteranceRow, Verb
 from gateway.observing import log as logging
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
-
-SAMPLE_RATE = 16_000
 
 
 @click.group("dlq")
@@ -168,10 +166,7 @@ def _save(path: Path, audio: bytes) -> None:
     try:
         # For nobody else to hear, and not into what somebody else has put there.
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        with os.fdopen(opened, "wb") as raw, wave.open(raw, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(audio)
+        with os.fdopen(opened, "wb") as file:
+            file.write(wav_file(audio))
     except OSError as error:
         raise Trouble(f"{path}: {error.strerror}") from error

@@ -18,7 +18,7 @@ from gateway.access.principals import Principal, Right
 from gateway.contract.events import MOST_TOKEN_CHARACTERS
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.entrance.guard import introduce, visit_of
-from gateway.web.entrance.refusals import unauthorized
+from gateway.web.entrance.problems import unauthorized
 
 
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):

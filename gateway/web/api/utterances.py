@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from http import HTTPStatus
 from typing import Annotated
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from firmware_bridge.speech_files import wav_file
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
@@ -20,7 +19,6 @@ from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found, unavailable
 
-SAMPLE_RATE = 16_000
 WAV = "audio/wav"
 ERASED_AT_ONCE = 50
 """Utterances that are erased in one commit, so that erasing much keeps no speech waiting."""
@@ -143,7 +141,7 @@ async def play_utterance(call: Call[UtteranceName, None, None]) -> web.Response:
     pcm = await history.audio(row.utterance_id) if _shown(row, call).has_audio else None
     if pcm is None:
         raise not_found("audio: it is not kept (journal.keep_audio), or not any more (history.audio_days)")
-    return ranged(call.request, wav(pcm))
+    return ranged(call.request, wav_file(pcm))
 
 
 async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
@@ -172,17 +170,6 @@ async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
     call.parts.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
     await journal.scrub()
     return ErasedCount(erased)
-
-
-def wav(pcm: bytes) -> bytes:
-    """PCM16 mono at 16 kHz as a file."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(SAMPLE_RATE)
-        writer.writeframes(pcm)
-    return file.getvalue()
 
 
 def ranged(request: web.Request, whole: bytes) -> web.Response:

@@ -23,8 +23,8 @@ from gateway.access.principals import Principal, Right
 from gateway.settings.web import WebSettings
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import RETRY_SECONDS, Visitor
+from gateway.web.entrance.problems import refusal, too_many, unauthorized
 from gateway.web.entrance.proxies import Proxies
-from gateway.web.entrance.refusals import refusal, too_many, unauthorized
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
+import msgspec
+from aiohttp import web
 from msgspec import Struct
 
 PROBLEM_TYPE = "application/problem+json"
@@ -76,3 +79,35 @@ def misfit(place: str, message: str) -> Problem:
 def unavailable(detail: str, remedy: str) -> Problem:
     """503: not as things are."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, remedy=remedy)
+
+
+# -- the door's, which says no before anybody is asked
+
+
+def refusal(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> web.HTTPException:
+    """To be raised. ``detail`` has nothing in it that came with the request."""
+    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    text = msgspec.json.encode(problem).decode() + "\n"
+    return _CLASSES[status](text=text, content_type=PROBLEM_TYPE, headers=headers)
+
+
+def unauthorized(reason: str) -> web.HTTPException:
+    """401: a token is needed, or this one will not do."""
+    return refusal(HTTPStatus.UNAUTHORIZED, reason, {"WWW-Authenticate": 'Bearer realm="earshot"'})
+
+
+def too_many(what: str, seconds: float) -> web.HTTPException:
+    """429, and when to come again."""
+    wait = max(1, math.ceil(seconds))
+    return refusal(
+        HTTPStatus.TOO_MANY_REQUESTS, f"too many {what}; wait {wait} s", {"Retry-After": str(wait)}
+    )
+
+
+_CLASSES: dict[HTTPStatus, type[web.HTTPException]] = {
+    HTTPStatus.BAD_REQUEST: web.HTTPBadRequest,
+    HTTPStatus.UNAUTHORIZED: web.HTTPUnauthorized,
+    HTTPStatus.FORBIDDEN: web.HTTPForbidden,
+    HTTPStatus.TOO_MANY_REQUESTS: web.HTTPTooManyRequests,
+    HTTPStatus.SERVICE_UNAVAILABLE: web.HTTPServiceUnavailable,
+}

@@ -21,7 +21,7 @@ from gateway.contract.events import MOST_NAMES, Subscribe
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
 from gateway.web.entrance.guard import who
-from gateway.web.entrance.refusals import refusal
+from gateway.web.entrance.problems import refusal
 from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
 from gateway.web.parts import Parts
 
