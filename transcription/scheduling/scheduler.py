@@ -1,11 +1,10 @@
-"""The recognizer: owns the engine, keeps it off the event loop, and says who is transcribed next."""
+"""The recognizer: brings engine and utterances together, off the event loop, and answers whoever asked."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +20,11 @@ from transcription.errors import (
 )
 from transcription.recognizing import Guessing, Phase, Recognized, RecognizerState
 from transcription.scheduling import engines
-from transcription.scheduling.batching import next_batch, transcribe_batch
-from transcription.scheduling.drafts import Draft, DraftCounters, Drafts
-from transcription.scheduling.fair_queue import FairQueue
+from transcription.scheduling.batching import transcribe_batch
+from transcription.scheduling.drafts import Draft, DraftCounters
 from transcription.scheduling.jobs import Guess, Job
 from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction
+from transcription.scheduling.waiting import Waiting
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcriber, Transcript
 from transcription.utterance.segmenter import Utterance
@@ -59,12 +58,9 @@ class Recognizer:
         self._keeper = EngineKeeper(
             settings, self._changed, open_engine=open_engine, retry_seconds=retry_seconds
         )
-        self._queue: FairQueue[Job] = FairQueue(settings.queue_utterances)
-        self._guesses: FairQueue[Job] = FairQueue(settings.queue_utterances)
-        self._behind: FairQueue[Job] = FairQueue(settings.queue_utterances)
-        self._drafts = Drafts(settings.partials, settings.queue_utterances)
         self._answers: set[asyncio.Future[Recognized]] = set()
         self._wake = asyncio.Event()
+        self._waiting = Waiting(settings, self._wake.set)
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
@@ -79,17 +75,17 @@ class Recognizer:
     @property
     def waiting(self) -> int:
         """Utterances that wait for their turn: ``settings.queue_utterances``, and those that devices keep."""
-        return len(self._queue)
+        return len(self._waiting)
 
     @property
     def busy(self) -> bool:
         """Whether the queue is three quarters full: devices had better wait."""
-        return 4 * len(self._queue) >= 3 * self._queue.capacity
+        return self._waiting.busy
 
     @property
     def drafts(self) -> DraftCounters:
         """What became of the looks at speech that went on."""
-        return self._drafts.counters
+        return self._waiting.drafts.counters
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -120,14 +116,13 @@ class Recognizer:
         loop = asyncio.get_running_loop()
         job = Job(owner, utterance, loop.create_future(), loop.time(), hints, ahead=True)
         try:
-            self._guesses.put(owner, job)
+            self._waiting.put_guess(job)
         except QueueFull:
             return None
-        self._wake.set()
         return Guess(job, self._drop)
 
     def _drop(self, guess: Guess) -> None:
-        self._guesses.discard(guess.job.owner, guess.job)
+        self._waiting.discard_guess(guess.job)
         answer = guess.job.answer
         if answer.done() and not answer.cancelled():
             answer.exception()  # a failure that nobody wants to know is not an unhandled one
@@ -139,7 +134,7 @@ class Recognizer:
         Of those that wait only the newest is looked at, when there is nothing else to do and no more often
         than ``settings.partials`` allows.
         """
-        return Draft(owner, on_text, self._ask, self._drafts.drop)
+        return Draft(owner, on_text, self._ask, self._waiting.drafts.drop)
 
     def wake(self) -> None:
         """Somebody has begun to speak: an engine that is asleep is loaded meanwhile."""
@@ -159,10 +154,10 @@ class Recognizer:
         return self._keeper.verdict
 
     def _ask(self, draft: Draft, so_far: Utterance, hints: Hints) -> None:
-        if self._closing or self._keeper.engine is None or self._queue:
-            self._drafts.refuse()
-        elif self._drafts.ask(draft, so_far, hints):
-            self._wake.set()
+        if self._closing or self._keeper.engine is None:
+            self._waiting.drafts.refuse()
+        else:
+            self._waiting.ask(draft, so_far, hints)
 
     async def transcribe(
         self,
@@ -187,8 +182,7 @@ class Recognizer:
         job = self._guessed(utterance, hints, guess)
         if job is None:
             job = Job(owner, utterance, loop.create_future(), loop.time(), hints, behind=behind)
-            self._queue_of(job).put(owner, job, always=kept)
-            self._wake.set()
+            self._waiting.put(job, always=kept)
         self._answers.add(job.answer)
         job.patience = deadline
         job.await_turn(self._expire)
@@ -197,11 +191,8 @@ class Recognizer:
         finally:
             if job.expiry is not None:
                 job.expiry.cancel()
-            self._queue_of(job).discard(owner, job)  # still there when the caller was cancelled
+            self._waiting.discard(job)  # still there when the caller was cancelled
             self._answers.discard(job.answer)
-
-    def _queue_of(self, job: Job) -> FairQueue[Job]:
-        return self._behind if job.behind else self._queue
 
     def _guessed(self, utterance: Utterance, hints: Hints, guess: Guessing | None) -> Job | None:
         """The guess's job, if it is worth waiting for: begun, and not failed. It is dropped otherwise."""
@@ -211,7 +202,7 @@ class Recognizer:
             guess.drop()
             return None
         job = guess.job
-        begun = not self._guesses.discard(job.owner, job)
+        begun = not self._waiting.discard_guess(job)
         failed = job.answer.done() and (job.answer.cancelled() or job.answer.exception() is not None)
         if begun and not failed and guess.fits(utterance, hints):
             return job
@@ -245,7 +236,7 @@ class Recognizer:
         self._keeper.close()
 
     def _expire(self, job: Job) -> None:
-        if not self._queue_of(job).discard(job.owner, job) or job.answer.done():
+        if not self._waiting.discard(job) or job.answer.done():
             return
         if self._keeper.engine is not None:
             job.answer.set_exception(WaitedTooLong("too many utterances were before this one"))
@@ -262,37 +253,13 @@ class Recognizer:
         while True:
             await self._wake.wait()
             async with self._keeper.in_use:
-                job = None if self._keeper.engine is None else self._next()
-                if self._keeper.engine is None or job is None:
+                engine = self._keeper.engine
+                job = None if engine is None else self._waiting.take()
+                if engine is None or job is None:
                     self._wake.clear()
                 else:
-                    await self._recognize(self._keeper.engine, self._with_others(job, self._keeper.engine))
-
-    def _next(self) -> Job | None:
-        """What is done now: a finished utterance, else a guess, else a look at speech that goes on, else the rest."""
-        if waiting := self._queue or self._guesses:
-            self._drafts.pass_over()
-            return waiting.get()
-        loop = asyncio.get_running_loop()
-        taken = self._drafts.take(loop.time())
-        if taken is None:
-            if self._drafts and loop.time() < self._drafts.budget.free_at:
-                loop.call_at(self._drafts.budget.free_at, self._wake.set)
-            return self._behind.get() if self._behind else None
-        draft, so_far = taken
-        job = Job(draft.owner, so_far, loop.create_future(), loop.time(), draft.hints, ahead=True)
-        job.answer.add_done_callback(partial(self._drafted, draft))
-        return job
-
-    def _with_others(self, job: Job, engine: Transcriber) -> list[Job]:
-        """A finished utterance, and those next in the queue that can be done together with it."""
-        if job.ahead or job.behind:
-            return [job]
-        return next_batch(job, self._queue, engine, self._settings.batch_utterances)
-
-    def _drafted(self, draft: Draft, answer: asyncio.Future[Recognized]) -> None:
-        failed = answer.cancelled() or answer.exception() is not None
-        self._drafts.done(draft, None if failed else answer.result().transcript)
+                    most = self._settings.batch_utterances
+                    await self._recognize(engine, self._waiting.with_others(job, engine, most))
 
     async def _recognize(self, engine: Transcriber, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
@@ -324,16 +291,16 @@ class Recognizer:
         """What drafts learn from it about the engine's speed, and what one took of their time."""
         only = outcomes[0]
         if len(batch) == 1 and isinstance(only, Transcript) and not only.retried:
-            self._drafts.budget.measure(seconds)
+            self._waiting.drafts.budget.measure(seconds)
         if batch[0].hints.draft:
-            self._drafts.budget.spend(begun, seconds)
+            self._waiting.drafts.budget.spend(begun, seconds)
 
     def _do_each_alone(self, batch: list[Job]) -> None:
         """One of them is to blame: each gets its tries by itself. The newest is put back first, as all go in front."""
         for job in reversed(batch):
             job.alone = True
             if not job.answer.done():
-                self._queue.put_back(job.owner, job)
+                self._waiting.put_back(job)
                 job.await_turn(self._expire)
 
     def _do_again(self, job: Job, error: EngineDied) -> None:
@@ -347,5 +314,5 @@ class Recognizer:
             log.error("utterance is given up: the engine died of it", times=job.deaths, owner=job.owner)
             job.answer.set_exception(GivenUp(job.deaths, error))
         else:
-            self._queue_of(job).put_back(job.owner, job)
+            self._waiting.put_back(job)
             job.await_turn(self._expire)
