@@ -47,7 +47,9 @@ from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.typed_text import Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.erasing import Erasing
-from gateway.pipeline.hearing.streams import Complete, Hearing
+from gateway.pipeline.hearing.conversation import Complete
+from gateway.pipeline.hearing.settling import Settling
+from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import recover, take_up
 from gateway.pipeline.sections import Sections
@@ -118,17 +120,18 @@ class Pipeline:
         self._broker = broker
         self._announce = announcer
         self._journal = journal
+        self._settling = Settling(devices)
         self._hearing = Hearing(
             config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
-            recognizer=recognizer, listen=listen, announcer=announcer, journal=journal, tell=self._hand_on,
-            mishaps=mishaps,
+            settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
+            tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
         self._ask(config, is_off=lambda: recognizer.state.phase is Phase.OFF)
         self._turns = Turns(
-            self._hearing, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
+            self._settling, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
         )  # fmt: skip
         self._understanding = Understanding(
-            config.transcription, self._turns, hearing=self._hearing, recognizer=recognizer,
+            config.transcription, self._turns, hearing=self._hearing, settling=self._settling, recognizer=recognizer,
             publishing=self._publishing, devices=devices, announcer=announcer, journal=journal,
         )  # fmt: skip
         self._saying = Saying(self._hearing, announcer)
@@ -180,12 +183,12 @@ class Pipeline:
                 self._understanding.begin(fact)
             case Posted(letter):
                 self._questions.posted(fact)
-                self._hearing.release(letter.correlation_id)
+                self._settling.release(letter.correlation_id)
             case Delayed(letter):
                 self._questions.delayed(letter)
             case Refused(letter):
                 self._questions.refused(fact)
-                self._hearing.release(letter.correlation_id)
+                self._settling.release(letter.correlation_id)
             case HintsAsked(session_id, hints):
                 self._hearing.ask(session_id, hints)
 

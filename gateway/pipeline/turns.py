@@ -17,7 +17,7 @@ from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.erasing import Whose
-from gateway.pipeline.hearing.streams import Hearing
+from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.session import Session, SessionState, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.process.ending import until_done
@@ -51,7 +51,7 @@ class Turns:
 
     def __init__(
         self,
-        hearing: Hearing,
+        settling: Settling,
         questions: Questions,
         publishing: Publishing,
         *,
@@ -59,7 +59,7 @@ class Turns:
         journal: AnyJournal,
         mishaps: Mishaps,
     ) -> None:
-        self._hearing = hearing
+        self._settling = settling
         self._publishing = publishing
         self._questions = questions
         self._announce = announcer
@@ -135,7 +135,7 @@ class Turns:
                 )
         if correlation_id:
             with self._mishaps.contained(A_TURN, **one.names):
-                self._hearing.release(correlation_id)
+                self._settling.release(correlation_id)
 
 
 def _stumbled(error: Exception) -> str:

@@ -19,7 +19,9 @@ from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.rows import utterance_row
 from gateway.pipeline.asking.utterance import Spoken, new_name
-from gateway.pipeline.hearing.streams import Complete, Conversation, Hearing
+from gateway.pipeline.hearing.conversation import Complete, Conversation
+from gateway.pipeline.hearing.settling import Settling
+from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
@@ -50,6 +52,7 @@ class Understanding:
         turns: Turns,
         *,
         hearing: Hearing,
+        settling: Settling,
         recognizer: Recognizing,
         publishing: Publishing,
         devices: Devices,
@@ -59,6 +62,7 @@ class Understanding:
         self._settings = settings
         self._turns = turns
         self._hearing = hearing
+        self._settling = settling
         self._recognizer = recognizer
         self._publishing = publishing
         self._devices = devices
@@ -106,13 +110,13 @@ class Understanding:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
         correlation_id = spoken.name.correlation_id
         kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
-        self._hearing.hold(conversation, correlation_id)
+        self._settling.hold(conversation, correlation_id)
         if not await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
-            self._hearing.abandon(correlation_id)
+            self._settling.abandon(correlation_id)
         elif spoken.turn.durable:
-            self._hearing.release(correlation_id)
+            self._settling.release(correlation_id)
         else:  # until the broker has it
-            self._hearing.settle(conversation)
+            self._settling.settle(conversation)
 
     def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
         if not self._journal.keeps or done.cancelled() or done.exception() is not None:
@@ -120,7 +124,7 @@ class Understanding:
         if not done.result():
             log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
         spoken.turn.durable = True
-        self._hearing.settle(conversation)
+        self._settling.settle(conversation)
 
     def again(self, session: Session, turn: Turn) -> None:
         """What a gateway before this one heard, and the journal has: as soon as there is room for it."""

@@ -41,7 +41,7 @@ CLOSE_SECONDS = 2.0
 """How long a closing handshake may take before the connection is cut."""
 
 
-class Devices:
+class DeviceSockets:
     """All devices on the sockets of one server; the carrier ``web`` of the bridge."""
 
     def __init__(self, parts: Parts) -> None:

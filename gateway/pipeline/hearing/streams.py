@@ -1,7 +1,7 @@
 """The first half of the way: what devices say, cut into utterances.
 
-Keeps one conversation for every stream that is open, through the absence of its device, and tells
-the device what it may forget. What is complete is told to whoever leads on.
+Keeps one conversation for every stream that is open, through the absence of its device. What is complete is told to
+whoever leads on.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 
@@ -25,9 +23,9 @@ from firmware_bridge.link.events import (
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
-from gateway.pipeline.hearing.level_meter import LevelMeter
-from gateway.pipeline.hearing.live_text import LiveText
-from gateway.pipeline.sessions.hints import ConversationHints, SessionHints
+from gateway.pipeline.hearing.conversation import Complete, Conversation
+from gateway.pipeline.hearing.settling import Settling
+from gateway.pipeline.sessions.hints import ConversationHints
 from gateway.pipeline.sessions.names import StreamName
 from gateway.pipeline.sessions.rows import stream_name, stream_row
 from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
@@ -36,20 +34,9 @@ from gateway.pipeline.telling.devices import Devices
 from gateway.process.mishaps import Mishaps
 from gateway.settings.sessions import SessionSettings
 from transcription.audio import AudioChunk, from_pcm16
-from transcription.recognizing import Guessing, Phase, Recognizing
+from transcription.recognizing import Phase, Recognizing
 from transcription.settings import TranscriptionSettings
-from transcription.utterance.offset import OffsetFilter
-from transcription.utterance.segmenter import (
-    EndReason,
-    SegmenterEvent,
-    SpeechGoesOn,
-    SpeechPaused,
-    SpeechResumed,
-    SpeechStarted,
-    Utterance,
-    UtteranceSegmenter,
-    VoiceActivity,
-)
+from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 
 log = structlog.get_logger(__name__)
 
@@ -67,46 +54,6 @@ NOTHING_HEARD = Utterance(
 )
 
 
-@dataclass(slots=True, eq=False)
-class Conversation:
-    """One stream being heard: its session, and what cuts its audio into utterances."""
-
-    session: Session
-    segmenter: UtteranceSegmenter
-    hints: SessionHints
-    meter: LevelMeter
-    device_keeps: bool
-    """Whether the device has a ring, and so its speech until it is settled."""
-    without_offset: OffsetFilter = field(default_factory=OffsetFilter)
-    heard_to: int = 0
-    settled_to: int = -1
-    guess: Guessing | None = None
-    """The text of what was said until the present pause, in case that was all."""
-    live: LiveText | None = None
-    """The text of what is being said."""
-
-    def drop_guess(self) -> None:
-        """It was not all, or nobody will want it."""
-        if self.guess is not None:
-            self.guess.drop()
-            self.guess = None
-
-    def end_live(self) -> LiveText | None:
-        """What is being said is complete, or will never be; its live text, if there is any."""
-        live, self.live = self.live, None
-        if live is not None:
-            live.end()
-        return live
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Somebody has finished what they said."""
-
-    conversation: Conversation
-    utterance: Utterance
-
-
 class Hearing:
     """The conversations, by the name of their stream; those of one device, together."""
 
@@ -117,6 +64,7 @@ class Hearing:
         *,
         max_devices: int,
         devices: Devices,
+        settling: Settling,
         recognizer: Recognizing,
         listen: Callable[[], VoiceActivity],
         announcer: Announcer,
@@ -131,6 +79,7 @@ class Hearing:
         self._max_sessions = sessions.max_sessions
         self._max_devices = max_devices
         self._devices = devices
+        self._settling = settling
         self._recognizer = recognizer
         self._listen = listen
         self._announce = announcer
@@ -144,8 +93,6 @@ class Hearing:
         self._left: dict[StreamName, StreamRow] = {}
         """Streams of the gateway before this one, whose audio may come again."""
         self._connected: dict[str, DeviceConnected] = {}
-        self._unsafe: dict[str, Conversation] = {}
-        """By correlation id: what was said in them, and is not safe yet."""
         self._put_off: dict[str, int] = {}
         """Devices that keep what they say until there is room for it, and their boots; in order."""
         self.closed = False
@@ -217,8 +164,7 @@ class Hearing:
         """End a device's streams; what is being said is dropped."""
         for name in [name for name in self.conversations if name.device_id == device_id]:
             conversation = self.conversations.pop(name)
-            conversation.drop_guess()
-            conversation.end_live()
+            conversation.drop()
             conversation.session.end_stream()
             self._journal.commit(StreamEnded(conversation.session.session_id))
 
@@ -302,8 +248,15 @@ class Hearing:
         )
         hints = self._hints.begin(session.device_id, session.name.boot, transcription, self._now())
         keeps = self._connected[session.device_id].ring_frames > 0
-        meter = LevelMeter(partial(self._announce.wants_levels, session.device_id))
-        return Conversation(session, segmenter, hints, meter, keeps)
+        return Conversation(
+            session,
+            segmenter,
+            hints,
+            recognizer=self._recognizer,
+            announcer=self._announce,
+            device_keeps=keeps,
+            tell=self._tell,
+        )
 
     def _decline(self, conversation: Conversation) -> None:
         """Nothing will be understood: the turn fails at once, before anybody has spoken for nothing."""
@@ -332,14 +285,11 @@ class Hearing:
                 session.end_stream()
                 self._journal.commit(StreamEnded(session.session_id))
             return
-        for heard in conversation.segmenter.finish(reason):
-            self._take(conversation, heard)
-        conversation.drop_guess()
-        conversation.end_live()
+        conversation.finish(reason)
         conversation.session.end_stream()
         self._journal.commit(StreamEnded(conversation.session.session_id))
         self._hints.keep(name.device_id, name.boot, conversation.hints, self._now())
-        self.settle(conversation)
+        self._settling.settle(conversation)
         if not conversation.session.turns:
             self._announce.status(conversation.session, DeviceStatus.IDLE)
 
@@ -363,8 +313,7 @@ class Hearing:
             self._devices.settle(*name, WHOLE_STREAM)
         if conversation is not None:
             with self._mishaps.contained(A_STREAM, **names):
-                conversation.drop_guess()
-                conversation.end_live()
+                conversation.drop()
         if session is None:
             return
         session.end_stream()
@@ -394,34 +343,8 @@ class Hearing:
             self._hear_chunk(conversation, AudioChunk(position, from_pcm16(pcm), lost))
 
     def _hear_chunk(self, conversation: Conversation, chunk: AudioChunk) -> None:
-        conversation.heard_to = chunk.position + len(chunk.samples)
-        chunk = conversation.without_offset(chunk)
-        level = conversation.meter.feed(chunk.samples)
-        if level is not None:
-            self._announce.level(conversation.session.device_id, level)
-        for heard in conversation.segmenter.feed(chunk):
-            self._take(conversation, heard)
-        self.settle(conversation)
-
-    def _take(self, conversation: Conversation, heard: SegmenterEvent) -> None:
-        live = conversation.live
-        match heard:
-            case SpeechStarted():
-                self._recognizer.wake()
-                conversation.live = LiveText(conversation.session, self._recognizer, self._announce)
-            case SpeechGoesOn(so_far):
-                if live is not None:
-                    live.goes_on(so_far, conversation.hints.now)
-            case SpeechPaused(so_far):
-                guess = conversation.guess = self._recognizer.guess(
-                    so_far, owner=conversation.session.owner, hints=conversation.hints.now
-                )
-                if guess is not None and live is not None:
-                    live.pauses(guess)
-            case SpeechResumed():
-                conversation.drop_guess()
-            case Utterance():
-                self._tell(Complete(conversation, heard))
+        conversation.hear(chunk)
+        self._settling.settle(conversation)
 
     def ask(self, session_id: str, wanted: WantedHints) -> None:
         """Hear what is still to come of a session's conversation like this."""
@@ -434,30 +357,6 @@ class Hearing:
             hints.ask(wanted)
             self._hints.keep(session.device_id, session.name.boot, hints, self._now())
 
-    # -- what a device may forget
-
-    def hold(self, conversation: Conversation, correlation_id: str) -> None:
-        """This utterance was said in it, and is not safe yet."""
-        self._unsafe[correlation_id] = conversation
-
-    def abandon(self, correlation_id: str) -> None:
-        """It will not be safe while this gateway runs; its device is not told anything."""
-        self._unsafe.pop(correlation_id, None)
-
-    def release(self, correlation_id: str) -> None:
-        """It is safe, or was given up: its device need not keep it. Idempotent."""
-        conversation = self._unsafe.pop(correlation_id, None)
-        if conversation is not None:
-            self.settle(conversation)
-
-    def settle(self, conversation: Conversation) -> None:
-        """Tell the device which audio it may forget: what is durable, published, or will never be needed."""
-        name = conversation.session.name
-        position = conversation.session.settled_position(conversation.segmenter.needed_from)
-        if position > conversation.settled_to:
-            conversation.settled_to = position
-            self._devices.settle(*name, position)
-
     # -- the end
 
     def close(self) -> None:
@@ -468,17 +367,16 @@ class Hearing:
     def in_speech(self) -> bool:
         """Whether somebody is speaking: their device is there, and they have not finished."""
         return any(
-            conversation.segmenter.in_utterance and self.connected(name.device_id)
+            conversation.in_utterance and self.connected(name.device_id)
             for name, conversation in self.conversations.items()
         )
 
     def hand_back(self) -> None:
         """End all streams. What is still being said stays with a device that keeps it."""
         for name, conversation in list(self.conversations.items()):
-            if conversation.segmenter.in_utterance and conversation.device_keeps:
+            if conversation.in_utterance and conversation.device_keeps:
                 del self.conversations[name]
-                conversation.drop_guess()
-                conversation.end_live()
+                conversation.drop()
                 conversation.session.end_stream()
             else:
                 self.end_stream(name, EndReason.SHUTDOWN)

@@ -79,7 +79,7 @@ class Stopped(FileRefused):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Passage:
     """One utterance of a recording; times in seconds from its beginning. Without a transcript, ``error`` says why."""
 
     start: float
@@ -97,10 +97,10 @@ class Gap:
 
 
 @dataclass(slots=True)
-class Recording:
-    """What was made of one: the pieces in which something was said, how long it is, and what is missing of it."""
+class RecordingText:
+    """What was made of one: the passages in which something was said, how long it is, and what is missing of it."""
 
-    pieces: list[Piece] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
     seconds: float = 0.0
     missing: list[Gap] = field(default_factory=list)
 
@@ -131,7 +131,7 @@ class Transcribing:
         hints: Hints,
         is_gone: Callable[[], bool],
         owner: str,
-    ) -> Recording:
+    ) -> RecordingText:
         """Everything that is said in it. ``is_gone``: nobody waits for it any more. ``owner``: who sends it.
 
         Raises FileRefused, and as the recognizer's ``transcribe`` but for EngineFailed.
@@ -157,27 +157,27 @@ class Transcribing:
 
     async def _run(
         self, work: _Work, body: AsyncIterator[bytes], hints: Hints, is_gone: Callable[[], bool]
-    ) -> Recording:
-        recording = Recording()
+    ) -> RecordingText:
+        recording = RecordingText()
         work.begin(body)
         async for utterance in work.utterances:
             await self._lull()
             if is_gone():
                 raise Stopped("whoever sent it has gone")
-            recording.pieces.append(await self._piece(work.name, utterance, hints))
+            recording.passages.append(await self._passage(work.name, utterance, hints))
         if work.failure is not None:
             raise work.failure
         recording.seconds = work.samples / SAMPLE_RATE
         recording.missing = work.missing
         return recording
 
-    async def _piece(self, owner: str, utterance: Utterance, hints: Hints) -> Piece:
+    async def _passage(self, owner: str, utterance: Utterance, hints: Hints) -> Passage:
         start, end = utterance.start / SAMPLE_RATE, utterance.end / SAMPLE_RATE
         try:
             done = await self._recognizer.transcribe(utterance, owner=owner, hints=hints, behind=True)
         except EngineFailed as error:
-            return Piece(start, end, None, str(error))
-        return Piece(start, end, done.transcript)
+            return Passage(start, end, None, str(error))
+        return Passage(start, end, done.transcript)
 
     async def _lull(self) -> None:
         """The engine cannot be interrupted: whoever is speaking shall not find it at this."""

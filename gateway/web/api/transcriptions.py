@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from gateway.access.principals import Right
 from gateway.contract.messages import Language, WordTime
 from gateway.pipeline.recordings import subtitles, transcribing
-from gateway.pipeline.recordings.transcribing import FileRefused, Piece, Recording
+from gateway.pipeline.recordings.transcribing import FileRefused, Passage, RecordingText
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.entrance.problems import Problem, misfit, unavailable
 from transcription.errors import ModelUnavailable, TranscriptionError
@@ -147,8 +147,8 @@ def _refusal(error: FileRefused) -> Problem:
     return Problem(_STATUS[type(error)], str(error), headers=headers)
 
 
-def _transcription(recording: Recording) -> Transcription:
-    parts = tuple(part for piece in recording.pieces if (part := _part(piece)) is not None)
+def _transcription(recording: RecordingText) -> Transcription:
+    parts = tuple(part for passage in recording.passages if (part := _part(passage)) is not None)
     languages = [part.language for part in parts if part.language]
     return Transcription(
         text=" ".join(part.text for part in parts if part.text),
@@ -159,26 +159,28 @@ def _transcription(recording: Recording) -> Transcription:
     )
 
 
-def _part(piece: Piece) -> Part | None:
+def _part(passage: Passage) -> Part | None:
     """None: nothing was said in it."""
-    said = piece.transcript
+    said = passage.transcript
     if said is None:
-        return Part(start=piece.start, end=piece.end, text="", language="", confidence=0.0, error=piece.error)
+        return Part(
+            start=passage.start, end=passage.end, text="", language="", confidence=0.0, error=passage.error
+        )
     text = said.text.strip()
     if not text:
         return None
     words = tuple(
         WordTime(
             word=one.word,
-            start=piece.start + one.start,
-            end=min(piece.start + one.end, piece.end),  # a sum may be too much in its last digit
+            start=passage.start + one.start,
+            end=min(passage.start + one.end, passage.end),  # a sum may be too much in its last digit
             probability=one.probability,
         )
         for one in said.words
     )
     return Part(
-        start=piece.start,
-        end=piece.end,
+        start=passage.start,
+        end=passage.end,
         text=text,
         language=said.language,
         confidence=said.confidence,

@@ -89,7 +89,7 @@ class Search(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=200, description="Utterances on a page.")] = 50
 
 
-class UtteranceName(Struct, frozen=True):
+class WhichUtterance(Struct, frozen=True):
     """Which utterance."""
 
     utterance_id: Token
@@ -129,12 +129,12 @@ async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
     return UtterancePage(tuple(_shown(row, call) for row in page), more)
 
 
-async def show_utterance(call: Call[UtteranceName, None, None]) -> Utterance:
+async def show_utterance(call: Call[WhichUtterance, None, None]) -> Utterance:
     """One of them."""
     return _shown(await _find(call, _history(call)), call)
 
 
-async def play_utterance(call: Call[UtteranceName, None, None]) -> web.Response:
+async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response:
     """Its audio, or the part of it that is asked for."""
     history = _history(call)
     row = await _find(call, history)
@@ -144,7 +144,7 @@ async def play_utterance(call: Call[UtteranceName, None, None]) -> web.Response:
     return ranged(call.request, wav_file(pcm))
 
 
-async def erase_utterance(call: Call[UtteranceName, None, None]) -> None:
+async def erase_utterance(call: Call[WhichUtterance, None, None]) -> None:
     """For good."""
     journal = _journal(call)
     row = await _find(call, journal.history)
@@ -194,7 +194,7 @@ def ranged(request: web.Request, whole: bytes) -> web.Response:
     )
 
 
-async def _find(call: Call[UtteranceName, None, None], history: History) -> HistoryRow:
+async def _find(call: Call[WhichUtterance, None, None], history: History) -> HistoryRow:
     row = await history.utterance(call.path.utterance_id)
     if row is None or not call.principal.sees(user_id=row.user_id, device_id=row.device_id):
         raise not_found("utterance")
@@ -271,15 +271,15 @@ OPERATIONS = (
     ),
     Operation(
         name="showUtterance", method="GET", path="/utterances/{utterance_id}", right=Right.LISTEN,
-        run=show_utterance, summary="One utterance", path_type=UtteranceName, answer=Utterance, problems=_MISSING,
+        run=show_utterance, summary="One utterance", path_type=WhichUtterance, answer=Utterance, problems=_MISSING,
     ),
     Operation(
         name="eraseUtterance", method="DELETE", path="/utterances/{utterance_id}", right=Right.OPERATE,
-        run=erase_utterance, summary="Erase an utterance, words and audio", path_type=UtteranceName, problems=_MISSING,
+        run=erase_utterance, summary="Erase an utterance, words and audio", path_type=WhichUtterance, problems=_MISSING,
     ),
     Operation(
         name="playUtterance", method="GET", path="/utterances/{utterance_id}/audio", right=Right.LISTEN,
         run=play_utterance, summary="The audio of an utterance, as long as it is kept; takes Range",
-        path_type=UtteranceName, produces=(WAV,), problems=(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, *_MISSING),
+        path_type=WhichUtterance, produces=(WAV,), problems=(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, *_MISSING),
     ),
 )  # fmt: skip

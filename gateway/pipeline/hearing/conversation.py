@@ -1,0 +1,136 @@
+"""One stream being heard: its audio in, in order; what is to be made of it out, as soon as that is known.
+
+The recognizer is woken with the first word, and works ahead at each pause; what is complete is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.pipeline.hearing.level_meter import LevelMeter
+from gateway.pipeline.hearing.live_text import LiveText
+from gateway.pipeline.sessions.hints import SessionHints
+from gateway.pipeline.sessions.session import Session
+from gateway.pipeline.telling.announcer import Announcer
+from transcription.audio import AudioChunk
+from transcription.recognizing import Guessing, Recognizing
+from transcription.utterance.offset import OffsetFilter
+from transcription.utterance.segmenter import (
+    EndReason,
+    SegmenterEvent,
+    SpeechGoesOn,
+    SpeechPaused,
+    SpeechResumed,
+    SpeechStarted,
+    Utterance,
+    UtteranceSegmenter,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Somebody has finished what they said."""
+
+    conversation: Conversation
+    utterance: Utterance
+
+
+class Conversation:
+    """A session, and what cuts its audio into utterances."""
+
+    __slots__ = (
+        "_announce", "_meter", "_recognizer", "_segmenter", "_tell", "_without_offset",
+        "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        session: Session,
+        segmenter: UtteranceSegmenter,
+        hints: SessionHints,
+        *,
+        recognizer: Recognizing,
+        announcer: Announcer,
+        device_keeps: bool,
+        tell: Callable[[Complete], None],
+    ) -> None:
+        self.session = session
+        self.hints = hints
+        self.device_keeps = device_keeps
+        """Whether the device has a ring, and so its speech until it is settled."""
+        self.heard_to = 0
+        self.settled_to = -1
+        self.guess: Guessing | None = None
+        """The text of what was said until the present pause, in case that was all."""
+        self.live: LiveText | None = None
+        """The text of what is being said."""
+        self._segmenter = segmenter
+        self._recognizer = recognizer
+        self._announce = announcer
+        self._tell = tell
+        self._without_offset = OffsetFilter()
+        self._meter = LevelMeter(lambda: announcer.wants_levels(session.device_id))
+
+    @property
+    def in_utterance(self) -> bool:
+        """Whether something is being said."""
+        return self._segmenter.in_utterance
+
+    @property
+    def needed_from(self) -> int:
+        """Audio before this position is in utterances, or in none."""
+        return self._segmenter.needed_from
+
+    def hear(self, chunk: AudioChunk) -> None:
+        """The next audio."""
+        self.heard_to = chunk.position + len(chunk.samples)
+        chunk = self._without_offset(chunk)
+        level = self._meter.feed(chunk.samples)
+        if level is not None:
+            self._announce.level(self.session.device_id, level)
+        for event in self._segmenter.feed(chunk):
+            self._take(event)
+
+    def finish(self, reason: EndReason) -> None:
+        """No more audio will come: what was being said is an utterance."""
+        for event in self._segmenter.finish(reason):
+            self._take(event)
+        self.drop()
+
+    def drop(self) -> None:
+        """What is being said will never be complete. Idempotent."""
+        self.drop_guess()
+        self.end_live()
+
+    def drop_guess(self) -> None:
+        """It was not all, or nobody will want it."""
+        if self.guess is not None:
+            self.guess.drop()
+            self.guess = None
+
+    def end_live(self) -> LiveText | None:
+        """What is being said is complete, or will never be; its live text, if there is any."""
+        live, self.live = self.live, None
+        if live is not None:
+            live.end()
+        return live
+
+    def _take(self, event: SegmenterEvent) -> None:
+        match event:
+            case SpeechStarted():
+                self._recognizer.wake()
+                self.live = LiveText(self.session, self._recognizer, self._announce)
+            case SpeechGoesOn(so_far):
+                if self.live is not None:
+                    self.live.goes_on(so_far, self.hints.now)
+            case SpeechPaused(so_far):
+                guess = self.guess = self._recognizer.guess(
+                    so_far, owner=self.session.owner, hints=self.hints.now
+                )
+                if guess is not None and self.live is not None:
+                    self.live.pauses(guess)
+            case SpeechResumed():
+                self.drop_guess()
+            case Utterance():
+                self._tell(Complete(self, event))
