@@ -56,8 +56,8 @@ from tests.record import PATIENCE, Record, passes
 from tests.servers.process import free_port
 from tests.system.house import settings
 from tests.transcription.hub_server import REPOSITORY, HubServer, serve_hub
-from transcription.models.hub import CannotFetch, Hub, folder_name
 from transcription.models.inventory import inventory
+from transcription.models.model_hub import CannotFetch, ModelHub, folder_name
 
 pytestmark = pytest.mark.slow
 
@@ -611,7 +611,7 @@ def test_fetching_a_model_writes_into_nobody_else_s_file(
     place = {"part": f"blobs/{digest}.part", "digest": f"blobs/{digest}"}.get(name, name)
     plant(model / place, victim)
     with suppress(CannotFetch):
-        Hub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
+        ModelHub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
     assert is_untouched(victim)
 
 
@@ -627,7 +627,7 @@ def test_a_model_is_not_fetched_into_a_folder_that_others_chose(
     place.symlink_to(elsewhere)
     os.chown(place, STRANGER, STRANGER, follow_symlinks=False)
     with pytest.raises(CannotFetch, match="somebody else's link"):
-        Hub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
+        ModelHub(hub.url, pause_seconds=0.01).fetch(REPOSITORY, ["*"], model.parent)
     assert list(elsewhere.iterdir()) == []
 
 

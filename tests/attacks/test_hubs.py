@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.transcription.hub_server import COMMIT, LARGE, REPOSITORY, HubServer, serve_hub
-from transcription.models.hub import CannotFetch, Hub
 from transcription.models.inventory import inventory
+from transcription.models.model_hub import CannotFetch, ModelHub
 from transcription.models.models import BUNDLED
 
 pytestmark = pytest.mark.slow
@@ -118,5 +118,5 @@ def test_a_planted_version_leads_nowhere(tmp_path: Path, commit: str) -> None:
 
 
 def fetch(server: HubServer, cache: Path) -> Path:
-    hub = Hub(server.url, "", patience_seconds=5.0, pause_seconds=0.001)
+    hub = ModelHub(server.url, "", patience_seconds=5.0, pause_seconds=0.001)
     return hub.fetch(REPOSITORY, PATTERNS, cache)

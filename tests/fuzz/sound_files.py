@@ -8,8 +8,8 @@ import logging
 import av
 import numpy as np
 
-from transcription.sound_files.decoding import Missing, NoRoom, decoded
-from transcription.sound_files.feed import BadSound
+from transcription.sound_files.decoding import LostSound, NoRoom, decoded
+from transcription.sound_files.lookahead import BadSound
 
 av.logging.set_level(None)
 logging.disable()
@@ -21,7 +21,7 @@ def fuzz(data: bytes) -> None:
     samples = 0
     try:
         for piece in decoded(io.BytesIO(data)):
-            if isinstance(piece, Missing):
+            if isinstance(piece, LostSound):
                 piece.reason.encode()
                 continue
             assert piece.dtype == np.int16

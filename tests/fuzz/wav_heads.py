@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from transcription.sound_files.chain import parts
-from transcription.sound_files.feed import BadSound, Feed
+from transcription.sound_files.lookahead import BadSound, Lookahead
 from transcription.sound_files.parts import BEGINNING
 
 _AT_ONCE = 1 << 20
@@ -27,7 +27,7 @@ class _Source:
 def _split(data: bytes, piece: int) -> list[tuple[str, bytes, str]]:
     found = []
     try:
-        for part in parts(Feed(_Source(data, piece))):
+        for part in parts(Lookahead(_Source(data, piece))):
             out, why = b"", ""
             try:
                 while read := part.read(4096):

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from transcription.errors import ModelUnavailable
-from transcription.models.hub import PART
+from transcription.models.model_hub import PART
 from transcription.models.models import (
     BUNDLED,
     FULL,

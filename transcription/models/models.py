@@ -15,7 +15,7 @@ from typing import Any
 
 from transcription.errors import ModelUnavailable
 from transcription.models.cache_files import read_description
-from transcription.models.hub import ENDPOINT, CannotFetch, Hub, OnFetched, cached_snapshot
+from transcription.models.model_hub import ENDPOINT, CannotFetch, ModelHub, OnFetched, cached_snapshot
 from transcription.settings import BUNDLED_MODEL
 
 BUNDLED = Path(__file__).parents[1] / "bundled" / "whisper-commands-en"
@@ -194,10 +194,10 @@ def _cached(repository: str, models_dir: str) -> Path | None:
     )  # half a download is fetched to its end
 
 
-def _hub() -> Hub:
+def _hub() -> ModelHub:
     from huggingface_hub import get_token  # noqa: PLC0415 - only when something is fetched
 
-    return Hub(os.environ.get("HF_ENDPOINT") or ENDPOINT, get_token() or "")
+    return ModelHub(os.environ.get("HF_ENDPOINT") or ENDPOINT, get_token() or "")
 
 
 def _hub_is_off() -> bool:

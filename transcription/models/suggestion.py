@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from transcription.models.memory import available_bytes
+from transcription.models.free_memory import available_bytes
 
 _MB = 1024 * 1024
 BASE_MB = 600

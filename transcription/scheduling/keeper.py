@@ -13,7 +13,7 @@ import structlog
 from msgspec import structs
 
 from transcription.errors import EngineDied, ModelUnavailable
-from transcription.models.memory import has_room
+from transcription.models.free_memory import has_room
 from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings

@@ -17,7 +17,7 @@ _NOT_SAID = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class TextSoFar:
     """What was understood so far.
 
     ``text`` begins with ``stable``, which every later partial of the utterance begins with too; the
@@ -52,7 +52,7 @@ class PartialText:
         """What will not change any more."""
         return "".join(self._stable).strip()
 
-    def hear(self, text: str) -> Partial | None:
+    def hear(self, text: str) -> TextSoFar | None:
         """The model's newest word on everything so far; None when that says nothing new."""
         before = self._stable, self._tentative
         words = words_of(text)
@@ -63,7 +63,7 @@ class PartialText:
             return None
         self._number += 1
         whole = "".join(self._stable + self._tentative).strip()
-        return Partial(self._number, self.stable, whole)
+        return TextSoFar(self._number, self.stable, whole)
 
 
 def contradicted(stable: str, final: str) -> int:

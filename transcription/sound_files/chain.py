@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from transcription.sound_files.feed import BadSound, Feed
+from transcription.sound_files.lookahead import BadSound, Lookahead
 from transcription.sound_files.parts import BEGINNING, SEEN_BYTES, MatroskaPart, Mp4Part, OggPart, Part
 from transcription.sound_files.wav import WavPart
 
@@ -22,15 +22,15 @@ _KINDS: Final[dict[str, type[Part]]] = {
 }
 
 
-def parts(feed: Feed) -> Iterator[Part]:
-    """Each one, to be read or not before the next one is asked for. Raises BadSound, and what the feed raises."""
+def parts(ahead: Lookahead) -> Iterator[Part]:
+    """Each one, to be read or not before the next one is asked for. Raises BadSound, and what the source raises."""
     for _ in range(MOST_PARTS):
-        _skip_to_sound(feed)
-        held = feed.seen(SEEN_BYTES)
+        _skip_to_sound(ahead)
+        held = ahead.seen(SEEN_BYTES)
         if not held:
             return
         name = beginning(held)
-        part = _KINDS.get(name, Part)(feed, name)
+        part = _KINDS.get(name, Part)(ahead, name)
         yield part
         part.skip_rest()
     raise BadSound(f"more than {MOST_PARTS} files follow one another")
@@ -42,25 +42,25 @@ def beginning(held: bytes) -> str:
     return (found.lastgroup or "") if found else ""
 
 
-def _skip_to_sound(feed: Feed) -> None:
+def _skip_to_sound(ahead: Lookahead) -> None:
     """Take zeros and tags. Raises BadSound: a tag that does not end."""
     while True:
-        _skip_zeros(feed)
-        size, before = _tag_bytes(feed.seen(_ID3_HEAD)), feed.taken
+        _skip_zeros(ahead)
+        size, before = _tag_bytes(ahead.seen(_ID3_HEAD)), ahead.taken
         if not size:
             return
-        feed.skip(size)
-        if feed.taken - before < size:
+        ahead.skip(size)
+        if ahead.taken - before < size:
             raise BadSound("a tag in it says that it is longer than what there is")
 
 
-def _skip_zeros(feed: Feed) -> None:
-    while held := feed.hold(SEEN_BYTES):
+def _skip_zeros(ahead: Lookahead) -> None:
+    while held := ahead.hold(SEEN_BYTES):
         zeros = len(held) - len(held.lstrip(b"\0"))
         if zeros == len(held) or zeros > 3:  # an M4A begins with up to three
-            feed.skip(max(1, zeros - 3))
+            ahead.skip(max(1, zeros - 3))
             continue
-        feed.skip(next((at for at in range(zeros + 1) if BEGINNING.match(held, at)), 0))
+        ahead.skip(next((at for at in range(zeros + 1) if BEGINNING.match(held, at)), 0))
         return
 
 

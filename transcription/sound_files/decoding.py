@@ -18,7 +18,7 @@ import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.sound_files.chain import parts
-from transcription.sound_files.feed import PIECE_BYTES, BadSound, Feed, Source
+from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Lookahead, Source
 from transcription.sound_files.mixing import Mixer, Mono, Planes
 from transcription.sound_files.parts import Part
 
@@ -48,7 +48,7 @@ _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class LostSound:
     """Something of the file that is not among its samples, at this place of them, and why."""
 
     reason: str
@@ -58,16 +58,16 @@ class NoRoom(Exception):
     """It has to be there as a whole before it can be decoded, and there is no room for it."""
 
 
-def decoded(source: Source) -> Iterator[Samples | Missing]:
+def decoded(source: Source) -> Iterator[Samples | LostSound]:
     """The first sound in it, piece by piece, and that of each file that follows; and what is missing of it.
 
     Raises BadSound when nothing of it is sound, NoRoom, and MemoryError. What ``source`` raises goes through.
     """
     import av  # noqa: PLC0415 - 40 MB that a gateway without uploads does not need
 
-    feed, lost, is_sound = Feed(source), _Lost(), False
+    ahead, lost, is_sound = Lookahead(source), _Lost(), False
     try:
-        for part in parts(feed):
+        for part in parts(ahead):
             try:
                 for piece in _pieces(av, part):
                     yield from lost.told()
@@ -80,7 +80,7 @@ def decoded(source: Source) -> Iterator[Samples | Missing]:
     except BadSound as error:
         lost.tell(str(error))
     if not is_sound:
-        raise BadSound(lost.why() if feed.taken else "it is empty")
+        raise BadSound(lost.why() if ahead.taken else "it is empty")
     yield from lost.told()
 
 
@@ -93,7 +93,7 @@ class _Lost:
 
     def __init__(self) -> None:
         self.is_told = False
-        self._waiting: list[Missing] = []
+        self._waiting: list[LostSound] = []
         self._why = "it is neither WAV, FLAC, Ogg, WebM, MP3, M4A, AAC nor AMR"
         self._parts = 0
 
@@ -105,14 +105,14 @@ class _Lost:
         if part.name or isinstance(error, _MostlyBroken):
             self.tell(str(error))
         elif part.size > TAG_BYTES:
-            self._waiting.append(Missing(f"{part.size} bytes of it are no sound that is known"))
+            self._waiting.append(LostSound(f"{part.size} bytes of it are no sound that is known"))
 
     def tell(self, why: str) -> None:
         """What is missing, and the reason if it turns out to be all."""
         self._why = why
-        self._waiting.append(Missing(why))
+        self._waiting.append(LostSound(why))
 
-    def told(self) -> Iterator[Missing]:
+    def told(self) -> Iterator[LostSound]:
         """Each once."""
         self.is_told = True
         waiting, self._waiting = self._waiting, []
@@ -123,7 +123,7 @@ class _Lost:
         return self._why
 
 
-def _pieces(av: Any, part: Part) -> Iterator[Samples | Missing]:
+def _pieces(av: Any, part: Part) -> Iterator[Samples | LostSound]:
     with _spooled(part) if part.needs_seeking else nullcontext(_Watched(part)) as watched:
         try:
             with _opened(av, watched, part.name) as file:
@@ -169,7 +169,7 @@ def _reason(error: Any) -> str:
     return str(error.strerror).rstrip(".").lower()
 
 
-def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
+def _samples(av: Any, file: Any) -> Iterator[Samples | LostSound]:
     tracks = list(file.streams.audio)
     if not tracks:
         raise BadSound("there is no sound in it")
@@ -179,11 +179,11 @@ def _samples(av: Any, file: Any) -> Iterator[Samples | Missing]:
         raise BadSound(f"its sound is {codec.name if codec else 'of a kind'}, which is not taken")
     _check(stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels)
     if len(tracks) > 1:
-        yield Missing(f"only one of its {len(tracks)} tracks of sound is heard")
+        yield LostSound(f"only one of its {len(tracks)} tracks of sound is heard")
     canonical = _Canonical(av)
     try:
         for frame in _frames(av, file, stream):
-            yield from [frame] if isinstance(frame, Missing) else canonical.samples(frame)
+            yield from [frame] if isinstance(frame, LostSound) else canonical.samples(frame)
     except (av.error.FFmpegError, BadSound):
         yield from canonical.rest()
         raise
@@ -201,7 +201,7 @@ def _check(rate: int, channels: int) -> None:
 
 
 def _frames(av: Any, file: Any, stream: Any) -> Iterator[Any]:
-    """What can be decoded; a broken piece is left out, and told as Missing."""
+    """What can be decoded; a broken piece is left out, and told as LostSound."""
     whole = bad = broken = 0
     for packet in file.demux(stream):
         try:
@@ -212,13 +212,13 @@ def _frames(av: Any, file: Any, stream: Any) -> Iterator[Any]:
                 raise _MostlyBroken("too much of it is broken") from error
             continue
         if broken:
-            yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
+            yield LostSound(f"{broken} broken piece{'s' * (broken > 1)} of it")
         whole, broken = whole + bool(frames), 0
         yield from frames
     if bad and not whole:
         raise _MostlyBroken("nothing of it can be decoded")
     if broken:
-        yield Missing(f"{broken} broken piece{'s' * (broken > 1)} of it")
+        yield LostSound(f"{broken} broken piece{'s' * (broken > 1)} of it")
 
 
 class _Canonical:

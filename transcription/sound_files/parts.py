@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from transcription.sound_files.feed import PIECE_BYTES, Feed
+from transcription.sound_files.lookahead import PIECE_BYTES, Lookahead
 
 SEEN_BYTES: Final = 128
 """What has to be seen of a file to know that it begins."""
@@ -52,18 +52,18 @@ class Part:
 
     needs_seeking = False
 
-    def __init__(self, feed: Feed, name: str) -> None:
+    def __init__(self, ahead: Lookahead, name: str) -> None:
         self.name = name
-        self._feed = feed
-        self._from = feed.taken
+        self._ahead = ahead
+        self._from = ahead.taken
 
     def read(self, size: int) -> bytes:
         """At most so many bytes, as soon as there are some; none: it is over."""
-        held = self._feed.hold(SEEN_BYTES + 1)
+        held = self._ahead.hold(SEEN_BYTES + 1)
         end = self._end(held)
         if end is None:  # what is not seen yet may be the rest of a beginning
             end = len(held) if len(held) <= SEEN_BYTES else len(held) - SEEN_BYTES
-        return self._feed.take(min(size, end))
+        return self._ahead.take(min(size, end))
 
     def skip_rest(self) -> None:
         """Go on to where the next one begins."""
@@ -73,7 +73,7 @@ class Part:
     @property
     def size(self) -> int:
         """Bytes, as far as it was read."""
-        return self._feed.taken - self._from
+        return self._ahead.taken - self._from
 
     def _end(self, held: bytes) -> int | None:
         """Where in what comes next the next one begins, if it does."""
@@ -83,15 +83,15 @@ class Part:
 class MatroskaPart(Part):
     """Other files may begin in what stands before its sound: in its codec's head, or attached to it."""
 
-    def __init__(self, feed: Feed, name: str) -> None:
-        super().__init__(feed, name)
+    def __init__(self, ahead: Lookahead, name: str) -> None:
+        super().__init__(ahead, name)
         self._sound_at: int | None = None
 
     def _end(self, held: bytes) -> int | None:
         if self._sound_at is None and (at := held.find(_CLUSTER)) >= 0:
-            self._sound_at = self._feed.taken + at
+            self._sound_at = self._ahead.taken + at
         for one in beginnings(held, 0 if self.size else 1):
-            is_behind = self._sound_at is not None and self._feed.taken + one.start() > self._sound_at
+            is_behind = self._sound_at is not None and self._ahead.taken + one.start() > self._sound_at
             if is_behind or one.lastgroup == self.name:
                 return one.start()
         return None
@@ -100,13 +100,13 @@ class MatroskaPart(Part):
 class OggPart(Part):
     """Streams that sound together begin together; one that begins after sound is the next file of a chain."""
 
-    def __init__(self, feed: Feed, name: str) -> None:
-        super().__init__(feed, name)
+    def __init__(self, ahead: Lookahead, name: str) -> None:
+        super().__init__(ahead, name)
         self._sound_at: int | None = None
         self._ends_at: int | None = None
 
     def _end(self, held: bytes) -> int | None:
-        taken = self._feed.taken
+        taken = self._ahead.taken
         for page in _OGG_PAGE.finditer(held):
             flags = held[page.end() - 1]
             if self._sound_at is None and not flags & _FIRST_PAGE:
@@ -121,18 +121,18 @@ class OggPart(Part):
 
     def _page_end(self, at: int) -> int | None:
         """Where the page ends that begins there, if another one does not follow it."""
-        held = self._feed.hold(at + _PAGE_HEAD + 255)[at:]
+        held = self._ahead.hold(at + _PAGE_HEAD + 255)[at:]
         sizes = held[_PAGE_HEAD : _PAGE_HEAD + held[_PAGE_HEAD - 1]] if len(held) >= _PAGE_HEAD else b""
         end = at + _PAGE_HEAD + len(sizes) + sum(sizes)
-        follows = self._feed.hold(end + 4)[end : end + 4]
+        follows = self._ahead.hold(end + 4)[end : end + 4]
         return end if len(follows) == 4 and follows != b"OggS" else None
 
 
 class Mp4Part(Part):
     """M4A: boxes, one after another. It ends before the next ``ftyp`` after its sound."""
 
-    def __init__(self, feed: Feed, name: str) -> None:
-        super().__init__(feed, name)
+    def __init__(self, ahead: Lookahead, name: str) -> None:
+        super().__init__(ahead, name)
         self._left: float = 0
         self._has_sound = False
         self.needs_seeking = self._index_is_last()
@@ -141,13 +141,13 @@ class Mp4Part(Part):
         """As its base's."""
         if not self._left and not self._next_box():
             return b""
-        self._feed.seen(1)
-        piece = self._feed.take(int(min(size, self._left)))
+        self._ahead.seen(1)
+        piece = self._ahead.take(int(min(size, self._left)))
         self._left -= len(piece)
         return piece
 
     def _next_box(self) -> bool:
-        held = self._feed.seen(SEEN_BYTES)
+        held = self._ahead.seen(SEEN_BYTES)
         begins = BEGINNING.match(held)
         is_next = begins and (self._has_sound or begins.lastgroup != self.name)
         if not held or is_next or (self._has_sound and not _BOX.match(held)):
@@ -158,7 +158,7 @@ class Mp4Part(Part):
 
     def _index_is_last(self) -> bool:
         at = 0.0
-        while at < INDEX_WITHIN and len(held := self._feed.seen(16, int(at))) == 16:
+        while at < INDEX_WITHIN and len(held := self._ahead.seen(16, int(at))) == 16:
             kind, size = _box(held)
             if kind in (b"moov", b"mdat"):
                 return kind == b"mdat"

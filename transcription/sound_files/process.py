@@ -24,8 +24,8 @@ import structlog
 from transcription.audio import Samples
 from transcription.process import child
 from transcription.process.pipe import Garbled, packed, read
-from transcription.sound_files.decoding import Missing, NoRoom
-from transcription.sound_files.feed import PIECE_BYTES, BadSound, Source
+from transcription.sound_files.decoding import LostSound, NoRoom
+from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Source
 from transcription.sound_files.pipe import (
     SAID,
     Broken,
@@ -64,7 +64,7 @@ def _wanted() -> None:
 
 def decoded(
     source: Source, seconds: int, check: Callable[[], None] = _wanted, worker: str = WORKER
-) -> Generator[Samples | Missing]:
+) -> Generator[Samples | LostSound]:
     """As ``sound_files.decoded``, of at most so many ``seconds``. ``check`` raises when it is not wanted any more.
 
     Raises BadSound, TooCostly, NoRoom; and what ``source`` and ``check`` raise.
@@ -78,7 +78,7 @@ def decoded(
                 case Heard(samples):
                     yield samples
                 case Lacking(reason):
-                    yield Missing(reason)
+                    yield LostSound(reason)
                 case Over():
                     return
                 case _:

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from transcription.audio import Samples
 from transcription.process.pipe import read, write
-from transcription.sound_files.decoding import Missing, NoRoom, decoded
-from transcription.sound_files.feed import BadSound
+from transcription.sound_files.decoding import LostSound, NoRoom, decoded
+from transcription.sound_files.lookahead import BadSound
 from transcription.sound_files.pipe import (
     GIVEN,
     REASON_CHARACTERS,
@@ -88,7 +88,7 @@ def serve(given: int, said: int) -> None:
 def _decode(source: _Asked, out: _Said) -> Struct:
     try:
         for piece in decoded(source):
-            if isinstance(piece, Missing):
+            if isinstance(piece, LostSound):
                 out.flush()
                 out.write(Lacking(_words(piece.reason)))
             else:

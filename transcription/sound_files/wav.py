@@ -12,7 +12,7 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from transcription.sound_files.feed import PIECE_BYTES, BadSound, Feed
+from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Lookahead
 from transcription.sound_files.packed_samples import PackedSamples
 from transcription.sound_files.parts import BEGINNING, SEEN_BYTES, Part, beginnings
 
@@ -29,8 +29,8 @@ _MOST_OF_A_CHUNK: Final = 64 * 1024 * 1024
 class WavPart(Part):
     """RIFF, RF64, BW64, and RIFX, whose numbers stand the other way round."""
 
-    def __init__(self, feed: Feed, name: str) -> None:
-        super().__init__(feed, name)
+    def __init__(self, ahead: Lookahead, name: str) -> None:
+        super().__init__(ahead, name)
         self._order = "<"
         self._left: float = 0
         self._packed: PackedSamples | None = None
@@ -57,32 +57,32 @@ class WavPart(Part):
             pass
 
     def _data(self) -> bytes:
-        held = self._feed.hold(SEEN_BYTES + 1)
+        held = self._ahead.hold(SEEN_BYTES + 1)
         found = beginnings(held)
         end = next((one.start() for one in found if self._left == math.inf or one["wav"]), None)
         if end is None:
             end = len(held) if len(held) <= SEEN_BYTES else len(held) - SEEN_BYTES
-        data = self._feed.take(int(min(end, self._left, PIECE_BYTES)))
+        data = self._ahead.take(int(min(end, self._left, PIECE_BYTES)))
         self._left -= len(data)
         return data
 
     def _skip_chunk(self) -> bool:
-        if self._feed.seen(1) == b"\0":  # what makes an odd size even
-            self._feed.skip(1)
-        held = self._feed.seen(SEEN_BYTES)
+        if self._ahead.seen(1) == b"\0":  # what makes an odd size even
+            self._ahead.skip(1)
+        held = self._ahead.seen(SEEN_BYTES)
         if not _NAME.match(held) or BEGINNING.match(held) or len(held) < 8:
             return False
         size: int = struct.unpack_from(f"{self._order}I", held, 4)[0]
         if size > _MOST_OF_A_CHUNK:
             return False
-        self._feed.skip(8 + size)
+        self._ahead.skip(8 + size)
         return True
 
     # -- the head
 
     def _head(self) -> bytes:
         """The same anew, in which nothing stands but the format, and the sound goes on to the end."""
-        magic = self._feed.exactly(12)[:4]
+        magic = self._ahead.exactly(12)[:4]
         self._order = ">" if magic == b"RIFX" else "<"
         form, size = self._chunks()
         if len(form) < 16:
@@ -95,12 +95,12 @@ class WavPart(Part):
     def _chunks(self) -> tuple[bytes, int]:
         """The format, and how many bytes of sound follow."""
         form, long = b"", 0
-        while not BEGINNING.match(self._feed.seen(SEEN_BYTES)) and len(chunk := self._feed.exactly(8)) == 8:
+        while not BEGINNING.match(self._ahead.seen(SEEN_BYTES)) and len(chunk := self._ahead.exactly(8)) == 8:
             kind, size = struct.unpack(f"{self._order}4sI", chunk)
             if kind == b"data":
                 return form, long if chunk[4:] == _ENDLESS else size
-            body = self._feed.exactly(min(size, _FORMAT_BYTES))
-            self._feed.skip(size + size % 2 - len(body))
+            body = self._ahead.exactly(min(size, _FORMAT_BYTES))
+            self._ahead.skip(size + size % 2 - len(body))
             if kind == b"fmt ":
                 form = body
             elif kind == b"ds64" and len(body) >= 16:

@@ -14,7 +14,7 @@ import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
 from transcription.errors import EngineFailed, ModelUnavailable
-from transcription.models.hub import Fetched, megabytes
+from transcription.models.model_hub import Fetched, megabytes
 from transcription.models.models import FULL, get_model, shortest_context
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
@@ -40,7 +40,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class Prepared:
     """An utterance as the model gets it: ``seconds`` of audio, the utterance's own ``own_seconds`` of them."""
 
     take: Take
@@ -135,7 +135,7 @@ class WhisperTranscriber(BatchTranscriber):
         decoder = self._loaded()
         prepared = [attempt(partial(self._prepare, decoder, task)) for task in tasks]
         outcomes = [one if isinstance(one, Transcript | EngineFailed) else None for one in prepared]
-        heard = {place: one for place, one in enumerate(prepared) if isinstance(one, Heard)}
+        heard = {place: one for place, one in enumerate(prepared) if isinstance(one, Prepared)}
         for group in alike([one.kind for one in heard.values()]):
             places = [list(heard)[each] for each in group]
             together = attempt(partial(decoder.decode_all, [heard[place].take for place in places]))
@@ -153,7 +153,7 @@ class WhisperTranscriber(BatchTranscriber):
             raise EngineFailed("the model is not loaded")
         return self._decoder
 
-    def _prepare(self, decoder: WhisperDecoder, task: Task) -> Heard | Transcript:
+    def _prepare(self, decoder: WhisperDecoder, task: Task) -> Prepared | Transcript:
         """What the model is given at first; the transcript already, where nobody spoke. Raises EngineFailed."""
         started = time.perf_counter()
         utterance, hints = task.utterance, task.hints
@@ -169,9 +169,9 @@ class WhisperTranscriber(BatchTranscriber):
         take = Take(
             features, frames, limit, language, hints.prompt, hints.hotwords, hints.word_timestamps, own
         )
-        return Heard(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
+        return Prepared(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
 
-    def _judge(self, decoder: WhisperDecoder, heard: Heard, first: Hypothesis) -> Transcript:
+    def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful."""
         take = heard.take
         doubtful = bool(doubts(first))

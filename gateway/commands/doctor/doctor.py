@@ -35,7 +35,7 @@ from gateway.process.open_files import REMEDY, for_connections
 from gateway.settings.web import WebSettings
 from gateway.web.entrance.tls import wanted as tls_wanted
 from transcription.errors import ModelUnavailable
-from transcription.models.memory import has_room
+from transcription.models.free_memory import has_room
 from transcription.models.models import find_model
 from transcription.models.suggestion import suggested_model
 from transcription.settings import BUNDLED_MODEL

@@ -19,7 +19,7 @@ from gateway.commands.models.picture import grade, svg
 from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
 from transcription.errors import ModelUnavailable
-from transcription.models.hub import megabytes
+from transcription.models.model_hub import megabytes
 from transcription.settings import TranscriptionSettings
 
 RECORDINGS, QUICK = 12, 3

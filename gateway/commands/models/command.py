@@ -23,8 +23,8 @@ from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
 from transcription.errors import ModelUnavailable
 from transcription.models import inventory
-from transcription.models.hub import Fetched, megabytes
 from transcription.models.inventory import CannotRemove, Model, Origin
+from transcription.models.model_hub import Fetched, megabytes
 from transcription.models.models import fetch_model, find_model, is_off_limits
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from gateway.commands.models.measuring import BUSY, SPEAKING, Cost
-from transcription.models.hub import megabytes
+from transcription.models.model_hub import megabytes
 
 WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 900, 46, 150, 330, 74, 56
 """Pixels."""

@@ -28,8 +28,8 @@ from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.errors import EngineFailed
 from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings
-from transcription.sound_files.decoding import Missing, NoRoom
-from transcription.sound_files.feed import BadSound
+from transcription.sound_files.decoding import LostSound, NoRoom
+from transcription.sound_files.lookahead import BadSound
 from transcription.sound_files.process import TooCostly, decoded
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.offset import OffsetFilter
@@ -296,11 +296,11 @@ class _Work:
         with closing(decoded(self.inflow, self._settings.seconds, self.inflow.check)) as pieces:
             self._cut_all(pieces)
 
-    def _cut_all(self, pieces: Iterator[Samples | Missing]) -> None:
+    def _cut_all(self, pieces: Iterator[Samples | LostSound]) -> None:
         most = self._settings.seconds * SAMPLE_RATE
         without_offset = OffsetFilter()
         for piece in pieces:
-            if isinstance(piece, Missing):
+            if isinstance(piece, LostSound):
                 self._miss(piece.reason)
                 continue
             chunk = AudioChunk(self.samples, piece)

@@ -30,7 +30,7 @@ from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
-from transcription.scheduling.partial_text import Partial
+from transcription.scheduling.partial_text import TextSoFar
 
 GUESTS = 4_096
 """Devices of listeners that speak whose user is remembered; those unheard of longest go first."""
@@ -132,10 +132,10 @@ class Announcer:
         """Whether its device or any listener wants to see text while it is being spoken."""
         name = session.name
         return self._devices.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(
-            _partial(session, "", Partial(0, "", ""))
+            _partial(session, "", TextSoFar(0, "", ""))
         )
 
-    def partial(self, session: Session, utterance_id: str, partial: Partial) -> None:
+    def partial(self, session: Session, utterance_id: str, partial: TextSoFar) -> None:
         """What was understood so far of what is being said."""
         self._devices.send_partial(*session.name, partial.text, partial.stable)
         self._hub.publish(_partial(session, utterance_id, partial))
@@ -219,7 +219,7 @@ class Announcer:
         self._hub.publish(DeliveryEvent(**name.ids(), speech_to_reply_ms=elapsed_ms))
 
 
-def _partial(session: Session, utterance_id: str, partial: Partial) -> PartialEvent:
+def _partial(session: Session, utterance_id: str, partial: TextSoFar) -> PartialEvent:
     return PartialEvent(
         **session.ids(),
         utterance_id=utterance_id,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.transcription.hub_server import COMMIT, NAME, REPOSITORY, model_folder, serve_hub
-from transcription.models.hub import CannotFetch, Hub
 from transcription.models.inventory import CannotRemove, Model, Origin, inventory, remove
+from transcription.models.model_hub import CannotFetch, ModelHub
 from transcription.models.models import BUNDLED, FULL, HUB_MODELS
 
 PATTERNS = ["*.json", "model.bin"]
@@ -20,7 +20,7 @@ def fetched(cache: Path, *, whole: bool = True) -> Path:
     with serve_hub() as server:
         if not whole:
             server.cut_after.extend([100_000] + [0] * 10)
-        hub = Hub(server.url, pause_seconds=0.001)
+        hub = ModelHub(server.url, pause_seconds=0.001)
         try:
             return hub.fetch(REPOSITORY, PATTERNS, cache)
         except CannotFetch:

@@ -15,7 +15,7 @@ from tests.transcription.process.test_process import is_alive
 from tests.transcription.scheduling.test_scheduler import AT_ONCE, SOON, LengthEngine, States, of_length
 from tests.transcription.test_restarts import Processes
 from transcription.errors import ModelUnavailable
-from transcription.models import memory
+from transcription.models.free_memory import has_room
 from transcription.models.models import BUNDLED
 from transcription.recognizing import Phase
 from transcription.scheduling import keeper
@@ -339,7 +339,7 @@ async def test_what_is_not_the_engines_own_loads_nothing(live: dict[str, object]
 
 @pytest.mark.parametrize("name", ["bundled", "base", "/no/such/folder"])
 def test_room_for_what_is_small_or_unknown(name: str, tmp_path: Path) -> None:
-    assert memory.has_room(TranscriptionSettings(model=name, models_dir=str(tmp_path)))
+    assert has_room(TranscriptionSettings(model=name, models_dir=str(tmp_path)))
 
 
 def test_no_room_for_what_is_larger_than_the_memory(tmp_path: Path) -> None:
@@ -349,4 +349,4 @@ def test_no_room_for_what_is_larger_than_the_memory(tmp_path: Path) -> None:
         (folder / file.name).write_bytes(b"")
     with (folder / "model.bin").open("wb") as model:
         model.truncate(10**13)  # a file with a hole: no disk is harmed
-    assert not memory.has_room(TranscriptionSettings(model=str(folder)))
+    assert not has_room(TranscriptionSettings(model=str(folder)))

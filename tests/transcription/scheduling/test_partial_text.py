@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.scheduling.partial_text import Partial, PartialText, contradicted, words_of
+from transcription.scheduling.partial_text import PartialText, TextSoFar, contradicted, words_of
 
 
 def shown(*looks: str) -> list[tuple[str, str]]:
@@ -21,7 +21,7 @@ def shown(*looks: str) -> list[tuple[str, str]]:
 
 
 def test_a_first_look_is_all_tentative() -> None:
-    assert PartialText().hear("turn on") == Partial(1, "", "turn on")
+    assert PartialText().hear("turn on") == TextSoFar(1, "", "turn on")
 
 
 def test_what_two_looks_agree_on_is_stable() -> None:
@@ -115,7 +115,7 @@ LOOKS = st.lists(SENTENCES | st.text(max_size=12), max_size=12)
 @given(LOOKS)
 def test_what_is_always_true_of_partials(looks: list[str]) -> None:
     live = PartialText()
-    partials: list[Partial] = []
+    partials: list[TextSoFar] = []
     for look in looks:
         before = live.stable
         partial = live.hear(look)

@@ -28,8 +28,8 @@ from tests.transcription.recordings import (
 )
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.sound_files.chain import parts
-from transcription.sound_files.decoding import Missing, decoded
-from transcription.sound_files.feed import BadSound, Feed
+from transcription.sound_files.decoding import LostSound, decoded
+from transcription.sound_files.lookahead import BadSound, Lookahead
 
 pytestmark = pytest.mark.slow
 
@@ -49,12 +49,12 @@ class Dripping:
 
 
 def whole(data: bytes) -> Samples:
-    pieces = [one for one in decoded(Dripping(data)) if not isinstance(one, Missing)]
+    pieces = [one for one in decoded(Dripping(data)) if not isinstance(one, LostSound)]
     return np.concatenate([np.zeros(0, np.int16), *pieces])
 
 
 def missing(data: bytes) -> list[str]:
-    return [one.reason for one in decoded(Dripping(data)) if isinstance(one, Missing)]
+    return [one.reason for one in decoded(Dripping(data)) if isinstance(one, LostSound)]
 
 
 def loudest_hertz(samples: Samples) -> float:
@@ -243,7 +243,7 @@ def test_a_chain_of_what_is_none_ends() -> None:
 @settings(max_examples=8, deadline=None)
 def test_it_is_the_same_in_whatever_pieces_it_comes(most: int, name: str) -> None:
     data = CHAINS[name]()
-    pieces = [one for one in decoded(Dripping(data, most)) if not isinstance(one, Missing)]
+    pieces = [one for one in decoded(Dripping(data, most)) if not isinstance(one, LostSound)]
     assert np.array_equal(np.concatenate(pieces), whole(data))
 
 
@@ -257,12 +257,12 @@ def test_an_ogg_file_ends_where_the_next_one_begins_wherever_it_says_that_it_end
     other = b"RIFF\xff\xff\xff\xffWAVE"
     end = last + bytes(300) + other + bytes(198) if is_within else other + last + bytes(510)
     data = first + sound + end + b"something else"
-    assert [part.name for part in parts(Feed(Dripping(data, most)))][:2] == ["ogg", "wav"]
+    assert [part.name for part in parts(Lookahead(Dripping(data, most)))][:2] == ["ogg", "wav"]
 
 
 def test_a_wav_that_nobody_reads_is_passed_over() -> None:
     data = recording(LOW, "wav")
-    assert [part.name for part in parts(Feed(Dripping(data + data)))] == ["wav", "wav"]
+    assert [part.name for part in parts(Lookahead(Dripping(data + data)))] == ["wav", "wav"]
 
 
 # -- told by what is in it

@@ -13,7 +13,7 @@ import pytest
 
 from tests.transcription.recordings import recording, tone
 from transcription.sound_files import decoding
-from transcription.sound_files.feed import BadSound
+from transcription.sound_files.lookahead import BadSound
 from transcription.sound_files.process import TooCostly, decoded
 
 pytestmark = pytest.mark.slow
@@ -28,14 +28,14 @@ class GoneError(Exception):
 @pytest.mark.parametrize("name", ["wav", "webm", "m4a of a phone"])
 def test_it_is_what_it_would_be_here(name: str) -> None:
     data = recording(tone(3.0), name)
-    there = [one for one in decoded(io.BytesIO(data), 60) if not isinstance(one, decoding.Missing)]
-    here = [one for one in decoding.decoded(io.BytesIO(data)) if not isinstance(one, decoding.Missing)]
+    there = [one for one in decoded(io.BytesIO(data), 60) if not isinstance(one, decoding.LostSound)]
+    here = [one for one in decoding.decoded(io.BytesIO(data)) if not isinstance(one, decoding.LostSound)]
     assert np.array_equal(np.concatenate(there), np.concatenate(here))
 
 
 def test_what_is_missing_and_why_it_is_none_come_over() -> None:
     data = recording(tone(1.0)) + b"fLaC\0\0\0\x22" * 5_000
-    told = [one.reason for one in decoded(io.BytesIO(data), 60) if isinstance(one, decoding.Missing)]
+    told = [one.reason for one in decoded(io.BytesIO(data), 60) if isinstance(one, decoding.LostSound)]
     assert "too much" in told[-1]
     with pytest.raises(BadSound, match="it is empty"):
         list(decoded(io.BytesIO(b""), 60))

@@ -19,7 +19,15 @@ from tests.transcription.hub_server import (
     model_folder,
     serve_hub,
 )
-from transcription.models.hub import PART, TRIES, CannotFetch, Fetched, Hub, cached_snapshot, megabytes
+from transcription.models.model_hub import (
+    PART,
+    TRIES,
+    CannotFetch,
+    Fetched,
+    ModelHub,
+    cached_snapshot,
+    megabytes,
+)
 from transcription.models.models import BUNDLED
 
 PATTERNS = ["config.json", "model.bin", "tokenizer.json", "vocabulary.*", "preprocessor_config.json"]
@@ -32,7 +40,7 @@ def server() -> Iterator[HubServer]:
 
 
 def fetch(server: HubServer, cache: Path, told: list[Fetched] | None = None, token: str = "") -> Path:
-    hub = Hub(server.url, token, patience_seconds=5.0, pause_seconds=0.001)
+    hub = ModelHub(server.url, token, patience_seconds=5.0, pause_seconds=0.001)
     return hub.fetch(REPOSITORY, PATTERNS, cache, (told if told is not None else []).append)
 
 
@@ -155,7 +163,7 @@ def test_a_hub_that_is_overloaded_is_asked_again(server: HubServer, tmp_path: Pa
 
 def test_a_hub_that_stays_out_of_reach(server: HubServer, tmp_path: Path) -> None:
     with pytest.raises(CannotFetch, match=r"cannot be reached: http://127\.0\.0\.1:1"):
-        Hub("http://127.0.0.1:1", pause_seconds=0.001).fetch(REPOSITORY, PATTERNS, tmp_path)
+        ModelHub("http://127.0.0.1:1", pause_seconds=0.001).fetch(REPOSITORY, PATTERNS, tmp_path)
     server.refuse.extend([502] * 10)
     with pytest.raises(CannotFetch, match="answered 502"):
         fetch(server, tmp_path)
@@ -164,7 +172,7 @@ def test_a_hub_that_stays_out_of_reach(server: HubServer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("endpoint", ["", "no address", "http://[", "ftp://127.0.0.1:1"])
 def test_nonsense_for_an_address(endpoint: str, tmp_path: Path) -> None:
     with pytest.raises(CannotFetch):
-        Hub(endpoint, pause_seconds=0.001).fetch(REPOSITORY, PATTERNS, tmp_path)
+        ModelHub(endpoint, pause_seconds=0.001).fetch(REPOSITORY, PATTERNS, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -208,10 +216,10 @@ def test_a_disk_without_room_is_told_with_the_figures(server: HubServer, tmp_pat
 FETCH_WITH_LITTLE_ROOM = f"""
 import sys, resource
 from pathlib import Path
-from transcription.models.hub import CannotFetch, Hub
+from transcription.models.model_hub import CannotFetch, ModelHub
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
-    Hub(sys.argv[1], pause_seconds=0.001).fetch({REPOSITORY!r}, {PATTERNS!r}, Path(sys.argv[2]))
+    ModelHub(sys.argv[1], pause_seconds=0.001).fetch({REPOSITORY!r}, {PATTERNS!r}, Path(sys.argv[2]))
 except CannotFetch as error:
     print(error, "|", error.remedy)
 """

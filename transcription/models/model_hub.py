@@ -103,7 +103,7 @@ class _Listing(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class ModelHub:
     """One hub. ``patience_seconds``: without a byte for so long, a connection counts as broken.
 
     ``pause_seconds``: before the second attempt in a row; doubled for each further one.

@@ -18,7 +18,7 @@ class Source(Protocol):
         """At most so many bytes, as soon as there are some; none: the end. May block."""
 
 
-class Feed:
+class Lookahead:
     """A source whose next bytes can be seen before they are taken. Raises what the source raises."""
 
     def __init__(self, source: Source) -> None:
