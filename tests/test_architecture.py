@@ -119,8 +119,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.asking:               firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records
-                                .journal.dead_letters .journal .observing .pipeline.sessions
-                                .pipeline.telling .pipeline.hearing
+                                .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
+                                .pipeline.hearing
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
                                 .journal.records .journal .observing .pipeline.sessions .pipeline.recordings
@@ -145,11 +145,10 @@ gateway:                        .contract .orchestrators .client
                                 .process .access .broker .journal.errors .journal .config .hub .orchestrators
                                 .observing .pipeline.telling .pipeline.asking .pipeline .web.entrance
                                 .web.parts .web .systemd
-.commands:                      firmware_bridge.link firmware_bridge.speech_files
-                                firmware_bridge.carriers firmware_bridge.simulator
-                                transcription.process .contract .settings .process .access .journal.errors
-                                .journal.records .journal.dead_letters .journal .config .observing .client
-                                .systemd .app
+.commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
+                                firmware_bridge.simulator transcription.process .contract .settings .process
+                                .access .journal.errors .journal.records .journal.dead_letters .journal
+                                .config .observing .client .systemd .app
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers transcription transcription.models
