@@ -232,6 +232,14 @@ def test_a_room_asks_whom_it_may(room: str) -> None:
         assert not strays, f"{module} asks {strays}: if it may, {room}'s row in WHO_MAY_ASK_WHOM says so"
 
 
+def test_a_permission_that_nobody_needs_is_gone() -> None:
+    used: dict[str, set[str]] = {room: set() for room in MAY_ASK}
+    for module in EVERYTHING:
+        used[room_of(module)] |= {room_of(name) for name in IMPORTS[module] & EVERYTHING.keys()}
+    unused = {room: sorted(may - used[room]) for room, may in MAY_ASK.items() if may - used[room]}
+    assert unused == {}, "strike them from WHO_MAY_ASK_WHOM"
+
+
 def test_the_rooms_are_those_of_the_table() -> None:
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in EVERYTHING.values()}
     assert folders <= MAY_ASK.keys()
