@@ -21,7 +21,7 @@ from benchmarks.instruments.words import word_errors, words
 from benchmarks.load.inflate import TOLERATED, inflated_model
 from benchmarks.load.speaking import PATIENCE, Heard, device, say, settings, waits
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
-from firmware_bridge.speech_files import Recording, read_wav, recordings
+from firmware_bridge.speech_files import SpeechFile, read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent
 from transcription.models.models import STOCK_FLOOR
@@ -98,7 +98,7 @@ def _shares(spoken: Spoken) -> list[Bar]:
     ]
 
 
-def _same_words(spoken: Spoken, said: tuple[Recording, ...]) -> list[Bar]:
+def _same_words(spoken: Spoken, said: tuple[SpeechFile, ...]) -> list[Bar]:
     """Where the model is sure, the same words; where it is not, and rounding decides, no fewer right ones."""
     bars = []
     for name in (SHORT, STOCK):
@@ -112,11 +112,11 @@ def _same_words(spoken: Spoken, said: tuple[Recording, ...]) -> list[Bar]:
     return bars
 
 
-def _right(recording: Recording, heard: Heard) -> bool:
+def _right(recording: SpeechFile, heard: Heard) -> bool:
     return words(heard.text) == words(recording.text)
 
 
-def _wrong_words(recording: Recording, heard: Heard) -> int:
+def _wrong_words(recording: SpeechFile, heard: Heard) -> int:
     return word_errors(words(recording.text), words(heard.text))
 
 
@@ -128,7 +128,7 @@ def _endpoint_bars(milliseconds: list[float]) -> list[Bar]:
 
 
 async def _with_gateways(
-    gateways: dict[str, GatewayProcess], peers: dict[str, Speak], said: tuple[Recording, ...]
+    gateways: dict[str, GatewayProcess], peers: dict[str, Speak], said: tuple[SpeechFile, ...]
 ) -> Spoken:
     async with AsyncExitStack() as stack:
         speak: dict[str, Speak] = {}
@@ -137,7 +137,7 @@ async def _with_gateways(
         return await _take_turns(speak | peers, said)
 
 
-async def _take_turns(speak: dict[str, Speak], said: tuple[Recording, ...]) -> Spoken:
+async def _take_turns(speak: dict[str, Speak], said: tuple[SpeechFile, ...]) -> Spoken:
     for one in speak.values():
         await one(read_wav(said[0].path))  # the first one warms up
     spoken: Spoken = {name: [] for name in speak}
@@ -147,7 +147,7 @@ async def _take_turns(speak: dict[str, Speak], said: tuple[Recording, ...]) -> S
     return spoken
 
 
-async def _hands_free(gateway: GatewayProcess, said: tuple[Recording, ...]) -> list[float]:
+async def _hands_free(gateway: GatewayProcess, said: tuple[SpeechFile, ...]) -> list[float]:
     """Milliseconds from each endpoint to its text."""
     wanted = Subscribe(kinds=("transcription",))
     async with device(gateway, "hands-free") as speaker, Listener(gateway.url, wanted) as listener:

@@ -13,7 +13,7 @@ from benchmarks.instruments.report import Bar, Result, percentile
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.user import SpokenUtterance
 from firmware_bridge.simulator.wires import Mqtt, PseudoTerminal
-from firmware_bridge.speech_files import Recording, recordings
+from firmware_bridge.speech_files import SpeechFile, recordings
 
 DEVICES = 20
 ON_SERIAL = 4
@@ -75,9 +75,9 @@ def run(*, quick: bool) -> Result:
 
 async def _converse(
     mqtt_url_of: Callable[[str], str], terminals: list[Path], *, rounds: int
-) -> list[tuple[Recording, SpokenUtterance]]:
+) -> list[tuple[SpeechFile, SpokenUtterance]]:
     spoken = [recording for recording in recordings() if recording.demo]
-    said: list[tuple[Recording, SpokenUtterance]] = []
+    said: list[tuple[SpeechFile, SpokenUtterance]] = []
 
     async def talk(number: int, device: SimulatedDevice) -> None:
         await device.connected()

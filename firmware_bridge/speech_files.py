@@ -21,7 +21,7 @@ class BadRecording(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class SpeechFile:
     """One recording that comes with Earshot. ``demo``: the bundled model is known to get it right."""
 
     path: Path
@@ -30,11 +30,11 @@ class Recording:
     demo: bool
 
 
-def recordings() -> tuple[Recording, ...]:
+def recordings() -> tuple[SpeechFile, ...]:
     """All recordings that come with Earshot, synthetic voices saying commands."""
     with (SPEECH / "transcripts.tsv").open(encoding="utf-8", newline="") as table:
         return tuple(
-            Recording(SPEECH / row["file"], row["text"], float(row["seconds"]), row["demo"] == "yes")
+            SpeechFile(SPEECH / row["file"], row["text"], float(row["seconds"]), row["demo"] == "yes")
             for row in csv.DictReader(table, delimiter="\t")
         )
 

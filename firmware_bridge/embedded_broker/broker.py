@@ -23,7 +23,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from firmware_bridge.embedded_broker.door import Door
+from firmware_bridge.embedded_broker.door import BrokerDoor
 from firmware_bridge.embedded_broker.passwords import Passwords
 
 log = structlog.get_logger(__name__)
@@ -172,7 +172,7 @@ async def _serve(port: int, orders: _Orders) -> dict[str, str]:
     async def serve(packets: Any, answers: Any) -> None:
         await broker.external_connected(packets, answers, "default")
 
-    door = Door(Passwords(orders.secret), orders.prefix, serve)
+    door = BrokerDoor(Passwords(orders.secret), orders.prefix, serve)
     try:
         server = await asyncio.start_server(door.admit, HOST, port)
     except OSError as error:

@@ -57,7 +57,7 @@ class _CutOff(Exception):
         self.answer = answer
 
 
-class Connect(NamedTuple):
+class ConnectPacket(NamedTuple):
     """What a client says first."""
 
     user: str
@@ -111,7 +111,7 @@ class _Place(NamedTuple):
     left: asyncio.Event
 
 
-class Door:
+class BrokerDoor:
     """Who is in, and who stands before it."""
 
     def __init__(self, passwords: Passwords, prefix: str, serve: Serve) -> None:
@@ -133,13 +133,13 @@ class Door:
         place = await self._placed(connect, writer)
         try:
             packets = Packets(reader, writer, connect, Topics(self._prefix, connect.user))
-            await self._serve(packets, Answers(writer))
+            await self._serve(packets, ClientWriter(writer))
         finally:
             writer.transport.abort()
             place.left.set()
             self._give_up(connect, place)
 
-    async def _placed(self, connect: Connect, writer: asyncio.StreamWriter) -> _Place:
+    async def _placed(self, connect: ConnectPacket, writer: asyncio.StreamWriter) -> _Place:
         """A place of its own; of those with its name, or too many of its user, the older one goes first."""
         places = self._inside.setdefault(connect.user, {})
         place = _Place(writer, asyncio.Event())
@@ -154,14 +154,14 @@ class Door:
                     await older.left.wait()
         return place
 
-    def _give_up(self, connect: Connect, place: _Place) -> None:
+    def _give_up(self, connect: ConnectPacket, place: _Place) -> None:
         places = self._inside.get(connect.user, {})
         if places.get(connect.client_id) is place:
             del places[connect.client_id]
         if not places:
             self._inside.pop(connect.user, None)
 
-    async def _introduced(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connect:
+    async def _introduced(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> ConnectPacket:
         """Who it is. Raises _CutOff."""
         if len(self._strangers) >= MAX_STRANGERS:
             oldest = next(iter(self._strangers))
@@ -191,7 +191,11 @@ class Packets:
     """What the broker reads of a client: its packets, once they are sound and its own. Empty at their end."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connect: Connect, topics: Topics
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        connect: ConnectPacket,
+        topics: Topics,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -250,7 +254,7 @@ class Packets:
         return bytes((0x90, 2 + len(filters))) + body[:2] + b"\x80" * len(filters)
 
 
-class Answers:
+class ClientWriter:
     """What the broker writes to a client. It waits for nobody: who does not read is cut off."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
@@ -278,7 +282,7 @@ class Answers:
         self._writer.close()
 
 
-def read_connect(body: bytes) -> Connect:
+def read_connect(body: bytes) -> ConnectPacket:
     """What stands in a CONNECT. Raises _CutOff."""
     cursor = _Cursor(body)
     name, version, flags = cursor.text(), cursor.byte(), cursor.byte()
@@ -290,7 +294,7 @@ def read_connect(body: bytes) -> Connect:
     password = cursor.binary() if flags & 0x40 else b""
     if flags & 0x01 or (will and will[0] & 0x18 == 0x18) or cursor.rest:
         raise _CutOff
-    return Connect(user, password, client_id, keep_alive, will)
+    return ConnectPacket(user, password, client_id, keep_alive, will)
 
 
 class _Cursor:

@@ -38,7 +38,7 @@ from firmware_bridge.link.frames import (
 )
 from firmware_bridge.link.framing import FrameRejected
 from firmware_bridge.link.repeats import Repeats
-from firmware_bridge.link.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
+from firmware_bridge.link.states import DEVICE_TABLE, DeviceEndEvent, DeviceState, LinkStateError
 from firmware_bridge.link.window import ReceiveWindow, SendWindow, distance
 
 __all__ = ["DeviceCounters", "DeviceEnd", "DeviceState", "FromGateway", "LinkStateError"]
@@ -202,11 +202,11 @@ class DeviceEnd:
     def hello(self, now: float) -> None:
         """A carrier is there: say HELLO until welcomed."""
         self._now = now
-        self._greet(DeviceEvent.CARRIER)
+        self._greet(DeviceEndEvent.CARRIER)
 
     def carrier_lost(self) -> None:
         """The carrier is gone; the ring goes on filling until hello()."""
-        self._move(DeviceEvent.CARRIER_LOST)
+        self._move(DeviceEndEvent.CARRIER_LOST)
         self._ring.pause()
         self._best_effort.clear()
 
@@ -239,10 +239,10 @@ class DeviceEnd:
         """Do what is due: HELLO or PING again, acknowledge, resend."""
         self._now = now
         if self.state is DeviceState.REFUSED and now >= self._hello_at:
-            self._greet(DeviceEvent.WAITED)
+            self._greet(DeviceEndEvent.WAITED)
         elif self.state is DeviceState.LINKED:
             if now >= self._heard_at + UNHEARD:
-                self._greet(DeviceEvent.UNHEARD)
+                self._greet(DeviceEndEvent.UNHEARD)
             elif not self._ring.tick(now):
                 self._inbox.acknowledge_by(now)  # it is gone: the ACK says what is still held
             elif now >= self._ping_at():
@@ -289,13 +289,13 @@ class DeviceEnd:
 
     # -- inside
 
-    def _move(self, event: DeviceEvent) -> None:
+    def _move(self, event: DeviceEndEvent) -> None:
         state = DEVICE_TABLE.get((self.state, event))
         if state is None:
             raise LinkStateError(f"{event.value} while {self.state.value}, device {self.device_id}")
         self.state = state
 
-    def _greet(self, event: DeviceEvent) -> None:
+    def _greet(self, event: DeviceEndEvent) -> None:
         self._move(event)
         self._ring.pause()
         self._hello_at = self._now
@@ -328,7 +328,7 @@ class DeviceEnd:
             self.boot = random.getrandbits(32)
             self._hello_at = self._now
             return []
-        self._move(DeviceEvent.WELCOME)
+        self._move(DeviceEndEvent.WELCOME)
         self.link = frame.header.link
         self._heard_at = self._sent_at = self._now
         self._ring.rewind(frame.resume_from, frame.header.credit)
@@ -348,9 +348,9 @@ class DeviceEnd:
             self._counters.ignored += 1
             return []
         if frame.code is FaultCode.SAY_HELLO and linked:
-            self._greet(DeviceEvent.SAY_HELLO)
+            self._greet(DeviceEndEvent.SAY_HELLO)
         elif frame.code in _REFUSALS:
-            self._move(DeviceEvent.REFUSAL)
+            self._move(DeviceEndEvent.REFUSAL)
             self._ring.pause()
             stopped = frame.code is FaultCode.SHUTTING_DOWN
             self._hello_at = self._now + (STOPPED_PAUSE if stopped else REFUSED_PAUSE)

@@ -21,6 +21,7 @@ from firmware_bridge.link.events import (
     DeviceStatus,
     LinkEvent,
 )
+from firmware_bridge.link.frame_outbox import FrameOutbox
 from firmware_bridge.link.frames import (
     MAX_PAYLOAD,
     Ack,
@@ -42,8 +43,7 @@ from firmware_bridge.link.frames import (
     numbered_up,
 )
 from firmware_bridge.link.framing import FrameRejected
-from firmware_bridge.link.outbox import Outbox
-from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
+from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEndEvent, GatewayState, LinkStateError
 from firmware_bridge.link.streams import AudioStreams
 from firmware_bridge.link.window import ACK_DELAY, ASK_LIMIT, ReceiveWindow, distance
 
@@ -118,7 +118,7 @@ class GatewayEnd:
         self._inbox: ReceiveWindow[DeviceFrame | FrameRejected] = ReceiveWindow(
             hello.oldest, settings.credit_frames
         )
-        self._outbox = Outbox(settings.outbox_frames)
+        self._outbox = FrameOutbox(settings.outbox_frames)
         self._streams = AudioStreams(
             hello.device_id,
             hello.boot,
@@ -199,7 +199,7 @@ class GatewayEnd:
             self._fault(say_hello(frame))
             return []
         if self.state is not GatewayState.OPEN:
-            self._move(GatewayEvent.FRAME)
+            self._move(GatewayEndEvent.FRAME)
         self.heard_at = now
         self._outbox.acknowledge(header.acknowledge, header.credit, now)
         if isinstance(frame, FrameRejected):
@@ -214,7 +214,7 @@ class GatewayEnd:
         if not self._is_connected:
             return []
         if now >= self.heard_at + self._settings.silence_seconds:
-            return self._hold(GatewayEvent.SILENCE, f"silent for {self._settings.silence_seconds:g} s")
+            return self._hold(GatewayEndEvent.SILENCE, f"silent for {self._settings.silence_seconds:g} s")
         self._outbox.window.tick(now)
         events: list[LinkEvent] = []
         if self._inbox.asked >= ASK_LIMIT:
@@ -254,7 +254,7 @@ class GatewayEnd:
             self._welcome(hello)
             return []
         was_there = self._is_connected and carrier == self.carrier
-        self._move(GatewayEvent.HELLO)
+        self._move(GatewayEndEvent.HELLO)
         self.carrier = carrier
         self.heard_at = now
         self.held_since = None
@@ -268,7 +268,7 @@ class GatewayEnd:
     def carrier_lost(self, now: float, reason: str = "carrier lost") -> list[LinkEvent]:
         """The carrier is gone: hold everything for a resume. Yields DeviceDisconnected once."""
         self._now = now
-        return self._hold(GatewayEvent.CARRIER_LOST, reason)
+        return self._hold(GatewayEndEvent.CARRIER_LOST, reason)
 
     def close(self, now: float, reason: str, fault: FaultCode | None = None) -> list[LinkEvent]:
         """The end of this boot (a new one came, the gateway stops, it was held too long).
@@ -276,7 +276,7 @@ class GatewayEnd:
         ``fault`` is put into outgoing(). Yields DeviceDisconnected if it was connected.
         """
         self._now = now
-        events = self._hold(GatewayEvent.CLOSE, reason)
+        events = self._hold(GatewayEndEvent.CLOSE, reason)
         if fault is not None:
             self._urgent.append(Fault(Header(link=self.link), fault, reason))
         return events
@@ -332,13 +332,13 @@ class GatewayEnd:
     def _may_send(self) -> bool:
         return self.state is not GatewayState.CLOSED
 
-    def _move(self, event: GatewayEvent) -> None:
+    def _move(self, event: GatewayEndEvent) -> None:
         state = GATEWAY_TABLE.get((self.state, event))
         if state is None:
             raise LinkStateError(f"{event.value} while {self.state.value}, link of {self.device_id}")
         self.state = state
 
-    def _hold(self, event: GatewayEvent, reason: str) -> list[LinkEvent]:
+    def _hold(self, event: GatewayEndEvent, reason: str) -> list[LinkEvent]:
         """Leave the connected states; nothing goes out until a HELLO."""
         was_connected = self._is_connected
         self._move(event)

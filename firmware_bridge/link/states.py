@@ -22,7 +22,7 @@ class GatewayState(enum.Enum):
     CLOSED = "closed"
 
 
-class GatewayEvent(enum.Enum):
+class GatewayEndEvent(enum.Enum):
     """What moves the gateway's end."""
 
     HELLO = "HELLO of this boot"
@@ -33,19 +33,19 @@ class GatewayEvent(enum.Enum):
 
 
 GATEWAY_TABLE: Final = {
-    (GatewayState.WELCOMED, GatewayEvent.HELLO): GatewayState.WELCOMED,
-    (GatewayState.WELCOMED, GatewayEvent.FRAME): GatewayState.OPEN,
-    (GatewayState.WELCOMED, GatewayEvent.CARRIER_LOST): GatewayState.HELD,
-    (GatewayState.WELCOMED, GatewayEvent.SILENCE): GatewayState.HELD,
-    (GatewayState.WELCOMED, GatewayEvent.CLOSE): GatewayState.CLOSED,
-    (GatewayState.OPEN, GatewayEvent.HELLO): GatewayState.WELCOMED,
-    (GatewayState.OPEN, GatewayEvent.FRAME): GatewayState.OPEN,
-    (GatewayState.OPEN, GatewayEvent.CARRIER_LOST): GatewayState.HELD,
-    (GatewayState.OPEN, GatewayEvent.SILENCE): GatewayState.HELD,
-    (GatewayState.OPEN, GatewayEvent.CLOSE): GatewayState.CLOSED,
-    (GatewayState.HELD, GatewayEvent.HELLO): GatewayState.WELCOMED,
-    (GatewayState.HELD, GatewayEvent.CARRIER_LOST): GatewayState.HELD,
-    (GatewayState.HELD, GatewayEvent.CLOSE): GatewayState.CLOSED,
+    (GatewayState.WELCOMED, GatewayEndEvent.HELLO): GatewayState.WELCOMED,
+    (GatewayState.WELCOMED, GatewayEndEvent.FRAME): GatewayState.OPEN,
+    (GatewayState.WELCOMED, GatewayEndEvent.CARRIER_LOST): GatewayState.HELD,
+    (GatewayState.WELCOMED, GatewayEndEvent.SILENCE): GatewayState.HELD,
+    (GatewayState.WELCOMED, GatewayEndEvent.CLOSE): GatewayState.CLOSED,
+    (GatewayState.OPEN, GatewayEndEvent.HELLO): GatewayState.WELCOMED,
+    (GatewayState.OPEN, GatewayEndEvent.FRAME): GatewayState.OPEN,
+    (GatewayState.OPEN, GatewayEndEvent.CARRIER_LOST): GatewayState.HELD,
+    (GatewayState.OPEN, GatewayEndEvent.SILENCE): GatewayState.HELD,
+    (GatewayState.OPEN, GatewayEndEvent.CLOSE): GatewayState.CLOSED,
+    (GatewayState.HELD, GatewayEndEvent.HELLO): GatewayState.WELCOMED,
+    (GatewayState.HELD, GatewayEndEvent.CARRIER_LOST): GatewayState.HELD,
+    (GatewayState.HELD, GatewayEndEvent.CLOSE): GatewayState.CLOSED,
 }
 """Every move there is. A frame while held is answered with SAY_HELLO before it gets here."""
 
@@ -59,7 +59,7 @@ class DeviceState(enum.Enum):
     REFUSED = "refused"
 
 
-class DeviceEvent(enum.Enum):
+class DeviceEndEvent(enum.Enum):
     """What moves the device's end."""
 
     CARRIER = "carrier there"
@@ -72,19 +72,19 @@ class DeviceEvent(enum.Enum):
 
 
 DEVICE_TABLE: Final = {
-    (DeviceState.OFFLINE, DeviceEvent.CARRIER): DeviceState.GREETING,
-    (DeviceState.OFFLINE, DeviceEvent.CARRIER_LOST): DeviceState.OFFLINE,
-    (DeviceState.GREETING, DeviceEvent.CARRIER): DeviceState.GREETING,
-    (DeviceState.GREETING, DeviceEvent.WELCOME): DeviceState.LINKED,
-    (DeviceState.GREETING, DeviceEvent.REFUSAL): DeviceState.REFUSED,
-    (DeviceState.GREETING, DeviceEvent.CARRIER_LOST): DeviceState.OFFLINE,
-    (DeviceState.LINKED, DeviceEvent.CARRIER): DeviceState.GREETING,
-    (DeviceState.LINKED, DeviceEvent.SAY_HELLO): DeviceState.GREETING,
-    (DeviceState.LINKED, DeviceEvent.REFUSAL): DeviceState.REFUSED,
-    (DeviceState.LINKED, DeviceEvent.UNHEARD): DeviceState.GREETING,
-    (DeviceState.LINKED, DeviceEvent.CARRIER_LOST): DeviceState.OFFLINE,
-    (DeviceState.REFUSED, DeviceEvent.CARRIER): DeviceState.GREETING,
-    (DeviceState.REFUSED, DeviceEvent.WAITED): DeviceState.GREETING,
-    (DeviceState.REFUSED, DeviceEvent.CARRIER_LOST): DeviceState.OFFLINE,
+    (DeviceState.OFFLINE, DeviceEndEvent.CARRIER): DeviceState.GREETING,
+    (DeviceState.OFFLINE, DeviceEndEvent.CARRIER_LOST): DeviceState.OFFLINE,
+    (DeviceState.GREETING, DeviceEndEvent.CARRIER): DeviceState.GREETING,
+    (DeviceState.GREETING, DeviceEndEvent.WELCOME): DeviceState.LINKED,
+    (DeviceState.GREETING, DeviceEndEvent.REFUSAL): DeviceState.REFUSED,
+    (DeviceState.GREETING, DeviceEndEvent.CARRIER_LOST): DeviceState.OFFLINE,
+    (DeviceState.LINKED, DeviceEndEvent.CARRIER): DeviceState.GREETING,
+    (DeviceState.LINKED, DeviceEndEvent.SAY_HELLO): DeviceState.GREETING,
+    (DeviceState.LINKED, DeviceEndEvent.REFUSAL): DeviceState.REFUSED,
+    (DeviceState.LINKED, DeviceEndEvent.UNHEARD): DeviceState.GREETING,
+    (DeviceState.LINKED, DeviceEndEvent.CARRIER_LOST): DeviceState.OFFLINE,
+    (DeviceState.REFUSED, DeviceEndEvent.CARRIER): DeviceState.GREETING,
+    (DeviceState.REFUSED, DeviceEndEvent.WAITED): DeviceState.GREETING,
+    (DeviceState.REFUSED, DeviceEndEvent.CARRIER_LOST): DeviceState.OFFLINE,
 }
 """Every move there is. What a state has no use for is ignored before it gets here, and counted."""

@@ -35,7 +35,6 @@ from firmware_bridge.link.frames import (
 )
 from firmware_bridge.link.framing import Decoded, Noise
 from firmware_bridge.simulator.user import (
-    Conversation,
     FaultShown,
     Linked,
     PartialShown,
@@ -43,6 +42,7 @@ from firmware_bridge.simulator.user import (
     ReplyShown,
     Report,
     SpeechEnded,
+    SpokenStream,
     SpokenUtterance,
     StatusShown,
     StreamBegan,
@@ -116,7 +116,7 @@ class SimulatedDevice:
         self._missing = ""
         self._speed = speed
         self._report = report
-        self._conversations: dict[int, Conversation] = {}
+        self._conversations: dict[int, SpokenStream] = {}
         self._parts = ReplyParts()
         self._linked = asyncio.Event()
         self._progress = asyncio.Event()
@@ -165,7 +165,7 @@ class SimulatedDevice:
         pcm = await asyncio.to_thread(read_wav, speech) if isinstance(speech, Path) else speech
         overrun = self.end.counters.overrun_frames
         stream = self.end.start_stream(end_on_silence=end_on_silence)
-        conversation = self._conversations[stream] = Conversation(stream)
+        conversation = self._conversations[stream] = SpokenStream(stream)
         utterance = conversation.utterance
         self._report(StreamBegan(self.device_id, self._loop.time(), stream))
         try:
@@ -304,7 +304,7 @@ class SimulatedDevice:
             case Fault():
                 self._report(FaultShown(device_id, now, frame.code, frame.message))
 
-    def _show_reply(self, conversation: Conversation | None, part: Reply, now: float) -> None:
+    def _show_reply(self, conversation: SpokenStream | None, part: Reply, now: float) -> None:
         frame = self._parts.join(part)
         if frame is None:
             return

@@ -167,7 +167,7 @@ class ReplyParts:
         return replace(frame, text=text)
 
 
-class Conversation:
+class SpokenStream:
     """One stream that is spoken or waits for its answer."""
 
     def __init__(self, stream: int) -> None:

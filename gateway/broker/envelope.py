@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.broker.base import BadRoutingKey, Message, RoutingKey
-from gateway.broker.wire import Received
+from gateway.broker.wire import RawMessage
 from gateway.contract.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 JSON = "application/json"
@@ -51,17 +51,17 @@ def parse_key(text: str) -> RoutingKey:
     return RoutingKey(*tokens)
 
 
-def read_message(topic: str, received: Received) -> Message:
+def read_message(topic: str, received: RawMessage) -> Message:
     """The message, completed from its body and from its place. Raises BadRoutingKey."""
     return _message(topic, parse_key(received.key), received)
 
 
-def read_unreadable(topic: str, received: Received) -> Message:
+def read_unreadable(topic: str, received: RawMessage) -> Message:
     """The message whose key is none, under a key that says so."""
     return _message(topic, UNREADABLE, received)
 
 
-def beginning(received: Received) -> Received:
+def beginning(received: RawMessage) -> RawMessage:
     """What came, or the beginning of it if it is larger than any message: a dead letter needs no more."""
     if len(received.payload) <= MESSAGE_BYTES:
         return received
@@ -84,7 +84,7 @@ def dead_letter(message: Message, reason: str, attempt: int, group: str) -> Mess
     return msgspec.structs.replace(message, topic=DEAD_TOPIC, headers={**message.headers, **why})
 
 
-def _message(topic: str, key: RoutingKey, received: Received) -> Message:
+def _message(topic: str, key: RoutingKey, received: RawMessage) -> Message:
     message_id, correlation_id = received.message_id, received.correlation_id
     if not message_id or not correlation_id:
         ids = _ids_in(received.payload)

@@ -32,7 +32,7 @@ from gateway.broker.base import (
 from gateway.broker.buffer import Bounds, Buffer, BufferedDelivery, Counters, Readership
 from gateway.broker.envelope import beginning, dead_letter, read_message, read_unreadable
 from gateway.broker.rejected import DeadLetters
-from gateway.broker.wire import Consumer, Demand, Received, Token, Wire
+from gateway.broker.wire import Consumer, Demand, RawMessage, Token, Wire
 from gateway.contract.messages import DEAD_TOPIC, MESSAGE_BYTES, new_id
 
 log = structlog.get_logger(__name__)
@@ -166,7 +166,7 @@ class Feed:
 
     # -- Intake
 
-    def take(self, received: Received) -> None:
+    def take(self, received: RawMessage) -> None:
         """A message has come."""
         if not self._taking:
             if received.token is not None:
@@ -231,7 +231,7 @@ class Feed:
 
     # -- inside
 
-    def _admit(self, message: Message, received: Received) -> None:
+    def _admit(self, message: Message, received: RawMessage) -> None:
         size = len(message.payload)
         if self._drops and not self.buffer.make_room(size):
             self._finish("", received.token)
@@ -253,7 +253,7 @@ class Feed:
         self._full = room <= 0 or (self._full and room < self._prefetch // 2 and self.buffer.pending > 0)
         return 0 if self._full else room
 
-    def _is_repeated(self, message_id: str, received: Received) -> bool:
+    def _is_repeated(self, message_id: str, received: RawMessage) -> bool:
         """Whether it was shown already; its token is settled when the first one's is.
 
         What was answered and comes for the first time was published again: its publisher misses something.
@@ -275,7 +275,7 @@ class Feed:
         self._finish(message_id, token)
         return True
 
-    def _refuse(self, message: Message, received: Received, reason: str) -> None:
+    def _refuse(self, message: Message, received: RawMessage, reason: str) -> None:
         """What never gets to a subscriber."""
         self._counters.rejected += 1
         self._dead.add(message, reason, received.attempt, self.readership.group)

@@ -48,7 +48,7 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     gather_seconds: float = 0.0
 
 
-class Received(Struct, frozen=True, kw_only=True):
+class RawMessage(Struct, frozen=True, kw_only=True):
     """One message as a server handed it over. Nothing in it is trusted.
 
     ``key`` is the routing key's three tokens joined by dots. ``token`` is None where nothing is to be
@@ -72,7 +72,7 @@ class Received(Struct, frozen=True, kw_only=True):
 class Intake(Protocol):
     """Where a consumer puts what it receives. None of the three ever raises."""
 
-    def take(self, received: Received) -> None:
+    def take(self, received: RawMessage) -> None:
         """Take a message; never blocks. Nothing is owed to the server for what it returns from."""
 
     async def room(self) -> int:

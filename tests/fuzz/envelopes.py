@@ -9,7 +9,7 @@ from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.backends import mqtt, nats_subjects, rabbitmq, redis_entries
 from gateway.broker.base import BadRoutingKey, BrokerError, Message
 from gateway.broker.envelope import dead_letter, read_message, read_unreadable, seconds
-from gateway.broker.wire import Received
+from gateway.broker.wire import RawMessage
 from gateway.contract.messages import DEAD_TOPIC, RESULTS_TOPIC
 
 _FIELDS = b"\0"
@@ -38,7 +38,7 @@ def fuzz(data: bytes) -> None:
         _goes_on(received)
 
 
-def _goes_on(received: Received) -> None:
+def _goes_on(received: RawMessage) -> None:
     try:
         message = read_message(RESULTS_TOPIC, received)
     except BadRoutingKey as error:
@@ -63,13 +63,13 @@ def _published(letter: Message) -> None:
         return  # too long for AMQP, which is told
 
 
-def _of_redis(first: bytes, fields: list[bytes]) -> Received:
+def _of_redis(first: bytes, fields: list[bytes]) -> RawMessage:
     named = dict(zip(_NAMES, fields, strict=False))
     entry_id = b"%d-7" % int.from_bytes(first[:8])
     return redis_entries.received(entry_id, {b"body": first, **named, first[:20]: first}, "token")
 
 
-def _of_nats(first: bytes, texts: list[str]) -> Received:
+def _of_nats(first: bytes, texts: list[str]) -> RawMessage:
     told = dict(
         zip(
             (nats_subjects.MESSAGE_ID, nats_subjects.CORRELATION_ID, nats_subjects.REPLY_TO, "x"),
@@ -82,7 +82,7 @@ def _of_nats(first: bytes, texts: list[str]) -> Received:
     )
 
 
-def _of_mqtt(first: bytes, texts: list[str]) -> Received:
+def _of_mqtt(first: bytes, texts: list[str]) -> RawMessage:
     publication = Publication(
         topic=f"earshot/{texts[0]}",
         payload=first,
@@ -94,7 +94,7 @@ def _of_mqtt(first: bytes, texts: list[str]) -> Received:
     return mqtt._received(publication, texts[0])
 
 
-def _of_rabbitmq(first: bytes, texts: list[str]) -> Received:
+def _of_rabbitmq(first: bytes, texts: list[str]) -> RawMessage:
     properties = spec.Basic.Properties(
         message_id=texts[0],
         correlation_id=texts[1],

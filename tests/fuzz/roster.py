@@ -39,7 +39,7 @@ TARGETS = {
             *_FRAMES,
             "firmware_bridge.link.fleet",
             "firmware_bridge.link.link",
-            "firmware_bridge.link.outbox",
+            "firmware_bridge.link.frame_outbox",
             "firmware_bridge.link.streams",
         ),
         4_000,

@@ -31,7 +31,7 @@ from gateway.broker.wire import (
     Demand,
     Intake,
     OnLost,
-    Received,
+    RawMessage,
     ServerFacts,
     Token,
 )
@@ -318,9 +318,9 @@ def _response_topic(message: Message) -> str:
         return message.reply_to
 
 
-def _received(publication: Publication, key: str) -> Received:
+def _received(publication: Publication, key: str) -> RawMessage:
     headers = dict(publication.user_properties)
-    return Received(
+    return RawMessage(
         key=key.replace("/", "."),
         payload=publication.payload,
         token=publication.packet_id,

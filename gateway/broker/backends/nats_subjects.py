@@ -9,7 +9,7 @@ from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import JSON
 from gateway.broker.patterns import Pattern, PatternKind
-from gateway.broker.wire import Received, Token
+from gateway.broker.wire import RawMessage, Token
 
 CORRELATION_ID = "Earshot-Correlation-Id"
 REPLY_TO = "Earshot-Reply-To"
@@ -75,12 +75,12 @@ def headers(message: Message) -> dict[str, str]:
 
 def received(
     topic: str, subject: str, payload: bytes, told: Mapping[str, str] | None, reply: str, *, settled: bool
-) -> Received:
+) -> RawMessage:
     """A message as it came. ``reply`` is where its settlement goes, and says which delivery it is."""
     told = told or {}
     attempt, sequence, timestamp = delivery(reply)
     token: Token = None if settled else reply
-    return Received(
+    return RawMessage(
         key=subject[len(topic) + 1 :],
         payload=payload,
         token=token,

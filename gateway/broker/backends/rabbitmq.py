@@ -36,7 +36,7 @@ from gateway.broker.base import (
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
-from gateway.broker.wire import Consumer, Demand, Intake, OnLost, Received, ServerFacts, Token
+from gateway.broker.wire import Consumer, Demand, Intake, OnLost, RawMessage, ServerFacts, Token
 from gateway.contract.messages import RESULTS_TOPIC
 
 HEARTBEAT_SECONDS = 5
@@ -325,14 +325,14 @@ def _properties(message: Message) -> spec.Basic.Properties:
     ).properties
 
 
-def _received(message: DeliveredMessage) -> Received:
+def _received(message: DeliveredMessage) -> RawMessage:
     properties = message.header.properties
     headers = texts(properties.headers or {})
     stamp = seconds(headers.pop(TIMESTAMP_HEADER, ""))
     if not stamp and properties.timestamp is not None:
         stamp = properties.timestamp.timestamp()
     deliveries = headers.pop(DELIVERIES_HEADER, "")[:9]  # on a classic queue it is whoever's who published it
-    return Received(
+    return RawMessage(
         key=message.routing_key or "",
         payload=message.body,
         token=message.delivery_tag,

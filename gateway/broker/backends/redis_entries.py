@@ -7,7 +7,7 @@ from typing import Any
 from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import JSON
-from gateway.broker.wire import Received, Token
+from gateway.broker.wire import RawMessage, Token
 
 PREFIX = "earshot:"
 HEADER = "header:"
@@ -30,10 +30,10 @@ def entry(message: Message, trim: int) -> list[Any]:
     return command
 
 
-def received(entry_id: Any, fields: dict[bytes, bytes], token: Token, attempt: int = 1) -> Received:
+def received(entry_id: Any, fields: dict[bytes, bytes], token: Token, attempt: int = 1) -> RawMessage:
     """An entry as it came; who wrote it may have left out whatever but the key."""
     texts = {text(name): text(value) for name, value in fields.items() if name != b"body"}
-    return Received(
+    return RawMessage(
         key=texts.get("key", ""),
         payload=fields.get(b"body", b""),
         token=token,

@@ -23,7 +23,7 @@ from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSetting
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.user import SpokenUtterance
 from firmware_bridge.simulator.wires import Mqtt, PseudoTerminal
-from firmware_bridge.speech_files import Recording, recordings
+from firmware_bridge.speech_files import SpeechFile, recordings
 from gateway.app import Gateway
 from gateway.client.listener import Listener
 from gateway.commands.demo.screen import Screen
@@ -57,7 +57,7 @@ class Outcome:
 
     device_id: str
     link: str
-    recording: Recording
+    recording: SpeechFile
     spoken: SpokenUtterance
     heard: TranscriptionEvent | None
     answered: ReplyEvent | None
@@ -183,7 +183,7 @@ async def _talk(
     outcomes: list[Outcome] = []
 
     async def speak(
-        device: SimulatedDevice, link: str, said: Iterator[Recording], *, on_silence: bool
+        device: SimulatedDevice, link: str, said: Iterator[SpeechFile], *, on_silence: bool
     ) -> None:
         await device.connected()
         for recording in said:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from firmware_bridge.speech_files import Recording, read_wav, recordings
+from firmware_bridge.speech_files import SpeechFile, read_wav, recordings
 from transcription.audio import from_pcm16
 from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.models import inventory
@@ -105,7 +105,7 @@ def measure(
 
 
 def _measure(
-    candidate: Candidate, settings: TranscriptionSettings, said: list[Recording], on_step: OnStep
+    candidate: Candidate, settings: TranscriptionSettings, said: list[SpeechFile], on_step: OnStep
 ) -> Cost:
     engine = ProcessTranscriber(WhisperTranscriber, settings)
     try:
@@ -174,14 +174,14 @@ def _folder(candidate: Candidate, models_dir: str, on_step: OnStep) -> Iterator[
         yield str(folder)
 
 
-def _spread(said: tuple[Recording, ...], count: int) -> list[Recording]:
+def _spread(said: tuple[SpeechFile, ...], count: int) -> list[SpeechFile]:
     """So many of them, from the shortest to the longest."""
     ordered = sorted(said, key=lambda recording: recording.seconds)
     step = max(1, len(ordered) - 1) / max(1, count - 1)
     return [ordered[round(number * step)] for number in range(min(count, len(ordered)))]
 
 
-def _utterance(recording: Recording) -> Utterance:
+def _utterance(recording: SpeechFile) -> Utterance:
     samples = from_pcm16(read_wav(recording.path))
     return Utterance(
         samples=samples,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.embedded_broker import door as embedded_door
-from firmware_bridge.embedded_broker.door import Connect, Door, Topics, read_connect
+from firmware_bridge.embedded_broker.door import BrokerDoor, ConnectPacket, Topics, read_connect
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
 PASSWORDS = Passwords(b"secret")
@@ -51,7 +51,7 @@ def read_name(body: bytes) -> str:
 @pytest.fixture
 async def opened() -> AsyncIterator[tuple[Broker, int]]:
     broker = Broker()
-    server = await asyncio.start_server(Door(PASSWORDS, "a", broker.serve).admit, "127.0.0.1", 0)
+    server = await asyncio.start_server(BrokerDoor(PASSWORDS, "a", broker.serve).admit, "127.0.0.1", 0)
     async with server:
         yield broker, server.sockets[0].getsockname()[1]
 
@@ -130,7 +130,7 @@ def test_no_connect_is_worse_than_cut_off(body: bytes) -> None:
         said = read_connect(b"\0\4MQTT\4" + body)
     except embedded_door._CutOff:
         return
-    assert isinstance(said, Connect)
+    assert isinstance(said, ConnectPacket)
     assert said.to_bytes()[0] == 0x10
 
 
@@ -138,7 +138,7 @@ def test_no_connect_is_worse_than_cut_off(body: bytes) -> None:
 def test_whatever_comes_the_door_stays(parts: list[bytes]) -> None:
     async def attack() -> None:
         broker = Broker()
-        server = await asyncio.start_server(Door(PASSWORDS, "a", broker.serve).admit, "127.0.0.1", 0)
+        server = await asyncio.start_server(BrokerDoor(PASSWORDS, "a", broker.serve).admit, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
             for said in (parts, [connect(), *parts]):

@@ -43,7 +43,7 @@ from firmware_bridge.link.frames import (
     numbered_up,
 )
 from firmware_bridge.link.framing import FrameRejected
-from firmware_bridge.link.states import DEVICE_TABLE, DeviceEvent, DeviceState, LinkStateError
+from firmware_bridge.link.states import DEVICE_TABLE, DeviceEndEvent, DeviceState, LinkStateError
 from firmware_bridge.link.window import ACK_DELAY, RESEND
 
 LINK = 0xA7
@@ -424,35 +424,37 @@ REACH = {
     DeviceState.REFUSED: lambda device: (greeting(device), device.hears(Fault(Header(), FaultCode.REFUSED))),
 }
 CAUSE = {
-    DeviceEvent.CARRIER: lambda device: device.end.hello(device.now),
-    DeviceEvent.WELCOME: lambda device: device.hears(device.welcome()),
-    DeviceEvent.SAY_HELLO: lambda device: device.hears(Fault(Header(link=LINK), FaultCode.SAY_HELLO)),
-    DeviceEvent.REFUSAL: lambda device: [
+    DeviceEndEvent.CARRIER: lambda device: device.end.hello(device.now),
+    DeviceEndEvent.WELCOME: lambda device: device.hears(device.welcome()),
+    DeviceEndEvent.SAY_HELLO: lambda device: device.hears(Fault(Header(link=LINK), FaultCode.SAY_HELLO)),
+    DeviceEndEvent.REFUSAL: lambda device: [
         device.hears(Fault(Header(link=link), FaultCode.REFUSED)) for link in (0, LINK)
     ],
-    DeviceEvent.WAITED: lambda device: device.after(REFUSED_PAUSE),
-    DeviceEvent.UNHEARD: lambda device: device.after(UNHEARD),
-    DeviceEvent.CARRIER_LOST: lambda device: device.end.carrier_lost(),
+    DeviceEndEvent.WAITED: lambda device: device.after(REFUSED_PAUSE),
+    DeviceEndEvent.UNHEARD: lambda device: device.after(UNHEARD),
+    DeviceEndEvent.CARRIER_LOST: lambda device: device.end.carrier_lost(),
 }
 
 
 @pytest.mark.parametrize("state", DeviceState)
-@pytest.mark.parametrize("event", DeviceEvent)
-def test_every_event_in_every_state_moves_as_the_table_says(state: DeviceState, event: DeviceEvent) -> None:
+@pytest.mark.parametrize("event", DeviceEndEvent)
+def test_every_event_in_every_state_moves_as_the_table_says(
+    state: DeviceState, event: DeviceEndEvent
+) -> None:
     device = Device(linked=False)
     REACH[state](device)
     assert device.end.state is state
     CAUSE[event](device)
-    caused_by_time = (state, event) == (DeviceState.REFUSED, DeviceEvent.UNHEARD)
+    caused_by_time = (state, event) == (DeviceState.REFUSED, DeviceEndEvent.UNHEARD)
     assert device.end.state is DEVICE_TABLE.get(
-        (state, DeviceEvent.WAITED if caused_by_time else event), state
+        (state, DeviceEndEvent.WAITED if caused_by_time else event), state
     )
 
 
 @pytest.mark.parametrize("state", DeviceState)
-@pytest.mark.parametrize("event", DeviceEvent)
+@pytest.mark.parametrize("event", DeviceEndEvent)
 def test_a_move_the_table_does_not_have_raises_and_changes_nothing(
-    state: DeviceState, event: DeviceEvent
+    state: DeviceState, event: DeviceEndEvent
 ) -> None:
     end = Device(linked=False).end
     end.state = state

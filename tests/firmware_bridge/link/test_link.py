@@ -50,7 +50,7 @@ from firmware_bridge.link.link import (
     refuse,
     say_hello,
 )
-from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEvent, GatewayState, LinkStateError
+from firmware_bridge.link.states import GATEWAY_TABLE, GatewayEndEvent, GatewayState, LinkStateError
 from firmware_bridge.link.window import ACK_DELAY, ASK_AGAIN_MAX, ASK_LIMIT, RESEND
 
 LINK = 0xA7
@@ -454,33 +454,35 @@ def test_refusals_name_the_boot_they_are_meant_for() -> None:
 
 
 TAKEN = {
-    GatewayEvent.HELLO: lambda end: end.resumed(hello(), "tty", 100.0),
-    GatewayEvent.FRAME: lambda end: end.receive(Ping(Header(link=LINK)), 100.0),
-    GatewayEvent.CARRIER_LOST: lambda end: end.carrier_lost(100.0),
-    GatewayEvent.SILENCE: lambda end: end.tick(200.0),
-    GatewayEvent.CLOSE: lambda end: end.close(100.0, "test"),
+    GatewayEndEvent.HELLO: lambda end: end.resumed(hello(), "tty", 100.0),
+    GatewayEndEvent.FRAME: lambda end: end.receive(Ping(Header(link=LINK)), 100.0),
+    GatewayEndEvent.CARRIER_LOST: lambda end: end.carrier_lost(100.0),
+    GatewayEndEvent.SILENCE: lambda end: end.tick(200.0),
+    GatewayEndEvent.CLOSE: lambda end: end.close(100.0, "test"),
 }
 # What a peer or a clock can cause at any time does not raise; it is answered or ignored.
-HARMLESS = {(GatewayState.HELD, GatewayEvent.FRAME), (GatewayState.HELD, GatewayEvent.SILENCE)} | {
-    (GatewayState.CLOSED, GatewayEvent.SILENCE)
+HARMLESS = {(GatewayState.HELD, GatewayEndEvent.FRAME), (GatewayState.HELD, GatewayEndEvent.SILENCE)} | {
+    (GatewayState.CLOSED, GatewayEndEvent.SILENCE)
 }
 
 
 def in_state(state: GatewayState) -> GatewayEnd:
     end = Gateway().end
     if state is GatewayState.OPEN:
-        TAKEN[GatewayEvent.FRAME](end)
+        TAKEN[GatewayEndEvent.FRAME](end)
     elif state is GatewayState.HELD:
-        TAKEN[GatewayEvent.CARRIER_LOST](end)
+        TAKEN[GatewayEndEvent.CARRIER_LOST](end)
     elif state is GatewayState.CLOSED:
-        TAKEN[GatewayEvent.CLOSE](end)
+        TAKEN[GatewayEndEvent.CLOSE](end)
     assert end.state is state
     return end
 
 
 @pytest.mark.parametrize("state", GatewayState)
-@pytest.mark.parametrize("event", GatewayEvent)
-def test_every_event_in_every_state_moves_as_the_table_says(state: GatewayState, event: GatewayEvent) -> None:
+@pytest.mark.parametrize("event", GatewayEndEvent)
+def test_every_event_in_every_state_moves_as_the_table_says(
+    state: GatewayState, event: GatewayEndEvent
+) -> None:
     end = in_state(state)
     after = GATEWAY_TABLE.get((state, event))
     if after is None and (state, event) not in HARMLESS:

@@ -15,11 +15,11 @@ from firmware_bridge.link.frames import Codec, Header, Reply, TranscriptText
 from firmware_bridge.simulator import simulator
 from firmware_bridge.simulator.simulator import SimulatedDevice, SimulateOptions, simulate
 from firmware_bridge.simulator.user import (
-    Conversation,
     Linked,
     ReplyParts,
     ReplyShown,
     SpeechEnded,
+    SpokenStream,
     StatusShown,
     StreamBegan,
     TranscriptShown,
@@ -230,7 +230,7 @@ def reply(
 
 
 def test_pieces_of_a_reply_are_put_together() -> None:
-    conversation, parts = Conversation(1), ReplyParts()
+    conversation, parts = SpokenStream(1), ReplyParts()
     assert conversation.show_reply(reply("one "), 1.0) == "one "
     assert parts.join(reply("two", continued=True)) is None
     whole = parts.join(reply(" three"))
@@ -243,7 +243,7 @@ def test_pieces_of_a_reply_are_put_together() -> None:
 
 
 def test_a_final_reply_with_text_is_the_whole_of_it() -> None:
-    conversation, parts = Conversation(1), ReplyParts()
+    conversation, parts = SpokenStream(1), ReplyParts()
     conversation.show_reply(reply("thinking..."), 1.0)
     assert parts.join(reply("It is ", continued=True)) is None
     whole = parts.join(reply("noon.", final=True, error=True))
@@ -260,7 +260,7 @@ def test_half_a_reply_is_void_when_another_link_begins() -> None:
 
 
 def test_the_first_status_after_the_speech_counts_and_listening_is_no_end() -> None:
-    conversation = Conversation(1)
+    conversation = SpokenStream(1)
     conversation.show_status(DeviceStatus.LISTENING, 1.0)
     assert conversation.utterance.status_at is None
     assert not conversation.heard_out.is_set()
@@ -275,7 +275,7 @@ def test_the_first_status_after_the_speech_counts_and_listening_is_no_end() -> N
 
 
 def test_a_transcript_also_means_that_the_speech_is_over() -> None:
-    conversation = Conversation(1)
+    conversation = SpokenStream(1)
     conversation.show_transcript(TranscriptText(Header(stream=1), "c_1", "noon"), 1.0)
     assert conversation.heard_out.is_set()
     assert (conversation.utterance.transcript, conversation.utterance.correlation_id) == ("noon", "c_1")

@@ -26,7 +26,7 @@ from gateway.broker.buffer import Bounds, BufferedDelivery, Counters, Member, Re
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, parse_pattern
 from gateway.broker.rejected import DeadLetters
-from gateway.broker.wire import Demand, Intake, Received, ServerFacts
+from gateway.broker.wire import Demand, Intake, RawMessage, ServerFacts
 from gateway.contract.messages import DEAD_TOPIC
 from tests.gateway.broker.contract import until
 
@@ -107,8 +107,8 @@ async def reading(
         await feed.detach()
 
 
-def received(token: int | None, name: str = "", **fields: Any) -> Received:
-    return Received(
+def received(token: int | None, name: str = "", **fields: Any) -> RawMessage:
+    return RawMessage(
         **{"key": "ann.kitchen.s_1", "payload": b"x", "token": token, "message_id": name, **fields}
     )
 
@@ -167,7 +167,7 @@ async def test_every_token_is_settled_once_and_no_other(
     assert not feed._unconfirmed
 
 
-def made(kind: str, number: int, token: int) -> Received:
+def made(kind: str, number: int, token: int) -> RawMessage:
     match kind:
         case "again":
             return received(token, f"m_{number % 3}", attempt=2)

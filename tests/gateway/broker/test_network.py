@@ -24,7 +24,7 @@ from gateway.broker.base import (
 from gateway.broker.buffered import MAX_TOPICS
 from gateway.broker.envelope import UNREADABLE
 from gateway.broker.network import NetworkBroker
-from gateway.broker.wire import Received
+from gateway.broker.wire import RawMessage
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.backends.pigeons import Loft
 from tests.gateway.broker.contract import (
@@ -411,7 +411,7 @@ async def test_a_settlement_that_fails_is_repeated(
 # -- what comes from anybody
 
 
-async def foreign(loft: Loft, broker: MessageBroker, received: Received) -> object:
+async def foreign(loft: Loft, broker: MessageBroker, received: RawMessage) -> object:
     async with broker.subscribe(TOPIC, group="workers") as subscription:
         loft.put(TOPIC, received)
         delivery = await take(subscription)
@@ -421,7 +421,7 @@ async def foreign(loft: Loft, broker: MessageBroker, received: Received) -> obje
 
 async def test_ids_are_found_in_the_body(loft: Loft, broker: NetworkBroker) -> None:
     body = b'{"message_id": "m_7", "correlation_id": "c_7", "text": "hi"}'
-    message = await foreign(loft, broker, Received(key="ann.kitchen.s_1", payload=body))
+    message = await foreign(loft, broker, RawMessage(key="ann.kitchen.s_1", payload=body))
     assert (message.message_id, message.correlation_id, message.payload) == ("m_7", "c_7", body)  # type: ignore[attr-defined]
     assert message.timestamp > 1_700_000_000  # type: ignore[attr-defined]
 
@@ -432,7 +432,7 @@ async def test_ids_are_found_in_the_body(loft: Loft, broker: NetworkBroker) -> N
 async def test_a_body_without_ids_is_named_by_its_place(
     loft: Loft, broker: NetworkBroker, body: bytes
 ) -> None:
-    message = await foreign(loft, broker, Received(key="ann.kitchen.s_1", payload=body))
+    message = await foreign(loft, broker, RawMessage(key="ann.kitchen.s_1", payload=body))
     assert message.message_id == "at 1"  # type: ignore[attr-defined]
 
 
@@ -441,8 +441,8 @@ async def test_a_body_without_ids_is_named_by_its_place(
 )
 async def test_what_has_no_key_is_a_dead_letter(loft: Loft, broker: NetworkBroker, key: str) -> None:
     async with broker.subscribe(TOPIC, group="workers") as subscription:
-        loft.put(TOPIC, Received(key=key, payload=b"whose?"))
-        loft.put(TOPIC, Received(key="ann.kitchen.s_1", payload=b"mine"))
+        loft.put(TOPIC, RawMessage(key=key, payload=b"whose?"))
+        loft.put(TOPIC, RawMessage(key="ann.kitchen.s_1", payload=b"mine"))
         assert await receive(subscription, 1) == [b"mine"]
         await until(lambda: not loft.kept[f"{TOPIC}  workers"])
     (letter,) = broker.dead_letters()
@@ -452,16 +452,16 @@ async def test_what_has_no_key_is_a_dead_letter(loft: Loft, broker: NetworkBroke
 
 async def test_what_is_larger_than_a_buffer_is_a_dead_letter(loft: Loft, broker: NetworkBroker) -> None:
     async with broker.subscribe(TOPIC, group="workers") as subscription:
-        loft.put(TOPIC, Received(key="ann.kitchen.s_1", payload=bytes(SETTINGS.buffer_bytes + 1)))
-        loft.put(TOPIC, Received(key="ann.kitchen.s_1", payload=b"fits"))
+        loft.put(TOPIC, RawMessage(key="ann.kitchen.s_1", payload=bytes(SETTINGS.buffer_bytes + 1)))
+        loft.put(TOPIC, RawMessage(key="ann.kitchen.s_1", payload=b"fits"))
         assert await receive(subscription, 1) == [b"fits"]
         assert "whole buffer" in broker.dead_letters()[0].reason
 
 
 async def test_what_the_pattern_does_not_want_is_settled_unseen(loft: Loft, broker: NetworkBroker) -> None:
     async with broker.subscribe(TOPIC, "session.s_1", group="workers") as subscription:
-        loft.put(TOPIC, Received(key="ann.hall.s_2", payload=b"not mine"))
-        loft.put(TOPIC, Received(key="ann.kitchen.s_1", payload=b"mine"))
+        loft.put(TOPIC, RawMessage(key="ann.hall.s_2", payload=b"not mine"))
+        loft.put(TOPIC, RawMessage(key="ann.kitchen.s_1", payload=b"mine"))
         assert await receive(subscription, 1) == [b"mine"]
         await until(lambda: not loft.kept[f"{TOPIC} session.s_1 workers"])
 

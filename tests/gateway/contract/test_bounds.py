@@ -12,7 +12,7 @@ from msgspec import json
 
 from firmware_bridge.link import frames
 from gateway.broker.envelope import BEGINNING_BYTES, HEADERS_CHARACTERS, beginning, read_message
-from gateway.broker.wire import Received
+from gateway.broker.wire import RawMessage
 from gateway.contract import events, messages
 from gateway.contract.messages import (
     AGENT_CHARACTERS,
@@ -30,7 +30,7 @@ from gateway.settings.web import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
 from gateway.web.api.table import OPERATIONS
-from transcription.models import hub as model_hub
+from transcription.models import model_hub
 from transcription.sound_files import pipe
 
 FREE = dict[str, Any]
@@ -115,7 +115,7 @@ def test_what_a_reply_says_of_itself_is_cut() -> None:
 
 
 def test_of_a_message_that_is_too_large_only_its_beginning_is_kept() -> None:
-    there = Received(
+    there = RawMessage(
         key="u.d.s", payload=bytes(MESSAGE_BYTES + 1), reply_to="r" * 9_999, content_type="t" * 9_999,
         message_id="m" * 9_999, headers={f"h{number}": "v" * 100 for number in range(9_999)},
     )  # fmt: skip
@@ -123,7 +123,7 @@ def test_of_a_message_that_is_too_large_only_its_beginning_is_kept() -> None:
     assert len(message.payload) == BEGINNING_BYTES
     assert sum(len(name) + len(value) for name, value in message.headers.items()) <= HEADERS_CHARACTERS
     assert max(map(len, (message.message_id, message.reply_to, message.content_type))) <= 200
-    whole = Received(key="u.d.s", payload=bytes(MESSAGE_BYTES))
+    whole = RawMessage(key="u.d.s", payload=bytes(MESSAGE_BYTES))
     assert beginning(whole) is whole
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from gateway.broker.address import Address, Scheme
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, Durability, Message
 from gateway.broker.network import NetworkBroker, OnStatus
-from gateway.broker.wire import Demand, Intake, Received, ServerFacts
+from gateway.broker.wire import Demand, Intake, RawMessage, ServerFacts
 from gateway.settings.broker import BrokerSettings
 
 
@@ -44,7 +44,7 @@ class Loft:
         """No ping is answered."""
         self.attempts = 0
         self.numbers = 0
-        self.kept: dict[str, dict[int, Received]] = {}
+        self.kept: dict[str, dict[int, RawMessage]] = {}
         self.tries: Counter[tuple[str, int]] = Counter()
         self.wires: list[Pigeon] = []
         self.returned: list[int] = []
@@ -78,7 +78,7 @@ class Loft:
         for wire in list(self.wires):
             wire.lose()
 
-    def put(self, topic: str, received: Received) -> None:
+    def put(self, topic: str, received: RawMessage) -> None:
         self.numbers += 1
         for name, kept in self.kept.items():
             if name.split(" ")[0] == topic:
@@ -118,7 +118,7 @@ class Pigeon:
             self.lose()
             raise BrokerUnavailable("lost before it was taken")
         key = message.routing_key
-        received = Received(
+        received = RawMessage(
             key=f"{key.user}.{key.device}.{key.session}",
             payload=message.payload,
             message_id=message.message_id,
@@ -199,10 +199,12 @@ class Basket:
             self.loft.tries[self.name, number] += 1
             self.take(number, received)
 
-    def take(self, number: int, received: Received) -> None:
+    def take(self, number: int, received: RawMessage) -> None:
         attempt = self.loft.tries[self.name, number]
         fields = {name: getattr(received, name) for name in received.__struct_fields__}
-        self.intake.take(Received(**{**fields, "token": number, "attempt": attempt, "place": f"at {number}"}))
+        self.intake.take(
+            RawMessage(**{**fields, "token": number, "attempt": attempt, "place": f"at {number}"})
+        )
 
     async def settle(self, tokens: Sequence[int]) -> None:
         await asyncio.sleep(0)

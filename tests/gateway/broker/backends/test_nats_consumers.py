@@ -19,7 +19,7 @@ from gateway.broker.backends.nats_consumers import BATCH, LET_GO, TAKE_BACK, Del
 from gateway.broker.base import BrokerRefused, BrokerUnavailable
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.wire import Demand, Received
+from gateway.broker.wire import Demand, RawMessage
 from tests.gateway.broker.contract import until
 
 TOPIC = "pigeon.post"
@@ -117,10 +117,10 @@ class Reader:
     def __init__(self, room: int) -> None:
         self.room_left = room
         self.there_is = asyncio.Event()
-        self.taken: list[Received] = []
+        self.taken: list[RawMessage] = []
         self.gone = 0
 
-    def take(self, received: Received) -> None:
+    def take(self, received: RawMessage) -> None:
         self.taken.append(received)
         self.room_left -= 1
 

@@ -13,7 +13,7 @@ from gateway.broker.backends.redis_streams import FORGOTTEN_SECONDS, Appetite, R
 from gateway.broker.base import BrokerUnavailable
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.wire import Demand, Received
+from gateway.broker.wire import Demand, RawMessage
 from tests.gateway.broker.contract import until
 
 STREAM = "earshot:pigeon.post"
@@ -75,10 +75,10 @@ class Reader:
     """``Intake``."""
 
     def __init__(self) -> None:
-        self.taken: list[Received] = []
+        self.taken: list[RawMessage] = []
         self.gone = 0
 
-    def take(self, received: Received) -> None:
+    def take(self, received: RawMessage) -> None:
         self.taken.append(received)
 
     async def room(self) -> int:

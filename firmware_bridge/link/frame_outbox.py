@@ -29,7 +29,7 @@ Kept: TypeAlias = Status | TranscriptText | Reply
 """What is numbered and sent again until it is acknowledged."""
 
 
-class Outbox:
+class FrameOutbox:
     """Makes the frames for a device, cut to the size it takes, and keeps them while needed.
 
     What is more than the window holds follows as the device acknowledges, in order: a text may be longer than that.

@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.link.events import DeviceStatus
-from firmware_bridge.link.frames import Header, Partial, Reply, Status, TranscriptText
-from firmware_bridge.link.outbox import (
+from firmware_bridge.link.frame_outbox import (
     CUT_OFF,
     MAX_DELIVERED,
     MAX_PARTIALS,
     MAX_WAITING,
     MAX_WAITING_TEXT,
-    Outbox,
+    FrameOutbox,
 )
+from firmware_bridge.link.frames import Header, Partial, Reply, Status, TranscriptText
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=400)
 
 
-def outbox(capacity: int = 64, max_payload: int = 2048, credit: int = 1000) -> Outbox:
-    box = Outbox(capacity)
+def outbox(capacity: int = 64, max_payload: int = 2048, credit: int = 1000) -> FrameOutbox:
+    box = FrameOutbox(capacity)
     box.max_payload = max_payload
     box.window.rewind(box.window.next, credit)
     return box
@@ -55,7 +55,7 @@ def test_a_long_transcript_or_partial_is_cut_between_characters(text: str, size:
         assert isinstance(frame, Partial) or frame.text.endswith(CUT_OFF)
 
 
-def drained(box: Outbox) -> list[Status | TranscriptText | Reply | Partial]:
+def drained(box: FrameOutbox) -> list[Status | TranscriptText | Reply | Partial]:
     """Everything, as a device takes it that acknowledges at once."""
     frames: list[Status | TranscriptText | Reply | Partial] = []
     while out := box.take(0.0):
