@@ -5,8 +5,6 @@ The journal's part is in ``gateway/journal``; here is what would bring words bac
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from msgspec import Struct
 
 from gateway.broker.base import Message, MessageBroker
@@ -18,6 +16,7 @@ from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.turns import Turns
 
 
 class Whose(Struct, frozen=True, kw_only=True):
@@ -62,10 +61,9 @@ class Erasing:
         announcements: Announcements,
         announcer: Announcer,
         logs: DeviceLogs,
-        end_turns: Callable[[Whose], Awaitable[int]],
+        turns: Turns,
     ) -> None:
-        """``end_turns``: speech that has no text yet never gets one; returns of how much."""
-        self._end_turns = end_turns
+        self._turns = turns
         self._devices = devices
         self._broker = broker
         self._answers = answers
@@ -79,7 +77,7 @@ class Erasing:
 
         Returns how many utterances had no text yet: they are gone from the journal, too.
         """
-        ended = await self._end_turns(whose)
+        ended = await self._turns.erase(whose.of_turn)
         gone = self._outbox.erase(whose) | self._announcements.erase(whose) | self._answers.waiting(whose)
         if whose.correlation_id:
             gone.add(whose.correlation_id)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -36,9 +36,8 @@ from gateway.access.principals import Principal
 from gateway.broker import replies_group
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
-from gateway.journal import AnyJournal, JournalError
-from gateway.journal.errands import hand_on, run_errands, take_letter
-from gateway.journal.records import LetterRow, UtteranceRow, Verb
+from gateway.journal import AnyJournal
+from gateway.journal.records import Verb
 from gateway.observing.health import Health
 from gateway.pipeline.asking.answers import Answers, HintsAsked
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
@@ -51,7 +50,7 @@ from gateway.pipeline.hearing.conversation import Complete
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
-from gateway.pipeline.recovery import recover, take_up
+from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.sections import Sections
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session
@@ -141,16 +140,19 @@ class Pipeline:
         """What they print."""
         self.announcements = Announcements(announcer, journal, mishaps, config.history, config.privacy)
         """Text for devices outside any turn."""
+        self._recovery = Recovery(
+            journal, self._hearing, self._questions, self._due, announcements=self.announcements,
+            understanding=self._understanding, outbox=self._outbox, mishaps=mishaps,
+        )  # fmt: skip
         self.erasing = Erasing(
             devices=devices, broker=broker, answers=self._answers, outbox=self._outbox,
-            announcements=self.announcements, announcer=announcer, logs=self.logs, end_turns=self._turns.erase,
+            announcements=self.announcements, announcer=announcer, logs=self.logs, turns=self._turns,
         )  # fmt: skip
         """What somebody said, let go of wherever it waits."""
         self.transcribing = Transcribing(
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
         )
         """Recordings that somebody has sent."""
-        self._recovered = False
         self._errands_due = 0.0
         self._ticked_at = self._now()
 
@@ -214,7 +216,7 @@ class Pipeline:
                     ("deadlines", self._watch_deadlines),
                 )
             ]
-            await self._recover()
+            await self._recovery.recover()
             self._stack = stack.pop_all()
         return self
 
@@ -250,10 +252,7 @@ class Pipeline:
 
     async def carry_out(self, verb: Verb, number: int) -> bool:
         """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
-        effects = await take_letter(self._journal, verb, number)
-        if effects is not None:
-            hand_on(effects, self._publish_again, self._transcribe_again)
-        return effects is not None
+        return await self._recovery.carry_out(verb, number)
 
     @property
     def heard_of_somebody(self) -> asyncio.Event:
@@ -354,29 +353,6 @@ class Pipeline:
         name = spoken.name
         return Said(session_id=name.session_id, device_id=name.device_id, correlation_id=name.correlation_id)
 
-    # -- what a gateway before this one left
-
-    async def _recover(self) -> None:
-        """Take up its streams, requests and speech. As long as the journal cannot be read, later."""
-        try:
-            left = await recover(
-                self._journal,
-                self._hearing,
-                self._questions,
-                self._due,
-                self.announcements,
-                mishaps=self._mishaps,
-            )
-        except JournalError as error:
-            log.warning("nothing can be recovered yet", reason=str(error))
-            return
-        except Exception as error:  # noqa: BLE001 - the boundary: it would go wrong at each start
-            self._mishaps.note("recovery", error)
-            left = []
-        self._recovered = True
-        for session, turn in left:
-            self._understanding.again(session, turn)
-
     # -- answer, deliver: what orchestrators say, into the device's hands
 
     def delivered(self, device_id: str, boot: int, correlation_id: str) -> None:  # noqa: ARG002 - the bridge's
@@ -414,12 +390,11 @@ class Pipeline:
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
             now = self._ticked_at = self._now()
-            if not self._recovered and self._journal.state.durable:
-                await self._recover()
+            await self._recovery.recover_late()
             if self._errands_due <= now:
                 self._errands_due = now + ERRANDS_SECONDS
                 with self._mishaps.contained("errands"):
-                    await self._run_errands()
+                    await self._recovery.run_errands()
             with self._mishaps.contained("deadlines of requests"):
                 await self._answers.expire(now)
                 self._due.expire(now)
@@ -430,19 +405,6 @@ class Pipeline:
             with self._mishaps.contained("deadlines of devices"):
                 self._hearing.watch_absent(now)
             self._mishaps.forgive()
-
-    async def _run_errands(self) -> None:
-        """What somebody asked for with `earshot dlq`."""
-        with suppress(JournalError):  # its state is told; the errands are still there
-            await run_errands(self._journal, self._publish_again, self._transcribe_again, self._mishaps)
-
-    def _transcribe_again(self, row: UtteranceRow) -> None:
-        left = take_up(row, self._hearing, self._questions, self._due)
-        if left is not None:
-            self._understanding.again(*left)
-
-    def _publish_again(self, letter: LetterRow) -> None:
-        self._outbox.put(letter, journaled=True)
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true

@@ -1,4 +1,4 @@
-"""What a gateway before this one left in the journal, taken up where it was.
+"""What comes back: left in the journal by a gateway before this one, or brought back from the dead letters.
 
 Streams go on under the same session, requests wait for the rest of their time, answers wait for their
 device, and speech without a text is returned to be transcribed.
@@ -7,13 +7,16 @@ device, and speech without a text is returned to be transcribed.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 import structlog
 
 from gateway.contract.messages import BadMessage, decode_transcription
-from gateway.journal import AnyJournal
-from gateway.journal.records import RequestRow, RequestState, StreamRow, UtteranceRow
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.errands import hand_on, run_errands, take_letter
+from gateway.journal.records import LetterRow, RequestRow, RequestState, StreamRow, UtteranceRow, Verb
+from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
@@ -23,66 +26,120 @@ from gateway.pipeline.sessions.rows import stream_name
 from gateway.pipeline.sessions.session import Session, SessionError, Turn, TurnEvent
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.due_answers import DueAnswers
+from gateway.pipeline.understanding import Understanding
 from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)
 
 
-async def recover(
-    journal: AnyJournal,
-    hearing: Hearing,
-    questions: Questions,
-    due: DueAnswers,
-    announcements: Announcements,
-    *,
-    mishaps: Mishaps,
-) -> list[tuple[Session, Turn]]:
-    """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
-    streams = [row async for row in journal.streams()]
-    requests = []
-    async for row in journal.requests():
-        if row.due and row.boot == NO_BOOT:
-            announcements.restore(row)
-        else:
-            requests.append(row)
-    utterances = [
-        msgspec.structs.replace(row, audio=b"") async for row in journal.utterances()
-    ]  # their audio one at a time, when its turn comes
-    takeover = _Takeover(hearing, questions, due)
-    for stream in streams:
-        hearing.remember(stream)
-    takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
-    # One session after the other: those that ended give the names of their streams back to the next.
-    rows: list[RequestRow | UtteranceRow] = [*requests, *utterances]
-    turns = []
-    for one in sorted(rows, key=takeover.order):
-        with mishaps.contained("recovering a row", utterance_id=one.utterance_id):
-            turns.append(takeover.row(one))
-    for stream in takeover.open_ids.values():
-        with mishaps.contained("recovering a stream", session_id=stream.session_id):
-            takeover.session(stream)
-    takeover.finish()
-    left = [turn for turn in turns if turn is not None]
-    if streams or requests or left:
-        log.info(
-            "recovered",
-            streams=len(takeover.open_ids),
-            utterances=len(left),
-            requests=len(questions),
-            answers=len(due),
-            announcements=len(announcements),
-        )
-    return left
+class Recovery:
+    """Takes up what comes back: of the gateway before this one, and of the dead letters."""
 
+    def __init__(
+        self,
+        journal: AnyJournal,
+        hearing: Hearing,
+        questions: Questions,
+        due: DueAnswers,
+        *,
+        announcements: Announcements,
+        understanding: Understanding,
+        outbox: Outbox,
+        mishaps: Mishaps,
+    ) -> None:
+        self._journal = journal
+        self._hearing = hearing
+        self._questions = questions
+        self._due = due
+        self._announcements = announcements
+        self._understanding = understanding
+        self._outbox = outbox
+        self._mishaps = mishaps
+        self._is_done = False
 
-def take_up(
-    row: UtteranceRow, hearing: Hearing, questions: Questions, due: DueAnswers
-) -> tuple[Session, Turn] | None:
-    """One utterance that is to be transcribed again, in a session of its former name."""
-    takeover = _Takeover(hearing, questions, due)
-    turn = takeover.row(row)
-    takeover.finish()
-    return turn
+    # -- what a gateway before this one left
+
+    async def recover(self) -> None:
+        """Take up its streams, requests and speech. As long as the journal cannot be read, later."""
+        try:
+            left = await self._take_over()
+        except JournalError as error:
+            log.warning("nothing can be recovered yet", reason=str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - the boundary: it would go wrong at each start
+            self._mishaps.note("recovery", error)
+            left = []
+        self._is_done = True
+        for session, turn in left:
+            self._understanding.again(session, turn)
+
+    async def recover_late(self) -> None:
+        """What could not be read at the start."""
+        if not self._is_done and self._journal.state.durable:
+            await self.recover()
+
+    async def _take_over(self) -> list[tuple[Session, Turn]]:
+        """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
+        streams = [row async for row in self._journal.streams()]
+        requests = []
+        async for row in self._journal.requests():
+            if row.due and row.boot == NO_BOOT:
+                self._announcements.restore(row)
+            else:
+                requests.append(row)
+        utterances = [
+            msgspec.structs.replace(row, audio=b"") async for row in self._journal.utterances()
+        ]  # their audio one at a time, when its turn comes
+        takeover = _Takeover(self._hearing, self._questions, self._due)
+        for stream in streams:
+            self._hearing.former.remember(stream)
+        takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
+        # One session after the other: those that ended give the names of their streams back to the next.
+        rows: list[RequestRow | UtteranceRow] = [*requests, *utterances]
+        turns = []
+        for one in sorted(rows, key=takeover.order):
+            with self._mishaps.contained("recovering a row", utterance_id=one.utterance_id):
+                turns.append(takeover.row(one))
+        for stream in takeover.open_ids.values():
+            with self._mishaps.contained("recovering a stream", session_id=stream.session_id):
+                takeover.session(stream)
+        takeover.finish()
+        left = [turn for turn in turns if turn is not None]
+        if streams or requests or left:
+            log.info(
+                "recovered",
+                streams=len(takeover.open_ids),
+                utterances=len(left),
+                requests=len(self._questions),
+                answers=len(self._due),
+                announcements=len(self._announcements),
+            )
+        return left
+
+    # -- what somebody brings back from the dead letters
+
+    async def run_errands(self) -> None:
+        """What was asked for with `earshot dlq`."""
+        with suppress(JournalError):  # its state is told; the errands are still there
+            await run_errands(self._journal, self._publish_again, self._transcribe_again, self._mishaps)
+
+    async def carry_out(self, verb: Verb, number: int) -> bool:
+        """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
+        effects = await take_letter(self._journal, verb, number)
+        if effects is not None:
+            hand_on(effects, self._publish_again, self._transcribe_again)
+        return effects is not None
+
+    def _publish_again(self, letter: LetterRow) -> None:
+        self._outbox.put(letter, journaled=True)
+
+    def _transcribe_again(self, row: UtteranceRow) -> None:
+        """In a session of its former name."""
+        takeover = _Takeover(self._hearing, self._questions, self._due)
+        turn = takeover.row(row)
+        takeover.finish()
+        if turn is not None:
+            self._understanding.again(*turn)
 
 
 class _Takeover:

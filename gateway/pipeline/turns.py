@@ -16,7 +16,6 @@ from gateway.journal.records import Erased, Transcribed
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
-from gateway.pipeline.erasing import Whose
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.session import Session, SessionState, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
@@ -87,12 +86,15 @@ class Turns:
         task.add_done_callback(lambda done: self._at_work.pop(done, None))
         return task
 
-    async def erase(self, whose: Whose) -> int:
-        """What has no text yet, or is just getting it, never has one; whoever spoke is told that much."""
+    async def erase(self, is_gone: Callable[[str, str], bool]) -> int:
+        """What has no text yet, or is just getting it, never has one; whoever spoke is told that much.
+
+        ``is_gone`` is asked about a user and an utterance. Returns of how many it was so.
+        """
         gone = {
             task: one
             for task, one in self._at_work.items()
-            if whose.of_turn(one.session.user_id, one.turn.utterance_id)
+            if is_gone(one.session.user_id, one.turn.utterance_id)
         }
         await until_done(gone)
         for one in gone.values():

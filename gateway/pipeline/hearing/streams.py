@@ -7,7 +7,6 @@ whoever leads on.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 
 import structlog
@@ -22,12 +21,13 @@ from firmware_bridge.link.events import (
 )
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
-from gateway.journal.records import Rebooted, StreamEnded, StreamOpened, StreamRow
+from gateway.journal.records import Rebooted, StreamEnded, StreamOpened
 from gateway.pipeline.hearing.conversation import Complete, Conversation
+from gateway.pipeline.hearing.former_streams import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.hints import ConversationHints
 from gateway.pipeline.sessions.names import StreamName
-from gateway.pipeline.sessions.rows import stream_name, stream_row
+from gateway.pipeline.sessions.rows import stream_row
 from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
@@ -76,7 +76,6 @@ class Hearing:
         self._journal = journal
         self._mishaps = mishaps
         self._transcription = transcription
-        self._max_sessions = sessions.max_sessions
         self._max_devices = max_devices
         self._devices = devices
         self._settling = settling
@@ -88,10 +87,7 @@ class Hearing:
         self.sessions = SessionRegistry(sessions)
         self._hints = ConversationHints(sessions)
         self.conversations: dict[StreamName, Conversation] = {}
-        self.lapsed: OrderedDict[StreamName, bool] = OrderedDict()
-        """Streams that ended while their device was away, and whether silence ends their utterances."""
-        self._left: dict[StreamName, StreamRow] = {}
-        """Streams of the gateway before this one, whose audio may come again."""
+        self.former = FormerStreams(sessions.max_sessions)
         self._connected: dict[str, DeviceConnected] = {}
         self._put_off: dict[str, int] = {}
         """Devices that keep what they say until there is room for it, and their boots; in order."""
@@ -126,14 +122,7 @@ class Hearing:
         for session in self.sessions.of_device(event.device_id):
             if session.name.boot != event.boot:
                 self.end_stream(session.name, EndReason.DISCONNECT)
-        for name in [n for n in self.lapsed if n.device_id == event.device_id and n.boot != event.boot]:
-            del self.lapsed[name]
-        for name in [n for n in self._left if n.device_id == event.device_id and n.boot != event.boot]:
-            del self._left[name]
-
-    def remember(self, row: StreamRow) -> None:
-        """A stream of the gateway before this one; what is in its utterances is not heard again."""
-        self._left[stream_name(row)] = row
+        self.former.forget_boots_before(event.device_id, event.boot)
 
     def watch_absent(self, now: float) -> None:
         """End the streams whose device was away for too long; should it say more, that begins anew."""
@@ -143,13 +132,7 @@ class Hearing:
                 self.end_stream(session.name, EndReason.DISCONNECT)
             except Exception as error:  # noqa: BLE001 - the boundary: between this stream and the others
                 self._break_off(session.name, error)
-            self._lapse(session)
-
-    def _lapse(self, session: Session) -> None:
-        """Should more come of its stream, that begins anew."""
-        self.lapsed[session.name] = session.end_on_silence
-        if len(self.lapsed) > self._max_sessions:
-            self.lapsed.popitem(last=False)
+            self.former.lapse(session)
 
     def change_hands(self) -> None:
         """What was said with a device that is another user's now was the former's; the rest begins anew."""
@@ -158,7 +141,7 @@ class Hearing:
             if self._announce.user(name.device_id) != session.user_id:
                 with self._mishaps.contained(A_STREAM, device_id=name.device_id):
                     self.end_stream(name, EndReason.DISCONNECT)
-                self._lapse(session)
+                self.former.lapse(session)
 
     def hush(self, device_id: str) -> None:
         """End a device's streams; what is being said is dropped."""
@@ -179,10 +162,10 @@ class Hearing:
         if self.closed:  # not settled: the device keeps it for the next gateway
             self._devices.send_status(*name, DeviceStatus.BUSY)
             return
-        left = self._left.get(name)
+        left = self.former.left(name)
         if left is not None and event.begun not in (None, left.begun):  # the number is used again
             self.end_stream(name, EndReason.DISCONNECT)
-            del self._left[name]
+            self.former.forget(name)
             left = None
         if left is not None and left.ended:
             self._devices.settle(*name, left.heard_to)
@@ -267,12 +250,12 @@ class Hearing:
     def stop(self, event: StreamStopped) -> None:
         """A device has said all that it wanted to."""
         name = StreamName(event.device_id, event.boot, event.stream)
-        self.lapsed.pop(name, None)
+        self.former.begins_anew(name)
         conversation = self.conversations.get(name)
         if conversation is not None and event.lost_samples:
             end = conversation.heard_to + event.lost_samples
             self._hear_chunk(conversation, AudioChunk(end, from_pcm16(b""), event.lost_samples))
-        if self._left.pop(name, None) is not None and conversation is None:
+        if self.former.forget(name) is not None and conversation is None:
             self._devices.settle(*name, WHOLE_STREAM)
         self.end_stream(name, EndReason.STOP)
 
@@ -325,18 +308,15 @@ class Hearing:
                 self._announce.status(session, DeviceStatus.IDLE)
 
     def _segment(self, name: StreamName, event: AudioReceived) -> None:
-        left = self._left.get(name)
+        left = self.former.left(name)
         position, pcm, lost = event.position, event.pcm, event.lost_samples
         if left is not None and position < left.heard_to:  # it comes again, and is in an utterance
             pcm, position, lost = pcm[2 * (left.heard_to - position) :], left.heard_to, 0
             if not pcm:
                 return
-        if left is not None:
-            del self._left[name]
-            if left.ended:
-                self.lapsed[name] = left.end_on_silence
-        if name in self.lapsed:  # the device came back after all: the rest is a session of its own
-            end_on_silence = self.lapsed.pop(name)
+        self.former.goes_on(name)
+        end_on_silence = self.former.begins_anew(name)
+        if end_on_silence is not None:  # the device came back after all: the rest is a session of its own
             self.open(StreamStarted(*name, end_on_silence), heard_to=position)
         conversation = self.conversations.get(name)
         if conversation is not None:  # else it was refused, or is the next gateway's

@@ -735,12 +735,12 @@ async def test_a_device_that_stays_away_too_long_many_times_is_remembered_so_oft
                 DeviceDisconnected("kitchen", 1, "gone"),
             )
             await passes(lambda: works.pipeline.stats().conversations == 0)
-        assert len(works.pipeline._hearing.lapsed) == 2
+        assert len(works.pipeline._hearing.former.lapsed) == 2
         hear(works.pipeline, connected(resumed=True))
         hear(works.pipeline, AudioReceived("kitchen", 1, 3, 1_600, quiet(0.1)))
         assert works.pipeline.stats().conversations == 1
         hear(works.pipeline, StreamStopped("kitchen", 1, 3), connected(2))
-        assert not works.pipeline._hearing.lapsed
+        assert not works.pipeline._hearing.former.lapsed
         assert works.pipeline.stats().conversations == 0
 
 

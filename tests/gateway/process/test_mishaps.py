@@ -314,7 +314,7 @@ async def test_an_event_that_cannot_be_written_is_shown_to_nobody_also_later() -
 
 async def test_a_deadline_that_goes_wrong_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_works(orchestrator={"timeout_seconds": 0.3}) as works, works.board() as kitchen:
-        monkeypatch.setattr(works.pipeline, "_run_errands", stumbles(1_000, print))
+        monkeypatch.setattr(works.pipeline._recovery, "run_errands", stumbles(1_000, print))
         monkeypatch.setattr(works.pipeline._hearing, "watch_absent", stumbles(1_000, print))
         assert (await kitchen.say(loud(1))).reply == FALLBACK
         assert works.pipeline.well
