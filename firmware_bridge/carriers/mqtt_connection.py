@@ -22,9 +22,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from firmware_bridge.carriers.mqtt_address import MqttRefused, MqttSilent, MqttUnavailable
+from firmware_bridge.carriers.mqtt_address import MqttSilent, MqttUnavailable
 from firmware_bridge.carriers.mqtt_publication import Packed, Publication, from_paho
 from firmware_bridge.carriers.mqtt_socket import MqttSocket
+from firmware_bridge.carriers.mqtt_words import DEVICES, Words
 from firmware_bridge.pacing import Backoff
 
 CONNECT_SECONDS = 3.0
@@ -47,39 +48,11 @@ OLD_WINDOW = 20
 """As many with MQTT 3.1.1, where it cannot say."""
 
 _UNSUPPORTED_VERSION: Final = 0x84
-_LOGIN_REFUSALS: Final = {0x85, 0x86, 0x87, 0x8A, 0x8C}
 NOT_AUTHORIZED: Final = 0x87
 _TAKEN_OVER: Final = 0x8E
 TAKEN_OVER = "another program with our client id has taken its place"
 
 OnMessage = Callable[[Publication], None]
-
-
-class Words(Struct, frozen=True, kw_only=True):
-    """In whose words a connection complains: the errors it raises, what they say, and what is to be done then."""
-
-    unavailable: Callable[[str, str], Exception] = MqttUnavailable
-    refused: Callable[[str, str], Exception] = MqttRefused
-    """Raised for a login that the broker refuses."""
-    barred: Callable[[str, str], Exception] = MqttUnavailable
-    """Raised for certificates and rights, which somebody has to mend."""
-    gone: str = "{reason}"
-    lost: str = "connection lost"
-    login_refused: str = "{address} refused the connection: {code}"
-    forbidden: str = "the broker does not allow reading {topics}"
-    start: str = "start the MQTT broker, or correct devices.mqtt.url"
-    certificate: str = (
-        "name in devices.mqtt.ca_file who signed the broker's certificate, "
-        "and the broker as it is named there"
-    )
-    tls: str = "look whether the broker speaks TLS on this port, and whom it lets in"
-    log: str = "look at the MQTT broker's log"
-    login: str = "correct the user and password in devices.mqtt.url"
-    not_now: str = "correct the user and password in devices.mqtt.url"
-    rights: str = "allow it in the broker's access list, or change devices.mqtt.prefix"
-
-
-DEVICES = Words()
 
 
 class LastWill(Struct, frozen=True):
@@ -182,19 +155,16 @@ class MqttConnection:
         try:
             await asyncio.to_thread(_connect, self._client, self.address, self._session)
         except OSError as error:
-            raise self._unreachable(error) from error
+            raise self._words.unreachable(self.address, error) from error
         self._watch()
 
     async def log_in(self) -> None:
         """Raises MqttUnavailable, and MqttSilent when the broker does not know this session's version."""
-        code, words = await self.welcome(), self._words
+        code = await self.welcome()
         if self.modern and code.value == _UNSUPPORTED_VERSION:
             raise MqttSilent
-        text = words.login_refused.format(address=self.address, code=code)
-        if code.value in _LOGIN_REFUSALS:
-            raise words.refused(text, words.login)
         if code.is_failure:
-            raise words.unavailable(text, words.not_now)
+            raise self._words.not_let_in(self.address, code)
 
     async def welcome(self) -> ReasonCode:
         """What the broker says to our login. Raises MqttUnavailable."""
@@ -207,7 +177,7 @@ class MqttConnection:
             return self._welcome.result()
         if self.modern:
             raise MqttSilent
-        raise self._gone("the broker does not answer", self._words.log)
+        raise self._silent()
 
     async def subscribe(self, *topics: str) -> None:
         """Subscribe and wait for the broker's word. Raises MqttUnavailable."""
@@ -217,10 +187,9 @@ class MqttConnection:
             async with asyncio.timeout(self._session.connect_seconds):
                 codes: list[ReasonCode] = await self._answer(packet_id or 0, result)
         except TimeoutError as error:
-            raise self._gone("the broker does not answer", self._words.log) from error
+            raise self._silent() from error
         if any(code.is_failure for code in codes):
-            told = {"address": self.address, "topics": ", ".join(topics), "code": codes[0]}
-            raise self._words.barred(self._words.forbidden.format(**told), self._words.rights)
+            raise self._words.not_to_be_read(self.address, topics, codes[0])
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a message over for sending (QoS 0); False (and counted) when it was not taken."""
@@ -353,19 +322,14 @@ class MqttConnection:
         if waiting is not None:
             _settle(waiting, answer)
 
-    # -- what is to be complained of
+    def _gone(self) -> Exception:
+        return self._words.ended(self.address, self._reason("the connection is closed"))
 
-    def _gone(self, reason: str = "the connection is closed", remedy: str = "") -> Exception:
-        reason = self.closed.result() if self.closed.done() else reason
-        return self._words.unavailable(self._words.gone.format(address=self.address, reason=reason), remedy)
+    def _silent(self) -> Exception:
+        return self._words.silent(self.address, self._reason("the broker does not answer"))
 
-    def _unreachable(self, error: OSError) -> Exception:
-        words, reason = self._words, f"{self.address}: {error.strerror or str(error) or type(error).__name__}"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return words.barred(reason, words.certificate)
-        if isinstance(error, ssl.SSLError):
-            return words.barred(reason, words.tls)
-        return words.unavailable(reason, words.start)
+    def _reason(self, otherwise: str) -> str:
+        return self.closed.result() if self.closed.done() else otherwise
 
 
 async def denies_publishing(address: Address, topic: str) -> bool:

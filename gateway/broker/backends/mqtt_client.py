@@ -15,9 +15,9 @@ from firmware_bridge.carriers.mqtt_connection import (
     TAKEN_OVER,
     MqttConnection,
     Session,
-    Words,
 )
 from firmware_bridge.carriers.mqtt_publication import Publication
+from firmware_bridge.carriers.mqtt_words import Words
 from gateway.broker.address import Address
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
 from gateway.broker.wire import OnLost
@@ -49,6 +49,7 @@ _WORDS = Words(
     certificate=_CERTIFICATES,
     tls=_CERTIFICATES,
     log=_LOG,
+    log_at_end="",
     login="correct the user and password in broker.url or broker.password_file",
     not_now=_LOG,
     rights=_RIGHTS,
