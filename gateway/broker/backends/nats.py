@@ -83,8 +83,7 @@ class NatsWire:
         self._address = address
         self._settings = address.settings
         self._on_lost = on_lost
-        self._js = self.client.jetstream(timeout=address.settings.confirm_seconds)
-        self._streams: dict[str, asyncio.Future[Durability]] = {}
+        self.streams = Streams(self, address.settings)
         self._work = Work(on_lost)
         self.start = self._work.start
         self._inbox = self.client.new_inbox()
@@ -125,7 +124,7 @@ class NatsWire:
     async def publish(self, message: Message) -> Durability:
         """Into its topic's stream, which is made when there is none."""
         topic = message.topic
-        stream = self._streams.get(topic) or self._open_stream(topic)
+        stream = self.streams.of(topic)
         durability = stream.result() if stream.done() else await asyncio.shield(stream)
         told = headers(message)
         size = len(message.payload) + sum(len(name) + len(value) + 4 for name, value in told.items())
@@ -145,36 +144,20 @@ class NatsWire:
 
     async def consume(self, demand: Demand, intake: Intake) -> JetStreamConsumer:
         """Through a consumer that is there from now on."""
-        topic = demand.readership.topic
-        await asyncio.shield(self._streams.get(topic) or self._open_stream(topic))
+        await asyncio.shield(self.streams.of(demand.readership.topic))
         with self.translated():
-            name, place = await (self._durable(demand) if demand.readership.group else self._passing(demand))
+            name, place = await self.streams.consumer(demand)
         consumer = JetStreamConsumer(self, name, place, demand, intake)
         await consumer.begin()
         return consumer
 
     async def readers(self, topic: str, group: str) -> int:
         """Consumers of the topic's stream that ask for messages; of a group those who ask through its consumer."""
-        with self.translated():
-            try:
-                if group:
-                    return (await self._js.consumer_info(stream_name(topic), group)).num_waiting or 0
-                found = await self._js.consumers_info(stream_name(topic))
-            except js_errors.NotFoundError:
-                return 0
-        return sum(map(_is_read, found))
+        return await self.streams.readers(topic, group)
 
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer."""
-        stream, name = stream_name(readership.topic), durable_name(readership)
-        with self.translated():
-            try:
-                if _is_read(await self._js.consumer_info(stream, name)):
-                    return False
-                await self._js.delete_consumer(stream, name)
-            except js_errors.NotFoundError:
-                pass
-        return True
+        return await self.streams.abandon(readership)
 
     async def ping(self) -> None:
         """A PING and its PONG."""
@@ -188,34 +171,6 @@ class NatsWire:
         await asyncio.gather(*self._work, return_exceptions=True)
         with suppress(errors.Error, OSError), gone_is_os_error():
             await self.client.close()
-
-    # -- for consumers
-
-    async def forget(self, stream: str, consumer: str) -> None:
-        """Delete a consumer."""
-        with self.translated():
-            await self._js.delete_consumer(stream, consumer)
-
-    async def deliveries(self, stream: str, consumer: str) -> Deliveries:
-        """How far a consumer is."""
-        with self.translated():
-            info = await self._js.consumer_info(stream, consumer)
-        delivered, settled = info.delivered, info.ack_floor
-        return Deliveries(
-            last=delivered.stream_seq if delivered is not None else 0,
-            settled_to=settled.stream_seq if settled is not None else 0,
-            count=delivered.consumer_seq if delivered is not None else 0,
-            unsettled=info.num_ack_pending or 0,
-            requests=info.num_waiting or 0,
-        )
-
-    async def unread(self, stream: str, consumer: str) -> int:
-        """Messages behind the last one it was given that the stream has given up."""
-        with self.translated():
-            delivered = (await self._js.consumer_info(stream, consumer)).delivered
-            first = (await self._js.stream_info(stream)).state.first_seq
-        last = delivered.stream_seq if delivered is not None else 0
-        return max(0, first - last - 1) if last else 0
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -236,7 +191,7 @@ class NatsWire:
     def _check(self, topic: str, answer: Any) -> None:
         """What the stream says to a message. Raises BrokerUnavailable, BrokerRefused, BufferFull."""
         if answer.headers and answer.headers.get("Status") == "503":
-            self._streams.pop(topic, None)  # it is made again, with the next attempt
+            self.streams.gone(topic)
             raise BrokerUnavailable(f"{self._address}: there is no stream for {topic}")
         error = _answers.decode(answer.data).error
         if error is not None:
@@ -246,8 +201,8 @@ class NatsWire:
     async def _keep_for(self, readership: Readership) -> None:
         """A group that is there from now on, whether or not anybody has come."""
         with suppress(BrokerRefused), self.translated():  # what is not allowed will be told when it is needed
-            await self._open_stream(readership.topic)
-            await self._durable(Demand(readership, name="", prefetch=1))
+            await self.streams.of(readership.topic)
+            await self.streams.consumer(Demand(readership, name="", prefetch=1))
 
     async def _closed(self) -> None:
         self._on_lost(f"{self._address}: connection lost")
@@ -272,29 +227,134 @@ class NatsWire:
                 waiting.set_exception(BrokerRefused(f"{self._address} does not allow it: {reason}", _ALLOW))
         return bool(refused)
 
-    def _open_stream(self, topic: str) -> asyncio.Future[Durability]:
-        """The stream of a topic is looked at once a connection; all who need it wait for that."""
-        opening = asyncio.ensure_future(self._ensure_stream(topic))
-        self._streams[topic] = opening
-        opening.add_done_callback(lambda done: self._opened(topic, done))
+    def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
+        address, text = self._address, without_secrets(str(error), self._address)
+        if isinstance(error, errors.MaxPayloadError) or getattr(error, "err_code", 0) == _MESSAGE_TOO_LARGE:
+            return self._too_large()
+        if isinstance(error, errors.TimeoutError) and self.client.is_connected:
+            return self._silent(self._settings.confirm_seconds)
+        if isinstance(error, errors.NoServersError | OSError):
+            return BrokerUnavailable(
+                f"{address} cannot be reached", "start the broker, or correct broker.url"
+            )
+        return self._refusal(error) or BrokerUnavailable(f"{address}: {text or type(error).__name__}")
+
+    def _silent(self, seconds: float) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"{self._address} lets us in, but has not answered within {seconds:g} s",
+            "see whether its JetStream is overloaded, without a leader, or not allowed for this user ($JS.API.>)",
+        )
+
+    def _too_large(self) -> BufferFull:
+        return BufferFull(f"{self._address} takes at most {self.client.max_payload} bytes (its max_payload)")
+
+    def _refusal(self, error: Exception) -> BrokerRefused | None:
+        """What will not change until somebody changes it."""
+        address = self._address
+        if isinstance(error, errors.AuthorizationError) or "authorization" in str(error).lower():
+            return BrokerRefused(
+                f"{address} refuses the user or the password", "correct broker.url or broker.password_file"
+            )
+        if isinstance(error, js_errors.ServiceUnavailableError | errors.NoRespondersError):
+            return BrokerRefused(f"{address} has no JetStream", "start nats-server with -js")
+        if isinstance(error, js_errors.APIError) and not isinstance(error, js_errors.ServerError):
+            return BrokerRefused(f"{address}: {error.description}", "look at the stream in the server")
+        return None
+
+
+class Streams:
+    """What there is in JetStream: a stream for each topic, and a consumer for each group and pattern."""
+
+    def __init__(self, wire: NatsWire, settings: BrokerSettings) -> None:
+        self._translated = wire.translated
+        self._settings = settings
+        self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
+        self._known: dict[str, asyncio.Future[Durability]] = {}
+
+    def of(self, topic: str) -> asyncio.Future[Durability]:
+        """How safe the topic's stream is, which is made when there is none.
+
+        It is looked at once a connection; all who need it wait for that.
+        """
+        opening = self._known.get(topic)
+        if opening is None:
+            opening = self._known[topic] = asyncio.ensure_future(self._ensure(topic))
+            opening.add_done_callback(lambda done: self._opened(topic, done))
         return opening
+
+    def gone(self, topic: str) -> None:
+        """It is made again, with the next attempt."""
+        self._known.pop(topic, None)
+
+    async def consumer(self, demand: Demand) -> tuple[str, str]:
+        """Its name, and behind which message it begins."""
+        return await (self._durable(demand) if demand.readership.group else self._passing(demand))
+
+    async def readers(self, topic: str, group: str) -> int:
+        """Consumers of the topic's stream that ask for messages; of a group those who ask through its consumer."""
+        with self._translated():
+            try:
+                if group:
+                    return (await self._js.consumer_info(stream_name(topic), group)).num_waiting or 0
+                found = await self._js.consumers_info(stream_name(topic))
+            except js_errors.NotFoundError:
+                return 0
+        return sum(map(_is_read, found))
+
+    async def abandon(self, readership: Readership) -> bool:
+        """Delete its consumer."""
+        stream, name = stream_name(readership.topic), durable_name(readership)
+        with self._translated():
+            try:
+                if _is_read(await self._js.consumer_info(stream, name)):
+                    return False
+                await self._js.delete_consumer(stream, name)
+            except js_errors.NotFoundError:
+                pass
+        return True
+
+    async def forget(self, stream: str, consumer: str) -> None:
+        """Delete a consumer."""
+        with self._translated():
+            await self._js.delete_consumer(stream, consumer)
+
+    async def deliveries(self, stream: str, consumer: str) -> Deliveries:
+        """How far a consumer is."""
+        with self._translated():
+            info = await self._js.consumer_info(stream, consumer)
+        delivered, settled = info.delivered, info.ack_floor
+        return Deliveries(
+            last=delivered.stream_seq if delivered is not None else 0,
+            settled_to=settled.stream_seq if settled is not None else 0,
+            count=delivered.consumer_seq if delivered is not None else 0,
+            unsettled=info.num_ack_pending or 0,
+            requests=info.num_waiting or 0,
+        )
+
+    async def unread(self, stream: str, consumer: str) -> int:
+        """Messages behind the last one it was given that the stream has given up."""
+        with self._translated():
+            delivered = (await self._js.consumer_info(stream, consumer)).delivered
+            first = (await self._js.stream_info(stream)).state.first_seq
+        last = delivered.stream_seq if delivered is not None else 0
+        return max(0, first - last - 1) if last else 0
 
     def _opened(self, topic: str, done: asyncio.Future[Durability]) -> None:
         if done.cancelled() or done.exception() is not None:
-            self._streams.pop(topic, None)
+            self._known.pop(topic, None)
 
-    async def _ensure_stream(self, topic: str) -> Durability:
-        with self.translated():
+    async def _ensure(self, topic: str) -> Durability:
+        with self._translated():
             try:
                 info = await self._js.stream_info(stream_name(topic))
             except js_errors.NotFoundError:
-                info = await self._js.add_stream(self._stream_config(topic))
+                info = await self._js.add_stream(self._config(topic))
         config = info.config
         if config.storage == api.StorageType.MEMORY:
             return Durability.MEMORY
-        return Durability.QUORUM if (config.num_replicas or 1) > 1 else self.facts.durability
+        return Durability.QUORUM if (config.num_replicas or 1) > 1 else _durability(self._settings)
 
-    def _stream_config(self, topic: str) -> api.StreamConfig:
+    def _config(self, topic: str) -> api.StreamConfig:
         return api.StreamConfig(
             name=stream_name(topic),
             subjects=[stream_subjects(topic)],
@@ -343,40 +403,6 @@ class NatsWire:
             config.opt_start_seq = after + 1
         return config, str(after)
 
-    def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
-        address, text = self._address, without_secrets(str(error), self._address)
-        if isinstance(error, errors.MaxPayloadError) or getattr(error, "err_code", 0) == _MESSAGE_TOO_LARGE:
-            return self._too_large()
-        if isinstance(error, errors.TimeoutError) and self.client.is_connected:
-            return self._silent(self._settings.confirm_seconds)
-        if isinstance(error, errors.NoServersError | OSError):
-            return BrokerUnavailable(
-                f"{address} cannot be reached", "start the broker, or correct broker.url"
-            )
-        return self._refusal(error) or BrokerUnavailable(f"{address}: {text or type(error).__name__}")
-
-    def _silent(self, seconds: float) -> BrokerUnavailable:
-        return BrokerUnavailable(
-            f"{self._address} lets us in, but has not answered within {seconds:g} s",
-            "see whether its JetStream is overloaded, without a leader, or not allowed for this user ($JS.API.>)",
-        )
-
-    def _too_large(self) -> BufferFull:
-        return BufferFull(f"{self._address} takes at most {self.client.max_payload} bytes (its max_payload)")
-
-    def _refusal(self, error: Exception) -> BrokerRefused | None:
-        """What will not change until somebody changes it."""
-        address = self._address
-        if isinstance(error, errors.AuthorizationError) or "authorization" in str(error).lower():
-            return BrokerRefused(
-                f"{address} refuses the user or the password", "correct broker.url or broker.password_file"
-            )
-        if isinstance(error, js_errors.ServiceUnavailableError | errors.NoRespondersError):
-            return BrokerRefused(f"{address} has no JetStream", "start nats-server with -js")
-        if isinstance(error, js_errors.APIError) and not isinstance(error, js_errors.ServerError):
-            return BrokerRefused(f"{address}: {error.description}", "look at the stream in the server")
-        return None
-
 
 class _PublishError(Struct):
     """Why a message is not in the stream."""
@@ -408,12 +434,16 @@ def _credentials(address: Address) -> dict[str, Any]:
     return {"user": address.username, "password": address.password}
 
 
+def _durability(settings: BrokerSettings) -> Durability:
+    if settings.stream_replicas > 1:
+        return Durability.QUORUM
+    return Durability.FSYNC if settings.nats_sync_always else Durability.OS
+
+
 def _facts(version: str, settings: BrokerSettings) -> ServerFacts:
     weaknesses = []
-    durability = Durability.FSYNC if settings.nats_sync_always else Durability.OS
-    if settings.stream_replicas > 1:
-        durability = Durability.QUORUM
-    elif not settings.nats_sync_always:
+    durability = _durability(settings)
+    if durability is Durability.OS:
         weaknesses.append(
             "NATS may lose the last two minutes when the power fails, unless it is told otherwise (set its "
             "sync_interval to always, and broker.nats_sync_always)"

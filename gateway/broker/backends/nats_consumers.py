@@ -51,16 +51,8 @@ class Deliveries(Struct, frozen=True):
     requests: int
 
 
-class JetStream(Protocol):
-    """The connection that consumers here use."""
-
-    client: Any
-
-    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Work that ends with the connection; a failure of it is the connection's loss."""
-
-    def translated(self) -> AbstractContextManager[None]:
-        """Errors of the client library as ours."""
+class Streams(Protocol):
+    """What consumers here ask of JetStream itself."""
 
     async def forget(self, stream: str, consumer: str) -> None:
         """Delete a consumer that nobody needs any more."""
@@ -70,6 +62,22 @@ class JetStream(Protocol):
 
     async def unread(self, stream: str, consumer: str) -> int:
         """How many messages the consumer has not been given and never will be."""
+
+
+class JetStream(Protocol):
+    """The connection that consumers here use."""
+
+    client: Any
+
+    @property
+    def streams(self) -> Streams:
+        """What there is at its server."""
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Work that ends with the connection; a failure of it is the connection's loss."""
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Errors of the client library as ours."""
 
 
 class JetStreamConsumer:
@@ -115,7 +123,7 @@ class JetStreamConsumer:
         await self._tell(unsettled, LET_GO)
         if not self._durable:
             with suppress(BrokerError):
-                await self._wire.forget(self._stream, self._consumer)
+                await self._wire.streams.forget(self._stream, self._consumer)
 
     async def _take_back(self) -> None:
         """Have the server deliver again what it sent into the connection before this one, before all newer ones.
@@ -124,7 +132,7 @@ class JetStreamConsumer:
         not say, so all unsettled ones are meant: those that are in hand here are known as repeated. Where others of
         the group are waiting for messages it is left to the leases, as the unsettled ones may be in their hands.
         """
-        now = await self._wire.deliveries(self._stream, self._consumer)
+        now = await self._wire.streams.deliveries(self._stream, self._consumer)
         if not now.unsettled or now.requests > 1:  # one may be that of the lost connection
             return
         first = max(now.settled_to, now.last - MOST_TAKEN_BACK) + 1
@@ -159,7 +167,7 @@ class JetStreamConsumer:
         now = asyncio.get_running_loop().time()
         if self._wanted and self._durable and now - self._looked_at > LOOK_SECONDS:
             self._looked_at = now
-            unread = await self._wire.unread(self._stream, self._consumer)
+            unread = await self._wire.streams.unread(self._stream, self._consumer)
             if unread > self._unread:
                 self._intake.lost(unread - self._unread)
             self._unread = unread

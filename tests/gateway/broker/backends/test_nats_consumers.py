@@ -35,10 +35,11 @@ class Message(Struct):
 
 
 class Server:
-    """``JetStream``, and its client too: it notes what is asked for, and answers when a test says so."""
+    """``JetStream``, its client and its streams: it notes what is asked for, and answers when a test says so."""
 
     def __init__(self) -> None:
         self.client: Any = self
+        self.streams = self
         self.asked: list[int] = []
         self.told: list[tuple[str, bytes]] = []
         self.flushed = 0
