@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import docs as config_docs
 from gateway.config import loading as config_module
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import MAX_BYTES, ConfigError, load_config, locate, variable_name
-from gateway.config.outline import Section, Setting, outline, settings
+from gateway.config.outline import settings
 
-ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = settings(GatewayConfig)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "config.yaml"
 
 
 def load(file: Path, text: str | bytes, environ: dict[str, str] | None = None) -> GatewayConfig:
@@ -226,182 +215,3 @@ def test_any_bytes_are_a_configuration_or_a_config_error(raw: bytes) -> None:
 def test_wrong_variables(file: Path, name: str, value: str, message: str) -> None:
     (problem,) = problems(file, "", {name: value})
     assert problem.startswith(message)
-
-
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "192.168.1.2", "gateway.local"]
-)
-def test_addresses_of_the_page(file: Path, host: str) -> None:
-    assert load(file, f'web: {{host: "{host}"}}').web.host == host
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('web: {host: ""}', "FILE:1: web.host: expected an address; 0.0.0.0 is every one of this machine"),
-        *[
-            (f"web: {{hosts: ['{host}']}}", "FILE:1: web.hosts[0]: expected name or name:port, got")
-            for host in ("", "https://house", "house/", "House", "*", "a b", "house:port", "user@house")
-        ],
-        *[
-            (f"web: {{trusted_proxies: ['{proxy}']}}", "FILE:1: web.trusted_proxies[0]: expected an address or a net")
-            for proxy in ("", "proxy", "10.0.0.1/8", "10.0.0.1:80", "*")
-        ],
-        ("web: {trusted_proxies: [0.0.0.0/0]}", "FILE:1: web.trusted_proxies[0]: expected proxies, not everybody"),
-        *[
-            (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
-            for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
-        ],
-        ("web: {tls: {key_file: /k.pem}}", "FILE:1: web.tls.key_file: a key is of no use without web.tls.cert_file"),
-        (
-            "web: {tls: {self_signed: true, cert_file: /c.pem}}",
-            "FILE:1: web.tls.self_signed: there is a certificate in web.tls.cert_file",
-        ),
-        (
-            "devices: {serial: {ports: [/dev/ttyUSB0, COM3]}}",
-            "FILE:1: devices.serial.ports[1]: expected an absolute path or pattern such as /dev/ttyUSB*, got 'COM3'",
-        ),
-        (
-            "devices:\n  mqtt:\n    url: ws://ann:secret@host",
-            "FILE:3: devices.mqtt.url: expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got 'ws://ann:***",
-        ),
-        *[
-            (f"devices: {{mqtt: {{url: '{url}'}}}}", "FILE:1: devices.mqtt.url: expected mqtt[s]://")
-            for url in ("host", "mqtt://", "mqtt://h:99999", "mqtt://h:x", "mqtt://h/topic", "mqtt://[::1", "mqtt://:1")
-        ],
-        *[
-            (f"devices: {{mqtt: {{url: '{url}', {more}}}}}", f"FILE:1: devices.mqtt.{message}")
-            for url, more, message in (
-                ("mqtt://h", "ca_file: /ca.pem", "ca_file: certificates need an mqtts:// url"),
-                ("mqtts://h", "key_file: /key.pem", "key_file: a key is of no use without devices.mqtt.cert_file"),
-                ("mqtts://h", "password_file: /secret", "password_file: whose password? name the user in the url"),
-            )
-        ],
-        ("broker: {url: 'pigeon://host'}", "FILE:1: broker.url: no broker is called 'pigeon'; known: memory://, "),
-        ("broker: {url: host}", "FILE:1: broker.url: a broker's address begins with its kind, as in memory://"),
-        *[
-            (f"broker: {{url: '{url}'}}", "FILE:1: broker.url: not redis://[user:password@]host[:port]")
-            for url in ("redis://", "redis://h:99999", "redis://h:0", "redis://h:x", "redis://[::1", "redis://h?a=b")
-        ],
-        *[
-            (f"journal: {{path: '{path}'}}", "FILE:1: journal.path: expected a file's path; `journal.enabled")
-            for path in (":memory:", "./:memory:", "file:journal.db?mode=memory")
-        ],
-        ("transcription: {models_dir: ~nobody-of-that-name/m}", "FILE:1: transcription.models_dir: there is no such"),
-        ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected auto, builtin, module:name or nothing"),
-        ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
-        ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
-        (
-            "transcription:\n  devices:\n    attic:\n      language: fr",
-            "FILE:4: transcription.devices.attic.language: the model 'bundled' knows English only, got 'fr'",
-        ),
-        ("transcription:\n  model: tiny.en\n  language: fr", "FILE:3: transcription.language: the model 'tiny.en'"),
-    ],
-)  # fmt: skip
-def test_contradictions(file: Path, text: str, message: str) -> None:
-    (problem,) = problems(file, text)
-    assert problem.startswith(message)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "devices: {mqtt: {url: 'mqtt://host'}}",
-        "devices: {mqtt: {url: 'mqtts://ann@host', password_file: pw, ca_file: /ca, cert_file: /c, key_file: /k}}",
-        "devices: {mqtt: {url: 'mqtt://ann:se:cr/et@host:1884'}}".replace("/", "%2F").replace(
-            ":%2F%2F", "://"
-        ),
-        "devices: {mqtt: {url: 'mqtt://[::1]:1884'}}",
-        "devices: {mqtt: {url: ''}}",
-        "orchestrator: {app: ''}",
-        "orchestrator: {app: 'my.house:app'}",
-        "transcription: {language: de, model: base}",
-        "transcription: {language: auto}",
-        "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
-        "web: {port: 0}\ndevices: {mqtt: {embedded_port: 0}}",
-        "web: {port: 1883, enabled: false}",
-    ],
-)
-def test_no_contradiction(file: Path, text: str) -> None:
-    load(file, text)
-
-
-def test_no_contradiction_is_claimed_with_a_value_that_is_wrong_itself(file: Path) -> None:
-    text = "web: {port: 99999}\ndevices: {mqtt: {embedded_port: 8080}}"
-    assert len(problems(file, text)) == 1
-
-
-# -- the generated files
-
-
-@pytest.mark.parametrize("path", sorted(config_docs.files()))
-def test_the_generated_files_are_up_to_date(path: str) -> None:
-    text = (ROOT / path).read_text(encoding="utf-8")
-    assert text == config_docs.files()[path], "run python -m gateway.config.docs"
-
-
-def test_the_generator_writes_them(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    subprocess.run([sys.executable, "-m", "gateway.config.docs"], cwd=tmp_path, check=True)
-    for path, text in config_docs.files().items():
-        assert (tmp_path / path).read_text(encoding="utf-8") == text
-
-
-def test_the_default_file_says_every_default(file: Path) -> None:
-    text = config_docs.default_yaml()
-    assert load(file, text) == GatewayConfig()
-    data = yaml.safe_load(text)
-    for path, setting in SETTINGS.items():
-        value = data
-        for key in path:
-            value = value[key]
-        assert value == (list(setting.default) if isinstance(setting.default, tuple) else setting.default), (
-            path
-        )
-
-
-def test_the_first_line_names_the_schema() -> None:
-    first, _, _ = config_docs.default_yaml().partition("\n")
-    assert first == "# yaml-language-server: $schema=docs/config.schema.json"
-    assert (ROOT / first.partition("=")[2]).is_file()
-
-
-@pytest.mark.parametrize("item", list(outline(GatewayConfig)), ids=lambda item: ".".join(item.path))
-def test_everything_is_described(item: Section | Setting) -> None:
-    assert item.description.endswith("."), "a whole sentence"
-    assert len(item.description) > 4
-
-
-def test_the_schema_accepts_the_default_and_refuses_what_is_wrong() -> None:
-    schema = json.loads(config_docs.json_schema())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    validator.validate(yaml.safe_load(config_docs.default_yaml()))
-    for wrong in ({"web": {"prot": 1}}, {"web": {"port": 70000}}, {"log": {"level": "inof"}}, {"x": 1}):
-        assert not validator.is_valid(wrong), wrong
-
-
-def test_the_schema_explains_each_setting_to_the_editor() -> None:
-    text = config_docs.json_schema()
-    for setting in SETTINGS.values():
-        assert json.dumps(setting.description) in text
-
-
-def test_the_comments_in_the_default_file_give_the_limits_and_fit_a_screen() -> None:
-    lines = config_docs.default_yaml().splitlines()
-    assert "  # 0 takes a free port (printed at start). (whole number from 0 to 65535)" in lines
-    assert "  # The least serious level shown. (one of debug, info, warning, error)" in lines
-    assert max(map(len, lines)) <= 100
-
-
-@pytest.mark.parametrize("path", sorted(SETTINGS), ids=".".join)
-def test_the_reference_has_every_setting(path: tuple[str, ...]) -> None:
-    _, found, section = config_docs.reference().partition(f"\n## {'.'.join(path[:-1])}\n")
-    assert found
-    assert f"\n| `{path[-1]}` | " in section.partition("\n## ")[0]
-
-
-def test_the_table_of_the_reference_is_not_broken_by_a_pattern() -> None:
-    rows = [line for line in config_docs.reference().splitlines() if line.startswith("| `")]
-    assert len(rows) == len(SETTINGS)
-    assert {row.replace(r"\|", "").count("|") for row in rows} == {5}

@@ -1,0 +1,112 @@
+"""What no single setting can say: places, addresses, and settings that contradict each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.config.test_loading import load, problems
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "192.168.1.2", "gateway.local"]
+)
+def test_addresses_of_the_page(file: Path, host: str) -> None:
+    assert load(file, f'web: {{host: "{host}"}}').web.host == host
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('web: {host: ""}', "FILE:1: web.host: expected an address; 0.0.0.0 is every one of this machine"),
+        *[
+            (f"web: {{hosts: ['{host}']}}", "FILE:1: web.hosts[0]: expected name or name:port, got")
+            for host in ("", "https://house", "house/", "House", "*", "a b", "house:port", "user@house")
+        ],
+        *[
+            (f"web: {{trusted_proxies: ['{proxy}']}}", "FILE:1: web.trusted_proxies[0]: expected an address or a net")
+            for proxy in ("", "proxy", "10.0.0.1/8", "10.0.0.1:80", "*")
+        ],
+        ("web: {trusted_proxies: [0.0.0.0/0]}", "FILE:1: web.trusted_proxies[0]: expected proxies, not everybody"),
+        *[
+            (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
+            for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
+        ],
+        ("web: {tls: {key_file: /k.pem}}", "FILE:1: web.tls.key_file: a key is of no use without web.tls.cert_file"),
+        (
+            "web: {tls: {self_signed: true, cert_file: /c.pem}}",
+            "FILE:1: web.tls.self_signed: there is a certificate in web.tls.cert_file",
+        ),
+        (
+            "devices: {serial: {ports: [/dev/ttyUSB0, COM3]}}",
+            "FILE:1: devices.serial.ports[1]: expected an absolute path or pattern such as /dev/ttyUSB*, got 'COM3'",
+        ),
+        (
+            "devices:\n  mqtt:\n    url: ws://ann:secret@host",
+            "FILE:3: devices.mqtt.url: expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got 'ws://ann:***",
+        ),
+        *[
+            (f"devices: {{mqtt: {{url: '{url}'}}}}", "FILE:1: devices.mqtt.url: expected mqtt[s]://")
+            for url in ("host", "mqtt://", "mqtt://h:99999", "mqtt://h:x", "mqtt://h/topic", "mqtt://[::1", "mqtt://:1")
+        ],
+        *[
+            (f"devices: {{mqtt: {{url: '{url}', {more}}}}}", f"FILE:1: devices.mqtt.{message}")
+            for url, more, message in (
+                ("mqtt://h", "ca_file: /ca.pem", "ca_file: certificates need an mqtts:// url"),
+                ("mqtts://h", "key_file: /key.pem", "key_file: a key is of no use without devices.mqtt.cert_file"),
+                ("mqtts://h", "password_file: /secret", "password_file: whose password? name the user in the url"),
+            )
+        ],
+        ("broker: {url: 'pigeon://host'}", "FILE:1: broker.url: no broker is called 'pigeon'; known: memory://, "),
+        ("broker: {url: host}", "FILE:1: broker.url: a broker's address begins with its kind, as in memory://"),
+        *[
+            (f"broker: {{url: '{url}'}}", "FILE:1: broker.url: not redis://[user:password@]host[:port]")
+            for url in ("redis://", "redis://h:99999", "redis://h:0", "redis://h:x", "redis://[::1", "redis://h?a=b")
+        ],
+        *[
+            (f"journal: {{path: '{path}'}}", "FILE:1: journal.path: expected a file's path; `journal.enabled")
+            for path in (":memory:", "./:memory:", "file:journal.db?mode=memory")
+        ],
+        ("transcription: {models_dir: ~nobody-of-that-name/m}", "FILE:1: transcription.models_dir: there is no such"),
+        ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected auto, builtin, module:name or nothing"),
+        ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
+        ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
+        (
+            "transcription:\n  devices:\n    attic:\n      language: fr",
+            "FILE:4: transcription.devices.attic.language: the model 'bundled' knows English only, got 'fr'",
+        ),
+        ("transcription:\n  model: tiny.en\n  language: fr", "FILE:3: transcription.language: the model 'tiny.en'"),
+    ],
+)  # fmt: skip
+def test_contradictions(file: Path, text: str, message: str) -> None:
+    (problem,) = problems(file, text)
+    assert problem.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "devices: {mqtt: {url: 'mqtt://host'}}",
+        "devices: {mqtt: {url: 'mqtts://ann@host', password_file: pw, ca_file: /ca, cert_file: /c, key_file: /k}}",
+        "devices: {mqtt: {url: 'mqtt://ann:se:cr/et@host:1884'}}".replace("/", "%2F").replace(
+            ":%2F%2F", "://"
+        ),
+        "devices: {mqtt: {url: 'mqtt://[::1]:1884'}}",
+        "devices: {mqtt: {url: ''}}",
+        "orchestrator: {app: ''}",
+        "orchestrator: {app: 'my.house:app'}",
+        "transcription: {language: de, model: base}",
+        "transcription: {language: auto}",
+        "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
+        "web: {port: 0}\ndevices: {mqtt: {embedded_port: 0}}",
+        "web: {port: 1883, enabled: false}",
+    ],
+)
+def test_no_contradiction(file: Path, text: str) -> None:
+    load(file, text)
+
+
+def test_no_contradiction_is_claimed_with_a_value_that_is_wrong_itself(file: Path) -> None:
+    text = "web: {port: 99999}\ndevices: {mqtt: {embedded_port: 8080}}"
+    assert len(problems(file, text)) == 1
