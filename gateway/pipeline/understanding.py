@@ -101,11 +101,7 @@ class Understanding:
         self._turns.start(one, partial(self._lead, conversation, spoken, guess, kept))
 
     async def _lead(
-        self,
-        conversation: Conversation,
-        spoken: Spoken,
-        guess: Guessing | None,
-        kept: asyncio.Future[bool],
+        self, conversation: Conversation, spoken: Spoken, guess: Guessing | None, kept: asyncio.Future[bool]
     ) -> None:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
         correlation_id = spoken.name.correlation_id

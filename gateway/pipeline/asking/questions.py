@@ -127,11 +127,9 @@ class Questions:
     def delayed(self, letter: LetterRow) -> None:
         """The broker is not there to take it: the transcribing is over all the same. Idempotent."""
         question = self._asked_by(letter)
-        if (
-            question is not None
-            and not question.delayed
-            and question.spoken.turn.state is TurnState.TRANSCRIBING
-        ):
+        if question is None or question.delayed:
+            return
+        if question.spoken.turn.state is TurnState.TRANSCRIBING:
             question.delayed = True
             self._announce.status(question.spoken.session, DeviceStatus.THINKING)
 

@@ -1,7 +1,7 @@
-"""The first half of the way: what devices say, cut into utterances.
+"""Which streams are heard, and from when until when.
 
-Keeps one conversation for every stream that is open, through the absence of its device. What is complete is told to
-whoever leads on.
+Keeps one conversation for every stream that is open, through the absence of its device, and says to a device at once
+when it is not listened to.
 """
 
 from __future__ import annotations
