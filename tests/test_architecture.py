@@ -6,6 +6,7 @@ import ast
 import statistics
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -180,6 +181,12 @@ is for the others. A dot in front stands for ``gateway``.
 AGAINST_THE_DIRECTION = {
     ("gateway.broker", "gateway.broker.backends"): "the configured one is opened here",
 }
+TWO_THINGS = {
+    "Heard": "an effect of the journal; and what the process that decodes recordings says, by this name, to its owner",
+    "Refused": "a publication; and what that process says, too",
+    "Say": "both are for programs of others: what a listener sends, and what an orchestrator says",
+}
+"""Names of two classes each, and why they stay."""
 MOST_MODULES = 22
 LONGEST_FUNCTION = 60
 LONG_FUNCTION = 20
@@ -281,6 +288,17 @@ def test_a_function_fits_a_glance() -> None:
     assert {name for name, length in lengths.items() if length > LONGEST_FUNCTION} == set()
     every = [length for path in SOURCES.values() for _, length in functions(path)]
     assert statistics.quantiles(every, n=10)[-1] < LONG_FUNCTION
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    """But for the API's, which say what the published document says."""
+    homes: dict[str, set[str]] = defaultdict(set)
+    for module, path in SOURCES.items():
+        if not module.startswith("gateway.web.api."):
+            for node in tree(path).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes[node.name].add(module)
+    assert {name for name, modules in homes.items() if len(modules) > 1} == TWO_THINGS.keys()
 
 
 def test_there_are_more_lines_of_tests_than_of_what_they_test() -> None:

@@ -25,7 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from firmware_bridge.carriers.mqtt_address import MqttSilent, MqttUnavailable
 from firmware_bridge.carriers.mqtt_publication import Packed, Publication, from_paho
 from firmware_bridge.carriers.mqtt_socket import MqttSocket
-from firmware_bridge.carriers.mqtt_words import DEVICES, Words
+from firmware_bridge.carriers.mqtt_words import DEVICES, Wording
 from firmware_bridge.pacing import Backoff
 
 CONNECT_SECONDS = 3.0
@@ -62,7 +62,7 @@ class LastWill(Struct, frozen=True):
     payload: bytes
 
 
-class Session(Struct, frozen=True, kw_only=True):
+class MqttSession(Struct, frozen=True, kw_only=True):
     """Who a connection is to the broker, and what is kept for it while it is away.
 
     ``modern``: in MQTT 5, else in 3.1.1, which has no properties. ``seconds``: how long it is kept (0: nothing is, and
@@ -81,7 +81,7 @@ class Session(Struct, frozen=True, kw_only=True):
     connect_seconds: float = CONNECT_SECONDS
 
 
-class Address(Protocol):
+class Reachable(Protocol):
     """Where the broker is, who we are to it, and how the way there is guarded; files are read for each connection."""
 
     @property
@@ -104,10 +104,10 @@ class MqttConnection:
 
     def __init__(
         self,
-        address: Address,
-        session: Session,
+        address: Reachable,
+        session: MqttSession,
         on_message: OnMessage,
-        words: Words = DEVICES,
+        words: Wording = DEVICES,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.address = address
@@ -133,7 +133,7 @@ class MqttConnection:
 
     @classmethod
     async def open(
-        cls, address: Address, session: Session, on_message: OnMessage, words: Words = DEVICES
+        cls, address: Reachable, session: MqttSession, on_message: OnMessage, words: Wording = DEVICES
     ) -> Self:
         """Connect and log in. Raises MqttUnavailable (or as ``words`` has it), and MqttSilent in MQTT 5."""
         connection = cls(address, session, on_message, words)
@@ -332,12 +332,12 @@ class MqttConnection:
         return self.closed.result() if self.closed.done() else otherwise
 
 
-async def denies_publishing(address: Address, topic: str) -> bool:
+async def denies_publishing(address: Reachable, topic: str) -> bool:
     """Whether the broker says that we may not; it is asked with MQTT 5, for 3.1.1 has no word for it.
 
     Asked on a connection of its own. Raises MqttSilent when it does not answer, as brokers that do not know MQTT 5.
     """
-    session = Session(client_id=f"earshot-asks-{secrets.token_hex(4)}", modern=True)
+    session = MqttSession(client_id=f"earshot-asks-{secrets.token_hex(4)}", modern=True)
     connection = MqttConnection(address, session, lambda _: None)
     await connection.connect()
     try:
@@ -379,7 +379,7 @@ def _settle(future: asyncio.Future[Any], value: object) -> None:
         future.set_result(value)
 
 
-def _client(session: Session) -> paho.Client:
+def _client(session: MqttSession) -> paho.Client:
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=session.client_id,
@@ -395,7 +395,7 @@ def _client(session: Session) -> paho.Client:
     return client
 
 
-def _connect(client: paho.Client, address: Address, session: Session) -> None:
+def _connect(client: paho.Client, address: Reachable, session: MqttSession) -> None:
     """In a thread. Raises OSError, and what the address does when its files cannot be read."""
     login, tls = address.login(), address.tls_context()
     if login is not None:

@@ -16,7 +16,7 @@ from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, Mq
 from firmware_bridge.carriers.mqtt_connection import (
     FIRST_RETRY_SECONDS,
     MqttConnection,
-    Session,
+    MqttSession,
     denies_publishing,
     stay_connected,
 )
@@ -126,7 +126,7 @@ class MqttLink:
         """One connection, from opening to its end; why it ended. Raises MqttUnavailable."""
         assert self._address
         connection = await MqttConnection.open(
-            self._address, Session(client_id=f"earshot-{secrets.token_hex(4)}"), self._received
+            self._address, MqttSession(client_id=f"earshot-{secrets.token_hex(4)}"), self._received
         )
         try:
             await connection.subscribe(f"{self._settings.prefix}/+/up", f"{self._settings.prefix}/+/state")

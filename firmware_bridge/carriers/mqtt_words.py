@@ -19,7 +19,7 @@ class Code(Protocol):
     value: int
 
 
-class Words(Struct, frozen=True, kw_only=True):
+class Wording(Struct, frozen=True, kw_only=True):
     """In whose words a connection complains: the errors it raises, what they say, and what is to be done then."""
 
     unavailable: Callable[[str, str], Exception] = MqttUnavailable
@@ -73,4 +73,4 @@ class Words(Struct, frozen=True, kw_only=True):
         return self.unavailable(self.gone.format(address=address, reason=reason), self.log_at_end)
 
 
-DEVICES = Words()
+DEVICES = Wording()

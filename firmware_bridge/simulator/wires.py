@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttRefused
-from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, Session, stay_connected
+from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, MqttSession, stay_connected
 from firmware_bridge.carriers.mqtt_publication import Publication
 from firmware_bridge.carriers.serial_link import DELIMITER, ByteStream, PortUnavailable, open_port
 from firmware_bridge.link.frames import DeviceFrame
@@ -322,7 +322,7 @@ class Mqtt:
         try:
             connection = await MqttConnection.open(
                 self._address,
-                Session(client_id=self._device_id, will=LastWill(state, b"offline")),
+                MqttSession(client_id=self._device_id, will=LastWill(state, b"offline")),
                 received,
             )
         except MqttRefused as error:

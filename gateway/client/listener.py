@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 from asyncio import sleep
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -42,6 +41,7 @@ from aiohttp import (
 )
 from msgspec import structs
 
+from firmware_bridge.pacing import Backoff
 from gateway.client.credentials import Introduction
 from gateway.contract.events import ErrorEvent, ListenerEvent, SaidEvent, Say, Subscribe, decode_event
 from gateway.contract.messages import BadMessage, encode
@@ -153,14 +153,13 @@ class Listener:
         return event
 
     async def _reconnect(self) -> ClientWebSocketResponse:
-        pause = _FIRST_PAUSE_SECONDS
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         while True:
-            await sleep(pause * random.uniform(0.5, 1))
+            await sleep(backoff.next())
             try:
                 return await self._connect()
             except GatewayUnreachable as error:
                 log.debug("listener reconnecting: %s", error)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _connect(self) -> ClientWebSocketResponse:
         assert self._session is not None, "a listener is used with 'async with'"

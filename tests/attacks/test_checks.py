@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, Header, Hello, Ping, Welcome, decode
 from firmware_bridge.simulator.user import FaultShown, ReplyShown
 from firmware_bridge.simulator.wires import Mqtt
@@ -67,7 +67,9 @@ async def is_answered(board: Board) -> None:
 
 
 async def attacker(mosquitto: Mosquitto, heard: Any = lambda _: None) -> MqttConnection:
-    return await MqttConnection.open(BrokerAddress.parse(mosquitto.url), Session(client_id="attacker"), heard)
+    return await MqttConnection.open(
+        BrokerAddress.parse(mosquitto.url), MqttSession(client_id="attacker"), heard
+    )
 
 
 class TestMqtt:

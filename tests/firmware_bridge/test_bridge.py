@@ -15,7 +15,7 @@ import pytest
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.link import device_end
 from firmware_bridge.link.events import (
     DeviceConnected,
@@ -423,7 +423,7 @@ async def test_garbage_payloads_are_counted_and_answered(gateway: Any, house: Ho
         await kitchen.connected()
         vandal = await MqttConnection.open(
             BrokerAddress.parse(house.url),
-            Session(client_id="vandal"),
+            MqttSession(client_id="vandal"),
             lambda message: answers(message.topic),
         )
         await vandal.subscribe("earshot/v1/+/down")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.simulator.wires import PseudoTerminal
 from gateway.contract.events import DeviceEvent, HealthEvent
@@ -64,7 +64,7 @@ async def test_a_line_at_another_rate_is_told_and_goes_with_its_port(house: Any,
 
 async def test_what_a_broker_has_kept_makes_no_device_and_no_reboot(house: Any, mosquitto: Any) -> None:
     stranger = await MqttConnection.open(
-        BrokerAddress.parse(mosquitto.url), Session(client_id="stranger"), lambda _: None
+        BrokerAddress.parse(mosquitto.url), MqttSession(client_id="stranger"), lambda _: None
     )
     for device_id in ("ghost", "kitchen"):
         hello = Hello(Header(), device_id, 99, "of last year", 0, 0, 0, 0)
@@ -81,7 +81,7 @@ async def test_what_a_broker_has_kept_makes_no_device_and_no_reboot(house: Any, 
 
 async def test_a_device_under_anothers_topic_is_named_until_it_stops(house: Any, mosquitto: Any) -> None:
     stranger = await MqttConnection.open(
-        BrokerAddress.parse(mosquitto.url), Session(client_id="stranger"), lambda _: None
+        BrokerAddress.parse(mosquitto.url), MqttSession(client_id="stranger"), lambda _: None
     )
     async with house(mqtt=mosquitto.url, **OFF) as one:
         await passes(lambda: "mqtt" in components(one) and components(one)["mqtt"].state == "healthy")

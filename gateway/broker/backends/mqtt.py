@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
-from firmware_bridge.carriers.mqtt_connection import TAKEN_OVER, Session
+from firmware_bridge.carriers.mqtt_connection import TAKEN_OVER, MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.address import Address
 from gateway.broker.backends.mqtt_client import NAMESAKE, MqttClient
@@ -75,7 +75,7 @@ async def connect(address: Address, on_lost: OnLost) -> MqttWire:
             version.set_result(publication.payload.decode("utf-8", "replace"))
 
     name = f"{address.client_id}-{secrets.token_hex(4)}"
-    client = await MqttClient.reach(address, Session(client_id=name), told, on_lost)
+    client = await MqttClient.reach(address, MqttSession(client_id=name), told, on_lost)
     try:
         with suppress(BrokerRefused):
             await client.subscribe("$SYS/broker/version")
@@ -178,9 +178,9 @@ class MqttConsumer:
         """Raises BrokerUnavailable or BrokerRefused."""
         if self._readership.group:
             place = self._place = _Place(f"{address.client_id}-{_session_name(self._readership)}")
-            session = Session(client_id=place.name, seconds=SESSION_SECONDS, window=demand.prefetch)
+            session = MqttSession(client_id=place.name, seconds=SESSION_SECONDS, window=demand.prefetch)
         else:
-            session = Session(client_id=f"{address.client_id}-{demand.name}", window=demand.prefetch)
+            session = MqttSession(client_id=f"{address.client_id}-{demand.name}", window=demand.prefetch)
         self._client = await MqttClient.reach(address, session, self._received, on_lost, modern=self._modern)
         await self._client.subscribe(_topic_filter(self._readership, self._client))
 

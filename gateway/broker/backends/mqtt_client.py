@@ -14,10 +14,10 @@ from firmware_bridge.carriers.mqtt_connection import (
     NOT_AUTHORIZED,
     TAKEN_OVER,
     MqttConnection,
-    Session,
+    MqttSession,
 )
 from firmware_bridge.carriers.mqtt_publication import Publication
-from firmware_bridge.carriers.mqtt_words import Words
+from firmware_bridge.carriers.mqtt_words import Wording
 from gateway.broker.address import Address
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull
 from gateway.broker.wire import OnLost
@@ -37,7 +37,7 @@ NAMESAKE = (
 _CERTIFICATES = "correct ca_file, cert_file and key_file under broker.tls"
 _RIGHTS = "allow it in the broker's access list"
 _LOG = "look at the broker's log"
-_WORDS = Words(
+_WORDS = Wording(
     unavailable=BrokerUnavailable,
     refused=BrokerRefused,
     barred=BrokerRefused,
@@ -66,7 +66,7 @@ class MqttClient(MqttConnection):
     async def reach(
         cls,
         address: Address,
-        session: Session,
+        session: MqttSession,
         on_publication: Callable[[Publication], None],
         on_lost: OnLost,
         *,

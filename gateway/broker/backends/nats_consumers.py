@@ -51,7 +51,7 @@ class Deliveries(Struct, frozen=True):
     requests: int
 
 
-class Streams(Protocol):
+class StreamAdmin(Protocol):
     """What consumers here ask of JetStream itself."""
 
     async def forget(self, stream: str, consumer: str) -> None:
@@ -70,7 +70,7 @@ class JetStream(Protocol):
     client: Any
 
     @property
-    def streams(self) -> Streams:
+    def streams(self) -> StreamAdmin:
         """What there is at its server."""
 
     def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:

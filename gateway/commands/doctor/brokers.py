@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.settings import MqttSettings
 from gateway.broker import MEMORY, BrokerError, open_broker
 from gateway.broker.base import BrokerStatus, BrokerUnavailable
@@ -65,7 +65,7 @@ def brokers(config: GatewayConfig) -> Iterator[Finding]:
 
 async def _log_in(address: BrokerAddress, topic: str) -> None:
     name = f"earshot-doctor-{secrets.token_hex(4)}"
-    connection = await MqttConnection.open(address, Session(client_id=name), lambda _: None)
+    connection = await MqttConnection.open(address, MqttSession(client_id=name), lambda _: None)
     try:
         await connection.subscribe(topic)
     finally:

@@ -15,7 +15,7 @@ from firmware_bridge.carriers.mqtt_connection import (
     OUTBOX_MESSAGES,
     LastWill,
     MqttConnection,
-    Session,
+    MqttSession,
     stay_connected,
 )
 
@@ -25,7 +25,7 @@ async def open_to(
 ) -> MqttConnection:
     return await MqttConnection.open(
         BrokerAddress.parse(url),
-        Session(client_id=client_id, **more),
+        MqttSession(client_id=client_id, **more),
         lambda message: on_message(message.topic, message.payload),
     )
 

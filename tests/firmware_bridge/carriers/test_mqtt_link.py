@@ -15,7 +15,7 @@ import pytest
 
 from firmware_bridge.carriers import mqtt_connection, mqtt_link
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, MqttSilent
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session, denies_publishing
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession, denies_publishing
 from firmware_bridge.carriers.mqtt_link import MqttLink
 from firmware_bridge.link.events import LinkChanged
 from firmware_bridge.link.frames import FaultCode, Header, Hello, Ping
@@ -80,7 +80,7 @@ async def link_to(heard: Any, url: str, **settings: Any) -> AsyncIterator[MqttLi
 async def client(url: str, on_message: Callable[[str, bytes], None] = lambda _t, _p: None) -> MqttConnection:
     return await MqttConnection.open(
         BrokerAddress.parse(url),
-        Session(client_id="device"),
+        MqttSession(client_id="device"),
         lambda message: on_message(message.topic, message.payload),
     )
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.carriers import mqtt_connection
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, MqttSession
 
 WELCOME = bytes.fromhex("20020000")
 SECONDS = 10.0
@@ -48,7 +48,7 @@ async def opened(address: BrokerAddress, heard: list[tuple[str, bytes]], **more:
     async with asyncio.timeout(SECONDS):
         return await MqttConnection.open(
             address,
-            Session(client_id="one", **more),
+            MqttSession(client_id="one", **more),
             lambda message: heard.append((message.topic, message.payload)),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.carriers.mqtt_socket import READ_BURST
 from firmware_bridge.link.events import DeviceConnected, LinkChanged
 from firmware_bridge.settings import MqttSettings
@@ -48,7 +48,7 @@ async def open_to(
 ) -> MqttConnection:
     return await MqttConnection.open(
         BrokerAddress.parse(url, credentials),
-        Session(client_id=f"c{id(on_message)}"),
+        MqttSession(client_id=f"c{id(on_message)}"),
         lambda message: on_message(message.topic, message.payload),
     )
 

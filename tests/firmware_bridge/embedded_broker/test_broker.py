@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
@@ -27,11 +27,11 @@ async def test_it_takes_a_free_port_carries_messages_and_ends(heard: Any) -> Non
         address = BrokerAddress("127.0.0.1", broker.port, GATEWAY, PASSWORDS.of(GATEWAY))
         own = BrokerAddress("127.0.0.1", broker.port, "b", PASSWORDS.of("b"))
         one = await MqttConnection.open(
-            address, Session(client_id="one"), lambda m: heard((m.topic, m.payload))
+            address, MqttSession(client_id="one"), lambda m: heard((m.topic, m.payload))
         )
         await one.subscribe("a/+/up")
         board = await MqttConnection.open(
-            own, Session(client_id="one"), lambda m: heard((m.topic, m.payload))
+            own, MqttSession(client_id="one"), lambda m: heard((m.topic, m.payload))
         )
         board.publish("a/b/up", b"\0\1\2")
         await heard.until(lambda: heard.items)

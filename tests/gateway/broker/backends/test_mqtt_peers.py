@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.carriers.mqtt_connection import Session
+from firmware_bridge.carriers.mqtt_connection import MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.address import Address, Scheme, resolve
 from gateway.broker.backends import mqtt
@@ -91,7 +91,7 @@ class Heard:
         self.lost: list[str] = []
 
     async def open(self, address: Address, *, window: int = 0, modern: bool = True) -> MqttClient:
-        session = Session(client_id="earshot-test", window=window)
+        session = MqttSession(client_id="earshot-test", window=window)
         return await soon(
             MqttClient.reach(address, session, self.publications.append, self.lost.append, modern=modern)
         )

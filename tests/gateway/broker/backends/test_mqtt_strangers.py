@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
-from firmware_bridge.carriers.mqtt_connection import MqttConnection, Session
+from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from gateway.broker import open_broker
 from gateway.broker.network import NetworkBroker
 from gateway.settings.broker import BrokerSettings
@@ -33,7 +33,7 @@ async def broker(mosquitto: Mosquitto) -> AsyncIterator[NetworkBroker]:
 async def stranger(mosquitto: Mosquitto) -> AsyncIterator[MqttConnection]:
     """Publishes at QoS 0, as ``mosquitto_pub`` does unless it is told otherwise."""
     address = BrokerAddress.parse(mosquitto.url)
-    client = await MqttConnection.open(address, Session(client_id="stranger"), lambda _: None)
+    client = await MqttConnection.open(address, MqttSession(client_id="stranger"), lambda _: None)
     yield client
     await client.close()
 
