@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Self, assert_never
 
 import structlog
 
@@ -193,6 +193,8 @@ class Pipeline:
                 self._settling.release(letter.correlation_id)
             case HintsAsked(session_id, hints):
                 self._hearing.ask(session_id, hints)
+            case _:
+                assert_never(fact)
 
     def reconfigure(self, config: Sections) -> None:
         """From now on the settings of ``config``; open streams keep theirs while their device is the same user's."""
