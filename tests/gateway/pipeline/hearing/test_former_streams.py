@@ -1,4 +1,4 @@
-"""Streams that were heard before: each comes back once, as what it was, and no more of them are remembered than may be."""
+"""Streams that were heard before: each comes back once, as what it was, and only so many of them are remembered."""
 
 from __future__ import annotations
 
