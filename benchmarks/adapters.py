@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from benchmarks.instruments.report import Bar, Result
 from benchmarks.peers.bare_clients import PREFETCH, BareClient, BareMqtt, BareNats, BareRabbitMQ, BareRedis
-from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
+from gateway.broker.opening import open_broker
 from gateway.settings.broker import BrokerSettings
 from tests.servers.certificates import make_certificates
 from tests.servers.mosquitto import EVERYBODY, MOSQUITTO, Mosquitto

@@ -22,8 +22,8 @@ from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
-from gateway.broker import MEMORY, open_broker
 from gateway.broker.base import BrokerError, BrokerStatus
+from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError
 from gateway.config.reloading import Plan, plan

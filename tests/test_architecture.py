@@ -89,10 +89,11 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .contract:
 .settings:
 .process:                       firmware_bridge
-.access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker .contract
-                                .settings .process
+.access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
+                                .contract .settings .process
 .broker:                        firmware_bridge .contract .settings
 .broker.backends:               firmware_bridge.carriers .contract .settings .broker
+.broker.opening:                .settings .broker .broker.backends
 .journal.errors:
 .journal.records:               .contract
 .journal.dead_letters:          .journal.errors .journal.records
@@ -100,11 +101,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.dead_letters
 .journal:                       .settings .process .access .journal.errors .journal.records
                                 .journal.dead_letters .journal.tables
-.config:                        firmware_bridge transcription .contract .settings .access .broker .journal
+.config:                        firmware_bridge transcription .contract .settings .access .broker
+                                .broker.opening .journal
 .hub:                           firmware_bridge .contract .settings .process .access
-.orchestrators:                 firmware_bridge .contract .settings .process .access .broker .config
+.orchestrators:                 firmware_bridge .contract .settings .process .access .broker .broker.opening
+                                .config
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
-                                .process .access .broker .journal .config .orchestrators
+                                .process .access .broker .broker.opening .journal .config .orchestrators
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
@@ -120,8 +123,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.asking:               firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records
-                                .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.hearing
+                                .journal.dead_letters .journal .observing .pipeline.sessions
+                                .pipeline.telling .pipeline.hearing
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
                                 .journal.records .journal .observing .pipeline.sessions .pipeline.recordings
@@ -143,9 +146,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
-                                .process .access .broker .journal.errors .journal .config .hub .orchestrators
-                                .observing .pipeline.telling .pipeline.asking .pipeline .web.entrance
-                                .web.parts .web .systemd
+                                .process .access .broker .broker.opening .journal.errors .journal .config
+                                .hub .orchestrators .observing .pipeline.telling .pipeline.asking .pipeline
+                                .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
@@ -153,8 +156,8 @@ gateway:                        .contract .orchestrators .client
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers transcription transcription.models
-                                .contract .settings .process .access .broker .config .orchestrators .observing
-                                .web.entrance .commands
+                                .contract .settings .process .access .broker .broker.opening .config
+                                .orchestrators .observing .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands
@@ -169,18 +172,15 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 firmware_bridge.bridge firmware_bridge.simulator transcription
                                 transcription.utterance transcription.models transcription.transcriber
                                 transcription.whisper transcription.sphinx transcription.process .contract
-                                .settings .broker .broker.backends .journal.records .journal .hub .observing
-                                .pipeline.asking .web .client benchmarks.instruments benchmarks.load
-                                benchmarks.peers
+                                .settings .broker .broker.opening .broker.backends .journal.records .journal
+                                .hub .observing .pipeline.asking .web .client benchmarks.instruments
+                                benchmarks.load benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 
 A room is a folder. Where a folder stands on two floors, a module in it has a row of its own, and the folder's row
 is for the others. A dot in front stands for ``gateway``.
 """
-AGAINST_THE_DIRECTION = {
-    ("gateway.broker", "gateway.broker.backends"): "the configured one is opened here",
-}
 TWO_THINGS = {
     "Heard": "an effect of the journal; and what the process that decodes recordings says, by this name, to its owner",
     "Refused": "a publication; and what that process says, too",
@@ -232,10 +232,9 @@ def test_a_room_asks_only_those_above_it_in_the_table() -> None:
 
 @pytest.mark.parametrize("room", MAY_ASK)
 def test_a_room_asks_whom_it_may(room: str) -> None:
-    exceptions = {asked for asker, asked in AGAINST_THE_DIRECTION if asker == room}
     for module in (name for name in EVERYTHING if room_of(name) == room):
         asked = {room_of(name) for name in IMPORTS[module] & EVERYTHING.keys()} - {room}
-        strays = sorted(asked - MAY_ASK[room] - exceptions)
+        strays = sorted(asked - MAY_ASK[room])
         assert not strays, f"{module} asks {strays}: if it may, {room}'s row in WHO_MAY_ASK_WHOM says so"
 
 
@@ -251,14 +250,6 @@ def test_the_rooms_are_those_of_the_table() -> None:
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in EVERYTHING.values()}
     assert folders <= MAY_ASK.keys()
     assert {room_of(name) for name in EVERYTHING} == MAY_ASK.keys()
-
-
-def test_an_exception_that_nobody_needs_is_gone() -> None:
-    for asker, asked in AGAINST_THE_DIRECTION:
-        modules = [name for name in EVERYTHING if room_of(name) == asker]
-        assert any(
-            room_of(name) == asked for module in modules for name in IMPORTS[module] & EVERYTHING.keys()
-        )
 
 
 def test_a_folder_shows_its_idea() -> None:
@@ -366,7 +357,7 @@ def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> No
 def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() -> None:
     code = (
         "import sys, gateway, gateway.pipeline.pipeline\n"
-        "from gateway.broker import open_broker\n"
+        "from gateway.broker.opening import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
         " 'redis', 'nats', 'sounddevice', 'cryptography'}\n"
         "print(sorted(heavy & sys.modules.keys()))"

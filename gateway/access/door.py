@@ -17,7 +17,7 @@ from typing import NoReturn, Self
 
 from gateway.access import token_text
 from gateway.access.audit import Audit, What
-from gateway.access.ends import Ends
+from gateway.access.latest_time import Ends
 from gateway.access.loopback import is_loopback
 from gateway.access.old_keys import OldKeys, as_signed
 from gateway.access.page_sessions import PageSessions

@@ -23,7 +23,7 @@ from typing import Self, TypeAlias
 import msgspec
 from msgspec import Struct, structs
 
-from gateway.access.ends import latest
+from gateway.access.latest_time import latest
 from gateway.access.principals import Principal, Role
 from gateway.access.private_files import alone, read_private, write_private
 from gateway.access.token_text import digest, new_text

@@ -1,6 +1,6 @@
 """The simulated device's end of a WebSocket: what a browser's microphone or a board with Wi-Fi does.
 
-The gateway's end is ``gateway/web/devices.py``.
+The gateway's end is ``gateway/web/device_sockets.py``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The commands of ``earshot``: one module each, with its click command in ``command``."""
+"""The commands of ``earshot``: one module each, and a folder where there is more to it."""

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.broker import BrokerError, check_broker_url
+from gateway.broker.base import BrokerError
+from gateway.broker.opening import check_broker_url
 from gateway.config import outline
 from gateway.config.configuration import GatewayConfig
 from gateway.config.outline import Mistake, shown

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import structlog
 
-from gateway.broker import MEMORY, BrokerError
-from gateway.broker.base import MessageBroker
+from gateway.broker.base import BrokerError, MessageBroker
+from gateway.broker.opening import MEMORY
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.observing.health import Health, HealthState

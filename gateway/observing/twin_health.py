@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from gateway.broker import BrokerError, client_id, replies_group
-from gateway.broker.base import MessageBroker
+from gateway.broker.address import client_id, replies_group
+from gateway.broker.base import BrokerError, MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.observing.health import Health, HealthState
 from gateway.settings.broker import BrokerSettings

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gateway.access.belonging import foreign
-from gateway.broker import MEMORY
+from gateway.broker.opening import MEMORY
 from gateway.config.configuration import GatewayConfig
 from gateway.orchestrators.builtin import NAME, builtin_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator

@@ -28,8 +28,8 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import structlog
 
 from firmware_bridge.pacing import Backoff
-from gateway.broker import open_broker
 from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, Delivery, MessageBroker
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import (
     REPLIES_TOPIC,
     RESULTS_TOPIC,

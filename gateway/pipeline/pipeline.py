@@ -33,7 +33,7 @@ from firmware_bridge.link.events import (
     StreamStopped,
 )
 from gateway.access.principals import Principal
-from gateway.broker import replies_group
+from gateway.broker.address import replies_group
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import AnyJournal

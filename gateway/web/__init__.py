@@ -1,4 +1,4 @@
-"""HTTP: the page, the WebSocket and the health endpoints, for this machine's own browsers."""
+"""HTTP and WebSockets: the page, the API, listeners, devices and health, behind the door."""
 
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts

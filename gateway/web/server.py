@@ -30,7 +30,7 @@ from gateway.access.door import Door
 from gateway.contract.messages import encode
 from gateway.observing.health import seen_by
 from gateway.web.api.routes import add_routes, explained
-from gateway.web.devices import DeviceSockets
+from gateway.web.device_sockets import DeviceSockets
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import Doorstep
 from gateway.web.entrance.guard import SECURITY_HEADERS, Guard, visit_of

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable
 
 from benchmarks.instruments.report import percentile
-from gateway.broker import open_broker
 from gateway.broker.base import BrokerUnavailable, MessageBroker, RoutingKey
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import new_id
 from gateway.settings.broker import BrokerSettings
 from tests.chaos.checker import Came, Line, check

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.instruments.memory import resident_mb
-from gateway.broker import MessageBroker, open_broker
+from gateway.broker.base import MessageBroker
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.journal import Journal
 from gateway.journal.records import LetterRow, Queued

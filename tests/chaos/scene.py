@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from firmware_bridge.simulator.user import ReplyShown
-from gateway.broker import open_broker
+from gateway.broker.opening import open_broker
 from gateway.client.listener import GatewayUnreachable, Listener
 from gateway.contract.events import SnapshotEvent, TranscriptionEvent
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription

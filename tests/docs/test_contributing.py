@@ -47,7 +47,8 @@ PROOFS = {
     """,
     "A broker": """
         import asyncio
-        from gateway.broker import RoutingKey, check_broker_url, open_broker
+        from gateway.broker.base import RoutingKey
+        from gateway.broker.opening import check_broker_url, open_broker
         from gateway.settings.broker import BrokerSettings
         async def main():
             check_broker_url("pigeons://loft")

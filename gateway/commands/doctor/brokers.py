@@ -11,8 +11,8 @@ from msgspec import structs
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.settings import MqttSettings
-from gateway.broker import MEMORY, BrokerError, open_broker
-from gateway.broker.base import BrokerStatus, BrokerUnavailable
+from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable
+from gateway.broker.opening import MEMORY, open_broker
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from gateway.access import audit, ends, page_sessions, tokens
+from gateway.access import audit, latest_time, page_sessions, tokens
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
 from gateway.web.entrance.tls import KEY
@@ -86,7 +86,7 @@ def _looked_at(folder: Path) -> dict[str, os.stat_result]:
 def _names(journal: Path) -> tuple[str, ...]:
     """What the names of our files begin with."""
     return (
-        journal.name, tokens.FILE, _SIGNING, page_sessions.FILE, ends.FILE, audit.FILE, OWN_CERTIFICATE, KEY,
+        journal.name, tokens.FILE, _SIGNING, page_sessions.FILE, latest_time.FILE, audit.FILE, OWN_CERTIFICATE, KEY,
     )  # fmt: skip
 
 

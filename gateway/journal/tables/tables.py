@@ -17,7 +17,7 @@ from gateway.journal import records as r
 from gateway.journal.dead_letters import undelivered, unpublished, whose
 from gateway.journal.errors import RoomFull
 from gateway.journal.records import Room
-from gateway.journal.tables.contents import WITH_WORDS
+from gateway.journal.tables.columns import WITH_WORDS
 from gateway.journal.tables.crowding import Crowding
 from gateway.journal.tables.quotas import Quota, Usages
 from gateway.journal.tables.reading import Reader

@@ -23,7 +23,7 @@ from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Rebooted, StreamEnded, StreamOpened
 from gateway.pipeline.hearing.conversation import Complete, Conversation
-from gateway.pipeline.hearing.former_streams import FormerStreams
+from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.hints import ConversationHints
 from gateway.pipeline.sessions.names import StreamName

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from gateway.broker import open_broker
 from gateway.broker.base import (
     BrokerError,
     BrokerStatus,
@@ -23,6 +22,7 @@ from gateway.broker.base import (
     Message,
     MessageBroker,
 )
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings.broker import BrokerSettings
 from tests.chaos.network import BadNetwork, Trouble

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker import check_broker_url
 from gateway.broker.address import Scheme, client_id, resolve, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused
+from gateway.broker.opening import check_broker_url
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 
 PLAIN, GUARDED = Scheme(6379), Scheme(6379, tls=True)

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.app import Gateway
-from gateway.broker import open_broker
 from gateway.broker.base import MessageBroker, RoutingKey
+from gateway.broker.opening import open_broker
 from gateway.client.listener import Listener
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import ReplyEvent

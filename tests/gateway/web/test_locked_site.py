@@ -25,7 +25,7 @@ from gateway.contract.events import (
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.house import PATIENCE, bearer
 from tests.gateway.web.site import Site, open_site
-from tests.gateway.web.test_devices import closed, frame
+from tests.gateway.web.test_device_sockets import closed, frame
 from tests.gateway.works import loud
 
 

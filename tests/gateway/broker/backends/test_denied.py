@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis as Client
 
-from gateway.broker import open_broker
 from gateway.broker.base import BrokerRefused, BrokerStatus, BrokerUnavailable, MessageBroker
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN

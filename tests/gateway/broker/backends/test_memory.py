@@ -11,7 +11,6 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker import open_broker
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import (
     BrokerClosed,
@@ -23,6 +22,7 @@ from gateway.broker.base import (
     RoutingKey,
 )
 from gateway.broker.buffered import MAX_TOPICS
+from gateway.broker.opening import open_broker
 from gateway.broker.subscription import TURN
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import (

@@ -16,9 +16,9 @@ from msgspec import structs
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gateway.broker import open_broker
 from gateway.broker.backends import mqtt
 from gateway.broker.base import BrokerStatus, BrokerUnavailable, BufferFull, Durability, MessageBroker
+from gateway.broker.opening import open_broker
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import (

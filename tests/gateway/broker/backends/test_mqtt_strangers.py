@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
-from gateway.broker import open_broker
 from gateway.broker.network import NetworkBroker
+from gateway.broker.opening import open_broker
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, receive, take
 from tests.servers.mosquitto import Mosquitto

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.js import JetStreamContext, api
 
-from gateway.broker import open_broker
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.backends.nats import connect
 from gateway.broker.backends.nats_subjects import (
@@ -31,6 +30,7 @@ from gateway.broker.base import BrokerUnavailable, BufferFull, Durability, Messa
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
+from gateway.broker.opening import open_broker
 from gateway.broker.patterns import parse_pattern
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings

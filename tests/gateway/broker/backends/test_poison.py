@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from firmware_bridge.carriers.mqtt_publication import Packed, Publication
-from gateway.broker import open_broker
 from gateway.broker.backends import mqtt, rabbitmq
 from gateway.broker.backends.nats_subjects import delivery, headers
 from gateway.broker.backends.redis_entries import entry, received
 from gateway.broker.base import BrokerError, BrokerUnavailable, Message
 from gateway.broker.envelope import dead_letter, read_message, seconds
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN, take

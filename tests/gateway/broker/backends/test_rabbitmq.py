@@ -15,7 +15,6 @@ import aio_pika
 import pytest
 import pytest_asyncio
 
-from gateway.broker import open_broker
 from gateway.broker.backends import rabbitmq
 from gateway.broker.base import (
     BrokerError,
@@ -25,6 +24,7 @@ from gateway.broker.base import (
     MessageBroker,
     Receipt,
 )
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis as Client
 
-from gateway.broker import open_broker
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.backends.redis import RedisWire, connect
 from gateway.broker.backends.redis_entries import entry, order, received
@@ -25,6 +24,7 @@ from gateway.broker.base import BrokerRefused, BrokerUnavailable, Durability, Me
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
+from gateway.broker.opening import open_broker
 from gateway.broker.patterns import parse_pattern
 from gateway.broker.wire import Demand
 from gateway.contract.messages import RESULTS_TOPIC

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.broker import open_broker
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
+from gateway.broker.opening import open_broker
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.records import LetterRow, Queued
 from gateway.pipeline.asking import outbox as module

@@ -26,7 +26,7 @@ from firmware_bridge.simulator.user import ReplyShown, WireMissing
 from gateway.client.device_socket import WebSocketWire
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
-from gateway.web import devices
+from gateway.web import device_sockets
 from tests.gateway.web.house import PATIENCE, House
 from tests.gateway.web.site import Site, open_site
 from tests.gateway.works import loud
@@ -204,7 +204,7 @@ class TestBadInput:
     async def test_who_never_says_hello_is_closed(
         self, site: Site, client: ClientSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(devices, "HELLO_SECONDS", 0.1)
+        monkeypatch.setattr(device_sockets, "HELLO_SECONDS", 0.1)
         async with client.ws_connect(site.url + "device") as ws:
             assert await closed(ws) == (1008, "no HELLO has come")
 

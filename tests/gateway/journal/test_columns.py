@@ -14,7 +14,7 @@ from gateway.journal import records as r
 from gateway.journal.dead_letters import undelivered
 from gateway.journal.history import Belongings
 from gateway.journal.records import Effect, RequestState, Room
-from gateway.journal.tables.contents import COLUMNS, GOES, WITH_WORDS, Goes
+from gateway.journal.tables.columns import COLUMNS, GOES, WITH_WORDS, Goes
 from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.schema import migrate
 from gateway.settings.history import HistorySettings
@@ -55,7 +55,7 @@ def bytes_of(journal: Journal) -> bytes:
 
 
 def test_every_column_says_what_it_holds() -> None:
-    """A new table or column has to say so in `gateway/journal/tables/contents.py`, and this module to try it."""
+    """A new table or column has to say so in `gateway/journal/tables/columns.py`, and this module to try it."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     migrate(db)
     names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.access.audit import Audit
 from gateway.access.door import Door, NotAdmitted
-from gateway.access.ends import Ends
+from gateway.access.latest_time import Ends
 from gateway.access.page_sessions import SESSION_SECONDS
 from gateway.process.clock import DAY
 from gateway.settings.web import WebSettings
