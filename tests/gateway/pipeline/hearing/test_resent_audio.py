@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.journal.records import StreamRow
-from gateway.pipeline.hearing.former_streams import FormerStreams
+from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.sessions.names import StreamName
 from gateway.pipeline.sessions.session import Session, SessionRegistry
 from gateway.settings.sessions import SessionSettings
