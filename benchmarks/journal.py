@@ -17,17 +17,8 @@ from benchmarks.instruments.report import Bar, Result, percentile
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
-from gateway.journal.records import (
-    Asked,
-    Heard,
-    HistoryRow,
-    LetterRow,
-    Queued,
-    Remembered,
-    RequestRow,
-    Transcribed,
-    UtteranceRow,
-)
+from gateway.journal.effects import Asked, Heard, Queued, Remembered, Transcribed
+from gateway.journal.records import HistoryRow, LetterRow, RequestRow, UtteranceRow
 from gateway.pipeline.asking.outbox import Fate, Outbox, Posted
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.journal import JournalSettings

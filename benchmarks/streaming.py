@@ -28,7 +28,7 @@ from benchmarks.load.streams import PIECES_PER_SECOND
 from gateway.client.listener import Listener
 from gateway.contract.events import ReplyEvent, Subscribe
 from gateway.journal import Journal
-from gateway.journal.records import Received
+from gateway.journal.effects import Received
 from gateway.settings.journal import JournalSettings
 
 DEVICES = 20

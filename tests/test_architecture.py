@@ -96,10 +96,11 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .broker.opening:                .settings .broker .broker.backends
 .journal.errors:
 .journal.records:               .contract
-.journal.dead_letters:          .journal.errors .journal.records
-.journal.tables:                .settings .process .access .journal.errors .journal.records
+.journal.effects:               .journal.records
+.journal.dead_letters:          .journal.errors .journal.records .journal.effects
+.journal.tables:                .settings .process .access .journal.errors .journal.records .journal.effects
                                 .journal.dead_letters
-.journal:                       .settings .process .access .journal.errors .journal.records
+.journal:                       .settings .process .access .journal.errors .journal.records .journal.effects
                                 .journal.dead_letters .journal.tables
 .config:                        firmware_bridge transcription .contract .settings .access .broker
                                 .broker.opening .journal
@@ -114,21 +115,21 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription.scheduling .contract
-                                .settings .process .access .journal.records .journal .hub .observing
-                                .pipeline.sessions
+                                .settings .process .access .journal.records .journal.effects .journal .hub
+                                .observing .pipeline.sessions
 .pipeline.hearing:              firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.scheduling
-                                .contract .settings .process .journal.records .journal .pipeline.sessions
-                                .pipeline.telling
+                                .contract .settings .process .journal.records .journal.effects .journal
+                                .pipeline.sessions .pipeline.telling
 .pipeline.asking:               firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
-                                .contract .settings .process .access .broker .journal.records
-                                .journal.dead_letters .journal .observing .pipeline.sessions
-                                .pipeline.telling .pipeline.hearing
+                                .contract .settings .process .access .broker .journal.records .journal.effects
+                                .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
+                                .pipeline.hearing
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
-                                .journal.records .journal .observing .pipeline.sessions .pipeline.recordings
-                                .pipeline.telling .pipeline.hearing .pipeline.asking
+                                .journal.records .journal.effects .journal .observing .pipeline.sessions
+                                .pipeline.recordings .pipeline.telling .pipeline.hearing .pipeline.asking
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .pipeline
@@ -136,9 +137,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge transcription transcription.models
                                 transcription.transcriber .contract .access .broker .journal.records
-                                .journal.dead_letters .journal .config .observing .pipeline.sessions
-                                .pipeline.recordings .pipeline.telling .pipeline.asking .pipeline
-                                .web.entrance .web.parts
+                                .journal.effects .journal.dead_letters .journal .config .observing
+                                .pipeline.sessions .pipeline.recordings .pipeline.telling .pipeline.asking
+                                .pipeline .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
@@ -172,9 +173,9 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 firmware_bridge.bridge firmware_bridge.simulator transcription
                                 transcription.utterance transcription.models transcription.transcriber
                                 transcription.whisper transcription.sphinx transcription.process .contract
-                                .settings .broker .broker.opening .broker.backends .journal.records .journal
-                                .hub .observing .pipeline.asking .web .client benchmarks.instruments
-                                benchmarks.load benchmarks.peers
+                                .settings .broker .broker.opening .broker.backends .journal.records
+                                .journal.effects .journal .hub .observing .pipeline.asking .web .client
+                                benchmarks.instruments benchmarks.load benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 

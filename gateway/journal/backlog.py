@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from gateway.journal.records import Effect, bulk
+from gateway.journal.effects import Effect, bulk
 
 BACKLOG_BYTES = 16 * 1024 * 1024
 """The oldest is given up for the newest."""

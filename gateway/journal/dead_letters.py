@@ -10,20 +10,9 @@ import msgspec
 from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
+from gateway.journal.effects import Died, Effect, Heard, LetterTaken, Queued, Transcribed
 from gateway.journal.errors import JournalError
-from gateway.journal.records import (
-    DeadLetterRow,
-    Died,
-    Effect,
-    Heard,
-    LetterKind,
-    LetterRow,
-    LetterTaken,
-    Queued,
-    RequestRow,
-    Transcribed,
-    UtteranceRow,
-)
+from gateway.journal.records import DeadLetterRow, LetterKind, LetterRow, RequestRow, UtteranceRow
 
 MAX_REASON = 500
 """Characters of a reason that are kept."""

@@ -8,18 +8,8 @@ import structlog
 
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import revived
-from gateway.journal.records import (
-    DeadLetterRow,
-    Effect,
-    Errand,
-    ErrandDone,
-    Heard,
-    LetterRow,
-    LetterTaken,
-    Queued,
-    UtteranceRow,
-    Verb,
-)
+from gateway.journal.effects import Effect, ErrandDone, Heard, LetterTaken, Queued
+from gateway.journal.records import DeadLetterRow, Errand, LetterRow, UtteranceRow, Verb
 from gateway.process.mishaps import Mishaps
 
 log = structlog.get_logger(__name__)

@@ -18,20 +18,10 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 
+from gateway.journal.effects import Effect, Erased, LetterTaken, Published, Transcribed, Withdrawn
 from gateway.journal.errors import JournalError
 from gateway.journal.file import BUSY_SECONDS, explain
-from gateway.journal.records import (
-    DeadLetterRow,
-    Effect,
-    Erased,
-    HistoryReply,
-    HistoryRow,
-    LetterTaken,
-    Published,
-    Transcribed,
-    UtteranceRow,
-    Withdrawn,
-)
+from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, UtteranceRow
 from gateway.journal.tables.reading import Reader
 from gateway.journal.tables.search_words import terms
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gateway.journal.records import Effect
+from gateway.journal.effects import Effect
 from gateway.journal.tables.ledger import Ledger
 
 Ticket: TypeAlias = asyncio.Future[Any]

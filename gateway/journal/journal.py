@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+from gateway.journal.effects import Effect
 from gateway.journal.errors import JournalError
 from gateway.journal.file import journal_path
 from gateway.journal.history import History
 from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
 from gateway.journal.records import (
     DeadLetterRow,
-    Effect,
     Errand,
     LetterRow,
     RequestRow,

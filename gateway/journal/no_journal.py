@@ -7,16 +7,9 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Self
 
+from gateway.journal.effects import Effect
 from gateway.journal.jobs import JournalState
-from gateway.journal.records import (
-    DeadLetterRow,
-    Effect,
-    Errand,
-    LetterRow,
-    RequestRow,
-    StreamRow,
-    UtteranceRow,
-)
+from gateway.journal.records import DeadLetterRow, Errand, LetterRow, RequestRow, StreamRow, UtteranceRow
 
 
 class NoJournal:

@@ -22,11 +22,12 @@ import structlog
 
 from gateway.journal.backlog import Backlog
 from gateway.journal.dates import clock_of, keep_clock
+from gateway.journal.effects import Effect
 from gateway.journal.errors import JournalError, NotDurable
 from gateway.journal.file import Lock, explain, is_damage, open_file, quarantine
 from gateway.journal.jobs import Commit, Job, JournalState, Query, Result, WriterCounters
 from gateway.journal.place import Place
-from gateway.journal.records import Effect, Room
+from gateway.journal.records import Room
 from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.quotas import Quota, Retention, Usage
 from gateway.process.clock import SteadyClock

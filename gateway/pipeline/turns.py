@@ -12,7 +12,7 @@ from typing import Self
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal
-from gateway.journal.records import Erased, Transcribed
+from gateway.journal.effects import Erased, Transcribed
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken

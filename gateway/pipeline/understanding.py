@@ -14,7 +14,7 @@ import structlog
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import Heard, Tried
+from gateway.journal.effects import Heard, Tried
 from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.rows import utterance_row

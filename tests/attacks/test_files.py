@@ -40,7 +40,7 @@ from gateway.commands.doctor import state as doctor_state
 from gateway.config.editing import replace_file
 from gateway.journal import Journal
 from gateway.journal.dead_letters import not_transcribed
-from gateway.journal.records import Died, Effect, Heard
+from gateway.journal.effects import Died, Effect, Heard
 from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings

@@ -21,7 +21,7 @@ from gateway.commands.cli import main
 from gateway.contract.escaping import json_text
 from gateway.journal import Journal
 from gateway.journal.dead_letters import refused
-from gateway.journal.records import Died
+from gateway.journal.effects import Died
 from gateway.settings.journal import JournalSettings
 from tests.attacks.castle import Castle
 from tests.gateway.access.keyring import Keyring

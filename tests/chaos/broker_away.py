@@ -25,7 +25,7 @@ from gateway.contract.messages import (
     new_id,
 )
 from gateway.journal import Journal
-from gateway.journal.records import Queued
+from gateway.journal.effects import Queued
 from gateway.pipeline.asking.outbox import Fate, Outbox, Refused
 from gateway.pipeline.asking.rows import letter_row
 from gateway.pipeline.asking.unanswered import Unanswered

@@ -15,7 +15,8 @@ from gateway.broker.base import MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription, encode
 from gateway.journal import Journal
-from gateway.journal.records import LetterRow, Queued
+from gateway.journal.effects import Queued
+from gateway.journal.records import LetterRow
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.broker import BrokerSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.records import Room
 from gateway.journal.tables.search_words import folded
 from gateway.journal.tables.tables import Tables, encode
@@ -20,12 +20,12 @@ class Memory:
     def effects(self) -> dict[type, Callable[[Any], None]]:
         """What each effect does."""
         return {
-            r.Remembered: self._remembered,
-            r.PublishedIn: self._published_in,
-            r.Answered: self._answered,
-            r.HandedOver: self._handed_over,
-            r.Erased: self._erased,
-            r.Withdrawn: self._withdrawn,
+            e.Remembered: self._remembered,
+            e.PublishedIn: self._published_in,
+            e.Answered: self._answered,
+            e.HandedOver: self._handed_over,
+            e.Erased: self._erased,
+            e.Withdrawn: self._withdrawn,
         }
 
     def forget(self, before: float, limit: int) -> None:
@@ -34,7 +34,7 @@ class Memory:
         for (utterance_id,) in self._tables.execute(old, before, limit).fetchall():
             self._tables.delete(Room.HISTORY, "utterance_id = ?", utterance_id)
 
-    def _remembered(self, effect: r.Remembered) -> None:
+    def _remembered(self, effect: e.Remembered) -> None:
         row = effect.row
         self._tables.delete(Room.HISTORY, "utterance_id = ?", row.utterance_id)
         words = folded(row.text)
@@ -44,14 +44,14 @@ class Memory:
             user_id=row.user_id, device_id=row.device_id, spoken_at=self._tables.now(), words=words,
         )  # fmt: skip
 
-    def _published_in(self, effect: r.PublishedIn) -> None:
+    def _published_in(self, effect: e.PublishedIn) -> None:
         self._tables.execute(
             "UPDATE history SET publish_ms = ? WHERE correlation_id = ?",
             effect.publish_ms,
             effect.correlation_id,
         )
 
-    def _answered(self, effect: r.Answered) -> None:
+    def _answered(self, effect: e.Answered) -> None:
         record, words = encode(effect.reply), folded(effect.reply.text)
         query = (
             "UPDATE history SET reply = ?, words = words || char(10) || ?"
@@ -60,14 +60,14 @@ class Memory:
         if self._tables.execute(query, record, words, effect.correlation_id).rowcount:
             self._tables.grow(Room.HISTORY, effect.correlation_id, len(record) + len(words))
 
-    def _handed_over(self, effect: r.HandedOver) -> None:
+    def _handed_over(self, effect: e.HandedOver) -> None:
         self._tables.execute(
             "UPDATE history SET speech_to_reply_ms = ? WHERE correlation_id = ?",
             effect.speech_to_reply_ms,
             effect.correlation_id,
         )
 
-    def _erased(self, effect: r.Erased) -> None:
+    def _erased(self, effect: e.Erased) -> None:
         """Speech that has no text yet stays until it has."""
         name, tables = effect.utterance_id, self._tables
         found = tables.execute("SELECT correlation_id FROM history WHERE utterance_id = ?", name).fetchone()
@@ -77,7 +77,7 @@ class Memory:
         if found and found[0]:
             self._withdraw(found[0])
 
-    def _withdrawn(self, effect: r.Withdrawn) -> None:
+    def _withdrawn(self, effect: e.Withdrawn) -> None:
         self._tables.delete(Room.HISTORY, "correlation_id = ?", effect.correlation_id)
         self._withdraw(effect.correlation_id)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gateway.journal import effects as e
 from gateway.journal import records as r
 from gateway.journal.records import Room
 from gateway.journal.tables.history_writing import Memory
@@ -45,26 +46,26 @@ class Ledger(Tables):
         # Those of a version that did not say when they were put away are as old as this start.
         db.execute("UPDATE dead_letters SET put_away_at = ? WHERE put_away_at IS NULL", (clock(),))
         self._apply: dict[type, Callable[[Any], None]] = {
-            r.StreamOpened: self._opened,
-            r.StreamEnded: self._ended,
-            r.Rebooted: self._rebooted,
-            r.Heard: self._heard,
-            r.Tried: self._tried,
-            r.Transcribed: self._transcribed,
-            r.Queued: self._queued,
-            r.Published: self._published,
-            r.Asked: self._asked,
-            r.Received: self._received,
-            r.PieceCame: self._piece_came,
-            r.RequestEnded: self._request_ended,
-            r.Delivered: self._delivered,
-            r.Died: self._died,
-            r.LetterTaken: self._letter_taken,
-            r.ErrandDone: self._errand_done,
+            e.StreamOpened: self._opened,
+            e.StreamEnded: self._ended,
+            e.Rebooted: self._rebooted,
+            e.Heard: self._heard,
+            e.Tried: self._tried,
+            e.Transcribed: self._transcribed,
+            e.Queued: self._queued,
+            e.Published: self._published,
+            e.Asked: self._asked,
+            e.Received: self._received,
+            e.PieceCame: self._piece_came,
+            e.RequestEnded: self._request_ended,
+            e.Delivered: self._delivered,
+            e.Died: self._died,
+            e.LetterTaken: self._letter_taken,
+            e.ErrandDone: self._errand_done,
             **self._memory.effects(),
         }
 
-    def apply(self, effects: Sequence[r.Effect]) -> bool:
+    def apply(self, effects: Sequence[e.Effect]) -> bool:
         """Apply all of them, or none (False) because they were applied before. Needs a transaction.
 
         Raises RoomFull, having changed nothing.
@@ -106,7 +107,7 @@ class Ledger(Tables):
 
     # -- what the effects do
 
-    def _opened(self, effect: r.StreamOpened) -> None:
+    def _opened(self, effect: e.StreamOpened) -> None:
         row = effect.stream
         self.delete(
             Room.STREAMS, "device_id = ? AND boot = ? AND stream = ?", row.device_id, row.boot, row.stream
@@ -117,10 +118,10 @@ class Ledger(Tables):
             heard_to=row.heard_to, ended=row.ended,
         )  # fmt: skip
 
-    def _ended(self, effect: r.StreamEnded) -> None:
+    def _ended(self, effect: e.StreamEnded) -> None:
         self._db.execute("UPDATE streams SET ended = 1 WHERE session_id = ?", (effect.session_id,))
 
-    def _rebooted(self, effect: r.Rebooted) -> None:
+    def _rebooted(self, effect: e.Rebooted) -> None:
         self.delete(Room.STREAMS, "device_id = ? AND boot <> ?", effect.device_id, effect.boot)
         self.delete(
             Room.REQUESTS,
@@ -129,7 +130,7 @@ class Ledger(Tables):
             effect.boot,
         )
 
-    def _heard(self, effect: r.Heard) -> None:
+    def _heard(self, effect: e.Heard) -> None:
         row = effect.utterance
         if effect.again:
             self.delete(Room.UTTERANCES, "session_id = ? AND start = ?", row.session_id, row.start)
@@ -146,18 +147,18 @@ class Ledger(Tables):
             "UPDATE streams SET heard_to = max(heard_to, ?) WHERE session_id = ?", (row.end, row.session_id)
         )
 
-    def _tried(self, effect: r.Tried) -> None:
+    def _tried(self, effect: e.Tried) -> None:
         self._db.execute(
             "UPDATE utterances SET attempts = attempts + 1 WHERE utterance_id = ?", (effect.utterance_id,)
         )
 
-    def _transcribed(self, effect: r.Transcribed) -> None:
+    def _transcribed(self, effect: e.Transcribed) -> None:
         if self._retention.audio:
             self._db.execute("UPDATE utterances SET done = 1 WHERE utterance_id = ?", (effect.utterance_id,))
         else:
             self.delete(Room.UTTERANCES, "utterance_id = ?", effect.utterance_id)
 
-    def _queued(self, effect: r.Queued) -> None:
+    def _queued(self, effect: e.Queued) -> None:
         self.delete(Room.OUTBOX, "number = ?", effect.letter.number)
         letter = effect.letter
         self.insert(
@@ -165,10 +166,10 @@ class Ledger(Tables):
             number=letter.number, user_id=letter.user_id, correlation_id=letter.correlation_id,
         )  # fmt: skip
 
-    def _published(self, effect: r.Published) -> None:
+    def _published(self, effect: e.Published) -> None:
         self.delete(Room.OUTBOX, "number = ?", effect.number)
 
-    def _asked(self, effect: r.Asked) -> None:
+    def _asked(self, effect: e.Asked) -> None:
         row = effect.request
         self.delete(Room.REQUESTS, "correlation_id = ?", row.correlation_id)
         self.insert(
@@ -178,7 +179,7 @@ class Ledger(Tables):
             asked_at=self.now(), ended_at=None if row.state is r.RequestState.OPEN else self.now(),
         )  # fmt: skip
 
-    def _received(self, effect: r.Received) -> None:
+    def _received(self, effect: e.Received) -> None:
         if not self._is_news(effect.source, effect.message_id):
             raise _KnownAlready
 
@@ -189,7 +190,7 @@ class Ledger(Tables):
         self.insert(Room.INBOX, None, source=source, message_id=message_id)
         return True
 
-    def _piece_came(self, effect: r.PieceCame) -> None:
+    def _piece_came(self, effect: e.PieceCame) -> None:
         if effect.message_id and not self._is_news(effect.source, effect.message_id):
             return
         appended = self._db.execute(
@@ -199,7 +200,7 @@ class Ledger(Tables):
         if appended.rowcount:
             self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
 
-    def _request_ended(self, effect: r.RequestEnded) -> None:
+    def _request_ended(self, effect: e.RequestEnded) -> None:
         self._db.execute(
             "UPDATE requests SET state = ?, text = ?, error = ?, fallback = ?, due = ?, ended_at = ?"
             " WHERE correlation_id = ?",
@@ -213,7 +214,7 @@ class Ledger(Tables):
         else:
             self._empty(effect.correlation_id)
 
-    def _delivered(self, effect: r.Delivered) -> None:
+    def _delivered(self, effect: e.Delivered) -> None:
         self._db.execute("UPDATE requests SET due = 0 WHERE correlation_id = ?", (effect.correlation_id,))
         self._empty(effect.correlation_id)
 
@@ -224,11 +225,11 @@ class Ledger(Tables):
             row = replace(request_of(record), message=b"", text="", error=None)
             self.rewrite(Room.REQUESTS, row, "correlation_id", correlation_id, text="", error=None)
 
-    def _died(self, effect: r.Died) -> None:
+    def _died(self, effect: e.Died) -> None:
         self.put_away(effect.letter)
 
-    def _letter_taken(self, effect: r.LetterTaken) -> None:
+    def _letter_taken(self, effect: e.LetterTaken) -> None:
         self.delete(Room.DEAD_LETTERS, "number = ?", effect.number)
 
-    def _errand_done(self, effect: r.ErrandDone) -> None:
+    def _errand_done(self, effect: e.ErrandDone) -> None:
         self._db.execute("DELETE FROM errands WHERE number = ?", (effect.number,))

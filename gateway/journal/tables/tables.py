@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.journal import effects as e
 from gateway.journal import records as r
 from gateway.journal.dead_letters import undelivered, unpublished, whose
 from gateway.journal.errors import RoomFull
@@ -140,7 +141,7 @@ class Tables(Reader):
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def _last_words(self, room: Room, number: int) -> Iterator[r.Died]:
+    def _last_words(self, room: Room, number: int) -> Iterator[e.Died]:
         if room is Room.OUTBOX:
             for _, letter in self.letters(number - 1, 1):
                 yield unpublished(letter, "the outbox was full of newer messages")

@@ -16,16 +16,8 @@ from gateway.broker.base import Delivery, Subscription
 from gateway.contract.messages import BadMessage, OrchestratorReply, WantedHints, decode_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
-from gateway.journal.records import (
-    Answered,
-    Effect,
-    HistoryReply,
-    PieceCame,
-    Received,
-    RequestEnded,
-    RequestState,
-    redacted_reply,
-)
+from gateway.journal.effects import Answered, Effect, PieceCame, Received, RequestEnded
+from gateway.journal.records import HistoryReply, RequestState, redacted_reply
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
 from gateway.pipeline.asking.questions import Question, Questions
 from gateway.pipeline.asking.rows import received_row

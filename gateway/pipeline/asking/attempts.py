@@ -17,7 +17,7 @@ from gateway.broker.base import Delivery
 from gateway.contract.messages import TranscriptionMessage
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
-from gateway.journal.records import Received
+from gateway.journal.effects import Received
 from gateway.pipeline.asking.rows import received_row
 
 log = structlog.get_logger(__name__)

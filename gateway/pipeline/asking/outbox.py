@@ -29,7 +29,8 @@ from gateway.broker.base import (
 )
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
-from gateway.journal.records import LetterRow, Published
+from gateway.journal.effects import Published
+from gateway.journal.records import LetterRow
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.process.mishaps import Mishaps
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.broker.base import BrokerError, Delivery
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import PieceCame
+from gateway.journal.effects import PieceCame
 
 WRITE_SECONDS = 0.1
 WRITE_PIECES = 32

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
-from gateway.journal.records import Effect, LetterRow, Queued, Remembered, Transcribed
+from gateway.journal.effects import Effect, Queued, Remembered, Transcribed
+from gateway.journal.records import LetterRow
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import history_row, letter_row, utterance_row

@@ -13,15 +13,8 @@ from dataclasses import dataclass
 from firmware_bridge.link.events import DeviceStatus
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.journal import AnyJournal
-from gateway.journal.records import (
-    Asked,
-    Effect,
-    LetterRow,
-    PublishedIn,
-    RequestEnded,
-    RequestRow,
-    RequestState,
-)
+from gateway.journal.effects import Asked, Effect, PublishedIn, RequestEnded
+from gateway.journal.records import LetterRow, RequestRow, RequestState
 from gateway.pipeline.asking.outbox import Posted, Refused
 from gateway.pipeline.asking.rows import pending_request, request_row
 from gateway.pipeline.asking.unanswered import Unanswered

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.journal.records import Effect, LetterRow, Published
+from gateway.journal.effects import Effect, Published
+from gateway.journal.records import LetterRow
 
 
 class Unanswered:

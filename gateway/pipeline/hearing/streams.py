@@ -21,7 +21,7 @@ from firmware_bridge.link.events import (
 )
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
-from gateway.journal.records import Rebooted, StreamEnded, StreamOpened
+from gateway.journal.effects import Rebooted, StreamEnded, StreamOpened
 from gateway.pipeline.hearing.conversation import Complete, Conversation
 from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling

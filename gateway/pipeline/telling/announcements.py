@@ -21,19 +21,8 @@ import structlog
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import AudioFacts, Timings, new_id
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.records import (
-    Answered,
-    Asked,
-    Delivered,
-    Effect,
-    HandedOver,
-    HistoryReply,
-    HistoryRow,
-    Remembered,
-    RequestRow,
-    RequestState,
-    redacted_reply,
-)
+from gateway.journal.effects import Answered, Asked, Delivered, Effect, HandedOver, Remembered
+from gateway.journal.records import HistoryReply, HistoryRow, RequestRow, RequestState, redacted_reply
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.telling.announcer import Announcer

@@ -15,7 +15,8 @@ import structlog
 
 from gateway.contract.messages import TranscriptionMessage, decode_transcription
 from gateway.journal import AnyJournal, undelivered_seconds
-from gateway.journal.records import Delivered, HandedOver, RequestRow
+from gateway.journal.effects import Delivered, HandedOver
+from gateway.journal.records import RequestRow
 from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.telling.announcer import Announcer

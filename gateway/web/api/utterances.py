@@ -12,8 +12,9 @@ from firmware_bridge.speech_files import wav_file
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
+from gateway.journal.effects import Erased
 from gateway.journal.history import History, Selection
-from gateway.journal.records import Erased, HistoryReply, HistoryRow, redacted_reply
+from gateway.journal.records import HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token

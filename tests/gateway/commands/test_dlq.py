@@ -16,8 +16,9 @@ from gateway.config import places
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal, visiting
 from gateway.journal.dead_letters import not_transcribed, refused
+from gateway.journal.effects import Died, Heard, Queued
 from gateway.journal.errands import run_errands
-from gateway.journal.records import Died, Heard, LetterKind, Queued, Verb
+from gateway.journal.records import LetterKind, Verb
 from gateway.process.mishaps import Mishaps
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import dead, letter, utterance

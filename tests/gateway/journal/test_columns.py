@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal
+from gateway.journal import effects as e
 from gateway.journal import records as r
 from gateway.journal.dead_letters import undelivered
+from gateway.journal.effects import Effect
 from gateway.journal.history import Belongings
-from gateway.journal.records import Effect, RequestState, Room
+from gateway.journal.records import RequestState, Room
 from gateway.journal.tables.columns import COLUMNS, GOES, WITH_WORDS, Goes
 from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.schema import migrate
@@ -26,19 +28,19 @@ SAID = f"turn off the {WORD}"
 DAY = 86_400.0
 
 SAMPLES: dict[Room, Callable[[], list[Effect]]] = {
-    Room.UTTERANCES: lambda: [r.Heard(utterance("u_9", audio=SAID.encode())), r.Transcribed("u_9")],
+    Room.UTTERANCES: lambda: [e.Heard(utterance("u_9", audio=SAID.encode())), e.Transcribed("u_9")],
     # A message on its way is packed; what cannot be packed smaller stands as it is.
-    Room.OUTBOX: lambda: [r.Queued(letter(1, payload=SAID.encode(), correlation_id="c_9"))],
+    Room.OUTBOX: lambda: [e.Queued(letter(1, payload=SAID.encode(), correlation_id="c_9"))],
     Room.REQUESTS: lambda: [
-        r.Asked(request("c_1", message=SAID.encode())),
-        r.RequestEnded("c_1", RequestState.DONE, text=SAID, error=SAID, due=True),
-        r.Asked(request("c_2", message=SAID.encode())),
-        r.PieceCame("c_2", SAID),
+        e.Asked(request("c_1", message=SAID.encode())),
+        e.RequestEnded("c_1", RequestState.DONE, text=SAID, error=SAID, due=True),
+        e.Asked(request("c_2", message=SAID.encode())),
+        e.PieceCame("c_2", SAID),
     ],
     Room.DEAD_LETTERS: lambda: [undelivered(request("c_3", text=SAID), "its device has gone")],
     Room.HISTORY: lambda: [
-        r.Remembered(remembered("u_4", SAID)),
-        r.Answered("c_u_4", r.HistoryReply(text=SAID, agent=SAID, error=SAID)),
+        e.Remembered(remembered("u_4", SAID)),
+        e.Answered("c_u_4", r.HistoryReply(text=SAID, agent=SAID, error=SAID)),
     ],
 }
 
@@ -102,9 +104,9 @@ async def test_a_request_that_is_over_has_no_words_any_more(journal: Journal) ->
     """It is remembered for late replies, which needs its ids."""
     await journal.commit(*SAMPLES[Room.REQUESTS]())
     await journal.commit(
-        r.Delivered("c_1"), r.RequestEnded("c_2", RequestState.EXPIRED, text=SAID, fallback=True)
+        e.Delivered("c_1"), e.RequestEnded("c_2", RequestState.EXPIRED, text=SAID, fallback=True)
     )
-    await journal.commit(r.PieceCame("c_1", SAID))
+    await journal.commit(e.PieceCame("c_1", SAID))
     await journal.scrub()
     assert WORD.encode() not in bytes_of(journal)
     rows = [row async for row in journal.requests()]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal, JournalState
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.tables.reading import Reader
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
@@ -25,20 +25,20 @@ WRITER = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[2])
 from gateway.journal import Journal, JournalState
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.tables.reading import Reader
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, request, utterance
 
 async def exchange(journal, i):
-    await journal.commit(r.Heard(utterance(f"u_{i}", start=i, audio=bytes(20_000))))
+    await journal.commit(e.Heard(utterance(f"u_{i}", start=i, audio=bytes(20_000))))
     print("heard", i, flush=True)
     number = journal.next_number()
-    queued = r.Queued(letter(number, message_id=f"m_{i}"))
-    await journal.commit(r.Transcribed(f"u_{i}"), queued, r.Asked(request(f"c_{i}")))
+    queued = e.Queued(letter(number, message_id=f"m_{i}"))
+    await journal.commit(e.Transcribed(f"u_{i}"), queued, e.Asked(request(f"c_{i}")))
     print("queued", i, flush=True)
     if i % 3 == 0:
-        await journal.commit(r.Published(number))
+        await journal.commit(e.Published(number))
         print("published", i, flush=True)
 
 async def main():
@@ -106,7 +106,7 @@ async def uncut(tmp_path: Path) -> AsyncIterator[Path]:
         await journal._ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         for i in range(STEPS):
             await journal.commit(
-                r.Queued(letter(i + 1)), r.Asked(request(f"c_{i}")), r.Heard(utterance(f"u_{i}", start=i))
+                e.Queued(letter(i + 1)), e.Asked(request(f"c_{i}")), e.Heard(utterance(f"u_{i}", start=i))
             )
         for name in ("journal.db", "journal.db-wal"):
             shutil.copy(live / name, copy / name)
@@ -160,7 +160,7 @@ async def test_a_gateway_starts_on_a_log_that_was_cut(uncut: Path) -> None:
         path = copied(uncut, log[:cut])
         kept = commits_in(path)
         async with Journal(JournalSettings(path=str(path))) as journal:
-            assert await journal.commit(r.Queued(letter(1000)))
+            assert await journal.commit(e.Queued(letter(1000)))
             assert len(await journal.letters(0, 100)) == kept + 1
             assert journal.state == JournalState(durable=True)
 

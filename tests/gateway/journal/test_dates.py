@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.history import Selection
 from gateway.journal.records import RequestState, Room
 from gateway.journal.tables.schema import MIGRATIONS, migrate
@@ -36,9 +36,9 @@ def journal_in(folder: Path) -> Journal:
 
 
 async def hear(journal: Journal) -> None:
-    await journal.commit(r.Heard(utterance("u_1")))
-    await journal.commit(r.Transcribed("u_1"), r.Remembered(remembered("u_1")), r.Asked(request("c_1")))
-    await journal.commit(r.RequestEnded("c_1", RequestState.DONE, text="yes"), r.Asked(request("c_2")))
+    await journal.commit(e.Heard(utterance("u_1")))
+    await journal.commit(e.Transcribed("u_1"), e.Remembered(remembered("u_1")), e.Asked(request("c_1")))
+    await journal.commit(e.RequestEnded("c_1", RequestState.DONE, text="yes"), e.Asked(request("c_2")))
 
 
 async def kept(journal: Journal) -> dict[Room, int]:
@@ -116,7 +116,7 @@ async def test_time_switched_off_counts(tmp_path: Path, machine: Machine) -> Non
 
 async def test_what_is_taken_up_is_as_old_as_it_is(tmp_path: Path, machine: Machine) -> None:
     async with journal_in(tmp_path) as journal:
-        await journal.commit(r.Heard(utterance("u_1")), r.Asked(request("c_1")))
+        await journal.commit(e.Heard(utterance("u_1")), e.Asked(request("c_1")))
     machine.pass_by(7.0)
     machine.wall = 0.0
     async with journal_in(tmp_path) as journal:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal, JournalError, JournalInUse, NotDurable
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.file import Lock, explain, journal_path, open_file
 from gateway.journal.tables.schema import MIGRATIONS, VERSION, migrate
 from gateway.settings.journal import JournalSettings
@@ -75,12 +75,12 @@ def test_the_lock_is_one_process_s_and_names_it(tmp_path: Path) -> None:
 async def test_a_damaged_file_is_put_aside_whole_and_reported(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "journal.db"
     async with Journal(settings(tmp_path)) as journal:
-        await journal.commit(*(r.Queued(letter(i, payload=bytes(3000))) for i in range(1, 30)))
+        await journal.commit(*(e.Queued(letter(i, payload=bytes(3000))) for i in range(1, 30)))
     damage(path)  # type: ignore[operator]
     damaged = path.read_bytes()
     async with Journal(settings(tmp_path)) as journal:
         assert await journal.letters(0, 100) == []
-        assert await journal.commit(r.Queued(letter(1)))
+        assert await journal.commit(e.Queued(letter(1)))
         state = journal.state
     (aside,) = set_aside(tmp_path)
     assert aside.read_bytes()[100:] == damaged[100:], "but for its head it is as it was"
@@ -101,15 +101,15 @@ async def test_a_second_damaged_file_does_not_replace_the_first(tmp_path: Path) 
 
 async def test_a_file_that_is_damaged_under_our_hands_is_replaced(tmp_path: Path) -> None:
     async with Journal(settings(tmp_path)) as journal:
-        await journal.commit(*(r.Queued(letter(i, payload=bytes(3000))) for i in range(1, 30)))
+        await journal.commit(*(e.Queued(letter(i, payload=bytes(3000))) for i in range(1, 30)))
         await journal._ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         await journal._ask(lambda ledger: ledger._db.execute("PRAGMA shrink_memory").fetchall())
         with (tmp_path / "journal.db").open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 40_000)
         with pytest.raises(NotDurable):
-            await journal.commit(*(r.Published(i) for i in range(1, 30)))
-        assert await journal.commit(r.Queued(letter(100)))
+            await journal.commit(*(e.Published(i) for i in range(1, 30)))
+        assert await journal.commit(e.Queued(letter(100)))
         assert journal.state.durable
         assert "damaged" in journal.state.reason
         assert [row.number for row in await journal.letters(0, 100)] == [100]
@@ -122,7 +122,7 @@ async def test_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     db.close()
     async with Journal(settings(tmp_path)) as journal:
         with pytest.raises(NotDurable):
-            await journal.commit(r.Queued(letter()))
+            await journal.commit(e.Queued(letter()))
         assert "use the newer gateway again" in journal.state.reason
     assert not set_aside(tmp_path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal, JournalState, NotDurable
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.backlog import Backlog
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter, utterance
@@ -58,7 +58,7 @@ async def fill(journal: Journal) -> list[str]:
     kept: list[str] = []
     for i in range(100):
         try:
-            await journal.commit(r.Heard(utterance(f"u_{i}", start=i, audio=AUDIO)))
+            await journal.commit(e.Heard(utterance(f"u_{i}", start=i, audio=AUDIO)))
         except NotDurable:
             return kept
         kept.append(f"u_{i}")
@@ -81,7 +81,7 @@ async def test_a_full_disk_is_told_and_made_good(small_disk: Path) -> None:
         assert await names(journal) == kept, "what was promised can be read"
         for i in range(200, 203):
             with pytest.raises(NotDurable):
-                await journal.commit(r.Queued(letter(i, payload=AUDIO)))
+                await journal.commit(e.Queued(letter(i, payload=AUDIO)))
         ballast.unlink()
         await passes(lambda: journal.state.durable)
         assert await names(journal) == [*kept, f"u_{len(kept)}"], "the refused one was not forgotten"
@@ -100,7 +100,7 @@ async def test_a_disk_that_is_full_at_the_start_is_a_state(small_disk: Path) -> 
     async with opened(small_disk, lambda _state: None) as journal:
         assert not journal.state.durable
         with pytest.raises(NotDurable):
-            await journal.commit(r.Queued(letter(1)))
+            await journal.commit(e.Queued(letter(1)))
         ballast.unlink()
         await passes(lambda: journal.state.durable)
         assert [row.number for row in await journal.letters(0, 10)] == [1]
@@ -110,7 +110,7 @@ async def test_a_disk_that_is_full_at_the_start_is_a_state(small_disk: Path) -> 
 @pytest.mark.slow
 async def test_a_write_that_fails_is_a_state_too(tmp_path: Path) -> None:
     async with opened(tmp_path, lambda _state: None) as journal:
-        await journal.commit(r.Queued(letter(1)))
+        await journal.commit(e.Queued(letter(1)))
         with no_file_longer_than(300_000):
             kept = await fill(journal)
             assert not journal.state.durable
@@ -122,9 +122,9 @@ async def test_a_write_that_fails_is_a_state_too(tmp_path: Path) -> None:
 
 def test_what_waits_for_the_disk_is_bounded_and_counted() -> None:
     backlog = Backlog(max_bytes=1000)
-    assert backlog.add((r.Published(1), r.Published(2))) == 0
-    assert backlog.add((r.Published(3),)) == 0
-    assert backlog.add((r.Published(4),)) == 2, "the oldest commit had two"
-    assert list(backlog) == [(r.Published(3),), (r.Published(4),)]
-    assert backlog.add((r.Heard(utterance(audio=bytes(5000))),)) == 3, "it is too large itself"
+    assert backlog.add((e.Published(1), e.Published(2))) == 0
+    assert backlog.add((e.Published(3),)) == 0
+    assert backlog.add((e.Published(4),)) == 2, "the oldest commit had two"
+    assert list(backlog) == [(e.Published(3),), (e.Published(4),)]
+    assert backlog.add((e.Heard(utterance(audio=bytes(5000))),)) == 3, "it is too large itself"
     assert (len(backlog), backlog.bytes) == (0, 0)

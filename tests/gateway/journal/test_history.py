@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.journal import Journal, JournalError
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.history import History, Selection
 from gateway.journal.records import HistoryReply, RequestState, Room
@@ -59,21 +59,21 @@ def on_disk(folder: Path, what: str) -> bool:
 
 async def test_an_utterance_is_remembered_from_its_text_to_its_delivery(journal: Journal) -> None:
     row = remembered("u_1")
-    await journal.commit(r.Transcribed("u_1"), r.Remembered(row))
+    await journal.commit(e.Transcribed("u_1"), e.Remembered(row))
     (first,) = await journal.history.page(Selection(), 10)
     assert first == replace(row, number=1)
     reply = HistoryReply(text="The light is on.", agent="home", text_to_reply_ms=40.0)
-    await journal.commit(r.PublishedIn("c_u_1", 3.0), r.Answered("c_u_1", reply))
-    await journal.commit(r.HandedOver("c_u_1", 470.0))
+    await journal.commit(e.PublishedIn("c_u_1", 3.0), e.Answered("c_u_1", reply))
+    await journal.commit(e.HandedOver("c_u_1", 470.0))
     whole = await journal.history.utterance("u_1")
     assert whole == replace(row, number=1, reply=reply, publish_ms=3.0, speech_to_reply_ms=470.0)
 
 
 async def test_a_second_answer_changes_nothing_and_one_to_nothing_does_no_harm(journal: Journal) -> None:
-    await journal.commit(r.Remembered(remembered("u_1")))
+    await journal.commit(e.Remembered(remembered("u_1")))
     for text in ("first", "second"):
-        await journal.commit(r.Answered("c_u_1", HistoryReply(text=text)))
-    await journal.commit(r.Answered("c_of_nobody", HistoryReply(text="x")), r.HandedOver("c_of_nobody", 1.0))
+        await journal.commit(e.Answered("c_u_1", HistoryReply(text=text)))
+    await journal.commit(e.Answered("c_of_nobody", HistoryReply(text="x")), e.HandedOver("c_of_nobody", 1.0))
     row = await journal.history.utterance("u_1")
     assert row is not None
     assert row.reply == HistoryReply(text="first")
@@ -81,10 +81,10 @@ async def test_a_second_answer_changes_nothing_and_one_to_nothing_does_no_harm(j
 
 
 async def test_what_is_transcribed_again_is_remembered_as_it_is_now(journal: Journal) -> None:
-    await journal.commit(r.Remembered(remembered("u_1", "", success=False, error="no engine")))
-    await journal.commit(r.Answered("c_u_1", HistoryReply(text="sorry")))
-    await journal.commit(r.Remembered(remembered("u_2")))
-    await journal.commit(r.Remembered(remembered("u_1", "turn it off")))
+    await journal.commit(e.Remembered(remembered("u_1", "", success=False, error="no engine")))
+    await journal.commit(e.Answered("c_u_1", HistoryReply(text="sorry")))
+    await journal.commit(e.Remembered(remembered("u_2")))
+    await journal.commit(e.Remembered(remembered("u_1", "turn it off")))
     rows = await journal.history.page(Selection(), 10)
     assert [(row.utterance_id, row.text, row.reply) for row in rows] == [
         ("u_1", "turn it off", None), ("u_2", "turn on the light", None),
@@ -99,7 +99,7 @@ async def test_nothing_is_known_of_an_utterance_that_never_was(journal: Journal)
 
 async def test_it_outlives_the_gateway(tmp_path: Path) -> None:
     async with journal_in(tmp_path) as journal:
-        await journal.commit(r.Remembered(remembered("u_1")))
+        await journal.commit(e.Remembered(remembered("u_1")))
     async with journal_in(tmp_path) as journal:
         assert await found(journal) == ["u_1"]
 
@@ -108,9 +108,9 @@ async def test_it_outlives_the_gateway(tmp_path: Path) -> None:
 
 
 async def test_pages_go_back_without_a_gap_also_when_more_is_said_meanwhile(journal: Journal) -> None:
-    await journal.commit(*(r.Remembered(remembered(f"u_{i}")) for i in range(10)))
+    await journal.commit(*(e.Remembered(remembered(f"u_{i}")) for i in range(10)))
     first = await journal.history.page(Selection(), 4)
-    await journal.commit(r.Remembered(remembered("u_new")), r.Erased("u_5"))
+    await journal.commit(e.Remembered(remembered("u_new")), e.Erased("u_5"))
     second = await journal.history.page(Selection(before=first[-1].number), 4)
     third = await journal.history.page(Selection(before=second[-1].number), 4)
     names = [row.utterance_id for page in (first, second, third) for row in page]
@@ -140,16 +140,16 @@ async def test_pages_go_back_without_a_gap_also_when_more_is_said_meanwhile(jour
 async def test_words_are_found_in_what_was_said_and_answered(
     journal: Journal, query: str, expected: list[str]
 ) -> None:
-    await journal.commit(r.Remembered(remembered("u_1", "Turn on the light")))
-    await journal.commit(r.Remembered(remembered("u_2", "Küche, Hauptstrasse")))
-    await journal.commit(r.Answered("c_u_2", HistoryReply(text="It is Done.")))
-    await journal.commit(r.Remembered(remembered("u_3", "100% _ ' \" OR 1=1 --")))
+    await journal.commit(e.Remembered(remembered("u_1", "Turn on the light")))
+    await journal.commit(e.Remembered(remembered("u_2", "Küche, Hauptstrasse")))
+    await journal.commit(e.Answered("c_u_2", HistoryReply(text="It is Done.")))
+    await journal.commit(e.Remembered(remembered("u_3", "100% _ ' \" OR 1=1 --")))
     assert await found(journal, text=query) == expected
 
 
 async def test_a_word_does_not_reach_from_what_was_said_into_the_answer(journal: Journal) -> None:
-    await journal.commit(r.Remembered(remembered("u_1", "turn on")))
-    await journal.commit(r.Answered("c_u_1", HistoryReply(text="line")))
+    await journal.commit(e.Remembered(remembered("u_1", "turn on")))
+    await journal.commit(e.Answered("c_u_1", HistoryReply(text="line")))
     assert await found(journal, text="online") == []
 
 
@@ -163,7 +163,7 @@ async def test_rows_are_found_by_whose_they_are_and_nobody_sees_beyond_their_sco
         ]
     ):
         row = remembered(f"u_{i}", user_id=user, device_id=device, session_id=session)
-        await journal.commit(r.Remembered(row))
+        await journal.commit(e.Remembered(row))
     assert await found(journal, user_id="bob") == ["u_3", "u_2"]
     assert await found(journal, device_id="kitchen") == ["u_3", "u_0"]
     assert await found(journal, session_id="s_2") == ["u_1"]
@@ -197,7 +197,7 @@ async def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 async def test_the_oldest_make_room(tmp_path: Path) -> None:
     async with journal_in(tmp_path, utterances=3) as journal:
-        await journal.commit(*(r.Remembered(remembered(f"u_{i}")) for i in range(5)))
+        await journal.commit(*(e.Remembered(remembered(f"u_{i}")) for i in range(5)))
         assert await found(journal) == ["u_4", "u_3", "u_2"]
         assert journal.stats().rooms[Room.HISTORY].evicted == 2
 
@@ -205,8 +205,8 @@ async def test_the_oldest_make_room(tmp_path: Path) -> None:
 async def test_long_words_and_answers_are_counted(tmp_path: Path) -> None:
     async with journal_in(tmp_path, mb=1) as journal:
         for i in range(20):
-            await journal.commit(r.Remembered(remembered(f"u_{i}", "x" * 40_000)))
-            await journal.commit(r.Answered(f"c_u_{i}", HistoryReply(text="y" * 40_000)))
+            await journal.commit(e.Remembered(remembered(f"u_{i}", "x" * 40_000)))
+            await journal.commit(e.Answered(f"c_u_{i}", HistoryReply(text="y" * 40_000)))
         usage = journal.stats().rooms[Room.HISTORY]
         assert usage.rows < 10
         assert usage.bytes < 1_300_000, "an answer may go over it, until the next row"
@@ -222,8 +222,8 @@ async def test_what_is_older_than_its_days_is_forgotten_for_good(
             audio = row.utterance_id.encode() * 99
             spoken = utterance(row.utterance_id, session=row.utterance_id, audio=audio)
             machine.pass_by(6_500)
-            await journal.commit(r.Heard(spoken))
-            await journal.commit(r.Transcribed(row.utterance_id), r.Remembered(row))
+            await journal.commit(e.Heard(spoken))
+            await journal.commit(e.Transcribed(row.utterance_id), e.Remembered(row))
         assert [row.has_audio for row in await journal.history.page(Selection(), 9)] == [True, True]
         assert on_disk(tmp_path, WORD)
         machine.pass_by(80_000)
@@ -239,7 +239,7 @@ async def test_what_is_older_than_its_days_is_forgotten_for_good(
 async def test_forgetting_is_done_in_pieces_and_keeps_nobody_waiting(tmp_path: Path) -> None:
     count = 2 * FORGOTTEN_AT_ONCE + 1
     async with journal_in(tmp_path, days=1.0) as journal:
-        rows = [r.Remembered(remembered(f"u_{i}")) for i in range(count)]
+        rows = [e.Remembered(remembered(f"u_{i}")) for i in range(count)]
         await journal.commit(*rows)
         left = []
         for _ in range(3):
@@ -250,7 +250,7 @@ async def test_forgetting_is_done_in_pieces_and_keeps_nobody_waiting(tmp_path: P
 
 async def test_speech_that_waits_for_its_text_is_not_forgotten(tmp_path: Path) -> None:
     async with journal_in(tmp_path, audio_days=0.5) as journal:
-        await journal.commit(r.Heard(utterance("u_1")))
+        await journal.commit(e.Heard(utterance("u_1")))
         await journal._ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
         assert await journal.utterance("u_1") is not None
 
@@ -261,9 +261,9 @@ async def test_speech_that_waits_for_its_text_is_not_forgotten(tmp_path: Path) -
 async def test_speech_is_kept_if_that_is_wanted_once_it_has_its_text(tmp_path: Path) -> None:
     for keep in (True, False):
         async with journal_in(tmp_path / str(keep), keep_audio=keep) as journal:
-            await journal.commit(r.Heard(utterance("u_1", audio=b"\1\2" * 160)))
+            await journal.commit(e.Heard(utterance("u_1", audio=b"\1\2" * 160)))
             assert await journal.history.audio("u_1") is None, "it is not in the history yet"
-            await journal.commit(r.Transcribed("u_1"), r.Remembered(remembered("u_1")))
+            await journal.commit(e.Transcribed("u_1"), e.Remembered(remembered("u_1")))
             assert await journal.history.audio("u_1") == (b"\1\2" * 160 if keep else None)
             (row,) = await journal.history.page(Selection(), 1)
             assert row.has_audio is keep
@@ -277,30 +277,30 @@ async def test_what_is_erased_is_gone_from_every_table_and_every_file(
 ) -> None:
     audio = WORD.encode() * 5_000  # over many pages
     spoken = utterance("u_1", audio=audio)
-    await journal.commit(r.Heard(spoken))
-    await journal.commit(r.Transcribed("u_1"), r.Remembered(remembered("u_1", f"{WORD} please")))
-    await journal.commit(r.Asked(request("c_u_1", message=WORD.encode())))
-    await journal.commit(r.RequestEnded("c_u_1", RequestState.DONE, text=f"no {WORD}"))
-    await journal.commit(r.Answered("c_u_1", HistoryReply(text=f"no {WORD}")))
+    await journal.commit(e.Heard(spoken))
+    await journal.commit(e.Transcribed("u_1"), e.Remembered(remembered("u_1", f"{WORD} please")))
+    await journal.commit(e.Asked(request("c_u_1", message=WORD.encode())))
+    await journal.commit(e.RequestEnded("c_u_1", RequestState.DONE, text=f"no {WORD}"))
+    await journal.commit(e.Answered("c_u_1", HistoryReply(text=f"no {WORD}")))
     await journal.commit(*not_transcribed(spoken, "later"))
     await journal.commit(refused(letter(3, payload=WORD.encode(), correlation_id="c_u_1"), "no reply"))
-    await journal.commit(r.Remembered(remembered("u_2", "stays")))
+    await journal.commit(e.Remembered(remembered("u_2", "stays")))
     assert on_disk(tmp_path, WORD)
-    await journal.commit(r.Erased("u_1"))
+    await journal.commit(e.Erased("u_1"))
     assert await journal.scrub()
     assert not on_disk(tmp_path, WORD)
     assert await found(journal) == ["u_2"]
     assert await journal.history.audio("u_1") is None
-    await journal.commit(r.Erased("u_1"))
+    await journal.commit(e.Erased("u_1"))
 
 
 async def test_of_what_is_on_its_way_only_speech_without_a_text_is_not_erased(journal: Journal) -> None:
-    await journal.commit(r.Heard(utterance("u_1")))
-    await journal.commit(r.Remembered(remembered("u_2")), r.Asked(request("c_u_2")))
-    await journal.commit(r.Remembered(remembered("u_3")), r.Asked(request("c_u_3")))
-    await journal.commit(r.RequestEnded("c_u_3", RequestState.DONE, text="yes", due=True))
-    await journal.commit(r.Queued(letter(1, correlation_id="c_u_3")))
-    await journal.commit(r.Erased("u_1"), r.Erased("u_2"), r.Erased("u_3"))
+    await journal.commit(e.Heard(utterance("u_1")))
+    await journal.commit(e.Remembered(remembered("u_2")), e.Asked(request("c_u_2")))
+    await journal.commit(e.Remembered(remembered("u_3")), e.Asked(request("c_u_3")))
+    await journal.commit(e.RequestEnded("c_u_3", RequestState.DONE, text="yes", due=True))
+    await journal.commit(e.Queued(letter(1, correlation_id="c_u_3")))
+    await journal.commit(e.Erased("u_1"), e.Erased("u_2"), e.Erased("u_3"))
     assert await journal.utterance("u_1") is not None, "it has no text yet"
     assert [row async for row in journal.requests()] == []
     assert await journal.letters(0, 9) == []
@@ -309,13 +309,13 @@ async def test_of_what_is_on_its_way_only_speech_without_a_text_is_not_erased(jo
 
 async def test_all_of_a_user_is_found_in_pieces(journal: Journal) -> None:
     for i, user in enumerate(["ann", "bob", "ann", "ann"]):
-        await journal.commit(r.Remembered(remembered(f"u_{i}", user_id=user)))
+        await journal.commit(e.Remembered(remembered(f"u_{i}", user_id=user)))
     alone = utterance("u_9", session="s_9", user_id="ann")
-    await journal.commit(r.Heard(alone), r.Transcribed("u_9"))
+    await journal.commit(e.Heard(alone), e.Transcribed("u_9"))
     await journal.commit(refused(letter(1, user_id="ann"), "no reply"))
     rounds = 0
     while some := await journal.history.belongings("ann", 2):
-        await journal.commit(*map(r.Erased, some.utterances), *map(r.LetterTaken, some.dead_letters))
+        await journal.commit(*map(e.Erased, some.utterances), *map(e.LetterTaken, some.dead_letters))
         rounds += 1
     assert rounds == 2
     assert await found(journal) == ["u_1"]
@@ -326,15 +326,15 @@ async def test_all_of_a_user_is_found_in_pieces(journal: Journal) -> None:
 async def test_somebody_who_reads_delays_the_cleaning_and_not_the_writer(
     journal: Journal, tmp_path: Path
 ) -> None:
-    await journal.commit(r.Remembered(remembered("u_1", WORD)))
+    await journal.commit(e.Remembered(remembered("u_1", WORD)))
     reader = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM history").fetchall()
-    await journal.commit(r.Erased("u_1"))
+    await journal.commit(e.Erased("u_1"))
     began = time.monotonic()
     assert not await journal.scrub()
     assert time.monotonic() - began < 2.0
-    assert await journal.commit(r.Remembered(remembered("u_2")))
+    assert await journal.commit(e.Remembered(remembered("u_2")))
     reader.close()
     assert await journal.scrub()
     assert not on_disk(tmp_path, WORD)
@@ -362,5 +362,5 @@ def test_a_journal_of_version_1_is_taken_over_with_what_is_in_it(tmp_path: Path)
     assert db.execute("SELECT count(*) FROM history").fetchone() == (0,)
     ledger = Ledger(db, dict.fromkeys(Room, Quota(1000, 1 << 30)))
     db.execute("BEGIN")
-    assert ledger.apply([r.Remembered(remembered("u_3"))])
+    assert ledger.apply([e.Remembered(remembered("u_3"))])
     db.close()

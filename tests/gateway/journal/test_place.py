@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.journal import Journal, JournalState, NotDurable, visiting, writer
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.file import Lock
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 async def opened(folder: Path) -> AsyncIterator[tuple[Journal, list[JournalState]]]:
     states: list[JournalState] = []
     async with Journal(JournalSettings(path=str(folder / "journal.db")), on_state=states.append) as journal:
-        await journal.commit(r.Queued(letter(1)))
+        await journal.commit(e.Queued(letter(1)))
         yield journal, states
 
 
@@ -77,14 +77,14 @@ async def test_it_comes_back_whole_and_says_so(tmp_path: Path, attack: Callable[
     folder = tmp_path / "state"
     async with opened(folder) as (journal, states):
         attack(folder)
-        await journal.commit(r.Queued(letter(2)))
+        await journal.commit(e.Queued(letter(2)))
         assert numbers(folder / "journal.db") == [1, 2], "what is promised is there at once"
         assert journal.state.durable
         assert "moved away or deleted while the gateway ran" in journal.state.reason
         assert journal.state.remedy
         with pytest.raises(Exception, match="in use by process"):
             Lock(folder / "journal.db").acquire()
-        await journal.commit(r.Queued(letter(3)))
+        await journal.commit(e.Queued(letter(3)))
     assert len(states) == 2
     assert numbers(folder / "journal.db") == [1, 2, 3]
     assert {file.stat().st_mode & 0o077 for file in folder.glob("journal.db*")} == {0}
@@ -114,11 +114,11 @@ async def test_it_comes_back_at_the_very_end(tmp_path: Path) -> None:
 async def test_what_was_put_in_its_place_is_kept(tmp_path: Path) -> None:
     old = tmp_path / "backup"
     async with opened(old) as (journal, _):
-        await journal.commit(r.Queued(letter(7)))
+        await journal.commit(e.Queued(letter(7)))
     folder = tmp_path / "state"
     async with opened(folder) as (journal, _):
         (old / "journal.db").replace(folder / "journal.db")
-        await journal.commit(r.Queued(letter(2)))
+        await journal.commit(e.Queued(letter(2)))
         assert numbers(folder / "journal.db") == [1, 2]
         (kept,) = folder.glob("journal.db.other-*")
         assert kept.name in journal.state.reason
@@ -131,7 +131,7 @@ async def test_what_cannot_be_put_back_is_a_state_and_made_good(tmp_path: Path) 
         with no_file_longer_than(1000):
             all_deleted(folder)
             with pytest.raises(NotDurable):
-                await journal.commit(r.Queued(letter(2)))
+                await journal.commit(e.Queued(letter(2)))
             assert not journal.state.durable
         await passes(lambda: journal.state.durable)
         assert numbers(folder / "journal.db") == [1, 2]
@@ -143,9 +143,9 @@ async def test_whoever_owns_the_place_by_now_is_left_alone(tmp_path: Path) -> No
     async with opened(folder) as (journal, _):
         moved_whole(folder)
         async with Journal(JournalSettings(path=str(folder / "journal.db"))) as another:
-            await another.commit(r.Queued(letter(5)))
+            await another.commit(e.Queued(letter(5)))
             with pytest.raises(NotDurable):
-                await journal.commit(r.Queued(letter(2)))
+                await journal.commit(e.Queued(letter(2)))
             assert "in use by process" in journal.state.reason
             assert numbers(folder / "journal.db") == [5]
         await passes(lambda: journal.state.durable)
@@ -158,6 +158,6 @@ async def test_who_asks_from_outside_finds_the_one_that_is_served(tmp_path: Path
     folder = tmp_path / "state"
     async with opened(folder) as (journal, _):
         deleted(folder)
-        await journal.commit(r.Queued(letter(2)))
+        await journal.commit(e.Queued(letter(2)))
         assert list(visiting.dead_letters(folder / "journal.db")) == []
         assert visiting.has_owner(folder / "journal.db")

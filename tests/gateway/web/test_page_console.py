@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, Response, expect
 
 from gateway.access.principals import Role
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import remembered
 from tests.gateway.web.chromium import IN_CHROMIUM, clean_page
@@ -42,7 +42,7 @@ async def test_without_tokens(browser: Browser, tmp_path: Path) -> None:
         site.board("web-hall"),
         clean_page(browser) as page,
     ):
-        await site.parts.journal.commit(r.Remembered(remembered("u_1", "turn on the light")))
+        await site.parts.journal.commit(e.Remembered(remembered("u_1", "turn on the light")))
         assert await refused(page, site.url) == []
 
 

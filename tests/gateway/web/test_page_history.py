@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from playwright.async_api import Page, expect
 
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.records import HistoryReply
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.chromium import IN_CHROMIUM
@@ -35,10 +35,10 @@ async def remember(site: Site, name: str, text: str, *, with_audio: bool = True,
     row = structs.replace(remembered(name, text), **facts)
     journal = site.parts.journal
     if with_audio:
-        await journal.commit(r.Heard(utterance(name, start=next(STARTS), audio=loud(0.5))))
-        await journal.commit(r.Transcribed(name), r.Remembered(row))
+        await journal.commit(e.Heard(utterance(name, start=next(STARTS), audio=loud(0.5))))
+        await journal.commit(e.Transcribed(name), e.Remembered(row))
     else:
-        await journal.commit(r.Remembered(row))
+        await journal.commit(e.Remembered(row))
 
 
 async def open_history(page: Page, site: Site) -> None:
@@ -49,8 +49,8 @@ async def open_history(page: Page, site: Site) -> None:
 async def test_what_was_said_stands_there_newest_first(page: Page, site: Site) -> None:
     await remember(site, "u_1", "turn on the light")
     await site.parts.journal.commit(
-        r.Answered("c_u_1", HistoryReply(text="It is on.", agent="home", text_to_reply_ms=30.0)),
-        r.HandedOver("c_u_1", 470.0),
+        e.Answered("c_u_1", HistoryReply(text="It is on.", agent="home", text_to_reply_ms=30.0)),
+        e.HandedOver("c_u_1", 470.0),
     )
     await remember(site, "u_2", "", with_audio=False, success=False, error="out of memory")
     await open_history(page, site)
@@ -132,7 +132,7 @@ async def test_audio_that_is_gone_is_said_to_be(page: Page, site: Site) -> None:
     await remember(site, "u_1", "turn on the light")
     await open_history(page, site)
     await expect(page.locator("#past .turn")).to_have_count(1)
-    await site.parts.journal.commit(r.Erased("u_1"))
+    await site.parts.journal.commit(e.Erased("u_1"))
     await page.get_by_role("button", name="Play what").click()
     await expect(page.locator("#past .said .mark")).to_have_text("Its audio is not kept any more.")
 
@@ -165,7 +165,7 @@ async def test_what_somebody_else_erased_is_told(page: Page, site: Site) -> None
     await remember(site, "u_1", "turn on the light")
     await open_history(page, site)
     await expect(page.locator("#past .turn")).to_have_count(1)
-    await site.parts.journal.commit(r.Erased("u_1"))
+    await site.parts.journal.commit(e.Erased("u_1"))
     await page.get_by_role("button", name="Erase what").click()
     await page.get_by_role("button", name="Erase it").click()
     await expect(page.locator("#history-note")).not_to_be_empty()

@@ -16,7 +16,8 @@ from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
 from gateway.broker.opening import open_broker
 from gateway.journal import AnyJournal, Journal, NoJournal
-from gateway.journal.records import LetterRow, Queued
+from gateway.journal.effects import Queued
+from gateway.journal.records import LetterRow
 from gateway.pipeline.asking import outbox as module
 from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Fate, Outbox, Posted, Refused
 from gateway.pipeline.asking.unanswered import Unanswered

@@ -11,7 +11,7 @@ from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import RoutingKey, Subscription
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.journal import Journal
-from gateway.journal.records import PieceCame
+from gateway.journal.effects import PieceCame
 from gateway.pipeline.asking.pieces import MAX_PIECES, WRITE_PIECES, Piece, Pieces, acknowledge
 from gateway.settings.journal import JournalSettings
 from tests.record import passes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.journal.records import Published
+from gateway.journal.effects import Published
 from gateway.pipeline.asking.unanswered import Unanswered
 from tests.gateway.journal.rows import letter
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.journal.effects import Asked, Delivered, Effect, HandedOver, Remembered
 from gateway.journal.no_journal import NoJournal
-from gateway.journal.records import Asked, Delivered, Effect, HandedOver, Remembered, RequestRow
+from gateway.journal.records import RequestRow
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.telling import announcements
 from gateway.pipeline.telling.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.dead_letters import not_transcribed, refused
 from gateway.journal.records import LetterKind
 from tests.gateway.journal.rows import dead, letter, utterance
@@ -22,9 +22,9 @@ async def fill(served: Served) -> None:
     message = letter(0, payload=b'{"text": "secret"}', topic="house.notes")
     await journal.commit(refused(message, "not understood"))
     row = utterance(audio=loud(1), end=16_000, facts=FACTS)
-    await journal.commit(r.Heard(row))
+    await journal.commit(e.Heard(row))
     await journal.commit(*not_transcribed(row, "the engine died"))
-    await journal.commit(r.Died(dead("c_9", kind=LetterKind.ANSWER)))
+    await journal.commit(e.Died(dead("c_9", kind=LetterKind.ANSWER)))
 
 
 FACTS = b'{"speech_end":16000,"has_speech":true,"end_reason":"stop"}'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.contract.events import DeviceEvent
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.web.api.table import OPERATIONS
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.api.served import open_served
@@ -39,9 +39,9 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
         async with served.works.board("attic"):
             await served.works.events.first(DeviceEvent, state="connected", device_id="attic")
         await served.works.events.first(DeviceEvent, state="disconnected", device_id="attic")
-        await served.works.journal.commit(r.Heard(utterance("u_1", audio=audio)))
-        row = r.Remembered(remembered("u_1", "turn on the light"))
-        await served.works.journal.commit(r.Transcribed("u_1"), row)
+        await served.works.journal.commit(e.Heard(utterance("u_1", audio=audio)))
+        row = e.Remembered(remembered("u_1", "turn on the light"))
+        await served.works.journal.commit(e.Transcribed("u_1"), row)
         answers = []
         for command in commands():
             process = await asyncio.create_subprocess_shell(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.dead_letters import refused
 from tests.gateway.journal.rows import letter, remembered
 from tests.gateway.web.api.served import open_served
@@ -29,7 +29,7 @@ async def test_no_operation_fails_whatever_it_is_asked(tmp_path: Path) -> None:
     unlimited = {"requests_per_second": 0, "uploads_per_minute": 0, "failures_per_minute": 0}
     async with open_served(tmp_path, web={"limits": unlimited}) as served, served.works.board():
         await served.works.journal.commit(
-            *(r.Remembered(remembered(f"u_{i}")) for i in range(60)),
+            *(e.Remembered(remembered(f"u_{i}")) for i in range(60)),
             *refused_letters(20),
         )
         command = (
@@ -51,5 +51,5 @@ async def test_no_operation_fails_whatever_it_is_asked(tmp_path: Path) -> None:
         assert (await served.get("/health"))["epoch"] == served.works.hub.epoch
 
 
-def refused_letters(count: int) -> list[r.Effect]:
+def refused_letters(count: int) -> list[e.Effect]:
     return [refused(letter(i, payload=b'{"text": 1}', topic="house.notes"), "no reply") for i in range(count)]

@@ -10,7 +10,7 @@ import pytest
 from gateway.access.needed import Open
 from gateway.access.principals import Right, Role
 from gateway.contract.events import DeviceEvent
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.dead_letters import refused
 from gateway.web.api.table import OPERATIONS
 from tests.gateway.access.keyring import Keyring
@@ -39,11 +39,11 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Served]:
         for user, device in (("ann", "kitchen"), ("bob", "attic")):
             name = f"u_{user}"
             await journal.commit(
-                r.Heard(utterance(name, session=f"s_{user}", user_id=user, device_id=device)),
-                r.Transcribed(name),
+                e.Heard(utterance(name, session=f"s_{user}", user_id=user, device_id=device)),
+                e.Transcribed(name),
             )
             row = remembered(name, "a secret", user_id=user, device_id=device, session_id=f"s_{user}")
-            await journal.commit(r.Remembered(row))
+            await journal.commit(e.Remembered(row))
             await journal.commit(refused(letter(0, user_id=user, device_id=device), "no reply"))
         yield one
 

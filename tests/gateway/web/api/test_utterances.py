@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.contract.events import Subscribe, TranscriptionEvent
 from gateway.contract.messages import TranscriptionMessage
-from gateway.journal import records as r
+from gateway.journal import effects as e
 from gateway.journal.records import HistoryReply
 from gateway.web.api.cursors import from_cursor, to_cursor
 from gateway.web.entrance.problems import Problem
@@ -32,11 +32,11 @@ async def fill(served: Served, count: int = 3) -> None:
     journal = served.works.journal
     for i in range(1, count + 1):
         name = f"u_{i}"
-        await journal.commit(r.Heard(utterance(name, start=i * 160, audio=PCM)))
-        await journal.commit(r.Transcribed(name), r.Remembered(remembered(name, f"say number {i}")))
+        await journal.commit(e.Heard(utterance(name, start=i * 160, audio=PCM)))
+        await journal.commit(e.Transcribed(name), e.Remembered(remembered(name, f"say number {i}")))
     reply = HistoryReply(text="I did.", agent="home", text_to_reply_ms=30.0)
-    await journal.commit(r.PublishedIn("c_u_1", 2.0), r.Answered("c_u_1", reply))
-    await journal.commit(r.HandedOver("c_u_1", 470.0))
+    await journal.commit(e.PublishedIn("c_u_1", 2.0), e.Answered("c_u_1", reply))
+    await journal.commit(e.HandedOver("c_u_1", 470.0))
 
 
 def names(page: Any) -> list[str]:
@@ -168,7 +168,7 @@ async def test_one_utterance_is_erased(served: Served) -> None:
 
 async def test_all_of_a_user_is_erased(served: Served) -> None:
     await fill(served, 120)
-    await served.works.journal.commit(r.Remembered(remembered("u_bob", "mine", user_id="bob")))
+    await served.works.journal.commit(e.Remembered(remembered("u_bob", "mine", user_id="bob")))
     told = await served.call("DELETE", "/utterances", 422)
     assert told["errors"] == [{"place": "", "message": "Object missing required field `user_id`"}]
     assert await served.call("DELETE", "/utterances?user_id=ann") == {"erased": 120}
@@ -209,7 +209,7 @@ async def test_speech_that_a_gateway_before_left_without_a_text_is_erased_too(tm
     ):
         said = [asyncio.create_task(board.say(loud(1))) for board in (kitchen, hall)]
         await passes(lambda: served.works.pipeline.stats().turns == 2)
-        await served.works.journal.commit(r.Heard(utterance("u_none", user_id="home", audio=b"unreadable")))
+        await served.works.journal.commit(e.Heard(utterance("u_none", user_id="home", audio=b"unreadable")))
         for one in said:
             one.cancel()
     engine.at_work.clear()
@@ -264,7 +264,7 @@ async def test_without_a_journal_it_says_so_and_what_to_do(tmp_path: Path) -> No
 async def test_switched_off_it_says_so_too(tmp_path: Path) -> None:
     async with open_served(tmp_path, history={"enabled": False}) as served:
         assert (await served.get("/utterances", 503))["remedy"] == "set history.enabled to true"
-        await served.works.journal.commit(r.Remembered(remembered("u_1")))  # of the time before
+        await served.works.journal.commit(e.Remembered(remembered("u_1")))  # of the time before
         await served.get("/utterances/u_1", 503)
         assert await served.call("DELETE", "/utterances?user_id=ann") == {"erased": 1}
 

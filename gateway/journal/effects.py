@@ -1,0 +1,219 @@
+"""What can happen to the journal's rows: the effects that make, change and remove them.
+
+A commit is a list of effects that hold together or not at all. Every effect may be applied again without harm.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from gateway.journal.records import (
+    DeadLetterRow,
+    HistoryReply,
+    HistoryRow,
+    LetterRow,
+    RequestRow,
+    RequestState,
+    StreamRow,
+    UtteranceRow,
+)
+
+
+class StreamOpened(Struct, frozen=True):
+    """A device began to speak."""
+
+    stream: StreamRow
+
+
+class StreamEnded(Struct, frozen=True):
+    """No more audio is expected of a stream. What comes of it all the same is a session of its own."""
+
+    session_id: str
+
+
+class Rebooted(Struct, frozen=True):
+    """A device is there with ``boot``: streams and answers of its earlier boots are over."""
+
+    device_id: str
+    boot: int
+
+
+class Heard(Struct, frozen=True):
+    """An utterance is complete. Known already by its session and start: the commit returns False.
+
+    ``again``: it is put back to be transcribed once more, known or not.
+    """
+
+    utterance: UtteranceRow
+    again: bool = False
+
+
+class Tried(Struct, frozen=True):
+    """An utterance is tried once more after a restart."""
+
+    utterance_id: str
+
+
+class Transcribed(Struct, frozen=True):
+    """An utterance has its text, or never will: its audio is not needed any more."""
+
+    utterance_id: str
+
+
+class Queued(Struct, frozen=True):
+    """A message is to be published."""
+
+    letter: LetterRow
+
+
+class Published(Struct, frozen=True):
+    """The broker has acknowledged a message."""
+
+    number: int
+
+
+class Asked(Struct, frozen=True):
+    """An answer is awaited."""
+
+    request: RequestRow
+
+
+class Received(Struct, frozen=True):
+    """A message of others was taken. Known already: the commit returns False and does nothing."""
+
+    source: str
+    message_id: str
+
+
+class PieceCame(Struct, frozen=True):
+    """A piece of an answer; ``text`` is appended.
+
+    Where it says which message it was, it is taken as by Received. Known already, it alone does nothing.
+    """
+
+    correlation_id: str
+    text: str
+    source: str = ""
+    message_id: str = ""
+
+
+class RequestEnded(Struct, frozen=True):
+    """A request ended; ``due``: with an answer that its device has yet to take."""
+
+    correlation_id: str
+    state: RequestState
+    text: str = ""
+    error: str | None = None
+    fallback: bool = False
+    due: bool = False
+
+
+class Delivered(Struct, frozen=True):
+    """The device has taken the answer."""
+
+    correlation_id: str
+
+
+class Remembered(Struct, frozen=True):
+    """An utterance is to be found in the history. Known already: it is what it is now."""
+
+    row: HistoryRow
+
+
+class PublishedIn(Struct, frozen=True):
+    """How long it took until the broker had a transcript, for the history."""
+
+    correlation_id: str
+    publish_ms: float
+
+
+class Answered(Struct, frozen=True):
+    """What an utterance was answered, for the history."""
+
+    correlation_id: str
+    reply: HistoryReply
+
+
+class HandedOver(Struct, frozen=True):
+    """When the device had the answer, for the history."""
+
+    correlation_id: str
+    speech_to_reply_ms: float
+
+
+class Erased(Struct, frozen=True):
+    """Of an utterance nothing is kept: neither words nor audio, wherever they are. Speech without a text goes on."""
+
+    utterance_id: str
+
+
+class Withdrawn(Struct, frozen=True):
+    """Nothing is kept of what goes by this correlation id: neither what waits for the broker, an answer or a device."""
+
+    correlation_id: str
+
+
+class Died(Struct, frozen=True):
+    """Something could not be done, and is kept as a dead letter."""
+
+    letter: DeadLetterRow
+
+
+class LetterTaken(Struct, frozen=True):
+    """A dead letter was brought back to life, or is not wanted any more."""
+
+    number: int
+
+
+class ErrandDone(Struct, frozen=True):
+    """What somebody asked for from outside is done."""
+
+    number: int
+
+
+Effect: TypeAlias = (
+    StreamOpened
+    | StreamEnded
+    | Rebooted
+    | Heard
+    | Tried
+    | Transcribed
+    | Queued
+    | Published
+    | Asked
+    | Received
+    | PieceCame
+    | RequestEnded
+    | Delivered
+    | Remembered
+    | PublishedIn
+    | Answered
+    | HandedOver
+    | Erased
+    | Withdrawn
+    | Died
+    | LetterTaken
+    | ErrandDone
+)
+
+
+def bulk(effect: Effect) -> int:
+    """About how many bytes an effect holds, for the bound of what waits in memory."""
+    match effect:
+        case Heard(utterance):
+            held = len(utterance.audio)
+        case Queued(letter):
+            held = len(letter.payload)
+        case Asked(request):
+            held = len(request.message)
+        case Died(letter):
+            held = len(letter.record)
+        case Remembered(row):
+            held = 256 + len(row.text)
+        case PieceCame(text=text) | RequestEnded(text=text):
+            held = len(text)
+        case _:
+            held = 0
+    return 256 + held
