@@ -91,7 +91,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        app = inside(config)
+        app = inside(config.orchestrator.app, config.broker.url)
         orchestrator = load_orchestrator(app) if app else None
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
         with _by_itself():
@@ -230,13 +230,15 @@ class Gateway:
             await asyncio.sleep(VOICE_RETRY_SECONDS)
         self.health.set("voice activity", HealthState.HEALTHY)
 
-    def _watch_orchestrators(self, inside: Orchestrator | None) -> None:
-        watch = OrchestratorHealth(self.health, self.broker, self.config)
-        if inside is not None:
-            inside.on_blocked = watch.blocked
+    def _watch_orchestrators(self, orchestrator: Orchestrator | None) -> None:
+        app, url = self.config.orchestrator.app, self.config.broker.url
+        shared = url != MEMORY
+        watch = OrchestratorHealth(self.health, self.broker, inside(app, url), shared=shared)
+        if orchestrator is not None:
+            orchestrator.on_blocked = watch.blocked
         self._start(lambda: watch.watch(self.pipeline.heard_of_somebody), "orchestrators")
         self._start(watch.tidy_up, "what the old default left")
-        if self.config.broker.url != MEMORY:
+        if shared:
             self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")
 
     async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:

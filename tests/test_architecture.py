@@ -106,9 +106,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening .journal
 .hub:                           firmware_bridge .contract .settings .process .access
 .orchestrators:                 firmware_bridge .contract .settings .process .access .broker .broker.opening
-                                .config
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
-                                .process .access .broker .broker.opening .journal .config .orchestrators
+                                .process .access .broker .journal .orchestrators
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance

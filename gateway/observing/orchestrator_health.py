@@ -8,12 +8,9 @@ from contextlib import suppress
 import structlog
 
 from gateway.broker.base import BrokerError, MessageBroker
-from gateway.broker.opening import MEMORY
-from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.observing.health import Health, HealthState
 from gateway.orchestrators.builtin import NAME
-from gateway.orchestrators.loading import inside
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +37,16 @@ NAME_ONE = "name your orchestrator in orchestrator.app, or a broker in broker.ur
 
 
 class OrchestratorHealth:
-    """To be made before the orchestrator inside the gateway runs, which may have worse to tell."""
+    """To be made before the orchestrator inside the gateway runs, which may have worse to tell.
 
-    def __init__(self, health: Health, broker: MessageBroker, config: GatewayConfig) -> None:
+    ``inside``: which one that is, if any. ``shared``: others can come to the broker.
+    """
+
+    def __init__(self, health: Health, broker: MessageBroker, inside: str, *, shared: bool) -> None:
         self._health = health
         self._broker = broker
-        self._inside = inside(config)
-        self._shared = config.broker.url != MEMORY
+        self._inside = inside
+        self._shared = shared
         self._end_of_blame: asyncio.TimerHandle | None = None
         self._tell_as_configured()
 

@@ -11,19 +11,17 @@ from types import ModuleType
 
 from gateway.access.belonging import foreign
 from gateway.broker.opening import MEMORY
-from gateway.config.configuration import GatewayConfig
 from gateway.orchestrators.builtin import NAME, builtin_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 
 AUTO = "auto"
 
 
-def inside(config: GatewayConfig) -> str:
-    """What is to run inside the gateway; empty: nothing, others answer through the broker."""
-    app = config.orchestrator.app
+def inside(app: str, broker_url: str) -> str:
+    """What is to run inside the gateway with these settings; empty: nothing, others answer through the broker."""
     if app != AUTO:
         return app
-    return NAME if config.broker.url == MEMORY else ""
+    return NAME if broker_url == MEMORY else ""
 
 
 def load_orchestrator(spec: str) -> Orchestrator:

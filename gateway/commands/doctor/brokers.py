@@ -92,7 +92,7 @@ def _connected(status: BrokerStatus) -> Finding:
 
 
 def _answers_here(config: GatewayConfig) -> Finding | None:
-    app = inside(config)
+    app = inside(config.orchestrator.app, config.broker.url)
     if not app:
         return None
     if app == NAME:

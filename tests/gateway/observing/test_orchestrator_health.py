@@ -84,8 +84,8 @@ def who(gateway: Gateway) -> ComponentHealth:
         ("", "memory://", ""),
     ],
 )
-def test_what_runs_inside(tmp_path: Path, app: str, url: str, runs: str) -> None:
-    assert inside(configured(tmp_path, url, app=app)) == runs
+def test_what_runs_inside(app: str, url: str, runs: str) -> None:
+    assert inside(app, url) == runs
 
 
 def test_auto_is_the_default() -> None:
@@ -194,7 +194,7 @@ async def test_one_that_keeps_everything_waiting_is_named(
 async def test_what_is_long_ago_is_forgiven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orchestrator_health, "BLAME_SECONDS", 0.01)
     async with gateway(tmp_path, "memory://") as one:
-        OrchestratorHealth(one.health, one.broker, one.config).blocked("sleepy", 3.0)
+        OrchestratorHealth(one.health, one.broker, "sleepy", shared=False).blocked("sleepy", 3.0)
         assert who(one).state == "degraded"
         await passes(lambda: who(one).state == "healthy")
 
