@@ -23,7 +23,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from firmware_bridge.embedded_broker.door import BrokerDoor
+from firmware_bridge.embedded_broker.broker_door import BrokerDoor
 from firmware_bridge.embedded_broker.passwords import Passwords
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from transcription.process.pipe import read, write
-from transcription.sound_files.pipe import GIVEN, Broken, Want
+from transcription.sound_files.decoder_pipe import GIVEN, Broken, Want
 
 
 def main() -> None:

@@ -9,9 +9,7 @@ from msgspec import Struct
 
 from transcription.audio import Samples
 from transcription.process.pipe import read, write
-from transcription.sound_files.decoding import LostSound, NoRoom, decoded
-from transcription.sound_files.lookahead import BadSound
-from transcription.sound_files.pipe import (
+from transcription.sound_files.decoder_pipe import (
     GIVEN,
     REASON_CHARACTERS,
     Broken,
@@ -23,6 +21,8 @@ from transcription.sound_files.pipe import (
     Unkept,
     Want,
 )
+from transcription.sound_files.decoding import LostSound, NoRoom, decoded
+from transcription.sound_files.lookahead import BadSound
 
 SLICE = 16_000
 """Samples that are handed over at once."""

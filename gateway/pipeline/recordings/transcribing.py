@@ -28,9 +28,9 @@ from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.errors import EngineFailed
 from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings
+from transcription.sound_files.decoder_process import TooCostly, decoded
 from transcription.sound_files.decoding import LostSound, NoRoom
 from transcription.sound_files.lookahead import BadSound
-from transcription.sound_files.process import TooCostly, decoded
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity

@@ -31,13 +31,14 @@ from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
 from gateway.web.api.table import OPERATIONS
 from transcription.models import model_hub
-from transcription.sound_files import pipe
+from transcription.sound_files import decoder_pipe
 
 FREE = dict[str, Any]
 """A change of the configuration: checked as configuration is, and no larger than a body."""
 FROM_OUTSIDE = [
     messages.OrchestratorReply, messages.TranscriptionMessage, messages.DeadUtterance, events.Subscribe,
-    events.Say, events.Authenticate, frames._HelloJson, model_hub._Listing, pipe.Refused, pipe.Lacking,
+    events.Say, events.Authenticate, frames._HelloJson, model_hub._Listing, decoder_pipe.Refused,
+    decoder_pipe.Lacking,
     *(kind for one in OPERATIONS for kind in (one.path_type, one.query, one.body) if kind not in {None, FREE}),
 ]  # fmt: skip
 

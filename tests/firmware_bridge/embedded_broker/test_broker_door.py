@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.embedded_broker import door as embedded_door
-from firmware_bridge.embedded_broker.door import BrokerDoor, ConnectPacket, Topics, read_connect
+from firmware_bridge.embedded_broker import broker_door
+from firmware_bridge.embedded_broker.broker_door import BrokerDoor, ConnectPacket, Topics, read_connect
 from firmware_bridge.embedded_broker.passwords import GATEWAY, Passwords
 
 PASSWORDS = Passwords(b"secret")
@@ -76,7 +76,7 @@ async def test_what_is_its_own_comes_through_and_is_kept_by_nobody(opened: tuple
 async def test_who_is_silent_is_cut_off(opened: tuple[Broker, int], monkeypatch: pytest.MonkeyPatch) -> None:
     broker, port = opened
     for name in ("LOGIN_SECONDS", "IDLE_SECONDS", "PACKET_SECONDS"):
-        monkeypatch.setattr(embedded_door, name, 0.05)
+        monkeypatch.setattr(broker_door, name, 0.05)
     for said in (b"", b"\x10", connect()[:9]):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(said)
@@ -128,7 +128,7 @@ def test_no_device_has_a_topic_of_another(user: str, topic: str) -> None:
 def test_no_connect_is_worse_than_cut_off(body: bytes) -> None:
     try:
         said = read_connect(b"\0\4MQTT\4" + body)
-    except embedded_door._CutOff:
+    except broker_door._CutOff:
         return
     assert isinstance(said, ConnectPacket)
     assert said.to_bytes()[0] == 0x10

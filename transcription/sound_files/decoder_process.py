@@ -1,6 +1,7 @@
 """Recordings decoded in a process of their own: one that takes its memory, its time or its life costs only itself.
 
-``transcription.sound_files.worker`` is the other side. It is started for one recording, as the first of it comes.
+``transcription.sound_files.decoder_worker`` is the other side. It is started for one recording, as the first of it
+comes.
 
 ::
 
@@ -24,9 +25,7 @@ import structlog
 from transcription.audio import Samples
 from transcription.process import child
 from transcription.process.pipe import Garbled, packed, read
-from transcription.sound_files.decoding import LostSound, NoRoom
-from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Source
-from transcription.sound_files.pipe import (
+from transcription.sound_files.decoder_pipe import (
     SAID,
     Broken,
     Costly,
@@ -39,10 +38,12 @@ from transcription.sound_files.pipe import (
     Unkept,
     Want,
 )
+from transcription.sound_files.decoding import LostSound, NoRoom
+from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Source
 
 log = structlog.get_logger(__name__)
 
-WORKER: Final = "transcription.sound_files.worker"
+WORKER: Final = "transcription.sound_files.decoder_worker"
 SILENCE_SECONDS: Final = 30.0
 """A process that neither asks for anything nor says anything for so long hangs."""
 LOOK_SECONDS: Final = 0.5

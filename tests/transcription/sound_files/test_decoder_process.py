@@ -13,8 +13,8 @@ import pytest
 
 from tests.transcription.recordings import recording, tone
 from transcription.sound_files import decoding
+from transcription.sound_files.decoder_process import TooCostly, decoded
 from transcription.sound_files.lookahead import BadSound
-from transcription.sound_files.process import TooCostly, decoded
 
 pytestmark = pytest.mark.slow
 
