@@ -103,8 +103,8 @@ async def test_a_callback_that_computes_for_long_is_found_by_its_threads_time() 
     )
     asyncio.get_running_loop().call_soon(work)
     await asyncio.sleep(0)
-    (found,) = blocking_calls.take()
-    assert "one callback computed for 0.5" in found
+    found = blocking_calls.take()  # perhaps also what a loop in another thread of the tests' did meanwhile
+    assert any("one callback computed for 0.5" in one for one in found), found
 
 
 async def test_what_the_garbage_collector_takes_is_nobodys() -> None:
