@@ -78,7 +78,7 @@ class NetworkBroker(BufferedBroker[Counters]):
     async def _put(self, message: Message, topic: Counters) -> Receipt:
         await self._until_tried()
         if not self._connection.ready:
-            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+            raise self._away()
         durability = await self._send(message)
         topic.published += 1
         return Receipt(message.message_id, durability)
@@ -182,7 +182,7 @@ class NetworkBroker(BufferedBroker[Counters]):
         """Raises BrokerUnavailable when it is not confirmed in time, or the connection is lost."""
         wire = self._connection.wire
         if wire is None:
-            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+            raise self._away()
         limit = asyncio.timeout(None)  # a timer for each would cost more than the rest of it
         self._under_way[limit] = asyncio.get_running_loop().time() + self._settings.confirm_seconds
         try:
@@ -214,8 +214,12 @@ class NetworkBroker(BufferedBroker[Counters]):
     def _live_wire(self) -> Wire:
         wire = self._connection.wire
         if wire is None or not self._connection.ready:
-            raise BrokerUnavailable(self.status.reason, self.status.remedy)
+            raise self._away()
         return wire
+
+    def _away(self) -> BrokerUnavailable:
+        """Also while a connection that was lost is still being put away, and nothing has been told of it yet."""
+        return BrokerUnavailable(self.status.reason or "the connection was lost", self.status.remedy)
 
     async def _ask(self, question: Awaitable[_T]) -> _T:
         try:

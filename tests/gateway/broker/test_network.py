@@ -322,6 +322,18 @@ async def test_a_publish_under_way_fails_when_the_connection_is_lost(
         await soon(publishing)
 
 
+async def test_what_is_published_while_a_lost_connection_is_put_away_is_told_so(
+    loft: Loft, broker: NetworkBroker
+) -> None:
+    goodbyes = broker._connection._goodbyes
+    await broker.publish(TOPIC, KITCHEN, b"")
+    loft.drop()
+    while not goodbyes:  # noqa: ASYNC110 - one step after the other, so as to meet it at once
+        await asyncio.sleep(0)
+    with pytest.raises(BrokerUnavailable, match="lost"):
+        await soon(broker.publish(TOPIC, KITCHEN, b""))
+
+
 # -- what was in somebody's hands when the connection was lost
 
 
