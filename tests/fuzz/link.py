@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from firmware_bridge.link.events import DeviceStatus, LinkEvent, StreamStopped
+from firmware_bridge.link.events import AudioReceived, DeviceStatus, LinkEvent, StreamStopped
 from firmware_bridge.link.fleet import Fleet
 from firmware_bridge.link.frames import HEADER_SIZE, MAX_PAYLOAD, FaultCode
 from firmware_bridge.link.wires import MQTT, WEB, Line
@@ -21,9 +21,13 @@ class _Owner:
         self.fleet = Fleet(DeviceSettings(max_devices=_DEVICES), self._hears, on_failure=_stumbled)
         self.now = 1.0
         self.stopped: list[StreamStopped] = []
+        self.heard: dict[tuple[str, int, int], int] = {}
+        """How far each stream has come, in samples."""
 
     def _hears(self, event: LinkEvent) -> None:
-        if isinstance(event, StreamStopped):
+        if isinstance(event, AudioReceived):
+            self.heard[event.device_id, event.boot, event.stream] = event.position + len(event.pcm) // 2
+        elif isinstance(event, StreamStopped):
             self.stopped.append(event)
 
     def does(self, act: int, data: bytes) -> None:
@@ -49,7 +53,7 @@ class _Owner:
         for event in self.stopped[-3:]:
             if (end := self.fleet.end(event.device_id, event.boot)) is None:
                 continue
-            end.settle(event.stream, event.position)
+            end.settle(event.stream, self.heard.get((event.device_id, event.boot, event.stream), 0))
             end.send_status(event.stream, DeviceStatus.TRANSCRIBING)
             end.send_partial(event.stream, text, text[:5])
             end.send_transcript(event.stream, "c_1", text)
