@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise, product
+from math import fsum
 from random import Random
 
 Graph = Mapping[str, set[str]]
@@ -72,7 +73,7 @@ def arranged(graph: Graph, floor: Mapping[str, int]) -> tuple[list[list[str]], l
         links.setdefault(asker, []).append(asked)
         links.setdefault(asked, []).append(asker)
     tries = [_settled(rows, links, Random(number)) for number in range(_TRIES)]
-    return min(tries, key=lambda one: sum(_cost(one, level, links) for level in range(len(one)))), steps
+    return min(tries, key=lambda one: fsum(_cost(one, level, links) for level in range(len(one)))), steps
 
 
 def _settled(rows: Sequence[Sequence[str]], links: Links, dice: Random) -> list[list[str]]:
@@ -95,7 +96,10 @@ def _settled(rows: Sequence[Sequence[str]], links: Links, dice: Random) -> list[
 
 
 def _cost(rows: Sequence[Sequence[str]], level: int, links: Links) -> float:
-    """Of a floor: crossings with those above and below, and how far its arrows go aside."""
+    """Of a floor: crossings with those above and below, and how far its arrows go aside.
+
+    Added up exactly: how ``sum`` rounds depends on the version of Python, and the picture is to be the same.
+    """
     cost = 0.0
     for beside in (level - 1, level + 1):
         there = _places(rows[beside]) if 0 <= beside < len(rows) else {}
@@ -105,7 +109,7 @@ def _cost(rows: Sequence[Sequence[str]], level: int, links: Links) -> float:
             for other in links.get(node, ())
             if other in there
         ]
-        cost += sum(_ASIDE * abs(here - across) for here, across in ends)
+        cost += fsum(_ASIDE * abs(here - across) for here, across in ends)
         cost += sum(a < c and b > d for a, b in ends for c, d in ends)
     return cost
 
@@ -113,4 +117,4 @@ def _cost(rows: Sequence[Sequence[str]], level: int, links: Links) -> float:
 def _places(row: Sequence[str]) -> dict[str, float]:
     """Where the middle of each stands, from 0 to 1: a corridor is a fifth as broad as a room."""
     broad = [0.2 if isinstance(node, Corridor) else 1.0 for node in row]
-    return {node: (sum(broad[:n]) + broad[n] / 2) / sum(broad) for n, node in enumerate(row)}
+    return {node: (fsum(broad[:n]) + broad[n] / 2) / fsum(broad) for n, node in enumerate(row)}

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.transcription.speech import (
@@ -34,6 +34,7 @@ from transcription.utterance.segmenter import (
 SETTINGS = SegmenterSettings(silence_ms=160, preroll_ms=100, max_seconds=1.2)
 SILENCE = 2560
 PREROLL = 1600
+LOUD = 8000
 LONGEST = 19_200
 
 
@@ -431,6 +432,25 @@ def test_every_window_can_be_shown() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(stretches=STRETCHES, cuts=CUTS, every=st.integers(1, 9), end_on_silence=st.booleans())
+@example(  # cut before what was shown last
+    stretches=[
+        (False, 1),
+        (False, 2_615),
+        *[(False, 9_000)] * 2,
+        (True, 9_000),
+        (False, 9_000),
+        (True, 9_000),
+    ],
+    cuts=[],
+    every=1,
+    end_on_silence=False,
+)
+@example(  # and what was cut off is the silence before it
+    stretches=[(False, 1), (False, 2_615), *[(False, 9_000)] * 4, (True, 9_000)],
+    cuts=[],
+    every=1,
+    end_on_silence=False,
+)
 def test_what_is_shown_is_the_beginning_of_what_follows(
     stretches: list[tuple[bool, int]], cuts: list[int], every: int, *, end_on_silence: bool
 ) -> None:
@@ -446,8 +466,12 @@ def test_what_is_shown_is_the_beginning_of_what_follows(
                 shown.append(so_far)
             case Utterance():
                 for look in shown:
-                    assert look.start == event.start
-                    assert look.speech_end <= event.speech_end
-                    assert np.array_equal(look.samples, event.samples[: len(look.samples)])
+                    assert np.array_equal(look.samples, audio[look.start : look.end])
+                    left_out = audio[look.start : event.start]
+                    assert np.count_nonzero(left_out >= LOUD) < WINDOW, "nothing but silence before a cut"
+                    if event.end_reason in {EndReason.SILENCE, EndReason.STOP}:
+                        assert look.speech_end <= event.speech_end
+                    else:  # speech without a pause is cut where it is quiet, which may lie before what was shown last
+                        assert look.start < event.end
                 shown = []
     assert shown == []
