@@ -120,7 +120,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.scheduling
                                 .contract .settings .process .journal.records .journal.effects .journal
                                 .pipeline.sessions .pipeline.telling
-.pipeline.asking:               firmware_bridge.link transcription transcription.utterance
+.pipeline.asking:               firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling

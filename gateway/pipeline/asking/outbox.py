@@ -8,7 +8,6 @@ when the broker may have forgotten it. What is more than fits into memory waits 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Self, TypeAlias
 
 import structlog
 
+from firmware_bridge.pacing import Backoff
 from gateway.broker.base import (
     BrokerClosed,
     BrokerError,
@@ -44,7 +44,7 @@ PAGE = 256
 """Messages read from the journal at a time."""
 IN_FLIGHT = 64
 """Sessions whose messages are being published at once."""
-FIRST_RETRY_SECONDS = 0.05
+FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 1.0
 """A broker that is away is tried again after so long, doubling."""
 AGAIN_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Outbox:
         self._erased: set[int] = set()  # those of what is held that are not to be published any more
         self._instance = ""
         self._away_since: float | None = None
-        self._retry = FIRST_RETRY_SECONDS
+        self._backoff = Backoff(FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS)
         self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -315,7 +315,8 @@ class Outbox:
         if self._away_since is not None:
             away = asyncio.get_running_loop().time() - self._away_since
             log.info("messages are published again", after_seconds=round(away, 1), waiting=len(self._held))
-        self._away_since, self._retry = None, FIRST_RETRY_SECONDS
+        self._away_since = None
+        self._backoff.reset()
         told = False
         with self._mishaps.contained("a message that is published", message_id=letter.message_id):
             self._tell(Posted(letter, receipt))
@@ -338,5 +339,4 @@ class Outbox:
         if self._away_since is None:
             self._away_since = now
             log.warning("messages wait for the broker", reason=str(error))
-        self._retry = min(2 * self._retry, LONGEST_RETRY_SECONDS)
-        await asyncio.sleep(random.uniform(0.5, 1.0) * self._retry)
+        await asyncio.sleep(self._backoff.next())
