@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 _Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Room = Annotated[str, Meta(min_length=1, max_length=64)]
+_Class: TypeAlias = Literal["urgent", "normal", "background"]
 
 
 class SerialSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,16 +64,32 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "earshot/v1"
 
 
+class PrioritySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who goes first where many wait: urgent, normal (the default) or background.
+
+    A class below another that waits has at least one turn in ten.
+    """
+
+    devices: Annotated[
+        dict[_Token, _Class], Meta(description="By device id; it wins over the device's room.")
+    ] = {}
+    rooms: Annotated[
+        dict[_Room, _Class], Meta(description="By room (devices.rooms); it wins over the device's user.")
+    ] = {}
+    users: Annotated[dict[_Token, _Class], Meta(description="By the user whose device it is.")] = {}
+
+
 class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about devices and their wires."""
 
     serial: Annotated[SerialSettings, Meta(description="Serial lines.")] = SerialSettings()
     mqtt: Annotated[MqttSettings, Meta(description="MQTT.")] = MqttSettings()
+    priorities: Annotated[PrioritySettings, Meta(description="Who goes first.")] = PrioritySettings()
     users: Annotated[
         dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")
     ] = {}
     rooms: Annotated[
-        dict[_Token, Annotated[str, Meta(min_length=1, max_length=64)]],
+        dict[_Token, _Room],
         Meta(description="Which room a device is in, by device id; the page shows it."),
     ] = {}
     default_user: Annotated[_Token, Meta(description="The user of every device not named above.")] = "home"

@@ -88,7 +88,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 
 .contract:
 .settings:
-.process:                       firmware_bridge
+.process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 .contract .settings .process
 .broker:                        firmware_bridge .contract .settings
@@ -113,7 +113,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings
-.pipeline.telling:              firmware_bridge firmware_bridge.link transcription.scheduling .contract
+.pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
                                 .observing .pipeline.sessions
 .pipeline.hearing:              firmware_bridge.link transcription transcription.utterance

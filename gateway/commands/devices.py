@@ -159,6 +159,7 @@ def _device(device: dict[str, Any]) -> str:
     state = "here" if here else f"away ({device['reason']})"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(device["since"]))
     facts = [device["room"], f"of {device['user_id']}", f"over {device['link']}", device["firmware"]]
+    facts += [device["priority"]] if device["priority"] != "normal" else []
     lost = device["counters"].get("lost_frames", 0)
     facts += [f"{lost} frames lost"] if lost else []
     return f"{device['device_id']:<16}  {state} since {since}: {', '.join(filter(None, facts))}"

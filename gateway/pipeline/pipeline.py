@@ -63,6 +63,7 @@ from gateway.pipeline.telling.roster import Roster
 from gateway.pipeline.turns import OnItsWay, Turns
 from gateway.pipeline.understanding import Understanding
 from gateway.process.ending import until_done
+from transcription.priority import Priority
 from transcription.recognizing import Phase, Recognizing
 from transcription.utterance.segmenter import VoiceActivity
 
@@ -241,6 +242,10 @@ class Pipeline:
     def user(self, device_id: str) -> str:
         """Whose device it is."""
         return self._announce.user(device_id)
+
+    def priority(self, device_id: str) -> Priority:
+        """How urgent what it says is."""
+        return self._announce.priority(device_id)
 
     def asked(self, correlation_id: str) -> UtteranceName | None:
         """Whose transcript is or was to be answered, as long as it is remembered."""

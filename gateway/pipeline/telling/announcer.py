@@ -30,6 +30,7 @@ from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
+from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
 GUESTS = 4_096
@@ -58,6 +59,13 @@ class Announcer:
     def place(self, device_id: str) -> tuple[str, str]:
         """Whose it is, and in which room."""
         return self.user(device_id), self._settings.rooms.get(device_id, "")
+
+    def priority(self, device_id: str) -> Priority:
+        """How urgent what it says is: the device's own class wins over its room's, and that over its user's."""
+        user, room = self.place(device_id)
+        wanted = self._settings.priorities
+        named = wanted.devices.get(device_id) or wanted.rooms.get(room) or wanted.users.get(user)
+        return Priority(named or Priority.NORMAL)
 
     def reconfigure(self, devices: DeviceSettings) -> None:
         """From now on devices are whose these settings say, and where."""

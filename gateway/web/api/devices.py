@@ -26,12 +26,13 @@ class Device(Struct, frozen=True, kw_only=True):
     """One device, connected or expected back.
 
     ``since``: when it came or went (Unix time). ``reason``: why it went. ``counters``: what its link has seen since the
-    device was switched on; nothing, once it has been away for minutes.
+    device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
     """
 
     device_id: str
     user_id: str
     room: str
+    priority: str
     state: str
     link: str
     firmware: str
@@ -207,6 +208,7 @@ def _device(known: Presence, running: RunningParts, counters: dict[str, int]) ->
         device_id=device_id,
         user_id=running.pipeline.user(device_id),
         room=running.config.devices.rooms.get(device_id, ""),
+        priority=running.pipeline.priority(device_id).value,
         state="connected" if known.gone is None else "disconnected",
         link=known.hello.link,
         firmware=known.hello.firmware,

@@ -23,7 +23,8 @@ async def run(served: Served, *arguments: str) -> Result:
 
 
 async def test_who_is_here_away_and_refused_and_what_the_lines_carry(tmp_path: Path) -> None:
-    async with open_served(tmp_path, devices={"rooms": {"kitchen": "Kitchen"}}) as served:
+    devices = {"rooms": {"kitchen": "Kitchen"}, "priorities": {"rooms": {"Kitchen": "urgent"}}}
+    async with open_served(tmp_path, devices=devices) as served:
         assert "no device has called yet" in (await run(served, "list")).output
         bridge = served.works.bridge
         async with served.works.board("attic"):
@@ -37,7 +38,7 @@ async def test_who_is_here_away_and_refused_and_what_the_lines_carry(tmp_path: P
     assert "attic" in told
     assert "away (out of reach) since" in told
     assert "here since" in told
-    assert "Kitchen, of home, over air-kitchen" in told
+    assert "Kitchen, of home, over air-kitchen, simulator, urgent" in told
     assert "REFUSED on mqtt (BAD_ID, 1 times): this topic is bath's" in told
     assert "/dev/ttyUSB0: up\n" in told
     assert "only seven bits of each byte arrive" in told

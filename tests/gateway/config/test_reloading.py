@@ -32,10 +32,17 @@ def test_what_concerns_the_recognizer_is_applied() -> None:
 
 
 def test_whose_devices_are_and_where_is_applied() -> None:
-    devices = {"users": {"kitchen": "ann"}, "rooms": {"kitchen": "Kitchen"}, "default_user": "all"}
+    devices = {
+        "users": {"kitchen": "ann"},
+        "rooms": {"kitchen": "Kitchen"},
+        "default_user": "all",
+        "priorities": {"rooms": {"Kitchen": "urgent"}},
+    }
     planned = plan(config(), config(devices={**devices, "max_devices": 3}))
     assert planned.config == config(devices=devices)
-    assert set(planned.applied) == {"devices.users", "devices.rooms", "devices.default_user"}
+    assert set(planned.applied) == {
+        "devices.users", "devices.rooms", "devices.default_user", "devices.priorities.rooms",
+    }  # fmt: skip
     assert planned.need_restart == ("devices.max_devices",)
 
 

@@ -92,7 +92,11 @@ async def test_health_is_told_with_its_remedies(served: Served) -> None:
 
 
 async def test_devices_and_sessions_are_listed(tmp_path: Path) -> None:
-    devices = {"users": {"kitchen": "ann"}, "rooms": {"kitchen": "Kitchen"}}
+    devices = {
+        "users": {"kitchen": "ann"},
+        "rooms": {"kitchen": "Kitchen"},
+        "priorities": {"users": {"ann": "background"}},
+    }
     async with open_served(tmp_path, devices=devices) as served, served.works.board() as kitchen:
         stream = kitchen.end.start_stream(end_on_silence=True)
         kitchen._pump()
@@ -103,7 +107,7 @@ async def test_devices_and_sessions_are_listed(tmp_path: Path) -> None:
         assert counters["received"] > 0
         assert counters["lost_frames"] == 0
         assert device == {
-            "device_id": "kitchen", "user_id": "ann", "room": "Kitchen", "state": "connected",
+            "device_id": "kitchen", "user_id": "ann", "room": "Kitchen", "priority": "background", "state": "connected",
             "link": device["link"], "firmware": device["firmware"], "since": device["since"], "reason": "",
         }  # fmt: skip
         (session,) = (await served.get("/sessions"))["sessions"]
