@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from contextlib import suppress
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -42,6 +42,8 @@ def is_token(text: str) -> bool:
 
 MESSAGE_BYTES = 2 * 1024 * 1024
 """No message is larger: what comes from a broker and is, is refused unread."""
+DATA_BYTES = 64 * 1024
+"""Of the data in a reply, as JSON; what has more is refused."""
 ERROR_CHARACTERS = 4_000
 AGENT_CHARACTERS = 200
 """Of what a reply says of itself, more is cut off."""
@@ -50,7 +52,10 @@ Id: TypeAlias = Annotated[str, Meta(max_length=200)]
 Line: TypeAlias = Annotated[str, Meta(max_length=1_000)]
 Text: TypeAlias = Annotated[str, Meta(max_length=1024 * 1024)]
 """Each in characters; messages with more are refused."""
+Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Language: TypeAlias = Annotated[str, Meta(pattern=r"^([a-z]{2,3}|auto)$")]
+Data: TypeAlias = Annotated[dict[str, Any], Meta(max_length=1_000)]
+"""For programs: a JSON object, of at most DATA_BYTES in all."""
 HintText: TypeAlias = Annotated[str, Meta(max_length=1000)]
 
 
@@ -103,7 +108,9 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
 
     ``success`` false: ``error`` says why and ``text`` is empty. No speech is ``text == ""`` with success.
     ``language_probability``: how sure the recognizer is of a language that it has just detected, else 0.
-    ``words``: only where word times are wanted (``transcription.word_timestamps``).
+    ``words``: only where word times are wanted (``transcription.word_timestamps``). ``conversation_id``: what is said
+    to a device soon after has the same. ``room``: where the settings say the device is. ``addressed``: agents are asked
+    by name, and an answer counts only to such a request. ``traceparent``: W3C's.
     """
 
     session_id: Id
@@ -126,6 +133,10 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     no_speech_probability: float = 0.0
     language_probability: float = 0.0
     words: Annotated[tuple[WordTime, ...], Meta(max_length=10_000)] = ()
+    conversation_id: Id = ""
+    room: Line = ""
+    addressed: bool = False
+    traceparent: Line = ""
 
 
 class DeadUtterance(Struct, frozen=True, kw_only=True):
@@ -167,6 +178,11 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     message with ``final`` false brings ``text`` to append; the last has ``final`` true, and its
     ``text``, when not empty, is the whole reply. ``error`` ends the request as failed. ``hints`` change how the
     rest of the session is heard, from the next utterance on.
+
+    ``interim``: ``text`` is a whole answer to be shown now, and a better one follows. ``progress``: nothing to show but
+    that the agent is at work on this. ``understood`` false: ``text`` says that the agent does not know what was meant,
+    so that another may. ``confidence`` (0 to 1) and ``data`` (for programs) are its own. ``request_id``: of the
+    :class:`~gateway.contract.agents.AgentRequest` that this answers; empty where no agents are named.
     """
 
     correlation_id: Id
@@ -179,6 +195,13 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     timestamp: float = 0.0
     schema: int = SCHEMA
     hints: WantedHints | None = None
+    request_id: Id = ""
+    interim: bool = False
+    progress: Text = ""
+    understood: bool = True
+    confidence: Probability = 0.0
+    data: Data | None = None
+    traceparent: Line = ""
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -199,11 +222,19 @@ def decode_reply(payload: bytes) -> OrchestratorReply:
     if len(payload) > MESSAGE_BYTES:
         raise BadMessage(f"not an orchestrator reply: it has more than {MESSAGE_BYTES} bytes")
     try:
-        return _shortened(_reply_decoder.decode(payload))
+        reply = _shortened(_reply_decoder.decode(payload))
     except UNREADABLE as error:
         with suppress(*UNREADABLE):
             return _shortened(_reply_decoder.decode(mended(payload)))
         raise BadMessage(f"not an orchestrator reply: {error}") from error
+    if reply.data is not None and len(payload) > DATA_BYTES and len(encode_data(reply.data)) > DATA_BYTES:
+        raise BadMessage(f"not an orchestrator reply: its data has more than {DATA_BYTES} bytes")
+    return reply
+
+
+def encode_data(data: Any) -> bytes:
+    """What a reply has for programs, as JSON."""
+    return _encoder.encode(data)
 
 
 def _shortened(reply: OrchestratorReply) -> OrchestratorReply:

@@ -2,11 +2,129 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from gateway.settings.durations import Seconds
+
+AgentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Names: TypeAlias = Annotated[tuple[AgentName, ...], Meta(max_length=1_000)]
+_Rooms: TypeAlias = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=1_000)
+]
+_Languages: TypeAlias = Annotated[
+    tuple[Annotated[str, Meta(pattern="^[a-z]{2,3}$")], ...], Meta(max_length=100)
+]
+
+
+class WhoFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For whom an agent or a team is there: what passes every part that is not empty."""
+
+    users: Annotated[_Names, Meta(description="Only what these users say; empty: everybody.")] = ()
+    devices: Annotated[_Names, Meta(description="Only what is said to these devices.")] = ()
+    rooms: Annotated[_Rooms, Meta(description="Only what is said in these rooms (`devices.rooms`).")] = ()
+    languages: Annotated[_Languages, Meta(description="Only what is said in these languages (codes).")] = ()
+    pattern: Annotated[
+        str,
+        Meta(
+            max_length=1_000,
+            description="Only what this regular expression is found in, in capital or small letters.",
+        ),
+    ] = ""
+
+
+class BreakerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an agent that fails is left alone."""
+
+    failures: Annotated[
+        int, Meta(ge=0, le=1_000, description="After so many failures and time-outs in the window; 0: never.")
+    ] = 5
+    window_seconds: Annotated[Seconds, Meta(description="The window.")] = 60.0
+    open_seconds: Annotated[
+        Seconds, Meta(description="For so long; then it is asked once, and all goes on if that succeeds.")
+    ] = 10.0
+
+
+class AgentSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One agent: whoever answers under that name."""
+
+    app: Annotated[
+        str,
+        Meta(
+            description="'module:name' runs your Orchestrator inside the gateway as this agent, 'builtin' the demo's; "
+            "empty: it connects through the broker under this name."
+        ),
+    ] = ""
+    role: Annotated[
+        str, Meta(max_length=4_000, description="What it is for; it is told so with each request.")
+    ] = ""
+    timeout_seconds: Annotated[Seconds, Meta(description="An answer of it is waited for so long.")] = 20.0
+    idempotent: Annotated[
+        bool,
+        Meta(description="true: it may be asked the same twice without harm, so that it can be asked again."),
+    ] = False
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=5, description="How often it is asked again after a failure, where it is idempotent."),
+    ] = 1
+    compensates: Annotated[
+        bool, Meta(description="true: it is told to undo what it did when its team fails.")
+    ] = False
+    breaker: BreakerSettings = BreakerSettings()
+
+
+class TeamSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The agents that are asked about one utterance, and how their answers become one reply."""
+
+    agents: Annotated[_Names, Meta(description="Who is asked; the order counts.")] = ()
+    policy: Annotated[
+        Literal["first", "in_turn", "all", "quorum", "deadline"],
+        Meta(
+            description="first: all at once, and the first good answer is the reply. in_turn: one after the other, "
+            "until one answers. all: all at once, and all their answers. quorum: as many good answers as `quorum`. "
+            "deadline: what is there after timeout_seconds."
+        ),
+    ] = "first"
+    quorum: Annotated[int, Meta(ge=1, le=1_000, description="For the policy quorum: how many.")] = 1
+    prefer_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3_600,
+            description="For the policy first: the first of the agents is waited for so long when another was faster.",
+        ),
+    ] = 0.0
+    partial: Annotated[
+        bool,
+        Meta(
+            description="For the policy all: true: the answers of some are a reply, too. false: the team fails when "
+            "one of them fails, and those that compensate undo what they did."
+        ),
+    ] = True
+    combine: Annotated[
+        Literal["in_order", "best", "last", "by"],
+        Meta(
+            description="How several answers become one: in_order: one after the other. best: that of the highest "
+            "confidence. last: that of the last in the team's order. by: another agent makes it of them (combined_by)."
+        ),
+    ] = "in_order"
+    combined_by: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{0,64}$", description="That agent.")] = ""
+    after: Annotated[
+        dict[AgentName, _Names],
+        Meta(
+            max_length=1_000,
+            description="Chains: which of them are asked only when others have answered, and get their answers.",
+        ),
+    ] = {}
+    timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="A team without a reply by then has failed, or gives what there is; 0: orchestrator's own.",
+        ),
+    ] = 0.0
 
 
 class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,12 +135,35 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(
             description="'module:name' runs your Orchestrator inside the gateway; empty: orchestrators connect "
             "through the broker; 'auto': so, too, but with memory://, which nobody can connect to, the demo's answers. "
-            "'builtin': the demo's answers in any case. It switches nothing, and each of its answers says whose it is."
+            "'builtin': the demo's answers in any case. It switches nothing, and each of its answers says whose it is. "
+            "Where agents are named, these answer, and this is not looked at."
         ),
     ] = "auto"
+    agents: Annotated[
+        dict[AgentName, AgentSettings],
+        Meta(
+            max_length=1_000,
+            description="Who answers, by name; empty: whoever reads transcription.results: the first answer counts.",
+        ),
+    ] = {}
+    teams: Annotated[
+        dict[AgentName, TeamSettings],
+        Meta(
+            max_length=1_000,
+            description="Who is asked together; the first team that an utterance is for is asked. Empty: all agents, "
+            "and the first good answer is the reply.",
+        ),
+    ] = {}
     timeout_seconds: Annotated[Seconds, Meta(description="A request without a final reply expires then.")] = (
         30.0
     )
+    patience_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="After so long without a sign of life the device is told that it is waited for, and, where "
+            "nobody is there who could answer, the fallback."
+        ),
+    ] = 3.0
     late_seconds: Annotated[
         Seconds, Meta(description="How long an answered or expired request is remembered, for late replies.")
     ] = 300.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,19 @@ from hypothesis import strategies as st
 
 from gateway.broker.patterns import parse_pattern
 from gateway.broker.rejected import MAX_BYTES, MAX_LETTERS
+from gateway.contract.agents import (
+    AgentAnswer,
+    AgentPresence,
+    AgentRequest,
+    AnnouncementMessage,
+    ConversationTurn,
+    decode_announcement,
+    decode_presence,
+    decode_request,
+)
 from gateway.contract.messages import (
     DEAD_TOPIC,
+    MESSAGE_BYTES,
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     SCHEMA,
@@ -193,11 +205,28 @@ TYPES = {
     "Text": "string",
     "Text | None": "string or null",
     "Annotated[tuple[WordTime, ...], Meta(max_length=10000)]": "array",
+    "Probability": "number",
+    "Data | None": "object or null",
+    "AgentName": "string",
+    "Wanted": "string",
+    "TranscriptionMessage": "object",
+    "Turns": "array",
+    "Answers": "array",
+    "Path": "array",
+    "State": "string",
+    "Count": "integer",
+    "AnnouncedText": "string",
+    "KeptSeconds": "number",
 }
 
 
 def section(title: str) -> str:
     return re.split(rf"^##+ {title}$", PAGE, flags=re.MULTILINE)[1].split("\n#")[0]
+
+
+def section_of_all(title: str) -> str:
+    """With the sections in it."""
+    return re.split(rf"^## {title}$", PAGE, flags=re.MULTILINE)[1].split("\n## ")[0]
 
 
 def rows(text: str) -> list[list[str]]:
@@ -213,6 +242,34 @@ def documented_default(field: msgspec.structs.FieldInfo) -> str:
     return nested[field.default] if isinstance(field.default, msgspec.Struct) else json.dumps(field.default)
 
 
+AGENTS = {
+    "asked_at": (AgentRequest, decode_request),
+    "instance": (AgentPresence, decode_presence),
+    "keep_seconds": (AnnouncementMessage, decode_announcement),
+}
+
+
+def test_the_examples_of_agents_are_messages_too() -> None:
+    examples = re.findall(r"```json\n(.*?)```", section_of_all("Where agents are named"), flags=re.DOTALL)
+    assert len(examples) == len(AGENTS)
+    for example in examples:
+        body = json.loads(example)
+        kind, decode = next(AGENTS[name] for name in AGENTS if name in body)
+        assert set(body) == set(kind.__struct_fields__)
+        again = json.loads(encode(decode(example.encode())))
+        heard = body.pop("transcript", {})
+        assert heard.items() <= (again.pop("transcript", {}) | {"audio": heard.get("audio")}).items()
+        assert again == body
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_presence, decode_announcement])
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b"\xff", b"[" * 99_999, b"x" * (MESSAGE_BYTES + 1)])
+def test_what_is_no_message_of_agents_says_so(decode: Callable[[bytes], object], payload: bytes) -> None:
+    with pytest.raises(BadMessage, match=r"^not an (agent|announcement)") as told:
+        decode(payload)
+    assert len(str(told.value)) < 300
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -224,6 +281,11 @@ def documented_default(field: msgspec.structs.FieldInfo) -> str:
         OrchestratorReply,
         WantedHints,
         DeadUtterance,
+        AgentRequest,
+        ConversationTurn,
+        AgentAnswer,
+        AgentPresence,
+        AnnouncementMessage,
     ],
 )
 def test_the_tables_of_fields_are_true(kind: type[msgspec.Struct]) -> None:
@@ -243,6 +305,7 @@ def test_the_examples_are_messages_with_every_field_named_right() -> None:
     (dead,) = [body for body in bodies if "attempts" in body]
     assert msgspec.to_builtins(msgspec.convert(dead, DeadUtterance)) == dead
     replies = [body for body in bodies if "utterance_id" not in body and "correlation_id" in body]
+    bodies = [body for body in bodies if not {"kind", "instance", "keep_seconds"} & set(body)]
     words = [body for body in bodies if "word" in body]
     assert (len(transcriptions), len(replies), len(words)) == (2, 6, 1)
     assert msgspec.to_builtins(msgspec.convert(words[0], WordTime)) == words[0]
