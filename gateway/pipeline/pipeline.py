@@ -46,7 +46,7 @@ from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.typed_text import Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.erasing import Erasing
-from gateway.pipeline.hearing.conversation import Complete
+from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.recordings.transcribing import Transcribing
@@ -84,7 +84,7 @@ class PipelineStats:
     """What is on its way right now."""
 
     sessions: int
-    conversations: int
+    streams: int
     turns: int
     """Utterances that are transcribed and published."""
     asked: int
@@ -270,7 +270,7 @@ class Pipeline:
         """How much of everything there is."""
         return PipelineStats(
             sessions=len(self._hearing.sessions),
-            conversations=len(self._hearing.conversations),
+            streams=len(self._hearing.streams),
             turns=len(self._turns),
             asked=len(self._questions),
             undelivered=len(self._due),

@@ -19,7 +19,7 @@ from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
 from gateway.pipeline.asking.rows import utterance_row
 from gateway.pipeline.asking.utterance import Spoken, new_name
-from gateway.pipeline.hearing.conversation import Complete, Conversation
+from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.sessions.hints import SessionHints
@@ -77,16 +77,16 @@ class Understanding:
 
     def begin(self, complete: Complete) -> None:
         """An utterance is complete: its device hears so at once, the text follows."""
-        conversation, utterance = complete.conversation, complete.utterance
-        session, live = conversation.session, conversation.end_live()
+        heard, utterance = complete.heard, complete.utterance
+        session, live = heard.session, heard.end_live()
         try:
             turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
         except TooManyTurns as error:
             log.warning("utterance refused", session_id=session.session_id, reason=str(error))
             self._announce.failure(session, "", NOT_UNDERSTOOD)
-            conversation.drop_guess()
+            heard.drop_guess()
             return
-        guess, conversation.guess = conversation.guess, None
+        guess, heard.guess = heard.guess, None
         shown, dropped = (live.shown, live.dropped) if live else (0, 0)
         name = new_name(session, turn)
         spoken = Spoken(name, session, turn, utterance, self._now(), partials=shown, partials_dropped=dropped)
@@ -98,29 +98,29 @@ class Understanding:
         except Exception as error:  # noqa: BLE001 - the boundary, as it is around what follows
             self._turns.fail(one, error)
             return
-        self._turns.start(one, partial(self._lead, conversation, spoken, guess, kept))
+        self._turns.start(one, partial(self._lead, heard, spoken, guess, kept))
 
     async def _lead(
-        self, conversation: Conversation, spoken: Spoken, guess: Guessing | None, kept: asyncio.Future[bool]
+        self, heard: HeardStream, spoken: Spoken, guess: Guessing | None, kept: asyncio.Future[bool]
     ) -> None:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
         correlation_id = spoken.name.correlation_id
-        kept.add_done_callback(lambda done: self._keep(conversation, spoken, done))
-        self._settling.hold(conversation, correlation_id)
-        if not await self._transcribe(spoken, conversation.hints, guess, kept=conversation.device_keeps):
+        kept.add_done_callback(lambda done: self._keep(heard, spoken, done))
+        self._settling.hold(heard, correlation_id)
+        if not await self._transcribe(spoken, heard.hints, guess, kept=heard.device_keeps):
             self._settling.abandon(correlation_id)
         elif spoken.turn.durable:
             self._settling.release(correlation_id)
         else:  # until the broker has it
-            self._settling.settle(conversation)
+            self._settling.settle(heard)
 
-    def _keep(self, conversation: Conversation, spoken: Spoken, done: asyncio.Future[bool]) -> None:
+    def _keep(self, heard: HeardStream, spoken: Spoken, done: asyncio.Future[bool]) -> None:
         if not self._journal.keeps or done.cancelled() or done.exception() is not None:
             return  # it stays with its device until its text is safe
         if not done.result():
             log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
         spoken.turn.durable = True
-        self._settling.settle(conversation)
+        self._settling.settle(heard)
 
     def again(self, session: Session, turn: Turn) -> None:
         """What a gateway before this one heard, and the journal has: as soon as there is room for it."""
@@ -184,5 +184,5 @@ class Understanding:
         self._announce.busy = busy
         log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
         self._devices.set_busy(busy)
-        for conversation in self._hearing.conversations.values():
-            self._announce.attention(conversation.session)
+        for heard in self._hearing.streams.values():
+            self._announce.attention(heard.session)

@@ -49,7 +49,7 @@ from transcription.scheduling.scheduler import Recognizer
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
-IDLE = PipelineStats(sessions=0, conversations=0, turns=0, asked=0, undelivered=0)
+IDLE = PipelineStats(sessions=0, streams=0, turns=0, asked=0, undelivered=0)
 PATIENCE = 40.0
 
 

@@ -28,7 +28,7 @@ from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage, decod
 from gateway.pipeline.pipeline import PipelineStats
 from tests.record import PATIENCE, Record, passes
 
-IDLE = PipelineStats(sessions=0, conversations=0, turns=0, asked=0, undelivered=0)
+IDLE = PipelineStats(sessions=0, streams=0, turns=0, asked=0, undelivered=0)
 RECORDINGS = {recording.path.stem: recording for recording in recordings() if recording.demo}
 
 

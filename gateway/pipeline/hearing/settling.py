@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.pipeline.hearing.conversation import Conversation
+from gateway.pipeline.hearing.heard_stream import HeardStream
 from gateway.pipeline.telling.devices import Devices
 
 
@@ -11,19 +11,19 @@ class Settling:
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
-        self._unsafe: dict[str, Conversation] = {}
+        self._unsafe: dict[str, HeardStream] = {}
         """By correlation id: what was said in them, and is not safe yet."""
 
-    def settle(self, conversation: Conversation) -> None:
+    def settle(self, heard: HeardStream) -> None:
         """As much as is safe of its audio."""
-        position = conversation.session.settled_position(conversation.needed_from)
-        if position > conversation.settled_to:
-            conversation.settled_to = position
-            self._devices.settle(*conversation.session.name, position)
+        position = heard.session.settled_position(heard.needed_from)
+        if position > heard.settled_to:
+            heard.settled_to = position
+            self._devices.settle(*heard.session.name, position)
 
-    def hold(self, conversation: Conversation, correlation_id: str) -> None:
+    def hold(self, heard: HeardStream, correlation_id: str) -> None:
         """An utterance was said in it that is not safe yet."""
-        self._unsafe[correlation_id] = conversation
+        self._unsafe[correlation_id] = heard
 
     def abandon(self, correlation_id: str) -> None:
         """It will not be safe while this gateway runs; its device is not told anything."""
@@ -31,6 +31,6 @@ class Settling:
 
     def release(self, correlation_id: str) -> None:
         """It is safe, or was given up: its device need not keep it. Idempotent."""
-        conversation = self._unsafe.pop(correlation_id, None)
-        if conversation is not None:
-            self.settle(conversation)
+        heard = self._unsafe.pop(correlation_id, None)
+        if heard is not None:
+            self.settle(heard)

@@ -1,6 +1,6 @@
 """Which streams are heard, and from when until when.
 
-Keeps one conversation for every stream that is open, through the absence of its device, and says to a device at once
+Keeps what is heard of every stream that is open, through the absence of its device, and says to a device at once
 when it is not listened to.
 """
 
@@ -22,7 +22,7 @@ from firmware_bridge.link.events import (
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.effects import Rebooted, StreamEnded, StreamOpened
-from gateway.pipeline.hearing.conversation import Complete, Conversation
+from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.hints import ConversationHints
@@ -55,7 +55,7 @@ NOTHING_HEARD = Utterance(
 
 
 class Hearing:
-    """The conversations, by the name of their stream; those of one device, together."""
+    """What is heard, by the name of its stream; that of one device, together."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Hearing:
         self._now = asyncio.get_running_loop().time
         self.sessions = SessionRegistry(sessions)
         self._hints = ConversationHints(sessions)
-        self.conversations: dict[StreamName, Conversation] = {}
+        self.streams: dict[StreamName, HeardStream] = {}
         self.former = FormerStreams(sessions.max_sessions)
         self._connected: dict[str, DeviceConnected] = {}
         self._put_off: dict[str, int] = {}
@@ -136,8 +136,8 @@ class Hearing:
 
     def change_hands(self) -> None:
         """What was said with a device that is another user's now was the former's; the rest begins anew."""
-        for name, conversation in list(self.conversations.items()):
-            session = conversation.session
+        for name, heard in list(self.streams.items()):
+            session = heard.session
             if self._announce.user(name.device_id) != session.user_id:
                 with self._mishaps.contained(A_STREAM, device_id=name.device_id):
                     self.end_stream(name, EndReason.DISCONNECT)
@@ -145,11 +145,11 @@ class Hearing:
 
     def hush(self, device_id: str) -> None:
         """End a device's streams; what is being said is dropped."""
-        for name in [name for name in self.conversations if name.device_id == device_id]:
-            conversation = self.conversations.pop(name)
-            conversation.drop()
-            conversation.session.end_stream()
-            self._journal.commit(StreamEnded(conversation.session.session_id))
+        for name in [name for name in self.streams if name.device_id == device_id]:
+            heard = self.streams.pop(name)
+            heard.drop()
+            heard.session.end_stream()
+            self._journal.commit(StreamEnded(heard.session.session_id))
 
     # -- streams begin and end
 
@@ -179,19 +179,19 @@ class Hearing:
             log.warning("stream refused", device_id=name.device_id, reason=str(error))
             self._refuse(name)
             return
-        conversation = self._converse(session)
+        heard = self._converse(session)
         if self._recognizer.state.phase is Phase.OFF:
-            self._decline(conversation)
+            self._decline(heard)
             return
-        self.conversations[name] = conversation
+        self.streams[name] = heard
         if left is not None:
-            conversation.heard_to = conversation.settled_to = left.heard_to
+            heard.heard_to = heard.settled_to = left.heard_to
             self._devices.settle(*name, left.heard_to)
         self._announce.attention(session)
 
     def _refuse(self, name: StreamName) -> None:
         """There is no place: who keeps its speech is asked for it later; who cannot is told that it was not heard."""
-        is_alone = not any(other.device_id == name.device_id for other in self.conversations)
+        is_alone = not any(other.device_id == name.device_id for other in self.streams)
         if is_alone and self._connected[name.device_id].ring_frames > 0:
             self._put_off[name.device_id] = name.boot
             if len(self._put_off) > self._max_devices:
@@ -221,7 +221,7 @@ class Hearing:
         self._journal.commit(StreamOpened(stream_row(session, event.begun, heard_to)))
         return session
 
-    def _converse(self, session: Session) -> Conversation:
+    def _converse(self, session: Session) -> HeardStream:
         transcription = self._transcription
         segmenter = UtteranceSegmenter(
             self._listen(),
@@ -231,7 +231,7 @@ class Hearing:
         )
         hints = self._hints.begin(session.device_id, session.name.boot, transcription, self._now())
         keeps = self._connected[session.device_id].ring_frames > 0
-        return Conversation(
+        return HeardStream(
             session,
             segmenter,
             hints,
@@ -241,40 +241,40 @@ class Hearing:
             tell=self._tell,
         )
 
-    def _decline(self, conversation: Conversation) -> None:
+    def _decline(self, heard: HeardStream) -> None:
         """Nothing will be understood: the turn fails at once, before anybody has spoken for nothing."""
-        self._tell(Complete(conversation, NOTHING_HEARD))
-        conversation.session.end_stream()
-        self._devices.settle(*conversation.session.name, WHOLE_STREAM)
+        self._tell(Complete(heard, NOTHING_HEARD))
+        heard.session.end_stream()
+        self._devices.settle(*heard.session.name, WHOLE_STREAM)
 
     def stop(self, event: StreamStopped) -> None:
         """A device has said all that it wanted to."""
         name = StreamName(event.device_id, event.boot, event.stream)
         self.former.begins_anew(name)
-        conversation = self.conversations.get(name)
-        if conversation is not None and event.lost_samples:
-            end = conversation.heard_to + event.lost_samples
-            self._hear_chunk(conversation, AudioChunk(end, from_pcm16(b""), event.lost_samples))
-        if self.former.forget(name) is not None and conversation is None:
+        heard = self.streams.get(name)
+        if heard is not None and event.lost_samples:
+            end = heard.heard_to + event.lost_samples
+            self._hear_chunk(heard, AudioChunk(end, from_pcm16(b""), event.lost_samples))
+        if self.former.forget(name) is not None and heard is None:
             self._devices.settle(*name, WHOLE_STREAM)
         self.end_stream(name, EndReason.STOP)
 
     def end_stream(self, name: StreamName, reason: EndReason) -> None:
         """No more audio will come of it: what was heard is an utterance. Idempotent."""
-        conversation = self.conversations.pop(name, None)
-        if conversation is None:
+        heard = self.streams.pop(name, None)
+        if heard is None:
             session = self.sessions.find(name)
             if session is not None:  # of a device that has not come back since a gateway before this one
                 session.end_stream()
                 self._journal.commit(StreamEnded(session.session_id))
             return
-        conversation.finish(reason)
-        conversation.session.end_stream()
-        self._journal.commit(StreamEnded(conversation.session.session_id))
-        self._hints.keep(name.device_id, name.boot, conversation.hints, self._now())
-        self._settling.settle(conversation)
-        if not conversation.session.turns:
-            self._announce.status(conversation.session, DeviceStatus.IDLE)
+        heard.finish(reason)
+        heard.session.end_stream()
+        self._journal.commit(StreamEnded(heard.session.session_id))
+        self._hints.keep(name.device_id, name.boot, heard.hints, self._now())
+        self._settling.settle(heard)
+        if not heard.session.turns:
+            self._announce.status(heard.session, DeviceStatus.IDLE)
 
     # -- audio into utterances
 
@@ -290,13 +290,13 @@ class Hearing:
         """The gateway stumbled over a stream: it is over, its device is told, and need not keep it."""
         names = {"device_id": name.device_id, "stream": str(name.stream)}
         self._mishaps.note(A_STREAM, error, **names)
-        conversation = self.conversations.pop(name, None)
+        heard = self.streams.pop(name, None)
         session = self.sessions.find(name)
         with self._mishaps.contained(A_STREAM, **names):
             self._devices.settle(*name, WHOLE_STREAM)
-        if conversation is not None:
+        if heard is not None:
             with self._mishaps.contained(A_STREAM, **names):
-                conversation.drop()
+                heard.drop()
         if session is None:
             return
         session.end_stream()
@@ -318,21 +318,21 @@ class Hearing:
         end_on_silence = self.former.begins_anew(name)
         if end_on_silence is not None:  # the device came back after all: the rest is a session of its own
             self.open(StreamStarted(*name, end_on_silence), heard_to=position)
-        conversation = self.conversations.get(name)
-        if conversation is not None:  # else it was refused, or is the next gateway's
-            self._hear_chunk(conversation, AudioChunk(position, from_pcm16(pcm), lost))
+        heard = self.streams.get(name)
+        if heard is not None:  # else it was refused, or is the next gateway's
+            self._hear_chunk(heard, AudioChunk(position, from_pcm16(pcm), lost))
 
-    def _hear_chunk(self, conversation: Conversation, chunk: AudioChunk) -> None:
-        conversation.hear(chunk)
-        self._settling.settle(conversation)
+    def _hear_chunk(self, heard: HeardStream, chunk: AudioChunk) -> None:
+        heard.hear(chunk)
+        self._settling.settle(heard)
 
     def ask(self, session_id: str, wanted: WantedHints) -> None:
-        """Hear what is still to come of a session's conversation like this."""
+        """Hear what is still to come of a conversation like this."""
         session = self.sessions.get(session_id)
         if session is None:
             return
-        conversation = self.conversations.get(session.name)
-        hints = conversation.hints if conversation is not None else self._hints.of(session.device_id)
+        heard = self.streams.get(session.name)
+        hints = heard.hints if heard is not None else self._hints.of(session.device_id)
         if hints is not None:
             hints.ask(wanted)
             self._hints.keep(session.device_id, session.name.boot, hints, self._now())
@@ -347,16 +347,15 @@ class Hearing:
     def in_speech(self) -> bool:
         """Whether somebody is speaking: their device is there, and they have not finished."""
         return any(
-            conversation.in_utterance and self.connected(name.device_id)
-            for name, conversation in self.conversations.items()
+            heard.in_utterance and self.connected(name.device_id) for name, heard in self.streams.items()
         )
 
     def hand_back(self) -> None:
         """End all streams. What is still being said stays with a device that keeps it."""
-        for name, conversation in list(self.conversations.items()):
-            if conversation.in_utterance and conversation.device_keeps:
-                del self.conversations[name]
-                conversation.drop()
-                conversation.session.end_stream()
+        for name, heard in list(self.streams.items()):
+            if heard.in_utterance and heard.device_keeps:
+                del self.streams[name]
+                heard.drop()
+                heard.session.end_stream()
             else:
                 self.end_stream(name, EndReason.SHUTDOWN)

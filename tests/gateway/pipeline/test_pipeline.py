@@ -86,7 +86,7 @@ async def test_a_stream_is_listened_to_while_its_first_words_wait_for_their_answ
         saying = asyncio.create_task(kitchen.say(speech + speech, end_on_silence=True))
         first, second = await works.result(1), await works.result(2)
         assert first.session_id == second.session_id
-        await passes(lambda: works.pipeline.stats().conversations == 0)
+        await passes(lambda: works.pipeline.stats().streams == 0)
         await works.reply(second, "second")
         await kitchen.told.first(ReplyShown, text="second")
         assert "idle" not in kitchen.story(1), "the first is still waited for"
@@ -734,14 +734,14 @@ async def test_a_device_that_stays_away_too_long_many_times_is_remembered_so_oft
                 AudioReceived("kitchen", 1, stream, 0, quiet(0.1)),
                 DeviceDisconnected("kitchen", 1, "gone"),
             )
-            await passes(lambda: works.pipeline.stats().conversations == 0)
+            await passes(lambda: works.pipeline.stats().streams == 0)
         assert len(works.pipeline._hearing.former.lapsed) == 2
         hear(works.pipeline, connected(resumed=True))
         hear(works.pipeline, AudioReceived("kitchen", 1, 3, 1_600, quiet(0.1)))
-        assert works.pipeline.stats().conversations == 1
+        assert works.pipeline.stats().streams == 1
         hear(works.pipeline, StreamStopped("kitchen", 1, 3), connected(2))
         assert not works.pipeline._hearing.former.lapsed
-        assert works.pipeline.stats().conversations == 0
+        assert works.pipeline.stats().streams == 0
 
 
 async def test_a_link_that_is_down_shows_with_its_remedy() -> None:
@@ -803,7 +803,7 @@ class Walk:
                 self.answered += 1
                 await self.works.reply(heard, "yes")
             case "lapse" if not self.there:
-                await passes(lambda: self.works.pipeline.stats().conversations == 0)
+                await passes(lambda: self.works.pipeline.stats().streams == 0)
         await asyncio.sleep(0)
 
     async def end(self) -> None:

@@ -59,7 +59,7 @@ async def closed(ws: ClientWebSocketResponse) -> tuple[int, str]:
 
 def heard_to(site: Site) -> int:
     """How much of what is being said has arrived, in samples."""
-    return max((c.heard_to for c in site.parts.pipeline._hearing.conversations.values()), default=0)
+    return max((c.heard_to for c in site.parts.pipeline._hearing.streams.values()), default=0)
 
 
 async def greet(ws: ClientWebSocketResponse, hello: Hello = HELLO) -> Welcome:

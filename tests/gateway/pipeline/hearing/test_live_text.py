@@ -202,9 +202,9 @@ async def test_a_stream_that_is_handed_back_is_followed_no_more() -> None:
     async with speaking(engine=engine) as (works, kitchen, stream):
         speak(kitchen, stream, loud(0.3))
         await passes(lambda: works.pipeline._hearing.in_speech)
-        [conversation] = works.pipeline._hearing.conversations.values()
-        live = conversation.live
+        [heard] = works.pipeline._hearing.streams.values()
+        live = heard.live
         assert live is not None
         works.pipeline._hearing.hand_back()
         assert live._over
-        assert conversation.live is None
+        assert heard.live is None

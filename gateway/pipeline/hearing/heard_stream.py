@@ -32,11 +32,11 @@ from transcription.utterance.segmenter import (
 class Complete:
     """Somebody has finished what they said."""
 
-    conversation: Conversation
+    heard: HeardStream
     utterance: Utterance
 
 
-class Conversation:
+class HeardStream:
     """A session, and what cuts its audio into utterances."""
 
     __slots__ = (
