@@ -24,6 +24,10 @@ SANS_IO = {
     "firmware_bridge.link.frames",
     "firmware_bridge.link.framing",
     "firmware_bridge.link.link",
+    "gateway.pipeline.agents.breaker",
+    "gateway.pipeline.agents.copies",
+    "gateway.pipeline.agents.roster",
+    "gateway.pipeline.agents.track_record",
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
@@ -110,6 +114,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .process .access .broker .journal .orchestrators
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
+.pipeline.agents:               .contract .settings
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings

@@ -38,7 +38,12 @@ class BreakerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """When an agent that fails is left alone."""
 
     failures: Annotated[
-        int, Meta(ge=0, le=1_000, description="After so many failures and time-outs in the window; 0: never.")
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="After so many failures and time-outs in the window, of its last twice as many ends; 0: never.",
+        ),
     ] = 5
     window_seconds: Annotated[Seconds, Meta(description="The window.")] = 60.0
     open_seconds: Annotated[

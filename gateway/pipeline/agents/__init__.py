@@ -1,0 +1,1 @@
+"""Who is there to answer, and how they do: what is known of each agent that the configuration names."""
