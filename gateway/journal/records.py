@@ -132,6 +132,27 @@ class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
     age: float = 0.0
 
 
+class TurnRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """What was said once in a conversation, and answered; without words where none are remembered.
+
+    ``timestamp``: when it had its text. ``age``: since that, or since its answer, where that came later.
+    """
+
+    correlation_id: str
+    conversation_id: str
+    session_id: str
+    user_id: str
+    device_id: str
+    boot: int
+    stream: int
+    utterance_id: str
+    text: str = ""
+    reply: str = ""
+    agent: str = ""
+    timestamp: float = 0.0
+    age: float = 0.0
+
+
 class DeadLetterRow(Struct, frozen=True, kw_only=True, array_like=True):
     """What could not be done, and why. ``record`` is the whole row or message as it was (:func:`letter_of`)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.journal.records import RequestRow, StreamRow, UtteranceRow
+from gateway.journal.records import RequestRow, StreamRow, TurnRow, UtteranceRow
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 
@@ -19,11 +19,11 @@ def stream_row(session: Session, begun: int | None, heard_to: int) -> StreamRow:
     )
 
 
-def stream_name(row: StreamRow | UtteranceRow | RequestRow) -> StreamName:
+def stream_name(row: StreamRow | UtteranceRow | RequestRow | TurnRow) -> StreamName:
     """Whose row it is."""
     return StreamName(row.device_id, row.boot, row.stream)
 
 
-def utterance_name(row: UtteranceRow | RequestRow) -> UtteranceName:
+def utterance_name(row: UtteranceRow | RequestRow | TurnRow) -> UtteranceName:
     """What it is about."""
     return UtteranceName(row.session_id, row.user_id, stream_name(row), row.utterance_id, row.correlation_id)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from gateway.contract.events import DeliveryEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import DeadUtterance, TranscriptionMessage
-from gateway.journal.records import HistoryRow, RequestRow, UtteranceRow
+from gateway.journal.records import HistoryRow, RequestRow, TurnRow, UtteranceRow
 from gateway.pipeline.sessions.names import RowIds, SessionIds, StreamName, UtteranceIds, UtteranceName
 from gateway.pipeline.sessions.rows import stream_name, utterance_name
 
@@ -29,7 +29,7 @@ NAMES = st.builds(
         *((kind, SessionIds) for kind in (StatusEvent, PartialEvent)),
         *((kind, UtteranceIds) for kind in (TranscriptionEvent, ReplyEvent, DeliveryEvent)),
         *((kind, UtteranceIds) for kind in (TranscriptionMessage, DeadUtterance, HistoryRow)),
-        *((kind, RowIds) for kind in (UtteranceRow, RequestRow)),
+        *((kind, RowIds) for kind in (UtteranceRow, RequestRow, TurnRow)),
     ],
 )
 def test_whatever_has_ids_has_the_fields_of_the_name(kind: type[Struct], ids: type) -> None:
