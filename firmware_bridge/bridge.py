@@ -131,9 +131,9 @@ class Bridge:
         """A carrier's owner does not want this device (it has told it so)."""
         self._fleet.note_refusal(line, hello.device_id, code, reason, self._loop.time())
 
-    def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
-        """While busy, devices keep what they record in their rings and send none of it."""
-        self._fleet.set_busy(busy)
+    def set_busy(self, is_busy: Callable[[str], bool]) -> None:
+        """For which devices there is no time now: they keep what they record in their rings and send none of it."""
+        self._fleet.set_busy(is_busy)
         self._flush_soon()
 
     def settle(self, device_id: str, boot: int, stream: int, position: int) -> None:

@@ -25,9 +25,9 @@ class Priority(enum.StrEnum):
     BACKGROUND = "background"
 
     @property
-    def at_least(self) -> tuple[Priority, ...]:
-        """This class, and those above it."""
-        return _CLASSES[: _CLASSES.index(self) + 1]
+    def rank(self) -> int:
+        """0 of the most urgent."""
+        return _CLASSES.index(self)
 
 
 _CLASSES = tuple(Priority)
@@ -52,7 +52,7 @@ class Precedence:
     def next(self, waiting: Collection[Priority]) -> Priority:
         """Of those that wait, of which there is at least one."""
         due = [one for one in waiting if self._passed_over[one] >= _PASSED_OVER]
-        return min(due, key=self._dueness) if due else min(waiting, key=_CLASSES.index)
+        return min(due, key=self._dueness) if due else min(waiting, key=lambda one: one.rank)
 
     def take(self, waiting: Collection[Priority]) -> Priority:
         """As ``next``, and it has had its turn."""
@@ -62,7 +62,7 @@ class Precedence:
         return taken
 
     def _dueness(self, one: Priority) -> tuple[int, int]:
-        return -self._passed_over[one], _CLASSES.index(one)
+        return -self._passed_over[one], one.rank
 
 
 class UrgentFirst(Generic[Item]):

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from transcription.priority import Priority
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
+
+BUSY = 0.75
+"""From this share of the room for utterances on, devices had better wait."""
 
 
 class Phase(enum.StrEnum):
@@ -86,11 +90,10 @@ class Recognizing(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Utterances that wait for their turn: ``settings.queue_utterances``, and those that devices keep."""
+        """Utterances that wait: of each class ``settings.queue_utterances``, and those that devices keep."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether the queue is three quarters full: devices had better wait."""
+    def load(self, priority: Priority = Priority.NORMAL) -> float:
+        """How much of the room for utterances of a class is taken: from ``BUSY`` on devices had better wait."""
 
     @property
     def verdict(self) -> bool | None:
@@ -105,10 +108,19 @@ class Recognizing(Protocol):
     def wake(self) -> None:
         """Somebody has begun to speak: an engine that is asleep is loaded meanwhile."""
 
-    def guess(self, utterance: Utterance, *, owner: str, hints: Hints = NO_HINTS) -> Guessing | None:
+    def guess(
+        self,
+        utterance: Utterance,
+        *,
+        owner: str,
+        hints: Hints = NO_HINTS,
+        priority: Priority = Priority.NORMAL,
+    ) -> Guessing | None:
         """Begin with an utterance that may be over; None when there is no engine or too much to do."""
 
-    def follow(self, *, owner: str, on_text: Callable[[Transcript], None]) -> Following:
+    def follow(
+        self, *, owner: str, on_text: Callable[[Transcript], None], priority: Priority = Priority.NORMAL
+    ) -> Following:
         """Follow an utterance that goes on: ``on_text`` gets what is made of each ``ask`` that was in time.
 
         Of those that wait only the newest is looked at, when there is nothing else to do and no more often
@@ -125,8 +137,9 @@ class Recognizing(Protocol):
         guess: Guessing | None = None,
         kept: bool = False,
         behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> Recognized:
-        """The utterance's text; owners (devices) take turns.
+        """The utterance's text; a more urgent one is next, but for the others' tenth, and owners (devices) take turns.
 
         A ``guess`` that fits is taken for the utterance, so that its text may be there already.
         ``deadline``: seconds from now by which the recognizer must have begun with it; None waits

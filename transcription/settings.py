@@ -186,8 +186,9 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=1,
             le=10_000,
-            description="Utterances that may wait. From three quarters of it on, devices are told 'busy' and keep "
-            "what they record; those that keep nothing are refused when it is full, and hear so.",
+            description="Utterances that may wait, of each class (devices.priorities). From three quarters of it on, "
+            "devices of the class are told 'busy' and keep what they record; those that keep nothing are refused when "
+            "it is full, and hear so.",
         ),
     ] = 64
     batch_utterances: Annotated[

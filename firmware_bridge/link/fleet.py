@@ -127,7 +127,7 @@ class Fleet:
         self._answered = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
         self._refused = Cooldown(REFUSAL_SECONDS, ANSWERED_LINES)
         self._noise: dict[str, Allowance] = {}
-        self._busy = False
+        self._is_busy: Callable[[str], bool] = lambda _device_id: False
         self._open = True
         self.next_deadline = math.inf
         """When tick() is due next."""
@@ -217,9 +217,9 @@ class Fleet:
         if device is not None and device.line is not None:
             self._answers.append((device.line, Fault(Header(link=device.end.link), code, message)))
 
-    def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
-        """While busy, devices get no credit: they keep what they record in their rings."""
-        self._busy = busy
+    def set_busy(self, is_busy: Callable[[str], bool]) -> None:
+        """For which devices there is no time now: they get no credit, and keep what they record in their rings."""
+        self._is_busy = is_busy
         for device in self._devices.values():
             self._give_credit(device)
 
@@ -454,7 +454,7 @@ class Fleet:
         self._report(device.end.close(now, reason))
 
     def _give_credit(self, device: _Device) -> None:
-        device.end.credit = 0 if self._busy else self._settings.credit_frames
+        device.end.credit = 0 if self._is_busy(device.end.device_id) else self._settings.credit_frames
         self._touched.add(device)
 
     def _answer_stranger(self, line: Line, arrival: DeviceFrame | FrameRejected, now: float) -> None:

@@ -199,9 +199,9 @@ class Pipeline:
 
     def reconfigure(self, config: Sections) -> None:
         """From now on the settings of ``config``; open streams keep theirs while their device is the same user's."""
+        self.roster.reconfigure(config.devices)
         self._understanding.reconfigure(config.transcription)
         self._hearing.reconfigure(config.transcription)
-        self.roster.reconfigure(config.devices)
         self._hearing.change_hands()
 
     async def __aenter__(self) -> Self:
@@ -243,9 +243,9 @@ class Pipeline:
         """Whose device it is."""
         return self._announce.user(device_id)
 
-    def priority(self, device_id: str) -> Priority:
-        """How urgent what it says is."""
-        return self._announce.priority(device_id)
+    def priority(self, device_id: str, guest: str | None = None) -> Priority:
+        """How urgent what it says is, or would be as this ``guest``'s."""
+        return self._announce.priority(device_id, guest)
 
     def asked(self, correlation_id: str) -> UtteranceName | None:
         """Whose transcript is or was to be answered, as long as it is remembered."""

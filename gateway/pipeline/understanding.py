@@ -28,7 +28,8 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.turns import OnItsWay, Turns
 from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
-from transcription.recognizing import Guessing, Recognizing
+from transcription.priority import Priority
+from transcription.recognizing import BUSY, Guessing, Recognizing
 from transcription.settings import TranscriptionSettings
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ MAX_ATTEMPTS = 3
 """An utterance over which so many gateways ended, with the engine in their own process, is not tried again."""
 
 LEFT_AT_ONCE = 2
-"""Utterances of a gateway before this one that are transcribed at once, behind those that are spoken now."""
+"""Utterances of a gateway before this one, of each class, that are transcribed at once, behind those spoken now."""
 
 
 class Understanding:
@@ -69,11 +70,12 @@ class Understanding:
         self._announce = announcer
         self._journal = journal
         self._now = asyncio.get_running_loop().time
-        self._left = asyncio.Semaphore(LEFT_AT_ONCE)
+        self._left = {one: asyncio.Semaphore(LEFT_AT_ONCE) for one in Priority}
 
     def reconfigure(self, settings: TranscriptionSettings) -> None:
-        """For utterances that are transcribed from now on."""
+        """For utterances that are transcribed from now on; who waits may be of another class."""
         self._settings = settings
+        self._devices.set_busy(self._announce.is_busy)
 
     def begin(self, complete: Complete) -> None:
         """An utterance is complete: its device hears so at once, the text follows."""
@@ -127,7 +129,7 @@ class Understanding:
         self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn))
 
     async def _lead_again(self, session: Session, turn: Turn) -> None:
-        async with self._left:
+        async with self._left[self._announce.priority(session.device_id)]:
             try:
                 row = await self._journal.utterance(turn.utterance_id)
                 spoken = rows.spoken(row, session, turn, self._now()) if row is not None else None
@@ -159,6 +161,7 @@ class Understanding:
                 deadline=self._settings.wait_seconds,
                 guess=guess,
                 kept=kept,
+                priority=self._announce.priority(spoken.session.device_id),
             )
         except RecognizerClosed:
             return False  # it is in the journal, or its device keeps it
@@ -175,14 +178,18 @@ class Understanding:
         return True
 
     def _watch_busy(self) -> None:
-        """Tell the devices when the recognizer falls behind, and when it has caught up."""
-        waiting, most = self._recognizer.waiting, self._settings.queue_utterances
-        was_busy = self._announce.busy
-        busy = self._recognizer.busy or (was_busy and waiting > CAUGHT_UP * most)
-        if busy == was_busy:
+        """Tell the devices of a class when the recognizer falls behind with it, and when it has caught up."""
+        was = self._announce.busy
+        busy = frozenset(one for one in Priority if self._is_behind(one, was=one in was))
+        if busy == was:
             return
         self._announce.busy = busy
-        log.warning("recognizer falls behind" if busy else "recognizer caught up", waiting=waiting)
-        self._devices.set_busy(busy)
+        falls_behind, waiting = busy - was, self._recognizer.waiting
+        log.warning("recognizer falls behind" if falls_behind else "recognizer caught up", waiting=waiting)
+        self._devices.set_busy(self._announce.is_busy)
         for heard in self._hearing.streams.values():
-            self._announce.attention(heard.session)
+            if self._announce.priority(heard.session.device_id) in busy ^ was:
+                self._announce.attention(heard.session)
+
+    def _is_behind(self, priority: Priority, *, was: bool) -> bool:
+        return self._recognizer.load(priority) > CAUGHT_UP if was else self._recognizer.load(priority) >= BUSY

@@ -467,11 +467,11 @@ async def test_a_busy_gateway_stops_the_flow_and_loses_nothing(
     ):
         saying = asyncio.create_task(kitchen.say(pcm))
         await one.heard.until(lambda: len(one.audio.get(("kitchen", 1), b"")) > 16_000)
-        one.bridge.set_busy(True)
+        one.bridge.set_busy(lambda device_id: device_id == "kitchen")
         had = len(one.audio["kitchen", 1])
         await passes(lambda: kitchen.end.unacknowledged >= 60)
         assert len(one.audio["kitchen", 1]) <= had + 20 * 2 * kitchen.wire.audio_samples
-        one.bridge.set_busy(False)
+        one.bridge.set_busy(lambda _device_id: False)
         assert (await saying).reply == "reply to kitchen"
         assert one.audio["kitchen", 1] == pcm
 

@@ -43,7 +43,7 @@ class _Owner:
         elif what == 6:
             fleet.line_lost(line, "gone", self.now)
         else:
-            fleet.set_busy(bool(which % 2))
+            fleet.set_busy(lambda _device_id: bool(which % 2))
         for _, frame in fleet.outgoing(self.now):
             assert len(frame.to_bytes()) <= HEADER_SIZE + MAX_PAYLOAD
         assert len(fleet.devices()) <= _DEVICES

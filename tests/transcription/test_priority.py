@@ -72,5 +72,5 @@ def test_a_class_of_a_later_version_is_normal() -> None:
     assert [priority_of(name) for name in ("urgent", "background", "fatal", "")] == [U, B, N, N]
 
 
-def test_a_class_counts_those_above_it() -> None:
-    assert (U.at_least, N.at_least, B.at_least) == ((U,), (U, N), (U, N, B))
+def test_the_most_urgent_stands_first() -> None:
+    assert [one.rank for one in (U, N, B)] == [0, 1, 2]

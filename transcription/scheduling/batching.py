@@ -5,27 +5,31 @@ A batch shares the reading of the model's weights, which is most of the work on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-from transcription.scheduling.fair_queue import FairQueue
 from transcription.scheduling.jobs import Job
 from transcription.transcriber import BatchTranscriber, Task, Transcriber, Transcript
 
 MOST_SECONDS = 30.0
 """Audio in one batch: together no longer than the longest utterance, so that nobody waits much longer."""
 
+TakeIf: TypeAlias = Callable[[Callable[[Job], bool]], Job | None]
+"""Takes the next one if it fits; None: it does not, or nothing waits."""
 
-def next_batch(first: Job, queue: FairQueue[Job], engine: Transcriber, most: int) -> list[Job]:
-    """``first`` and those that are next in the queue, as far as they go together; at most ``most``.
 
-    None is taken out of its turn. What the engine died of in a batch goes alone.
+def next_batch(first: Job, take_if: TakeIf, engine: Transcriber, most: int) -> list[Job]:
+    """``first`` and those that are next, as far as they go together; at most ``most``.
+
+    None is taken out of its turn, and none makes a more urgent one slower. What the engine died of in a batch goes
+    alone.
     """
     batch = [first]
     seconds = first.utterance.seconds
     together = isinstance(engine, BatchTranscriber) and engine.batches and not first.alone
     while together and len(batch) < most:
         room = MOST_SECONDS - seconds
-        job = queue.get_if(lambda job: _joins(job, first, room))  # noqa: B023 - called before the next round
+        job = take_if(lambda job: _joins(job, first, room))  # noqa: B023 - called before the next round
         if job is None:
             break
         batch.append(job)
@@ -41,4 +45,5 @@ def transcribe_batch(engine: Transcriber, batch: Sequence[Job]) -> list[Transcri
 
 
 def _joins(job: Job, first: Job, room: float) -> bool:
-    return not job.alone and job.hints == first.hints and job.utterance.seconds <= room
+    alike = job.priority is first.priority and job.hints == first.hints
+    return alike and not job.alone and job.utterance.seconds <= room

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from transcription.errors import QueueFull
-from transcription.scheduling.fair_queue import FairQueue
+from transcription.priority import Priority
+from transcription.scheduling.class_queues import ClassQueues
 from transcription.settings import PartialsSettings
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
@@ -70,8 +71,10 @@ class Draft:
         on_text: Callable[[Transcript], None],
         ask: Callable[[Draft, Utterance, Hints], None],
         drop: Callable[[Draft], None],
+        priority: Priority = Priority.NORMAL,
     ) -> None:
         self.owner = owner
+        self.priority = priority
         self.hints = NO_HINTS
         self.on_text = on_text
         self.so_far: Utterance | None = None
@@ -92,12 +95,12 @@ class Draft:
 
 
 class Drafts:
-    """The looks that wait, at most one for each utterance; owners take turns."""
+    """The looks that wait, at most one for each utterance; urgent ones first, and in a class owners take turns."""
 
     def __init__(self, settings: PartialsSettings, capacity: int) -> None:
         self.budget = Budget(settings.share, settings.longest_ms / 1000)
         self.counters = DraftCounters()
-        self._waiting: FairQueue[Draft] = FairQueue(capacity)
+        self._waiting: ClassQueues[Draft] = ClassQueues(capacity)
         self._behind = False  # while something more important is done
 
     def __len__(self) -> int:
@@ -117,7 +120,7 @@ class Drafts:
             self._count_unbegun(draft)
         else:
             try:
-                self._waiting.put(draft.owner, draft)
+                self._waiting.of[draft.priority].put(draft.owner, draft)
             except QueueFull:
                 self.counters.gave_way += 1
                 return False
@@ -140,7 +143,7 @@ class Drafts:
         """Its utterance is over. Idempotent."""
         draft.dropped = True
         if draft.so_far is not None:
-            self._waiting.discard(draft.owner, draft)
+            self._waiting.of[draft.priority].discard(draft.owner, draft)
             self._count_unbegun(draft)
             draft.so_far = None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from transcription.errors import EngineFailed, TranscriptionError
+from transcription.priority import Priority
 from transcription.recognizing import Recognized
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
@@ -34,6 +35,7 @@ class Job:
     deaths: int = 0
     alone: bool = False
     behind: bool = False
+    priority: Priority = Priority.NORMAL
 
     def await_turn(self, on_expiry: Callable[[Job], None]) -> None:
         """Its patience counts from now."""

@@ -18,7 +18,8 @@ from transcription.errors import (
     RecognizerClosed,
     WaitedTooLong,
 )
-from transcription.recognizing import Guessing, Phase, Recognized, RecognizerState
+from transcription.priority import Priority
+from transcription.recognizing import BUSY, Guessing, Phase, Recognized, RecognizerState
 from transcription.scheduling import engines
 from transcription.scheduling.batching import transcribe_batch
 from transcription.scheduling.drafts import Draft, DraftCounters
@@ -77,10 +78,9 @@ class Recognizer:
         """Utterances that wait for their turn: ``settings.queue_utterances``, and those that devices keep."""
         return len(self._waiting)
 
-    @property
-    def busy(self) -> bool:
-        """Whether the queue is three quarters full: devices had better wait."""
-        return self._waiting.busy
+    def load(self, priority: Priority = Priority.NORMAL) -> float:
+        """How much of the room for utterances of a class is taken: from ``BUSY`` on devices had better wait."""
+        return self._waiting.load(priority)
 
     @property
     def drafts(self) -> DraftCounters:
@@ -108,13 +108,20 @@ class Recognizer:
         finally:
             await self._group.__aexit__(None, None, None)
 
-    def guess(self, utterance: Utterance, *, owner: str, hints: Hints = NO_HINTS) -> Guess | None:
+    def guess(
+        self,
+        utterance: Utterance,
+        *,
+        owner: str,
+        hints: Hints = NO_HINTS,
+        priority: Priority = Priority.NORMAL,
+    ) -> Guess | None:
         """Begin with an utterance that may be over; None when there is no engine or too much to do."""
         self.wake()
-        if self._closing or self._keeper.engine is None or self.busy:
+        if self._closing or self._keeper.engine is None or self.load(priority) >= BUSY:
             return None
         loop = asyncio.get_running_loop()
-        job = Job(owner, utterance, loop.create_future(), loop.time(), hints, ahead=True)
+        job = Job(owner, utterance, loop.create_future(), loop.time(), hints, ahead=True, priority=priority)
         try:
             self._waiting.put_guess(job)
         except QueueFull:
@@ -128,13 +135,15 @@ class Recognizer:
             answer.exception()  # a failure that nobody wants to know is not an unhandled one
         answer.cancel()
 
-    def follow(self, *, owner: str, on_text: Callable[[Transcript], None]) -> Draft:
+    def follow(
+        self, *, owner: str, on_text: Callable[[Transcript], None], priority: Priority = Priority.NORMAL
+    ) -> Draft:
         """Follow an utterance that goes on: ``on_text`` gets what is made of each ``Draft.ask`` that was in time.
 
         Of those that wait only the newest is looked at, when there is nothing else to do and no more often
         than ``settings.partials`` allows.
         """
-        return Draft(owner, on_text, self._ask, self._waiting.drafts.drop)
+        return Draft(owner, on_text, self._ask, self._waiting.drafts.drop, priority)
 
     def wake(self) -> None:
         """Somebody has begun to speak: an engine that is asleep is loaded meanwhile."""
@@ -169,6 +178,7 @@ class Recognizer:
         guess: Guessing | None = None,
         kept: bool = False,
         behind: bool = False,
+        priority: Priority = Priority.NORMAL,
     ) -> Recognized:
         """See :class:`Recognizing`."""
         if self._closing:
@@ -181,7 +191,9 @@ class Recognizer:
         loop = asyncio.get_running_loop()
         job = self._guessed(utterance, hints, guess)
         if job is None:
-            job = Job(owner, utterance, loop.create_future(), loop.time(), hints, behind=behind)
+            job = Job(
+                owner, utterance, loop.create_future(), loop.time(), hints, behind=behind, priority=priority
+            )
             self._waiting.put(job, always=kept)
         self._answers.add(job.answer)
         job.patience = deadline

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from transcription.priority import Precedence, Priority
 from transcription.recognizing import Recognized
 from transcription.scheduling.batching import next_batch
+from transcription.scheduling.class_queues import ClassQueues
 from transcription.scheduling.drafts import Draft, Drafts
 from transcription.scheduling.fair_queue import FairQueue
 from transcription.scheduling.jobs import Job
@@ -19,13 +21,17 @@ from transcription.utterance.segmenter import Utterance
 class Waiting:
     """Finished utterances go first, then guesses, then looks at speech that goes on, then what is done behind all.
 
+    Finished utterances and guesses of a more urgent class go before those of another; of looks, and of what is
+    behind, too, an urgent one is next. Each class has at least one turn in ten.
+
     ``wake`` is called when something may be next that was not.
     """
 
     def __init__(self, settings: TranscriptionSettings, wake: Callable[[], None]) -> None:
-        self._finished: FairQueue[Job] = FairQueue(settings.queue_utterances)
-        self._guesses: FairQueue[Job] = FairQueue(settings.queue_utterances)
-        self._behind: FairQueue[Job] = FairQueue(settings.queue_utterances)
+        self._finished: ClassQueues[Job] = ClassQueues(settings.queue_utterances)
+        self._guesses: ClassQueues[Job] = ClassQueues(settings.queue_utterances)
+        self._behind: ClassQueues[Job] = ClassQueues(settings.queue_utterances)
+        self._precedence = Precedence()
         self.drafts = Drafts(settings.partials, settings.queue_utterances)
         self._wake = wake
 
@@ -33,10 +39,10 @@ class Waiting:
         """How many finished utterances wait."""
         return len(self._finished)
 
-    @property
-    def busy(self) -> bool:
-        """Whether three quarters of the room for finished utterances are taken."""
-        return 4 * len(self._finished) >= 3 * self._finished.capacity
+    def load(self, priority: Priority) -> float:
+        """How much of the room for finished utterances of a class is taken: 1.0 is all of it."""
+        queue = self._finished.of[priority]
+        return len(queue) / queue.capacity
 
     def put(self, job: Job, *, always: bool = False) -> None:
         """Raises QueueFull, unless it is to be taken ``always``."""
@@ -53,12 +59,12 @@ class Waiting:
 
     def put_guess(self, job: Job) -> None:
         """Raises QueueFull."""
-        self._guesses.put(job.owner, job)
+        self._guesses.of[job.priority].put(job.owner, job)
         self._wake()
 
     def discard_guess(self, job: Job) -> bool:
         """Take it out; whether it waited."""
-        return self._guesses.discard(job.owner, job)
+        return self._guesses.of[job.priority].discard(job.owner, job)
 
     def ask(self, draft: Draft, so_far: Utterance, hints: Hints) -> None:
         """Have a look at it when there is time, unless there is more important work now."""
@@ -69,9 +75,10 @@ class Waiting:
 
     def take(self) -> Job | None:
         """What is done now; None: nothing, until it wakes."""
-        if waiting := self._finished or self._guesses:
+        if classes := self._classes:
             self.drafts.pass_over()
-            return waiting.get()
+            turn = self._precedence.take(classes)
+            return (self._finished.of[turn] or self._guesses.of[turn]).get()
         loop = asyncio.get_running_loop()
         taken = self.drafts.take(loop.time())
         if taken is None:
@@ -87,10 +94,24 @@ class Waiting:
         """A finished utterance, and those next in the queue that can be done together with it."""
         if job.ahead or job.behind:
             return [job]
-        return next_batch(job, self._finished, engine, most)
+        return next_batch(job, self._take_if, engine, most)
+
+    def _take_if(self, fits: Callable[[Job], bool]) -> Job | None:
+        """What is next, if it is a finished utterance that fits."""
+        if not (classes := self._classes):
+            return None
+        job = self._finished.of[self._precedence.next(classes)].get_if(fits)
+        if job is not None:
+            self._precedence.take(classes)
+        return job
+
+    @property
+    def _classes(self) -> set[Priority]:
+        """Whose finished utterances or guesses wait."""
+        return self._finished.classes | self._guesses.classes
 
     def _queue_of(self, job: Job) -> FairQueue[Job]:
-        return self._behind if job.behind else self._finished
+        return (self._behind if job.behind else self._finished).of[job.priority]
 
     def _looked(self, draft: Draft, answer: asyncio.Future[Recognized]) -> None:
         failed = answer.cancelled() or answer.exception() is not None

@@ -126,7 +126,10 @@ class HeardStream:
                     self.live.goes_on(so_far, self.hints.now)
             case SpeechPaused(so_far):
                 guess = self.guess = self._recognizer.guess(
-                    so_far, owner=self.session.owner, hints=self.hints.now
+                    so_far,
+                    owner=self.session.owner,
+                    hints=self.hints.now,
+                    priority=self._announce.priority(self.session.device_id),
                 )
                 if guess is not None and self.live is not None:
                     self.live.pauses(guess)

@@ -40,7 +40,10 @@ class LiveText:
         if not self._announce.wants_partials(self._session):
             return
         if self._draft is None:
-            self._draft = self._recognizer.follow(owner=self._session.device_id, on_text=self._look)
+            device_id = self._session.device_id
+            self._draft = self._recognizer.follow(
+                owner=device_id, on_text=self._look, priority=self._announce.priority(device_id)
+            )
         self._asked += 1
         self._draft.ask(so_far, hints)
 

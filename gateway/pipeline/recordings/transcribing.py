@@ -26,6 +26,7 @@ from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings.web import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.errors import EngineFailed
+from transcription.priority import Priority
 from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings
 from transcription.sound_files.decoder_process import TooCostly, decoded
@@ -131,8 +132,12 @@ class Transcribing:
         hints: Hints,
         is_gone: Callable[[], bool],
         owner: str,
+        *,
+        priority: Priority = Priority.NORMAL,
     ) -> RecordingText:
         """Everything that is said in it. ``is_gone``: nobody waits for it any more. ``owner``: who sends it.
+
+        ``priority``: among the recordings; all are behind what devices say.
 
         Raises FileRefused, and as the recognizer's ``transcribe`` but for EngineFailed.
         """
@@ -142,7 +147,7 @@ class Transcribing:
             raise TooManyFiles(f"{of_all}, {taken[owner]} of them with this token")
         self._numbers += 1
         segmenter = UtteranceSegmenter(self._listen(), cut, end_on_silence=True)
-        work = _Work(self._settings, segmenter, f"file {self._numbers}", owner)
+        work = _Work(self._settings, segmenter, f"file {self._numbers}", owner, priority)
         self._open.add(work)
         try:
             return await self._run(work, body, hints, is_gone)
@@ -164,17 +169,19 @@ class Transcribing:
             await self._lull()
             if is_gone():
                 raise Stopped("whoever sent it has gone")
-            recording.passages.append(await self._passage(work.name, utterance, hints))
+            recording.passages.append(await self._passage(work, utterance, hints))
         if work.failure is not None:
             raise work.failure
         recording.seconds = work.samples / SAMPLE_RATE
         recording.missing = work.missing
         return recording
 
-    async def _passage(self, owner: str, utterance: Utterance, hints: Hints) -> Passage:
+    async def _passage(self, work: _Work, utterance: Utterance, hints: Hints) -> Passage:
         start, end = utterance.start / SAMPLE_RATE, utterance.end / SAMPLE_RATE
         try:
-            done = await self._recognizer.transcribe(utterance, owner=owner, hints=hints, behind=True)
+            done = await self._recognizer.transcribe(
+                utterance, owner=work.name, hints=hints, behind=True, priority=work.priority
+            )
         except EngineFailed as error:
             return Passage(start, end, None, str(error))
         return Passage(start, end, done.transcript)
@@ -219,10 +226,16 @@ class _Work:
     """One recording: the task that reads it, and the thread that decodes and cuts it."""
 
     def __init__(
-        self, settings: UploadSettings, segmenter: UtteranceSegmenter, name: str, owner: str
+        self,
+        settings: UploadSettings,
+        segmenter: UtteranceSegmenter,
+        name: str,
+        owner: str,
+        priority: Priority,
     ) -> None:
         self.name = name
         self.owner = owner
+        self.priority = priority
         self.inflow = Inflow(UNREAD_BYTES)
         self.utterances: Outflow[Utterance] = Outflow(WAITING_UTTERANCES)
         self.samples = 0

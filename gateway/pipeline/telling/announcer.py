@@ -46,8 +46,8 @@ class Announcer:
         self._hub = hub
         self._settings = settings
         self._guests: OrderedDict[str, str] = OrderedDict()
-        self.busy = False
-        """Whether the recognizer has fallen behind, and devices had better wait."""
+        self.busy: frozenset[Priority] = frozenset()
+        """With which classes the recognizer has fallen behind: their devices had better wait."""
 
     def user(self, device_id: str, guest: str | None = None) -> str:
         """Whose device it is, or would be as this ``guest``'s (see ``adopt``)."""
@@ -60,12 +60,16 @@ class Announcer:
         """Whose it is, and in which room."""
         return self.user(device_id), self._settings.rooms.get(device_id, "")
 
-    def priority(self, device_id: str) -> Priority:
+    def priority(self, device_id: str, guest: str | None = None) -> Priority:
         """How urgent what it says is: the device's own class wins over its room's, and that over its user's."""
-        user, room = self.place(device_id)
+        user, room = self.user(device_id, guest), self._settings.rooms.get(device_id, "")
         wanted = self._settings.priorities
         named = wanted.devices.get(device_id) or wanted.rooms.get(room) or wanted.users.get(user)
         return Priority(named or Priority.NORMAL)
+
+    def is_busy(self, device_id: str) -> bool:
+        """Whether it had better wait."""
+        return bool(self.busy) and self.priority(device_id) in self.busy
 
     def reconfigure(self, devices: DeviceSettings) -> None:
         """From now on devices are whose these settings say, and where."""
@@ -134,7 +138,8 @@ class Announcer:
 
     def attention(self, session: Session) -> None:
         """The device may speak on, or had better wait."""
-        self.status(session, DeviceStatus.BUSY if self.busy else DeviceStatus.LISTENING)
+        busy = self.is_busy(session.device_id)
+        self.status(session, DeviceStatus.BUSY if busy else DeviceStatus.LISTENING)
 
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""

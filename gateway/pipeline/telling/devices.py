@@ -6,7 +6,7 @@ more, is told nothing. What is true or false of a ``send_`` is whether it is on 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from firmware_bridge.link.events import DeviceStatus
@@ -59,8 +59,8 @@ class Devices(Protocol):
 
     # -- about all of them
 
-    def set_busy(self, busy: bool) -> None:  # noqa: FBT001 - it is the state's name
-        """While busy, devices keep what they record and send none of it."""
+    def set_busy(self, is_busy: Callable[[str], bool]) -> None:
+        """For which of them there is no time now: they keep what they record and send none of it."""
 
     def blank(self, correlation_ids: Collection[str]) -> None:
         """Of what goes by these ids the words are told to no device any more."""

@@ -104,6 +104,7 @@ class Transcription(Struct, frozen=True, kw_only=True):
 async def transcribe_recording(call: Call[None, Options, None]) -> Transcription | web.Response:
     """All of it, behind what devices say."""
     running, query, request = call.parts.running(), call.query, call.request
+    pipeline, who = running.pipeline, call.principal
     hints = Hints(
         language=query.language,
         prompt=running.config.transcription.prompt,
@@ -115,12 +116,13 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
         too_large = f"it has more than {most} MiB (web.uploads.megabytes)"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
     try:
-        recording = await running.pipeline.transcribing.transcribe(
+        recording = await pipeline.transcribing.transcribe(
             _body(request),
             running.config.transcription.segmenter,
             hints,
             lambda: _is_gone(request),
-            call.principal.owner,
+            who.owner,
+            priority=pipeline.priority(who.own_device, who.own_user),
         )
     except FileRefused as error:
         raise _refusal(error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -399,18 +400,19 @@ def test_a_carrier_may_be_up_and_weak_and_one_that_passes_is_not_kept(house: Hou
 
 def test_a_busy_gateway_gives_nobody_credit(house: House) -> None:
     house.linked(topic("kitchen"))
-    house.fleet.set_busy(True)
+    house.fleet.set_busy(lambda _device_id: True)
     assert {frame.header.credit for _, frame in house.fleet.outgoing(house.now)} == {0}
     (_, last) = house.arrive(topic("cellar"), hello("cellar"))[-1]
     assert last.header.credit == 0
-    house.fleet.set_busy(False)
-    given_back = house.fleet.outgoing(house.now) + house.pass_time(0.1)
-    assert {
-        line.device_id for line, frame in given_back if frame.header.credit == SETTINGS.credit_frames
-    } == {
-        "kitchen",
-        "cellar",
-    }
+    assert with_credit(house, lambda device_id: device_id == "cellar") == {"kitchen"}
+    assert with_credit(house, lambda _device_id: False) == {"cellar"}
+
+
+def with_credit(house: House, is_busy: Callable[[str], bool]) -> set[str]:
+    """Who is given credit anew, when for these there is no time."""
+    house.fleet.set_busy(is_busy)
+    frames = house.fleet.outgoing(house.now) + house.pass_time(0.1)
+    return {line.device_id for line, frame in frames if frame.header.credit == SETTINGS.credit_frames}
 
 
 def test_a_reply_goes_down_and_its_delivery_is_reported(house: House) -> None:

@@ -43,6 +43,7 @@ from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes
 from tests.system.house import Board
+from transcription.recognizing import BUSY
 from transcription.transcriber import Hints, Word
 
 FALLBACK = "Sorry, nobody answered."
@@ -506,7 +507,7 @@ async def test_of_too_many_at_once_those_that_keep_their_speech_wait_and_none_fa
         async with _all(*boards):
             saying = [asyncio.create_task(board.say(loud(1), patience=60)) for board in boards]
             await engine.working()
-            await passes(lambda: works.recognizer.busy)
+            await passes(lambda: works.recognizer.load() >= BUSY)
             for event in works.events.of(StatusEvent, status="error"):
                 pytest.fail(f"{event.device_id} was refused")
             engine.go.set()

@@ -141,7 +141,7 @@ async def test_how_much_audio_is_done_together(first: float, others: list[float]
     queue: FairQueue[Job] = FairQueue(60)
     for number, seconds in enumerate(others):
         queue.put(str(number), job(seconds))
-    assert len(next_batch(job(first), queue, Batching(), 16)) == together
+    assert len(next_batch(job(first), queue.get_if, Batching(), 16)) == together
     assert len(queue) == len(others) + 1 - together
 
 
@@ -149,8 +149,8 @@ async def test_what_the_engine_died_of_in_a_batch_goes_alone() -> None:
     queue: FairQueue[Job] = FairQueue(9)
     for number, alone in enumerate([False, True, False]):
         queue.put(str(number), job(1, alone=alone))
-    assert next_batch(one := job(1, alone=True), queue, Batching(), 16) == [one]
-    assert len(next_batch(job(1), queue, Batching(), 16)) == 2
+    assert next_batch(one := job(1, alone=True), queue.get_if, Batching(), 16) == [one]
+    assert len(next_batch(job(1), queue.get_if, Batching(), 16)) == 2
 
 
 async def test_an_engine_that_gains_nothing_is_given_one_at_a_time() -> None:
@@ -158,7 +158,7 @@ async def test_an_engine_that_gains_nothing_is_given_one_at_a_time() -> None:
     queue.put("b", job(1))
     engine = Batching()
     engine.batches = False  # type: ignore[misc]
-    assert len(next_batch(job(1), queue, engine, 16)) == 1
+    assert len(next_batch(job(1), queue.get_if, engine, 16)) == 1
 
 
 # The real model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import pytest
@@ -95,7 +95,7 @@ class Toasters:
     def forget(self, _device_id: str) -> bool:
         return self.is_away
 
-    def set_busy(self, busy: bool) -> None: ...  # noqa: FBT001 - the port's
+    def set_busy(self, is_busy: Callable[[str], bool]) -> None: ...
 
     def blank(self, correlation_ids: Collection[str]) -> None: ...
 

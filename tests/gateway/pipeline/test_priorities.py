@@ -1,0 +1,66 @@
+"""An alarm button is never behind dictation: not at the recognizer, nor because that has too much to do."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from gateway.contract.events import StatusEvent
+from tests.gateway.works import Engine, Works, loud, open_works
+from tests.record import passes
+from transcription.priority import Priority
+from transcription.recognizing import BUSY
+
+DICTATION = [f"dictaphone{number}" for number in range(6)]
+HOUSE: dict[str, Any] = {
+    "rooms": dict.fromkeys(DICTATION, "Study"),
+    "priorities": {"devices": {"alarm": "urgent"}, "rooms": {"Study": "background"}},
+}
+
+
+async def say(works: Works, stack: AsyncExitStack, *names: str) -> None:
+    """Somebody says something to each of these boards, which are there until the end."""
+    for name in names:
+        board = await stack.enter_async_context(works.board(name))
+        await board.say(loud(1), patience=0)
+
+
+async def test_an_alarm_goes_before_dictation_that_has_filled_the_queue() -> None:
+    engine = Engine()
+    engine.go.clear()
+    async with (
+        open_works(engine, transcription={"queue_utterances": 4}, devices=HOUSE) as works,
+        AsyncExitStack() as stack,
+    ):
+        await say(works, stack, *DICTATION[:5])  # one is worked on, four wait
+        await engine.working()
+        await passes(lambda: works.recognizer.load(Priority.BACKGROUND) >= BUSY)
+        await say(works, stack, DICTATION[5], "alarm")
+        await passes(lambda: works.recognizer.load(Priority.URGENT) > 0)
+        engine.go.set()
+        for number in range(1, 8):
+            await works.reply(await works.result(number), "yes")
+        await works.idle()
+    devices = [heard.device_id for heard in works.results.items]
+    assert devices[1] == "alarm"
+    assert sorted(devices) == sorted(["alarm", *DICTATION])
+    assert {event.device_id for event in works.events.of(StatusEvent, status="busy")} == {DICTATION[5]}
+
+
+async def test_what_a_gateway_left_behind_is_transcribed_by_urgency(tmp_path: Path) -> None:
+    engine, journal = Engine(), tmp_path / "journal.db"
+    engine.go.clear()
+    async with AsyncExitStack() as stack:
+        works = await stack.enter_async_context(open_works(engine, journal=journal, devices=HOUSE))
+        await say(works, stack, *DICTATION[:4], "alarm")
+        await engine.working()
+        await passes(lambda: works.recognizer.waiting == 4)
+        await works.settled()
+        works.hush()
+        engine.go.set()
+    async with open_works(journal=journal, devices=HOUSE) as works:
+        for number in range(1, 6):
+            await works.reply(await works.result(number), "yes")
+    devices = [heard.device_id for heard in works.results.items]
+    assert "alarm" in devices[:2], "at most behind what the engine was at"
