@@ -28,6 +28,10 @@ SANS_IO = {
     "gateway.pipeline.agents.copies",
     "gateway.pipeline.agents.roster",
     "gateway.pipeline.agents.track_record",
+    "gateway.pipeline.teams.combining",
+    "gateway.pipeline.teams.members",
+    "gateway.pipeline.teams.plans",
+    "gateway.pipeline.teams.teamwork",
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
@@ -115,6 +119,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
 .pipeline.agents:               .contract .settings
+.pipeline.teams:                firmware_bridge .contract .settings .pipeline.agents
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings

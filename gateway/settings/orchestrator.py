@@ -107,6 +107,12 @@ class TeamSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=True
             "one of them fails, and those that compensate undo what they did."
         ),
     ] = True
+    show_first: Annotated[
+        bool,
+        Meta(
+            description="true: the first good answer is shown and said at once, until the reply takes its place."
+        ),
+    ] = False
     combine: Annotated[
         Literal["in_order", "best", "last", "by"],
         Meta(

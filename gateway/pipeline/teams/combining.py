@@ -1,0 +1,62 @@
+"""Several answers made one, and several failures one reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.pipeline.teams.members import Member, MemberState
+from gateway.pipeline.teams.outcome import Cause, TeamOutcome
+from gateway.pipeline.teams.plans import TeamPlan
+
+MAX_REASON = 1_000
+"""Characters of a reason, whoever makes them."""
+
+
+def combined(
+    plan: TeamPlan, chosen: Sequence[Member], missing: Sequence[str], good: Sequence[Member]
+) -> TeamOutcome:
+    """The reply out of the answers of those who are ``chosen``; ``good``: all who answered."""
+    if len(chosen) == 1:
+        (one,) = chosen
+        agents = [one.name] if one in good else [*(each.name for each in good), one.name]
+        return TeamOutcome(
+            one.text, one.name, agents=tuple(agents), missing=tuple(missing), confidence=one.confidence, data=one.data
+        )  # fmt: skip
+    return TeamOutcome(
+        " ".join(filter(None, (one.text.strip() for one in chosen))),
+        plan.name,
+        agents=tuple(one.name for one in chosen),
+        missing=tuple(missing),
+        confidence=min(one.confidence for one in chosen),
+        data={one.name: one.data for one in chosen if one.data} or None,
+    )
+
+
+def failure(plan: TeamPlan, members: Sequence[Member]) -> TeamOutcome:
+    """That there is no reply, and why. Somebody who did not understand has said so in words."""
+    puzzled = [one for one in members if one.state is MemberState.DONE and not one.understood]
+    reasons = [f"{one.name}: {_reason(one)}" for one in members if not one.good]
+    return TeamOutcome(
+        next((one.text for one in puzzled if one.text), ""),
+        puzzled[0].name if puzzled else plan.name,
+        error="; ".join(reasons)[:MAX_REASON] or "nobody is asked",
+        missing=tuple(one.name for one in members if not one.good),
+        cause=_cause(members, puzzled),
+    )
+
+
+def _cause(members: Sequence[Member], puzzled: Sequence[Member]) -> Cause:
+    if not any(one.attempt for one in members):
+        return Cause.NOBODY
+    if puzzled:
+        return Cause.PUZZLED
+    failed = any(one.attempt and one.error is not None and not one.timed_out for one in members)
+    return Cause.FAILED if failed else Cause.LATE
+
+
+def _reason(member: Member) -> str:
+    if member.state is MemberState.DONE:
+        return "it did not understand"
+    if member.error is not None:
+        return member.error
+    return "it did not answer in time" if member.attempt else "it is not there"

@@ -1,0 +1,42 @@
+"""What a team's work came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Cause(StrEnum):
+    """Why there is no reply."""
+
+    NOBODY = "nobody"
+    """None of them could be asked at all."""
+    LATE = "late"
+    """None answered in time, or said that it would not."""
+    FAILED = "failed"
+    PUZZLED = "puzzled"
+    """They answered that they did not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamOutcome:
+    """The reply, or (``error``) why there is none; ``text`` may be there all the same: that nobody understood.
+
+    ``agent``: whose reply it is, the team's where several made it. ``agents``: whose answers are in it; ``missing``:
+    whose should be, which makes it ``partial``. ``cause``: of an error.
+    """
+
+    text: str
+    agent: str
+    error: str | None = None
+    agents: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    confidence: float = 0.0
+    data: dict[str, Any] | None = None
+    cause: Cause | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether somebody's answer is not in it that should be."""
+        return bool(self.agents and self.missing)
