@@ -38,6 +38,7 @@ from firmware_bridge.link.frames import (
 )
 from firmware_bridge.link.framing import FrameRejected
 from firmware_bridge.link.repeats import Repeats
+from firmware_bridge.link.reply_texts import ReplyTexts
 from firmware_bridge.link.states import DEVICE_TABLE, DeviceEndEvent, DeviceState, LinkStateError
 from firmware_bridge.link.window import ReceiveWindow, SendWindow, distance
 
@@ -114,10 +115,15 @@ class DeviceEnd:
         ring_frames: int,
         firmware: str = "",
         wants_partials: bool = False,
+        wants_pieces: bool = False,
         first_sequence: int = 0,
         max_payload: int = MAX_PAYLOAD,
+        credit: int = DOWN_CREDIT,
     ) -> None:
-        """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun. ``max_payload``: it takes."""
+        """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun. ``max_payload``: it takes.
+
+        ``credit``: numbered frames that it takes ahead, ``DOWN_CREDIT`` at most.
+        """
         self.device_id = device_id
         self.boot = boot
         self.state = DeviceState.OFFLINE
@@ -126,6 +132,10 @@ class DeviceEnd:
         self._firmware = firmware
         self._max_payload = max_payload
         self._wants_partials = wants_partials
+        self._wants_pieces = wants_pieces
+        self._credit = min(credit, DOWN_CREDIT)
+        self.replies = ReplyTexts(pieces=wants_pieces)
+        """What to show of the replies that ``receive`` returns."""
         self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
         self._inbox: ReceiveWindow[DeviceFrame | FrameRejected] = ReceiveWindow(0, DOWN_CREDIT)
         self._repeats = Repeats()
@@ -305,7 +315,7 @@ class DeviceEnd:
     def _hello(self) -> Hello:
         ring = self._ring
         return Hello(
-            Header(credit=DOWN_CREDIT, acknowledge=self._inbox.expected, timestamp=self._milliseconds()),
+            Header(credit=self._credit, acknowledge=self._inbox.expected, timestamp=self._milliseconds()),
             self.device_id,
             self.boot,
             self._firmware,
@@ -315,6 +325,7 @@ class DeviceEnd:
             self._durable,
             self._max_payload,
             self._wants_partials,
+            self._wants_pieces,
         )
 
     def _welcomed(self, frame: Welcome) -> list[FromGateway]:
@@ -329,11 +340,14 @@ class DeviceEnd:
             self._hello_at = self._now
             return []
         self._move(DeviceEndEvent.WELCOME)
+        is_another = not 0 <= distance(frame.down_next, self._inbox.expected) <= DOWN_RING
+        if is_another or self.link != frame.header.link:
+            self.replies.forget()
         self.link = frame.header.link
         self._heard_at = self._sent_at = self._now
         self._ring.rewind(frame.resume_from, frame.header.credit)
-        if not 0 <= distance(frame.down_next, self._inbox.expected) <= DOWN_RING:
-            self._inbox = ReceiveWindow(frame.down_next, DOWN_CREDIT)  # another run of the gateway
+        if is_another:
+            self._inbox = ReceiveWindow(frame.down_next, DOWN_CREDIT)  # of the gateway: it numbers anew
         self._flush()
         return [frame]
 
@@ -409,7 +423,7 @@ class DeviceEnd:
     def _stamped(self, header: Header, *, sequence: int = 0, resent: bool = False) -> Header:
         return header._replace(
             link=self.link,
-            credit=DOWN_CREDIT,
+            credit=self._credit,
             sequence=sequence,
             acknowledge=self._inbox.expected,
             resent=resent,

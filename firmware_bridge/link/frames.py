@@ -186,9 +186,10 @@ class Hello(_Frame):
     durable: int
     max_payload: int = MAX_PAYLOAD
     wants_partials: bool = False
+    wants_pieces: bool = False
 
     def _flags(self) -> int:
-        return self.wants_partials << 1
+        return self.wants_partials << 1 | self.wants_pieces << 2
 
     def _payload(self) -> bytes:
         return msgspec.json.encode(
@@ -227,6 +228,7 @@ class Hello(_Frame):
             durable,
             said.mtu,
             bool(flags & 2),
+            bool(flags & 4),
         )
 
 
@@ -384,7 +386,8 @@ class Reply(_Frame):
 
     ``final``: no further reply follows. ``fallback``: the gateway's own words, nobody answered.
     ``error``: the answer says that something failed. ``continued``: the text goes on in the next
-    REPLY of this correlation id.
+    REPLY of this correlation id. ``whole``: it takes the place of all that was told before under this id,
+    and does not go behind it; only devices that want pieces are told so.
     """
 
     TYPE = FrameType.REPLY
@@ -394,9 +397,10 @@ class Reply(_Frame):
     fallback: bool = False
     error: bool = False
     continued: bool = False
+    whole: bool = False
 
     def _flags(self) -> int:
-        return self.final << 1 | self.fallback << 2 | self.error << 3 | self.continued << 4
+        return self.final << 1 | self.fallback << 2 | self.error << 3 | self.continued << 4 | self.whole << 5
 
     def _payload(self) -> bytes:
         return _labelled(self.correlation_id, self.text)
@@ -404,9 +408,8 @@ class Reply(_Frame):
     @classmethod
     def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
         correlation_id, text = _unlabelled(payload)
-        return cls(
-            header, correlation_id, text, bool(flags & 2), bool(flags & 4), bool(flags & 8), bool(flags & 16)
-        )
+        final, fallback, error, continued, whole = (bool(flags & bit) for bit in (2, 4, 8, 16, 32))
+        return cls(header, correlation_id, text, final, fallback, error, continued, whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,10 +313,31 @@ class GatewayEnd:
         final: bool = True,
         fallback: bool = False,
         error: bool = False,
+        whole: bool = True,
     ) -> bool:
-        """Queue a REPLY, in several frames where it is long; all of it or (False) nothing."""
-        reply = Reply(Header(stream=stream), correlation_id, text, final, fallback, error)
-        return self._may_send and self._outbox.reply(reply)
+        """Queue a REPLY, in several frames where it is long; all of it or (False) nothing.
+
+        ``whole`` false: it goes behind the pieces of it that were sent on this link; False where none are wanted.
+        """
+        if not self._may_send or not (whole or self._outbox.wants_pieces):
+            return False
+        replaces = whole and self._outbox.wants_pieces
+        header = Header(stream=stream)
+        return self._outbox.reply(Reply(header, correlation_id, text, final, fallback, error, whole=replaces))
+
+    @property
+    def wants_pieces(self) -> bool:
+        """Whether the device wants replies as they grow; while it is away they wait for it, as others do."""
+        return self._may_send and self._outbox.wants_pieces
+
+    def send_piece(self, stream: int, correlation_id: str, text: str, *, anew: bool) -> bool:
+        """Queue a piece of a reply: it goes behind the last one, or (``anew``) takes the place of all before it.
+
+        What waits for the device's credit is joined. False: not wanted, or there is no room at all: then the next
+        piece that is sent, or the end, has to be whole.
+        """
+        piece = Reply(Header(stream=stream), correlation_id, text, final=False, whole=anew)
+        return self.wants_pieces and self._outbox.reply(piece, grows=True)
 
     def delivered(self) -> list[str]:
         """Correlation ids of the replies the device has acknowledged since the last call."""
@@ -357,6 +378,7 @@ class GatewayEnd:
         """Take over what HELLO says and answer it; whatever the device has not taken goes again."""
         self._wants_partials = hello.wants_partials
         self._outbox.max_payload = hello.max_payload
+        self._outbox.wants_pieces = hello.wants_pieces
         outbox = self._outbox.window
         outbox.rewind(outbox.acknowledged, hello.header.credit)
         self._inbox.resumed(self._now)

@@ -19,7 +19,7 @@ from typing import Self
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.mqtt_address import Credentials
 from firmware_bridge.link.codecs import AdpcmEncoder
-from firmware_bridge.link.device_end import DeviceEnd, DeviceState
+from firmware_bridge.link.device_end import DOWN_CREDIT, DeviceEnd, DeviceState
 from firmware_bridge.link.events import SAMPLE_RATE, NoticeKind
 from firmware_bridge.link.frames import (
     MAX_PAYLOAD,
@@ -38,7 +38,6 @@ from firmware_bridge.simulator.user import (
     FaultShown,
     Linked,
     PartialShown,
-    ReplyParts,
     ReplyShown,
     Report,
     SpeechEnded,
@@ -91,7 +90,9 @@ class SimulatedDevice:
         codec: Codec = Codec.PCM16,
         speed: float = 1.0,
         wants_partials: bool = False,
+        wants_pieces: bool = False,
         max_payload: int = MAX_PAYLOAD,
+        credit: int = DOWN_CREDIT,
         mischief: Mischief | None = None,
         report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
@@ -106,7 +107,9 @@ class SimulatedDevice:
             ring_frames=ring_frames,
             firmware="simulator",
             wants_partials=wants_partials,
+            wants_pieces=wants_pieces,
             max_payload=max_payload,
+            credit=credit,
         )
         self.mischief = MischiefMaker(mischief or Mischief(), checksummed=wire.checksummed)
         self._unplug_seconds = mischief.unplug_seconds if mischief else 0.0
@@ -117,7 +120,6 @@ class SimulatedDevice:
         self._speed = speed
         self._report = report
         self._conversations: dict[int, SpokenStream] = {}
-        self._parts = ReplyParts()
         self._linked = asyncio.Event()
         self._progress = asyncio.Event()
         self._pong = asyncio.Event()
@@ -305,20 +307,21 @@ class SimulatedDevice:
                 self._report(FaultShown(device_id, now, frame.code, frame.message))
 
     def _show_reply(self, conversation: SpokenStream | None, part: Reply, now: float) -> None:
-        frame = self._parts.join(part)
-        if frame is None:
+        reply = self.end.replies.take(part)
+        if reply is None:
             return
-        whole = conversation.show_reply(frame, now) if conversation else frame.text
+        if conversation:
+            conversation.show_reply(reply, now)
         self._report(
             ReplyShown(
                 self.device_id,
                 now,
-                frame.header.stream,
-                frame.correlation_id,
-                whole,
-                frame.final,
-                frame.fallback,
-                frame.error,
+                reply.header.stream,
+                reply.correlation_id,
+                reply.text,
+                reply.final,
+                reply.fallback,
+                reply.error,
             )
         )
 
@@ -364,6 +367,7 @@ class SimulateOptions:
     pause_seconds: float = 0.5
     end_on_silence: bool = False
     wants_partials: bool = True
+    wants_pieces: bool = True
     codec: Codec = Codec.PCM16
     speed: float = 1.0
     ring_frames: int = 1500
@@ -405,6 +409,7 @@ async def simulate(options: SimulateOptions, report: Callable[[Report], None]) -
         codec=options.codec,
         speed=options.speed,
         wants_partials=options.wants_partials,
+        wants_pieces=options.wants_pieces,
         mischief=options.mischief,
         report=report,
     ) as device:

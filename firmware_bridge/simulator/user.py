@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from firmware_bridge.link.events import DeviceStatus
@@ -92,7 +92,7 @@ class TranscriptShown:
 
 @dataclass(frozen=True, slots=True)
 class ReplyShown:
-    """The answer, as far as it has come; ``final``: all of it."""
+    """The answer, as far as it has come, in place of what was shown of it; ``final``: all of it."""
 
     device_id: str
     at: float
@@ -148,25 +148,6 @@ class SpokenUtterance:
     """Frames that did not fit into the device's ring."""
 
 
-class ReplyParts:
-    """Replies of several frames, put together. Half a reply is void when another link begins: all of it comes again."""
-
-    def __init__(self) -> None:
-        self._link = 0
-        self._texts: dict[str, str] = {}
-
-    def join(self, frame: Reply) -> Reply | None:
-        """The reply in one, once its last part is here."""
-        if frame.header.link != self._link:
-            self._link = frame.header.link
-            self._texts.clear()
-        text = self._texts.pop(frame.correlation_id, "") + frame.text
-        if frame.continued:
-            self._texts[frame.correlation_id] = text
-            return None
-        return replace(frame, text=text)
-
-
 class SpokenStream:
     """One stream that is spoken or waits for its answer."""
 
@@ -175,7 +156,6 @@ class SpokenStream:
         self.heard_out = asyncio.Event()
         """The gateway has found the end of the speech."""
         self.answered = asyncio.Event()
-        self._whole = ""
 
     def show_status(self, status: DeviceStatus, now: float) -> None:
         """The gateway said what it is doing."""
@@ -192,15 +172,10 @@ class SpokenStream:
         utterance.correlation_id = frame.correlation_id
         utterance.transcript, utterance.transcript_at = frame.text, now
 
-    def show_reply(self, frame: Reply, now: float) -> str:
-        """A piece of the answer or all of it, in one; the answer so far."""
-        if frame.final:
-            self._whole = frame.text or self._whole
-        else:
-            self._whole += frame.text
+    def show_reply(self, reply: Reply, now: float) -> None:
+        """The answer, with all of its text so far."""
         utterance = self.utterance
-        utterance.reply, utterance.reply_at = self._whole, now
-        utterance.fallback, utterance.error = frame.fallback, frame.error
-        if frame.final:
+        utterance.reply, utterance.reply_at = reply.text, now
+        utterance.fallback, utterance.error = reply.fallback, reply.error
+        if reply.final:
             self.answered.set()
-        return self._whole

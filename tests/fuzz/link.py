@@ -57,7 +57,9 @@ class _Owner:
             end.send_status(event.stream, DeviceStatus.TRANSCRIBING)
             end.send_partial(event.stream, text, text[:5])
             end.send_transcript(event.stream, "c_1", text)
-            end.send_reply(event.stream, "c_1", text)
+            for label in ("c_1", "c_2"):
+                end.send_piece(event.stream, label, text[:7], anew=len(data) % 3 == 0)
+            end.send_reply(event.stream, "c_1", text, whole=len(data) % 2 == 0)
             end.delivered()
         for device in self.fleet.devices():
             self.fleet.send_fault(device.id, FaultCode.BAD_AUDIO, text[:100])

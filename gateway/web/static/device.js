@@ -6,7 +6,7 @@
 //     onStatus({ stream, status }) {},  // "idle", "listening", "transcribing", "thinking", "busy", "error"; stream 0: the device
 //     onPartial({ stream, text, stable }) {},              // `text` so far; its beginning `stable` will not change
 //     onTranscript({ stream, correlationId, text }) {},    // what was said
-//     onReply({ stream, correlationId, text, final, fallback, error }) {},  // whole, or a piece (final false) to append
+//     onReply({ stream, correlationId, text, final, fallback, error }) {},  // all of it so far, in place of what was; final: for good
 //   });                                 // all of them may be left out
 //   device.open();                      // connects, and reconnects for ever
 //   const stream = device.start();      // push-to-talk; device.start({ endOnSilence: true }): the gateway finds the end
@@ -18,7 +18,7 @@
 // offline: what is said then goes out later. `device.lost` counts samples that found no room in the ring (a minute and a half).
 
 import {
-  ackPayload, audioPayload, decode, encode, helloPayload, END_ON_SILENCE, RESENT, WANTS_PARTIALS,
+  ackPayload, audioPayload, decode, encode, helloPayload, END_ON_SILENCE, RESENT, WANTS_PARTIALS, WANTS_PIECES,
 } from "./frames.js";
 
 export const FRAME_SAMPLES = 960; // 60 ms
@@ -62,7 +62,7 @@ export class Device {
     this.lastStream = 0;
     this.expected = 0;
     this.link = 0;
-    this.parts = new Map();
+    this.texts = new Map(); // of the replies that have begun and not ended
     this.had = { TRANSCRIPT: [], REPLY: [] };
     this.socket = null;
     this.ackAt = null;
@@ -198,11 +198,13 @@ export class Device {
     if (known.length > REMEMBERED) known.shift();
     const { correlationId, text } = frame;
     if (type === "TRANSCRIPT") return this.tell("onTranscript", { stream, correlationId, text });
-    const whole = (this.parts.get(correlationId) ?? "") + text;
-    this.parts.delete(correlationId);
-    if (frame.continued) return void this.parts.set(correlationId, whole);
+    const soFar = (frame.whole ? "" : this.texts.get(correlationId) ?? "") + text;
+    this.texts.delete(correlationId);
+    if (!frame.final) this.texts.set(correlationId, soFar);
+    if (this.texts.size > REMEMBERED) this.texts.delete(this.texts.keys().next().value);
+    if (frame.continued) return;
     const { final, fallback, error } = frame;
-    this.tell("onReply", { stream, correlationId, text: whole, final, fallback, error });
+    this.tell("onReply", { stream, correlationId, text: soFar, final, fallback, error });
   }
 
   welcomed({ header, boot, resumeFrom, downNext }, now) {
@@ -213,13 +215,14 @@ export class Device {
       this.helloAt = now;
       return;
     }
-    if (header.link !== this.link) this.parts.clear(); // half a reply is void: another run tells it from its beginning
+    const far = distance(downNext, this.expected);
+    const isAnother = far < 0 || far > DOWN_RING; // run of the gateway
+    if (isAnother || header.link !== this.link) this.texts.clear(); // what was told in part is told from its beginning
+    if (isAnother) this.expected = downNext;
     this.link = header.link;
     this.heardAt = this.sentAt = now;
     this.pause = FIRST_PAUSE_MS;
     this.ring.rewind(resumeFrom, header.credit, now);
-    const far = distance(downNext, this.expected);
-    if (far < 0 || far > DOWN_RING) this.expected = downNext; // another run of the gateway
     this.ackAt = null;
     this.move("linked");
   }
@@ -260,7 +263,7 @@ export class Device {
     this.patience = Math.min(2 * this.patience, LONGEST_HELLO_MS);
     const { next, oldest, durable } = this.ring;
     const payload = helloPayload({ id: this.id, boot: this.boot, fw: "browser", ring: RING_FRAMES, next, oldest, durable });
-    const header = { flags: WANTS_PARTIALS, credit: DOWN_CREDIT, acknowledge: this.expected, timestamp: milliseconds(now) };
+    const header = { flags: WANTS_PARTIALS | WANTS_PIECES, credit: DOWN_CREDIT, acknowledge: this.expected, timestamp: milliseconds(now) };
     this.write(encode("HELLO", header, payload));
   }
 

@@ -19,6 +19,7 @@ export const FAULTS = [
 export const RESENT = 1;
 export const END_ON_SILENCE = 2; // of AUDIO_START and AUDIO
 export const WANTS_PARTIALS = 2; // of HELLO
+export const WANTS_PIECES = 4; // of HELLO
 export const PCM16 = 0; // bits 4 to 6 of AUDIO
 
 const VERSION = 1;
@@ -103,7 +104,8 @@ const FIELDS = {
   REPLY: (payload, { flags }) => {
     const fields = labelled(payload);
     if (fields === BAD) return BAD;
-    return { ...fields, final: !!(flags & 2), fallback: !!(flags & 4), error: !!(flags & 8), continued: !!(flags & 16) };
+    const [final, fallback, error, continued, whole] = [2, 4, 8, 16, 32].map((bit) => !!(flags & bit));
+    return { ...fields, final, fallback, error, continued, whole };
   },
   ACK: (payload) => {
     if (payload.byteLength < 5 || payload.byteLength < 5 + 8 * payload.getUint8(4)) return BAD;

@@ -94,7 +94,7 @@ export class Talk {
     const device = new Device(deviceId(this.session.speaksAs), {
       onState: (state, reason) => this.connected(state, reason),
       onStatus: ({ status }) => this.note(STATUS_NOTES[status] ?? ""),
-      onReply: ({ final }) => final && this.note(""),
+      onReply: () => this.note(""), // it grows in the conversation, for all who listen
     });
     device.open();
     return device;

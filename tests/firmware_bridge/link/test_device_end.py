@@ -54,9 +54,26 @@ F = TypeVar("F")
 class Device:
     """An end, a clock, and frames as the gateway would send them."""
 
-    def __init__(self, ring: int = 100, *, linked: bool = True, credit: int = 64, first: int = 0) -> None:
+    def __init__(
+        self,
+        ring: int = 100,
+        *,
+        linked: bool = True,
+        credit: int = 64,
+        first: int = 0,
+        wants_pieces: bool = False,
+        down_credit: int = DOWN_CREDIT,
+    ) -> None:
         self.now = 100.0
-        self.end = DeviceEnd("kitchen", boot=BOOT, ring_frames=ring, firmware="test", first_sequence=first)
+        self.end = DeviceEnd(
+            "kitchen",
+            boot=BOOT,
+            ring_frames=ring,
+            firmware="test",
+            first_sequence=first,
+            wants_pieces=wants_pieces,
+            credit=down_credit,
+        )
         if linked:
             self.end.hello(self.now)
             (self.hello,) = self.says(Hello)
@@ -309,6 +326,51 @@ def test_the_same_gateway_is_known_by_its_numbers(down_next: int, expected: int)
     device.says(Hello)
     device.hears(device.welcome(down_next=down_next))
     assert device.end._inbox.expected == expected
+
+
+def growing(device: Device, sequence: int, text: str, **fields: Any) -> list[str]:
+    """What is shown of a piece."""
+    header = device.header(sequence, link=device.end.link, stream=1)
+    told = device.hears(Reply(header, "c1", text, **{"final": False, **fields}))
+    return [reply.text for one in told if (reply := device.end.replies.take(one)) is not None]
+
+
+def test_what_it_shows_of_a_reply_grows() -> None:
+    device = Device(linked=False, wants_pieces=True, down_credit=2)
+    device.end.hello(device.now)
+    (said,) = device.says(Hello)
+    assert (said.wants_pieces, said.header.credit) == (True, 2)
+    device.hears(device.welcome())
+    assert growing(device, 1000, "It ", whole=True) == ["It "]
+    assert growing(device, 1001, "is ") == ["It is "]
+    assert growing(device, 1001, "is ") == [], "it came twice"
+    assert growing(device, 1002, "noon.", final=True) == ["It is noon."]
+    assert growing(device, 1003, "It is noon.", final=True, whole=True) == [], "it was had"
+
+
+@pytest.mark.parametrize(
+    ("link", "down_next"),
+    [(LINK + 1, 1001), (LINK, 70_000)],
+    ids=["another nonce", "the same one, by chance"],
+)
+def test_half_a_reply_is_void_when_another_link_begins(link: int, down_next: int) -> None:
+    device = Device()
+    assert growing(device, 1000, "It is ", continued=True) == []
+    device.end.carrier_lost()
+    device.end.hello(device.now)
+    device.hears(device.welcome(down_next=down_next, link=link))
+    assert growing(device, down_next, "It is ", continued=True) == []
+    assert growing(device, down_next + 1, "noon.", final=True) == ["It is noon."]
+
+
+def test_half_a_reply_goes_on_on_a_link_that_is_resumed() -> None:
+    device = Device()
+    assert growing(device, 1000, "It is ", continued=True) == []
+    device.end.carrier_lost()
+    device.end.hello(device.now)
+    device.hears(device.welcome(down_next=1000))
+    assert growing(device, 1000, "It is ", continued=True) == [], "it had it"
+    assert growing(device, 1001, "noon.", final=True) == ["It is noon."]
 
 
 def test_other_links_frames_are_ignored() -> None:

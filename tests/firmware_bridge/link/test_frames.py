@@ -62,7 +62,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "level": U8,
     "code": st.sampled_from(FaultCode),
     **dict.fromkeys(
-        ("wants_partials", "end_on_silence", "final", "fallback", "error", "continued"), st.booleans()
+        ("wants_partials", "end_on_silence", "final", "fallback", "error", "continued", "whole"),
+        st.booleans(),
     ),
 }
 
@@ -82,7 +83,8 @@ def hellos(draw: st.DrawFn) -> Hello:
     names = ("header", "device_id", "boot", "firmware", "ring_frames")
     first = [draw(FIELDS[name]) for name in names]
     return Hello(
-        *first, next_sequence, draw(back), draw(back), draw(FIELDS["max_payload"]), draw(st.booleans())
+        *(*first, next_sequence, draw(back), draw(back), draw(FIELDS["max_payload"])),
+        *(draw(st.booleans()), draw(st.booleans())),
     )
 
 

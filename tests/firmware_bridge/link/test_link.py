@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -341,6 +342,56 @@ def test_partials_go_only_to_a_connected_device_that_wants_them() -> None:
     gateway.end.carrier_lost(gateway.now)
     assert not gateway.end.wants_partials
     assert not gateway.end.send_partial(1, "text")
+
+
+def test_only_who_wants_pieces_hears_of_them() -> None:
+    """To others, replies are what they were: no bit of them has changed."""
+    gateway = Gateway()
+    assert not gateway.end.wants_pieces
+    assert not gateway.end.send_piece(1, "c1", "It is ", anew=True)
+    assert not gateway.end.send_reply(1, "c1", " noon.", whole=False)
+    assert gateway.end.send_reply(1, "c1", "One moment.", final=False)
+    assert gateway.end.send_reply(1, "c1", "It is noon.")
+    assert [frame.to_bytes()[2] for frame in gateway.says(Reply)] == [0, 2]
+
+
+def test_a_reply_grows_for_who_wants_it_and_its_first_frame_is_whole() -> None:
+    gateway = Gateway(hello(wants_pieces=True, header=Header(credit=1)))
+    assert gateway.end.wants_pieces
+    assert gateway.end.send_piece(1, "c1", "It ", anew=True)
+    assert [(frame.text, frame.whole, frame.final) for frame in gateway.says(Reply)] == [("It ", True, False)]
+    assert gateway.end.send_piece(1, "c1", "is ", anew=False)
+    assert gateway.end.send_piece(1, "c1", "noo", anew=False)
+    assert gateway.says(Reply) == []
+    gateway.hears(Ping(gateway.header(credit=1, acknowledge=gateway.down + 1)))
+    (reply,) = gateway.says(Reply)
+    assert (reply.text, reply.whole, reply.header.sequence) == (
+        "is noo",
+        False,
+        gateway.down + 1 & 0xFFFFFFFF,
+    )
+    assert gateway.end.send_reply(1, "c1", "n.", whole=False)
+    assert gateway.end.send_reply(1, "c2", "Good night.")
+    gateway.hears(Ping(gateway.header(credit=9, acknowledge=gateway.down + 2)))
+    assert [frame.to_bytes()[2] for frame in gateway.says(Reply)] == [2, 2 + 32]
+
+
+def test_pieces_go_on_on_a_link_that_is_resumed() -> None:
+    """What was not acknowledged goes again as it was; what came while the device was away waits for it, in one."""
+    gateway = Gateway(hello(wants_pieces=True))
+    gateway.end.send_piece(1, "c1", "It ", anew=True)
+    (first,) = gateway.says(Reply)
+    gateway.end.carrier_lost(gateway.now)
+    assert gateway.end.wants_pieces, "it may come back"
+    assert gateway.end.send_piece(1, "c1", "is ", anew=False)
+    assert gateway.end.send_piece(1, "c1", "noo", anew=False)
+    gateway.end.resumed(hello(wants_pieces=True, header=Header(credit=2)), "tty", gateway.now)
+    again, rest = gateway.says(Reply)
+    assert again == replace(first, header=first.header._replace(resent=True))
+    assert (rest.text, rest.whole, rest.header.sequence) == ("is noo", False, first.header.sequence + 1)
+    gateway.end.close(gateway.now, "rebooted")
+    assert not gateway.end.wants_pieces
+    assert not gateway.end.send_piece(1, "c1", "n", anew=False)
 
 
 def test_a_silent_device_is_held() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from firmware_bridge.link.codecs import AdpcmDecoder, AdpcmEncoder
-from firmware_bridge.link.device_end import DeviceEnd
+from firmware_bridge.link.device_end import DOWN_CREDIT, DeviceEnd
 from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
@@ -28,6 +28,7 @@ from firmware_bridge.link.events import (
 from firmware_bridge.link.frames import Codec, DeviceFrame, Hello, Reply, Status, numbered_up
 from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial
 from firmware_bridge.link.link import GatewayEnd, LinkSettings, say_hello
+from firmware_bridge.link.reply_texts import ReplyTexts
 from firmware_bridge.link.states import DeviceState
 from firmware_bridge.link.window import distance
 
@@ -86,6 +87,8 @@ class House:
     credit: int = 64
     first_sequence: int = 0
     settle: bool = True
+    pieces: bool = False
+    down_credit: int = DOWN_CREDIT
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -95,6 +98,8 @@ class House:
             boot=self.rng.getrandbits(32),
             ring_frames=self.ring,
             first_sequence=self.first_sequence,
+            wants_pieces=self.pieces,
+            credit=self.down_credit,
         )
         self.up = Wire(self.rng, self.fault)
         self.down = Wire(self.rng, self.fault)
@@ -346,6 +351,60 @@ def test_a_gateway_that_died_hears_all_that_was_not_durable_again(seed: int, *, 
     assert (again[0].position == 0) is not settle
     assert house.gateway is not None
     assert house.gateway.counters.lost_frames == 0
+
+
+class Teller:
+    """Somebody who tells an answer as it comes into being, over whatever link there is."""
+
+    def __init__(self, house: House, label: str) -> None:
+        self.house, self.label = house, label
+        self.text = self.sent = ""
+        self.on: GatewayEnd | None = None
+
+    def grow(self, text: str) -> None:
+        self.text += text
+        gateway = self.house.gateway
+        if gateway is None:
+            return
+        anew = gateway is not self.on or not self.sent
+        rest = self.text if anew else self.text[len(self.sent) :]
+        took = gateway.send_piece(1, self.label, rest, anew=anew)
+        self.on, self.sent = gateway, self.text if took else ""
+
+    def end(self) -> None:
+        gateway = self.house.gateway
+        assert gateway is not None
+        goes_on = gateway is self.on and bool(self.sent)
+        rest = self.text[len(self.sent) :] if goes_on else self.text
+        assert gateway.send_reply(1, self.label, rest, whole=not goes_on)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("fault", "credit"), [(0.0, 2), (0.2, 2), (0.4, 32)])
+def test_a_reply_that_grows_is_shown_as_it_is_on_any_wire(seed: int, fault: float, credit: int) -> None:
+    """Lost carriers and a gateway that dies included: no piece is shown twice, and none is missing."""
+    house = House(seed, fault, pieces=True, down_credit=credit)
+    house.device.hello(house.now)
+    tellers = [Teller(house, label) for label in ("c_1", "c_2")]
+    mishaps = {20: house.replace_gateway, 40: lambda: house.unplug(50), 41: house.replace_gateway}
+    for number in range(80):
+        for teller in tellers:
+            teller.grow(f"{number}, ")
+        mishaps.get(number, lambda: None)()
+        house.step(house.rng.randrange(12))
+    while house.gateway is None or not house.gateway.wants_pieces:
+        house.step()
+    for teller in tellers:
+        teller.end()
+    house.run_dry()
+    texts = ReplyTexts(pieces=True)
+    last = {}
+    for frame in house.heard:
+        if isinstance(frame, Reply) and (reply := texts.take(frame)) is not None:
+            whole = next(teller.text for teller in tellers if teller.label == reply.correlation_id)
+            assert whole.startswith(reply.text)
+            last[reply.correlation_id] = (reply.text, reply.final)
+    assert last == {teller.label: (teller.text, True) for teller in tellers}
 
 
 def test_adpcm_comes_through_as_its_decoder_alone_would_say() -> None:

@@ -135,7 +135,8 @@ def examples() -> str:
     }
     chosen = (
         *("hello", "welcome", "audio start, gateway finds the end", "audio, PCM16", "audio, IMA ADPCM"),
-        *("status", "transcript", "ack from the gateway", "fault on a link"),
+        *("status", "transcript", "reply, first piece", "reply, piece", "reply, end of pieces"),
+        *("ack from the gateway", "fault on a link"),
     )
     return step_by_step(bytes.fromhex(vectors["ping"]["frame"])) + "\n".join(
         example(vectors[name]) for name in chosen

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import pytest
 
@@ -38,6 +38,8 @@ from firmware_bridge.link.frames import (
     decode,
 )
 from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial
+from firmware_bridge.link.repeats import Repeats
+from firmware_bridge.link.reply_texts import ReplyTexts
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 BOOT = 0x1F2E3D4C
@@ -48,6 +50,9 @@ FRAMES: dict[str, DeviceFrame] = {
         Header(credit=32, acknowledge=4_000_000_007, timestamp=91_500),
         *("kitchen", BOOT, "demo 1.0", 128, 300, 172, 180, 2048),
         wants_partials=True,
+    ),
+    "hello that wants pieces": Hello(
+        Header(credit=2, timestamp=30), "badge", BOOT, "", 0, 0, 0, 0, 256, wants_pieces=True
     ),
     "welcome": Welcome(Header(link=0xA7, credit=256, timestamp=1042), BOOT, 0, 4_000_000_000),
     "audio start, gateway finds the end": AudioStart(Header(0xA7, 1, 32, 0, 4_000_000_000, 0), True),
@@ -80,6 +85,14 @@ FRAMES: dict[str, DeviceFrame] = {
     "reply, fallback with an error": Reply(
         Header(0xA7, 1, 256, 4_000_000_004, 3), "c-02", "nobody answered", fallback=True, error=True
     ),
+    "reply, first piece": Reply(
+        Header(0xA7, 1, 256, 4_000_000_005, 3), "c-03", "It is ", final=False, whole=True
+    ),
+    "reply, piece": Reply(Header(0xA7, 1, 256, 4_000_000_006, 3), "c-03", "noon", final=False),
+    "reply, end of pieces": Reply(Header(0xA7, 1, 256, 4_000_000_007, 3), "c-03", "."),
+    "reply in place of its pieces": Reply(
+        Header(0xA7, 1, 256, 4_000_000_008, 3), "c-03", "It is noon.", whole=True
+    ),
     "ack from the gateway": Ack(Header(0xA7, 0, 256, 0, 12), 7, ((12, 14), (17, 17))),
     "ack from the device": Ack(Header(0xA7, 0, 32, 0, 4_000_000_003, 3100), 7),
     "ping": Ping(Header(0xA7, 0, 32, 0, 4_000_000_003, 8100)),
@@ -88,6 +101,81 @@ FRAMES: dict[str, DeviceFrame] = {
     "fault on a link": Fault(Header(link=0xA7), FaultCode.SAY_HELLO, "this link is not known, say HELLO"),
     "fault in answer to a HELLO": Fault(
         Header(timestamp=BOOT), FaultCode.DUPLICATE_ID, "kitchen is connected already (boot 7)"
+    ),
+}
+
+FINAL, FALLBACK, CONTINUED, WHOLE = "final", "fallback", "continued", "whole"
+PIECES, PLAIN = True, False
+Step: TypeAlias = tuple[str, str, tuple[str, ...], str | None]
+"""A REPLY (correlation id, text, flags), and all that is shown of it then; None: nothing new."""
+
+REPLIES: dict[str, tuple[bool, list[Step]]] = {
+    "a text in several frames": (
+        PLAIN,
+        [("c-1", "It ", (CONTINUED,), None), ("c-1", "is noon.", (FINAL,), "It is noon.")],
+    ),
+    "a first answer, and a better one": (
+        PLAIN,
+        [("c-1", "One moment.", (), "One moment."), ("c-1", "It is noon.", (FINAL,), "It is noon.")],
+    ),
+    "pieces, and an end that adds to them": (
+        PIECES,
+        [
+            ("c-1", "It", (WHOLE,), "It"),
+            ("c-1", " is", (), "It is"),
+            ("c-1", " noon", (), "It is noon"),
+            ("c-1", ".", (FINAL,), "It is noon."),
+        ],
+    ),
+    "an end that adds nothing": (
+        PIECES,
+        [("c-1", "It is noon.", (WHOLE,), "It is noon."), ("c-1", "", (FINAL,), "It is noon.")],
+    ),
+    "an end in place of the pieces": (
+        PIECES,
+        [("c-1", "It is", (WHOLE,), "It is"), ("c-1", "Sorry.", (FINAL, FALLBACK, WHOLE), "Sorry.")],
+    ),
+    "an end that takes the pieces back": (
+        PIECES,
+        [("c-1", "It is", (WHOLE,), "It is"), ("c-1", "", (FINAL, WHOLE), "")],
+    ),
+    "a first answer, then pieces of the better one": (
+        PIECES,
+        [
+            ("c-1", "One moment.", (WHOLE,), "One moment."),
+            ("c-1", "It is", (WHOLE,), "It is"),
+            ("c-1", " noon.", (FINAL,), "It is noon."),
+        ],
+    ),
+    "two that grow side by side": (
+        PIECES,
+        [
+            ("c-1", "It is", (WHOLE,), "It is"),
+            ("c-2", "The light", (WHOLE,), "The light"),
+            ("c-1", " noon.", (FINAL,), "It is noon."),
+            ("c-2", " is on.", (FINAL,), "The light is on."),
+        ],
+    ),
+    "a whole end in several frames": (
+        PIECES,
+        [
+            ("c-1", "It", (WHOLE,), "It"),
+            ("c-1", "Now it ", (CONTINUED, WHOLE), None),
+            ("c-1", "is ", (CONTINUED,), None),
+            ("c-1", "noon.", (FINAL,), "Now it is noon."),
+        ],
+    ),
+    "half a text, and another in its place": (
+        PIECES,
+        [
+            ("c-1", "It ", (CONTINUED, WHOLE), None),
+            ("c-1", "Now it ", (CONTINUED, WHOLE), None),
+            ("c-1", "is noon.", (FINAL,), "Now it is noon."),
+        ],
+    ),
+    "told again after its end, by a gateway that was restarted": (
+        PIECES,
+        [("c-1", "It is noon.", (FINAL, WHOLE), "It is noon."), ("c-1", "It is noon.", (FINAL, WHOLE), None)],
     ),
 }
 
@@ -188,6 +276,26 @@ def adpcm_vectors() -> list[dict[str, str]]:
     return vectors
 
 
+def reply_frames(steps: list[Step]) -> list[Reply]:
+    """As a gateway sends them, one after the other."""
+    return [
+        Reply(Header(0xA7, 1, 256, number, 3), label, text, **{"final": False, **dict.fromkeys(flags, True)})
+        for number, (label, text, flags, _) in enumerate(steps, 4_000_000_000)
+    ]
+
+
+def reply_vectors() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "wants_pieces": pieces,
+            "frames": [frame.to_bytes().hex() for frame in reply_frames(steps)],
+            "shown": [shown for *_, shown in steps],
+        }
+        for name, (pieces, steps) in REPLIES.items()
+    ]
+
+
 def generated() -> dict[str, list[dict[str, Any]]]:
     return {
         "frames": [
@@ -204,6 +312,7 @@ def generated() -> dict[str, list[dict[str, Any]]]:
             for name, serial in SERIAL.items()
         ],
         "adpcm": adpcm_vectors(),
+        "replies": reply_vectors(),
     }
 
 
@@ -248,6 +357,17 @@ def test_adpcm_encodes_as_its_vectors_say_one_after_the_other() -> None:
     for vector in stored("adpcm"):
         if "pcm" in vector:
             assert encoder.encode(bytes.fromhex(vector["pcm"])).hex() == vector["payload"]
+
+
+@pytest.mark.parametrize("vector", stored("replies"), ids=named)
+def test_replies_are_shown_as_their_vector_says(vector: dict[str, Any]) -> None:
+    repeats, texts = Repeats(), ReplyTexts(pieces=vector["wants_pieces"])
+    shown = []
+    for frame in map(decode, map(bytes.fromhex, vector["frames"])):
+        assert isinstance(frame, Reply)
+        reply = texts.take(frame) if repeats.is_new(frame) else None
+        shown.append(None if reply is None else reply.text)
+    assert shown == vector["shown"]
 
 
 def test_the_files_hold_what_this_module_describes() -> None:

@@ -16,7 +16,6 @@ from firmware_bridge.simulator import simulator
 from firmware_bridge.simulator.simulator import SimulatedDevice, SimulateOptions, simulate
 from firmware_bridge.simulator.user import (
     Linked,
-    ReplyParts,
     ReplyShown,
     SpeechEnded,
     SpokenStream,
@@ -223,40 +222,14 @@ async def test_it_does_not_speak_opus(tmp_path: Path) -> None:
         SimulatedDevice("sim", PseudoTerminal(tmp_path / "x"), codec=Codec.OPUS)
 
 
-def reply(
-    text: str, *, final: bool = False, continued: bool = False, error: bool = False, link: int = 7
-) -> Reply:
-    return Reply(Header(link=link, stream=1), "c_1", text, final=final, continued=continued, error=error)
-
-
-def test_pieces_of_a_reply_are_put_together() -> None:
-    conversation, parts = SpokenStream(1), ReplyParts()
-    assert conversation.show_reply(reply("one "), 1.0) == "one "
-    assert parts.join(reply("two", continued=True)) is None
-    whole = parts.join(reply(" three"))
-    assert whole == reply("two three")
-    assert conversation.show_reply(whole, 3.0) == "one two three"
+def test_an_answer_that_grows_is_there_with_its_end() -> None:
+    conversation = SpokenStream(1)
+    conversation.show_reply(Reply(Header(stream=1), "c_1", "It is", final=False), 1.0)
     assert not conversation.answered.is_set()
-    assert conversation.show_reply(reply("", final=True), 4.0) == "one two three"
+    conversation.show_reply(Reply(Header(stream=1), "c_1", "It is noon.", error=True), 4.0)
     assert conversation.answered.is_set()
-    assert (conversation.utterance.reply, conversation.utterance.reply_at) == ("one two three", 4.0)
-
-
-def test_a_final_reply_with_text_is_the_whole_of_it() -> None:
-    conversation, parts = SpokenStream(1), ReplyParts()
-    conversation.show_reply(reply("thinking..."), 1.0)
-    assert parts.join(reply("It is ", continued=True)) is None
-    whole = parts.join(reply("noon.", final=True, error=True))
-    assert whole is not None
-    assert conversation.show_reply(whole, 3.0) == "It is noon."
-    assert conversation.utterance.error
-
-
-def test_half_a_reply_is_void_when_another_link_begins() -> None:
-    parts = ReplyParts()
-    assert parts.join(reply("It is ", continued=True)) is None
-    assert parts.join(reply("It is ", continued=True, link=8)) is None
-    assert parts.join(reply("noon.", final=True, link=8)) == reply("It is noon.", final=True, link=8)
+    said = conversation.utterance
+    assert (said.reply, said.reply_at, said.error) == ("It is noon.", 4.0, True)
 
 
 def test_the_first_status_after_the_speech_counts_and_listening_is_no_end() -> None:

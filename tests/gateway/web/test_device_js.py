@@ -21,7 +21,9 @@ from tests.gateway.works import loud
 from tests.record import passes
 
 EVENTS_PAGE = Path(__file__).parents[3] / "docs" / "events.md"
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "frames.json").read_text())
+FOLDER = Path(__file__).parents[2] / "vectors"
+VECTORS = json.loads((FOLDER / "frames.json").read_text())
+REPLIES = json.loads((FOLDER / "replies.json").read_text())
 BY_DEVICE = ("HELLO", "AUDIO_START", "AUDIO", "AUDIO_STOP", "PING", "PONG")
 BY_GATEWAY = ("WELCOME", "STATUS", "PARTIAL", "TRANSCRIPT", "REPLY", "ACK", "PING", "PONG", "FAULT")
 
@@ -82,7 +84,8 @@ async def test_frames_of_the_device_are_the_vectors(page: Page, site: Site) -> N
         fields = vector["fields"]
         codec = ["PCM16", "IMA_ADPCM", "OPUS"].index(fields.get("codec", "PCM16"))
         mark = fields.get("end_on_silence", fields.get("wants_partials", False))
-        header = {**vector["header"], "flags": vector["header"]["resent"] | 2 * mark | codec << 4}
+        flags = vector["header"]["resent"] | 2 * mark | 4 * fields.get("wants_pieces", False) | codec << 4
+        header = {**vector["header"], "flags": flags}
         hexed = await page.evaluate(ENCODE, [vector["type"], header, hello_fields(fields)])
         expected = vector["frame"]
         if vector["type"] == "HELLO":  # in JSON, the order of keys is no matter
@@ -112,7 +115,7 @@ def hello_fields(fields: dict[str, Any]) -> dict[str, Any]:
         "next_sequence": "next",
         "max_payload": "mtu",
     }
-    return {names.get(name, name): value for name, value in fields.items() if name != "wants_partials"}
+    return {names.get(name, name): value for name, value in fields.items() if not name.startswith("wants_")}
 
 
 async def test_frames_of_the_gateway_are_understood(page: Page, site: Site) -> None:
@@ -140,6 +143,27 @@ async (hex) => {
 def camel(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.title, others))
+
+
+async def test_replies_are_shown_as_their_vectors_say(page: Page, site: Site) -> None:
+    await page.goto(site.url)
+    for vector in (vector for vector in REPLIES if vector["wants_pieces"]):
+        assert await page.evaluate(SHOW, vector["frames"]) == vector["shown"], vector["name"]
+
+
+SHOW = """
+async (frames) => {
+  const { Device } = await import("/static/device.js");
+  const { decode } = await import("/static/frames.js");
+  let shown = null;
+  const device = new Device("web-page", { onReply: ({ text }) => (shown = text) });
+  return frames.map((hex) => {
+    shown = null;
+    device.show(decode(Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)).buffer));
+    return shown;
+  });
+}
+"""
 
 
 async def test_what_is_no_frame_is_nothing(page: Page, site: Site) -> None:
