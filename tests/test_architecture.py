@@ -32,6 +32,8 @@ SANS_IO = {
     "gateway.pipeline.teams.members",
     "gateway.pipeline.teams.plans",
     "gateway.pipeline.teams.teamwork",
+    "gateway.pipeline.content.forbidden_words",
+    "gateway.pipeline.content.personal_data",
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
@@ -123,6 +125,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings
+.pipeline.content:              .contract .settings .process .pipeline.sessions
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
                                 .observing .pipeline.sessions
