@@ -10,6 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from gateway.journal.records import (
+    AgentRow,
     DeadLetterRow,
     HistoryReply,
     HistoryRow,
@@ -88,7 +89,7 @@ class Received(Struct, frozen=True):
 
 
 class PieceCame(Struct, frozen=True):
-    """A piece of an answer; ``text`` is appended.
+    """A piece of an answer; ``text`` is appended: to one agent's, where ``request_id`` says which.
 
     Where it says which message it was, it is taken as by Received. Known already, it alone does nothing.
     """
@@ -97,6 +98,20 @@ class PieceCame(Struct, frozen=True):
     text: str
     source: str = ""
     message_id: str = ""
+    request_id: str = ""
+
+
+class InterimCame(Struct, frozen=True):
+    """A whole first answer, to which a better one follows: ``text`` is the answer so far."""
+
+    correlation_id: str
+    text: str
+
+
+class AgentMoved(Struct, frozen=True):
+    """An agent of a team was asked, answered, failed, was stopped: this is how it is with it now."""
+
+    row: AgentRow
 
 
 class RequestEnded(Struct, frozen=True):
@@ -185,6 +200,8 @@ Effect: TypeAlias = (
     | Asked
     | Received
     | PieceCame
+    | InterimCame
+    | AgentMoved
     | RequestEnded
     | Delivered
     | Remembered
@@ -212,8 +229,10 @@ def bulk(effect: Effect) -> int:
             held = len(letter.record)
         case Remembered(row):
             held = 256 + len(row.text)
-        case PieceCame(text=text) | RequestEnded(text=text):
+        case PieceCame(text=text) | InterimCame(text=text) | RequestEnded(text=text):
             held = len(text)
+        case AgentMoved(row):
+            held = len(row.text) + len(row.data)
         case _:
             held = 0
     return 256 + held

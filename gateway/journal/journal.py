@@ -25,6 +25,7 @@ from gateway.journal.file import journal_path
 from gateway.journal.history import History
 from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
 from gateway.journal.records import (
+    AgentRow,
     DeadLetterRow,
     Errand,
     LetterRow,
@@ -46,6 +47,7 @@ PAGE = 32
 STREAM_ROWS = 10_000
 INBOX_ROWS = 100_000
 REQUEST_ROWS = 100_000
+AGENT_ROWS = 400_000
 """Rows that are small and have no setting."""
 
 _Answer = TypeVar("_Answer")
@@ -148,6 +150,10 @@ class Journal:
         """Open ones, and those that ended not long ago or whose answer is due."""
         return self._pages(Ledger.requests)
 
+    def agents(self) -> AsyncIterator[AgentRow]:
+        """What the agents of teams were asked for requests that are remembered."""
+        return self._pages(Ledger.agents)
+
     # -- what there is now
 
     async def utterance(self, utterance_id: str) -> UtteranceRow | None:
@@ -236,6 +242,7 @@ def _quotas(settings: JournalSettings, history: HistorySettings) -> dict[Room, Q
         Room.OUTBOX: Quota(settings.outbox_messages, settings.outbox_mb * 1024 * 1024),
         Room.INBOX: Quota(INBOX_ROWS, INBOX_ROWS * 1024),
         Room.REQUESTS: Quota(REQUEST_ROWS, settings.outbox_mb * 1024 * 1024),
+        Room.AGENT_REQUESTS: Quota(AGENT_ROWS, settings.outbox_mb * 1024 * 1024),
         Room.DEAD_LETTERS: Quota(settings.dead_letters, settings.dead_letters_mb * 1024 * 1024),
         Room.HISTORY: Quota(history.utterances, history.mb * 1024 * 1024),
     }

@@ -9,7 +9,15 @@ from typing import Self
 
 from gateway.journal.effects import Effect
 from gateway.journal.jobs import JournalState
-from gateway.journal.records import DeadLetterRow, Errand, LetterRow, RequestRow, StreamRow, UtteranceRow
+from gateway.journal.records import (
+    AgentRow,
+    DeadLetterRow,
+    Errand,
+    LetterRow,
+    RequestRow,
+    StreamRow,
+    UtteranceRow,
+)
 
 
 class NoJournal:
@@ -57,6 +65,12 @@ class NoJournal:
     async def requests(self) -> AsyncIterator[RequestRow]:
         """None."""
         nothing: tuple[RequestRow, ...] = ()
+        for row in nothing:
+            yield row
+
+    async def agents(self) -> AsyncIterator[AgentRow]:
+        """None."""
+        nothing: tuple[AgentRow, ...] = ()
         for row in nothing:
             yield row
 

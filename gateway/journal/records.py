@@ -23,6 +23,7 @@ class Room(enum.StrEnum):
     OUTBOX = "outbox"
     INBOX = "inbox"
     REQUESTS = "requests"
+    AGENT_REQUESTS = "agent_requests"
     DEAD_LETTERS = "dead_letters"
     HISTORY = "history"
 
@@ -91,7 +92,10 @@ class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
-    """One message for the broker. ``number`` grows: the order of publication within a session."""
+    """One message for the broker. ``number`` grows: the order of publication within a session.
+
+    ``agent``: for whom alone it is, under that ``request_id``; empty: for everybody.
+    """
 
     number: int
     message_id: str
@@ -105,6 +109,13 @@ class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
     content_type: str = "application/json"
     headers: dict[str, str] = {}
     queued_at: float = 0.0
+    agent: str = ""
+    request_id: str = ""
+
+    @property
+    def answer_id(self) -> str:
+        """By which an answer to it is awaited: its own, where it is for one agent."""
+        return self.request_id or self.correlation_id
 
 
 class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
@@ -150,6 +161,30 @@ class TurnRow(Struct, frozen=True, kw_only=True, array_like=True):
     reply: str = ""
     agent: str = ""
     timestamp: float = 0.0
+    age: float = 0.0
+
+
+class AgentRow(Struct, frozen=True, kw_only=True, array_like=True):
+    """What one agent of a team was asked for a request, and what came of it; ``state`` is a MemberState.
+
+    ``combines``: it was to make one reply of the others' answers. ``text``: its answer so far. ``data`` is JSON.
+    ``age`` counts from when it was asked last, and is set when it is read.
+    """
+
+    request_id: str
+    correlation_id: str
+    user_id: str
+    team: str
+    agent: str
+    state: str
+    attempt: int
+    combines: bool = False
+    timed_out: bool = False
+    text: str = ""
+    error: str | None = None
+    understood: bool = True
+    confidence: float = 0.0
+    data: bytes = b""
     age: float = 0.0
 
 

@@ -57,6 +57,12 @@ COLUMNS: Mapping[str, Mapping[str, Holds]] = {
         ),
         **dict.fromkeys(("text", "error", "record"), _W),
     },
+    "agent_requests": {
+        **dict.fromkeys(
+            ("number", "request_id", "correlation_id", "user_id", "state", "asked_at", "size"), _F
+        ),
+        **dict.fromkeys(("text", "record"), _W),
+    },
     "dead_letters": {
         **dict.fromkeys(("number", "kind", "subject", "size", "user_id", "correlation_id", "put_away_at"), _F),
         "record": _W,
@@ -80,6 +86,7 @@ GOES: Mapping[Room, Goes] = {
     Room.OUTBOX: Goes.ON_ITS_WAY,
     Room.INBOX: Goes.FACTS_ONLY,
     Room.REQUESTS: Goes.BY_AGE,
+    Room.AGENT_REQUESTS: Goes.BY_AGE,
     Room.DEAD_LETTERS: Goes.BY_AGE,
     Room.HISTORY: Goes.BY_AGE,
 }

@@ -82,5 +82,5 @@ class Memory:
         self._withdraw(effect.correlation_id)
 
     def _withdraw(self, correlation_id: str) -> None:
-        for room in (Room.DEAD_LETTERS, Room.REQUESTS, Room.OUTBOX):
+        for room in (Room.DEAD_LETTERS, Room.REQUESTS, Room.AGENT_REQUESTS, Room.OUTBOX):
             self._tables.delete(room, "correlation_id = ?", correlation_id)

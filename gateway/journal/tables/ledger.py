@@ -21,6 +21,8 @@ from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.reading import request_of
 from gateway.journal.tables.tables import Tables
 
+ASKED = "asked"
+"""The state in which an agent's time begins."""
 FORGOTTEN_AT_ONCE = 200
 """Rows that each tidying forgets of a kind, so that it keeps nobody waiting."""
 
@@ -57,6 +59,8 @@ class Ledger(Tables):
             e.Asked: self._asked,
             e.Received: self._received,
             e.PieceCame: self._piece_came,
+            e.InterimCame: self._interim_came,
+            e.AgentMoved: self._agent_moved,
             e.RequestEnded: self._request_ended,
             e.Delivered: self._delivered,
             e.Died: self._died,
@@ -103,6 +107,11 @@ class Ledger(Tables):
         ):
             oldest = f"SELECT number FROM {room} WHERE {old} < ? ORDER BY number LIMIT ?"  # noqa: S608 - our own names
             self.delete(room, f"number IN ({oldest})", now - since, some)
+        over = (  # what agents were asked for requests that are over
+            "number IN (SELECT number FROM agent_requests WHERE asked_at < ? AND correlation_id NOT IN"
+            " (SELECT correlation_id FROM requests) ORDER BY number LIMIT ?)"
+        )
+        self.delete(Room.AGENT_REQUESTS, over, now - kept.requests, some)
         self.scrub()
 
     # -- what the effects do
@@ -193,12 +202,31 @@ class Ledger(Tables):
     def _piece_came(self, effect: e.PieceCame) -> None:
         if effect.message_id and not self._is_news(effect.source, effect.message_id):
             return
-        appended = self._db.execute(
-            "UPDATE requests SET text = text || ? WHERE correlation_id = ? AND ended_at IS NULL",
+        room, column, name = Room.REQUESTS, "correlation_id", effect.correlation_id
+        if effect.request_id:
+            room, column, name = Room.AGENT_REQUESTS, "request_id", effect.request_id
+        still = " AND ended_at IS NULL" if room is Room.REQUESTS else ""
+        query = f"UPDATE {room} SET text = text || ? WHERE {column} = ?{still}"  # noqa: S608 - our own names
+        if self._db.execute(query, (effect.text, name)).rowcount:
+            self.grow(room, name, len(effect.text), column)
+
+    def _interim_came(self, effect: e.InterimCame) -> None:
+        self._db.execute(
+            "UPDATE requests SET text = ? WHERE correlation_id = ? AND ended_at IS NULL",
             (effect.text, effect.correlation_id),
         )
-        if appended.rowcount:
-            self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
+
+    def _agent_moved(self, effect: e.AgentMoved) -> None:
+        row = effect.row
+        known = "SELECT asked_at FROM agent_requests WHERE request_id = ?"
+        before = self._db.execute(known, (row.request_id,)).fetchone()
+        asked_at = before[0] if before and row.state != ASKED else self.now()
+        self.delete(Room.AGENT_REQUESTS, "request_id = ?", row.request_id)
+        self.insert(
+            Room.AGENT_REQUESTS, replace(row, text=""), len(row.text),
+            request_id=row.request_id, correlation_id=row.correlation_id, user_id=row.user_id, state=row.state,
+            text=row.text, asked_at=asked_at,
+        )  # fmt: skip
 
     def _request_ended(self, effect: e.RequestEnded) -> None:
         self._db.execute(

@@ -21,6 +21,7 @@ _streams = Decoder(r.StreamRow).decode
 _utterances = Decoder(r.UtteranceRow).decode
 _letter = Decoder(r.LetterRow).decode
 request_of = Decoder(r.RequestRow).decode
+_agent = Decoder(r.AgentRow).decode
 _dead_letters = Decoder(r.DeadLetterRow).decode
 
 
@@ -94,6 +95,15 @@ class Reader:
             )
             for number, record, state, text, error, fallback, due, asked_at in found
         ]  # fmt: skip
+
+    def agents(self, after: int, limit: int) -> list[tuple[int, r.AgentRow]]:
+        """What agents were asked, oldest first."""
+        now = self._clock()
+        found = self._page("number, record, text, asked_at", Room.AGENT_REQUESTS, "", after, limit)
+        return [
+            (number, replace(_agent(record), text=text, age=now - asked_at))
+            for number, record, text, asked_at in found
+        ]
 
     def dead_letters(self, after: int, limit: int) -> list[tuple[int, r.DeadLetterRow]]:
         """Dead letters, oldest first."""

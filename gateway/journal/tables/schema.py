@@ -87,6 +87,15 @@ CREATE INDEX outbox_user ON outbox (user_id);
 CREATE INDEX outbox_correlation ON outbox (correlation_id);
 """
 
+_VERSION_5 = """
+CREATE TABLE agent_requests (
+    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, correlation_id TEXT NOT NULL,
+    user_id TEXT NOT NULL, state TEXT NOT NULL, text TEXT NOT NULL, asked_at REAL NOT NULL,
+    size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX agent_requests_correlation ON agent_requests (correlation_id);
+CREATE INDEX agent_requests_asked ON agent_requests (asked_at);
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -139,7 +148,13 @@ def _to_version_4(db: sqlite3.Connection) -> None:
         )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_script(_VERSION_1), _to_version_2, _to_version_3, _to_version_4)
+MIGRATIONS: tuple[Migration, ...] = (
+    _script(_VERSION_1),
+    _to_version_2,
+    _to_version_3,
+    _to_version_4,
+    _script(_VERSION_5),
+)
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 
 VERSION = len(MIGRATIONS)

@@ -70,11 +70,11 @@ class Tables(Reader):
         if room is Room.HISTORY:
             self._crowding.came(self.usages.quotas[room], columns["device_id"], size)
 
-    def grow(self, room: Room, correlation_id: str, size: int) -> None:
+    def grow(self, room: Room, name: str, size: int, column: str = "correlation_id") -> None:
         """A row has become larger; it may be gone."""
-        statement = f"UPDATE {room} SET size = size + ? WHERE correlation_id = ?"  # noqa: S608 - our own names
+        statement = f"UPDATE {room} SET size = size + ? WHERE {column} = ?"  # noqa: S608 - our own names
         if size:
-            grown = self._db.execute(statement, (size, correlation_id)).rowcount
+            grown = self._db.execute(statement, (size, name)).rowcount
             self.usages.by_room[room].bytes += size * grown
 
     def delete(self, room: Room, where: str, *values: object) -> int:
@@ -159,6 +159,7 @@ _EXPENDABLE = {
     Room.OUTBOX: "ORDER BY number",
     Room.INBOX: "ORDER BY number",
     Room.REQUESTS: "WHERE ended_at IS NOT NULL ORDER BY due, number",
+    Room.AGENT_REQUESTS: "ORDER BY number",
     Room.DEAD_LETTERS: "ORDER BY number",
     Room.HISTORY: "ORDER BY number",
 }

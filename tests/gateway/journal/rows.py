@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal.records import (
+    AgentRow,
     DeadLetterRow,
     HistoryRow,
     LetterKind,
@@ -44,6 +45,11 @@ def request(name: str = "c_1", **fields: Any) -> RequestRow:
         "utterance_id": f"u_{name}", "asked_at": 0.0, "deadline": 30.0, "message": b"{}",
     }  # fmt: skip
     return RequestRow(correlation_id=name, **{**facts, **fields})
+
+
+def agent(name: str = "q_1", correlation_id: str = "c_1", **fields: Any) -> AgentRow:
+    facts = {"user_id": "ann", "team": "house", "agent": "lights", "state": "asked", "attempt": 1}
+    return AgentRow(request_id=name, correlation_id=correlation_id, **{**facts, **fields})
 
 
 def dead(subject: str = "m_1", **fields: Any) -> DeadLetterRow:

@@ -21,7 +21,7 @@ from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.schema import migrate
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
-from tests.gateway.journal.rows import letter, remembered, request, utterance
+from tests.gateway.journal.rows import agent, letter, remembered, request, utterance
 
 WORD = "rhubarbandcustard"
 SAID = f"turn off the {WORD}"
@@ -36,6 +36,12 @@ SAMPLES: dict[Room, Callable[[], list[Effect]]] = {
         e.RequestEnded("c_1", RequestState.DONE, text=SAID, error=SAID, due=True),
         e.Asked(request("c_2", message=SAID.encode())),
         e.PieceCame("c_2", SAID),
+    ],
+    Room.AGENT_REQUESTS: lambda: [
+        e.Asked(request("c_5")),
+        e.AgentMoved(agent("q_5", "c_5", text=SAID, error=SAID, data=SAID.encode())),
+        e.AgentMoved(agent("q_6", "c_5")),
+        e.PieceCame("c_5", SAID, request_id="q_6"),
     ],
     Room.DEAD_LETTERS: lambda: [undelivered(request("c_3", text=SAID), "its device has gone")],
     Room.HISTORY: lambda: [

@@ -21,7 +21,7 @@ from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.schema import migrate
 from gateway.journal.tables.tables import ROW_SIZE
-from tests.gateway.journal.rows import dead, letter, remembered, request, stream, utterance
+from tests.gateway.journal.rows import agent, dead, letter, remembered, request, stream, utterance
 
 PLENTY = Quota(1_000_000, 1 << 40)
 KEPT = Retention(audio=86_400.0)
@@ -471,3 +471,24 @@ TestExchanges = Exchanges.TestCase
 TestExchanges.settings = settings(
     max_examples=min(30, settings().max_examples), stateful_step_count=20, deadline=None
 )
+
+
+def test_what_agents_are_asked_is_kept_as_it_is_now(ledger: Ledger) -> None:
+    ledger.apply([e.Asked(request("c_1")), e.AgentMoved(agent("q_1")), e.AgentMoved(agent("q_2"))])
+    ledger.apply([e.PieceCame("c_1", "The light ", "lights", "m_1", "q_1")])
+    ledger.apply([e.PieceCame("c_1", "The light ", "lights", "m_1", "q_1")])
+    ledger.apply([e.PieceCame("c_1", "is on.", request_id="q_1")])
+    ledger.apply([e.AgentMoved(agent("q_2", state="done", text="Yes.", confidence=0.5))])
+    rows = {row.request_id: row for _, row in ledger.agents(0, 10)}
+    assert {name: (row.state, row.text) for name, row in rows.items()} == {
+        "q_1": ("asked", "The light is on."), "q_2": ("done", "Yes."),
+    }  # fmt: skip
+    assert [row.text for _, row in ledger.requests(0, 10)] == [""]
+    ledger.apply([e.InterimCame("c_1", "Moment."), e.Withdrawn("c_1")])
+    assert not ledger.agents(0, 10)
+    assert not ledger.requests(0, 10)
+
+
+def test_a_first_answer_is_the_answer_so_far(ledger: Ledger) -> None:
+    ledger.apply([e.Asked(request("c_1")), e.PieceCame("c_1", "Mom"), e.InterimCame("c_1", "Moment.")])
+    assert [row.text for _, row in ledger.requests(0, 10)] == ["Moment."]
