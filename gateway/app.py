@@ -42,6 +42,7 @@ from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.asking.attempts import Attempts
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
@@ -180,10 +181,14 @@ class Gateway:
             recognizer=self.recognizer,
             listen=await self._voice_activity(),
             broker=self.broker,
-            announcer=Announcer(self.bridge, self.hub, self.config.devices),
+            announcer=self._announcer(),
             journal=self.journal,
             health=self.health,
         )
+
+    def _announcer(self) -> Announcer:
+        texts = FallbackTexts(self.config.orchestrator, self.config.transcription)
+        return Announcer(self.bridge, self.hub, self.config.devices, texts)
 
     def _open_journal(self) -> AnyJournal:
         config = self.config

@@ -170,13 +170,12 @@ class Pipeline:
             unanswered, announcer, journal, settings=settings, history=history, mishaps=mishaps
         )
         self._answers = Answers(
-            self._questions, self._due, announcer, journal, settings=settings, history=history, privacy=privacy,
+            self._questions, self._due, announcer, journal, history=history, privacy=privacy,
             prefetch=config.broker.prefetch, tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
         self._publishing = Publishing(
-            self._questions, self._outbox, announcer, journal, settings=settings, history=history,
-            privacy=privacy, is_off=is_off,
+            self._questions, self._outbox, announcer, journal, history=history, privacy=privacy, is_off=is_off
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
@@ -202,6 +201,7 @@ class Pipeline:
         self.roster.reconfigure(config.devices)
         self._understanding.reconfigure(config.transcription)
         self._hearing.reconfigure(config.transcription)
+        self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
 
     async def __aenter__(self) -> Self:

@@ -13,12 +13,13 @@ from typing import Self
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal
 from gateway.journal.effects import Erased, Transcribed
-from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.sessions.session import Session, SessionState, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 
@@ -128,7 +129,7 @@ class Turns:
                 self._questions.withdraw(correlation_id)
         if not turn.ended:
             with self._mishaps.contained(A_TURN, **one.names):
-                self._announce.failure(session, correlation_id, NOT_UNDERSTOOD)
+                self._announce.failure(session, correlation_id, Apology.NOT_TRANSCRIBED)
             session.advance(turn, TurnEvent.FAIL)
             with self._mishaps.contained(A_TURN, **one.names):
                 idle = session.state is SessionState.CLOSED

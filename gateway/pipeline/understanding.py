@@ -16,7 +16,7 @@ from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.effects import Heard, Tried
 from gateway.pipeline.asking import rows
-from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD, Publishing
+from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.rows import utterance_row
 from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
@@ -26,6 +26,7 @@ from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.pipeline.turns import OnItsWay, Turns
 from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
 from transcription.priority import Priority
@@ -85,7 +86,7 @@ class Understanding:
             turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
         except TooManyTurns as error:
             log.warning("utterance refused", session_id=session.session_id, reason=str(error))
-            self._announce.failure(session, "", NOT_UNDERSTOOD)
+            self._announce.failure(session, "", Apology.NOT_TRANSCRIBED)
             heard.drop_guess()
             return
         guess, heard.guess = heard.guess, None

@@ -18,6 +18,12 @@ _Languages: TypeAlias = Annotated[
 ]
 
 
+FallbackCause: TypeAlias = Literal[
+    "nobody", "late", "failed", "puzzled", "not_transcribed", "switched_off", "not_heard", "filtered"
+]
+NOBODY_ANSWERED = "Sorry, nobody answered."
+
+
 class WhoFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For whom an agent or a team is there: what passes every part that is not empty."""
 
@@ -181,5 +187,21 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_pending: Annotated[int, Meta(ge=1, le=1_000_000, description="Requests remembered at once.")] = 10_000
     fallback_text: Annotated[
         str,
-        Meta(max_length=500, description="What a device is told when no answer came in time; may be empty."),
-    ] = "Sorry, nobody answered."
+        Meta(
+            max_length=500,
+            description="What a device is told in place of an answer, in all languages; may be empty. As it stands "
+            "here: in the language spoken, and by the cause.",
+        ),
+    ] = NOBODY_ANSWERED
+    fallback_texts: Annotated[
+        dict[
+            Annotated[str, Meta(pattern="^[a-z]{2,3}$")],
+            dict[FallbackCause, Annotated[str, Meta(max_length=500)]],
+        ],
+        Meta(
+            max_length=100,
+            description="The same by language and by cause (nobody: nobody is there; late: no answer in time; failed; "
+            "puzzled: no agent understood it; not_transcribed; switched_off: transcription is; not_heard: not to its "
+            "end; filtered). Example: {de: {late: 'Es kam keine Antwort.'}}.",
+        ),
+    ] = {}

@@ -39,6 +39,7 @@ from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline, PipelineStats
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad
@@ -191,13 +192,14 @@ class Works:
             retry_seconds=(0.01, 0.05),
         )
         self.bridge = Bridge(config.devices, self._hear, self._delivered, self.health.mishaps.note)
+        texts = FallbackTexts(config.orchestrator, config.transcription)
         self.pipeline = Pipeline(
             config,
             devices=self.bridge,
             recognizer=self.recognizer,
             listen=LevelVad,
             broker=self.broker,
-            announcer=Announcer(self.bridge, self.hub, config.devices),
+            announcer=Announcer(self.bridge, self.hub, config.devices, texts),
             journal=journal,
             health=self.health,
         )

@@ -70,7 +70,7 @@ async def test_an_orchestrator_that_fails_is_an_error_reply_at_once(house: Any) 
         with running(broken.run(one.gateway.broker)):
             said = await kitchen.say(SPEECH)
         assert (said.transcript, said.error, said.fallback) == (text("u05"), True, False)
-        assert said.reply == one.gateway.config.orchestrator.fallback_text
+        assert said.reply == "Sorry, something went wrong."
         event = await one.events.first(ReplyEvent)
         assert event.error == "broken failed (LookupError)"
         await one.idle()

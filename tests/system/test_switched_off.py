@@ -9,7 +9,7 @@ import pytest
 from firmware_bridge.link.events import NoticeKind
 from firmware_bridge.simulator.user import ReplyShown, SpeechEnded
 from gateway.contract.events import DeviceEvent, TranscriptionEvent
-from gateway.pipeline.asking.publishing import SWITCHED_OFF
+from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from tests.record import passes
 from tests.system.house import RECORDINGS
 
@@ -29,7 +29,12 @@ async def test_devices_connect_and_their_buttons_are_heard(house: Any) -> None:
 async def test_speech_fails_before_it_is_spoken_and_says_why(house: Any, user: str) -> None:
     async with house(transcription=OFF) as one, one.board("kitchen", speed=2) as kitchen:
         said = await kitchen.say(RECORDINGS["u05"].path, end_on_silence=user == "hands-free")
-        assert (said.reply, said.error, said.fallback, said.transcript) == (SWITCHED_OFF, True, False, None)
+        assert (said.reply, said.error, said.fallback, said.transcript) == (
+            TEXTS["en"][Apology.SWITCHED_OFF],
+            True,
+            False,
+            None,
+        )
         (ended,) = kitchen.told.of(SpeechEnded)
         assert said.reply_at is not None
         assert said.reply_at < ended.at, "at once, not after the speech"

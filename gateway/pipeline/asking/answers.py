@@ -26,10 +26,10 @@ from gateway.pipeline.sessions.requests import AnswerState, Forged, Late, Pendin
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
 from gateway.settings.history import HistorySettings
-from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,6 @@ class Answers:
         announcer: Announcer,
         journal: AnyJournal,
         *,
-        settings: OrchestratorSettings,
         history: HistorySettings,
         privacy: PrivacySettings,
         prefetch: int,
@@ -93,7 +92,6 @@ class Answers:
         self._questions = questions
         self._tracker = questions.tracker
         self._due = due
-        self._fallback_text = settings.fallback_text
         self._remembers = history.enabled
         self._redact = privacy.redact
         self._tell = tell
@@ -215,8 +213,11 @@ class Answers:
         over = [
             one for one in self._tracker.expire(now) if self._questions.get(one.correlation_id) is not None
         ]
-        ending = Ending(self._fallback_text, "gateway", fallback=True)
-        await asyncio.gather(*(self._end(request, ending) for request in over))  # the others' devices know
+        await asyncio.gather(*map(self._give_the_fallback, over))  # the others' devices know
+
+    async def _give_the_fallback(self, request: PendingRequest) -> None:
+        text = self._apology(Apology.LATE, request, self._questions.get(request.correlation_id))
+        await self._end(request, Ending(text, "gateway", fallback=True))
 
     async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
@@ -226,7 +227,7 @@ class Answers:
             if question is None:
                 self._questions.withdraw(name)
             else:
-                self._questions.fail(question.spoken, question.message, ERASED, self._fallback_text)
+                self._questions.fail(question.spoken, question.message, ERASED, Apology.LATE)
             await acknowledge(self._pieces.take(name))
         self._tracker.forget(is_gone)
 
@@ -256,7 +257,8 @@ class Answers:
                 self._journal.commit(ended, *self._questions.settled(correlation_id))
         if question is not None and not answered:
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                self._announce.failure(question.spoken.session, correlation_id, self._fallback_text)
+                language = question.message.language
+                self._announce.failure(question.spoken.session, correlation_id, Apology.FAILED, language)
         if question is not None:
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
                 self._questions.end_turn(question.spoken, question.message, TurnEvent.FAIL, reason)
@@ -264,7 +266,9 @@ class Answers:
     async def _conclude(
         self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
     ) -> None:
-        whole = ending.text if ending.text or ending.error is None else self._fallback_text
+        whole = ending.text
+        if not whole and ending.error is not None:
+            whole = self._apology(Apology.FAILED, request, question)
         ended = RequestEnded(
             request.correlation_id,
             RequestState.EXPIRED if ending.fallback else RequestState.DONE,
@@ -325,6 +329,11 @@ class Answers:
             await self._journal.commit(*effects)
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
+
+    def _apology(self, cause: Apology, request: PendingRequest, question: Question | None) -> str:
+        """What its device is told without an answer."""
+        language = question.message.language if question is not None else ""
+        return self._announce.texts.text(cause, language, request.name.device_id)
 
     def _since(self, request: PendingRequest) -> float:
         return 1000 * (self._now() - request.published_at)

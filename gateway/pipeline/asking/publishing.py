@@ -20,13 +20,9 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.settings.history import HistorySettings
-from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
-
-NOT_UNDERSTOOD = "Sorry, that could not be transcribed."
-SWITCHED_OFF = "Sorry, transcription is switched off."
-"""What a device is told when there is no transcript to answer."""
 
 
 class Publishing:
@@ -39,7 +35,6 @@ class Publishing:
         announcer: Announcer,
         journal: AnyJournal,
         *,
-        settings: OrchestratorSettings,
         history: HistorySettings,
         privacy: PrivacySettings,
         is_off: Callable[[], bool],
@@ -49,7 +44,6 @@ class Publishing:
         self._outbox = outbox
         self._announce = announcer
         self._journal = journal
-        self._fallback_text = settings.fallback_text
         self._remembers = history.enabled
         self._redact = privacy.redact
         self._is_off = is_off
@@ -78,7 +72,7 @@ class Publishing:
         for one in letters:
             self._outbox.put(one, journaled=journaled)
         if failure is not None:
-            self._questions.fail(spoken, message, failure, self._apology(message))
+            self._questions.fail(spoken, message, failure, self._cause(message))
         elif not message.text:  # nothing to answer
             self._questions.end_turn(spoken, message, TurnEvent.PUBLISH)
 
@@ -100,7 +94,7 @@ class Publishing:
             return False
         return self._journal.keeps
 
-    def _apology(self, message: TranscriptionMessage) -> str:
+    def _cause(self, message: TranscriptionMessage) -> Apology:
         if message.text:
-            return self._fallback_text
-        return SWITCHED_OFF if self._is_off() else NOT_UNDERSTOOD
+            return Apology.FAILED
+        return Apology.SWITCHED_OFF if self._is_off() else Apology.NOT_TRANSCRIBED

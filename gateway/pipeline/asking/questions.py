@@ -24,6 +24,7 @@ from gateway.pipeline.sessions.requests import AnswerState, CorrelationTracker, 
 from gateway.pipeline.sessions.session import SessionState, TurnEvent, TurnState
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.due_answers import A_DELIVERY
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
 from gateway.settings.history import HistorySettings
 from gateway.settings.orchestrator import OrchestratorSettings
@@ -130,7 +131,7 @@ class Questions:
         """The broker will never take it."""
         question = self._asked_by(refused.letter)
         if question is not None:
-            self.fail(question.spoken, question.message, refused.reason, self._settings.fallback_text)
+            self.fail(question.spoken, question.message, refused.reason, Apology.FAILED)
 
     def _asked_by(self, letter: LetterRow) -> Question | None:
         return self._open.get(letter.correlation_id) if letter.topic == RESULTS_TOPIC else None
@@ -170,10 +171,10 @@ class Questions:
             ended = RequestEnded(correlation_id, RequestState.CANCELLED)
             self._journal.commit(ended, *self.settled(correlation_id), *self.published_in(question))
 
-    def fail(self, spoken: Spoken, message: TranscriptionMessage, reason: str, apology: str) -> None:
-        """There will be no answer, for this ``reason``; ``apology`` says so to the device's user."""
+    def fail(self, spoken: Spoken, message: TranscriptionMessage, reason: str, cause: Apology) -> None:
+        """There will be no answer, for this ``reason``; the device's user is told the ``cause``."""
         self.withdraw(message.correlation_id)
-        self._announce.failure(spoken.session, message.correlation_id, apology)
+        self._announce.failure(spoken.session, message.correlation_id, cause, message.language)
         self.end_turn(spoken, message, TurnEvent.FAIL, reason)
 
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:

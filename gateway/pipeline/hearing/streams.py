@@ -31,6 +31,7 @@ from gateway.pipeline.sessions.rows import stream_row
 from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
 from gateway.settings.sessions import SessionSettings
 from transcription.audio import AudioChunk, from_pcm16
@@ -42,9 +43,6 @@ log = structlog.get_logger(__name__)
 
 A_STREAM = "a stream"
 """The kind of work, as mishaps are counted."""
-
-BROKEN_OFF = "Sorry, that could not be heard to its end."
-"""What a device is told when the gateway stumbles over its stream."""
 
 WHOLE_STREAM = 1 << 62
 """A position behind every stream's end, in samples."""
@@ -303,7 +301,7 @@ class Hearing:
         with self._mishaps.contained(A_STREAM, **names):
             self._journal.commit(StreamEnded(session.session_id))
         with self._mishaps.contained(A_STREAM, **names):
-            self._announce.failure(session, "", BROKEN_OFF)
+            self._announce.failure(session, "", Apology.NOT_HEARD)
             if not session.turns:
                 self._announce.status(session, DeviceStatus.IDLE)
 

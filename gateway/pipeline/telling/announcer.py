@@ -30,6 +30,7 @@ from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
+from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
@@ -40,11 +41,12 @@ GUESTS = 4_096
 class Announcer:
     """Speaks to one device and to the hub in one call."""
 
-    def __init__(self, devices: Devices, hub: Hub, settings: DeviceSettings) -> None:
-        """``settings``: whose a device is, and where."""
+    def __init__(self, devices: Devices, hub: Hub, settings: DeviceSettings, texts: FallbackTexts) -> None:
+        """``settings``: whose a device is, and where. ``texts``: what is said without an answer."""
         self._devices = devices
         self._hub = hub
         self._settings = settings
+        self.texts = texts
         self._guests: OrderedDict[str, str] = OrderedDict()
         self.busy: frozenset[Priority] = frozenset()
         """With which classes the recognizer has fallen behind: their devices had better wait."""
@@ -180,8 +182,9 @@ class Announcer:
         """What was said, to a device that was not there when everybody else was told."""
         return self._devices.send_transcript(*name.stream, name.correlation_id, message.text)
 
-    def failure(self, session: Session, correlation_id: str, text: str) -> None:
-        """There will be no answer; ``text`` says so to the device's user."""
+    def failure(self, session: Session, correlation_id: str, cause: Apology, language: str = "") -> None:
+        """There will be no answer, which the device's user is told in the ``language`` that was spoken."""
+        text = self.texts.text(cause, language, session.device_id)
         self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
         self.status(session, DeviceStatus.ERROR)
 

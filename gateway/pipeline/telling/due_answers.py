@@ -20,6 +20,7 @@ from gateway.journal.records import RequestRow
 from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
 from gateway.settings.history import HistorySettings
 from gateway.settings.orchestrator import OrchestratorSettings
@@ -62,7 +63,6 @@ class DueAnswers:
         mishaps: Mishaps,
     ) -> None:
         self._most = settings.max_pending
-        self._fallback_text = settings.fallback_text
         self._remembers = history.enabled
         self._seconds = undelivered_seconds(history, privacy)
         self._announce = announcer
@@ -182,5 +182,6 @@ class DueAnswers:
             self._mishaps.note(A_DELIVERY, mishap, correlation_id=name.correlation_id)
             with self._mishaps.contained(A_DELIVERY, correlation_id=name.correlation_id):
                 self._journal.commit(Delivered(name.correlation_id))
-                told = self._announce.answer(name, self._fallback_text, error="it went wrong")
+                text = self._announce.texts.text(Apology.FAILED, answer.message.language, name.device_id)
+                told = self._announce.answer(name, text, error="it went wrong")
             log.warning("reply given up", correlation_id=name.correlation_id, told=told)

@@ -36,17 +36,17 @@ from gateway.contract.messages import (
     WordTime,
 )
 from gateway.pipeline.asking.answers import CUT_OFF
-from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.sessions import session
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
+from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes
 from tests.system.house import Board
 from transcription.recognizing import BUSY
 from transcription.transcriber import Hints, Word
 
-FALLBACK = "Sorry, nobody answered."
+FAILED = "Sorry, something went wrong."
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +168,19 @@ async def test_a_detected_language_holds_for_the_next_push_of_the_button() -> No
     assert [hints.language for hints in engine.hints] == ["auto", "de"]
 
 
+async def test_without_an_answer_the_device_is_told_so_in_the_language_that_was_spoken() -> None:
+    engine = Engine()
+    engine.says = replace(engine.says, language="de")
+    async with open_works(engine, orchestrator={"timeout_seconds": 0.2}) as works, works.board() as kitchen:
+        late = await kitchen.say(loud(1))
+        assert (late.reply, late.fallback) == (TEXTS["de"][Apology.LATE], True)
+        assert (await works.events.first(ReplyEvent, fallback=True)).text == late.reply
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        await works.reply(await works.result(2), "", error="broken")
+        failed = await saying
+        assert (failed.reply, failed.error) == (TEXTS["de"][Apology.FAILED], True)
+
+
 async def test_a_foreign_session_is_not_told_how_to_hear() -> None:
     async with open_works(transcription={"segmenter": {"pause_ms": 0}}) as works, works.board() as kitchen:
         stream = kitchen.end.start_stream(end_on_silence=True)
@@ -286,7 +299,11 @@ async def test_what_the_engine_cannot_do_is_a_failure_of_that_utterance_only() -
     engine.poison.add(16_000)
     async with open_works(engine) as works, works.board() as kitchen:
         failed = await kitchen.say(loud(1))
-        assert (failed.reply, failed.error, failed.transcript) == (NOT_UNDERSTOOD, True, None)
+        assert (failed.reply, failed.error, failed.transcript) == (
+            TEXTS["en"][Apology.NOT_TRANSCRIBED],
+            True,
+            None,
+        )
         assert await kitchen.statuses(1, "idle") == ["listening", "transcribing", "error", "idle"]
         result = await works.result()
         assert (result.success, result.text, result.error) == (False, "", "16000 are too many")
@@ -311,7 +328,7 @@ async def test_an_utterance_that_waited_too_long_fails() -> None:
         saying = asyncio.create_task(kitchen.say(loud(1)))
         await engine.working()
         late = await hall.say(loud(1))
-        assert (late.reply, late.error) == (NOT_UNDERSTOOD, True)
+        assert (late.reply, late.error) == (TEXTS["en"][Apology.NOT_TRANSCRIBED], True)
         engine.go.set()
         await works.reply(await works.result(device_id="kitchen"), "here")
         assert (await saying).reply == "here"
@@ -329,7 +346,7 @@ async def test_a_broker_that_refuses_ends_the_turn_and_the_device_is_told() -> N
         await works.reply(await works.result(), "one")
         assert (await saying).reply == "one"
         refused = await kitchen.say(loud(2))
-        assert (refused.transcript, refused.reply, refused.error) == ("32000", FALLBACK, True)
+        assert (refused.transcript, refused.reply, refused.error) == ("32000", FAILED, True)
         assert len(works.results.items) == 1
         await works.idle()
         await passes(lambda: works.pipeline._questions.tracker.live == 0)
@@ -404,7 +421,11 @@ async def test_an_utterance_beyond_the_turns_that_may_be_open_is_refused_audibly
         sentence = loud(1) + quiet(1)
         saying = asyncio.create_task(kitchen.say(sentence + sentence, end_on_silence=True))
         refused = await kitchen.told.first(ReplyShown)
-        assert (refused.text, refused.error, refused.correlation_id) == (NOT_UNDERSTOOD, True, "")
+        assert (refused.text, refused.error, refused.correlation_id) == (
+            TEXTS["en"][Apology.NOT_TRANSCRIBED],
+            True,
+            "",
+        )
         await works.reply(await works.result(), "first")
         await kitchen.told.first(ReplyShown, text="first")
         await saying
@@ -424,7 +445,7 @@ async def test_an_utterance_that_is_given_up_is_a_dead_letter_and_its_device_hea
         works.broker.subscribe(DEAD_TOPIC) as dead,
     ):
         said = await kitchen.say(loud(1))
-        assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
+        assert (said.reply, said.error) == (TEXTS["en"][Apology.NOT_TRANSCRIBED], True)
         result = await works.result()
         assert not result.success
         delivery = await anext(dead)
@@ -571,7 +592,9 @@ async def test_of_too_many_at_once_each_that_keeps_nothing_is_answered_or_told_t
     for board in boards:
         (reply,) = board.told.of(ReplyShown)
         result = results[board.device_id]
-        assert (reply.text, reply.error) == (("here", False) if result.success else (NOT_UNDERSTOOD, True))
+        assert (reply.text, reply.error) == (
+            ("here", False) if result.success else (TEXTS["en"][Apology.NOT_TRANSCRIBED], True)
+        )
         assert result.success or "wait already" in result.error
     assert 0 < sum(result.success for result in results.values()) < 8
 

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from firmware_bridge.simulator.user import ReplyShown
 from gateway.access.principals import LOCAL
 from gateway.app import Gateway
 from gateway.commands import run
@@ -23,9 +22,8 @@ from gateway.hub.hub import Evicted, Hub
 from gateway.journal import Journal
 from gateway.observing.health import Health, HealthState
 from gateway.pipeline import understanding
-from gateway.pipeline.asking.publishing import NOT_UNDERSTOOD
 from gateway.pipeline.asking.typed_text import CannotSay
-from gateway.pipeline.hearing.streams import BROKEN_OFF
+from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from gateway.process import mishaps as module
 from gateway.process.mishaps import AGAIN_SECONDS, LOGGED_AT_ONCE, SHOWN_SECONDS, Mishaps
 from gateway.settings.web import WebSettings
@@ -33,7 +31,7 @@ from tests.gateway.events import reply
 from tests.gateway.works import Works, loud, open_works
 from tests.record import passes
 
-FALLBACK = "Sorry, nobody answered."
+LATE, FAILED = "Sorry, nobody answered.", "Sorry, something went wrong."
 
 
 class Stumble(Exception):
@@ -129,7 +127,7 @@ async def test_a_reply_that_goes_wrong_ends_its_request_and_its_device_is_told(
         await works.reply(heard, "yes")
         said = await saying
         delivered = where == "status"  # which comes after the answer
-        assert (said.reply, said.error) == (("yes", False) if delivered else (FALLBACK, True))
+        assert (said.reply, said.error) == (("yes", False) if delivered else (FAILED, True))
         await works.idle()
         assert counts(works) == {"the end of a request": 1}
         await is_answered(works, 1)
@@ -175,7 +173,7 @@ async def test_an_answer_that_goes_wrong_on_its_second_way_is_given_up_and_told(
         await passes(lambda: works.pipeline.stats().undelivered == 1)
         monkeypatch.setattr(announcer, "answer", stumbles(1, answer))
         said = await saying
-        assert (said.reply, said.error) == (FALLBACK, True)
+        assert (said.reply, said.error) == (FAILED, True)
         await works.idle()
         assert counts(works) == {"the delivery of an answer": 1}
 
@@ -189,9 +187,8 @@ async def test_one_fallback_that_goes_wrong_leaves_the_others(monkeypatch: pytes
     ):
         announcer = works.pipeline._announce
         monkeypatch.setattr(announcer, "reply", stumbles(1, announcer.reply))
-        await asyncio.gather(kitchen.say(loud(1)), hall.say(loud(1)))
-        for board in (kitchen, hall):
-            assert (await board.told.first(ReplyShown)).text == FALLBACK
+        said = await asyncio.gather(kitchen.say(loud(1)), hall.say(loud(1)))
+        assert sorted(one.reply for one in said) == [LATE, FAILED]
         await works.idle()
         assert counts(works) == {"the end of a request": 1}
         assert works.pipeline.well
@@ -209,7 +206,7 @@ async def test_a_turn_that_goes_wrong_is_given_up_and_its_device_is_told(
         owner = attrgetter(where)(works)
         monkeypatch.setattr(owner, what, stumbles(1, getattr(owner, what)))
         said = await kitchen.say(loud(1))
-        assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
+        assert (said.reply, said.error) == (TEXTS["en"][Apology.NOT_TRANSCRIBED], True)
         assert await kitchen.statuses(1, "idle") == ["listening", "transcribing", "error", "idle"]
         await works.idle()
         assert counts(works) == {"a turn": 1}
@@ -220,7 +217,7 @@ async def test_a_turn_that_cannot_even_begin_is_given_up(monkeypatch: pytest.Mon
     async with open_works() as works, works.board() as kitchen:
         monkeypatch.setattr(understanding, "utterance_row", stumbles(1, understanding.utterance_row))
         said = await kitchen.say(loud(1))
-        assert (said.reply, said.error) == (NOT_UNDERSTOOD, True)
+        assert (said.reply, said.error) == (TEXTS["en"][Apology.NOT_TRANSCRIBED], True)
         await works.idle()
         assert counts(works) == {"a turn": 1}
         await is_answered(works, 1)
@@ -232,7 +229,7 @@ async def test_a_stream_that_cannot_be_cut_is_broken_off_once_and_its_device_is_
     async with open_works() as works, works.board() as kitchen:
         monkeypatch.setattr(works.pipeline._hearing, "_hear_chunk", stumbles(1, print))
         said = await kitchen.say(loud(1))
-        assert (said.reply, said.error) == (BROKEN_OFF, True)
+        assert (said.reply, said.error) == (TEXTS["en"][Apology.NOT_HEARD], True)
         assert counts(works) == {"a stream": 1}
         await works.idle()
         monkeypatch.undo()
@@ -316,7 +313,7 @@ async def test_a_deadline_that_goes_wrong_leaves_the_others(monkeypatch: pytest.
     async with open_works(orchestrator={"timeout_seconds": 0.3}) as works, works.board() as kitchen:
         monkeypatch.setattr(works.pipeline._recovery, "run_errands", stumbles(1_000, print))
         monkeypatch.setattr(works.pipeline._hearing, "watch_absent", stumbles(1_000, print))
-        assert (await kitchen.say(loud(1))).reply == FALLBACK
+        assert (await kitchen.say(loud(1))).reply == LATE
         assert works.pipeline.well
         assert counts(works)["errands"] >= 1
         assert counts(works)["deadlines of devices"] >= 1

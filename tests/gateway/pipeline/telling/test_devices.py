@@ -30,11 +30,16 @@ from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.sessions.names import StreamName
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import FallbackTexts
+from gateway.settings.orchestrator import OrchestratorSettings
 from tests.gateway.works import Engine, loud
 from tests.record import passes
 from tests.transcription.speech import LevelVad
 from transcription.scheduling.engines import OpenEngine
 from transcription.scheduling.scheduler import Recognizer
+from transcription.settings import TranscriptionSettings
+
+TEXTS = FallbackTexts(OrchestratorSettings(), TranscriptionSettings())
 
 TOASTER = StreamName("toaster", 3, 9)
 
@@ -122,7 +127,7 @@ async def kitchen(devices: Toasters) -> AsyncIterator[tuple[Pipeline, MemoryBrok
             recognizer=recognizer,
             listen=LevelVad,
             broker=broker,
-            announcer=Announcer(devices, hub, config.devices),
+            announcer=Announcer(devices, hub, config.devices, TEXTS),
             journal=NoJournal(),
             health=Health(hub.publish),
         )

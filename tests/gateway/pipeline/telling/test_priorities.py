@@ -10,8 +10,13 @@ from firmware_bridge.settings import DeviceSettings, PrioritySettings
 from gateway.config.outline import expected
 from gateway.hub.hub import Hub
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import FallbackTexts
+from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.web import WebSettings
 from transcription.priority import Priority
+from transcription.settings import TranscriptionSettings
+
+TEXTS = FallbackTexts(OrchestratorSettings(), TranscriptionSettings())
 
 U, N, B = Priority
 HOUSE = {
@@ -26,7 +31,7 @@ HOUSE = {
 
 
 def announcer(settings: DeviceSettings) -> Announcer:
-    return Announcer(Bridge(settings, lambda _event: None), Hub(WebSettings()), settings)
+    return Announcer(Bridge(settings, lambda _event: None), Hub(WebSettings()), settings, TEXTS)
 
 
 @pytest.mark.parametrize(

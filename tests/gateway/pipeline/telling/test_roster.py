@@ -15,8 +15,13 @@ from gateway.hub.hub import Hub
 from gateway.observing.health import ComponentHealth, Health, HealthState, seen_by
 from gateway.pipeline.telling import roster as roster_module
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from gateway.pipeline.telling.roster import KEPT_REFUSALS, REFUSAL_SECONDS, Roster
+from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.web import WebSettings
+from transcription.settings import TranscriptionSettings
+
+TEXTS = FallbackTexts(OrchestratorSettings(), TranscriptionSettings())
 
 A, B = "/dev/serial/by-id/usb-a", "/dev/serial/by-id/usb-b"
 SETTINGS = DeviceSettings(
@@ -32,7 +37,7 @@ class House:
         self.now = 100.0
         self.hub = Hub(WebSettings())
         self.health = Health(self.hub.publish)
-        announcer = Announcer(Bridge(SETTINGS, lambda _event: None), self.hub, SETTINGS)
+        announcer = Announcer(Bridge(SETTINGS, lambda _event: None), self.hub, SETTINGS, TEXTS)
         self.roster = Roster(self.health, announcer, lambda: self.now)
 
     def come(self, device_id: str = "kitchen", link: str = A) -> None:
