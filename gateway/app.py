@@ -201,6 +201,7 @@ class Gateway:
             privacy=config.privacy,
             on_state=self._journal_changed,
             remember_seconds=config.orchestrator.late_seconds,
+            sessions=config.sessions,
         )
 
     def _journal_changed(self, state: JournalState) -> None:

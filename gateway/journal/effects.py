@@ -18,6 +18,7 @@ from gateway.journal.records import (
     RequestRow,
     RequestState,
     StreamRow,
+    TurnRow,
     UtteranceRow,
 )
 
@@ -158,6 +159,21 @@ class HandedOver(Struct, frozen=True):
     speech_to_reply_ms: float
 
 
+class TurnSaid(Struct, frozen=True):
+    """A turn of a conversation, of which the last ``kept`` are. Others of the device are of one that is over."""
+
+    turn: TurnRow
+    kept: int
+
+
+class TurnAnswered(Struct, frozen=True):
+    """What a turn was answered, in place of what it was before."""
+
+    correlation_id: str
+    reply: str
+    agent: str
+
+
 class Erased(Struct, frozen=True):
     """Of an utterance nothing is kept: neither words nor audio, wherever they are. Speech without a text goes on."""
 
@@ -208,6 +224,8 @@ Effect: TypeAlias = (
     | PublishedIn
     | Answered
     | HandedOver
+    | TurnSaid
+    | TurnAnswered
     | Erased
     | Withdrawn
     | Died
@@ -229,7 +247,11 @@ def bulk(effect: Effect) -> int:
             held = len(letter.record)
         case Remembered(row):
             held = 256 + len(row.text)
-        case PieceCame(text=text) | InterimCame(text=text) | RequestEnded(text=text):
+        case TurnSaid(turn):
+            held = 256 + len(turn.text)
+        case (
+            TurnAnswered(reply=text) | PieceCame(text=text) | InterimCame(text=text) | RequestEnded(text=text)
+        ):
             held = len(text)
         case AgentMoved(row):
             held = len(row.text) + len(row.data)

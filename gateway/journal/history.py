@@ -49,6 +49,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     text: str = ""
     session_id: str = ""
+    conversation_id: str = ""
     device_id: str = ""
     user_id: str = ""
     users: frozenset[str] = frozenset()
@@ -129,7 +130,7 @@ def _page(db: sqlite3.Connection, wanted: Selection, limit: int) -> list[History
 
 def _conditions(wanted: Selection) -> tuple[str, list[object]]:
     parts, values = ["1"], []
-    for column in ("session_id", "device_id", "user_id"):
+    for column in ("session_id", "conversation_id", "device_id", "user_id"):
         if value := getattr(wanted, column):
             parts.append(f"{column} = ?")
             values.append(value)
@@ -181,7 +182,10 @@ def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
     )
     dead = "SELECT number FROM dead_letters WHERE user_id = ? LIMIT ?"
     known = "correlation_id IN (SELECT correlation_id FROM history WHERE user_id = ?1)"
-    asked = f"SELECT correlation_id FROM requests WHERE user_id = ?1 AND (due OR ended_at IS NULL) AND NOT {known} LIMIT ?2"  # noqa: E501, S608
+    asked = (
+        f"SELECT correlation_id FROM requests WHERE user_id = ?1 AND (due OR ended_at IS NULL) AND NOT {known}"  # noqa: S608
+        f" UNION SELECT correlation_id FROM turns WHERE user_id = ?1 AND NOT {known} LIMIT ?2"
+    )
     letters = f"SELECT number FROM outbox WHERE user_id = ?1 AND NOT {known} LIMIT ?2"  # noqa: S608
 
     def found(query: str) -> tuple[Any, ...]:

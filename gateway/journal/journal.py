@@ -32,6 +32,7 @@ from gateway.journal.records import (
     RequestRow,
     Room,
     StreamRow,
+    TurnRow,
     UtteranceRow,
 )
 from gateway.journal.tables.ledger import Ledger
@@ -41,6 +42,7 @@ from gateway.process.clock import DAY, SET_SINCE
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.privacy import PrivacySettings
+from gateway.settings.sessions import SessionSettings
 
 PAGE = 32
 """Rows read at a time; an utterance's audio may be a megabyte."""
@@ -49,6 +51,8 @@ INBOX_ROWS = 100_000
 REQUEST_ROWS = 100_000
 AGENT_ROWS = 400_000
 """Rows that are small and have no setting."""
+LATE_SECONDS = 120.0
+"""A conversation is over for good so long after nothing was said: what was said before may have its text only then."""
 
 _Answer = TypeVar("_Answer")
 _Row = TypeVar("_Row")
@@ -81,17 +85,18 @@ class Journal:
         on_state: Callable[[JournalState], None] = lambda _state: None,
         remember_seconds: float = 300.0,
         privacy: PrivacySettings | None = None,
+        sessions: SessionSettings | None = None,
     ) -> None:
         """``on_state`` is called on the event loop. ``remember_seconds``: for requests that ended."""
-        history = history or HistorySettings()
+        history, sessions = history or HistorySettings(), sessions or SessionSettings()
         self.path: Path = journal_path(settings.path, os.environ)
         self.history = History(self.path)
         """What was said, to be read; it is written with effects, as everything."""
         self._on_state = on_state
         self._writer = Writer(
             self.path,
-            _quotas(settings, history),
-            retention=_retention(settings, history, privacy or PrivacySettings(), remember_seconds),
+            _quotas(settings, history, sessions),
+            retention=_retention(settings, history, privacy or PrivacySettings(), sessions, remember_seconds),
             on_results=self._results,
             on_state=self._state_changed,
         )
@@ -153,6 +158,10 @@ class Journal:
     def agents(self) -> AsyncIterator[AgentRow]:
         """What the agents of teams were asked for requests that are remembered."""
         return self._pages(Ledger.agents)
+
+    def turns(self) -> AsyncIterator[TurnRow]:
+        """The last turns of conversations."""
+        return self._pages(Ledger.turns)
 
     # -- what there is now
 
@@ -224,18 +233,26 @@ def _looked_at(future: asyncio.Future[bool]) -> None:
 
 
 def _retention(
-    settings: JournalSettings, history: HistorySettings, privacy: PrivacySettings, requests: float
+    settings: JournalSettings,
+    history: HistorySettings,
+    privacy: PrivacySettings,
+    sessions: SessionSettings,
+    requests: float,
 ) -> Retention:
     return Retention(
         requests=requests,
         history=history.days * DAY,
         audio=history.audio_days * DAY if settings.keep_audio else 0.0,
         undelivered=undelivered_seconds(history, privacy),
+        conversations=sessions.hints_seconds + LATE_SECONDS,
         words=history.enabled and not privacy.redact,
     )
 
 
-def _quotas(settings: JournalSettings, history: HistorySettings) -> dict[Room, Quota]:
+def _quotas(
+    settings: JournalSettings, history: HistorySettings, sessions: SessionSettings
+) -> dict[Room, Quota]:
+    turns = sessions.max_sessions * max(1, sessions.conversation_turns)
     return {
         Room.STREAMS: Quota(STREAM_ROWS, STREAM_ROWS * 1024),
         Room.UTTERANCES: Quota(settings.audio_mb * 1000, settings.audio_mb * 1024 * 1024),
@@ -245,4 +262,5 @@ def _quotas(settings: JournalSettings, history: HistorySettings) -> dict[Room, Q
         Room.AGENT_REQUESTS: Quota(AGENT_ROWS, settings.outbox_mb * 1024 * 1024),
         Room.DEAD_LETTERS: Quota(settings.dead_letters, settings.dead_letters_mb * 1024 * 1024),
         Room.HISTORY: Quota(history.utterances, history.mb * 1024 * 1024),
+        Room.TURNS: Quota(turns, turns * 1024 + sessions.max_sessions * sessions.conversation_kb * 1024),
     }

@@ -16,6 +16,7 @@ from gateway.journal.records import (
     LetterRow,
     RequestRow,
     StreamRow,
+    TurnRow,
     UtteranceRow,
 )
 
@@ -71,6 +72,12 @@ class NoJournal:
     async def agents(self) -> AsyncIterator[AgentRow]:
         """None."""
         nothing: tuple[AgentRow, ...] = ()
+        for row in nothing:
+            yield row
+
+    async def turns(self) -> AsyncIterator[TurnRow]:
+        """None."""
+        nothing: tuple[TurnRow, ...] = ()
         for row in nothing:
             yield row
 

@@ -26,6 +26,7 @@ class Room(enum.StrEnum):
     AGENT_REQUESTS = "agent_requests"
     DEAD_LETTERS = "dead_letters"
     HISTORY = "history"
+    TURNS = "turns"
 
 
 class RequestState(enum.StrEnum):
@@ -141,6 +142,7 @@ class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
     fallback: bool = False
     due: bool = False
     age: float = 0.0
+    conversation_id: str = ""
 
 
 class TurnRow(Struct, frozen=True, kw_only=True, array_like=True):
@@ -246,6 +248,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     number: int = 0
     has_audio: bool = False
     is_announcement: bool = False
+    conversation_id: str = ""
 
 
 class Verb(enum.StrEnum):

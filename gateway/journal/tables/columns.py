@@ -26,6 +26,8 @@ class Goes(enum.Enum):
 
     ON_ITS_WAY = enum.auto()
     """When it has arrived, or its room is full: however long that takes."""
+    WITH_ITS_CONVERSATION = enum.auto()
+    """When nothing was said or answered for ``sessions.hints_seconds``, and after ``history.days`` at the latest."""
     BY_AGE = enum.auto()
     """After ``history.days`` (speech that has its text: ``history.audio_days``)."""
     FACTS_ONLY = enum.auto()
@@ -71,10 +73,19 @@ COLUMNS: Mapping[str, Mapping[str, Holds]] = {
         **dict.fromkeys(
             (
                 "number", "utterance_id", "correlation_id", "session_id", "user_id", "device_id", "spoken_at",
-                "publish_ms", "speech_to_reply_ms", "size",
+                "publish_ms", "speech_to_reply_ms", "size", "conversation_id",
             ), _F,
         ),
         **dict.fromkeys(("words", "reply", "record"), _W),
+    },
+    "turns": {
+        **dict.fromkeys(
+            (
+                "number", "correlation_id", "conversation_id", "device_id", "user_id", "utterance_id", "touched_at",
+                "size",
+            ), _F,
+        ),
+        **dict.fromkeys(("reply", "agent", "record"), _W),
     },
     "errands": dict.fromkeys(("number", "verb", "letter"), _F),
     "clock": dict.fromkeys(("number", "record"), _F),
@@ -89,6 +100,7 @@ GOES: Mapping[Room, Goes] = {
     Room.AGENT_REQUESTS: Goes.BY_AGE,
     Room.DEAD_LETTERS: Goes.BY_AGE,
     Room.HISTORY: Goes.BY_AGE,
+    Room.TURNS: Goes.WITH_ITS_CONVERSATION,
 }
 
 WITH_WORDS = frozenset(room for room in Room if Holds.WORDS in COLUMNS[room].values())

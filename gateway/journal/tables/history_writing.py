@@ -42,6 +42,7 @@ class Memory:
             Room.HISTORY, row, len(words),
             utterance_id=row.utterance_id, correlation_id=row.correlation_id, session_id=row.session_id,
             user_id=row.user_id, device_id=row.device_id, spoken_at=self._tables.now(), words=words,
+            conversation_id=row.conversation_id,
         )  # fmt: skip
 
     def _published_in(self, effect: e.PublishedIn) -> None:
@@ -74,6 +75,7 @@ class Memory:
         tables.delete(Room.HISTORY, "utterance_id = ?", name)
         tables.delete(Room.UTTERANCES, "utterance_id = ? AND done", name)
         tables.delete(Room.DEAD_LETTERS, "subject = ?", name)
+        tables.delete(Room.TURNS, "utterance_id = ?", name)
         if found and found[0]:
             self._withdraw(found[0])
 
@@ -82,5 +84,5 @@ class Memory:
         self._withdraw(effect.correlation_id)
 
     def _withdraw(self, correlation_id: str) -> None:
-        for room in (Room.DEAD_LETTERS, Room.REQUESTS, Room.AGENT_REQUESTS, Room.OUTBOX):
+        for room in (Room.DEAD_LETTERS, Room.REQUESTS, Room.AGENT_REQUESTS, Room.OUTBOX, Room.TURNS):
             self._tables.delete(room, "correlation_id = ?", correlation_id)

@@ -20,6 +20,7 @@ from gateway.journal.tables.history_writing import Memory
 from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.reading import request_of
 from gateway.journal.tables.tables import Tables
+from gateway.journal.tables.turn_writing import KeptTurns
 
 ASKED = "asked"
 """The state in which an agent's time begins."""
@@ -45,6 +46,7 @@ class Ledger(Tables):
         super().__init__(db, quotas, clock)
         self._retention = retention or Retention()
         self._memory = Memory(self)
+        self._turns = KeptTurns(self)
         # Those of a version that did not say when they were put away are as old as this start.
         db.execute("UPDATE dead_letters SET put_away_at = ? WHERE put_away_at IS NULL", (clock(),))
         self._apply: dict[type, Callable[[Any], None]] = {
@@ -67,6 +69,7 @@ class Ledger(Tables):
             e.LetterTaken: self._letter_taken,
             e.ErrandDone: self._errand_done,
             **self._memory.effects(),
+            **self._turns.effects(),
         }
 
     def apply(self, effects: Sequence[e.Effect]) -> bool:
@@ -96,6 +99,7 @@ class Ledger(Tables):
         kept, some = self._retention, FORGOTTEN_AT_ONCE
         self.delete(Room.REQUESTS, "ended_at < ? AND NOT due", now - kept.requests)
         self._memory.forget(now - kept.history, some)
+        self._turns.forget(now - kept.conversations, now - kept.history, some)
         for room, old, since in (
             (Room.UTTERANCES, "done AND heard_at", kept.audio),
             (
@@ -237,6 +241,7 @@ class Ledger(Tables):
                 effect.correlation_id,
             ),
         )  # fmt: skip
+        self._turns.ended(effect.correlation_id)
         if effect.due:
             self.grow(Room.REQUESTS, effect.correlation_id, len(effect.text))
         else:

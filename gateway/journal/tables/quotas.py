@@ -25,7 +25,7 @@ class Quota:
 class Retention:
     """How long what is done with is kept, in seconds; ``audio``: speech that has its text, 0: not at all.
 
-    ``undelivered``: answers that wait for their device.
+    ``undelivered``: answers that wait for their device. ``conversations``: those in which nothing is said.
     ``words``: whether what was said is remembered at all; else it leaves the files as soon as it is quiet.
     """
 
@@ -33,6 +33,7 @@ class Retention:
     history: float = 365 * 86_400.0
     audio: float = 0.0
     undelivered: float = 365 * 86_400.0
+    conversations: float = 60.0
     words: bool = True
 
 

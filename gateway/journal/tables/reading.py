@@ -22,6 +22,7 @@ _utterances = Decoder(r.UtteranceRow).decode
 _letter = Decoder(r.LetterRow).decode
 request_of = Decoder(r.RequestRow).decode
 _agent = Decoder(r.AgentRow).decode
+_turns = Decoder(r.TurnRow).decode
 _dead_letters = Decoder(r.DeadLetterRow).decode
 
 
@@ -103,6 +104,15 @@ class Reader:
         return [
             (number, replace(_agent(record), text=text, age=now - asked_at))
             for number, record, text, asked_at in found
+        ]
+
+    def turns(self, after: int, limit: int) -> list[tuple[int, r.TurnRow]]:
+        """The last turns of conversations, in the order in which they were said."""
+        now = self._clock()
+        found = self._page("number, record, reply, agent, touched_at", Room.TURNS, "", after, limit)
+        return [
+            (number, replace(_turns(record), reply=reply, agent=agent, age=now - touched_at))
+            for number, record, reply, agent, touched_at in found
         ]
 
     def dead_letters(self, after: int, limit: int) -> list[tuple[int, r.DeadLetterRow]]:

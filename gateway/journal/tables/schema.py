@@ -96,6 +96,18 @@ CREATE INDEX agent_requests_correlation ON agent_requests (correlation_id);
 CREATE INDEX agent_requests_asked ON agent_requests (asked_at);
 """
 
+_VERSION_6 = """
+CREATE TABLE turns (
+    number INTEGER PRIMARY KEY, correlation_id TEXT NOT NULL UNIQUE, conversation_id TEXT NOT NULL,
+    device_id TEXT NOT NULL, user_id TEXT NOT NULL, utterance_id TEXT NOT NULL, touched_at REAL NOT NULL,
+    reply TEXT NOT NULL DEFAULT '', agent TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX turns_device ON turns (device_id);
+CREATE INDEX turns_user ON turns (user_id);
+CREATE INDEX turns_utterance ON turns (utterance_id);
+ALTER TABLE history ADD COLUMN conversation_id TEXT NOT NULL DEFAULT '';
+CREATE INDEX history_conversation ON history (conversation_id);
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -154,6 +166,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _to_version_3,
     _to_version_4,
     _script(_VERSION_5),
+    _script(_VERSION_6),
 )
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 

@@ -162,5 +162,6 @@ _EXPENDABLE = {
     Room.AGENT_REQUESTS: "ORDER BY number",
     Room.DEAD_LETTERS: "ORDER BY number",
     Room.HISTORY: "ORDER BY number",
+    Room.TURNS: "ORDER BY number",
 }
 """Which rows of a room may be given up, and which first."""

@@ -14,6 +14,7 @@ from gateway.journal.records import (
     LetterRow,
     RequestRow,
     StreamRow,
+    TurnRow,
     UtteranceRow,
 )
 
@@ -64,3 +65,11 @@ def remembered(name: str = "u_1", text: str = "turn on the light", **fields: Any
         "audio": AudioFacts(seconds=1.5), "timings": Timings(text_ms=400.0),
     }  # fmt: skip
     return HistoryRow(utterance_id=name, text=text, **{**facts, **fields})
+
+
+def turn(name: str = "c_1", text: str = "turn on the light", **fields: Any) -> TurnRow:
+    facts = {
+        "conversation_id": "v_1", "session_id": "s_1", "user_id": "ann", "device_id": "kitchen", "boot": 7, "stream": 1,
+        "utterance_id": f"u_{name}", "timestamp": 1_000.0,
+    }  # fmt: skip
+    return TurnRow(correlation_id=name, text=text, **{**facts, **fields})

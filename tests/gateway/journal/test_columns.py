@@ -21,7 +21,7 @@ from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.schema import migrate
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
-from tests.gateway.journal.rows import agent, letter, remembered, request, utterance
+from tests.gateway.journal.rows import agent, letter, remembered, request, turn, utterance
 
 WORD = "rhubarbandcustard"
 SAID = f"turn off the {WORD}"
@@ -48,6 +48,7 @@ SAMPLES: dict[Room, Callable[[], list[Effect]]] = {
         e.Remembered(remembered("u_4", SAID)),
         e.Answered("c_u_4", r.HistoryReply(text=SAID, agent=SAID, error=SAID)),
     ],
+    Room.TURNS: lambda: [e.TurnSaid(turn("c_5", SAID), 8), e.TurnAnswered("c_5", SAID, SAID)],
 }
 
 

@@ -21,7 +21,7 @@ from gateway.journal.tables.ledger import Ledger
 from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.schema import migrate
 from gateway.journal.tables.tables import ROW_SIZE
-from tests.gateway.journal.rows import agent, dead, letter, remembered, request, stream, utterance
+from tests.gateway.journal.rows import agent, dead, letter, remembered, request, stream, turn, utterance
 
 PLENTY = Quota(1_000_000, 1 << 40)
 KEPT = Retention(audio=86_400.0)
@@ -354,6 +354,10 @@ _EFFECTS = st.one_of(
     _NAMES.map(lambda n: e.PublishedIn(f"c_{n}", 1.0)),
     _NAMES.map(lambda n: e.HandedOver(f"c_{n}", 2.0)),
     st.builds(lambda n, s: e.Erased(f"u_{s}{n}"), _NAMES, _NAMES),
+    st.builds(
+        lambda n, v, kept: e.TurnSaid(turn(f"c_{n}", conversation_id=v), kept), _NAMES, _NAMES, st.integers(1, 2)
+    ),
+    st.builds(lambda n, text: e.TurnAnswered(f"c_{n}", text, "house"), _NAMES, st.text(max_size=200)),
 )  # fmt: skip
 
 
