@@ -40,7 +40,9 @@ from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
 from gateway.pipeline.asking.answers import Answers, HintsAsked
+from gateway.pipeline.asking.endings import Endings
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
+from gateway.pipeline.asking.pieces import Pieces
 from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.typed_text import Said, Saying, done
@@ -169,9 +171,12 @@ class Pipeline:
         self._questions = Questions(
             unanswered, announcer, journal, settings=settings, history=history, mishaps=mishaps
         )
+        pieces = Pieces(journal, config.broker.prefetch)
+        endings = Endings(
+            self._questions, self._due, pieces, announcer, journal, history=history, privacy=privacy, mishaps=mishaps
+        )  # fmt: skip
         self._answers = Answers(
-            self._questions, self._due, announcer, journal, history=history, privacy=privacy,
-            prefetch=config.broker.prefetch, tell=self._hand_on, mishaps=mishaps,
+            self._questions, self._due, endings, announcer, journal, pieces=pieces, tell=self._hand_on, mishaps=mishaps
         )  # fmt: skip
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
         self._publishing = Publishing(

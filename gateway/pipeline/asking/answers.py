@@ -16,21 +16,18 @@ from gateway.broker.base import Delivery, Subscription
 from gateway.contract.messages import BadMessage, OrchestratorReply, WantedHints, decode_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
-from gateway.journal.effects import Answered, Effect, PieceCame, Received, RequestEnded
-from gateway.journal.records import HistoryReply, RequestState, redacted_reply
+from gateway.journal.effects import PieceCame, Received
+from gateway.pipeline.asking.endings import Ending, Endings
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
-from gateway.pipeline.asking.questions import Question, Questions
+from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import received_row
-from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import AnswerState, Forged, Late, PendingRequest, Routed
-from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
-from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
+from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.lanes import Lanes
 from gateway.process.mishaps import Mishaps
-from gateway.settings.history import HistorySettings
-from gateway.settings.privacy import PrivacySettings
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +38,8 @@ CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 
 ERASED = "what was said is erased"
 """Why a turn has no answer whose words somebody erased."""
-A_REPLY, AN_ANSWER = "a reply", "the end of a request"
-"""The kinds of work here, as mishaps are counted."""
+A_REPLY = "a reply"
+"""The kind of work, as mishaps are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +50,6 @@ class HintsAsked:
     hints: WantedHints
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback."""
-
-    text: str
-    agent: str
-    error: str | None = None
-    fallback: bool = False
-
-    @property
-    def turn_event(self) -> TurnEvent:
-        """What it is to the turn."""
-        if self.fallback:
-            return TurnEvent.DEADLINE
-        return TurnEvent.FAIL if self.error else TurnEvent.FINAL
-
-
 class Answers:
     """The replies, on their way to whoever waits for them; ``run`` takes them."""
 
@@ -77,27 +57,25 @@ class Answers:
         self,
         questions: Questions,
         due: DueAnswers,
+        endings: Endings,
         announcer: Announcer,
         journal: AnyJournal,
         *,
-        history: HistorySettings,
-        privacy: PrivacySettings,
-        prefetch: int,
+        pieces: Pieces,
         tell: Callable[[HintsAsked], None],
         mishaps: Mishaps,
     ) -> None:
-        """``prefetch``: what the broker hands out before it wants to hear that something was taken."""
+        """``pieces``: those that the journal does not have yet."""
         self._announce = announcer
         self._journal = journal
         self._questions = questions
         self._tracker = questions.tracker
         self._due = due
-        self._remembers = history.enabled
-        self._redact = privacy.redact
+        self._endings = endings
         self._tell = tell
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
-        self._pieces = Pieces(journal, prefetch)
+        self._pieces = pieces
         self.heard_of_somebody = asyncio.Event()
         """Whether an orchestrator has said anything about a request since the gateway began."""
 
@@ -138,7 +116,7 @@ class Answers:
                 self._tell(HintsAsked(reply.session_id, reply.hints))
         match outcome:
             case Routed(request, final=False):
-                self._take_piece(request, outcome.text, reply.agent)
+                self._endings.show_piece(request, outcome.text, reply.agent)
                 came = PieceCame(request.correlation_id, outcome.text, received.source, received.message_id)
                 self._pieces.keep(Piece(delivery, came))  # which acknowledges it, once it is safe
                 return
@@ -162,7 +140,7 @@ class Answers:
             late.request.name,
             late.text,
             agent=reply.agent,
-            elapsed_ms=self._since(late.request),
+            elapsed_ms=self._endings.since(late.request),
             final=reply.final,
             error=reply.error,
             late=True,
@@ -186,16 +164,6 @@ class Answers:
         with self._mishaps.contained(A_REPLY, correlation_id=correlation_id):
             await self._refuse(delivery, f"the gateway failed on it ({type(error).__name__})")
 
-    def _take_piece(self, request: PendingRequest, text: str, agent: str) -> None:
-        """A piece of an answer: the listeners' at once, for its end says it again."""
-        question = self._questions.get(request.correlation_id)
-        if question is not None:  # an answer proves that the broker had it
-            self._questions.note_published(question)
-        self._announce.reply(request.name, text, agent=agent, elapsed_ms=self._since(request), final=False)
-        if question is not None:
-            self._questions.wait(question)
-            question.spoken.advance(TurnEvent.PIECE)
-
     async def _take_whole(
         self, request: PendingRequest, outcome: Routed, agent: str, received: Received
     ) -> None:
@@ -204,7 +172,7 @@ class Answers:
         if question is not None:
             self._questions.note_published(question)
         text = outcome.text + CUT_OFF if outcome.cut else outcome.text
-        await self._end(request, Ending(text, agent, outcome.error), received)
+        await self._endings.end(request, Ending(text, agent, outcome.error), received)
 
     # -- a request ends
 
@@ -213,11 +181,7 @@ class Answers:
         over = [
             one for one in self._tracker.expire(now) if self._questions.get(one.correlation_id) is not None
         ]
-        await asyncio.gather(*map(self._give_the_fallback, over))  # the others' devices know
-
-    async def _give_the_fallback(self, request: PendingRequest) -> None:
-        text = self._apology(Apology.LATE, request, self._questions.get(request.correlation_id))
-        await self._end(request, Ending(text, "gateway", fallback=True))
+        await asyncio.gather(*map(self._endings.give_the_fallback, over))  # the others' devices know
 
     async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
@@ -234,109 +198,6 @@ class Answers:
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
         """The correlation ids of those that wait for an answer, or for their device."""
         return self._questions.waiting(is_gone) | self._due.waiting(is_gone)
-
-    async def _end(self, request: PendingRequest, ending: Ending, *effects: Effect) -> None:
-        """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
-        question = self._questions.take(request.correlation_id)
-        pieces = self._pieces.take(request.correlation_id)
-        try:
-            await self._conclude(request, question, ending, *effects)
-        except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
-            self._fail(request, question, mishap)
-        await acknowledge(pieces)
-
-    def _fail(self, request: PendingRequest, question: Question | None, mishap: Exception) -> None:
-        """The gateway stumbled over the end of a request."""
-        correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
-        self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
-        answered = self._due.is_sent(correlation_id)
-        if not answered:
-            self._due.drop(correlation_id)
-            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
-                self._journal.commit(ended, *self._questions.settled(correlation_id))
-        if question is not None and not answered:
-            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                language = question.message.language
-                self._announce.failure(question.spoken.session, correlation_id, Apology.FAILED, language)
-        if question is not None:
-            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
-                self._questions.end_turn(question.spoken, question.message, TurnEvent.FAIL, reason)
-
-    async def _conclude(
-        self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
-    ) -> None:
-        whole = ending.text
-        if not whole and ending.error is not None:
-            whole = self._apology(Apology.FAILED, request, question)
-        ended = RequestEnded(
-            request.correlation_id,
-            RequestState.EXPIRED if ending.fallback else RequestState.DONE,
-            text=whole,
-            error=ending.error,
-            fallback=ending.fallback,
-            due=question is not None and request.name.boot != NO_BOOT,
-        )
-        settled = self._questions.settled(request.correlation_id)
-        await self._commit(*effects, ended, *settled, *self._remembered(request, question, whole, ending))
-        self._announce.reply(
-            request.name,
-            ending.text,
-            agent=ending.agent,
-            elapsed_ms=self._since(request),
-            publish_ms=question.publish_ms if question is not None else 0.0,
-            error=ending.error,
-            fallback=ending.fallback,
-        )
-        if question is not None:
-            self._hand_over(question, whole, ending)
-
-    def _hand_over(self, question: Question, whole: str, ending: Ending) -> None:
-        """To the device that spoke; with that, the turn is over."""
-        self._questions.wait(question)
-        self._due.deliver(
-            DueAnswer(
-                question.request.name,
-                question.message,
-                whole,
-                ending.error,
-                ending.fallback,
-                asked_at=question.request.published_at,
-                ended_at=question.spoken.ended_at,
-                told=question.told,
-            )
-        )
-        self._questions.end_turn(question.spoken, question.message, ending.turn_event, ending.error)
-
-    def _remembered(
-        self, request: PendingRequest, question: Question | None, text: str, ending: Ending
-    ) -> tuple[Effect, ...]:
-        """What the history learns of an answer."""
-        if not self._remembers:
-            return ()
-        reply = HistoryReply(
-            text=text,
-            agent=ending.agent,
-            error=ending.error,
-            fallback=ending.fallback,
-            text_to_reply_ms=self._since(request),
-        )
-        kept = redacted_reply(reply) if self._redact else reply
-        return (*self._questions.published_in(question), Answered(request.correlation_id, kept))
-
-    async def _commit(self, *effects: Effect) -> None:
-        try:
-            await self._journal.commit(*effects)
-        except JournalError as error:
-            log.debug("not durable", reason=str(error))  # the journal's state is told once
-
-    def _apology(self, cause: Apology, request: PendingRequest, question: Question | None) -> str:
-        """What its device is told without an answer."""
-        language = question.message.language if question is not None else ""
-        return self._announce.texts.text(cause, language, request.name.device_id)
-
-    def _since(self, request: PendingRequest) -> float:
-        return 1000 * (self._now() - request.published_at)
 
 
 def _read(delivery: Delivery) -> OrchestratorReply | BadMessage:

@@ -1,0 +1,190 @@
+"""How a request ends: committed first, then shown to the listeners, then told to the device that spoke."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.effects import Answered, Effect, RequestEnded
+from gateway.journal.records import HistoryReply, RequestState, redacted_reply
+from gateway.pipeline.asking.pieces import Pieces, acknowledge
+from gateway.pipeline.asking.questions import Question, Questions
+from gateway.pipeline.sessions.names import NO_BOOT
+from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.sessions.session import TurnEvent
+from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
+from gateway.pipeline.telling.fallback_texts import Apology
+from gateway.process.mishaps import Mishaps
+from gateway.settings.history import HistorySettings
+from gateway.settings.privacy import PrivacySettings
+
+log = structlog.get_logger(__name__)
+
+AN_ANSWER = "the end of a request"
+"""The kind of work, as mishaps are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback."""
+
+    text: str
+    agent: str
+    error: str | None = None
+    fallback: bool = False
+
+    @property
+    def turn_event(self) -> TurnEvent:
+        """What it is to the turn."""
+        if self.fallback:
+            return TurnEvent.DEADLINE
+        return TurnEvent.FAIL if self.error else TurnEvent.FINAL
+
+
+class Endings:
+    """Where every request comes to its one end, and what of its answer is shown before."""
+
+    def __init__(
+        self,
+        questions: Questions,
+        due: DueAnswers,
+        pieces: Pieces,
+        announcer: Announcer,
+        journal: AnyJournal,
+        *,
+        history: HistorySettings,
+        privacy: PrivacySettings,
+        mishaps: Mishaps,
+    ) -> None:
+        self._questions = questions
+        self._due = due
+        self._pieces = pieces
+        self._announce = announcer
+        self._journal = journal
+        self._remembers = history.enabled
+        self._redact = privacy.redact
+        self._mishaps = mishaps
+        self._now = asyncio.get_running_loop().time
+
+    def show_piece(self, request: PendingRequest, text: str, agent: str) -> None:
+        """A piece of an answer: the listeners' at once, for its end says it again."""
+        question = self._questions.get(request.correlation_id)
+        if question is not None:  # an answer proves that the broker had it
+            self._questions.note_published(question)
+        self._announce.reply(request.name, text, agent=agent, elapsed_ms=self.since(request), final=False)
+        if question is not None:
+            self._questions.wait(question)
+            question.spoken.advance(TurnEvent.PIECE)
+
+    async def give_the_fallback(self, request: PendingRequest) -> None:
+        """Nobody has answered it in time."""
+        text = self._apology(Apology.LATE, request, self._questions.get(request.correlation_id))
+        await self.end(request, Ending(text, "gateway", fallback=True))
+
+    async def end(self, request: PendingRequest, ending: Ending, *effects: Effect) -> None:
+        """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
+        question = self._questions.take(request.correlation_id)
+        pieces = self._pieces.take(request.correlation_id)
+        try:
+            await self._conclude(request, question, ending, *effects)
+        except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
+            self._fail(request, question, mishap)
+        await acknowledge(pieces)
+
+    def _fail(self, request: PendingRequest, question: Question | None, mishap: Exception) -> None:
+        """The gateway stumbled over the end of a request."""
+        correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
+        self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
+        answered = self._due.is_sent(correlation_id)
+        if not answered:
+            self._due.drop(correlation_id)
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
+                self._journal.commit(ended, *self._questions.settled(correlation_id))
+        if question is not None and not answered:
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                language = question.message.language
+                self._announce.failure(question.spoken.session, correlation_id, Apology.FAILED, language)
+        if question is not None:
+            with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
+                self._questions.end_turn(question.spoken, question.message, TurnEvent.FAIL, reason)
+
+    async def _conclude(
+        self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
+    ) -> None:
+        whole = ending.text
+        if not whole and ending.error is not None:
+            whole = self._apology(Apology.FAILED, request, question)
+        ended = RequestEnded(
+            request.correlation_id,
+            RequestState.EXPIRED if ending.fallback else RequestState.DONE,
+            text=whole,
+            error=ending.error,
+            fallback=ending.fallback,
+            due=question is not None and request.name.boot != NO_BOOT,
+        )
+        settled = self._questions.settled(request.correlation_id)
+        await self._commit(*effects, ended, *settled, *self._remembered(request, question, whole, ending))
+        self._announce.reply(
+            request.name,
+            ending.text,
+            agent=ending.agent,
+            elapsed_ms=self.since(request),
+            publish_ms=question.publish_ms if question is not None else 0.0,
+            error=ending.error,
+            fallback=ending.fallback,
+        )
+        if question is not None:
+            self._hand_over(question, whole, ending)
+
+    def _hand_over(self, question: Question, whole: str, ending: Ending) -> None:
+        """To the device that spoke; with that, the turn is over."""
+        self._questions.wait(question)
+        self._due.deliver(
+            DueAnswer(
+                question.request.name,
+                question.message,
+                whole,
+                ending.error,
+                ending.fallback,
+                asked_at=question.request.published_at,
+                ended_at=question.spoken.ended_at,
+                told=question.told,
+            )
+        )
+        self._questions.end_turn(question.spoken, question.message, ending.turn_event, ending.error)
+
+    def _remembered(
+        self, request: PendingRequest, question: Question | None, text: str, ending: Ending
+    ) -> tuple[Effect, ...]:
+        """What the history learns of an answer."""
+        if not self._remembers:
+            return ()
+        reply = HistoryReply(
+            text=text,
+            agent=ending.agent,
+            error=ending.error,
+            fallback=ending.fallback,
+            text_to_reply_ms=self.since(request),
+        )
+        kept = redacted_reply(reply) if self._redact else reply
+        return (*self._questions.published_in(question), Answered(request.correlation_id, kept))
+
+    async def _commit(self, *effects: Effect) -> None:
+        try:
+            await self._journal.commit(*effects)
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+
+    def _apology(self, cause: Apology, request: PendingRequest, question: Question | None) -> str:
+        """What its device is told without an answer."""
+        language = question.message.language if question is not None else ""
+        return self._announce.texts.text(cause, language, request.name.device_id)
+
+    def since(self, request: PendingRequest) -> float:
+        """How long ago it was asked, in milliseconds."""
+        return 1000 * (self._now() - request.published_at)
