@@ -3,18 +3,19 @@
 A public name: what is imported from here stays.
 """
 
-from gateway.orchestrators.sdk import (
-    Answer,
-    AnswerFunction,
-    BadOrchestrator,
-    Orchestrator,
-    Say,
-)
+from gateway.orchestrators.answer import Answer, AnswerFunction, NotUnderstood, Reply, Say
+from gateway.orchestrators.heard import AgentAnswers, Heard, TurnOver
+from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 
 __all__ = [
+    "AgentAnswers",
     "Answer",
     "AnswerFunction",
     "BadOrchestrator",
+    "Heard",
+    "NotUnderstood",
     "Orchestrator",
+    "Reply",
     "Say",
+    "TurnOver",
 ]

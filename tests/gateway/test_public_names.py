@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
-    "gateway.orchestrator": "Answer AnswerFunction BadOrchestrator Orchestrator Say",
+    "gateway.orchestrator": (
+        "AgentAnswers Answer AnswerFunction BadOrchestrator Heard NotUnderstood Orchestrator Reply Say TurnOver"
+    ),
     "gateway.messages": (
         "AGENT_CHARACTERS DEAD_TOPIC ERROR_CHARACTERS MESSAGE_BYTES REPLIES_TOPIC RESULTS_TOPIC SCHEMA UNREADABLE "
         "AudioFacts BadMessage DeadUtterance HintText Id Language Line OrchestratorReply RecognizerFacts Text Timings "

@@ -1,0 +1,118 @@
+"""Somebody's function, asked one question: within its time, whatever it does, and until nobody waits any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import structlog
+
+from gateway.orchestrators.answer import Answer, NotUnderstood, Reply, as_reply
+from gateway.orchestrators.replies import Written
+from gateway.orchestrators.turn import Turn
+from gateway.process.foreign_code import is_our_end, shelter
+from gateway.process.stopwatch import OnStep, Timed
+
+log = structlog.get_logger(__name__)
+
+ENDING_SECONDS = 1.0
+"""A function that was cancelled has so long to end; then it is left behind."""
+
+Call: TypeAlias = Callable[[], Awaitable[Answer] | AsyncIterator[str]]
+
+
+class TooLong(Exception):
+    """It took longer than it had."""
+
+
+class Stopped(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Answering:
+    """Functions at work, by the name of what they were asked."""
+
+    def __init__(self, stepped: OnStep) -> None:
+        """``stepped``: told the seconds of each step of a function, from one await to the next."""
+        self._stepped = stepped
+        self._at_work: dict[str, asyncio.Task[_Outcome]] = {}
+        self._left_behind: set[asyncio.Task[_Outcome]] = set()
+
+    async def ask(self, name: str, call: Call, turn: Turn, seconds: float) -> Written | None:
+        """What there is to say in all, ready to be sent; pieces are sent on the way.
+
+        Raises TooLong, Stopped, BrokerError, and whatever else the function raised.
+        """
+        task = asyncio.create_task(self._outcome(call, turn), name="answer")
+        if name:
+            self._at_work[name] = task
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+            was_over = task.done()
+        finally:
+            turn.cut()
+            self._at_work.pop(name, None)
+            if not task.done():
+                await self._end(task)
+        if not was_over:
+            raise TooLong
+        if task.cancelled():
+            raise Stopped
+        return _unpacked(task.result())
+
+    def stop(self, name: str) -> bool:
+        """End the answer to it; whether it was being worked on."""
+        task = self._at_work.get(name)
+        return task is not None and task.cancel()
+
+    async def _end(self, task: asyncio.Task[_Outcome]) -> None:
+        task.cancel()
+        await asyncio.wait({task}, timeout=ENDING_SECONDS)
+        if not task.done():
+            log.warning("the orchestrator goes on, though it was cancelled", seconds=ENDING_SECONDS)
+            self._left_behind.add(task)
+            task.add_done_callback(self._left_behind.discard)
+
+    async def _outcome(self, call: Call, turn: Turn) -> _Outcome:
+        """The border to somebody else's code: whatever it raises is this question's failure only."""
+        try:
+            return await self._whole(call, turn)
+        except BaseException as error:
+            if is_our_end(error, asyncio.current_task()):
+                raise
+            return error
+
+    async def _whole(self, call: Call, turn: Turn) -> Written | None:
+        shelter()
+        try:
+            reply = await self._said(call, turn)
+        except NotUnderstood as error:
+            reply = Reply(error.text, understood=False)
+        return turn.ended(reply)
+
+    async def _said(self, call: Call, turn: Turn) -> Reply | None:
+        begun = call()
+        answer: Answer = begun if isinstance(begun, AsyncIterator) else await Timed(begun, self._stepped)
+        if isinstance(answer, AsyncIterator):
+            await turn.say_all(answer, self._stepped)
+            return Reply()
+        return None if answer is None else as_reply(answer)
+
+
+_Outcome: TypeAlias = Written | BaseException | None
+
+
+def _unpacked(outcome: _Outcome) -> Written | None:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def failure(error: BaseException, agent: str, seconds: float) -> str:
+    """What is said of it to those who asked."""
+    if isinstance(error, TooLong):
+        log.warning("the orchestrator took too long", limit_seconds=seconds)
+        return f"{agent} took longer than {round(seconds, 2):g} s"
+    log.error("the orchestrator failed", exc_info=error)
+    return f"{agent} failed ({type(error).__name__})"

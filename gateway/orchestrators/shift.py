@@ -1,0 +1,253 @@
+"""One orchestrator at work on one broker: what it is asked, in which order, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBroker, Subscription
+from gateway.contract.agents import REQUESTS_TOPIC, Wanted
+from gateway.contract.messages import RESULTS_TOPIC, BadMessage
+from gateway.orchestrators.answer import AnswerFunction, Compensation, Reply
+from gateway.orchestrators.answering import Answering, Call, Stopped, failure
+from gateway.orchestrators.done import Done
+from gateway.orchestrators.heard import Heard
+from gateway.orchestrators.presence import Figures, Presence
+from gateway.orchestrators.question import Question, read_request, read_transcript
+from gateway.orchestrators.replies import Replies, Written
+from gateway.orchestrators.turn import Turn
+from gateway.process.foreign_code import is_our_end
+from gateway.process.lanes import Lanes
+from gateway.process.stopwatch import OnStep
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 3
+"""A transcript whose reply the broker refuses is answered so often."""
+CANNOT_UNDO = "cannot be undone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What an orchestrator is, when it begins to work."""
+
+    name: str
+    version: str
+    description: str
+    concurrency: int
+    timeout_seconds: float
+    retry_seconds: float
+    choose: Callable[[Heard], AnswerFunction | None]
+    """Which function answers; None: it is not for this orchestrator."""
+    undo: Compensation | None
+    turn: Callable[[Delivery, Heard], AbstractAsyncContextManager[bool]]
+    stepped: OnStep
+
+
+class Shift:
+    """``run`` once."""
+
+    def __init__(self, broker: MessageBroker, duty: Duty) -> None:
+        self.figures = Figures()
+        self._broker = broker
+        self._duty = duty
+        self._done = Done()
+        self._answering = Answering(duty.stepped)
+        self._places = asyncio.Semaphore(duty.concurrency)
+        self._taking = asyncio.timeout(None)
+        self._presence = Presence(
+            broker,
+            duty.name,
+            self.figures,
+            concurrency=duty.concurrency,
+            version=duty.version,
+            description=duty.description,
+        )
+
+    async def run(self) -> None:
+        """Until the broker is closed, ``leave`` is called and all work is done, or this is cancelled."""
+        name, at_once = self._duty.name, self._duty.concurrency
+        async with (
+            self._broker.subscribe(RESULTS_TOPIC, group=name) as results,
+            self._broker.subscribe(REQUESTS_TOPIC, f"user.{name}", group=name) as requests,
+            asyncio.TaskGroup() as tasks,
+            Lanes(at_once) as transcripts,
+            Lanes(at_once, waiting=at_once) as asked,
+        ):
+            log.info("orchestrator listening", name=name)
+            beside = [
+                tasks.create_task(self._presence.tell(), name="presence"),
+                tasks.create_task(self._read_requests(requests, asked), name="requests"),
+            ]
+            try:
+                with suppress(TimeoutError):
+                    async with self._taking:
+                        await self._read_results(results, transcripts)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await self._presence.leave()
+
+    def leave(self) -> None:
+        """Take nothing more; what was taken is worked on to its end."""
+        with suppress(RuntimeError):  # it has not begun, or has ended
+            self._taking.reschedule(asyncio.get_running_loop().time())
+
+    # -- what comes
+
+    async def _read_results(self, results: Subscription, lanes: Lanes) -> None:
+        async for question in self._questions(results, read_transcript):
+            if question.heard.addressed:  # those who are to answer are asked by name
+                await _settled(question.delivery)
+            else:
+                await lanes.put(question.lane, partial(self._take, question))
+
+    async def _read_requests(self, requests: Subscription, lanes: Lanes) -> None:
+        async for question in self._questions(requests, partial(read_request, agent=self._duty.name)):
+            if question.kind is Wanted.STOP:
+                self._stop(question)
+                await _settled(question.delivery)
+            else:
+                await lanes.put(question.lane, partial(self._take, question))
+
+    async def _questions(
+        self, deliveries: Subscription, read: Callable[[Delivery], Question]
+    ) -> AsyncIterator[Question]:
+        async for delivery in deliveries:
+            try:
+                question = read(delivery)
+            except BadMessage as error:
+                with suppress(BrokerError):
+                    await delivery.reject(str(error))
+            else:
+                yield question
+
+    def _stop(self, question: Question) -> None:
+        request_id = question.heard.request_id
+        self._done.stop(request_id, question.heard.attempt)
+        if self._answering.stop(request_id):
+            log.info("stopped: the answer is not needed any more", request_id=request_id)
+
+    # -- what becomes of it
+
+    async def _take(self, question: Question) -> None:
+        heard = question.heard
+        names = {"session_id": heard.session_id, "correlation_id": heard.correlation_id}
+        if heard.traceparent:
+            names["traceparent"] = heard.traceparent
+        with structlog.contextvars.bound_contextvars(**names):
+            try:
+                await self._work(question)
+            except Exception as error:  # the boundary: one transcript must not stop the others
+                log.exception("a transcript could not be answered")
+                with suppress(BrokerError):
+                    await question.delivery.reject(
+                        f"{self._duty.name} stumbled over it ({type(error).__name__})"
+                    )
+
+    async def _work(self, question: Question) -> None:
+        try:
+            async with self._places:
+                await self._answer(question)
+            await question.delivery.ack()
+        except BrokerError as error:
+            await _try_later(question.delivery, error, self._duty.retry_seconds)
+
+    async def _answer(self, question: Question) -> None:
+        replies = Replies(self._broker, question, self._duty.name, self._duty.retry_seconds)
+        known = self._done.reply_to(question)
+        if known is not None:
+            self.figures.repeated += 1
+            await replies.send(known)
+        elif self._done.is_stopped(question):
+            self.figures.stopped += 1
+        elif question.is_stale:
+            self.figures.stale += 1
+            log.info("too late: nobody waits for it any more", request_id=question.heard.request_id)
+        else:
+            await self._answer_new(question, replies)
+
+    async def _answer_new(self, question: Question, replies: Replies) -> None:
+        turn = Turn(replies, self._due(question))
+        heard = question.heard.with_tools(turn)
+        call = self._call(question, heard)
+        if call is None:
+            if question.is_named:
+                await replies.send(self._declined(question, replies))
+            return
+        async with self._duty.turn(question.delivery, heard) as may:
+            if may:
+                reply = await self._worked_out(question, replies, call, turn)
+            else:
+                reply = replies.failure(f"{self._duty.name} gave it up")
+            if reply is not None:
+                await replies.send(reply)
+
+    def _due(self, question: Question) -> float:
+        return min(question.due, asyncio.get_running_loop().time() + self._duty.timeout_seconds)
+
+    def _call(self, question: Question, heard: Heard) -> Call | None:
+        """What is to be asked; None: it is not for this orchestrator."""
+        if question.kind is Wanted.COMPENSATE:
+            undo = self._duty.undo
+            return None if undo is None else partial(_undone, undo, heard, question.reason)
+        function = self._duty.choose(heard)
+        return None if function is None else partial(function, heard)
+
+    def _declined(self, question: Question, replies: Replies) -> Written:
+        """Who asked goes on without."""
+        if question.kind is Wanted.COMPENSATE:
+            return replies.failure(CANNOT_UNDO)
+        return replies.end(Reply(understood=False))
+
+    async def _worked_out(
+        self, question: Question, replies: Replies, call: Call, turn: Turn
+    ) -> Written | None:
+        """The last reply; None: there is none."""
+        figures, seconds = self.figures, turn.seconds_left()
+        figures.answering += 1
+        failed = False
+        try:
+            reply = await self._answering.ask(question.heard.request_id, call, turn, seconds)
+        except Stopped:
+            figures.stopped += 1
+            return None
+        except BrokerError:
+            raise
+        except BaseException as error:
+            if is_our_end(error, asyncio.current_task()):
+                raise
+            failed = True
+            reply = replies.failure(failure(error, self._duty.name, seconds))
+        finally:
+            figures.answering -= 1
+        if reply is None and question.is_named:
+            reply = self._declined(question, replies)
+        figures.failed += failed
+        figures.answered += not failed and reply is not None
+        if reply is not None:
+            self._done.note(question, reply, failed=failed)
+        return reply
+
+
+async def _undone(undo: Compensation, heard: Heard, reason: str) -> str:
+    await undo(heard, reason)
+    return ""
+
+
+async def _settled(delivery: Delivery) -> None:
+    with suppress(BrokerError):
+        await delivery.ack()
+
+
+async def _try_later(delivery: Delivery, error: BrokerError, retry_seconds: float) -> None:
+    """The broker refused the reply: answer again later, a few times."""
+    last = delivery.attempt >= MAX_ATTEMPTS or isinstance(error, BrokerClosed)
+    log.warning("reply not published", reason=str(error), attempt=delivery.attempt, last=last)
+    with suppress(BrokerError):  # closed meanwhile: it is no longer ours to settle
+        await (delivery.reject(f"reply not published: {error}") if last else delivery.nack(retry_seconds))
