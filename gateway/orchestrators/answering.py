@@ -10,7 +10,7 @@ import structlog
 
 from gateway.orchestrators.answer import Answer, NotUnderstood, Reply, as_reply
 from gateway.orchestrators.replies import Written
-from gateway.orchestrators.turn import Turn
+from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end, shelter
 from gateway.process.stopwatch import OnStep, Timed
 
@@ -39,7 +39,7 @@ class Answering:
         self._at_work: dict[str, asyncio.Task[_Outcome]] = {}
         self._left_behind: set[asyncio.Task[_Outcome]] = set()
 
-    async def ask(self, name: str, call: Call, turn: Turn, seconds: float) -> Written | None:
+    async def ask(self, name: str, call: Call, turn: Speaking, seconds: float) -> Written | None:
         """What there is to say in all, ready to be sent; pieces are sent on the way.
 
         Raises TooLong, Stopped, BrokerError, and whatever else the function raised.
@@ -74,7 +74,7 @@ class Answering:
             self._left_behind.add(task)
             task.add_done_callback(self._left_behind.discard)
 
-    async def _outcome(self, call: Call, turn: Turn) -> _Outcome:
+    async def _outcome(self, call: Call, turn: Speaking) -> _Outcome:
         """The border to somebody else's code: whatever it raises is this question's failure only."""
         try:
             return await self._whole(call, turn)
@@ -83,7 +83,7 @@ class Answering:
                 raise
             return error
 
-    async def _whole(self, call: Call, turn: Turn) -> Written | None:
+    async def _whole(self, call: Call, turn: Speaking) -> Written | None:
         shelter()
         try:
             reply = await self._said(call, turn)
@@ -91,7 +91,7 @@ class Answering:
             reply = Reply(error.text, understood=False)
         return turn.ended(reply)
 
-    async def _said(self, call: Call, turn: Turn) -> Reply | None:
+    async def _said(self, call: Call, turn: Speaking) -> Reply | None:
         begun = call()
         answer: Answer = begun if isinstance(begun, AsyncIterator) else await Timed(begun, self._stepped)
         if isinstance(answer, AsyncIterator):

@@ -34,7 +34,7 @@ class Figures:
     stopped: int = 0
 
 
-class Presence:
+class Heartbeat:
     """Of one copy of an agent. A broker that is away is told nothing, and nothing is kept for it."""
 
     def __init__(

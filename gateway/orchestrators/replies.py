@@ -16,7 +16,7 @@ from gateway.broker.base import BrokerUnavailable, MessageBroker
 from gateway.contract.messages import OrchestratorReply, decode_reply, encode, new_id
 from gateway.contract.tracing import HEADER
 from gateway.orchestrators.answer import Reply
-from gateway.orchestrators.question import Question
+from gateway.orchestrators.asked import Asked
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Written(NamedTuple):
 class Replies:
     """Where the answer to one question goes."""
 
-    def __init__(self, broker: MessageBroker, question: Question, agent: str, retry_seconds: float) -> None:
+    def __init__(self, broker: MessageBroker, question: Asked, agent: str, retry_seconds: float) -> None:
         """A reply is published again after a tenth of ``retry_seconds``, and then after up to so long."""
         self.question = question
         self._broker = broker

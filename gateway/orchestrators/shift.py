@@ -15,12 +15,12 @@ from gateway.contract.agents import REQUESTS_TOPIC, Wanted
 from gateway.contract.messages import RESULTS_TOPIC, BadMessage
 from gateway.orchestrators.answer import AnswerFunction, Compensation, Reply
 from gateway.orchestrators.answering import Answering, Call, Stopped, failure
-from gateway.orchestrators.done import Done
+from gateway.orchestrators.asked import Asked, read_request, read_transcript
 from gateway.orchestrators.heard import Heard
-from gateway.orchestrators.presence import Figures, Presence
-from gateway.orchestrators.question import Question, read_request, read_transcript
+from gateway.orchestrators.presence import Figures, Heartbeat
+from gateway.orchestrators.remembered import Remembered
 from gateway.orchestrators.replies import Replies, Written
-from gateway.orchestrators.turn import Turn
+from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end
 from gateway.process.lanes import Lanes
 from gateway.process.stopwatch import OnStep
@@ -56,11 +56,11 @@ class Shift:
         self.figures = Figures()
         self._broker = broker
         self._duty = duty
-        self._done = Done()
+        self._done = Remembered()
         self._answering = Answering(duty.stepped)
         self._places = asyncio.Semaphore(duty.concurrency)
         self._taking = asyncio.timeout(None)
-        self._presence = Presence(
+        self._presence = Heartbeat(
             broker,
             duty.name,
             self.figures,
@@ -116,8 +116,8 @@ class Shift:
                 await lanes.put(question.lane, partial(self._take, question))
 
     async def _questions(
-        self, deliveries: Subscription, read: Callable[[Delivery], Question]
-    ) -> AsyncIterator[Question]:
+        self, deliveries: Subscription, read: Callable[[Delivery], Asked]
+    ) -> AsyncIterator[Asked]:
         async for delivery in deliveries:
             try:
                 question = read(delivery)
@@ -127,7 +127,7 @@ class Shift:
             else:
                 yield question
 
-    def _stop(self, question: Question) -> None:
+    def _stop(self, question: Asked) -> None:
         request_id = question.heard.request_id
         self._done.stop(request_id, question.heard.attempt)
         if self._answering.stop(request_id):
@@ -135,7 +135,7 @@ class Shift:
 
     # -- what becomes of it
 
-    async def _take(self, question: Question) -> None:
+    async def _take(self, question: Asked) -> None:
         heard = question.heard
         names = {"session_id": heard.session_id, "correlation_id": heard.correlation_id}
         if heard.traceparent:
@@ -150,7 +150,7 @@ class Shift:
                         f"{self._duty.name} stumbled over it ({type(error).__name__})"
                     )
 
-    async def _work(self, question: Question) -> None:
+    async def _work(self, question: Asked) -> None:
         try:
             async with self._places:
                 await self._answer(question)
@@ -158,7 +158,7 @@ class Shift:
         except BrokerError as error:
             await _try_later(question.delivery, error, self._duty.retry_seconds)
 
-    async def _answer(self, question: Question) -> None:
+    async def _answer(self, question: Asked) -> None:
         replies = Replies(self._broker, question, self._duty.name, self._duty.retry_seconds)
         known = self._done.reply_to(question)
         if known is not None:
@@ -172,8 +172,8 @@ class Shift:
         else:
             await self._answer_new(question, replies)
 
-    async def _answer_new(self, question: Question, replies: Replies) -> None:
-        turn = Turn(replies, self._due(question))
+    async def _answer_new(self, question: Asked, replies: Replies) -> None:
+        turn = Speaking(replies, self._due(question))
         heard = question.heard.with_tools(turn)
         call = self._call(question, heard)
         if call is None:
@@ -188,10 +188,10 @@ class Shift:
             if reply is not None:
                 await replies.send(reply)
 
-    def _due(self, question: Question) -> float:
+    def _due(self, question: Asked) -> float:
         return min(question.due, asyncio.get_running_loop().time() + self._duty.timeout_seconds)
 
-    def _call(self, question: Question, heard: Heard) -> Call | None:
+    def _call(self, question: Asked, heard: Heard) -> Call | None:
         """What is to be asked; None: it is not for this orchestrator."""
         if question.kind is Wanted.COMPENSATE:
             undo = self._duty.undo
@@ -199,14 +199,14 @@ class Shift:
         function = self._duty.choose(heard)
         return None if function is None else partial(function, heard)
 
-    def _declined(self, question: Question, replies: Replies) -> Written:
+    def _declined(self, question: Asked, replies: Replies) -> Written:
         """Who asked goes on without."""
         if question.kind is Wanted.COMPENSATE:
             return replies.failure(CANNOT_UNDO)
         return replies.end(Reply(understood=False))
 
     async def _worked_out(
-        self, question: Question, replies: Replies, call: Call, turn: Turn
+        self, question: Asked, replies: Replies, call: Call, turn: Speaking
     ) -> Written | None:
         """The last reply; None: there is none."""
         figures, seconds = self.figures, turn.seconds_left()

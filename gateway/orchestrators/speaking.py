@@ -16,7 +16,7 @@ TEXT_CHARACTERS = 1024 * 1024
 """Of an answer in all; one that has more would be refused at the other end."""
 
 
-class Turn:
+class Speaking:
     """``Tools`` of one question; ``due``: until when an answer is waited for, by the loop's clock."""
 
     def __init__(self, replies: Replies, due: float) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from gateway.contract.agents import Wanted
-from gateway.orchestrators.question import Question
+from gateway.orchestrators.asked import Asked
 from gateway.orchestrators.replies import Written
 
 MOST = 2_000
@@ -14,34 +14,34 @@ MOST_BYTES = 4 * 1024 * 1024
 """Of replies that are remembered; the oldest are forgotten."""
 
 
-class _Done(NamedTuple):
+class _Dealt(NamedTuple):
     attempt: int
     failed: bool
     reply: Written
 
 
-class Done:
+class Remembered:
     """What each request was answered, bounded."""
 
     def __init__(self) -> None:
-        self._replies: OrderedDict[tuple[Wanted, str], _Done] = OrderedDict()
+        self._replies: OrderedDict[tuple[Wanted, str], _Dealt] = OrderedDict()
         self._bytes = 0
         self._stopped: OrderedDict[str, int] = OrderedDict()
 
-    def reply_to(self, question: Question) -> Written | None:
+    def reply_to(self, question: Asked) -> Written | None:
         """What it was answered; None: it is to be worked on, as a failure is when it is asked once more."""
         done = self._replies.get((question.kind, question.heard.request_id))
         if done is None or (done.failed and question.heard.attempt > done.attempt):
             return None
         return done.reply
 
-    def note(self, question: Question, reply: Written, *, failed: bool) -> None:
+    def note(self, question: Asked, reply: Written, *, failed: bool) -> None:
         """It has been worked on, and this is to be said."""
         if not question.is_named:
             return
         name = (question.kind, question.heard.request_id)
         self._forget(name)
-        self._replies[name] = _Done(question.heard.attempt, failed, reply)
+        self._replies[name] = _Dealt(question.heard.attempt, failed, reply)
         self._bytes += len(reply.payload)
         while len(self._replies) > MOST or self._bytes > MOST_BYTES:
             self._forget(next(iter(self._replies)))
@@ -52,7 +52,7 @@ class Done:
         if len(self._stopped) > MOST:
             self._stopped.popitem(last=False)
 
-    def is_stopped(self, question: Question) -> bool:
+    def is_stopped(self, question: Asked) -> bool:
         """Whether nobody wants the answer any more."""
         heard = question.heard
         return question.kind is Wanted.ASK and heard.attempt <= self._stopped.get(heard.request_id, 0)
