@@ -195,8 +195,8 @@ A room is a folder. Where a folder stands on two floors, a module in it has a ro
 is for the others. A dot in front stands for ``gateway``.
 """
 TWO_THINGS = {
-    "Heard": "an effect of the journal; what the process that decodes recordings says, by this name, to its owner; and, for "
-    "programs of others, what an orchestrator is given",
+    "Heard": "an effect of the journal; what the process that decodes recordings says, by this name, to its owner; "
+    "and, for programs of others, what an orchestrator is given",
     "Reply": "a frame of the device link; and, for programs of others, what an orchestrator ends with",
     "Refused": "a publication; and what that process says, too",
     "Say": "both are for programs of others: what a listener sends, and what an orchestrator says",

@@ -1,4 +1,4 @@
-"""Somebody's function, asked one question: within its time, whatever it does, and until nobody waits any more."""
+"""Somebody's function, asked one thing: within its time, whatever it does, and until nobody waits any more."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TooLong(Exception):
     """It took longer than it had."""
 
 
-class Stopped(Exception):
+class NotWanted(Exception):
     """Nobody waits for the answer any more."""
 
 
@@ -42,7 +42,7 @@ class Answering:
     async def ask(self, name: str, call: Call, turn: Speaking, seconds: float) -> Written | None:
         """What there is to say in all, ready to be sent; pieces are sent on the way.
 
-        Raises TooLong, Stopped, BrokerError, and whatever else the function raised.
+        Raises TooLong, NotWanted, BrokerError, and whatever else the function raised.
         """
         task = asyncio.create_task(self._outcome(call, turn), name="answer")
         if name:
@@ -58,7 +58,7 @@ class Answering:
         if not was_over:
             raise TooLong
         if task.cancelled():
-            raise Stopped
+            raise NotWanted
         return _unpacked(task.result())
 
     def stop(self, name: str) -> bool:
@@ -75,7 +75,7 @@ class Answering:
             task.add_done_callback(self._left_behind.discard)
 
     async def _outcome(self, call: Call, turn: Speaking) -> _Outcome:
-        """The border to somebody else's code: whatever it raises is this question's failure only."""
+        """The border to somebody else's code: whatever it raises is this inquiry's failure only."""
         try:
             return await self._whole(call, turn)
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""The replies to one question: written, and published under the same ids however often that takes."""
+"""The replies to one inquiry: written, and published under the same ids however often that takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.broker.base import BrokerUnavailable, MessageBroker
 from gateway.contract.messages import OrchestratorReply, decode_reply, encode, new_id
 from gateway.contract.tracing import HEADER
 from gateway.orchestrators.answer import Reply
-from gateway.orchestrators.asked import Asked
+from gateway.orchestrators.inquiry import Inquiry
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +29,16 @@ class Written(NamedTuple):
 
 
 class Replies:
-    """Where the answer to one question goes."""
+    """Where the answer to one inquiry goes."""
 
-    def __init__(self, broker: MessageBroker, question: Asked, agent: str, retry_seconds: float) -> None:
+    def __init__(self, broker: MessageBroker, inquiry: Inquiry, agent: str, retry_seconds: float) -> None:
         """A reply is published again after a tenth of ``retry_seconds``, and then after up to so long."""
-        self.question = question
+        self.inquiry = inquiry
         self._broker = broker
         self._agent = agent
         self._retry_seconds = retry_seconds
         self._pieces = 0
-        self._headers = {HEADER: trace} if (trace := question.heard.traceparent) else None
+        self._headers = {HEADER: trace} if (trace := inquiry.heard.traceparent) else None
 
     def piece(self, text: str, *, interim: bool = False, progress: str = "") -> Written:
         """One that is not the end. Raises as ``end``."""
@@ -83,7 +83,7 @@ class Replies:
         progress: str = "",
         error: str | None = None,
     ) -> Written:
-        heard = self.question.heard
+        heard = self.inquiry.heard
         message = OrchestratorReply(
             correlation_id=heard.correlation_id,
             session_id=heard.session_id,
@@ -108,19 +108,19 @@ class Replies:
 
     def _name(self, which: str) -> str:
         """The same for the same reply to the same request: whoever dies over it sends nothing twice."""
-        heard = self.question.heard
+        heard = self.inquiry.heard
         if not heard.request_id:
             return new_id("m")
-        name = f"{heard.request_id}/{self.question.kind}/{heard.attempt}/{which}"
+        name = f"{heard.request_id}/{self.inquiry.kind}/{heard.attempt}/{which}"
         digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()[:16]
         return f"m_{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
     async def _publish(self, written: Written) -> None:
         await self._broker.publish(
-            self.question.topic,
-            self.question.key,
+            self.inquiry.topic,
+            self.inquiry.key,
             written.payload,
-            correlation_id=self.question.heard.correlation_id,
+            correlation_id=self.inquiry.heard.correlation_id,
             message_id=written.message_id,
             headers=self._headers,
         )

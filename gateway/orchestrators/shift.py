@@ -14,11 +14,11 @@ from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBrok
 from gateway.contract.agents import REQUESTS_TOPIC, Wanted
 from gateway.contract.messages import RESULTS_TOPIC, BadMessage
 from gateway.orchestrators.answer import AnswerFunction, Compensation, Reply
-from gateway.orchestrators.answering import Answering, Call, Stopped, failure
-from gateway.orchestrators.asked import Asked, read_request, read_transcript
+from gateway.orchestrators.answering import Answering, Call, NotWanted, failure
 from gateway.orchestrators.heard import Heard
+from gateway.orchestrators.inquiry import Inquiry, read_request, read_transcript
+from gateway.orchestrators.past_replies import PastReplies
 from gateway.orchestrators.presence import Figures, Heartbeat
-from gateway.orchestrators.remembered import Remembered
 from gateway.orchestrators.replies import Replies, Written
 from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end
@@ -56,7 +56,7 @@ class Shift:
         self.figures = Figures()
         self._broker = broker
         self._duty = duty
-        self._done = Remembered()
+        self._done = PastReplies()
         self._answering = Answering(duty.stepped)
         self._places = asyncio.Semaphore(duty.concurrency)
         self._taking = asyncio.timeout(None)
@@ -101,120 +101,120 @@ class Shift:
     # -- what comes
 
     async def _read_results(self, results: Subscription, lanes: Lanes) -> None:
-        async for question in self._questions(results, read_transcript):
-            if question.heard.addressed:  # those who are to answer are asked by name
-                await _settled(question.delivery)
+        async for inquiry in self._inquiries(results, read_transcript):
+            if inquiry.heard.addressed:  # those who are to answer are asked by name
+                await _settled(inquiry.delivery)
             else:
-                await lanes.put(question.lane, partial(self._take, question))
+                await lanes.put(inquiry.lane, partial(self._take, inquiry))
 
     async def _read_requests(self, requests: Subscription, lanes: Lanes) -> None:
-        async for question in self._questions(requests, partial(read_request, agent=self._duty.name)):
-            if question.kind is Wanted.STOP:
-                self._stop(question)
-                await _settled(question.delivery)
+        async for inquiry in self._inquiries(requests, partial(read_request, agent=self._duty.name)):
+            if inquiry.kind is Wanted.STOP:
+                self._stop(inquiry)
+                await _settled(inquiry.delivery)
             else:
-                await lanes.put(question.lane, partial(self._take, question))
+                await lanes.put(inquiry.lane, partial(self._take, inquiry))
 
-    async def _questions(
-        self, deliveries: Subscription, read: Callable[[Delivery], Asked]
-    ) -> AsyncIterator[Asked]:
+    async def _inquiries(
+        self, deliveries: Subscription, read: Callable[[Delivery], Inquiry]
+    ) -> AsyncIterator[Inquiry]:
         async for delivery in deliveries:
             try:
-                question = read(delivery)
+                inquiry = read(delivery)
             except BadMessage as error:
                 with suppress(BrokerError):
                     await delivery.reject(str(error))
             else:
-                yield question
+                yield inquiry
 
-    def _stop(self, question: Asked) -> None:
-        request_id = question.heard.request_id
-        self._done.stop(request_id, question.heard.attempt)
+    def _stop(self, inquiry: Inquiry) -> None:
+        request_id = inquiry.heard.request_id
+        self._done.stop(request_id, inquiry.heard.attempt)
         if self._answering.stop(request_id):
             log.info("stopped: the answer is not needed any more", request_id=request_id)
 
     # -- what becomes of it
 
-    async def _take(self, question: Asked) -> None:
-        heard = question.heard
+    async def _take(self, inquiry: Inquiry) -> None:
+        heard = inquiry.heard
         names = {"session_id": heard.session_id, "correlation_id": heard.correlation_id}
         if heard.traceparent:
             names["traceparent"] = heard.traceparent
         with structlog.contextvars.bound_contextvars(**names):
             try:
-                await self._work(question)
+                await self._work(inquiry)
             except Exception as error:  # the boundary: one transcript must not stop the others
                 log.exception("a transcript could not be answered")
                 with suppress(BrokerError):
-                    await question.delivery.reject(
+                    await inquiry.delivery.reject(
                         f"{self._duty.name} stumbled over it ({type(error).__name__})"
                     )
 
-    async def _work(self, question: Asked) -> None:
+    async def _work(self, inquiry: Inquiry) -> None:
         try:
             async with self._places:
-                await self._answer(question)
-            await question.delivery.ack()
+                await self._answer(inquiry)
+            await inquiry.delivery.ack()
         except BrokerError as error:
-            await _try_later(question.delivery, error, self._duty.retry_seconds)
+            await _try_later(inquiry.delivery, error, self._duty.retry_seconds)
 
-    async def _answer(self, question: Asked) -> None:
-        replies = Replies(self._broker, question, self._duty.name, self._duty.retry_seconds)
-        known = self._done.reply_to(question)
+    async def _answer(self, inquiry: Inquiry) -> None:
+        replies = Replies(self._broker, inquiry, self._duty.name, self._duty.retry_seconds)
+        known = self._done.reply_to(inquiry)
         if known is not None:
             self.figures.repeated += 1
             await replies.send(known)
-        elif self._done.is_stopped(question):
+        elif self._done.is_stopped(inquiry):
             self.figures.stopped += 1
-        elif question.is_stale:
+        elif inquiry.is_stale:
             self.figures.stale += 1
-            log.info("too late: nobody waits for it any more", request_id=question.heard.request_id)
+            log.info("too late: nobody waits for it any more", request_id=inquiry.heard.request_id)
         else:
-            await self._answer_new(question, replies)
+            await self._answer_new(inquiry, replies)
 
-    async def _answer_new(self, question: Asked, replies: Replies) -> None:
-        turn = Speaking(replies, self._due(question))
-        heard = question.heard.with_tools(turn)
-        call = self._call(question, heard)
+    async def _answer_new(self, inquiry: Inquiry, replies: Replies) -> None:
+        turn = Speaking(replies, self._due(inquiry))
+        heard = inquiry.heard.with_tools(turn)
+        call = self._call(inquiry, heard)
         if call is None:
-            if question.is_named:
-                await replies.send(self._declined(question, replies))
+            if inquiry.is_named:
+                await replies.send(self._declined(inquiry, replies))
             return
-        async with self._duty.turn(question.delivery, heard) as may:
+        async with self._duty.turn(inquiry.delivery, heard) as may:
             if may:
-                reply = await self._worked_out(question, replies, call, turn)
+                reply = await self._worked_out(inquiry, replies, call, turn)
             else:
                 reply = replies.failure(f"{self._duty.name} gave it up")
             if reply is not None:
                 await replies.send(reply)
 
-    def _due(self, question: Asked) -> float:
-        return min(question.due, asyncio.get_running_loop().time() + self._duty.timeout_seconds)
+    def _due(self, inquiry: Inquiry) -> float:
+        return min(inquiry.due, asyncio.get_running_loop().time() + self._duty.timeout_seconds)
 
-    def _call(self, question: Asked, heard: Heard) -> Call | None:
+    def _call(self, inquiry: Inquiry, heard: Heard) -> Call | None:
         """What is to be asked; None: it is not for this orchestrator."""
-        if question.kind is Wanted.COMPENSATE:
+        if inquiry.kind is Wanted.COMPENSATE:
             undo = self._duty.undo
-            return None if undo is None else partial(_undone, undo, heard, question.reason)
+            return None if undo is None else partial(_undone, undo, heard, inquiry.reason)
         function = self._duty.choose(heard)
         return None if function is None else partial(function, heard)
 
-    def _declined(self, question: Asked, replies: Replies) -> Written:
+    def _declined(self, inquiry: Inquiry, replies: Replies) -> Written:
         """Who asked goes on without."""
-        if question.kind is Wanted.COMPENSATE:
+        if inquiry.kind is Wanted.COMPENSATE:
             return replies.failure(CANNOT_UNDO)
         return replies.end(Reply(understood=False))
 
     async def _worked_out(
-        self, question: Asked, replies: Replies, call: Call, turn: Speaking
+        self, inquiry: Inquiry, replies: Replies, call: Call, turn: Speaking
     ) -> Written | None:
         """The last reply; None: there is none."""
         figures, seconds = self.figures, turn.seconds_left()
         figures.answering += 1
         failed = False
         try:
-            reply = await self._answering.ask(question.heard.request_id, call, turn, seconds)
-        except Stopped:
+            reply = await self._answering.ask(inquiry.heard.request_id, call, turn, seconds)
+        except NotWanted:
             figures.stopped += 1
             return None
         except BrokerError:
@@ -226,12 +226,12 @@ class Shift:
             reply = replies.failure(failure(error, self._duty.name, seconds))
         finally:
             figures.answering -= 1
-        if reply is None and question.is_named:
-            reply = self._declined(question, replies)
+        if reply is None and inquiry.is_named:
+            reply = self._declined(inquiry, replies)
         figures.failed += failed
         figures.answered += not failed and reply is not None
         if reply is not None:
-            self._done.note(question, reply, failed=failed)
+            self._done.note(inquiry, reply, failed=failed)
         return reply
 
 

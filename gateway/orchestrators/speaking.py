@@ -17,7 +17,7 @@ TEXT_CHARACTERS = 1024 * 1024
 
 
 class Speaking:
-    """``Tools`` of one question; ``due``: until when an answer is waited for, by the loop's clock."""
+    """``Tools`` of one inquiry; ``due``: until when an answer is waited for, by the loop's clock."""
 
     def __init__(self, replies: Replies, due: float) -> None:
         self.due = due

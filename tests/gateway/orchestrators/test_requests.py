@@ -211,7 +211,7 @@ async def test_a_copy_that_takes_over_says_it_under_the_same_ids() -> None:
 
 
 async def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.orchestrators.remembered.MOST", 2)
+    monkeypatch.setattr("gateway.orchestrators.past_replies.MOST", 2)
     house = Counting()
     house.going.set()
     async with running(house.agent) as gateway:

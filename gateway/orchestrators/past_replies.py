@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from gateway.contract.agents import Wanted
-from gateway.orchestrators.asked import Asked
+from gateway.orchestrators.inquiry import Inquiry
 from gateway.orchestrators.replies import Written
 
 MOST = 2_000
@@ -20,7 +20,7 @@ class _Dealt(NamedTuple):
     reply: Written
 
 
-class Remembered:
+class PastReplies:
     """What each request was answered, bounded."""
 
     def __init__(self) -> None:
@@ -28,20 +28,20 @@ class Remembered:
         self._bytes = 0
         self._stopped: OrderedDict[str, int] = OrderedDict()
 
-    def reply_to(self, question: Asked) -> Written | None:
+    def reply_to(self, inquiry: Inquiry) -> Written | None:
         """What it was answered; None: it is to be worked on, as a failure is when it is asked once more."""
-        done = self._replies.get((question.kind, question.heard.request_id))
-        if done is None or (done.failed and question.heard.attempt > done.attempt):
+        done = self._replies.get((inquiry.kind, inquiry.heard.request_id))
+        if done is None or (done.failed and inquiry.heard.attempt > done.attempt):
             return None
         return done.reply
 
-    def note(self, question: Asked, reply: Written, *, failed: bool) -> None:
+    def note(self, inquiry: Inquiry, reply: Written, *, failed: bool) -> None:
         """It has been worked on, and this is to be said."""
-        if not question.is_named:
+        if not inquiry.is_named:
             return
-        name = (question.kind, question.heard.request_id)
+        name = (inquiry.kind, inquiry.heard.request_id)
         self._forget(name)
-        self._replies[name] = _Dealt(question.heard.attempt, failed, reply)
+        self._replies[name] = _Dealt(inquiry.heard.attempt, failed, reply)
         self._bytes += len(reply.payload)
         while len(self._replies) > MOST or self._bytes > MOST_BYTES:
             self._forget(next(iter(self._replies)))
@@ -52,10 +52,10 @@ class Remembered:
         if len(self._stopped) > MOST:
             self._stopped.popitem(last=False)
 
-    def is_stopped(self, question: Asked) -> bool:
+    def is_stopped(self, inquiry: Inquiry) -> bool:
         """Whether nobody wants the answer any more."""
-        heard = question.heard
-        return question.kind is Wanted.ASK and heard.attempt <= self._stopped.get(heard.request_id, 0)
+        heard = inquiry.heard
+        return inquiry.kind is Wanted.ASK and heard.attempt <= self._stopped.get(heard.request_id, 0)
 
     def _forget(self, name: tuple[Wanted, str]) -> None:
         old = self._replies.pop(name, None)

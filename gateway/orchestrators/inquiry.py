@@ -17,7 +17,7 @@ CLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Inquiry:
     """``topic`` and ``key``: where its replies go. ``lane``: what has the same is answered one after the other.
 
     ``due``: until when an answer is waited for, by the loop's clock.
@@ -43,15 +43,15 @@ class Asked:
         return self.due <= asyncio.get_running_loop().time()
 
 
-def read_transcript(delivery: Delivery) -> Asked:
+def read_transcript(delivery: Delivery) -> Inquiry:
     """From ``transcription.results``. Raises BadMessage."""
     message = delivery.message
     transcript = decode_transcription(message.payload)
     lane = transcript.conversation_id or message.routing_key.session
-    return Asked(delivery, heard(transcript), REPLIES_TOPIC, message.routing_key, lane)
+    return Inquiry(delivery, heard(transcript), REPLIES_TOPIC, message.routing_key, lane)
 
 
-def read_request(delivery: Delivery, agent: str) -> Asked:
+def read_request(delivery: Delivery, agent: str) -> Inquiry:
     """From ``orchestrator.requests``. Raises BadMessage, also for what is no request to ``agent``."""
     request = decode_request(delivery.message.payload)
     if request.agent != agent or not request.request_id:
@@ -68,7 +68,7 @@ def read_request(delivery: Delivery, agent: str) -> Asked:
         path=request.path,
     )
     lane = around.conversation_id or key.session
-    return Asked(delivery, around, request.reply_to, key, lane, request.kind, request.reason, _due(request))
+    return Inquiry(delivery, around, request.reply_to, key, lane, request.kind, request.reason, _due(request))
 
 
 def _reply_key(request: AgentRequest, key: RoutingKey) -> RoutingKey:
