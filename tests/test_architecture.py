@@ -108,10 +108,10 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .journal.records:               .contract
 .journal.effects:               .journal.records
 .journal.dead_letters:          .journal.errors .journal.records .journal.effects
-.journal.tables:                .settings .process .access .journal.errors .journal.records .journal.effects
-                                .journal.dead_letters
-.journal:                       .settings .process .access .journal.errors .journal.records .journal.effects
-                                .journal.dead_letters .journal.tables
+.journal.tables:                transcription .settings .process .access .journal.errors .journal.records
+                                .journal.effects .journal.dead_letters
+.journal:                       transcription .settings .process .access .journal.errors .journal.records
+                                .journal.effects .journal.dead_letters .journal.tables
 .config:                        firmware_bridge transcription .contract .settings .access .broker
                                 .broker.opening .journal
 .hub:                           firmware_bridge .contract .settings .process .access

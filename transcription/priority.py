@@ -25,9 +25,9 @@ class Priority(enum.StrEnum):
     BACKGROUND = "background"
 
     @property
-    def rank(self) -> int:
-        """0 of the most urgent."""
-        return _CLASSES.index(self)
+    def urgency(self) -> int:
+        """0 of the least urgent."""
+        return len(_CLASSES) - 1 - _CLASSES.index(self)
 
 
 _CLASSES = tuple(Priority)
@@ -52,7 +52,7 @@ class Precedence:
     def next(self, waiting: Collection[Priority]) -> Priority:
         """Of those that wait, of which there is at least one."""
         due = [one for one in waiting if self._passed_over[one] >= _PASSED_OVER]
-        return min(due, key=self._dueness) if due else min(waiting, key=lambda one: one.rank)
+        return max(due, key=self._dueness) if due else max(waiting, key=lambda one: one.urgency)
 
     def take(self, waiting: Collection[Priority]) -> Priority:
         """As ``next``, and it has had its turn."""
@@ -62,7 +62,7 @@ class Precedence:
         return taken
 
     def _dueness(self, one: Priority) -> tuple[int, int]:
-        return -self._passed_over[one], one.rank
+        return self._passed_over[one], one.urgency
 
 
 class UrgentFirst(Generic[Item]):

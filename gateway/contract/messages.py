@@ -23,6 +23,9 @@ RESULTS_TOPIC = "transcription.results"
 REPLIES_TOPIC = "orchestrator.replies"
 DEAD_TOPIC = "dead.letters"
 
+PRIORITY_HEADER = "earshot-priority"
+"""Of a message that is not ``normal``: ``urgent`` or ``background``."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -110,7 +113,8 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     ``language_probability``: how sure the recognizer is of a language that it has just detected, else 0.
     ``words``: only where word times are wanted (``transcription.word_timestamps``). ``conversation_id``: what is said
     to a device soon after has the same. ``room``: where the settings say the device is. ``addressed``: agents are asked
-    by name, and an answer counts only to such a request. ``traceparent``: W3C's.
+    by name, and an answer counts only to such a request. ``traceparent``: W3C's. ``priority``: ``urgent``, ``normal``
+    or ``background``; it is a header of the message, too.
     """
 
     session_id: Id
@@ -137,6 +141,7 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     room: Line = ""
     addressed: bool = False
     traceparent: Line = ""
+    priority: Line = "normal"
 
 
 class DeadUtterance(Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.sessions import SessionSettings
+from transcription.priority import Priority
 
 PAGE = 32
 """Rows read at a time; an utterance's audio may be a megabyte."""
@@ -169,9 +170,9 @@ class Journal:
         """One utterance that has no text yet."""
         return await self._ask(lambda ledger: ledger.utterance(utterance_id))
 
-    async def letters(self, after: int, limit: int) -> list[LetterRow]:
-        """So many messages with higher numbers than ``after`` that were not published yet, in order."""
-        rows = await self._ask(lambda ledger: ledger.letters(after, limit))
+    async def letters(self, after: int, limit: int, priority: Priority | None = None) -> list[LetterRow]:
+        """So many messages (of a class) with higher numbers than ``after`` that were not published yet, in order."""
+        rows = await self._ask(lambda ledger: ledger.letters(after, limit, priority))
         return [row for _, row in rows]
 
     async def knows(self, source: str, message_id: str) -> bool:

@@ -19,6 +19,7 @@ from gateway.journal.records import (
     TurnRow,
     UtteranceRow,
 )
+from transcription.priority import Priority
 
 
 class NoJournal:
@@ -85,7 +86,7 @@ class NoJournal:
         """There is none."""
         return None
 
-    async def letters(self, _after: int, _limit: int) -> list[LetterRow]:
+    async def letters(self, _after: int, _limit: int, _priority: Priority | None = None) -> list[LetterRow]:
         """None."""
         return []
 

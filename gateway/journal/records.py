@@ -59,7 +59,7 @@ class StreamRow(Struct, frozen=True, kw_only=True, array_like=True):
 
     ``begun``: the number of its AUDIO_START, which tells a stream from an earlier one of the same
     number; None when it was first heard in the middle. ``heard_to``: audio before it is in utterances.
-    ``ended``: nothing more is expected.
+    ``ended``: nothing more is expected. ``priority``: of all that is said in it.
     """
 
     device_id: str
@@ -71,6 +71,7 @@ class StreamRow(Struct, frozen=True, kw_only=True, array_like=True):
     end_on_silence: bool
     heard_to: int = 0
     ended: bool = False
+    priority: str = "normal"
 
 
 class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
@@ -96,6 +97,7 @@ class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
     """One message for the broker. ``number`` grows: the order of publication within a session.
 
     ``agent``: for whom alone it is, under that ``request_id``; empty: for everybody.
+    ``priority``: one for all messages of a session.
     """
 
     number: int
@@ -112,6 +114,7 @@ class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
     queued_at: float = 0.0
     agent: str = ""
     request_id: str = ""
+    priority: str = "normal"
 
     @property
     def answer_id(self) -> str:

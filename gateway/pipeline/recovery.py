@@ -28,6 +28,7 @@ from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.pipeline.understanding import Understanding
 from gateway.process.mishaps import Mishaps
+from transcription.priority import Priority, priority_of
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ class Recovery:
         takeover = _Takeover(self._hearing, self._questions, self._due)
         for stream in streams:
             self._hearing.former.remember(stream)
+        takeover.priorities = {one.session_id: priority_of(one.priority) for one in streams}
         takeover.open_ids = {stream.session_id: stream for stream in streams if not stream.ended}
         # One session after the other: those that ended give the names of their streams back to the next.
         rows: list[RequestRow | UtteranceRow] = [*requests, *utterances]
@@ -147,6 +149,7 @@ class _Takeover:
 
     def __init__(self, hearing: Hearing, questions: Questions, due: DueAnswers) -> None:
         self.open_ids: dict[str, StreamRow] = {}
+        self.priorities: dict[str, Priority] = {}
         self._hearing = hearing
         self._questions = questions
         self._due = due
@@ -183,6 +186,7 @@ class _Takeover:
                 end_on_silence=stream.end_on_silence if stream else False,
                 now=self._now,
                 session_id=row.session_id,
+                priority=self.priorities.get(row.session_id) or self._hearing.priority(row.device_id),
             )
         except SessionError as error:
             log.warning("session not recovered", session_id=row.session_id, reason=str(error))

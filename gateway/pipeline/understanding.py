@@ -130,7 +130,7 @@ class Understanding:
         self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn))
 
     async def _lead_again(self, session: Session, turn: Turn) -> None:
-        async with self._left[self._announce.priority(session.device_id)]:
+        async with self._left[session.priority]:
             try:
                 row = await self._journal.utterance(turn.utterance_id)
                 spoken = rows.spoken(row, session, turn, self._now()) if row is not None else None
@@ -162,7 +162,7 @@ class Understanding:
                 deadline=self._settings.wait_seconds,
                 guess=guess,
                 kept=kept,
-                priority=self._announce.priority(spoken.session.device_id),
+                priority=spoken.session.priority,
             )
         except RecognizerClosed:
             return False  # it is in the journal, or its device keeps it

@@ -31,6 +31,7 @@ from gateway.pipeline.asking.rows import letter_row
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.settings.journal import JournalSettings
 from tests.chaos.verdict import Verdict
+from transcription.priority import Priority
 
 SCENARIO = "the broker away for a day"
 SESSIONS = 1_000
@@ -103,7 +104,15 @@ async def _queue(messages: int, journal: Journal, outbox: Outbox) -> None:
         rows = []
         for number in range(start, min(start + AT_ONCE, messages)):
             message = transcript(number, f"s_{number % SESSIONS}")
-            rows.append(letter_row(RESULTS_TOPIC, message, journal.next_number(), "orchestrator.replies"))
+            rows.append(
+                letter_row(
+                    RESULTS_TOPIC,
+                    message,
+                    journal.next_number(),
+                    "orchestrator.replies",
+                    priority=Priority.NORMAL,
+                )
+            )
         await asyncio.gather(*(journal.commit(Queued(row)) for row in rows))
         for row in rows:
             outbox.put(row, journaled=True)

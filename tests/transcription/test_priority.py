@@ -73,4 +73,4 @@ def test_a_class_of_a_later_version_is_normal() -> None:
 
 
 def test_the_most_urgent_stands_first() -> None:
-    assert [one.rank for one in (U, N, B)] == [0, 1, 2]
+    assert [one.urgency for one in (U, N, B)] == [2, 1, 0]

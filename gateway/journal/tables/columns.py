@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, Mapping[str, Holds]] = {
         ),
         "record": _W,
     },
-    "outbox": {**dict.fromkeys(("number", "size", "user_id", "correlation_id"), _F), "record": _W},
+    "outbox": {**dict.fromkeys(("number", "size", "user_id", "correlation_id", "urgency"), _F), "record": _W},
     "inbox": dict.fromkeys(("number", "source", "message_id", "size", "record"), _F),
     "requests": {
         **dict.fromkeys(

@@ -21,6 +21,7 @@ from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.reading import request_of
 from gateway.journal.tables.tables import Tables
 from gateway.journal.tables.turn_writing import KeptTurns
+from transcription.priority import priority_of
 
 ASKED = "asked"
 """The state in which an agent's time begins."""
@@ -177,6 +178,7 @@ class Ledger(Tables):
         self.insert(
             Room.OUTBOX, letter,
             number=letter.number, user_id=letter.user_id, correlation_id=letter.correlation_id,
+            urgency=priority_of(letter.priority).urgency,
         )  # fmt: skip
 
     def _published(self, effect: e.Published) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from gateway.journal import records as r
 from gateway.journal.records import Room
+from transcription.priority import Priority
 
 _streams = Decoder(r.StreamRow).decode
 _utterances = Decoder(r.UtteranceRow).decode
@@ -77,9 +78,12 @@ class Reader:
         record, attempts, heard_at = found
         return replace(_utterances(record), attempts=attempts, age=self._clock() - heard_at)
 
-    def letters(self, after: int, limit: int) -> list[tuple[int, r.LetterRow]]:
-        """Messages that are not published yet, in the order of their numbers."""
-        found = self._page("number, record", Room.OUTBOX, "", after, limit)
+    def letters(
+        self, after: int, limit: int, priority: Priority | None = None
+    ) -> list[tuple[int, r.LetterRow]]:
+        """Messages (of a class) that are not published yet, in the order of their numbers."""
+        of_class = "" if priority is None else f"urgency = {priority.urgency:d} AND"
+        found = self._page("number, record", Room.OUTBOX, of_class, after, limit)
         return [(number, _letters(record)) for number, record in found]
 
     def requests(self, after: int, limit: int) -> list[tuple[int, r.RequestRow]]:

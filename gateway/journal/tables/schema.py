@@ -108,6 +108,11 @@ ALTER TABLE history ADD COLUMN conversation_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX history_conversation ON history (conversation_id);
 """
 
+_VERSION_7 = """
+ALTER TABLE outbox ADD COLUMN urgency INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX outbox_urgency ON outbox (urgency, number);
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -167,6 +172,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _to_version_4,
     _script(_VERSION_5),
     _script(_VERSION_6),
+    _script(_VERSION_7),
 )
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 

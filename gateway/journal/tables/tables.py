@@ -156,7 +156,7 @@ class Tables(Reader):
 _EXPENDABLE = {
     Room.STREAMS: "ORDER BY ended DESC, number",
     Room.UTTERANCES: "WHERE done ORDER BY number",
-    Room.OUTBOX: "ORDER BY number",
+    Room.OUTBOX: "ORDER BY urgency, number",
     Room.INBOX: "ORDER BY number",
     Room.REQUESTS: "WHERE ended_at IS NOT NULL ORDER BY due, number",
     Room.AGENT_REQUESTS: "ORDER BY number",

@@ -2,7 +2,8 @@
 
 A message leaves the journal only with the broker's receipt. A receipt that promises no more than the
 broker's memory is none: such a message stays in the journal until its answer is here, and is published again
-when the broker may have forgotten it. What is more than fits into memory waits in the journal alone.
+when the broker may have forgotten it. What is more than fits into memory waits in the journal alone. Of sessions that
+wait an urgent one is next, with one message; those of each class have at least one turn in ten.
 """
 
 from __future__ import annotations
@@ -27,19 +28,21 @@ from gateway.broker.base import (
     Receipt,
     RoutingKey,
 )
+from gateway.contract.messages import PRIORITY_HEADER
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
 from gateway.journal.effects import Published
 from gateway.journal.records import LetterRow
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.process.mishaps import Mishaps
+from transcription.priority import Priority, UrgentFirst, priority_of
 
 log = structlog.get_logger(__name__)
 
 HELD_LETTERS = 1024
-"""Messages held in memory, beside those that could not be journaled."""
+"""Messages of a class that are held in memory, beside those that could not be journaled."""
 UNJOURNALED_LETTERS = 4 * HELD_LETTERS
-"""All that is held in memory; further messages that could not be journaled are lost, and counted."""
+"""All of a class that is held in memory; further messages that could not be journaled are lost, and counted."""
 PAGE = 256
 """Messages read from the journal at a time."""
 IN_FLIGHT = 64
@@ -79,6 +82,20 @@ Fate: TypeAlias = Posted | Delayed | Refused
 """What has become of a message."""
 
 
+@dataclass(slots=True)
+class _Backlog:
+    """The messages of one class: how many are held, and how much of the journal's are read.
+
+    ``more``: there are others in the journal, beyond what is held.
+    """
+
+    more: bool
+    held: int = 0
+    reading: bool = False
+    read_to: int = 0
+    passed_over: int = 0
+
+
 class Outbox:
     """Publishes letters. ``async with``; nothing is published before ``start``."""
 
@@ -100,13 +117,10 @@ class Outbox:
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
-        self._idle: deque[str] = deque()  # sessions whose messages nobody is publishing yet
+        self._idle: UrgentFirst[str] = UrgentFirst()  # sessions whose messages nobody is publishing just now
         self._busy = 0
-        self._more = journal.keeps  # in the journal, beyond what is held
-        self._reading = False
+        self._backlogs = {one: _Backlog(journal.keeps) for one in Priority}
         self._unreadable = False
-        self._read_to = 0
-        self._passed_over = 0
         self._again: set[int] = set()  # those of them that are being published again
         self._erased: set[int] = set()  # those of what is held that are not to be published any more
         self._instance = ""
@@ -139,16 +153,17 @@ class Outbox:
 
     def put(self, letter: LetterRow, *, journaled: bool) -> None:
         """Publish it after those of its session that were put before. ``journaled``: it is safe in the journal."""
-        if journaled and (self._more or len(self._held) >= HELD_LETTERS):
-            self._more = True  # it is read when its turn comes
-            self._passed_over += 1
-        elif len(self._held) >= UNJOURNALED_LETTERS:
+        backlog = self._backlogs[_priority(letter)]
+        if journaled and (backlog.more or backlog.held >= HELD_LETTERS):
+            backlog.more = True  # it is read when its turn comes
+            backlog.passed_over += 1
+        elif backlog.held >= UNJOURNALED_LETTERS:
             self.lost += 1
             log.error("message lost: neither journal nor broker takes it", message_id=letter.message_id)
         else:
             self._hold(letter)
             if journaled:
-                self._read_to = letter.number
+                backlog.read_to = letter.number
         self._go_on()
 
     def erase(self, is_gone: Callable[[LetterRow], bool]) -> set[str]:
@@ -183,10 +198,11 @@ class Outbox:
         if letter.number in self._held:
             return
         self._held[letter.number] = letter
+        self._backlogs[_priority(letter)].held += 1
         lane = self._lanes.get(letter.session_id)
         if lane is None:
             lane = self._lanes[letter.session_id] = deque()
-            self._idle.append(letter.session_id)
+            self._idle.put(letter.session_id, _priority(letter))
         lane.insert(0 if first else len(lane), letter)
 
     def _publish_again(self, letters: Iterable[LetterRow]) -> None:
@@ -212,11 +228,15 @@ class Outbox:
             return
         while self._idle and self._busy < IN_FLIGHT:
             self._busy += 1
-            session_id = self._idle.popleft()
-            self._spawn(partial(self._publish_lane, session_id), f"publish {session_id}")
-        if self._more and not self._reading and len(self._held) <= HELD_LETTERS // 2:
-            self._reading = True
-            self._spawn(self._read, "outbox")
+            self._spawn(self._publish_lanes, "publish")
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Of each class of which so few are held that there is room."""
+        for priority, backlog in self._backlogs.items() if self._open else ():
+            if backlog.more and not backlog.reading and backlog.held <= HELD_LETTERS // 2:
+                backlog.reading = True
+                self._spawn(partial(self._read, priority, backlog), f"outbox {priority}")
 
     def _spawn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         task = asyncio.create_task(self._contained(work), name=name)
@@ -227,20 +247,20 @@ class Outbox:
         with self._mishaps.contained("the outbox"):
             await work()
 
-    async def _read(self) -> None:
+    async def _read(self, priority: Priority, backlog: _Backlog) -> None:
         """The next page of what waits in the journal."""
         try:
-            await self._read_page()
+            await self._read_page(priority, backlog)
         except Exception as error:  # noqa: BLE001 - the boundary: the rest is still to be read
             self._mishaps.note("the outbox", error)
             await asyncio.sleep(LONGEST_RETRY_SECONDS)
-        self._reading = False
+        backlog.reading = False
         self._go_on()
 
-    async def _read_page(self) -> None:
-        passed_over = self._passed_over
+    async def _read_page(self, priority: Priority, backlog: _Backlog) -> None:
+        passed_over = backlog.passed_over
         try:
-            letters = await self._journal.letters(self._read_to, PAGE)
+            letters = await self._journal.letters(backlog.read_to, PAGE, priority)
         except JournalError as error:
             if not self._unreadable:
                 log.warning("the outbox cannot be read", reason=str(error))
@@ -250,24 +270,33 @@ class Outbox:
             self._unreadable = False
             for letter in letters:
                 self._hold(letter)
-                self._read_to = letter.number
-            self._more = len(letters) == PAGE or self._passed_over != passed_over
+                backlog.read_to = letter.number
+            backlog.more = len(letters) == PAGE or backlog.passed_over != passed_over
 
-    async def _publish_lane(self, session_id: str) -> None:
-        """All messages of a session, one after the other."""
-        lane = self._lanes[session_id]
+    async def _publish_lanes(self) -> None:
+        """One message after the other, each of the session whose turn it is."""
         try:
-            while lane:
+            while self._idle:
+                session_id = self._idle.get()
+                lane = self._lanes[session_id]
                 letter = lane[0]
                 if self._is_over(letter) or await self._publish_or_give_up(letter):
                     lane.remove(letter)  # others may have been put before it
-                    del self._held[letter.number]
-                    self._again.discard(letter.number)
-                    self._erased.discard(letter.number)
-            del self._lanes[session_id]
+                    self._let_go(letter)
+                    self._read_on()
+                if lane:
+                    self._idle.put(session_id, _priority(lane[0]))
+                else:
+                    del self._lanes[session_id]
         finally:
             self._busy -= 1
         self._go_on()
+
+    def _let_go(self, letter: LetterRow) -> None:
+        del self._held[letter.number]
+        self._backlogs[_priority(letter)].held -= 1
+        self._again.discard(letter.number)
+        self._erased.discard(letter.number)
 
     def _is_over(self, letter: LetterRow) -> bool:
         """Whether it was erased, or was to be published again and its answer was faster."""
@@ -296,7 +325,7 @@ class Outbox:
                 reply_to=letter.reply_to,
                 message_id=letter.message_id,
                 content_type=letter.content_type,
-                headers=letter.headers,
+                headers=_headers(letter),
             )
         except BrokerUnavailable as error:
             with self._mishaps.contained("a message that has to wait", message_id=letter.message_id):
@@ -340,3 +369,15 @@ class Outbox:
             self._away_since = now
             log.warning("messages wait for the broker", reason=str(error))
         await asyncio.sleep(self._backoff.next())
+
+
+def _headers(letter: LetterRow) -> dict[str, str]:
+    """As they travel: brokers look at no body."""
+    priority = _priority(letter)
+    return (
+        letter.headers if priority is Priority.NORMAL else {**letter.headers, PRIORITY_HEADER: priority.value}
+    )
+
+
+def _priority(letter: LetterRow) -> Priority:
+    return priority_of(letter.priority)

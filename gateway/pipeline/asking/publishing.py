@@ -56,7 +56,8 @@ class Publishing:
         failure = message.error
         spoken_at = spoken.spoken_at(self._now())
         told = self._announce.transcript(spoken.name, message, spoken_at)
-        letter = letter_row(RESULTS_TOPIC, message, self._journal.next_number(), REPLIES_TOPIC)
+        number, priority = self._journal.next_number(), spoken.session.priority
+        letter = letter_row(RESULTS_TOPIC, message, number, REPLIES_TOPIC, priority=priority)
         letters = [letter] if dead is None else [dead, letter]
         effects: list[Effect] = [Transcribed(message.utterance_id), *died, *map(Queued, letters)]
         if self._remembers:
@@ -78,7 +79,8 @@ class Publishing:
 
     async def give_up(self, spoken: Spoken, reason: str, attempts: int) -> None:
         """Put away what was never transcribed, where the operator looks for it. Its turn fails as any other."""
-        dead = letter_row(DEAD_TOPIC, spoken.dead(reason, attempts), self._journal.next_number())
+        number, priority = self._journal.next_number(), spoken.session.priority
+        dead = letter_row(DEAD_TOPIC, spoken.dead(reason, attempts), number, priority=priority)
         died = not_transcribed(utterance_row(spoken, self._now()), reason)
         await self.publish(spoken, spoken.message(None, reason, self._now()), dead, *died)
 

@@ -20,6 +20,7 @@ from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.sessions.session import Session, Turn
 from transcription.audio import from_pcm16
+from transcription.priority import Priority
 from transcription.utterance.segmenter import EndReason, Utterance
 
 
@@ -91,9 +92,14 @@ def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoke
 
 
 def letter_row(
-    topic: str, message: TranscriptionMessage | DeadUtterance, number: int, reply_to: str = ""
+    topic: str,
+    message: TranscriptionMessage | DeadUtterance,
+    number: int,
+    reply_to: str = "",
+    *,
+    priority: Priority,
 ) -> LetterRow:
-    """A message for the broker."""
+    """A message for the broker; ``priority``: its session's."""
     return LetterRow(
         number=number,
         message_id=message.message_id,
@@ -105,6 +111,7 @@ def letter_row(
         correlation_id=message.correlation_id,
         reply_to=reply_to,
         queued_at=time.time(),
+        priority=priority.value,
     )
 
 

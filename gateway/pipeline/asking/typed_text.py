@@ -84,6 +84,7 @@ class Saying:
                 end_on_silence=False,
                 now=self._now(),
                 visitor=principal.owner,
+                priority=self._announce.priority(device_id, own_user),
             )
         except TooManySessions as error:
             raise CannotSay(str(error)) from error
@@ -120,6 +121,7 @@ def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
         message_id=new_id("m"),
         confidence=1.0,
         audio=AudioFacts(seconds=0.0, end_reason=SAID),
+        priority=spoken.session.priority.value,
     )
 
 

@@ -102,6 +102,7 @@ class Spoken:
             no_speech_probability=transcript.no_speech_probability if transcript else 0.0,
             language_probability=transcript.language_probability if transcript else 0.0,
             words=tuple(map(_word_time, transcript.words)) if transcript else (),
+            priority=self.session.priority.value,
         )
 
     def dead(self, reason: str, attempts: int) -> DeadUtterance:

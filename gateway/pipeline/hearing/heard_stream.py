@@ -129,7 +129,7 @@ class HeardStream:
                     so_far,
                     owner=self.session.owner,
                     hints=self.hints.now,
-                    priority=self._announce.priority(self.session.device_id),
+                    priority=self.session.priority,
                 )
                 if guess is not None and self.live is not None:
                     self.live.pauses(guess)

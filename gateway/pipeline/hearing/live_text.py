@@ -40,9 +40,9 @@ class LiveText:
         if not self._announce.wants_partials(self._session):
             return
         if self._draft is None:
-            device_id = self._session.device_id
+            session = self._session
             self._draft = self._recognizer.follow(
-                owner=device_id, on_text=self._look, priority=self._announce.priority(device_id)
+                owner=session.device_id, on_text=self._look, priority=session.priority
             )
         self._asked += 1
         self._draft.ask(so_far, hints)

@@ -35,6 +35,7 @@ from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
 from gateway.settings.sessions import SessionSettings
 from transcription.audio import AudioChunk, from_pcm16
+from transcription.priority import Priority
 from transcription.recognizing import Phase, Recognizing
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
@@ -96,6 +97,10 @@ class Hearing:
         """For streams that begin from now on."""
         self._transcription = transcription
 
+    def priority(self, device_id: str) -> Priority:
+        """How urgent is what a device says in a session that begins now."""
+        return self._announce.priority(device_id)
+
     # -- devices come and go
 
     def connected(self, device_id: str) -> bool:
@@ -133,10 +138,14 @@ class Hearing:
             self.former.lapse(session)
 
     def change_hands(self) -> None:
-        """What was said with a device that is another user's now was the former's; the rest begins anew."""
+        """What was said with a device that is another user's now was the former's; the rest begins anew.
+
+        So it does with one that is of another class.
+        """
         for name, heard in list(self.streams.items()):
             session = heard.session
-            if self._announce.user(name.device_id) != session.user_id:
+            user_id, priority = self._announce.user(name.device_id), self._announce.priority(name.device_id)
+            if (user_id, priority) != (session.user_id, session.priority):
                 with self._mishaps.contained(A_STREAM, device_id=name.device_id):
                     self.end_stream(name, EndReason.DISCONNECT)
                 self.former.lapse(session)
@@ -215,6 +224,7 @@ class Hearing:
             end_on_silence=event.end_on_silence,
             now=self._now(),
             visitor=self._devices.visitor(name.device_id),
+            priority=self.priority(name.device_id),
         )
         self._journal.commit(StreamOpened(stream_row(session, event.begun, heard_to)))
         return session

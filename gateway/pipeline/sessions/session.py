@@ -21,6 +21,7 @@ from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import new_id
 from gateway.pipeline.sessions.names import SessionIds, StreamName
 from gateway.settings.sessions import SessionSettings
+from transcription.priority import Priority
 
 MAX_OPEN_TURNS = 256
 """Turns of one session that may be open at once."""
@@ -164,7 +165,10 @@ class Session:
         on_change: Callable[[Session], None],
         session_id: str = "",
         visitor: str = HOUSE,
+        priority: Priority = Priority.NORMAL,
     ) -> None:
+        self.priority = priority
+        """How urgent all that is said in it is: its messages keep their order."""
         self.visitor = visitor
         """Whose words a page or a program speaks; HOUSE for a board."""
         self.session_id = session_id or new_id("s")
@@ -277,6 +281,7 @@ class SessionRegistry:
         now: float,
         session_id: str = "",
         visitor: str = HOUSE,
+        priority: Priority = Priority.NORMAL,
     ) -> Session:
         """A new session, or (``session_id``) one that a gateway before this one began. ``visitor``: not a board's.
 
@@ -297,6 +302,7 @@ class SessionRegistry:
             on_change=self._session_changed,
             session_id=session_id,
             visitor=visitor,
+            priority=priority,
         )
         self._taken[visitor] += 1
         self._by_name[name] = session

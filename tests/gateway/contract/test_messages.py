@@ -68,6 +68,7 @@ TRANSCRIPTIONS = st.builds(
     ),
     no_speech_probability=NUMBER, language_probability=NUMBER,
     words=st.lists(st.builds(WordTime, word=TEXT, start=NUMBER, end=NUMBER, probability=NUMBER), max_size=3).map(tuple),
+    priority=TEXT,
 )  # fmt: skip
 REPLIES = st.builds(
     OrchestratorReply,

@@ -22,6 +22,7 @@ from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.schema import migrate
 from gateway.journal.tables.tables import ROW_SIZE
 from tests.gateway.journal.rows import agent, dead, letter, remembered, request, stream, turn, utterance
+from transcription.priority import Priority
 
 PLENTY = Quota(1_000_000, 1 << 40)
 KEPT = Retention(audio=86_400.0)
@@ -255,6 +256,23 @@ def test_the_oldest_messages_become_dead_letters() -> None:
     assert [row.subject for row in all_of(ledger.dead_letters)] == ["m_1", "m_2"]
     assert "the outbox was full" in all_of(ledger.dead_letters)[0].reason
     assert ledger.usages.by_room[Room.OUTBOX].evicted == 2
+
+
+def test_the_least_urgent_of_them_go_first() -> None:
+    ledger = open_ledger(outbox=Quota(3, 1 << 20))
+    for number, priority in enumerate(("urgent", "background", "normal", "urgent", "background"), 1):
+        ledger.apply([e.Queued(letter(number, priority=priority))])
+    assert numbers(ledger) == [1, 4, 5]
+    assert [row.subject for row in all_of(ledger.dead_letters)] == ["m_2", "m_3"]
+
+
+def test_messages_are_read_by_their_class() -> None:
+    ledger = open_ledger()
+    for number, priority in enumerate(("urgent", "background", "normal", "unheard of", "urgent"), 1):
+        ledger.apply([e.Queued(letter(number, priority=priority))])
+    found = {one: [number for number, _ in ledger.letters(0, 9, one)] for one in Priority}
+    assert found == {Priority.URGENT: [1, 5], Priority.NORMAL: [3, 4], Priority.BACKGROUND: [2]}
+    assert [number for number, _ in ledger.letters(1, 9, Priority.URGENT)] == [5]
 
 
 def test_a_room_is_bounded_in_bytes_too() -> None:

@@ -6,9 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from gateway.config.configuration import GatewayConfig
+from gateway.config.reloading import plan
 from gateway.contract.events import StatusEvent
-from tests.gateway.works import Engine, Works, loud, open_works
+from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
+from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.record import passes
+from tests.system.house import Board
 from transcription.priority import Priority
 from transcription.recognizing import BUSY
 
@@ -24,6 +30,13 @@ async def say(works: Works, stack: AsyncExitStack, *names: str) -> None:
     for name in names:
         board = await stack.enter_async_context(works.board(name))
         await board.say(loud(1), patience=0)
+
+
+def speak(board: Board, stream: int, pcm: bytes) -> None:
+    for start in range(0, len(pcm), 640):
+        piece = pcm[start : start + 640]
+        assert board.end.audio(stream, piece, len(piece) // 2)
+        board._pump()
 
 
 async def test_an_alarm_goes_before_dictation_that_has_filled_the_queue() -> None:
@@ -46,6 +59,40 @@ async def test_an_alarm_goes_before_dictation_that_has_filled_the_queue() -> Non
     assert devices[1] == "alarm"
     assert sorted(devices) == sorted(["alarm", *DICTATION])
     assert {event.device_id for event in works.events.of(StatusEvent, status="busy")} == {DICTATION[5]}
+
+
+async def test_the_class_travels_in_the_message_and_in_its_headers() -> None:
+    async with open_works(devices=HOUSE) as works, AsyncExitStack() as stack:
+        results = await stack.enter_async_context(works.broker.subscribe(RESULTS_TOPIC))
+        await say(works, stack, "alarm", DICTATION[0], "kitchen")
+        told = {}
+        for number in range(1, 4):
+            heard, delivery = await works.result(number), await anext(results)
+            await works.reply(heard, "yes")
+            header = delivery.message.headers.get(PRIORITY_HEADER)
+            told[delivery.message.routing_key.device] = header
+            assert heard.priority == {"alarm": "urgent", "kitchen": "normal"}.get(
+                heard.device_id, "background"
+            )
+    assert told == {"alarm": "urgent", DICTATION[0]: "background", "kitchen": None}
+
+
+async def test_a_change_holds_from_the_next_word_on() -> None:
+    async with open_works(devices=HOUSE) as works, works.board("alarm") as alarm:
+        stream = alarm.end.start_stream(end_on_silence=True)
+        speak(alarm, stream, loud(1) + quiet(1))
+        before = await works.result()
+        config = plan(works.config, msgspec.convert({}, GatewayConfig)).config
+        works.pipeline.reconfigure(config)
+        speak(alarm, stream, loud(1) + quiet(1))
+        after = await works.result(2)
+        for heard in (before, after):
+            await works.reply(heard, "yes")
+        alarm.end.stop_stream(stream)
+        alarm._pump()
+        await works.idle()
+    assert (before.priority, after.priority) == ("urgent", "normal")
+    assert before.session_id != after.session_id, "a session is of one class"
 
 
 async def test_what_a_gateway_left_behind_is_transcribed_by_urgency(tmp_path: Path) -> None:

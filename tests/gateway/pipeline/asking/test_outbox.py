@@ -28,6 +28,7 @@ from tests.servers import redis as redis_servers
 from tests.servers.process import needs
 from tests.servers.redis import Redis
 from tests.system.house import passes
+from transcription.priority import Priority
 
 
 class Broker(MemoryBroker):
@@ -392,9 +393,9 @@ async def test_a_journal_that_cannot_be_read_is_told_once(
     class Counting(Journal):
         reads = 0
 
-        async def letters(self, after: int, limit: int) -> list[LetterRow]:
+        async def letters(self, after: int, limit: int, priority: Priority | None = None) -> list[LetterRow]:
             self.reads += 1
-            return await super().letters(after, limit)
+            return await super().letters(after, limit, priority)
 
     monkeypatch.setattr(module, "LONGEST_RETRY_SECONDS", 0.001)
     (tmp_path / "journal.db").mkdir()
@@ -422,3 +423,84 @@ async def test_what_is_erased_while_the_broker_is_away_is_never_published(journa
     assert broker.took == ["m_2"]
     assert [row async for row in journal.dead_letters()] == []
     assert await journal.letters(0, 9) == []
+
+
+# -- by urgency
+
+U, N, B = "urgent", "normal", "background"
+
+
+async def test_of_sessions_that_wait_an_urgent_one_is_next_and_each_class_has_its_tenth(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IN_FLIGHT", 1)
+    rows = [
+        letter(number, session_id=f"s_{number}", priority=B if number <= 4 else N if number <= 8 else U)
+        for number in range(1, 49)
+    ]
+    broker, owner = Broker(), Owner()
+    async with Outbox(broker, journal, owner.unanswered, owner) as outbox:
+        outbox._backlogs = {one: module._Backlog(more=False) for one in Priority}
+        for row in rows:
+            await queue(outbox, journal, row)
+        outbox.start()
+        await passes(lambda: len(broker.took) == len(rows))
+    kinds = "".join(rows[int(one[2:]) - 1].priority[0] for one in broker.took)
+    assert kinds == "u" + "uuuuuuunb" * 4 + "u" * 11
+
+
+async def test_a_session_that_says_much_gives_way_after_each_message(journal: Journal) -> None:
+    broker, owner = Broker(), Owner()
+    long = [letter(number, session_id=f"s_{number % 64}", priority=B) for number in range(1, 321)]
+    alarm = letter(321, session_id="s_alarm", priority=U)
+    broker.away = True
+    async with opened(broker, journal, owner) as outbox:
+        for row in long:
+            await queue(outbox, journal, row)
+        await passes(lambda: broker.tried >= 64)
+        await queue(outbox, journal, alarm)
+        broker.away = False
+        await passes(lambda: len(broker.took) == 321)
+    assert broker.took.index("m_321") <= 64, "behind what was on the wire, and nothing else"
+    for session in range(64):
+        took = [one for one in (int(one[2:]) for one in broker.took) if one < 321 and one % 64 == session]
+        assert took == sorted(took)
+
+
+async def test_what_is_urgent_does_not_wait_for_the_pages_of_the_journal_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD_LETTERS", 10)
+    monkeypatch.setattr(module, "PAGE", 5)
+    monkeypatch.setattr(module, "IN_FLIGHT", 2)
+    path = str(tmp_path / "journal.db")
+    async with Journal(JournalSettings(path=path)) as journal:
+        for number in range(1, 101):
+            await journal.commit(Queued(letter(number, session_id=f"s_{number % 9}", priority=B)))
+        await journal.commit(Queued(letter(101, session_id="s_alarm", priority=U)))
+    broker = Broker()
+    broker.away = True
+    async with Journal(JournalSettings(path=path)) as journal, opened(broker, journal) as outbox:
+        await passes(lambda: outbox.waiting > 5)
+        await queue(outbox, journal, letter(102, session_id="s_alarm", priority=U))
+        broker.away = False
+        await passes(lambda: len(broker.took) == 102)
+        await passes(lambda: not outbox.waiting)
+        await journal.commit()
+        assert await numbers(journal) == []
+    first, second = broker.took.index("m_101"), broker.took.index("m_102")
+    assert first < second <= 6
+    for session in range(9):
+        took = [one for one in (int(one[2:]) for one in broker.took) if one < 101 and one % 9 == session]
+        assert took == sorted(took)
+
+
+async def test_what_is_urgent_is_not_lost_because_of_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNJOURNALED_LETTERS", 3)
+    broker = Broker()
+    broker.away = True
+    async with opened(broker, NoJournal()) as outbox:
+        for number in range(1, 6):
+            outbox.put(letter(number, priority=B), journaled=False)
+        outbox.put(letter(6, session_id="s_alarm", priority=U), journaled=False)
+        assert (outbox.waiting, outbox.lost) == (4, 2)
