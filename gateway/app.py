@@ -22,6 +22,7 @@ from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
+from gateway.answering.crew import Crew
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
@@ -34,12 +35,9 @@ from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.health import Health, HealthState
-from gateway.observing.orchestrator_health import OrchestratorHealth
 from gateway.observing.recognizer_health import RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
-from gateway.orchestrators.loading import inside, load_orchestrator
-from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
-from gateway.pipeline.asking.attempts import Attempts
+from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
@@ -92,14 +90,13 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        app = inside(config.orchestrator.app, config.broker.url)
-        orchestrator = load_orchestrator(app) if app else None
+        self._crew = Crew(config.orchestrator, config.broker.url)
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
         with _by_itself():
-            await self._enter(orchestrator)
+            await self._enter()
         return self
 
-    async def _enter(self, orchestrator: Orchestrator | None) -> None:
+    async def _enter(self) -> None:
         config = self.config
         async with AsyncExitStack() as stack:
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -116,10 +113,7 @@ class Gateway:
                 config.devices, self._hear, self._delivered, self.mishaps.note, await self._mqtt_passwords()
             )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
-            self._watch_orchestrators(orchestrator)
-            if orchestrator is not None:
-                orchestrator.turn = Attempts(self.journal, self.pipeline.is_new).turn
-                self._start(lambda: self._run_orchestrator(orchestrator), "orchestrator")
+            self._start_answering()
             self._start(self._publish, "publishing")
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
@@ -236,22 +230,13 @@ class Gateway:
             await asyncio.sleep(VOICE_RETRY_SECONDS)
         self.health.set("voice activity", HealthState.HEALTHY)
 
-    def _watch_orchestrators(self, orchestrator: Orchestrator | None) -> None:
-        app, url = self.config.orchestrator.app, self.config.broker.url
-        shared = url != MEMORY
-        watch = OrchestratorHealth(self.health, self.broker, inside(app, url), shared=shared)
-        if orchestrator is not None:
-            orchestrator.on_blocked = watch.blocked
-        self._start(lambda: watch.watch(self.pipeline.heard_of_somebody), "orchestrators")
-        self._start(watch.tidy_up, "what the old default left")
-        if shared:
+    def _start_answering(self) -> None:
+        for name, work in self._crew.work(
+            self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health
+        ):
+            self._start(work, name)
+        if self.config.broker.url != MEMORY:
             self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")
-
-    async def _run_orchestrator(self, orchestrator: Orchestrator) -> None:
-        try:
-            await orchestrator.run(self.broker)
-        except BadOrchestrator as error:
-            self.health.set("orchestrator", HealthState.UNHEALTHY, str(error), "correct orchestrator.app")
 
     async def _open_page(self) -> None:
         if not self.config.web.enabled:

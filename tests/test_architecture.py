@@ -118,9 +118,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .orchestrators:                 firmware_bridge .contract .settings .process .access .broker .broker.opening
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
+.pipeline.agents:               .contract .settings
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
-.pipeline.agents:               .contract .settings
 .pipeline.teams:                firmware_bridge .contract .settings .pipeline.agents
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
@@ -137,11 +137,12 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.hearing
+                                .pipeline.agents .pipeline.hearing
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
                                 .journal.records .journal.effects .journal .observing .pipeline.sessions
-                                .pipeline.recordings .pipeline.telling .pipeline.hearing .pipeline.asking
+                                .pipeline.agents .pipeline.recordings .pipeline.telling
+                                .pipeline.hearing .pipeline.asking
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .pipeline
@@ -154,13 +155,15 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
+.answering:                     .settings .broker .broker.opening .journal .orchestrators .observing
+                                .pipeline.agents .pipeline.asking .pipeline
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .hub .orchestrators .observing .pipeline.telling .pipeline.asking .pipeline
+                                .hub .orchestrators .observing .pipeline.telling .pipeline .answering
                                 .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
                                 firmware_bridge.simulator transcription.process .contract .settings .process

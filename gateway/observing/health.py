@@ -40,6 +40,7 @@ _RANKS = {
     "voice activity": 1,
     "broker": 2,
     "orchestrator": 3,
+    "agents": 3,
     "mqtt": 4,
     "journal": 5,
     "devices": 21,
@@ -169,6 +170,8 @@ def _weight(item: tuple[str, ComponentHealth]) -> tuple[int, bool, int, str]:
 
 
 def _rank(component: str) -> int:
+    if component.startswith("agent "):
+        return _RANKS["agents"]
     of_a_device = component.startswith("/")  # a serial port's path
     return _RANKS.get(component, _LINE_RANK if of_a_device else _OTHER_RANK)
 

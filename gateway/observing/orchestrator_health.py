@@ -88,6 +88,10 @@ class OrchestratorHealth:
         loop = asyncio.get_running_loop()
         self._end_of_blame = loop.call_later(BLAME_SECONDS, self._tell_as_configured)
 
+    def unusable(self, _name: str, reason: str) -> None:
+        """The orchestrator inside cannot be run at all."""
+        self._health.set(COMPONENT, HealthState.UNHEALTHY, reason, "correct orchestrator.app")
+
     async def tidy_up(self) -> None:
         """Remove what the broker keeps for the built-in orchestrator, which was the default over each broker once.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Self, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 import structlog
 
@@ -68,6 +68,9 @@ from gateway.process.ending import until_done
 from transcription.priority import Priority
 from transcription.recognizing import Phase, Recognizing
 from transcription.utterance.segmenter import VoiceActivity
+
+if TYPE_CHECKING:
+    from gateway.pipeline.agents.roster import AgentRoster
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +131,8 @@ class Pipeline:
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
             tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
+        self.agents = _agents(config, self._now())
+        """Those that the configuration names; None: it names none."""
         self._ask(config, is_off=lambda: recognizer.state.phase is Phase.OFF)
         self._turns = Turns(
             self._settling, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
@@ -222,6 +227,7 @@ class Pipeline:
                     ("replies", partial(self._answers.run, replies)),
                     ("pieces of replies", self._answers.keep_pieces),
                     ("deadlines", self._watch_deadlines),
+                    ("presence of agents", self._watch_agents),
                 )
             ]
             await self._recovery.recover()
@@ -418,6 +424,12 @@ class Pipeline:
                 self._hearing.watch_absent(now)
             self._mishaps.forgive()
 
+    async def _watch_agents(self) -> None:
+        if self.agents is not None:
+            from gateway.pipeline.asking.presences import watch_presences  # noqa: PLC0415 - where there are any
+
+            await watch_presences(self._broker, self.agents)
+
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true
             await asyncio.sleep(CLOCK_SECONDS / 2)
@@ -426,3 +438,11 @@ class Pipeline:
     def _owed(self) -> bool:
         """Whether a connected device has not taken its answer yet."""
         return any(map(self._hearing.connected, self._due.devices()))
+
+
+def _agents(config: Sections, now: float) -> AgentRoster | None:
+    if not config.orchestrator.agents:
+        return None
+    from gateway.pipeline.agents.roster import AgentRoster  # noqa: PLC0415 - where there are any
+
+    return AgentRoster(config.orchestrator.agents, now)

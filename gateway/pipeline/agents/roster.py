@@ -20,6 +20,8 @@ from gateway.settings.orchestrator import AgentSettings
 MOST_STRANGERS = 32
 STRANGER_SECONDS = 60.0
 """Names that no agent has in the configuration: so many, for so long after somebody last went by them."""
+REASON_CHARACTERS = 500
+"""Of why a record cannot be read, more is cut off."""
 
 
 class Absence(enum.StrEnum):
@@ -41,6 +43,8 @@ class AgentStanding:
     breaker: BreakerState
     figures: AgentFigures
     seen_at: float | None
+    unreadable: str
+    """Why what it said of itself last cannot be read; empty: it can, or it said nothing."""
 
 
 class _Known:
@@ -54,6 +58,7 @@ class _Known:
             settings.timeout_seconds * (1 + settings.retries) + settings.breaker.open_seconds,
         )
         self.answered_at: float | None = None
+        self.unreadable = ""
 
 
 class AgentRoster:
@@ -63,6 +68,9 @@ class AgentRoster:
         self._agents = {name: _Known(settings) for name, settings in agents.items()}
         self._patient_until = now + ABSENT_SECONDS
         self._strangers: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._agents)
 
     def be_patient(self, now: float) -> None:
         """Nobody could be heard of until now: whoever is there has the time again to say so."""
@@ -78,8 +86,17 @@ class AgentRoster:
             return
         was_there = self.is_present(presence.agent, now)
         known.copies.seen(presence, now)
+        known.unreadable = ""
         if not was_there:
             known.breaker.renewed(now)
+
+    def misread(self, agent: str, reason: str, now: float) -> None:
+        """What it says of itself cannot be read: it is not there for that, but somebody will want to know why."""
+        known = self._agents.get(agent)
+        if known is None:
+            self._note_stranger(agent, now)
+        else:
+            known.unreadable = reason[:REASON_CHARACTERS]
 
     def is_present(self, agent: str, now: float) -> bool:
         """Whether it is there, or may be: when it had no time to show itself yet, and when it answered just now."""
@@ -155,6 +172,7 @@ class AgentRoster:
             breaker=known.breaker.state(now),
             figures=known.record.figures(),
             seen_at=max(times, default=None),
+            unreadable=known.unreadable,
         )
 
     def standings(self, now: float) -> list[AgentStanding]:

@@ -1,0 +1,1 @@
+"""Who answers, put to work with the gateway: loaded, run inside it, and watched."""
