@@ -182,13 +182,27 @@ class Bridge:
         final: bool,
         fallback: bool = False,
         error: bool = False,
+        whole: bool = True,
     ) -> bool:
-        """An answer, or a part of it."""
+        """An answer, or (``final`` false) a first one; ``whole`` false: it goes behind its pieces."""
         end = self._fleet.end(device_id, boot)
         self._flush_soon()
         return end is not None and end.send_reply(
-            stream, correlation_id, text, final=final, fallback=fallback, error=error
+            stream, correlation_id, text, final=final, fallback=fallback, error=error, whole=whole
         )
+
+    def wants_pieces(self, device_id: str, boot: int) -> bool:
+        """Whether that boot of the device wants what ``send_piece`` sends; it may be away for now."""
+        end = self._fleet.end(device_id, boot)
+        return end is not None and end.wants_pieces
+
+    def send_piece(
+        self, device_id: str, boot: int, stream: int, correlation_id: str, text: str, *, anew: bool
+    ) -> bool:
+        """What an answer grows by; ``anew``: it takes the place of all that was told of it."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_piece(stream, correlation_id, text, anew=anew)
 
     def blank(self, correlation_ids: Collection[str]) -> None:
         """Of what goes by these ids the words are told to no device any more, however long it is away."""

@@ -340,7 +340,9 @@ class Pipeline:
         with self._mishaps.contained("the streams of a device", **names):
             self._hearing.welcome(event)
         if not event.resumed:
-            self._due.forget_boots_before(event.device_id, event.boot)
+            self._questions.renew(event.device_id)
+            self._due.renew(event.device_id, event.boot)
+            self.announcements.renew(event.device_id)
         with self._mishaps.contained("the list of devices", **names):
             self.roster.connected(event)
             self.logs.adopt(event.link, event.device_id)

@@ -78,6 +78,7 @@ class Endings:
         self._announce.reply(request.name, text, agent=agent, elapsed_ms=self.since(request), final=False)
         if question is not None:
             self._questions.wait(question)
+            self._announce.live.piece(request.name, text)
             question.spoken.advance(TurnEvent.PIECE)
 
     async def give_the_fallback(self, request: PendingRequest) -> None:

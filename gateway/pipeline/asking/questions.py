@@ -94,6 +94,8 @@ class Questions:
         now = self._now()
         request = pending_request(row, now, self._settings.timeout_seconds)
         self.tracker.restore(request, row.text, now, AnswerState(row.state.value))
+        if row.state is RequestState.OPEN:
+            self._announce.live.resume(request.name, row.text)
         return request
 
     def ask_again(self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest) -> None:
@@ -147,6 +149,12 @@ class Questions:
         if spoken.turn.state is TurnState.TRANSCRIBING:
             spoken.session.advance(spoken.turn, TurnEvent.ASK)
             self._announce.status(spoken.session, DeviceStatus.THINKING)
+
+    def renew(self, device_id: str) -> None:
+        """Its link begins anew: what it was told may be lost with the one before; what it had it knows."""
+        for question in self._open.values():
+            if question.request.name.device_id == device_id:
+                question.told = False
 
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there, perhaps after a restart of the gateway: it is told the transcripts that it missed."""

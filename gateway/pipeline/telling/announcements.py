@@ -109,6 +109,12 @@ class Announcements:
         """One that a gateway before this one had not got rid of."""
         self._wait(row)
 
+    def renew(self, device_id: str) -> None:
+        """Its link begins anew: what it was sent and has not taken is lost with the one before."""
+        for one in self._waiting.values():
+            if one.row.device_id == device_id:
+                one.sent_to = None
+
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there."""
         self._boots[device_id] = boot

@@ -31,6 +31,7 @@ from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
+from gateway.pipeline.telling.live_replies import LiveReplies
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
@@ -44,6 +45,8 @@ class Announcer:
     def __init__(self, devices: Devices, hub: Hub, settings: DeviceSettings, texts: FallbackTexts) -> None:
         """``settings``: whose a device is, and where. ``texts``: what is said without an answer."""
         self._devices = devices
+        self.live = LiveReplies(devices)
+        """What devices are told of answers before their end."""
         self._hub = hub
         self._settings = settings
         self.texts = texts
@@ -185,6 +188,7 @@ class Announcer:
     def failure(self, session: Session, correlation_id: str, cause: Apology, language: str = "") -> None:
         """There will be no answer, which the device's user is told in the ``language`` that was spoken."""
         text = self.texts.text(cause, language, session.device_id)
+        self.live.forget(correlation_id)
         self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
         self.status(session, DeviceStatus.ERROR)
 
@@ -194,9 +198,7 @@ class Announcer:
         self, name: UtteranceName, text: str, *, error: str | None = None, fallback: bool = False
     ) -> bool:
         """The whole answer, for the device that spoke. False: it has rebooted, or takes nothing more."""
-        return self._devices.send_reply(
-            *name.stream, name.correlation_id, text, final=True, fallback=fallback, error=error is not None
-        )
+        return self.live.end(name, text, error=error is not None, fallback=fallback)
 
     def reply(
         self,

@@ -43,8 +43,21 @@ class Devices(Protocol):
         final: bool,
         fallback: bool = False,
         error: bool = False,
+        whole: bool = True,
     ) -> bool:
-        """An answer. That the device has taken it is told to :meth:`Pipeline.delivered`."""
+        """An answer, or (``final`` false) a first one, which the next takes the place of.
+
+        That the device has taken the last one is told to :meth:`Pipeline.delivered`. ``whole`` false: it goes behind
+        what ``send_piece`` has sent since the device was connected anew.
+        """
+
+    def wants_pieces(self, device_id: str, boot: int) -> bool:
+        """Whether it wants what ``send_piece`` sends."""
+
+    def send_piece(
+        self, device_id: str, boot: int, stream: int, correlation_id: str, text: str, *, anew: bool
+    ) -> bool:
+        """What an answer grows by; ``anew``: all of it so far, in place of what was told."""
 
     # -- about a device
 

@@ -105,7 +105,8 @@ class DueAnswers:
                 "reply waits for its device", device_id=name.device_id, correlation_id=name.correlation_id
             )
         if len(self._due) > self._most:
-            dropped, _ = self._due.popitem(last=False)
+            dropped = next(iter(self._due))
+            self.drop(dropped)
             self.dropped += 1
             log.warning(
                 "answer dropped: its device has not taken it in all that time", correlation_id=dropped
@@ -121,6 +122,7 @@ class DueAnswers:
     def drop(self, correlation_id: str) -> None:
         """Tell it to nobody any more."""
         self._due.pop(correlation_id, None)
+        self._announce.live.forget(correlation_id)
 
     def delivered(self, device_id: str, correlation_id: str) -> None:
         """Note that a device has acknowledged a final reply."""
@@ -150,16 +152,19 @@ class DueAnswers:
             if not answer.sent and (answer.name.device_id, answer.name.boot) == (device_id, boot):
                 self._send_or_drop(answer)
 
-    def forget_boots_before(self, device_id: str, boot: int) -> None:
-        """The device was switched off: what it has not taken by then it never will."""
-        for answer in list(self._due.values()):
-            if answer.name.device_id == device_id and answer.name.boot != boot:
+    def renew(self, device_id: str, boot: int) -> None:
+        """Its link begins anew: what another boot has not taken it never will, and this one is told all of it again."""
+        self._announce.live.renew(device_id, boot)
+        for answer in [one for one in self._due.values() if one.name.device_id == device_id]:
+            answer.sent = answer.told = False
+            if answer.name.boot != boot:
                 self.drop(answer.name.correlation_id)
 
     def expire(self, now: float) -> None:
         """An answer that waited for too long is told to nobody; devices that had no room for theirs may have it now."""
         while self._due and now - next(iter(self._due.values())).asked_at > self._seconds:
-            correlation_id, _ = self._due.popitem(last=False)
+            correlation_id = next(iter(self._due))
+            self.drop(correlation_id)
             self._journal.commit(Delivered(correlation_id))
         for answer in list(self._due.values()):
             if not answer.sent and self._boots.get(answer.name.device_id) == answer.name.boot:

@@ -85,11 +85,20 @@ class Toasters:
         final: bool,
         fallback: bool = False,
         error: bool = False,
+        whole: bool = True,
     ) -> bool:
-        assert (final, fallback, error) == (True, False, False)
+        assert (final, fallback, error, whole) == (True, False, False, True)
         if not self.is_away:
             self.replies.append((StreamName(device_id, boot, stream), correlation_id, text))
         return not self.is_away
+
+    def wants_pieces(self, _device_id: str, _boot: int) -> bool:
+        return False
+
+    def send_piece(
+        self, device_id: str, boot: int, stream: int, correlation_id: str, text: str, *, anew: bool
+    ) -> bool:
+        raise AssertionError("nobody wants any")
 
     def visitor(self, _device_id: str) -> str:
         return ""
