@@ -40,7 +40,8 @@ class HubEventBase(Struct, frozen=True, kw_only=True):
 class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcription"):
     """The final text of an utterance. ``redacted``: its words are kept from listeners.
 
-    ``spoken_at``: when it began, in Unix seconds, as the history has it (0: unknown).
+    ``spoken_at``: when it began, in Unix seconds, as the history has it (0: unknown). ``conversation_id``: what the
+    device and the house say to each other has one, over several sessions.
     """
 
     session_id: str
@@ -60,6 +61,7 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
     words: tuple[WordTime, ...] = ()
     redacted: bool = False
     spoken_at: float = 0.0
+    conversation_id: str = ""
 
 
 class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):
@@ -115,6 +117,7 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     text_to_reply_ms: float = 0.0
     publish_ms: float = 0.0
     redacted: bool = False
+    conversation_id: str = ""
 
 
 class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):
@@ -126,6 +129,7 @@ class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):
     correlation_id: str
     utterance_id: str
     speech_to_reply_ms: float = 0.0
+    conversation_id: str = ""
 
 
 class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):

@@ -40,6 +40,7 @@ from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
 from gateway.pipeline.asking.answers import Answers, HintsAsked
+from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.endings import Endings
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
 from gateway.pipeline.asking.pieces import Pieces
@@ -174,7 +175,13 @@ class Pipeline:
             announcer, journal, settings=settings, history=history, privacy=privacy, mishaps=mishaps
         )
         self._questions = Questions(
-            unanswered, announcer, journal, settings=settings, history=history, mishaps=mishaps
+            unanswered,
+            Conversing(config.sessions, privacy, history, announcer),
+            announcer,
+            journal,
+            settings=settings,
+            history=history,
+            mishaps=mishaps,
         )
         pieces = Pieces(journal, config.broker.prefetch)
         endings = Endings(
@@ -213,6 +220,7 @@ class Pipeline:
         self._hearing.reconfigure(config.transcription)
         self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
+        self._questions.conversing.change_hands()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -420,6 +428,8 @@ class Pipeline:
                 self._due.expire(now)
             with self._mishaps.contained("deadlines of announcements"):
                 self.announcements.expire()
+            with self._mishaps.contained("the end of conversations"):
+                self._questions.conversing.lapse()
             with self._mishaps.contained("who is away"):
                 self.roster.tick()
             with self._mishaps.contained("deadlines of devices"):

@@ -82,6 +82,9 @@ class Recovery:
     async def _take_over(self) -> list[tuple[Session, Turn]]:
         """Take up everything; the turns whose speech is to be transcribed. Raises JournalError."""
         streams = [row async for row in self._journal.streams()]
+        said = [row async for row in self._journal.turns()]
+        with self._mishaps.contained("recovering conversations"):
+            self._questions.conversing.restore(said)
         requests = []
         async for row in self._journal.requests():
             if row.due and row.boot == NO_BOOT:

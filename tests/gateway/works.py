@@ -292,6 +292,7 @@ async def open_works(
             Journal(
                 structs.replace(config.journal, path=str(journal), keep_audio=keep_audio),
                 history=config.history,
+                sessions=config.sessions,
             )
             if journal
             else NoJournal()

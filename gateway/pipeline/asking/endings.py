@@ -129,7 +129,8 @@ class Endings:
             due=question is not None and request.name.boot != NO_BOOT,
         )
         settled = self._questions.settled(request.correlation_id)
-        await self._commit(*effects, ended, *settled, *self._remembered(request, question, whole, ending))
+        kept = (*self._said_to(request, ending), *self._remembered(request, question, whole, ending))
+        await self._commit(*effects, ended, *settled, *kept)
         self._announce.reply(
             request.name,
             ending.text,
@@ -158,6 +159,12 @@ class Endings:
             )
         )
         self._questions.end_turn(question.spoken, question.message, ending.turn_event, ending.error)
+
+    def _said_to(self, request: PendingRequest, ending: Ending) -> tuple[Effect, ...]:
+        """What the conversation learns of it: what somebody answered, and no apology."""
+        if ending.fallback or ending.error is not None:
+            return ()
+        return self._questions.conversing.answered(request.correlation_id, ending.text, ending.agent)
 
     def _remembered(
         self, request: PendingRequest, question: Question | None, text: str, ending: Ending

@@ -53,18 +53,27 @@ class Publishing:
         self, spoken: Spoken, message: TranscriptionMessage, dead: LetterRow | None = None, *died: Effect
     ) -> None:
         """What was understood, or why not; ``dead`` and ``died`` are published and committed with it."""
-        failure = message.error
+        placed = self._questions.conversing.place(spoken, message)
+        spoken, message, failure = placed.spoken, placed.message, placed.message.error
         spoken_at = spoken.spoken_at(self._now())
         told = self._announce.transcript(spoken.name, message, spoken_at)
         number, priority = self._journal.next_number(), spoken.session.priority
         letter = letter_row(RESULTS_TOPIC, message, number, REPLIES_TOPIC, priority=priority)
         letters = [letter] if dead is None else [dead, letter]
-        effects: list[Effect] = [Transcribed(message.utterance_id), *died, *map(Queued, letters)]
+        effects: list[Effect] = [
+            Transcribed(message.utterance_id),
+            *died,
+            *map(Queued, letters),
+            *placed.effects,
+        ]
         if self._remembers:
             effects.append(Remembered(history_row(spoken.name, message, spoken_at, redact=self._redact)))
         try:
             if message.success and message.text:  # before publishing: the fastest reply finds its request
-                effects.append(self._questions.ask(spoken, message, letter.payload, told=told))
+                question = self._questions.ask(
+                    spoken, message, letter.payload, told=told, after=placed.conversation
+                )
+                effects.append(question)
         except CorrelationError as error:
             failure = str(error)
         journaled = await self._commit(*effects)

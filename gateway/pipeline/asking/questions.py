@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
 from gateway.journal import AnyJournal
 from gateway.journal.effects import Asked, Effect, PublishedIn, RequestEnded
 from gateway.journal.records import LetterRow, RequestRow, RequestState
+from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.outbox import Posted, Refused
 from gateway.pipeline.asking.rows import pending_request, request_row
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import AnswerState, CorrelationTracker, PendingRequest
 from gateway.pipeline.sessions.session import SessionState, TurnEvent, TurnState
@@ -45,6 +47,8 @@ class Question:
     """Whether its device was told that it is waited for, although the broker does not have it yet."""
     again: bool = False
     """Whether a gateway before this one asked it."""
+    after: Conversation = field(default_factory=Conversation)
+    """What was said before it."""
 
 
 class Questions:
@@ -53,6 +57,7 @@ class Questions:
     def __init__(
         self,
         unanswered: Unanswered,
+        conversing: Conversing,
         announcer: Announcer,
         journal: AnyJournal,
         *,
@@ -64,6 +69,8 @@ class Questions:
         self._announce = announcer
         self._journal = journal
         self._unanswered = unanswered
+        self.conversing = conversing
+        """In which conversation they are asked."""
         self._remembers = history.enabled
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
@@ -81,12 +88,20 @@ class Questions:
 
     # -- asked, before the transcript is published: the fastest reply is to find its request
 
-    def ask(self, spoken: Spoken, message: TranscriptionMessage, payload: bytes, *, told: bool) -> Asked:
+    def ask(
+        self,
+        spoken: Spoken,
+        message: TranscriptionMessage,
+        payload: bytes,
+        *,
+        told: bool,
+        after: Conversation,
+    ) -> Asked:
         """Expect an answer to ``message``; returns what is to be committed. Raises CorrelationError."""
         now = self._now()
         request = PendingRequest(spoken.name, now, now + self._settings.timeout_seconds)
         self.tracker.register(request, now)
-        self._keep(Question(spoken.without_audio(), message, request, told))
+        self._keep(Question(spoken.without_audio(), message, request, told, after=after))
         return Asked(request_row(request, payload, now))
 
     def restore(self, row: RequestRow) -> PendingRequest:
@@ -100,7 +115,8 @@ class Questions:
 
     def ask_again(self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest) -> None:
         """The answer to one of those is still awaited."""
-        self._keep(Question(spoken, message, request, told=False, again=True))
+        after = self.conversing.reopen(request.name)
+        self._keep(Question(spoken, message, request, told=False, again=True, after=after))
 
     def _keep(self, question: Question) -> None:
         self._open[question.request.correlation_id] = question
@@ -169,6 +185,7 @@ class Questions:
 
     def take(self, correlation_id: str) -> Question | None:
         """One whose answer is here: it is open no more."""
+        self.conversing.ended(correlation_id)
         return self._open.pop(correlation_id, None)
 
     def withdraw(self, correlation_id: str) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gateway.broker.base import Message, RoutingKey
 from gateway.contract.messages import DeadUtterance, TranscriptionMessage, encode
+from gateway.contract.tracing import HEADER, traceparent
 from gateway.journal.records import HistoryRow, LetterRow, RequestRow, UtteranceRow
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.names import UtteranceName
@@ -61,7 +62,7 @@ def history_row(
 ) -> HistoryRow:
     """An utterance as it is remembered; ``redact``: without its words."""
     return HistoryRow(
-        **name.ids(),
+        **name.spoken_ids(),
         spoken_at=spoken_at,
         text="" if redact else message.text,
         success=message.success,
@@ -110,6 +111,7 @@ def letter_row(
         payload=encode(message),
         correlation_id=message.correlation_id,
         reply_to=reply_to,
+        headers={HEADER: traceparent(message.correlation_id)},
         queued_at=time.time(),
         priority=priority.value,
     )
@@ -139,6 +141,7 @@ def request_row(request: PendingRequest, payload: bytes, now: float) -> RequestR
     since = time.time() - now
     return RequestRow(
         **request.name.row_ids(),
+        conversation_id=request.name.conversation_id,
         asked_at=request.published_at + since,
         deadline=request.deadline + since,
         message=payload,

@@ -79,6 +79,10 @@ class Spoken:
         samples = self.utterance.samples[:0].copy()
         return replace(self, utterance=replace(self.utterance, samples=samples))
 
+    def within(self, conversation_id: str) -> Spoken:
+        """The same, once it is known in which conversation it was said."""
+        return replace(self, name=replace(self.name, conversation_id=conversation_id))
+
     def message(self, recognized: Recognized | None, error: str | None, now: float) -> TranscriptionMessage:
         """What is published: the text, or (``error``) why there is none."""
         transcript = recognized.transcript if recognized else None
@@ -133,6 +137,7 @@ class Spoken:
             session_id=message.session_id,
             utterance_id=message.utterance_id,
             correlation_id=message.correlation_id,
+            conversation_id=message.conversation_id,
             device_id=message.device_id,
             user_id=message.user_id,
             outcome=self.turn.state.value,

@@ -62,8 +62,9 @@ class _Ongoing:
     def remembered(self) -> list[_Turn]:
         return [turn for turn in self.turns.values() if turn.words is not None]
 
-    def memory(self) -> tuple[ConversationTurn, ...]:
-        return tuple(turn.words for turn in self.turns.values() if turn.words is not None)
+    def memory(self, names: Iterable[str]) -> tuple[ConversationTurn, ...]:
+        turns = (self.turns[name].words for name in names)
+        return tuple(words for words in turns if words is not None)
 
 
 class Conversations:
@@ -95,7 +96,7 @@ class Conversations:
         one = self._ongoing.get(name.device_id)
         if one is None or one.user_id != name.user_id or self._has_lapsed(one, now):
             one = self._begin(name, now)
-        before = Conversation(one.id, one.memory())
+        before = Conversation(one.id, one.memory(one.turns))
         if text:
             words = (
                 ConversationTurn(text=self._cut(text, 4), timestamp=timestamp) if self.turns_kept else None
@@ -141,6 +142,19 @@ class Conversations:
         """Whether its device has said something after that turn, or that conversation is forgotten."""
         one, turn = self._find(correlation_id)
         return one is None or turn is not next(reversed(one.turns.values()))
+
+    def words(self, correlation_id: str) -> ConversationTurn | None:
+        """A turn as it is remembered."""
+        _, turn = self._find(correlation_id)
+        return None if turn is None else turn.words
+
+    def before(self, name: UtteranceName) -> Conversation:
+        """What was said in its conversation before it."""
+        one, _ = self._find(name.correlation_id)
+        if one is None:
+            return Conversation(name.conversation_id)
+        names = list(one.turns)
+        return Conversation(one.id, one.memory(names[: names.index(name.correlation_id)]))
 
     # -- the end
 

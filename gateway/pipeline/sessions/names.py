@@ -34,6 +34,12 @@ class UtteranceIds(SessionIds):
     correlation_id: str
 
 
+class SpokenIds(UtteranceIds):
+    """Those by which they name what was said and answered in a conversation."""
+
+    conversation_id: str
+
+
 class RowIds(UtteranceIds):
     """Those by which the journal does."""
 
@@ -50,6 +56,8 @@ class UtteranceName:
     stream: StreamName
     utterance_id: str
     correlation_id: str
+    conversation_id: str = ""
+    """Empty as long as it has no text, and of what was said outside any."""
 
     @property
     def device_id(self) -> str:
@@ -70,6 +78,10 @@ class UtteranceName:
             "utterance_id": self.utterance_id,
             "correlation_id": self.correlation_id,
         }
+
+    def spoken_ids(self) -> SpokenIds:
+        """As they have them, once it has its place in a conversation."""
+        return {**self.ids(), "conversation_id": self.conversation_id}
 
     def row_ids(self) -> RowIds:
         """As the journal's rows have them."""

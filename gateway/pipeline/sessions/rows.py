@@ -27,4 +27,7 @@ def stream_name(row: StreamRow | UtteranceRow | RequestRow | TurnRow) -> StreamN
 
 def utterance_name(row: UtteranceRow | RequestRow | TurnRow) -> UtteranceName:
     """What it is about."""
-    return UtteranceName(row.session_id, row.user_id, stream_name(row), row.utterance_id, row.correlation_id)
+    conversation_id = "" if isinstance(row, UtteranceRow) else row.conversation_id
+    return UtteranceName(
+        row.session_id, row.user_id, stream_name(row), row.utterance_id, row.correlation_id, conversation_id
+    )

@@ -165,7 +165,7 @@ class Announcer:
         told = message.success and self.transcript_again(name, message)
         self._hub.publish(
             TranscriptionEvent(
-                **name.ids(),
+                **name.spoken_ids(),
                 text=message.text,
                 success=message.success,
                 error=message.error,
@@ -216,7 +216,7 @@ class Announcer:
         """A piece of an answer or its end, for the listeners."""
         self._hub.publish(
             ReplyEvent(
-                **name.ids(),
+                **name.spoken_ids(),
                 text=text,
                 final=final,
                 error=error,
@@ -234,7 +234,7 @@ class Announcer:
 
     def delivered(self, name: UtteranceName, elapsed_ms: float) -> None:
         """Its device has taken the answer."""
-        self._hub.publish(DeliveryEvent(**name.ids(), speech_to_reply_ms=elapsed_ms))
+        self._hub.publish(DeliveryEvent(**name.spoken_ids(), speech_to_reply_ms=elapsed_ms))
 
 
 def _partial(session: Session, utterance_id: str, partial: TextSoFar) -> PartialEvent:

@@ -42,7 +42,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     that took.
 
     ``publish_ms``: from its text to the broker's receipt. ``speech_to_reply_ms``: from the end of speech until its
-    device had the answer. 0: that did not happen (yet).
+    device had the answer. 0: that did not happen (yet). ``conversation_id``: empty where it is of none.
     """
 
     utterance_id: str
@@ -64,6 +64,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     has_audio: bool
     redacted: bool
     announcement: bool
+    conversation_id: str
 
 
 class UtterancePage(Struct, frozen=True):
@@ -84,6 +85,7 @@ class Search(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     session_id: Annotated[Token, Meta(description="Of this session.")] | None = None
+    conversation_id: Annotated[Token, Meta(description="Of this conversation.")] | None = None
     device_id: Annotated[Token, Meta(description="Of this device.")] | None = None
     user_id: Annotated[Token, Meta(description="Of this user.")] | None = None
     before: Annotated[str, Meta(max_length=64, description="The cursor `next` of the page before.")] = ""
@@ -118,6 +120,7 @@ async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
     wanted = Selection(
         text=query.q,
         session_id=query.session_id or "",
+        conversation_id=query.conversation_id or "",
         device_id=query.device_id or "",
         user_id=query.user_id or "",
         users=principal.users,
@@ -244,6 +247,7 @@ def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
         has_audio=row.has_audio and not redact,
         redacted=redact,
         announcement=row.is_announcement,
+        conversation_id=row.conversation_id,
     )
 
 

@@ -57,11 +57,16 @@ async def test_a_turn_is_found_with_all_that_the_page_needs(served: Served) -> N
     assert set(one) == {
         "utterance_id", "session_id", "user_id", "device_id", "correlation_id", "spoken_at", "text", "success",
         "error", "language", "confidence", "audio", "timings", "publish_ms", "reply", "speech_to_reply_ms",
-        "has_audio", "redacted", "announcement",
+        "has_audio", "redacted", "announcement", "conversation_id",
     }  # fmt: skip
     transcript = await served.works.events.first(TranscriptionEvent)
     assert one["spoken_at"] == transcript.spoken_at, "who listens and who reads it later see the same time"
     assert (one["text"], one["session_id"], one["has_audio"]) == ("16000", heard.session_id, True)
+    assert one["conversation_id"] == heard.conversation_id == transcript.conversation_id
+    assert names(await served.get("/utterances", params={"conversation_id": heard.conversation_id})) == names(
+        found
+    )
+    assert names(await served.get("/utterances", params={"conversation_id": "v_other"})) == []
     assert set(one["audio"]) == {"seconds", "gaps", "lost_ms", "end_reason"}
     assert set(one["timings"]) == {"endpoint_ms", "queue_ms", "recognize_ms", "text_ms"}
     assert one["reply"].items() >= {"text": "yes", "agent": "home", "error": None, "fallback": False}.items()
