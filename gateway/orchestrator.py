@@ -4,7 +4,7 @@ A public name: what is imported from here stays.
 """
 
 from gateway.orchestrators.answer import Answer, AnswerFunction, NotUnderstood, Reply, Say
-from gateway.orchestrators.heard import AgentAnswers, Heard, TurnOver
+from gateway.orchestrators.heard import AgentAnswers, CannotAsk, Heard, TurnOver
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Answer",
     "AnswerFunction",
     "BadOrchestrator",
+    "CannotAsk",
     "Heard",
     "NotUnderstood",
     "Orchestrator",

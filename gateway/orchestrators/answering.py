@@ -9,7 +9,7 @@ from typing import TypeAlias
 import structlog
 
 from gateway.orchestrators.answer import Answer, NotUnderstood, Reply, as_reply
-from gateway.orchestrators.replies import Written
+from gateway.orchestrators.post import Letter
 from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end, shelter
 from gateway.process.stopwatch import OnStep, Timed
@@ -39,7 +39,7 @@ class Answering:
         self._at_work: dict[str, asyncio.Task[_Outcome]] = {}
         self._left_behind: set[asyncio.Task[_Outcome]] = set()
 
-    async def ask(self, name: str, call: Call, turn: Speaking, seconds: float) -> Written | None:
+    async def ask(self, name: str, call: Call, turn: Speaking, seconds: float) -> Letter | None:
         """What there is to say in all, ready to be sent; pieces are sent on the way.
 
         Raises TooLong, NotWanted, BrokerError, and whatever else the function raised.
@@ -83,7 +83,7 @@ class Answering:
                 raise
             return error
 
-    async def _whole(self, call: Call, turn: Speaking) -> Written | None:
+    async def _whole(self, call: Call, turn: Speaking) -> Letter | None:
         shelter()
         try:
             reply = await self._said(call, turn)
@@ -100,10 +100,10 @@ class Answering:
         return None if answer is None else as_reply(answer)
 
 
-_Outcome: TypeAlias = Written | BaseException | None
+_Outcome: TypeAlias = Letter | BaseException | None
 
 
-def _unpacked(outcome: _Outcome) -> Written | None:
+def _unpacked(outcome: _Outcome) -> Letter | None:
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

@@ -10,12 +10,16 @@ import msgspec
 from gateway.contract.agents import AgentAnswer, Turns
 from gateway.contract.messages import Id, Line, Text, TranscriptionMessage, WantedHints
 
-ANNOUNCEMENT_SECONDS = 86_400.0
+KEEP_SECONDS = 86_400.0
 """An announcement is kept for so long for a device that is away."""
 
 
 class TurnOver(RuntimeError):
     """A tool was used after the answer had ended, or outside any."""
+
+
+class CannotAsk(ValueError):
+    """Another agent that makes no sense to be asked: itself, or one that is asking already."""
 
 
 class AgentAnswers(tuple[AgentAnswer, ...]):
@@ -64,6 +68,12 @@ class Tools(Protocol):
 
     async def attach(self, data: dict[str, Any]) -> None:
         """With the end."""
+
+    async def announce(self, text: str, device_id: str | None, keep_seconds: float) -> None:
+        """To a device."""
+
+    async def ask(self, agent: str, text: str | None, seconds: float | None) -> AgentAnswer:
+        """Another agent."""
 
 
 class Heard(TranscriptionMessage, frozen=True, kw_only=True, dict=True):
@@ -115,6 +125,23 @@ class Heard(TranscriptionMessage, frozen=True, kw_only=True, dict=True):
         Raises TurnOver, and ValueError for what is no JSON or has more than 64 KiB.
         """
         await self._tools.attach(data)
+
+    async def announce(
+        self, text: str, *, device_id: str | None = None, keep_seconds: float = KEEP_SECONDS
+    ) -> None:
+        """Tell a device something outside this answer, and also after it; it is kept for one that is away.
+
+        The device that spoke, if no other is named. Returns when the broker has it. Raises ValueError and BrokerError.
+        """
+        await self._tools.announce(text, device_id, keep_seconds)
+
+    async def ask(self, agent: str, text: str | None = None, *, seconds: float | None = None) -> AgentAnswer:
+        """Another agent the same, or ``text``: what it says, or (``error``) why it does not.
+
+        It has the time that is left here, or ``seconds`` of it. Raises CannotAsk for one that is asking already (an
+        answer would never come), TurnOver and BrokerError.
+        """
+        return await self._tools.ask(agent, text, seconds)
 
     @property
     def _tools(self) -> Tools:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gateway.contract.agents import Wanted
 from gateway.orchestrators.inquiry import Inquiry
-from gateway.orchestrators.replies import Written
+from gateway.orchestrators.post import Letter
 
 MOST = 2_000
 MOST_BYTES = 4 * 1024 * 1024
@@ -17,7 +17,7 @@ MOST_BYTES = 4 * 1024 * 1024
 class _Dealt(NamedTuple):
     attempt: int
     failed: bool
-    reply: Written
+    reply: Letter
 
 
 class PastReplies:
@@ -28,14 +28,14 @@ class PastReplies:
         self._bytes = 0
         self._stopped: OrderedDict[str, int] = OrderedDict()
 
-    def reply_to(self, inquiry: Inquiry) -> Written | None:
+    def reply_to(self, inquiry: Inquiry) -> Letter | None:
         """What it was answered; None: it is to be worked on, as a failure is when it is asked once more."""
         done = self._replies.get((inquiry.kind, inquiry.heard.request_id))
         if done is None or (done.failed and inquiry.heard.attempt > done.attempt):
             return None
         return done.reply
 
-    def note(self, inquiry: Inquiry, reply: Written, *, failed: bool) -> None:
+    def note(self, inquiry: Inquiry, reply: Letter, *, failed: bool) -> None:
         """It has been worked on, and this is to be said."""
         if not inquiry.is_named:
             return

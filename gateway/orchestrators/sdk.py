@@ -19,17 +19,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from typing import Self, TypeVar
+from functools import partial
+from typing import NamedTuple, Self, TypedDict, TypeVar, Unpack, overload
 
 import structlog
 
 from gateway.broker.base import BrokerError, Delivery, MessageBroker
 from gateway.broker.opening import open_broker
+from gateway.contract.audience import EVERYBODY, Audience
 from gateway.contract.messages import is_token
 from gateway.orchestrators.answer import Answer, AnswerFunction, Compensation, NotUnderstood, Reply, Say
-from gateway.orchestrators.heard import Heard
+from gateway.orchestrators.heard import KEEP_SECONDS, Heard
 from gateway.orchestrators.shift import Duty, Shift
 from gateway.settings.broker import BrokerSettings
 
@@ -59,6 +62,22 @@ class BadOrchestrator(Exception):
     """An orchestrator that cannot be used; the message says what to change."""
 
 
+class OnlyFor(TypedDict, total=False):
+    """Filters: what passes all of them. ``pattern`` is a regular expression that is found in what was said."""
+
+    users: Collection[str]
+    devices: Collection[str]
+    rooms: Collection[str]
+    languages: Collection[str]
+    pattern: str
+
+
+class _Function(NamedTuple):
+    function: AnswerFunction
+    audience: Audience
+    include_unheard: bool
+
+
 class Orchestrator:
     """Answers transcripts from a broker, and requests that are put to its name.
 
@@ -67,6 +86,7 @@ class Orchestrator:
     buffer. Those of one conversation are answered one after the other, in their order, and a reply that cannot be
     published is kept until it can. An answer that takes longer than ``timeout_seconds`` in all becomes an error
     reply, and so does whatever else ends it early, SystemExit included; nothing ends the orchestrator.
+    What does not pass the filters (``users``, ``devices``, ``rooms``, ``languages``, ``pattern``) is not for it.
     ``version`` and ``description`` are shown to people where the gateway shows its agents.
     """
 
@@ -78,6 +98,7 @@ class Orchestrator:
         timeout_seconds: float = 25.0,
         version: str = "",
         description: str = "",
+        **only_for: Unpack[OnlyFor],
     ) -> None:
         self.name = _token(name)
         self.on_blocked: Callable[[str, float], None] = _nobody_to_tell
@@ -88,17 +109,36 @@ class Orchestrator:
         self._timeout_seconds = timeout_seconds
         self._version = version
         self._description = description
-        self._function: AnswerFunction | None = None
+        self._audience = _audience(only_for)
+        self._functions: list[_Function] = []
         self._undo: Compensation | None = None
-        self._include_unheard = False
+        self._shifts: list[Shift] = []
 
-    def on_transcript(self, function: _F) -> _F:
-        """Decorator: ``function`` answers every transcript that has words."""
-        return self._answer_with(function, include_unheard=False)
+    @overload
+    def on_transcript(self, function: _F) -> _F: ...
+    @overload
+    def on_transcript(self, **only_for: Unpack[OnlyFor]) -> Callable[[_F], _F]: ...
 
-    def on_every_result(self, function: _F) -> _F:
+    def on_transcript(
+        self, function: _F | None = None, **only_for: Unpack[OnlyFor]
+    ) -> _F | Callable[[_F], _F]:
+        """Decorator: ``function`` answers every transcript that has words.
+
+        With filters (``@house.on_transcript(pattern="light")``) only what passes all of them. There may be several
+        such: the first that it is for answers, and what is for none of them is for the one without filters, if any.
+        """
+        return self._answer_with(function, only_for, include_unheard=False)
+
+    @overload
+    def on_every_result(self, function: _F) -> _F: ...
+    @overload
+    def on_every_result(self, **only_for: Unpack[OnlyFor]) -> Callable[[_F], _F]: ...
+
+    def on_every_result(
+        self, function: _F | None = None, **only_for: Unpack[OnlyFor]
+    ) -> _F | Callable[[_F], _F]:
         """Decorator: as ``on_transcript``, also for silence (empty text) and failures (``success`` false)."""
-        return self._answer_with(function, include_unheard=True)
+        return self._answer_with(function, only_for, include_unheard=True)
 
     def on_compensation(self, function: _C) -> _C:
         """Decorator: ``function(heard, reason)`` undoes what was done for it, since others of the team have failed.
@@ -115,7 +155,7 @@ class Orchestrator:
     def renamed(self, name: str) -> Self:
         """The same under another name."""
         other = copy.copy(self)
-        other.name = _token(name)
+        vars(other).update(name=_token(name), _shifts=[])
         return other
 
     async def run(self, broker: MessageBroker) -> None:
@@ -123,9 +163,23 @@ class Orchestrator:
 
         Raises BadOrchestrator when there is no function to answer with.
         """
-        if self._function is None:
+        if not self._functions:
             raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
-        await Shift(broker, self._duty()).run()
+        shift = Shift(broker, self._duty())
+        self._shifts.append(shift)
+        try:
+            await shift.run()
+        finally:
+            self._shifts.remove(shift)
+
+    async def announce(self, text: str, *, device_id: str, keep_seconds: float = KEEP_SECONDS) -> None:
+        """Tell a device something, outside any answer; it is kept for one that is away.
+
+        Returns when the broker has it. Raises BadOrchestrator unless this runs, ValueError and BrokerError.
+        """
+        if not self._shifts:
+            raise BadOrchestrator("nobody can be told anything before the orchestrator runs, and after")
+        await self._shifts[-1].announce(text, device_id, keep_seconds)
 
     def run_forever(self, url: str) -> None:
         """Answer until interrupted, in a process of its own. Raises BrokerError."""
@@ -157,16 +211,33 @@ class Orchestrator:
         )
 
     def _choose(self, heard: Heard) -> AnswerFunction | None:
-        if self._include_unheard or (heard.success and heard.text.strip()):
-            return self._function
+        if not self._audience.includes(heard):
+            return None
+        has_words = heard.success and bool(heard.text.strip())
+        for one in self._functions:
+            if (one.include_unheard or has_words) and one.audience.includes(heard):
+                return one.function
         return None
 
-    def _answer_with(self, function: _F, *, include_unheard: bool) -> _F:
-        if self._function is not None:
-            raise BadOrchestrator("an orchestrator has one function that answers; this is the second")
+    def _answer_with(
+        self, function: _F | None, only_for: OnlyFor, *, include_unheard: bool
+    ) -> _F | Callable[[_F], _F]:
+        audience = _audience(only_for)
+        if function is None:
+            return partial(self._add, audience=audience, include_unheard=include_unheard)
+        return self._add(function, audience=audience, include_unheard=include_unheard)
+
+    def _add(self, function: _F, *, audience: Audience, include_unheard: bool) -> _F:
         if not (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
             raise _not_async(function)
-        self._function, self._include_unheard = function, include_unheard
+        added = _Function(function, audience, include_unheard)
+        others = self._functions
+        if others and others[-1].audience == EVERYBODY:  # it stays the last
+            if audience == EVERYBODY:
+                raise BadOrchestrator("an orchestrator has one function that answers; this is the second")
+            others.insert(-1, added)
+        else:
+            others.append(added)
         return function
 
     def _stepped(self, seconds: float) -> None:
@@ -179,6 +250,17 @@ def _token(name: str) -> str:
     if not is_token(name):
         raise BadOrchestrator(f"an orchestrator's name is 1-64 of A-Z a-z 0-9 _ -; got {name!r:.80}")
     return name
+
+
+def _audience(only_for: OnlyFor) -> Audience:
+    for name, wanted in only_for.items():
+        if name != "pattern" and isinstance(wanted, str):
+            raise BadOrchestrator(f"{name} are several: write {name}=[{wanted!r}]")
+    try:
+        re.compile(only_for.get("pattern", ""))
+        return Audience(**only_for)
+    except (re.error, TypeError) as error:
+        raise BadOrchestrator(f"not a filter: {error}") from error
 
 
 def _is_async(function: object) -> bool:

@@ -13,13 +13,16 @@ import structlog
 from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBroker, Subscription
 from gateway.contract.agents import REQUESTS_TOPIC, Wanted
 from gateway.contract.messages import RESULTS_TOPIC, BadMessage
+from gateway.orchestrators.announcing import announcement
 from gateway.orchestrators.answer import AnswerFunction, Compensation, Reply
 from gateway.orchestrators.answering import Answering, Call, NotWanted, failure
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.inquiry import Inquiry, read_request, read_transcript
+from gateway.orchestrators.other_agents import OtherAgents
 from gateway.orchestrators.past_replies import PastReplies
+from gateway.orchestrators.post import Letter, Post
 from gateway.orchestrators.presence import Figures, Heartbeat
-from gateway.orchestrators.replies import Replies, Written
+from gateway.orchestrators.replies import Replies
 from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end
 from gateway.process.lanes import Lanes
@@ -56,6 +59,8 @@ class Shift:
         self.figures = Figures()
         self._broker = broker
         self._duty = duty
+        self._post = Post(broker, duty.retry_seconds)
+        self._others = OtherAgents(broker, self._post, duty.name)
         self._done = PastReplies()
         self._answering = Answering(duty.stepped)
         self._places = asyncio.Semaphore(duty.concurrency)
@@ -82,6 +87,7 @@ class Shift:
             log.info("orchestrator listening", name=name)
             beside = [
                 tasks.create_task(self._presence.tell(), name="presence"),
+                tasks.create_task(self._others.listen(), name="answers"),
                 tasks.create_task(self._read_requests(requests, asked), name="requests"),
             ]
             try:
@@ -97,6 +103,10 @@ class Shift:
         """Take nothing more; what was taken is worked on to its end."""
         with suppress(RuntimeError):  # it has not begun, or has ended
             self._taking.reschedule(asyncio.get_running_loop().time())
+
+    async def announce(self, text: str, device_id: str, keep_seconds: float) -> None:
+        """Returns when the broker has it. Raises ValueError and BrokerError."""
+        await self._post.send(announcement(self._duty.name, device_id, text, keep_seconds))
 
     # -- what comes
 
@@ -159,11 +169,11 @@ class Shift:
             await _try_later(inquiry.delivery, error, self._duty.retry_seconds)
 
     async def _answer(self, inquiry: Inquiry) -> None:
-        replies = Replies(self._broker, inquiry, self._duty.name, self._duty.retry_seconds)
+        replies = Replies(inquiry, self._duty.name)
         known = self._done.reply_to(inquiry)
         if known is not None:
             self.figures.repeated += 1
-            await replies.send(known)
+            await self._post.send(known)
         elif self._done.is_stopped(inquiry):
             self.figures.stopped += 1
         elif inquiry.is_stale:
@@ -173,12 +183,12 @@ class Shift:
             await self._answer_new(inquiry, replies)
 
     async def _answer_new(self, inquiry: Inquiry, replies: Replies) -> None:
-        turn = Speaking(replies, self._due(inquiry))
+        turn = Speaking(replies, self._post, self._others, self._due(inquiry))
         heard = inquiry.heard.with_tools(turn)
         call = self._call(inquiry, heard)
         if call is None:
             if inquiry.is_named:
-                await replies.send(self._declined(inquiry, replies))
+                await self._post.send(self._declined(inquiry, replies))
             return
         async with self._duty.turn(inquiry.delivery, heard) as may:
             if may:
@@ -186,7 +196,7 @@ class Shift:
             else:
                 reply = replies.failure(f"{self._duty.name} gave it up")
             if reply is not None:
-                await replies.send(reply)
+                await self._post.send(reply)
 
     def _due(self, inquiry: Inquiry) -> float:
         return min(inquiry.due, asyncio.get_running_loop().time() + self._duty.timeout_seconds)
@@ -199,7 +209,7 @@ class Shift:
         function = self._duty.choose(heard)
         return None if function is None else partial(function, heard)
 
-    def _declined(self, inquiry: Inquiry, replies: Replies) -> Written:
+    def _declined(self, inquiry: Inquiry, replies: Replies) -> Letter:
         """Who asked goes on without."""
         if inquiry.kind is Wanted.COMPENSATE:
             return replies.failure(CANNOT_UNDO)
@@ -207,7 +217,7 @@ class Shift:
 
     async def _worked_out(
         self, inquiry: Inquiry, replies: Replies, call: Call, turn: Speaking
-    ) -> Written | None:
+    ) -> Letter | None:
         """The last reply; None: there is none."""
         figures, seconds = self.figures, turn.seconds_left()
         figures.answering += 1

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from gateway.contract.agents import AgentAnswer
 from gateway.contract.messages import DATA_BYTES, WantedHints, encode_data
+from gateway.orchestrators.announcing import announcement
 from gateway.orchestrators.answer import Reply
 from gateway.orchestrators.heard import TurnOver
-from gateway.orchestrators.replies import Replies, Written
+from gateway.orchestrators.other_agents import OtherAgents
+from gateway.orchestrators.post import Letter, Post
+from gateway.orchestrators.replies import Replies
 from gateway.process.stopwatch import OnStep, timed_items
 
 TEXT_CHARACTERS = 1024 * 1024
@@ -19,9 +23,11 @@ TEXT_CHARACTERS = 1024 * 1024
 class Speaking:
     """``Tools`` of one inquiry; ``due``: until when an answer is waited for, by the loop's clock."""
 
-    def __init__(self, replies: Replies, due: float) -> None:
+    def __init__(self, replies: Replies, post: Post, others: OtherAgents, due: float) -> None:
         self.due = due
         self._replies = replies
+        self._post = post
+        self._others = others
         self._said: list[str] = []
         self._characters = 0
         self._interim: str | None = None
@@ -41,19 +47,19 @@ class Speaking:
         if self._characters > TEXT_CHARACTERS:
             raise ValueError(f"an answer has at most {TEXT_CHARACTERS} characters")
         self._said.append(text)
-        await self._replies.offer(piece)
+        await self._post.offer(piece)
 
     async def interim(self, text: str) -> None:
         """As ``Heard``'s."""
         self._go_on()
         whole = self._replies.piece(text, interim=True)
         self._interim = text
-        await self._replies.offer(whole)
+        await self._post.offer(whole)
 
     async def progress(self, text: str) -> None:
         """As ``Heard``'s."""
         self._go_on()
-        await self._replies.offer(self._replies.piece("", progress=text))
+        await self._post.offer(self._replies.piece("", progress=text))
 
     async def hints(self, hints: WantedHints) -> None:
         """As ``Heard``'s."""
@@ -68,6 +74,22 @@ class Speaking:
             raise ValueError(f"data has at most {DATA_BYTES} bytes as JSON")
         self._data = together
 
+    async def announce(self, text: str, device_id: str | None, keep_seconds: float) -> None:
+        """As ``Heard``'s; also after the end."""
+        heard = self._replies.inquiry.heard
+        letter = announcement(self._replies.agent, device_id or heard.device_id, text, keep_seconds)
+        await self._post.send(
+            letter._replace(correlation_id=heard.correlation_id, traceparent=heard.traceparent)
+        )
+
+    async def ask(self, agent: str, text: str | None, seconds: float | None) -> AgentAnswer:
+        """As ``Heard``'s."""
+        self._go_on()
+        left = self.seconds_left()
+        inquiry = self._replies.inquiry
+        seconds = left if seconds is None else min(seconds, left)
+        return await self._others.ask(inquiry.heard, inquiry.key, agent, text, seconds)
+
     async def say_all(self, pieces: AsyncIterator[str], on_step: OnStep) -> None:
         """Each as it comes; what the broker does not take meanwhile is in the whole."""
         try:
@@ -77,7 +99,7 @@ class Speaking:
             if isinstance(pieces, AsyncGenerator):
                 await pieces.aclose()
 
-    def ended(self, reply: Reply | None) -> Written | None:
+    def ended(self, reply: Reply | None) -> Letter | None:
         """What there is to say in all; None: nothing was."""
         self._over = True
         if reply is None:

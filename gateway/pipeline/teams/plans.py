@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.contract.audience import Audience
 from gateway.settings.orchestrator import AgentSettings, OrchestratorSettings, TeamSettings, WhoFor
 
 EVERYBODY = "agents"
 """The team where none is named: all agents, and the first good answer is the reply."""
-MATCHED_CHARACTERS = 1_000
-"""Of a text; what is behind is not searched for a pattern."""
 
 
 class Policy(StrEnum):
@@ -90,7 +88,6 @@ class Plans:
 
     def __init__(self, settings: OrchestratorSettings) -> None:
         self._settings = settings
-        self._patterns: dict[str, re.Pattern[str]] = {}
         self._teams: Mapping[str, TeamSettings] = settings.teams or {
             EVERYBODY: TeamSettings(agents=tuple(settings.agents))
         }
@@ -102,7 +99,7 @@ class Plans:
     def choose(self, asking: Asking) -> TeamPlan | None:
         """The first team that the utterance is for, with those of its agents that it is for; None: nobody is."""
         for name, team in self._teams.items():
-            if self._is_for(team, asking) and (plan := self._plan(name, team, asking)).members:
+            if _is_for(team, asking) and (plan := self._plan(name, team, asking)).members:
                 return plan
         return None
 
@@ -117,7 +114,7 @@ class Plans:
 
     def _plan(self, name: str, team: TeamSettings, asking: Asking) -> TeamPlan:
         agents = self._settings.agents
-        meant = tuple(one for one in team.agents if one in agents and self._is_for(agents[one], asking))
+        meant = tuple(one for one in team.agents if one in agents and _is_for(agents[one], asking))
         return self._made(name, team, meant)
 
     def _made(self, name: str, team: TeamSettings, meant: tuple[str, ...]) -> TeamPlan:
@@ -153,17 +150,6 @@ class Plans:
             agent.role,
         )
 
-    def _is_for(self, who: WhoFor, asking: Asking) -> bool:
-        return (
-            (not who.users or asking.user_id in who.users)
-            and (not who.devices or asking.device_id in who.devices)
-            and (not who.rooms or asking.room in who.rooms)
-            and (not who.languages or asking.language in who.languages)
-            and (not who.pattern or self._finds(who.pattern, asking.text))
-        )
 
-    def _finds(self, pattern: str, text: str) -> bool:
-        compiled = self._patterns.get(pattern)
-        if compiled is None:
-            compiled = self._patterns[pattern] = re.compile(pattern, re.IGNORECASE)
-        return compiled.search(text[:MATCHED_CHARACTERS]) is not None
+def _is_for(who: WhoFor, asking: Asking) -> bool:
+    return Audience(who.users, who.devices, who.rooms, who.languages, who.pattern).includes(asking)

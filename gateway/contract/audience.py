@@ -1,0 +1,56 @@
+"""Whom something that was said is for: by who said it, where, in which language, and in which words. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+MATCHED_CHARACTERS = 1_000
+"""Of a text; what is behind is not searched for a pattern."""
+
+
+class Said(Protocol):
+    """What was said, and where."""
+
+    @property
+    def user_id(self) -> str: ...  # noqa: D102
+    @property
+    def device_id(self) -> str: ...  # noqa: D102
+    @property
+    def room(self) -> str: ...  # noqa: D102
+    @property
+    def language(self) -> str: ...  # noqa: D102
+    @property
+    def text(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What passes every part that is not empty. ``pattern``: is found in the text, in capital or small letters."""
+
+    users: Collection[str] = ()
+    devices: Collection[str] = ()
+    rooms: Collection[str] = ()
+    languages: Collection[str] = ()
+    pattern: str = ""
+
+    def includes(self, said: Said) -> bool:
+        """Raises re.error for a pattern that is none."""
+        return (
+            (not self.users or said.user_id in self.users)
+            and (not self.devices or said.device_id in self.devices)
+            and (not self.rooms or said.room in self.rooms)
+            and (not self.languages or said.language in self.languages)
+            and (not self.pattern or self._is_found(said.text))
+        )
+
+    def _is_found(self, text: str) -> bool:
+        found = re.search(
+            self.pattern, text[:MATCHED_CHARACTERS], re.IGNORECASE
+        )  # compiled once, by re itself
+        return found is not None
+
+
+EVERYBODY = Audience()
