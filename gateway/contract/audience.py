@@ -11,7 +11,7 @@ MATCHED_CHARACTERS = 1_000
 """Of a text; what is behind is not searched for a pattern."""
 
 
-class Saying(Protocol):
+class Sentence(Protocol):
     """What was said, and where."""
 
     @property
@@ -36,7 +36,7 @@ class Audience:
     languages: Collection[str] = ()
     pattern: str = ""
 
-    def includes(self, said: Saying) -> bool:
+    def includes(self, said: Sentence) -> bool:
         """Raises re.error for a pattern that is none."""
         return (
             (not self.users or said.user_id in self.users)
