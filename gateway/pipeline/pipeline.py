@@ -235,7 +235,7 @@ class Pipeline:
                     ("replies", partial(self._answers.run, replies)),
                     ("pieces of replies", self._answers.keep_pieces),
                     ("deadlines", self._watch_deadlines),
-                    ("presence of agents", self._watch_agents),
+                    *((("presence of agents", self._watch_agents),) if self.agents is not None else ()),
                 )
             ]
             await self._recovery.recover()
