@@ -101,8 +101,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 .contract .settings .process
-.broker:                        firmware_bridge .contract .settings
-.broker.backends:               firmware_bridge.carriers .contract .settings .broker
+.broker:                        firmware_bridge transcription .contract .settings
+.broker.backends:               firmware_bridge.carriers transcription .contract .settings .broker
 .broker.opening:                .settings .broker .broker.backends
 .journal.errors:
 .journal.records:               .contract

@@ -71,7 +71,7 @@ class BufferPolicy(enum.StrEnum):
     REFUSE = "refuse"
     """``publish`` raises BufferFull and nobody gets the message."""
     DROP_OLDEST = "drop_oldest"
-    """The oldest undelivered message of that buffer is dropped and counted."""
+    """The oldest undelivered message of that buffer, of the least urgent, is dropped and counted."""
 
 
 class RoutingKey(Struct, frozen=True):
@@ -242,7 +242,8 @@ class MessageBroker(Protocol):
 
         Patterns: ``""`` everything, ``session.*``, ``session.<id>``, ``device.<id>``, ``user.<id>``.
         Subscriptions with the same ``group`` and pattern compete; without a group each gets every
-        message. The messages of a session are first delivered in the order of their publication; one that a
+        message. Of what waits here an urgent one (``PRIORITY_HEADER``) is next, and each class has at least one
+        turn in ten. The messages of a session are first delivered in the order of their publication; one that a
         server sent into a connection of ours that was dead may come later, and is older by its timestamp.
         Raises BadRoutingKey at once for any other pattern, and for a group that is no token. Where the
         broker is on the network and not there, the subscription begins when it is; a policy that it

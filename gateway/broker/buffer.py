@@ -8,9 +8,8 @@ bounds, in messages and in bytes of payload.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -21,6 +20,7 @@ from msgspec import Struct
 from gateway.broker.base import BrokerClosed, BrokerError, BufferPolicy, Message
 from gateway.broker.patterns import Pattern
 from gateway.broker.rejected import DeadLetters
+from gateway.broker.waiting import Parked, Undelivered
 
 log = structlog.get_logger(__name__)
 
@@ -131,10 +131,9 @@ class Buffer:
         self._dead = dead
         self._upstream = upstream
         self._sequence = 0
-        self._fresh: deque[BufferedDelivery] = deque()
-        self._returned: list[tuple[int, BufferedDelivery]] = []  # a heap; all are older than the fresh
+        self._undelivered: Undelivered[BufferedDelivery] = Undelivered()
         self._delayed: dict[int, tuple[BufferedDelivery, asyncio.TimerHandle]] = {}
-        self._parked: OrderedDict[asyncio.Future[bool], Message] = OrderedDict()  # publishers that wait
+        self._parked = Parked()
         self._readers: deque[asyncio.Future[None]] = deque()
         self._slow = False
         self._empty: asyncio.Future[None] | None = None
@@ -143,7 +142,7 @@ class Buffer:
     @property
     def pending(self) -> int:
         """Messages waiting to be delivered."""
-        return len(self._fresh) + len(self._returned) + len(self._delayed)
+        return len(self._undelivered) + len(self._delayed)
 
     @property
     def pending_bytes(self) -> int:
@@ -167,18 +166,18 @@ class Buffer:
         self.report_slow()
         if self.policy is BufferPolicy.WAIT:
             place = asyncio.get_running_loop().create_future()
-            self._parked[place] = message
+            self._parked.append(place, message)
             return place
-        if self.make_room(size):
+        if self.make_room(message):
             self._admit(message, size)
         return None
 
-    def make_room(self, size: int) -> bool:
-        """Drop the oldest until a message of ``size`` bytes fits; False: it is what has to be dropped."""
-        while not self._fits(size):
+    def make_room(self, message: Message) -> bool:
+        """Drop the oldest of the least urgent until a message fits; False: it is what has to be dropped."""
+        while not self._fits(len(message.payload)):
             self._count_dropped(1)
-            oldest = self.take({})
-            if oldest is None:  # all of it is in subscribers' hands: the new one is what can go
+            oldest = self._undelivered.drop(message)
+            if oldest is None:  # what is more urgent, or in subscribers' hands: the new one is what can go
                 return False
             self._forget(oldest.message)
         return True
@@ -189,12 +188,10 @@ class Buffer:
 
     def forget_undelivered(self) -> list[Message]:
         """Forget what nobody has in his hands: it will be put again. Those forgotten, oldest first."""
-        waiting = [delivery for _, delivery in self._returned] + [d for d, _ in self._delayed.values()]
+        waiting = self._undelivered.clear() + [delivery for delivery, _ in self._delayed.values()]
         for _, timer in self._delayed.values():
             timer.cancel()
-        forgotten = sorted(waiting, key=lambda delivery: delivery.sequence) + list(self._fresh)
-        self._fresh.clear()
-        self._returned.clear()
+        forgotten = sorted(waiting, key=lambda delivery: delivery.sequence)
         self._delayed.clear()
         for delivery in forgotten:
             self.held -= 1
@@ -203,7 +200,7 @@ class Buffer:
 
     def unpark(self, place: asyncio.Future[bool]) -> None:
         """The publisher that waited for ``place`` has given up."""
-        if self._parked.pop(place, None) is not None:
+        if self._parked.discard(place):
             self._admit_parked()
 
     def join(self) -> Member:
@@ -222,12 +219,9 @@ class Buffer:
         self._wake_all()
 
     def take(self, member: Member) -> BufferedDelivery | None:
-        """The oldest undelivered message, now in the hands of ``member``."""
-        if self._returned:
-            delivery = heapq.heappop(self._returned)[1]
-        elif self._fresh:
-            delivery = self._fresh.popleft()
-        else:
+        """The next undelivered message (the oldest of its class), now in the hands of ``member``."""
+        delivery = self._undelivered.get()
+        if delivery is None:
             return None
         delivery.member = member
         member[delivery.sequence] = delivery
@@ -289,13 +283,11 @@ class Buffer:
         self.members = []
         for _, timer in self._delayed.values():
             timer.cancel()
-        for place in self._parked:
+        for place in self._parked.clear():
             if not place.done():
                 place.set_result(not closed)
-        self._fresh.clear()
-        self._returned.clear()
+        self._undelivered.clear()
         self._delayed.clear()
-        self._parked.clear()
         self.held = self.held_bytes = 0
         if self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
@@ -317,7 +309,7 @@ class Buffer:
         self.held += 1
         self.held_bytes += size
         self._sequence += 1
-        self._fresh.append(BufferedDelivery(message, attempt, self._sequence, self))
+        self._undelivered.append(BufferedDelivery(message, attempt, self._sequence, self))
         if self._readers:
             self._wake_one()
 
@@ -332,11 +324,10 @@ class Buffer:
 
     def _admit_parked(self) -> None:
         while self._parked:
-            place, message = next(iter(self._parked.items()))
-            size = len(message.payload)
+            size = len(self._parked.next()[1].payload)
             if not self._fits(size):
                 return
-            del self._parked[place]
+            place, message = self._parked.get()
             if not place.done():  # its publisher may just have been cancelled
                 self._admit(message, size)
                 place.set_result(True)
@@ -359,7 +350,7 @@ class Buffer:
         self._put_back(self._delayed.pop(sequence)[0])
 
     def _put_back(self, delivery: BufferedDelivery) -> None:
-        heapq.heappush(self._returned, (delivery.sequence, delivery))
+        self._undelivered.put_back(delivery)
         self._wake_one()
 
     def _wake_one(self) -> None:

@@ -233,7 +233,7 @@ class Feed:
 
     def _admit(self, message: Message, received: RawMessage) -> None:
         size = len(message.payload)
-        if self._drops and not self.buffer.make_room(size):
+        if self._drops and not self.buffer.make_room(message):
             self._finish("", received.token)
             return
         if not self.buffer.has_room(size):

@@ -37,7 +37,8 @@ from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds, texts
 from gateway.broker.patterns import EVERYTHING, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, RawMessage, ServerFacts, Token
-from gateway.contract.messages import RESULTS_TOPIC
+from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
+from transcription.priority import Priority
 
 HEARTBEAT_SECONDS = 5
 """The server misses a dead connection within twice that, and delivers what it sent there again; less is not advised."""
@@ -53,6 +54,9 @@ QUORUM_SINCE = (3, 8)
 TIMESTAMP_HEADER = "earshot-timestamp"
 """Unix seconds with their fraction; AMQP's own timestamp has none."""
 DELIVERIES_HEADER = "x-delivery-count"
+URGENT, HIGH = 9, 5
+"""AMQP's own priority of what is urgent, and from which on another's message is. Nothing else has one: a message
+without is the lowest there is, and shall be a normal one."""
 ROUTING_HEADERS = frozenset({"CC", "BCC"})
 """Further keys that a message is to be routed by: the server takes lists only, and closes the channel for any
 text. A dead letter shall not go where its message went, anyway."""
@@ -320,6 +324,7 @@ def _properties(message: Message) -> spec.Basic.Properties:
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         headers={**headers, TIMESTAMP_HEADER: repr(message.timestamp)},
         message_id=message.message_id,
+        priority=URGENT if headers.get(PRIORITY_HEADER) == Priority.URGENT else None,
         reply_to=message.reply_to or None,
         timestamp=int(message.timestamp),
     ).properties
@@ -331,6 +336,8 @@ def _received(message: DeliveredMessage) -> RawMessage:
     stamp = seconds(headers.pop(TIMESTAMP_HEADER, ""))
     if not stamp and properties.timestamp is not None:
         stamp = properties.timestamp.timestamp()
+    if (properties.priority or 0) >= HIGH:
+        headers.setdefault(PRIORITY_HEADER, Priority.URGENT.value)
     deliveries = headers.pop(DELIVERIES_HEADER, "")[:9]  # on a classic queue it is whoever's who published it
     return RawMessage(
         key=message.routing_key or "",

@@ -30,6 +30,7 @@ from gateway.broker.base import (
     Subscription,
     TopicStats,
 )
+from gateway.contract.messages import PRIORITY_HEADER
 from gateway.settings.broker import BrokerSettings
 
 BUFFER_MESSAGES = 8
@@ -140,6 +141,15 @@ class BrokerContract:
             assert await receive(subscription, len(expected)) == expected
             assert await receive(everything, 3) == [b"kitchen", b"hall", b"office"]
             assert subscription.pending == 0
+
+    async def test_what_is_urgent_goes_before_what_waits_here(self, broker: MessageBroker) -> None:
+        async with broker.subscribe(TOPIC) as subscription:
+            for key, payload, priority in (
+                (HALL, b"1", "background"), (OFFICE, b"2", "normal"), (KITCHEN, b"3", "urgent"), (HALL, b"4", "urgent")
+            ):  # fmt: skip
+                await broker.publish(TOPIC, key, payload, headers={PRIORITY_HEADER: priority})
+            await until(lambda: subscription.pending == 4)
+            assert await receive(subscription, 4) == [b"3", b"2", b"1", b"4"], "a session keeps its order"
 
     async def test_one_session_never_sees_another(self, broker: MessageBroker) -> None:
         keys = [RoutingKey("ann", "hub", f"s_{number}") for number in range(20)]

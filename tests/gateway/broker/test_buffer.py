@@ -260,7 +260,7 @@ async def test_what_is_nacked_for_later_keeps_its_place_and_its_room() -> None:
     assert second is not None
     assert buffer.take(house.members[0][0]) is None, "the first is not due yet"
     await second.nack()
-    await until(lambda: len(buffer._returned) == 2)
+    await until(lambda: len(buffer._undelivered) == 2)
     again = [buffer.take(house.members[0][0]) for _ in range(2)]
     assert [one.message.message_id for one in again if one] == ["m_000", "m_001"]
 

@@ -25,7 +25,7 @@ from gateway.broker.base import (
     Receipt,
 )
 from gateway.broker.opening import open_broker
-from gateway.contract.messages import RESULTS_TOPIC
+from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until
@@ -130,6 +130,28 @@ class TestRabbitMQ(NetworkContract):
             await publish_as(foreign, "ann.kitchen.s_1", b"!")
             assert await receive(subscription, 1) == [b"!"]
         assert [letter.message.payload for letter in broker.dead_letters()] == [b"?"]
+
+    async def test_a_priority_queue_of_somebodys_own_honours_what_is_urgent(
+        self, broker: MessageBroker, foreign: Any
+    ) -> None:
+        async with broker.subscribe(contract.TOPIC):  # the exchange is there
+            queue = await foreign.declare_queue("", exclusive=True, arguments={"x-max-priority": 9})
+            await queue.bind(f"earshot.{contract.TOPIC}", "#")
+            for priority in ("background", "normal", "urgent"):
+                headers = {PRIORITY_HEADER: priority}
+                await broker.publish(contract.TOPIC, KITCHEN, priority.encode(), headers=headers)
+            got = [await until_got(queue) for _ in range(3)]
+        assert [message.body for message in got] == [b"urgent", b"background", b"normal"]
+
+    async def test_what_another_program_calls_important_is_urgent(
+        self, broker: MessageBroker, foreign: Any
+    ) -> None:
+        async with broker.subscribe(contract.TOPIC) as subscription:
+            await publish_as(foreign, "ann.kitchen.s_1", b"", priority=4)
+            await publish_as(foreign, "ann.kitchen.s_2", b"", priority=5)
+            told = [dict((await take(subscription)).message.headers) for _ in range(2)]
+        assert {} in told
+        assert {PRIORITY_HEADER: "urgent"} in told
 
     async def test_headers_of_any_type_arrive_as_text(self, broker: MessageBroker, foreign: Any) -> None:
         async with broker.subscribe(contract.TOPIC) as subscription:
