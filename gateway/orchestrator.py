@@ -6,6 +6,7 @@ A public name: what is imported from here stays.
 from gateway.orchestrators.answer import Answer, AnswerFunction, NotUnderstood, Reply, Say
 from gateway.orchestrators.heard import AgentAnswers, CannotAsk, Heard, TurnOver
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
+from gateway.orchestrators.serving import serve
 
 __all__ = [
     "AgentAnswers",
@@ -19,4 +20,5 @@ __all__ = [
     "Reply",
     "Say",
     "TurnOver",
+    "serve",
 ]

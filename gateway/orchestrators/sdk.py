@@ -16,25 +16,23 @@ also tell the gateway how to hear the rest of the session, and more. What it is 
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import inspect
 import re
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple, Self, TypedDict, TypeVar, Unpack, overload
 
 import structlog
 
-from gateway.broker.base import BrokerError, Delivery, MessageBroker
-from gateway.broker.opening import open_broker
+from gateway.broker.base import Delivery, MessageBroker
 from gateway.contract.audience import EVERYBODY, Audience
 from gateway.contract.messages import is_token
 from gateway.orchestrators.answer import Answer, AnswerFunction, Compensation, NotUnderstood, Reply, Say
 from gateway.orchestrators.heard import KEEP_SECONDS, Heard
+from gateway.orchestrators.serving import serve
 from gateway.orchestrators.shift import Duty, Shift
-from gateway.settings.broker import BrokerSettings
 
 __all__ = [
     "Answer",
@@ -45,6 +43,7 @@ __all__ = [
     "Orchestrator",
     "Reply",
     "Say",
+    "serve",
 ]
 
 log = structlog.get_logger(__name__)
@@ -87,7 +86,8 @@ class Orchestrator:
     published is kept until it can. An answer that takes longer than ``timeout_seconds`` in all becomes an error
     reply, and so does whatever else ends it early, SystemExit included; nothing ends the orchestrator.
     What does not pass the filters (``users``, ``devices``, ``rooms``, ``languages``, ``pattern``) is not for it.
-    ``version`` and ``description`` are shown to people where the gateway shows its agents.
+    ``version`` and ``description`` are shown to people where the gateway shows its agents. ``by_name`` false: it takes
+    transcripts only, and needs no rights at the broker but to read those and to write replies.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Orchestrator:
         timeout_seconds: float = 25.0,
         version: str = "",
         description: str = "",
+        by_name: bool = True,
         **only_for: Unpack[OnlyFor],
     ) -> None:
         self.name = _token(name)
@@ -107,6 +108,7 @@ class Orchestrator:
         """Around each answer; false: this transcript is not to be answered any more."""
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
+        self._by_name = by_name
         self._version = version
         self._description = description
         self._audience = _audience(only_for)
@@ -172,6 +174,11 @@ class Orchestrator:
         finally:
             self._shifts.remove(shift)
 
+    def leave(self) -> None:
+        """Take nothing more; ``run`` returns when what was taken is answered."""
+        for shift in self._shifts:
+            shift.leave()
+
     async def announce(self, text: str, *, device_id: str, keep_seconds: float = KEEP_SECONDS) -> None:
         """Tell a device something, outside any answer; it is kept for one that is away.
 
@@ -182,25 +189,18 @@ class Orchestrator:
         await self._shifts[-1].announce(text, device_id, keep_seconds)
 
     def run_forever(self, url: str) -> None:
-        """Answer until interrupted, in a process of its own. Raises BrokerError."""
-        if url.startswith("memory:"):
-            raise BrokerError(
-                "memory:// lives inside the gateway; name this orchestrator there (orchestrator.app: module:name)"
-            )
-        with suppress(KeyboardInterrupt):
-            asyncio.run(self._run_over(open_broker(url, BrokerSettings(url=url))))
+        """Answer until interrupted (SIGINT, SIGTERM), in a process of its own. Raises BrokerError.
 
-    async def _run_over(self, broker: MessageBroker) -> None:
-        try:
-            await self.run(broker)
-        finally:
-            await broker.close()
+        Then it takes nothing more, finishes what it has begun, within 10 seconds, and says that it leaves.
+        """
+        serve(self, url=url)
 
     def _duty(self) -> Duty:
         return Duty(
             name=self.name,
             version=self._version,
             description=self._description,
+            by_name=self._by_name,
             concurrency=self._concurrency,
             timeout_seconds=self._timeout_seconds,
             retry_seconds=RETRY_SECONDS,

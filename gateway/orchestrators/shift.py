@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,6 +42,7 @@ class Duty:
     name: str
     version: str
     description: str
+    by_name: bool
     concurrency: int
     timeout_seconds: float
     retry_seconds: float
@@ -76,20 +77,36 @@ class Shift:
 
     async def run(self) -> None:
         """Until the broker is closed, ``leave`` is called and all work is done, or this is cancelled."""
-        name, at_once = self._duty.name, self._duty.concurrency
+        name = self._duty.name
         async with (
             self._broker.subscribe(RESULTS_TOPIC, group=name) as results,
-            self._broker.subscribe(REQUESTS_TOPIC, f"user.{name}", group=name) as requests,
+            self._requests() as requests,
             asyncio.TaskGroup() as tasks,
-            Lanes(at_once) as transcripts,
-            Lanes(at_once, waiting=at_once) as asked,
         ):
             log.info("orchestrator listening", name=name)
-            beside = [
-                tasks.create_task(self._presence.tell(), name="presence"),
-                tasks.create_task(self._others.listen(), name="answers"),
-                tasks.create_task(self._read_requests(requests, asked), name="requests"),
-            ]
+            answers = tasks.create_task(self._others.listen(), name="answers")
+            try:
+                await self._take_all(results, requests, tasks)
+            finally:
+                answers.cancel()
+
+    def _requests(self) -> AbstractAsyncContextManager[Subscription | None]:
+        if not self._duty.by_name:
+            return nullcontext()
+        name = self._duty.name
+        return self._broker.subscribe(REQUESTS_TOPIC, f"user.{name}", group=name)
+
+    async def _take_all(
+        self, results: Subscription, requests: Subscription | None, tasks: asyncio.TaskGroup
+    ) -> None:
+        at_once = self._duty.concurrency
+        async with Lanes(at_once) as transcripts, Lanes(at_once, waiting=at_once) as asked:
+            beside = []
+            if requests is not None:
+                beside = [
+                    tasks.create_task(self._presence.tell(), name="presence"),
+                    tasks.create_task(self._read_requests(requests, asked), name="requests"),
+                ]
             try:
                 with suppress(TimeoutError):
                     async with self._taking:
@@ -97,7 +114,8 @@ class Shift:
             finally:
                 for task in beside:
                     task.cancel()
-                await self._presence.leave()
+                if beside:
+                    await self._presence.leave()
 
     def leave(self) -> None:
         """Take nothing more; what was taken is worked on to its end."""

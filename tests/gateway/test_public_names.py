@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
     "gateway.orchestrator": (
         "AgentAnswers Answer AnswerFunction BadOrchestrator CannotAsk Heard NotUnderstood Orchestrator Reply Say "
-        "TurnOver"
+        "TurnOver serve"
     ),
     "gateway.messages": (
         "AGENT_CHARACTERS DEAD_TOPIC ERROR_CHARACTERS MESSAGE_BYTES REPLIES_TOPIC RESULTS_TOPIC SCHEMA UNREADABLE "

@@ -1,0 +1,97 @@
+"""Orchestrators in a process of their own: on one broker until a signal comes, then to the end of what they began."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+import structlog
+
+from gateway.broker.base import BrokerError, MessageBroker
+from gateway.broker.opening import open_broker
+from gateway.settings.broker import BrokerSettings
+
+log = structlog.get_logger(__name__)
+
+FINISH_SECONDS = 10.0
+"""So long what was begun may take when all is to end; what takes longer goes to another copy."""
+
+
+class Servant(Protocol):
+    """Who works on a broker until told to leave."""
+
+    async def run(self, broker: MessageBroker) -> None:
+        """Until the broker is closed, or it has left."""
+
+    def leave(self) -> None:
+        """Take nothing more; ``run`` returns when what was taken is done."""
+
+
+def serve(*servants: Servant, url: str) -> None:
+    """Run them until SIGINT or SIGTERM; a second one ends it at once. Raises BrokerError."""
+    if url.startswith("memory:"):
+        raise BrokerError(
+            "memory:// lives inside the gateway; name this orchestrator there (orchestrator.app: module:name)"
+        )
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(servants, open_broker(url, BrokerSettings(url=url))))
+
+
+async def _serve(servants: Sequence[Servant], broker: MessageBroker) -> None:
+    told = asyncio.Queue[None]()
+    work = asyncio.create_task(_all(servants, broker), name="orchestrators")
+    end = asyncio.create_task(_end_when_told(servants, work, told), name="end")
+    try:
+        with _told_by_signals(told):
+            await asyncio.wait({work})
+    finally:
+        end.cancel()
+        work.cancel()
+        await asyncio.gather(work, end, return_exceptions=True)
+        await broker.close()
+    if not work.cancelled():
+        work.result()
+
+
+async def _all(servants: Sequence[Servant], broker: MessageBroker) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for servant in servants:
+                tasks.create_task(servant.run(broker))
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None  # whoever named only one expects what that one says
+
+
+async def _end_when_told(
+    servants: Sequence[Servant], work: asyncio.Task[None], told: asyncio.Queue[None]
+) -> None:
+    await told.get()
+    log.info("leaving: what was begun is finished", seconds=FINISH_SECONDS)
+    for servant in servants:
+        servant.leave()
+    again = asyncio.create_task(told.get(), name="told again")
+    try:
+        await asyncio.wait({work, again}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        again.cancel()
+    work.cancel()
+
+
+@contextmanager
+def _told_by_signals(told: asyncio.Queue[None]) -> Iterator[None]:
+    """Outside the main thread there are none, and on Windows only what asyncio makes of SIGINT."""
+    loop, heard = asyncio.get_running_loop(), []
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told.put_nowait, None)
+            heard.append(number)
+    except (NotImplementedError, RuntimeError, ValueError):
+        pass
+    try:
+        yield
+    finally:
+        for number in heard:
+            loop.remove_signal_handler(number)
