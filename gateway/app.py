@@ -34,11 +34,16 @@ from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJ
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
+from gateway.observing.content_health import ContentHealth
 from gateway.observing.health import Health, HealthState
 from gateway.observing.recognizer_health import RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
+from gateway.orchestrators.loading import load_function
 from gateway.orchestrators.sdk import BadOrchestrator
+from gateway.pipeline.content.opening import open_filter
+from gateway.pipeline.content.port import ContentFilter, Ruling, Way
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from gateway.process.ending import until_done
@@ -91,6 +96,7 @@ class Gateway:
     async def __aenter__(self) -> Self:
         config = self.config
         self._crew = Crew(config.orchestrator, config.broker.url)
+        self.content = self._open_filter()
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
         with _by_itself():
             await self._enter()
@@ -102,6 +108,7 @@ class Gateway:
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._page = await stack.enter_async_context(AsyncExitStack())
             await self._open_page()
+            stack.callback(self.content.close)
             stack.push_async_callback(self.broker.close, BROKER_SECONDS)
             stack.callback(self._cancel_workers)
             self.recognizer = await stack.enter_async_context(
@@ -178,6 +185,24 @@ class Gateway:
             announcer=self._announcer(),
             journal=self.journal,
             health=self.health,
+            content=self.content,
+        )
+
+    def _open_filter(self) -> ContentFilter:
+        content = self.config.content
+        state = ContentHealth(self.health, content.hook).asked
+        return open_filter(content, load_function, note=self._note_content, hook_state=state)
+
+    def _note_content(self, way: Way, outcome: str, ruling: Ruling, name: UtteranceName) -> None:
+        """For the audit log, without the words."""
+        self.audit.note(
+            What.CONTENT,
+            text=way.value,
+            outcome=outcome,
+            flags=", ".join(ruling.flags),
+            user_id=name.user_id,
+            device_id=name.device_id,
+            correlation_id=name.correlation_id,
         )
 
     def _announcer(self) -> Announcer:

@@ -128,7 +128,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.content:              .contract .settings .process .pipeline.sessions
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
-                                .observing .pipeline.sessions
+                                .observing .pipeline.sessions .pipeline.content
 .pipeline.hearing:              firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.scheduling
                                 .contract .settings .process .journal.records .journal.effects .journal
@@ -137,12 +137,12 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.agents .pipeline.hearing
+                                .pipeline.agents .pipeline.hearing .pipeline.content
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
                                 .journal.records .journal.effects .journal .observing .pipeline.sessions
                                 .pipeline.agents .pipeline.recordings .pipeline.telling
-                                .pipeline.hearing .pipeline.asking
+                                .pipeline.hearing .pipeline.asking .pipeline.content
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .pipeline
@@ -164,7 +164,7 @@ gateway:                        .contract .orchestrators .client
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .hub .orchestrators .observing .pipeline.telling .pipeline .answering
-                                .web.entrance .web.parts .web .systemd
+                                .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal

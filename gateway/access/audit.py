@@ -36,7 +36,8 @@ PATIENCE_SECONDS = 1.0
 MAX_CHARACTERS = 200
 """A longer value is cut."""
 REFUSALS = Rate(per_second=1.0, burst=30.0)
-"""So many refusals of one address are written down; the others are counted, and told with the next line."""
+"""So many refusals of one address, or texts of one device, are written down; the others are counted, and told with the
+next line."""
 
 
 class What(enum.StrEnum):
@@ -59,11 +60,14 @@ class What(enum.StrEnum):
     CONFIGURATION = "configuration changed"
     DOOR = "door changed by the configuration"
     DEAD_LETTER = "dead letter touched"
+    CONTENT = "content filtered"
 
 
 _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})
 
 _SERIOUS = _REFUSALS | {What.DOOR}
+_BOUNDED = _REFUSALS | {What.CONTENT}
+"""Those that somebody outside can cause as often as they like."""
 
 
 class Audit:
@@ -100,7 +104,8 @@ class Audit:
 
     def note(self, what: What, **facts: str | float) -> None:
         """Write one line. Never raises."""
-        if what in _REFUSALS and self._refusals.take(str(facts.get("address", "")), self._ticks()) > 0:
+        whose = str(facts.get("address", facts.get("device_id", "")))
+        if what in _BOUNDED and self._refusals.take(whose, self._ticks()) > 0:
             self.left_out += 1
             return
         if self.left_out:

@@ -16,6 +16,7 @@ from gateway.broker.opening import check_broker_url
 from gateway.config import outline
 from gateway.config.configuration import GatewayConfig
 from gateway.config.outline import Mistake, shown
+from gateway.settings.content import ContentSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
@@ -25,6 +26,7 @@ _Contradiction: TypeAlias = tuple[tuple[outline.Path, ...], str]
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _APP = re.compile(r"(auto|builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
+_HOOK = re.compile(r"([A-Za-z_][\w.]*:[A-Za-z_]\w*|)")
 
 
 def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
@@ -56,11 +58,20 @@ def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
     if not _APP.fullmatch(config.orchestrator.app):
         message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
+    yield from _content(config.content)
     yield from _places(config)
     yield from _credentials_for_nothing(config)
     yield from _web(config.web)
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
+
+
+def _content(content: ContentSettings) -> Iterator[_Contradiction]:
+    if not _HOOK.fullmatch(content.hook):
+        yield (("content", "hook"),), f"expected module:name or nothing, got {shown(content.hook)}"
+    for i, phrase in enumerate(content.forbidden_words):
+        if not any(character.isalnum() for character in phrase):
+            yield (("content", "forbidden_words", i),), f"expected a word, got {shown(phrase)}"
 
 
 def _places(config: GatewayConfig) -> Iterator[_Contradiction]:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from firmware_bridge.settings import DeviceSettings
 from gateway.settings.broker import BrokerSettings
+from gateway.settings.content import ContentSettings
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
@@ -24,6 +25,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     transcription: TranscriptionSettings = TranscriptionSettings()
     broker: BrokerSettings = BrokerSettings()
     orchestrator: OrchestratorSettings = OrchestratorSettings()
+    content: ContentSettings = ContentSettings()
     sessions: SessionSettings = SessionSettings()
     journal: JournalSettings = JournalSettings()
     history: HistorySettings = HistorySettings()

@@ -17,6 +17,8 @@ from gateway.contract.schemas import schemas_of
 
 SCHEMA_PATH = "docs/config.schema.json"
 _WIDTH = 100
+_WORDS_OF_YAML = {"true", "false", "null", "on", "off", "yes", "no"}
+"""Those that are no text, or that other readers of YAML take for something else."""
 _HEAD = """\
 Earshot's settings. Every value below is the default: keep the lines you change, delete the rest.
 `earshot check-config` checks this file. The environment overrides it: EARSHOT_WEB__PORT=8081.
@@ -97,9 +99,7 @@ def _comment(text: str, indent: str) -> list[str]:
 
 def _yaml(value: Any) -> str:
     """A default as YAML; JSON's spelling is YAML too, and words need no quotes."""
-    is_word = (
-        isinstance(value, str) and value.replace("-", "").isalnum() and value not in {"true", "false", "null"}
-    )
+    is_word = isinstance(value, str) and value.replace("-", "").isalnum() and value not in _WORDS_OF_YAML
     return str(value) if is_word else json.dumps(value)
 
 

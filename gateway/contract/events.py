@@ -41,7 +41,8 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
     """The final text of an utterance. ``redacted``: its words are kept from listeners.
 
     ``spoken_at``: when it began, in Unix seconds, as the history has it (0: unknown). ``conversation_id``: what the
-    device and the house say to each other has one, over several sessions.
+    device and the house say to each other has one, over several sessions. ``flags``: what the content filter has found
+    in it, or made of it (``content`` in the settings).
     """
 
     session_id: str
@@ -62,6 +63,7 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
     redacted: bool = False
     spoken_at: float = 0.0
     conversation_id: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):
@@ -100,7 +102,8 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     ``final`` false: ``text`` is to append. ``final`` true: ``text`` is the whole reply. ``late``: its
     turn was over, so the device is not told. ``fallback``: nobody answered in time. ``text_to_reply_ms``:
     from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at the end only;
-    0: unknown). ``redacted``: its words are kept from listeners.
+    0: unknown). ``redacted``: its words are kept from listeners. ``flags``: what the content filter has found in it, or
+    made of it.
     """
 
     session_id: str
@@ -118,6 +121,7 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     publish_ms: float = 0.0
     redacted: bool = False
     conversation_id: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):

@@ -59,6 +59,7 @@ Probability: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Language: TypeAlias = Annotated[str, Meta(pattern=r"^([a-z]{2,3}|auto)$")]
 Data: TypeAlias = Annotated[dict[str, Any], Meta(max_length=1_000)]
 """For programs: a JSON object, of at most DATA_BYTES in all."""
+Flags: TypeAlias = Annotated[tuple[Line, ...], Meta(max_length=100)]
 HintText: TypeAlias = Annotated[str, Meta(max_length=1000)]
 
 
@@ -109,7 +110,8 @@ class WordTime(Struct, frozen=True, kw_only=True):
 class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     """One utterance's text, or why there is none. Published once on ``transcription.results``.
 
-    ``success`` false: ``error`` says why and ``text`` is empty. No speech is ``text == ""`` with success.
+    ``success`` false: ``error`` says why and ``text`` is empty. No speech is ``text == ""`` with success. ``flags``:
+    what the content filter has found in it, or made of it (``content`` in the settings).
     ``language_probability``: how sure the recognizer is of a language that it has just detected, else 0.
     ``words``: only where word times are wanted (``transcription.word_timestamps``). ``conversation_id``: what is said
     to a device soon after has the same. ``room``: where the settings say the device is. ``addressed``: agents are asked
@@ -142,6 +144,7 @@ class TranscriptionMessage(Struct, frozen=True, kw_only=True):
     addressed: bool = False
     traceparent: Line = ""
     priority: Line = "normal"
+    flags: Flags = ()
 
 
 class DeadUtterance(Struct, frozen=True, kw_only=True):

@@ -59,9 +59,13 @@ class Tried(Struct, frozen=True):
 
 
 class Transcribed(Struct, frozen=True):
-    """An utterance has its text, or never will: its audio is not needed any more."""
+    """An utterance has its text, or never will: its audio is not needed any more.
+
+    ``forget``: nor is it to be kept, as speech else may be.
+    """
 
     utterance_id: str
+    forget: bool = False
 
 
 class Queued(Struct, frozen=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from gateway.access.belonging import foreign
 from gateway.broker.opening import MEMORY
@@ -32,14 +33,28 @@ def load_orchestrator(spec: str) -> Orchestrator:
     """
     if spec == NAME:
         return builtin_orchestrator()
+    found = _named(spec, "neither 'builtin' nor 'module:name'")
+    if not isinstance(found, Orchestrator):
+        raise BadOrchestrator(f"{spec} is a {type(found).__name__}, not an Orchestrator")
+    return found
+
+
+def load_function(spec: str) -> Callable[..., Any]:
+    """The function that a setting names as ``module:name``, found as an orchestrator is. Raises BadOrchestrator."""
+    found = _named(spec, "not 'module:name'")
+    if not callable(found):
+        raise BadOrchestrator(f"{spec} is a {type(found).__name__}, which cannot be called")
+    return found
+
+
+def _named(spec: str, complaint: str) -> object:
+    """What ``module:name`` is. Raises BadOrchestrator."""
     module_name, separator, name = spec.partition(":")
     if not (separator and module_name and name):
-        raise BadOrchestrator(f"{spec!r} is neither 'builtin' nor 'module:name'")
+        raise BadOrchestrator(f"{spec!r} is {complaint}")
     found = _look_up(_import(module_name), name)
     if found is None:
         raise BadOrchestrator(f"module {module_name} has no {name!r}")
-    if not isinstance(found, Orchestrator):
-        raise BadOrchestrator(f"{spec} is a {type(found).__name__}, not an Orchestrator")
     return found
 
 

@@ -48,6 +48,7 @@ from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.typed_text import Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
+from gateway.pipeline.content.port import ContentFilter, NoFilter, Way
 from gateway.pipeline.erasing import Erasing
 from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
@@ -118,12 +119,14 @@ class Pipeline:
         announcer: Announcer,
         journal: AnyJournal,
         health: Health,
+        content: ContentFilter | None = None,
     ) -> None:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
+        self.content = content = content or NoFilter()
+        """The word in between."""
         mishaps = self._mishaps = health.mishaps
         self._now = asyncio.get_running_loop().time
-        self._devices = devices
-        self._broker = broker
+        self._devices, self._broker = devices, broker
         self._announce = announcer
         self._journal = journal
         self._settling = Settling(devices)
@@ -147,7 +150,9 @@ class Pipeline:
         """Which devices there are."""
         self.logs = DeviceLogs(keep=not config.privacy.redact)
         """What they print."""
-        self.announcements = Announcements(announcer, journal, mishaps, config.history, config.privacy)
+        self.announcements = Announcements(
+            announcer, journal, mishaps, config.history, config.privacy, content=content
+        )
         """Text for devices outside any turn."""
         self._recovery = Recovery(
             journal, self._hearing, self._questions, self._due, announcements=self.announcements,
@@ -162,13 +167,14 @@ class Pipeline:
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
         )
         """Recordings that somebody has sent."""
-        self._errands_due = 0.0
-        self._ticked_at = self._now()
+        self._errands_due, self._ticked_at = 0.0, self._now()
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
         announcer, journal, mishaps = self._announce, self._journal, self._mishaps
         settings, history, privacy = config.orchestrator, config.history, config.privacy
+        content = self.content
+        announcer.holds_partials = content.holds(Way.TRANSCRIPT)
         unanswered = Unanswered()
         self._replies_group = replies_group(config.broker)
         self._due = DueAnswers(
@@ -185,14 +191,16 @@ class Pipeline:
         )
         pieces = Pieces(journal, config.broker.prefetch)
         endings = Endings(
-            self._questions, self._due, pieces, announcer, journal, history=history, privacy=privacy, mishaps=mishaps
+            self._questions, self._due, pieces, announcer, journal, history=history, privacy=privacy,
+            content=content, mishaps=mishaps,
         )  # fmt: skip
         self._answers = Answers(
             self._questions, self._due, endings, announcer, journal, pieces=pieces, tell=self._hand_on, mishaps=mishaps
         )  # fmt: skip
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
         self._publishing = Publishing(
-            self._questions, self._outbox, announcer, journal, history=history, privacy=privacy, is_off=is_off
+            self._questions, self._outbox, announcer, journal, history=history, privacy=privacy, content=content,
+            is_off=is_off,
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:

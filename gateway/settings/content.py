@@ -6,9 +6,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-MOST_WORDS = 10_000
-"""Forbidden words and phrases."""
-
 
 class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A word in between: what is looked for in what is said and answered, before anybody gets it.
@@ -27,7 +24,6 @@ class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     forbidden_words: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...],
         Meta(
-            max_length=MOST_WORDS,
             description="Words, and phrases of several, that are not to be said: whole ones, whatever their case and "
             "accents.",
         ),
@@ -61,13 +57,6 @@ class ContentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "something else): drop keeps it back, pass lets it go on with the mark 'unchecked'."
         ),
     ] = "drop"
-    dropped_text: Annotated[
-        str,
-        Meta(
-            max_length=500,
-            description="What a device is told in place of an answer when what was said is kept back; may be empty.",
-        ),
-    ] = "Sorry, that is not passed on."
 
     @property
     def is_on(self) -> bool:

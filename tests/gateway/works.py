@@ -37,6 +37,8 @@ from gateway.contract.messages import (
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.observing.health import Health
+from gateway.orchestrators.loading import load_function
+from gateway.pipeline.content.opening import open_filter
 from gateway.pipeline.pipeline import Pipeline, PipelineStats
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
@@ -202,7 +204,14 @@ class Works:
             announcer=Announcer(self.bridge, self.hub, config.devices, texts),
             journal=journal,
             health=self.health,
+            content=open_filter(
+                config.content,
+                load_function,
+                note=lambda *noted: self.filtered.append(noted),
+                hook_state=lambda _failure: None,
+            ),
         )
+        self.filtered: list[tuple[Any, ...]] = []
         self.carrier = Carrier(self.bridge)
         self.events = Record()
         self.results = Record()

@@ -167,7 +167,7 @@ class Ledger(Tables):
         )
 
     def _transcribed(self, effect: e.Transcribed) -> None:
-        if self._retention.audio:
+        if self._retention.audio and not effect.forget:
             self._db.execute("UPDATE utterances SET done = 1 WHERE utterance_id = ?", (effect.utterance_id,))
         else:
             self.delete(Room.UTTERANCES, "utterance_id = ?", effect.utterance_id)

@@ -123,7 +123,7 @@ class Answers:
             case Routed(request):
                 await self._take_whole(request, outcome, reply.agent, received)
             case Late(request):
-                self._show_late(outcome, reply)
+                await self._show_late(outcome, reply)
             case Forged():
                 log.warning("reply of a foreign session refused", correlation_id=reply.correlation_id)
                 await self._refuse(delivery, "the session is not the request's")
@@ -132,18 +132,21 @@ class Answers:
                 pass
         await delivery.ack()
 
-    def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
+    async def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
         """For the listeners. A piece of what has its whole answer already is shown with its own end only."""
-        if late.state is AnswerState.DONE and not reply.final and reply.error is None:
+        is_piece = not reply.final and reply.error is None
+        if is_piece and (late.state is AnswerState.DONE or self._endings.holds_pieces):
             return
+        ending = await self._endings.looked_at(late.request, Ending(late.text, reply.agent, reply.error))
         self._announce.reply(
             late.request.name,
-            late.text,
+            ending.text,
             agent=reply.agent,
             elapsed_ms=self._endings.since(late.request),
             final=reply.final,
-            error=reply.error,
+            error=ending.error,
             late=True,
+            flags=ending.flags,
         )
 
     async def _was_received(self, received: Received) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -12,6 +12,7 @@ from gateway.journal.effects import Answered, Effect, RequestEnded
 from gateway.journal.records import HistoryReply, RequestState, redacted_reply
 from gateway.pipeline.asking.pieces import Pieces, acknowledge
 from gateway.pipeline.asking.questions import Question, Questions
+from gateway.pipeline.content.port import KEPT_BACK, ContentFilter, Way
 from gateway.pipeline.sessions.names import NO_BOOT
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import TurnEvent
@@ -36,6 +37,7 @@ class Ending:
     agent: str
     error: str | None = None
     fallback: bool = False
+    flags: tuple[str, ...] = ()
 
     @property
     def turn_event(self) -> TurnEvent:
@@ -58,6 +60,7 @@ class Endings:
         *,
         history: HistorySettings,
         privacy: PrivacySettings,
+        content: ContentFilter,
         mishaps: Mishaps,
     ) -> None:
         self._questions = questions
@@ -67,18 +70,36 @@ class Endings:
         self._journal = journal
         self._remembers = history.enabled
         self._redact = privacy.redact
+        self._content = content
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
+
+    @property
+    def holds_pieces(self) -> bool:
+        """Whether an answer is shown only when all of it is there: what is in it, its pieces do not say."""
+        return self._content.holds(Way.REPLY)
+
+    async def looked_at(self, request: PendingRequest, ending: Ending) -> Ending:
+        """As everybody gets it, once the word in between is spoken: about the answer, and about why there is none."""
+        if ending.fallback:
+            return ending
+        text = await self._content.look(Way.REPLY, ending.text, request.name)
+        error = await self._content.look(Way.REPLY, ending.error or "", request.name)
+        reason = KEPT_BACK if text.dropped or error.dropped else error.text or ending.error
+        flags = tuple(dict.fromkeys((*text.flags, *error.flags)))
+        return replace(ending, text=text.text, error=reason, flags=flags)
 
     def show_piece(self, request: PendingRequest, text: str, agent: str) -> None:
         """A piece of an answer: the listeners' at once, for its end says it again."""
         question = self._questions.get(request.correlation_id)
         if question is not None:  # an answer proves that the broker had it
             self._questions.note_published(question)
-        self._announce.reply(request.name, text, agent=agent, elapsed_ms=self.since(request), final=False)
+        if not self.holds_pieces:
+            self._announce.reply(request.name, text, agent=agent, elapsed_ms=self.since(request), final=False)
         if question is not None:
             self._questions.wait(question)
-            self._announce.live.piece(request.name, text)
+            if not self.holds_pieces:
+                self._announce.live.piece(request.name, text)
             question.spoken.advance(TurnEvent.PIECE)
 
     async def give_the_fallback(self, request: PendingRequest) -> None:
@@ -117,9 +138,11 @@ class Endings:
     async def _conclude(
         self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
     ) -> None:
+        ending = await self.looked_at(request, ending)
         whole = ending.text
         if not whole and ending.error is not None:
-            whole = self._apology(Apology.FAILED, request, question)
+            cause = Apology.FILTERED if ending.error == KEPT_BACK else Apology.FAILED
+            whole = self._apology(cause, request, question)
         ended = RequestEnded(
             request.correlation_id,
             RequestState.EXPIRED if ending.fallback else RequestState.DONE,
@@ -139,6 +162,7 @@ class Endings:
             publish_ms=question.publish_ms if question is not None else 0.0,
             error=ending.error,
             fallback=ending.fallback,
+            flags=ending.flags,
         )
         if question is not None:
             self._hand_over(question, whole, ending)

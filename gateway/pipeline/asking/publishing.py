@@ -13,10 +13,12 @@ from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.effects import Effect, Queued, Remembered, Transcribed
 from gateway.journal.records import LetterRow
+from gateway.pipeline.asking.in_between import looked_at
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import history_row, letter_row, utterance_row
 from gateway.pipeline.asking.utterance import Spoken
+from gateway.pipeline.content.port import KEPT_BACK, ContentFilter
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
@@ -37,6 +39,7 @@ class Publishing:
         *,
         history: HistorySettings,
         privacy: PrivacySettings,
+        content: ContentFilter,
         is_off: Callable[[], bool],
     ) -> None:
         """``is_off``: whether transcription is switched off, which is no failure to understand."""
@@ -46,6 +49,7 @@ class Publishing:
         self._journal = journal
         self._remembers = history.enabled
         self._redact = privacy.redact
+        self._content = content
         self._is_off = is_off
         self._now = asyncio.get_running_loop().time
 
@@ -53,6 +57,7 @@ class Publishing:
         self, spoken: Spoken, message: TranscriptionMessage, dead: LetterRow | None = None, *died: Effect
     ) -> None:
         """What was understood, or why not; ``dead`` and ``died`` are published and committed with it."""
+        message, whole = await looked_at(self._content, spoken.name, message), message
         placed = self._questions.conversing.place(spoken, message)
         spoken, message, failure = placed.spoken, placed.message, placed.message.error
         spoken_at = spoken.spoken_at(self._now())
@@ -61,7 +66,7 @@ class Publishing:
         letter = letter_row(RESULTS_TOPIC, message, number, REPLIES_TOPIC, priority=priority)
         letters = [letter] if dead is None else [dead, letter]
         effects: list[Effect] = [
-            Transcribed(message.utterance_id),
+            Transcribed(message.utterance_id, forget=message.text != whole.text),
             *died,
             *map(Queued, letters),
             *placed.effects,
@@ -108,4 +113,6 @@ class Publishing:
     def _cause(self, message: TranscriptionMessage) -> Apology:
         if message.text:
             return Apology.FAILED
+        if message.error == KEPT_BACK:
+            return Apology.FILTERED
         return Apology.SWITCHED_OFF if self._is_off() else Apology.NOT_TRANSCRIBED

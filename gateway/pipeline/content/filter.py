@@ -73,7 +73,6 @@ class TextFilter:
         hook_state: Callable[[str], None],
     ) -> None:
         """``note`` is told what became of a text; ``hook_state`` why the function failed, or "": it does not."""
-        self.dropped_text = settings.dropped_text
         self.counts: Counter[str] = Counter(flagged=0, changed=0, dropped=0, failed=0)
         self._rules = rules(settings)
         self._hook = hook
@@ -103,6 +102,11 @@ class TextFilter:
             self.counts[outcome] += 1
             self._note(way, outcome, ruling, name)
         return ruling
+
+    def close(self) -> None:
+        """The function is not asked any more."""
+        if self._hook is not None:
+            self._hook.close()
 
     def _turn(self, way: Way, name: UtteranceName) -> AbstractAsyncContextManager[object]:
         """What one session says goes on in its order, however long each of it takes."""

@@ -61,8 +61,6 @@ class Ruling:
 class ContentFilter(Protocol):
     """The word in between."""
 
-    dropped_text: str
-    """What a device is told in place of an answer when what was said is kept back."""
     counts: Counter[str]
     """Since the start: texts by what became of them, and failures of the function."""
 
@@ -72,11 +70,12 @@ class ContentFilter(Protocol):
     async def look(self, way: Way, text: str, name: UtteranceName, language: str = "") -> Ruling:
         """What is to become of a text. Transcripts of one session keep their order. Never raises."""
 
+    def close(self) -> None:
+        """It is not asked any more."""
+
 
 class NoFilter:
     """Lets everything pass."""
-
-    dropped_text = ""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -88,3 +87,6 @@ class NoFilter:
     async def look(self, way: Way, text: str, name: UtteranceName, language: str = "") -> Ruling:  # noqa: ARG002
         """As it is."""
         return Ruling(text)
+
+    def close(self) -> None:
+        """Nothing was open."""

@@ -6,6 +6,7 @@ answer it is for the device and not for one boot of it, so a device that was swi
 ::
 
     CannotAnnounce     so many wait already
+    KeptBack           the content filter lets nobody have it
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gateway.contract.messages import AudioFacts, Timings, new_id
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.effects import Answered, Asked, Delivered, Effect, HandedOver, Remembered
 from gateway.journal.records import HistoryReply, HistoryRow, RequestRow, RequestState, redacted_reply
+from gateway.pipeline.content.port import KEPT_BACK, ContentFilter, Way
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.telling.announcer import Announcer
@@ -40,6 +42,10 @@ MAX_WAITING_OF_A_DEVICE = 16
 
 class CannotAnnounce(Exception):
     """There is no room for another one."""
+
+
+class KeptBack(Exception):
+    """The content filter lets nobody have it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +69,11 @@ class Announcements:
         mishaps: Mishaps,
         history: HistorySettings,
         privacy: PrivacySettings,
+        *,
+        content: ContentFilter,
     ) -> None:
         self._announce = announcer
+        self._content = content
         self._journal = journal
         self._mishaps = mishaps
         self._remembers = history.enabled
@@ -82,11 +91,15 @@ class Announcements:
 
         ``agent`` is the name of who announces, ``owner`` whose part of the room it takes (theirs).
 
-        Raises CannotAnnounce.
+        Raises CannotAnnounce and KeptBack.
         """
+        name = UtteranceName("", user_id, StreamName(device_id, NO_BOOT, NO_STREAM), "", new_id("a"))
+        ruling = await self._content.look(Way.ANNOUNCEMENT, text, name)
+        if ruling.dropped:
+            raise KeptBack(KEPT_BACK)
+        text = ruling.text
         self._check_room(device_id, owner := owner or agent)
         now = time.time()
-        name = UtteranceName("", user_id, StreamName(device_id, NO_BOOT, NO_STREAM), "", new_id("a"))
         row = RequestRow(
             **name.row_ids(),
             asked_at=now,
@@ -101,7 +114,7 @@ class Announcements:
             await self._journal.commit(Asked(row), *self._kept(row, agent))
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
-        self._announce.reply(name, text, agent=agent)
+        self._announce.reply(name, text, agent=agent, flags=ruling.flags)
         self._tell(device_id)
         return name.correlation_id
 

@@ -51,6 +51,8 @@ class Announcer:
         self._settings = settings
         self.texts = texts
         self._guests: OrderedDict[str, str] = OrderedDict()
+        self.holds_partials = False
+        """Whether nobody is to see text while it is being spoken."""
         self.busy: frozenset[Priority] = frozenset()
         """With which classes the recognizer has fallen behind: their devices had better wait."""
 
@@ -148,6 +150,8 @@ class Announcer:
 
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""
+        if self.holds_partials:
+            return False
         name = session.name
         return self._devices.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(
             _partial(session, "", TextSoFar(0, "", ""))
@@ -177,6 +181,7 @@ class Announcer:
                 language_probability=message.language_probability,
                 words=message.words,
                 spoken_at=spoken_at,
+                flags=message.flags,
             )
         )
         return told
@@ -212,6 +217,7 @@ class Announcer:
         error: str | None = None,
         late: bool = False,
         fallback: bool = False,
+        flags: tuple[str, ...] = (),
     ) -> None:
         """A piece of an answer or its end, for the listeners."""
         self._hub.publish(
@@ -225,6 +231,7 @@ class Announcer:
                 fallback=fallback,
                 text_to_reply_ms=elapsed_ms,
                 publish_ms=publish_ms,
+                flags=flags,
             )
         )
 

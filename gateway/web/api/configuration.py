@@ -45,6 +45,7 @@ DOOR = (
     "devices.users",
     "devices.default_user",
     "orchestrator.app",
+    "content.",
     "privacy.",
 )
 """The settings that say who gets in, and where words and passwords go to: a change of them is audited as such."""

@@ -28,7 +28,8 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
     """As well as the worst of its components. ``epoch`` names this run: events are numbered within it.
 
     Since its start, ``mishaps``: pieces of work that a mistake in the gateway ended, by what was being done;
-    ``losses``: what was given up because too much of it waited, by what it was.
+    ``losses``: what was given up because too much of it waited, by what it was; ``content``: texts by what the content
+    filter made of them (``flagged``, ``changed``, ``dropped``), and how often the user's own function ``failed``.
     """
 
     state: HealthState
@@ -38,6 +39,7 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     mishaps: dict[str, int]
     losses: dict[str, int]
+    content: dict[str, int]
 
 
 def running_version() -> str:
@@ -53,6 +55,11 @@ def _losses(call: Call[None, None, None]) -> dict[str, int]:
     return {"answers": stats.dropped_answers, "messages": stats.lost_messages}
 
 
+def _content(call: Call[None, None, None]) -> dict[str, int]:
+    running = call.parts.find_running()
+    return {} if running is None else dict(running.pipeline.content.counts)
+
+
 async def show_health(call: Call[None, None, None]) -> GatewayHealth:
     """How everything is right now; also while the gateway starts."""
     report = seen_by(call.principal, call.parts.health.report())
@@ -64,6 +71,7 @@ async def show_health(call: Call[None, None, None]) -> GatewayHealth:
         uptime_seconds=time.monotonic() - _BEGAN,
         mishaps=dict(call.parts.health.mishaps.counts),
         losses=_losses(call),
+        content=_content(call),
     )
 
 

@@ -13,7 +13,7 @@ from gateway.access.principals import Right
 from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak, Said
-from gateway.pipeline.telling.announcements import CannotAnnounce
+from gateway.pipeline.telling.announcements import CannotAnnounce, KeptBack
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation
 from gateway.web.entrance.problems import Problem, misfit, not_found, unavailable
@@ -106,6 +106,8 @@ async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
             call.body.keep_seconds,
             owner=call.principal.owner,
         )
+    except KeptBack as error:
+        raise misfit("text", str(error)) from error
     except CannotAnnounce as error:
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS, str(error), remedy="wait until the device has taken some"

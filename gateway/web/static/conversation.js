@@ -4,11 +4,12 @@
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { duration, moment } from "./format.js";
+import { duration, flagWords, moment } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
 
 const MOST_ROWS = 60;
+const KEPT_BACK = "kept back by the content filter";
 
 export class Feed {
   constructor() {
@@ -34,7 +35,8 @@ function turnRow(first) {
   const time = element("time", "");
   const sure = element("span", "");
   const tentative = element("span", "tentative");
-  const heard = element("p", "heard", sure, tentative);
+  const flags = element("span", "flags");
+  const heard = element("p", "heard", sure, tentative, flags);
   const replies = element("div", "replies");
   const facts = element("p", "facts");
   const list = new KeyedList(replies, (reply) => reply.number, replyRow);
@@ -59,6 +61,7 @@ function turnRow(first) {
       setAttribute(heard, "data-kind", kind);
       setText(sure, kind === "partial" ? turn.stable : heardWords(turn));
       setText(tentative, kind === "partial" ? partialTail(turn) : "");
+      setText(flags, flagWords(turn.flags));
       list.show(repliesOf(turn));
       speedWords(turn).forEach((words, index) => setText(speed.children[index], words));
       if (turn.correlation && !correlation) ids.append(copyable("Correlation", turn.correlation));
@@ -69,6 +72,7 @@ function turnRow(first) {
 
 function heardWords(turn) {
   if (turn.announced) return "Announcement";
+  if (turn.error === KEPT_BACK) return "Kept back by the content filter.";
   if (turn.error) return `Not understood: ${turn.error}`;
   return turn.text || "Nothing was said.";
 }
@@ -128,5 +132,6 @@ function replyMark(reply) {
   else if (reply.fallback) parts.push("nobody answered in time");
   else if (reply.delivered && reply.final) parts.push("✓ delivered");
   else if (reply.announced) parts.push("waits for the device");
+  parts.push(flagWords(reply.flags ?? []));
   return parts.filter(Boolean).join(" · ");
 }

@@ -32,6 +32,13 @@ export function span(seconds_) {
   return parts.slice(0, 2).join(" ") || `${left} s`;
 }
 
+const FLAGS = { personal_data: "personal data", forbidden_words: "forbidden words", changed: "changed", unchecked: "not checked" };
+
+// What the content filter has found in a text, or made of it.
+export function flagWords(flags) {
+  return flags.length ? `⚑ ${flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}` : "";
+}
+
 // The end of an id tells it apart; the prefix says what it is.
 export function shortId(id) {
   return id.length > 12 ? `${id.slice(0, 2)}…${id.slice(-6)}` : id;

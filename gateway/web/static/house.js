@@ -74,6 +74,7 @@ export class House {
       timestamp: event.spoken_at || turn.timestamp,
       audio: event.audio,
       timings: event.timings,
+      flags: event.flags ?? [],
     });
     this.sessionOf(event).open.add(turn);
     const device = this.devices.get(event.device_id);
@@ -96,6 +97,7 @@ export class House {
       late: event.late,
       fallback: event.fallback,
       error: event.error,
+      flags: event.flags ?? [],
       ms: event.text_to_reply_ms,
     });
     if (event.final && !event.late && !turn.announced) Object.assign(turn, { answerMs: event.text_to_reply_ms, publishMs: event.publish_ms ?? 0 });
@@ -139,7 +141,7 @@ export class House {
     const { utterance_id: utterance, correlation_id: correlation, timestamp, session_id: session, device_id: device, user_id: user } = event;
     const id = utterance || correlation;
     const fresh = () => ({
-      id, session, device, announced: !utterance, user, timestamp, correlation: utterance ? "" : correlation, partial: "", stable: "", text: "", final: false,
+      id, session, device, announced: !utterance, user, timestamp, correlation: utterance ? "" : correlation, partial: "", stable: "", text: "", final: false, flags: [],
       error: null, audio: null, timings: null, replies: new Map(), delivered: false,
       answerMs: null, publishMs: 0, deliveredMs: null, version: 0,
     });

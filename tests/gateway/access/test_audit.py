@@ -114,6 +114,15 @@ def test_a_storm_of_refusals_is_counted_and_not_written(tmp_path: Path, clock: C
     assert len(lines(tmp_path)) == 33
 
 
+def test_texts_of_a_device_leave_room_for_what_happens_at_the_door(tmp_path: Path, clock: Clock) -> None:
+    audit = Audit(tmp_path, ticks=clock)
+    for _ in range(1_000):
+        audit.note(What.CONTENT, device_id="kitchen", outcome="changed")
+    audit.note(What.CONTENT, device_id="attic", outcome="changed")
+    audit.note(What.NOT_ADMITTED, address="192.0.2.2", reason="unknown")
+    assert [line.get("left_out", 0) for line in lines(tmp_path)] == [*[0] * 30, 970, 0]
+
+
 def test_a_disk_that_takes_nothing_is_counted(tmp_path: Path) -> None:
     (tmp_path / "audit.log").mkdir()
     with structlog.testing.capture_logs() as logged:

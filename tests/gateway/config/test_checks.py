@@ -70,6 +70,8 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
         ],
         ("transcription: {models_dir: ~nobody-of-that-name/m}", "FILE:1: transcription.models_dir: there is no such"),
         ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected auto, builtin, module:name or nothing"),
+        ("content: {hook: look}", "FILE:1: content.hook: expected module:name or nothing, got 'look'"),
+        ("content: {forbidden_words: [damn, '!?']}", "FILE:1: content.forbidden_words[1]: expected a word, got '!?'"),
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
         (
@@ -95,6 +97,8 @@ def test_contradictions(file: Path, text: str, message: str) -> None:
         "devices: {mqtt: {url: 'mqtt://[::1]:1884'}}",
         "devices: {mqtt: {url: ''}}",
         "orchestrator: {app: ''}",
+        "content: {hook: 'my.rules:look', forbidden_words: [damn, déjà vu]}",
+        "content: {personal_data: off}",
         "orchestrator: {app: 'my.house:app'}",
         "transcription: {language: de, model: base}",
         "transcription: {language: auto}",

@@ -212,6 +212,7 @@ TYPES = {
     "Wanted": "string",
     "TranscriptionMessage": "object",
     "Turns": "array",
+    "Flags": "array",
     "Answers": "array",
     "Path": "array",
     "State": "string",

@@ -109,6 +109,12 @@ def test_audio_that_is_kept_does_not_come_back_as_work() -> None:
     assert ledger.usages.by_room[Room.UTTERANCES].rows == 1
 
 
+def test_audio_that_is_not_to_be_kept_is_not_although_audio_is() -> None:
+    ledger = open_ledger(KEPT)
+    ledger.apply([e.Heard(utterance()), e.Transcribed("u_1", forget=True)])
+    assert ledger.usages.by_room[Room.UTTERANCES].rows == 0
+
+
 def test_the_same_stretch_of_a_session_is_one_utterance(ledger: Ledger) -> None:
     assert ledger.apply([e.Heard(utterance("u_1", start=160))])
     assert not ledger.apply([e.Heard(utterance("u_2", start=160)), e.Queued(letter())])

@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 from gateway.contract.messages import AudioFacts
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
+from gateway.pipeline.content.port import KEPT_BACK
 from gateway.settings.web import WebSettings
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 from tests.gateway.web.chromium import IN_CHROMIUM, open_page
@@ -64,6 +65,19 @@ async def test_one_utterance_live(page: Page, house: House) -> None:
     await expect(page.locator(".mark")).to_contain_text("delivered")
     await expect(page.locator("#figure-reply")).to_have_text("480 ms")
     await expect(page.locator("#announcer")).to_contain_text("Reply to kitchen: The light is on.")
+
+
+async def test_what_the_content_filter_has_found_is_marked(page: Page, house: House) -> None:
+    await open_page(page, house)
+    house.publish(
+        device(), structs.replace(transcription("my card is [card number]"), flags=("personal_data", "own"))
+    )
+    await expect(page.locator(".flags")).to_have_text("⚑ personal data, own")
+    house.publish(structs.replace(reply("***, please"), flags=("forbidden_words", "unchecked")))
+    await expect(page.locator(".mark")).to_have_text("orchestrator · ⚑ forbidden words, not checked")
+    house.publish(transcription("", number=2, error=KEPT_BACK), transcription("plain", number=3))
+    await expect(page.locator(".heard").nth(1)).to_have_text("Kept back by the content filter.")
+    await expect(page.locator(".flags").nth(2)).to_be_hidden()
 
 
 async def test_an_end_without_a_text_leaves_its_pieces(page: Page, house: House) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.journal.effects import Asked, Delivered, Effect, HandedOver, Remembered
 from gateway.journal.no_journal import NoJournal
 from gateway.journal.records import RequestRow
+from gateway.pipeline.content.port import NoFilter
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.telling import announcements
 from gateway.pipeline.telling.announcements import MAX_WAITING_OF_A_DEVICE, Announcements, CannotAnnounce
@@ -46,8 +47,9 @@ class Announcer:
         self.told.append((stream.device_id, stream.boot, correlation_id))
         return True
 
-    def reply(self, name: UtteranceName, _text: str, *, agent: str) -> None:
+    def reply(self, name: UtteranceName, _text: str, *, agent: str, flags: tuple[str, ...]) -> None:
         assert agent
+        assert not flags
         self.shown.append(name.correlation_id)
 
     def delivered(self, name: UtteranceName, waited_ms: float) -> None:
@@ -76,6 +78,7 @@ class House:
             Mishaps(),
             HistorySettings(),
             PrivacySettings(),
+            content=NoFilter(),
         )
         self.waiting: dict[str, str] = {}
         self.boots: dict[str, int] = {}
