@@ -35,7 +35,7 @@ from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
 from gateway.settings.sessions import SessionSettings
 from transcription.audio import AudioChunk, from_pcm16
-from transcription.priority import Priority
+from transcription.priority import Precedence, Priority
 from transcription.recognizing import Phase, Recognizing
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
@@ -90,6 +90,7 @@ class Hearing:
         self._connected: dict[str, DeviceConnected] = {}
         self._put_off: dict[str, int] = {}
         """Devices that keep what they say until there is room for it, and their boots; in order."""
+        self._put_off_turns = Precedence()
         self.closed = False
         """Whether no stream is opened any more."""
 
@@ -209,13 +210,15 @@ class Hearing:
         self._devices.settle(*name, WHOLE_STREAM)
 
     def _ask_again(self) -> None:
-        """The first of those that were put off for whom there is room: what it kept comes again, and is heard."""
-        for device_id, boot in self._put_off.items():
+        """The next of those that were put off for whom there is room: what it kept comes again, and is heard."""
+        first: dict[Priority, str] = {}
+        for device_id in self._put_off:
             has_room = self.sessions.has_room(self._devices.visitor(device_id))
             if has_room and self.connected(device_id) and not self.sessions.of_device(device_id):
-                del self._put_off[device_id]
-                self._devices.renew(device_id, boot)
-                return
+                first.setdefault(self.priority(device_id), device_id)
+        if first:
+            device_id = first[self._put_off_turns.take(first)]
+            self._devices.renew(device_id, self._put_off.pop(device_id))
 
     def _begin_session(self, name: StreamName, event: StreamStarted, heard_to: int) -> Session:
         session = self.sessions.open(

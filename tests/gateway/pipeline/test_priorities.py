@@ -25,11 +25,12 @@ HOUSE: dict[str, Any] = {
 }
 
 
-async def say(works: Works, stack: AsyncExitStack, *names: str) -> None:
+async def say(works: Works, stack: AsyncExitStack, *names: str) -> list[Board]:
     """Somebody says something to each of these boards, which are there until the end."""
-    for name in names:
-        board = await stack.enter_async_context(works.board(name))
+    boards = [await stack.enter_async_context(works.board(name)) for name in names]
+    for board in boards:
         await board.say(loud(1), patience=0)
+    return boards
 
 
 def speak(board: Board, stream: int, pcm: bytes) -> None:
@@ -59,6 +60,19 @@ async def test_an_alarm_goes_before_dictation_that_has_filled_the_queue() -> Non
     assert devices[1] == "alarm"
     assert sorted(devices) == sorted(["alarm", *DICTATION])
     assert {event.device_id for event in works.events.of(StatusEvent, status="busy")} == {DICTATION[5]}
+
+
+async def test_of_those_for_whom_there_was_no_place_the_urgent_one_is_heard_first() -> None:
+    async with open_works(sessions={"max_sessions": 1}, devices=HOUSE) as works, AsyncExitStack() as stack:
+        await say(works, stack, "kitchen")
+        heard = await works.result()
+        for board in await say(works, stack, *DICTATION[:2], "alarm"):
+            assert await board.statuses(1, "busy") == ["busy"]
+        await works.reply(heard, "yes")
+        for number in range(2, 5):
+            await works.reply(await works.result(number), "yes")
+        await works.idle()
+    assert [heard.device_id for heard in works.results.items] == ["kitchen", "alarm", *DICTATION[:2]]
 
 
 async def test_the_class_travels_in_the_message_and_in_its_headers() -> None:
