@@ -115,7 +115,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .config:                        firmware_bridge transcription .contract .settings .access .broker
                                 .broker.opening .journal
 .hub:                           firmware_bridge .contract .settings .process .access
-.orchestrators:                 firmware_bridge .contract .settings .process .access .broker .broker.opening
+.orchestrators:                 firmware_bridge transcription .contract .settings .process .access .broker
+                                .broker.opening
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .pipeline.agents:               .contract .settings

@@ -180,4 +180,5 @@ def _letter(request: AgentRequest, key: RoutingKey) -> Letter:
         request.message_id,
         request.transcript.correlation_id,
         request.traceparent,
+        request.transcript.priority,
     )

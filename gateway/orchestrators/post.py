@@ -10,7 +10,9 @@ import structlog
 
 from firmware_bridge.pacing import Backoff
 from gateway.broker.base import BrokerUnavailable, MessageBroker, RoutingKey
+from gateway.contract.messages import PRIORITY_HEADER
 from gateway.contract.tracing import HEADER
+from transcription.priority import Priority, priority_of
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,7 @@ class Letter(NamedTuple):
     message_id: str
     correlation_id: str = ""
     traceparent: str = ""
+    priority: str = ""
 
 
 class Post:
@@ -61,5 +64,13 @@ class Post:
             letter.payload,
             correlation_id=letter.correlation_id,
             message_id=letter.message_id,
-            headers={HEADER: letter.traceparent} if letter.traceparent else None,
+            headers=_headers(letter),
         )
+
+
+def _headers(letter: Letter) -> dict[str, str] | None:
+    headers = {HEADER: letter.traceparent} if letter.traceparent else {}
+    priority = priority_of(letter.priority)
+    if priority is not Priority.NORMAL:
+        headers[PRIORITY_HEADER] = priority.value
+    return headers or None

@@ -71,6 +71,7 @@ class Replies:
             message.message_id,
             heard.correlation_id,
             heard.traceparent,
+            heard.priority,
         )
 
     def _name(self, which: str) -> str:

@@ -27,6 +27,7 @@ from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end
 from gateway.process.lanes import Lanes
 from gateway.process.stopwatch import OnStep
+from transcription.priority import priority_of
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +134,9 @@ class Shift:
             if inquiry.heard.addressed:  # those who are to answer are asked by name
                 await _settled(inquiry.delivery)
             else:
-                await lanes.put(inquiry.lane, partial(self._take, inquiry))
+                await lanes.put(
+                    inquiry.lane, partial(self._take, inquiry), priority_of(inquiry.heard.priority)
+                )
 
     async def _read_requests(self, requests: Subscription, lanes: Lanes) -> None:
         async for inquiry in self._inquiries(requests, partial(read_request, agent=self._duty.name)):
@@ -141,7 +144,9 @@ class Shift:
                 self._stop(inquiry)
                 await _settled(inquiry.delivery)
             else:
-                await lanes.put(inquiry.lane, partial(self._take, inquiry))
+                await lanes.put(
+                    inquiry.lane, partial(self._take, inquiry), priority_of(inquiry.heard.priority)
+                )
 
     async def _inquiries(
         self, deliveries: Subscription, read: Callable[[Delivery], Inquiry]

@@ -13,6 +13,7 @@ from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import MessageBroker, RoutingKey, Subscription
 from gateway.contract.agents import REQUESTS_TOPIC, AgentRequest, Wanted
 from gateway.contract.messages import (
+    PRIORITY_HEADER,
     REPLIES_TOPIC,
     RESULTS_TOPIC,
     AudioFacts,
@@ -52,12 +53,14 @@ class Gateway:
     def __init__(self, broker: MessageBroker, replies: Subscription) -> None:
         self.broker = broker
         self.replies = replies
+        self.priorities: list[str] = []
+        """Of the replies, as the broker is told."""
         self._number = 0
 
     async def tell(self, text: str, **fields: Any) -> None:
         """A transcript for everybody."""
         said = transcript(text, **fields)
-        await self.broker.publish(RESULTS_TOPIC, self._key(said.user_id, said), encode(said))
+        await self._publish(RESULTS_TOPIC, said.user_id, said, encode(said))
 
     async def ask(
         self, agent: str, text: str, *, request: dict[str, Any] | None = None, **fields: Any
@@ -72,7 +75,7 @@ class Gateway:
     async def put(self, asked: AgentRequest, **changes: Any) -> None:
         """The request, once more or otherwise."""
         asked = msgspec.structs.replace(asked, **changes)
-        await self.broker.publish(REQUESTS_TOPIC, self._key(asked.agent, asked.transcript), encode(asked))
+        await self._publish(REQUESTS_TOPIC, asked.agent, asked.transcript, encode(asked))
 
     async def stop(self, asked: AgentRequest) -> None:
         await self.put(asked, kind=Wanted.STOP)
@@ -85,7 +88,8 @@ class Gateway:
         assert message.routing_key == RoutingKey("ann", "kitchen", reply.session_id)
         assert message.correlation_id == reply.correlation_id
         assert message.message_id == reply.message_id != ""
-        assert message.headers == {"traceparent": reply.traceparent}
+        assert message.headers.get("traceparent") == reply.traceparent
+        self.priorities.append(message.headers.get("earshot-priority", "normal"))
         assert reply.traceparent == traceparent(reply.correlation_id) != ""
         return reply
 
@@ -98,8 +102,9 @@ class Gateway:
         broker = self.broker
         await until(lambda: not any(row.buffered_messages for row in broker.stats() if row.topic == topic))
 
-    def _key(self, user: str, said: TranscriptionMessage) -> RoutingKey:
-        return RoutingKey(user, said.device_id, said.session_id)
+    async def _publish(self, topic: str, user: str, said: TranscriptionMessage, payload: bytes) -> None:
+        key = RoutingKey(user, said.device_id, said.session_id)
+        await self.broker.publish(topic, key, payload, headers={PRIORITY_HEADER: said.priority})
 
 
 @asynccontextmanager

@@ -314,6 +314,21 @@ async def test_transcripts_and_requests_share_the_places() -> None:
         assert house.asked == ["told", "asked"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+async def test_what_is_urgent_is_answered_next(*, named: bool) -> None:
+    house = Counting(concurrency=2)
+    async with running(house.agent) as gateway:
+        for number, priority in enumerate(["normal", "normal", "background", "normal", "urgent"]):
+            said = {"session_id": f"s_{number}", "priority": priority, "name": f"c_{number}"}
+            await (gateway.ask("house", priority, **said) if named else gateway.tell(priority, **said))
+            if number < 2:
+                await gateway.reply()
+        house.going.set()
+        await gateway.replied(13)
+        assert house.asked == ["normal", "normal", "urgent", "normal", "background"]
+        assert sorted(set(gateway.priorities)) == ["background", "normal", "urgent"]
+
+
 # -- stopped
 
 
