@@ -68,7 +68,7 @@ class Undelivered(Generic[One]):
 
     def append(self, one: One) -> None:
         """A new one, younger than all others."""
-        if self._plain and not one.message.headers:
+        if self._plain and PRIORITY_HEADER not in one.message.headers:
             self._fresh.append(one)
         else:
             self._line(one.message).fresh.append(one)
@@ -183,4 +183,5 @@ class Parked:
 
 
 def _priority(message: Message) -> Priority:
-    return priority_of(message.headers.get(PRIORITY_HEADER, Priority.NORMAL))
+    name = message.headers.get(PRIORITY_HEADER)
+    return priority_of(name) if name else Priority.NORMAL
