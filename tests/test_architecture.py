@@ -150,10 +150,10 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge transcription transcription.models
-                                transcription.transcriber .contract .access .broker .journal.records
-                                .journal.effects .journal.dead_letters .journal .config .observing
-                                .pipeline.sessions .pipeline.recordings .pipeline.telling .pipeline.asking
-                                .pipeline .web.entrance .web.parts
+                                transcription.transcriber .contract .settings .access .broker
+                                .journal.records .journal.effects .journal.dead_letters .journal .config
+                                .observing .pipeline.sessions .pipeline.agents .pipeline.recordings
+                                .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
 .answering:                     .settings .broker .broker.opening .journal .orchestrators .observing

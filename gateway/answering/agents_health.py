@@ -24,9 +24,6 @@ LOOK_SECONDS = 1.0
 BLAME_SECONDS = 600.0
 """So long after it last kept everybody waiting, an agent is well again."""
 
-VERSION_CHARACTERS = 40
-"""Of what an agent says that it is, more is cut off."""
-
 START = (
     "start it under this name, with the gateway's broker (broker.url), or take it out of orchestrator.agents"
 )
@@ -140,7 +137,7 @@ class AgentsHealth:
         if one.breaker is not BreakerState.CLOSED:
             return _Trouble(
                 f"{one.name} failed too often, and is left alone for a while",
-                "look at its last error (earshot doctor, or the page's agents); it is asked again by itself",
+                "see its last error (the page's agents, or GET /api/v1/agents); it is asked again by itself",
             )
         until, blame = self._blamed.get(one.name, (now, None))
         return blame if now < until else None
@@ -161,4 +158,4 @@ class AgentsHealth:
         where = "inside the gateway" if one.name in self._inside else ""
         copies = f"{len(one.copies)} copies" if len(one.copies) > 1 else ""
         version = next((copy.presence.version for copy in reversed(one.copies) if copy.presence.version), "")
-        return ", ".join(filter(None, (version[:VERSION_CHARACTERS], where, copies)))
+        return ", ".join(filter(None, (version, where, copies)))

@@ -6,10 +6,15 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from gateway.contract.agents import ABSENT_SECONDS, AgentPresence
 
-MOST_COPIES = 64
+MOST_COPIES = 32
 """Of one agent; where more say that they are there, those that were silent for longest are forgotten."""
+VERSION_CHARACTERS = 40
+DESCRIPTION_CHARACTERS = 200
+"""Of what a copy says that it is, more is cut off."""
 CLOCKS_AGREE_SECONDS = 2.0
 """Copies whose clocks differ by more have no common one."""
 
@@ -41,7 +46,7 @@ class AgentCopies:
             self.have_left = not self._copies
             return
         self.have_left = False
-        self._copies[presence.instance] = AgentCopy(presence, now)
+        self._copies[presence.instance] = AgentCopy(_short(presence), now)
         if len(self._copies) > MOST_COPIES:
             self._copies.popitem(last=False)
 
@@ -60,3 +65,11 @@ class AgentCopies:
     def _forget_silent(self, now: float) -> None:
         while self._copies and now - next(iter(self._copies.values())).seen_at >= ABSENT_SECONDS:
             self._copies.popitem(last=False)
+
+
+def _short(presence: AgentPresence) -> AgentPresence:
+    return structs.replace(
+        presence,
+        version=presence.version[:VERSION_CHARACTERS],
+        description=presence.description[:DESCRIPTION_CHARACTERS],
+    )

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.access.needed import Open
 from gateway.contract.events_schema import events_schema
 from gateway.web.api import (
+    agents,
     configuration,
     dead_letters,
     devices,
@@ -50,6 +51,7 @@ def _description() -> bytes:
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
     *devices.OPERATIONS,
+    *agents.OPERATIONS,
     *utterances.OPERATIONS,
     *transcriptions.OPERATIONS,
     *speaking.OPERATIONS,

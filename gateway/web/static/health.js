@@ -1,5 +1,6 @@
 // Every part of the gateway: how it is, why, what to do about it, and since when.
 
+import { Agents } from "./agents.js";
 import { ask } from "./ask.js";
 import { Boards } from "./boards.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
@@ -18,19 +19,22 @@ export class HealthView {
   constructor(session) {
     this.session = session;
     this.boards = new Boards(session);
+    this.agents = new Agents();
     this.list = new KeyedList(byId("components"), (component) => component.component, componentRow);
   }
 
   show(house) {
-    const components = [...house.components.values()].sort(byWeight);
+    const components = [...house.components.values()].filter((part) => !isWellAgent(part)).sort(byWeight);
     this.list.show(components);
     byId("components-empty").hidden = components.length > 0;
     this.boards.show(house);
+    this.agents.show(house);
   }
 
   // What the gateway says about itself, asked for whenever somebody looks.
   async opened() {
     this.boards.look();
+    this.agents.look();
     const health = await ask("/api/v1/health").catch(() => ({}));
     // Models are the house's, and an operator's business who has all of it.
     const { running } = this.session.may("govern") ? await ask("/api/v1/models").catch(() => ({})) : {};
@@ -42,6 +46,11 @@ export class HealthView {
     ];
     byId("gateway").replaceChildren(...facts.filter(([, value]) => value).map(factOf));
   }
+}
+
+// An agent that is well stands among the agents only.
+function isWellAgent({ component, state }) {
+  return state === "healthy" && (component === "agents" || component.startsWith("agent "));
 }
 
 function factOf([name, value]) {

@@ -220,3 +220,13 @@ def test_a_hundred_thousand_records_a_second_are_taken() -> None:
     for number in range(100_000):
         agents.seen(here(instance=f"i{number % 100}"), LATER + number / 100_000)
     assert agents.is_present("lights", LATER + 1)
+
+
+def test_a_copy_that_tells_a_long_story_of_itself_is_cut_short() -> None:
+    agents = roster()
+    story = AgentPresence(agent="lights", instance="a", version="v" * 1_000, description="d" * 1_000)
+    agents.seen(story, LATER)
+    standing = agents.standing("lights", LATER)
+    assert standing is not None
+    (copy,) = standing.copies
+    assert (len(copy.presence.version), len(copy.presence.description)) == (40, 200)

@@ -12,6 +12,7 @@ from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import RoutingKey
 from gateway.contract.agents import PRESENCE_TOPIC, AgentPresence
 from gateway.contract.messages import encode
+from gateway.pipeline.agents.copies import MOST_COPIES
 from gateway.pipeline.agents.roster import AgentRoster, AgentStanding
 from gateway.pipeline.asking.presences import watch_presences
 from gateway.settings.broker import BrokerSettings
@@ -88,4 +89,4 @@ async def test_a_flood_of_records_keeps_nobody_from_being_seen(watched: Watched)
         await watched.come(instance=f"i_{number}")
     await watched.come("weather")
     await passes(lambda: watched.standing("weather").is_present)
-    assert len(watched.standing().copies) <= 64
+    assert len(watched.standing().copies) <= MOST_COPIES
