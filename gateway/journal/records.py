@@ -94,7 +94,7 @@ class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
-    """One message for the broker. ``number`` grows: the order of publication within a session.
+    """One message for the broker. ``number`` grows: the order of publication of what a device says.
 
     ``agent``: for whom alone it is, under that ``request_id``; empty: for everybody.
     ``priority``: one for all messages of a session.

@@ -1,8 +1,8 @@
-"""Messages on their way to the broker: in order within a session, tried until the broker has them.
+"""Messages on their way to the broker: in the order in which a device said them, tried until the broker has them.
 
 A message leaves the journal only with the broker's receipt. A receipt that promises no more than the
 broker's memory is none: such a message stays in the journal until its answer is here, and is published again
-when the broker may have forgotten it. What is more than fits into memory waits in the journal alone. Of sessions that
+when the broker may have forgotten it. What is more than fits into memory waits in the journal alone. Of devices that
 wait an urgent one is next, with one message; those of each class have at least one turn in ten.
 """
 
@@ -28,7 +28,7 @@ from gateway.broker.base import (
     Receipt,
     RoutingKey,
 )
-from gateway.contract.messages import PRIORITY_HEADER
+from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
 from gateway.journal.effects import Published
@@ -46,7 +46,7 @@ UNJOURNALED_LETTERS = 4 * HELD_LETTERS
 PAGE = 256
 """Messages read from the journal at a time."""
 IN_FLIGHT = 64
-"""Sessions whose messages are being published at once."""
+"""Devices whose messages are being published at once."""
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 1.0
 """A broker that is away is tried again after so long, doubling."""
@@ -117,7 +117,9 @@ class Outbox:
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
-        self._idle: UrgentFirst[str] = UrgentFirst()  # sessions whose messages nobody is publishing just now
+        self._idle: UrgentFirst[str] = (
+            UrgentFirst()
+        )  # of which nobody publishes anything is publishing just now
         self._busy = 0
         self._backlogs = {one: _Backlog(journal.keeps) for one in Priority}
         self._unreadable = False
@@ -152,7 +154,7 @@ class Outbox:
     # -- in
 
     def put(self, letter: LetterRow, *, journaled: bool) -> None:
-        """Publish it after those of its session that were put before. ``journaled``: it is safe in the journal."""
+        """Publish it after those of its lane that were put before. ``journaled``: it is safe in the journal."""
         backlog = self._backlogs[_priority(letter)]
         if journaled and (backlog.more or backlog.held >= HELD_LETTERS):
             backlog.more = True  # it is read when its turn comes
@@ -199,14 +201,15 @@ class Outbox:
             return
         self._held[letter.number] = letter
         self._backlogs[_priority(letter)].held += 1
-        lane = self._lanes.get(letter.session_id)
+        name = _lane(letter)
+        lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[letter.session_id] = deque()
-            self._idle.put(letter.session_id, _priority(letter))
+            lane = self._lanes[name] = deque()
+            self._idle.put(name, _priority(letter))
         lane.insert(0 if first else len(lane), letter)
 
     def _publish_again(self, letters: Iterable[LetterRow]) -> None:
-        """Before all that their sessions have said since."""
+        """Before all that their devices have said since."""
         for letter in sorted(letters, key=lambda one: one.number, reverse=True):
             if letter.number in self._held:
                 continue
@@ -274,20 +277,20 @@ class Outbox:
             backlog.more = len(letters) == PAGE or backlog.passed_over != passed_over
 
     async def _publish_lanes(self) -> None:
-        """One message after the other, each of the session whose turn it is."""
+        """One message after the other, each of the device whose turn it is."""
         try:
             while self._idle:
-                session_id = self._idle.get()
-                lane = self._lanes[session_id]
+                name = self._idle.get()
+                lane = self._lanes[name]
                 letter = lane[0]
                 if self._is_over(letter) or await self._publish_or_give_up(letter):
                     lane.remove(letter)  # others may have been put before it
                     self._let_go(letter)
                     self._read_on()
                 if lane:
-                    self._idle.put(session_id, _priority(lane[0]))
+                    self._idle.put(name, _priority(lane[0]))
                 else:
-                    del self._lanes[session_id]
+                    del self._lanes[name]
         finally:
             self._busy -= 1
         self._go_on()
@@ -363,7 +366,7 @@ class Outbox:
             self._tell(Refused(letter, reason))
 
     async def _wait_for_broker(self, error: BrokerError) -> None:
-        """Back off; all sessions wait for the same broker, and each tries."""
+        """Back off; all devices wait for the same broker, and each tries."""
         now = asyncio.get_running_loop().time()
         if self._away_since is None:
             self._away_since = now
@@ -381,3 +384,8 @@ def _headers(letter: LetterRow) -> dict[str, str]:
 
 def _priority(letter: LetterRow) -> Priority:
     return priority_of(letter.priority)
+
+
+def _lane(letter: LetterRow) -> str:
+    """What is published in order: a device's transcripts over all its sessions, and what else there is of each."""
+    return letter.device_id if letter.topic == RESULTS_TOPIC else f"{letter.topic}/{letter.session_id}"

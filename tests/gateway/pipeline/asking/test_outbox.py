@@ -1,4 +1,4 @@
-"""Messages on their way to the broker: each leaves the journal with its receipt, in order within its session."""
+"""Messages on their way to the broker: each leaves the journal with its receipt, in order within its device."""
 
 from __future__ import annotations
 
@@ -122,13 +122,45 @@ async def test_what_was_left_is_published_first_and_in_order(journal: Journal) -
     assert broker.took == [f"m_{number}" for number in range(1, 22)]
 
 
+class Slow(Broker):
+    """One message is on its way for long."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self._slow = slow
+
+    async def publish(self, *arguments: Any, message_id: str = "", **options: Any) -> Receipt:
+        if message_id == self._slow:
+            await self.go.wait()
+        return await super().publish(*arguments, message_id=message_id, **options)
+
+
+async def test_what_a_device_says_in_session_after_session_is_published_in_order_and_holds_up_nobody_else(
+    journal: Journal,
+) -> None:
+    broker = Slow("m_1")
+    rows = [
+        letter(1, session_id="s_1"),
+        letter(2, session_id="s_2"),
+        letter(3, session_id="s_3", device_id="garden"),
+        letter(4, session_id="s_2", topic="dead.letters"),
+    ]
+    async with opened(broker, journal) as outbox:
+        for row in rows:
+            await queue(outbox, journal, row)
+        await passes(lambda: broker.took == ["m_3", "m_4"])
+        broker.go.set()
+        await passes(lambda: broker.took[2:] == ["m_1", "m_2"])
+
+
 @pytest.mark.slow
 async def test_a_broker_that_is_away_is_waited_for_and_the_order_kept(journal: Journal) -> None:
     broker = Broker()
     broker.away = True
-    sessions = ["s_1", "s_2", "s_3"]
+    devices = ["kitchen", "garden", "cellar"]
     chance = random.Random(5)
-    rows = [letter(number, session_id=chance.choice(sessions)) for number in range(1, 61)]
+    rows = [letter(number, device_id=chance.choice(devices)) for number in range(1, 61)]
     async with opened(broker, journal) as outbox:
         for row in rows:
             await queue(outbox, journal, row)
@@ -137,9 +169,9 @@ async def test_a_broker_that_is_away_is_waited_for_and_the_order_kept(journal: J
         assert len(await numbers(journal)) == 60
         broker.away = False
         await passes(lambda: len(broker.took) == 60)
-        for session in sessions:
-            of_session = {row.message_id for row in rows if row.session_id == session}
-            took = [int(one[2:]) for one in broker.took if one in of_session]
+        for device in devices:
+            of_device = {row.message_id for row in rows if row.device_id == device}
+            took = [int(one[2:]) for one in broker.took if one in of_device]
             assert took == sorted(took)
         await journal.commit()
         assert await numbers(journal) == []
@@ -154,14 +186,14 @@ async def test_what_does_not_fit_into_memory_waits_in_the_journal(
     broker.away = True
     async with opened(broker, journal) as outbox:
         for number in range(1, 101):
-            await queue(outbox, journal, letter(number, session_id=f"s_{number % 3}"))
+            await queue(outbox, journal, letter(number, device_id=f"d_{number % 3}"))
         assert outbox.waiting <= 20
         broker.away = False
         await passes(lambda: len(broker.took) == 100)
         await passes(lambda: not outbox.waiting)
         assert len(set(broker.took)) == 100
-        for session in range(3):
-            took = [int(one[2:]) for one in broker.took if int(one[2:]) % 3 == session]
+        for device in range(3):
+            took = [int(one[2:]) for one in broker.took if int(one[2:]) % 3 == device]
             assert took == sorted(took)
         await journal.commit()
         assert await numbers(journal) == []
@@ -430,12 +462,12 @@ async def test_what_is_erased_while_the_broker_is_away_is_never_published(journa
 U, N, B = "urgent", "normal", "background"
 
 
-async def test_of_sessions_that_wait_an_urgent_one_is_next_and_each_class_has_its_tenth(
+async def test_of_devices_that_wait_an_urgent_one_is_next_and_each_class_has_its_tenth(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IN_FLIGHT", 1)
     rows = [
-        letter(number, session_id=f"s_{number}", priority=B if number <= 4 else N if number <= 8 else U)
+        letter(number, device_id=f"d_{number}", priority=B if number <= 4 else N if number <= 8 else U)
         for number in range(1, 49)
     ]
     broker, owner = Broker(), Owner()
@@ -449,10 +481,10 @@ async def test_of_sessions_that_wait_an_urgent_one_is_next_and_each_class_has_it
     assert kinds == "u" + "uuuuuuunb" * 4 + "u" * 11
 
 
-async def test_a_session_that_says_much_gives_way_after_each_message(journal: Journal) -> None:
+async def test_a_device_that_says_much_gives_way_after_each_message(journal: Journal) -> None:
     broker, owner = Broker(), Owner()
-    long = [letter(number, session_id=f"s_{number % 64}", priority=B) for number in range(1, 321)]
-    alarm = letter(321, session_id="s_alarm", priority=U)
+    long = [letter(number, device_id=f"d_{number % 64}", priority=B) for number in range(1, 321)]
+    alarm = letter(321, device_id="alarm", priority=U)
     broker.away = True
     async with opened(broker, journal, owner) as outbox:
         for row in long:
@@ -462,8 +494,8 @@ async def test_a_session_that_says_much_gives_way_after_each_message(journal: Jo
         broker.away = False
         await passes(lambda: len(broker.took) == 321)
     assert broker.took.index("m_321") <= 64, "behind what was on the wire, and nothing else"
-    for session in range(64):
-        took = [one for one in (int(one[2:]) for one in broker.took) if one < 321 and one % 64 == session]
+    for device in range(64):
+        took = [one for one in (int(one[2:]) for one in broker.took) if one < 321 and one % 64 == device]
         assert took == sorted(took)
 
 
@@ -476,13 +508,13 @@ async def test_what_is_urgent_does_not_wait_for_the_pages_of_the_journal_before_
     path = str(tmp_path / "journal.db")
     async with Journal(JournalSettings(path=path)) as journal:
         for number in range(1, 101):
-            await journal.commit(Queued(letter(number, session_id=f"s_{number % 9}", priority=B)))
-        await journal.commit(Queued(letter(101, session_id="s_alarm", priority=U)))
+            await journal.commit(Queued(letter(number, device_id=f"d_{number % 9}", priority=B)))
+        await journal.commit(Queued(letter(101, device_id="alarm", priority=U)))
     broker = Broker()
     broker.away = True
     async with Journal(JournalSettings(path=path)) as journal, opened(broker, journal) as outbox:
         await passes(lambda: outbox.waiting > 5)
-        await queue(outbox, journal, letter(102, session_id="s_alarm", priority=U))
+        await queue(outbox, journal, letter(102, device_id="alarm", priority=U))
         broker.away = False
         await passes(lambda: len(broker.took) == 102)
         await passes(lambda: not outbox.waiting)
@@ -490,8 +522,8 @@ async def test_what_is_urgent_does_not_wait_for_the_pages_of_the_journal_before_
         assert await numbers(journal) == []
     first, second = broker.took.index("m_101"), broker.took.index("m_102")
     assert first < second <= 6
-    for session in range(9):
-        took = [one for one in (int(one[2:]) for one in broker.took) if one < 101 and one % 9 == session]
+    for device in range(9):
+        took = [one for one in (int(one[2:]) for one in broker.took) if one < 101 and one % 9 == device]
         assert took == sorted(took)
 
 
@@ -502,5 +534,5 @@ async def test_what_is_urgent_is_not_lost_because_of_what_is_not(monkeypatch: py
     async with opened(broker, NoJournal()) as outbox:
         for number in range(1, 6):
             outbox.put(letter(number, priority=B), journaled=False)
-        outbox.put(letter(6, session_id="s_alarm", priority=U), journaled=False)
+        outbox.put(letter(6, device_id="alarm", priority=U), journaled=False)
         assert (outbox.waiting, outbox.lost) == (4, 2)
