@@ -92,6 +92,28 @@ async def test_each_listener_has_a_conversation_of_its_own() -> None:
         assert mine.conversation_id == again.conversation_id != hers.conversation_id
 
 
+async def test_what_a_listener_types_and_says_is_one_conversation() -> None:
+    async with open_works() as works, works.board("web-local") as page:
+        talk = Talk(works)
+        ids = [(await talk.push(page, 1)).conversation_id, (await talk.type("and now")).conversation_id]
+        saying = asyncio.create_task(page.say(loud(2)))
+        third = await talk.heard()
+        assert {*ids, third.conversation_id} == {ids[0]}
+        assert [turn.text for turn in talk.before(third).turns] == ["16000", "and now"]
+        await works.reply(third, "yes")
+        await saying
+
+
+async def test_what_is_remembered_is_what_the_word_in_between_has_left_of_it() -> None:
+    masked = {"personal_data": "mask"}
+    async with open_works(content=masked) as works:
+        talk = Talk(works)
+        await talk.type("my card is 4111 1111 1111 1111")
+        await works.pipeline.say("and now", LOCAL)
+        (before,) = talk.before(await talk.heard()).turns
+        assert (before.text, before.reply) == ("my card is [card number]", "my card is [card number], too")
+
+
 async def test_the_trace_of_an_utterance_goes_with_its_message_and_in_its_header() -> None:
     async with open_works(subscribed=False) as works, works.broker.subscribe(RESULTS_TOPIC) as results:
         said = await works.pipeline.say("hello", LOCAL)
