@@ -3,20 +3,26 @@
 A public name: what is imported from here stays.
 """
 
+from gateway.contract.agents import AgentAnswer, ConversationTurn
 from gateway.orchestrators.answer import Answer, AnswerFunction, NotUnderstood, Reply, Say
 from gateway.orchestrators.heard import AgentAnswers, CannotAsk, Heard, TurnOver
+from gateway.orchestrators.rehearsal import Rehearsal, Rehearsed
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.orchestrators.serving import serve
 
 __all__ = [
+    "AgentAnswer",
     "AgentAnswers",
     "Answer",
     "AnswerFunction",
     "BadOrchestrator",
     "CannotAsk",
+    "ConversationTurn",
     "Heard",
     "NotUnderstood",
     "Orchestrator",
+    "Rehearsal",
+    "Rehearsed",
     "Reply",
     "Say",
     "TurnOver",

@@ -138,8 +138,8 @@ class Heard(TranscriptionMessage, frozen=True, kw_only=True, dict=True):
     async def ask(self, agent: str, text: str | None = None, *, seconds: float | None = None) -> AgentAnswer:
         """Another agent the same, or ``text``: what it says, or (``error``) why it does not.
 
-        It has the time that is left here, or ``seconds`` of it. Raises CannotAsk for one that is asking already (an
-        answer would never come), TurnOver and BrokerError.
+        It has nine tenths of the time that is left here, or ``seconds`` of them. Raises CannotAsk for one that is
+        asking already (an answer would never come), TurnOver and BrokerError.
         """
         return await self._tools.ask(agent, text, seconds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import structlog
@@ -90,6 +90,7 @@ class Shift:
                 await self._take_all(results, requests, tasks)
             finally:
                 answers.cancel()
+                log.info("orchestrator left", name=name, **asdict(self.figures))
 
     def _requests(self) -> AbstractAsyncContextManager[Subscription | None]:
         if not self._duty.by_name:

@@ -19,6 +19,9 @@ from gateway.process.stopwatch import OnStep, timed_items
 TEXT_CHARACTERS = 1024 * 1024
 """Of an answer in all; one that has more would be refused at the other end."""
 
+OTHERS_SHARE = 0.9
+"""Of the time that is left, another agent has so much: who asked it can still say something when that is over."""
+
 
 class Speaking:
     """``Tools`` of one inquiry; ``due``: until when an answer is waited for, by the loop's clock."""
@@ -85,7 +88,7 @@ class Speaking:
     async def ask(self, agent: str, text: str | None, seconds: float | None) -> AgentAnswer:
         """As ``Heard``'s."""
         self._go_on()
-        left = self.seconds_left()
+        left = self.seconds_left() * OTHERS_SHARE
         inquiry = self._replies.inquiry
         seconds = left if seconds is None else min(seconds, left)
         return await self._others.ask(inquiry.heard, inquiry.key, agent, text, seconds)
