@@ -28,7 +28,10 @@ async def test_the_code_of_the_page_runs_and_its_test_passes() -> None:
         assert (await stage.say("hello")).text == "You said: hello"
         unknown = await stage.say("what time is it in Atlantis", agent="clock")
         assert (unknown.text, unknown.end.understood) == ("I do not know that city.", False)
-        for user, room, text in (("ann", "Kitchen", "Hello Ann."), ("bob", "Hall", "I only know about lights.")):
+        for user, room, text in (
+            ("ann", "Kitchen", "Hello Ann."),
+            ("bob", "Hall", "I only know about lights."),
+        ):
             assert (await stage.say("hello", agent="home", user_id=user, room=room)).text == text
         assert not (await stage.say("hello", agent="home", room="Office")).end.understood
         ordered = await stage.say("order milk", agent="shop")
