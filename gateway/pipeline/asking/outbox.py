@@ -117,9 +117,7 @@ class Outbox:
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self._held: dict[int, LetterRow] = {}
         self._lanes: dict[str, deque[LetterRow]] = {}
-        self._idle: UrgentFirst[str] = (
-            UrgentFirst()
-        )  # of which nobody publishes anything is publishing just now
+        self._idle: UrgentFirst[str] = UrgentFirst()  # lanes of which nothing is being published just now
         self._busy = 0
         self._backlogs = {one: _Backlog(journal.keeps) for one in Priority}
         self._unreadable = False
