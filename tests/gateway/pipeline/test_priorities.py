@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.access.principals import Principal, Role
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import plan
 from gateway.contract.events import StatusEvent
@@ -109,17 +110,46 @@ async def test_a_change_holds_from_the_next_word_on() -> None:
     assert before.session_id != after.session_id, "a session is of one class"
 
 
-async def test_what_a_gateway_left_behind_is_transcribed_by_urgency(tmp_path: Path) -> None:
-    engine, journal = Engine(), tmp_path / "journal.db"
+async def leave_behind(journal: Path, *names: str) -> None:
+    """A gateway that ends before any of it is transcribed."""
+    engine = Engine()
     engine.go.clear()
     async with AsyncExitStack() as stack:
         works = await stack.enter_async_context(open_works(engine, journal=journal, devices=HOUSE))
-        await say(works, stack, *DICTATION[:4], "alarm")
+        await say(works, stack, *names)
         await engine.working()
-        await passes(lambda: works.recognizer.waiting == 4)
+        await passes(lambda: works.recognizer.waiting == len(names) - 1)
         await works.settled()
         works.hush()
         engine.go.set()
+
+
+async def test_a_session_keeps_its_class_over_a_restart_with_other_settings(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    await leave_behind(journal, "alarm", DICTATION[0])
+    async with open_works(journal=journal) as works:
+        for number in range(1, 3):
+            await works.reply(await works.result(number), "yes")
+    assert {heard.device_id: heard.priority for heard in works.results.items} == {
+        "alarm": "urgent",
+        DICTATION[0]: "background",
+    }
+
+
+async def test_what_is_typed_has_the_class_of_whoever_types_it() -> None:
+    users = {"priorities": {"users": {"ann": "urgent"}}}
+    async with open_works(devices=users) as works:
+        for name, priority in (("ann", "urgent"), ("bob", "normal")):
+            who = Principal(name=name, role=Role.OPERATOR, users=frozenset({name}))
+            await works.pipeline.say("turn it off", who)
+            heard = await works.result(user_id=name)
+            await works.reply(heard, "yes")
+            assert heard.priority == priority
+
+
+async def test_what_a_gateway_left_behind_is_transcribed_by_urgency(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    await leave_behind(journal, *DICTATION[:4], "alarm")
     async with open_works(journal=journal, devices=HOUSE) as works:
         for number in range(1, 6):
             await works.reply(await works.result(number), "yes")
