@@ -196,7 +196,7 @@ class Answers:
             else:
                 self._questions.fail(question.spoken, question.message, ERASED, Apology.LATE)
             await acknowledge(self._pieces.take(name))
-        self._questions.conversing.forget(is_gone)
+        self._questions.forget(is_gone)
         self._tracker.forget(is_gone)
 
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:

@@ -91,6 +91,10 @@ class Conversing:
     def reopen(self, name: UtteranceName) -> Conversation:
         """The answer to one of those is still awaited; the conversation before it."""
         self._conversations.reopen(name.correlation_id)
+        return self.before(name)
+
+    def before(self, name: UtteranceName) -> Conversation:
+        """What was said before it in its conversation, as far as it is remembered now."""
         return self._conversations.before(name)
 
     # -- the end

@@ -76,7 +76,7 @@ class Publishing:
         try:
             if message.success and message.text:  # before publishing: the fastest reply finds its request
                 question = self._questions.ask(
-                    spoken, message, letter.payload, told=told, after=placed.conversation
+                    spoken, message, letter.payload, told=told, conversation=placed.conversation
                 )
                 effects.append(question)
         except CorrelationError as error:

@@ -47,8 +47,8 @@ class Question:
     """Whether its device was told that it is waited for, although the broker does not have it yet."""
     again: bool = False
     """Whether a gateway before this one asked it."""
-    after: Conversation = field(default_factory=Conversation)
-    """What was said before it."""
+    conversation: Conversation = field(default_factory=Conversation)
+    """In which it is asked, with what was said before it."""
 
 
 class Questions:
@@ -95,13 +95,13 @@ class Questions:
         payload: bytes,
         *,
         told: bool,
-        after: Conversation,
+        conversation: Conversation,
     ) -> Asked:
         """Expect an answer to ``message``; returns what is to be committed. Raises CorrelationError."""
         now = self._now()
         request = PendingRequest(spoken.name, now, now + self._settings.timeout_seconds)
         self.tracker.register(request, now)
-        self._keep(Question(spoken.without_audio(), message, request, told, after=after))
+        self._keep(Question(spoken.without_audio(), message, request, told, conversation=conversation))
         return Asked(request_row(request, payload, now))
 
     def restore(self, row: RequestRow) -> PendingRequest:
@@ -115,8 +115,8 @@ class Questions:
 
     def ask_again(self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest) -> None:
         """The answer to one of those is still awaited."""
-        after = self.conversing.reopen(request.name)
-        self._keep(Question(spoken, message, request, told=False, again=True, after=after))
+        conversation = self.conversing.reopen(request.name)
+        self._keep(Question(spoken, message, request, told=False, again=True, conversation=conversation))
 
     def _keep(self, question: Question) -> None:
         self._open[question.request.correlation_id] = question
@@ -205,6 +205,12 @@ class Questions:
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
         """The correlation ids of those that are meant."""
         return {name for name, one in self._open.items() if is_gone(one.request.name)}
+
+    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """No words of these are handed to anybody with what is still open."""
+        self.conversing.forget(is_gone)
+        for question in self._open.values():
+            question.conversation = self.conversing.before(question.request.name)
 
     def settled(self, correlation_id: str) -> tuple[Effect, ...]:
         """What is to be committed beside the end of a request."""
