@@ -67,7 +67,8 @@ def read_request(delivery: Delivery, agent: str) -> Inquiry:
         request_id=request.request_id,
         path=request.path,
     )
-    lane = around.conversation_id or key.session
+    # Agents that ask each other would wait for each other, each behind what it is asked itself in the conversation.
+    lane = request.request_id if request.path else around.conversation_id or key.session
     return Inquiry(delivery, around, request.reply_to, key, lane, request.kind, request.reason, _due(request))
 
 

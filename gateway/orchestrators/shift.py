@@ -251,11 +251,11 @@ class Shift:
         except NotWanted:
             figures.stopped += 1
             return None
-        except BrokerError:
-            raise
         except BaseException as error:
             if is_our_end(error, asyncio.current_task()):
                 raise
+            if isinstance(error, BrokerError) and not inquiry.is_named:
+                raise  # a request is not worked on twice for that
             failed = True
             reply = replies.failure(failure(error, self._duty.name, seconds))
         finally:

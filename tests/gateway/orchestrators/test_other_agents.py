@@ -220,6 +220,26 @@ async def test_a_cycle_of_agents_ends_at_once() -> None:
         assert (await gateway.reply()).text == "helper failed (CannotAsk)"
 
 
+async def test_two_that_are_asked_and_ask_each_other_do_not_wait_for_each_other() -> None:
+    """Each answers the conversation in turn, but what the other asks is no turn of it."""
+
+    def one(name: str, other: str) -> Orchestrator:
+        house = Orchestrator(name)
+
+        @house.on_transcript
+        async def answer(heard: Heard) -> str:
+            if heard.path:
+                return f"{name} helps"
+            return (await heard.ask(other)).text
+
+        return house
+
+    async with running(one("left", "right"), one("right", "left")) as gateway:
+        for name in ("left", "right"):
+            await gateway.ask(name, "hello", conversation_id="v_1")
+        assert {reply.text for reply in await gateway.replied(2)} == {"left helps", "right helps"}
+
+
 async def requested(requests: Subscription, wanted: Wanted = Wanted.ASK) -> AgentRequest:
     while True:
         delivery = await soon(anext(requests))

@@ -12,9 +12,10 @@ import msgspec
 import pytest
 import structlog
 
-from gateway.broker.base import Delivery, RoutingKey
+from gateway.broker.backends.memory import MemoryBroker
+from gateway.broker.base import BufferFull, Delivery, Receipt, RoutingKey
 from gateway.contract.agents import REQUESTS_TOPIC, AgentAnswer, ConversationTurn, Wanted
-from gateway.contract.messages import RESULTS_TOPIC, TranscriptionMessage
+from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.orchestrators.sdk import BadOrchestrator, Heard, Orchestrator
 from tests.gateway.orchestrators.played import running, soon
 
@@ -208,6 +209,40 @@ async def test_a_copy_that_takes_over_says_it_under_the_same_ids() -> None:
             ids.append([reply.message_id for reply in await gateway.replied(3)])
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 3
+
+
+class FullBroker(MemoryBroker):
+    """Is full for so many replies that have these words."""
+
+    words = b""
+    times = 0
+
+    async def publish(self, topic: str, key: RoutingKey, payload: bytes, **more: Any) -> Receipt:
+        if topic == REPLIES_TOPIC and self.times and self.words in payload:
+            self.times -= 1
+            raise BufferFull("full")
+        return await super().publish(topic, key, payload, **more)
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"), [(b'"so "', "house failed (BufferFull)"), (b'"final":true', None)]
+)
+async def test_it_is_not_worked_on_again_because_the_broker_refuses_a_reply(
+    monkeypatch: pytest.MonkeyPatch, words: bytes, ends: str | None
+) -> None:
+    """Of a transcript, which has no id of its own, that is another matter."""
+    monkeypatch.setattr("gateway.orchestrators.sdk.RETRY_SECONDS", 0.0)
+    house, broker = Counting(), FullBroker()
+    house.going.set()
+    broker.words, broker.times = words, 1
+    async with running(house.agent, broker=broker) as gateway:
+        await gateway.ask("house", "once")
+        reply = await gateway.reply()
+        while not reply.final:
+            reply = await gateway.reply()
+        assert reply.error == ends
+        await gateway.settled()
+        assert house.asked == ["once"]
 
 
 async def test_what_it_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
