@@ -19,12 +19,22 @@ from msgspec import Struct
 from gateway.broker.address import Address
 from gateway.broker.base import Durability, Message
 from gateway.broker.buffer import Readership
+from gateway.contract.agents import PRESENCE_TOPIC
+from gateway.settings.broker import BrokerSettings
 
 Token: TypeAlias = Any
 """What an adapter needs to settle one delivery; the same or an equal one for the same delivery."""
 
 GATHER_SECONDS = 1.0
 """Readers of ours are back within this time after a loss."""
+
+PRESENCES = 1_000
+"""Kept where a server keeps what was read: each agent tells it every second, and a moment later it is of no use."""
+
+
+def most_kept(topic: str, settings: BrokerSettings) -> int:
+    """How many messages of a topic a server is to keep."""
+    return min(PRESENCES, settings.stream_messages) if topic == PRESENCE_TOPIC else settings.stream_messages
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):

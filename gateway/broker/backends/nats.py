@@ -37,7 +37,7 @@ from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
-from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts
+from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts, most_kept
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings
 
@@ -358,7 +358,7 @@ class Streams:
         return api.StreamConfig(
             name=stream_name(topic),
             subjects=[stream_subjects(topic)],
-            max_msgs=self._settings.stream_messages,
+            max_msgs=most_kept(topic, self._settings),
             discard=api.DiscardPolicy.OLD,
             storage=api.StorageType.FILE,
             num_replicas=self._settings.stream_replicas,

@@ -30,7 +30,7 @@ from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisCon
 from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
-from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts
+from gateway.broker.wire import GATHER_SECONDS, Demand, Intake, OnLost, ServerFacts, most_kept
 from gateway.contract.messages import RESULTS_TOPIC
 
 OLDEST = (6, 2)
@@ -59,7 +59,6 @@ class RedisWire:
         self._address = address
         self._lease = address.settings.lease_seconds
         self._client = client
-        self._trim = address.settings.stream_messages
         self._outbox: list[tuple[list[Any], asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._tasks = Work(on_lost)
@@ -84,7 +83,7 @@ class RedisWire:
         if self._closed:
             raise BrokerUnavailable("the connection is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outbox.append((entry(message, self._trim), done))
+        self._outbox.append((entry(message, most_kept(message.topic, self._address.settings)), done))
         self._work.set()
         await done
         return self.facts.durability

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
 
 from gateway.broker.address import Scheme, resolve
 from gateway.broker.backends.nats import connect
@@ -32,6 +34,7 @@ from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
 from gateway.broker.patterns import parse_pattern
+from gateway.contract.agents import PRESENCE_TOPIC
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
@@ -264,6 +267,19 @@ async def test_a_stream_is_bounded(nats: Nats, jetstream: JetStreamContext, topi
     broker = opened(nats.url, stream_messages=100)
     await soon(asyncio.gather(*(broker.publish(topic, KITCHEN, b"%d" % n) for n in range(300))))
     assert (await jetstream.stream_info(stream_name(topic))).state.messages == 100
+    await broker.close()
+
+
+async def test_who_is_there_is_not_kept_for_long(
+    nats: Nats, jetstream: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.broker.wire.PRESENCES", 10)
+    broker = opened(nats.url)
+    with suppress(NotFoundError):
+        await jetstream.delete_stream(stream_name(PRESENCE_TOPIC))
+    await soon(asyncio.gather(*(broker.publish(PRESENCE_TOPIC, KITCHEN, b"%d" % n) for n in range(50))))
+    assert (await jetstream.stream_info(stream_name(PRESENCE_TOPIC))).state.messages == 10
+    await jetstream.delete_stream(stream_name(PRESENCE_TOPIC))
     await broker.close()
 
 

@@ -26,7 +26,8 @@ from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
 from gateway.broker.patterns import parse_pattern
-from gateway.broker.wire import Demand
+from gateway.broker.wire import PRESENCES, Demand
+from gateway.contract.agents import PRESENCE_TOPIC
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker.contract import KITCHEN, receive, soon, take, until
@@ -312,6 +313,13 @@ async def test_a_stream_is_bounded(redis: Redis, client: Client) -> None:
     broker = opened(redis.url, stream_messages=100)
     await soon(asyncio.gather(*(broker.publish(TOPIC, KITCHEN, b"%d" % n) for n in range(1000))))
     assert 100 <= await client.xlen(STREAM) < 300
+    await broker.close()
+
+
+async def test_who_is_there_is_not_kept_for_long(redis: Redis, client: Client) -> None:
+    broker = opened(redis.url)
+    await soon(asyncio.gather(*(broker.publish(PRESENCE_TOPIC, KITCHEN, b"here") for _ in range(3_000))))
+    assert PRESENCES <= await client.xlen(f"earshot:{PRESENCE_TOPIC}") < 1.5 * PRESENCES
     await broker.close()
 
 
