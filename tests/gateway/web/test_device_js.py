@@ -207,6 +207,20 @@ async def test_speech_in_answer_out(page: Page, site: Site) -> None:
     await page.wait_for_function("() => device.ring.frames.length === 0")
 
 
+async def test_an_answer_grows_on_the_page(page: Page, site: Site) -> None:
+    await open_device(page, site)
+    await page.evaluate("(pcm) => void device.stop(say(pcm))", base64(loud(1)))
+    heard = await site.parts.result(device_id="web-page")
+    shown = "told.filter(([kind]) => kind === 'reply').map(([, reply]) => [reply.text, reply.final])"
+    for count, word in enumerate(("It ", "is "), 1):
+        await site.parts.reply(heard, word, final=False)
+        await page.wait_for_function(f"(count) => {shown}.length === count", arg=count)
+    await site.parts.reply(heard, "It is noon.")
+    await page.wait_for_function(f"() => {shown}.length === 3")
+    assert await page.evaluate(shown) == [["It ", False], ["It is ", False], ["It is noon.", True]]
+    await site.parts.idle()
+
+
 async def test_the_gateway_finds_the_end(page: Page, site: Site) -> None:
     await open_device(page, site)
     speech = loud(1) + bytes(2 * 16_000 * 2)
