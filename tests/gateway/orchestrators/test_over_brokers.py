@@ -12,7 +12,7 @@ import pytest
 
 from gateway.broker.base import MessageBroker, Subscription
 from gateway.broker.opening import open_broker
-from gateway.contract.agents import PRESENCE_TOPIC, decode_presence
+from gateway.contract.agents import ANNOUNCEMENTS_TOPIC, PRESENCE_TOPIC, decode_presence
 from gateway.contract.messages import REPLIES_TOPIC
 from gateway.orchestrators.sdk import Heard, Orchestrator
 from gateway.settings.broker import BrokerSettings
@@ -88,6 +88,42 @@ async def test_agents_and_a_gateway_over_a_broker(request: pytest.FixtureRequest
         assert (await gateway.reply()).progress == "waiting"
         await gateway.stop(asked)
         await soon(ended.wait())
+
+
+@pytest.mark.slow
+async def test_a_broker_that_dies_meanwhile_loses_no_answer_and_nobody_works_twice(redis: Redis) -> None:
+    house, asked = Orchestrator("patient"), []
+    begun, going = asyncio.Event(), asyncio.Event()
+
+    @house.on_transcript
+    async def answer(heard: Heard) -> str:
+        asked.append(heard.text)
+        begun.set()
+        await going.wait()
+        await heard.announce(f"{heard.text} is done")
+        return heard.text
+
+    async with (
+        opened(redis.url) as theirs,
+        opened(redis.url) as ours,
+        ours.subscribe(PRESENCE_TOPIC) as told,
+        ours.subscribe(REPLIES_TOPIC) as replies,
+        ours.subscribe(ANNOUNCEMENTS_TOPIC) as announced,
+        running(house, broker=theirs),
+    ):
+        gateway = Gateway(ours, replies)
+        await here(told, "patient")
+        await gateway.ask("patient", "the first", request={"seconds": 30.0})
+        await soon(begun.wait())
+        await asyncio.to_thread(redis.kill)
+        going.set()
+        await asyncio.to_thread(redis.start)
+        assert (await gateway.reply()).text == "the first"
+        assert b"the first is done" in (await soon(anext(announced))).message.payload
+        await here(told, "patient")
+        await gateway.ask("patient", "the second", request={"seconds": 30.0})
+        assert (await gateway.reply()).text == "the second"
+        assert asked == ["the first", "the second"]
 
 
 MORTAL = """
