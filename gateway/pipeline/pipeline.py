@@ -35,7 +35,7 @@ from firmware_bridge.link.events import (
 from gateway.access.principals import Principal
 from gateway.broker.address import replies_group
 from gateway.broker.base import BrokerStatus, MessageBroker
-from gateway.contract.messages import REPLIES_TOPIC
+from gateway.contract.messages import REPLIES_TOPIC, WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
@@ -381,9 +381,9 @@ class Pipeline:
 
     # -- said: text from the start, which needs no transcription
 
-    async def say(self, text: str, principal: Principal) -> Said:
+    async def say(self, text: str, principal: Principal, hints: WantedHints | None = None) -> Said:
         """Words of a listener, put to the orchestrators as if its device had heard them. Raises SayError."""
-        spoken, message = self._saying.begin(text, principal)
+        spoken, message = self._saying.begin(text, principal, hints)
         work = partial(self._publishing.publish, spoken, message)
         await done(self._turns.start(OnItsWay(spoken.session, spoken.turn, spoken), work))
         name = spoken.name

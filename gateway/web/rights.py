@@ -18,6 +18,7 @@ ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/events"): Right.LISTEN,
     ("GET", "/device"): (Right.BE_DEVICE, Right.SPEAK),  # boards, and the microphones of pages
     ("GET", "/api/"): Open.EVERYBODY,
+    ("GET", "/api"): Open.EVERYBODY,
     **{(one.method, PREFIX + one.path): one.right for one in OPERATIONS},
 }
 

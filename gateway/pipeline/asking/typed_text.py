@@ -19,9 +19,10 @@ import time
 from msgspec import Struct
 
 from gateway.access.principals import Principal, Right
-from gateway.contract.messages import AudioFacts, TranscriptionMessage, new_id
+from gateway.contract.messages import AudioFacts, TranscriptionMessage, WantedHints, new_id
 from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
+from gateway.pipeline.sessions.hints import AUTO
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName
 from gateway.pipeline.sessions.session import Session, TooManySessions, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
@@ -64,14 +65,18 @@ class Saying:
         self._announce = announcer
         self._now = asyncio.get_running_loop().time
 
-    def begin(self, text: str, principal: Principal) -> tuple[Spoken, TranscriptionMessage]:
-        """A turn, and what is to be published of it. Raises SayError."""
+    def begin(
+        self, text: str, principal: Principal, hints: WantedHints | None = None
+    ) -> tuple[Spoken, TranscriptionMessage]:
+        """A turn, and what is to be published of it; ``hints`` are for what is spoken after it. Raises SayError."""
         text = _checked(text)
         if not principal.may(Right.SPEAK):
             raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
         session, turn = self._begin(principal)
         spoken = Spoken(new_name(session, turn), session, turn, NOTHING_HEARD, self._now())
-        return spoken, _message(spoken, text)
+        if hints is not None:
+            self._hearing.ask_of(session.device_id, hints)
+        return spoken, _message(spoken, text, hints)
 
     def _begin(self, principal: Principal) -> tuple[Session, Turn]:
         if self._hearing.closed:
@@ -112,13 +117,15 @@ def _checked(text: str) -> str:
     return text
 
 
-def _message(spoken: Spoken, text: str) -> TranscriptionMessage:
+def _message(spoken: Spoken, text: str, hints: WantedHints | None) -> TranscriptionMessage:
+    language = hints.language if hints is not None else None
     return TranscriptionMessage(
         **spoken.name.ids(),
         text=text,
         timestamp=time.time(),
         success=True,
         message_id=new_id("m"),
+        language="" if language in {None, AUTO} else language,
         confidence=1.0,
         audio=AudioFacts(seconds=0.0, end_reason=SAID),
         priority=spoken.session.priority.value,

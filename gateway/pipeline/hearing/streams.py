@@ -348,6 +348,10 @@ class Hearing:
             hints.ask(wanted)
             self._hints.keep(session.device_id, session.name.boot, hints, self._now())
 
+    def ask_of(self, device_id: str, wanted: WantedHints) -> None:
+        """Hear what is said with a device from now on like this."""
+        self._hints.ask(device_id, wanted, self._transcription, self._now())
+
     # -- the end
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from gateway.contract.messages import WantedHints
+from gateway.pipeline.sessions.names import NO_BOOT
 from gateway.settings.sessions import SessionSettings
 from transcription.settings import DeviceHints, TranscriptionSettings
 from transcription.transcriber import Hints, Transcript
@@ -80,7 +81,7 @@ class ConversationHints:
     def begin(self, device_id: str, boot: int, settings: TranscriptionSettings, now: float) -> SessionHints:
         """Those for a session that begins; of a device that was switched off in between they are new."""
         known_boot, heard_at, hints = self._kept.get(device_id, (boot, now, None))
-        if hints is not None and (known_boot != boot or now - heard_at > self._seconds):
+        if hints is not None and (known_boot not in (boot, NO_BOOT) or now - heard_at > self._seconds):
             hints = None
         if hints is None or hints.settings is not settings:
             hints = SessionHints(settings, device_id, hints)
@@ -93,6 +94,14 @@ class ConversationHints:
         self._kept.move_to_end(device_id)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
+
+    def ask(self, device_id: str, wanted: WantedHints, settings: TranscriptionSettings, now: float) -> None:
+        """Hear like this what is said with a device from now on, also if its conversation only begins with that."""
+        boot, heard_at, hints = self._kept.get(device_id, (NO_BOOT, now, None))
+        if hints is None or now - heard_at > self._seconds:
+            boot, hints = NO_BOOT, SessionHints(settings, device_id)
+        hints.ask(wanted)
+        self.keep(device_id, boot, hints, now)
 
     def of(self, device_id: str) -> SessionHints | None:
         """Those of a device's conversation, also when it is silent at the moment; None if they are forgotten."""

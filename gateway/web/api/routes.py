@@ -19,6 +19,7 @@ from gateway.journal import JournalError
 from gateway.web.api import reading
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.api.table import OPERATIONS, PREFIX
+from gateway.web.api.versions import OPERATIONS as VERSIONS
 from gateway.web.entrance.guard import count_upload, who
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
 from gateway.web.parts import NotRunning, Parts
@@ -39,13 +40,15 @@ def add_routes(router: web.UrlDispatcher, parts: Parts) -> None:
             router.add_get(path, answer)
         else:
             router.add_route(operation.method, path, answer)
+    (versions,) = VERSIONS
+    router.add_get("/api", _answering(versions, parts))
     router.add_get("/api/", _page)
 
 
 @web.middleware
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Below /api: a correlation id in and out, and problem details for whatever goes wrong, also at the door."""
-    if not request.path.startswith("/api/"):
+    if not request.path.startswith("/api/") and request.path != "/api":
         return await handler(request)
     given = request.headers.get(CORRELATION_HEADER, "")
     request[_CORRELATION] = correlation_id = (

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.access.principals import Right
 from gateway.broker.base import BrokerError, BrokerUnavailable, RoutingKey
-from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode, new_id
+from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, WantedHints, encode, new_id
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSay, MayNotSpeak, Said
 from gateway.pipeline.telling.announcements import CannotAnnounce, KeptBack
 from gateway.web.api.devices import DeviceName
@@ -22,9 +22,10 @@ _Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 
 
 class Words(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is said."""
+    """What is said. ``hints``: its language, and how the listener's own speech is heard from then on."""
 
     text: _Text
+    hints: WantedHints | None = None
 
 
 class Announcement(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class Replied(Struct, frozen=True):
 async def say(call: Call[None, None, Words]) -> Said:
     """Put a text to the orchestrators as if a device had heard it."""
     try:
-        return await call.parts.running().pipeline.say(call.body.text, call.principal)
+        return await call.parts.running().pipeline.say(call.body.text, call.principal, call.body.hints)
     except BadText as error:
         raise misfit("text", str(error)) from error
     except MayNotSpeak as error:

@@ -21,11 +21,12 @@ from gateway.web.api import (
     speaking,
     transcriptions,
     utterances,
+    versions,
 )
 from gateway.web.api.health import running_version
 from gateway.web.api.operation import JSON, Call, Operation
 
-PREFIX = "/api/v1"
+PREFIX = f"/api/v{versions.API_VERSION}"
 
 
 async def show_description(_call: Call[None, None, None]) -> web.Response:
@@ -59,6 +60,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *models.OPERATIONS,
     *configuration.OPERATIONS,
     *sign_in.OPERATIONS,
+    *versions.OPERATIONS,
     Operation(
         name="describe", method="GET", path="/openapi.json", right=Open.EVERYBODY, run=show_description,
         summary="This description", answer=dict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from aiohttp import web
 from msgspec import Meta, Struct
@@ -62,6 +62,10 @@ _STATUS: dict[type[FileRefused], HTTPStatus] = {
 }
 
 
+_Hint: TypeAlias = Annotated[str, Meta(max_length=300)]
+"""What two of these come to in a URL, every character in twelve, a line of HTTP has room for."""
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """How it is heard, and how it is answered."""
 
@@ -70,6 +74,12 @@ class Options(Struct, frozen=True, kw_only=True):
         Annotated[Language, Meta(description="What is spoken, or `auto`; otherwise as configured.")] | None
     ) = None
     words: Annotated[bool, Meta(description="Tell the time of every word (JSON).")] = False
+    prompt: (
+        Annotated[_Hint, Meta(description="As it might have stood before; otherwise as configured.")] | None
+    ) = None
+    hotwords: (
+        Annotated[_Hint, Meta(description="Words that are likely in it; otherwise as configured.")] | None
+    ) = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -105,10 +115,11 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
     """All of it, behind what devices say."""
     running, query, request = call.parts.running(), call.query, call.request
     pipeline, who = running.pipeline, call.principal
+    settings = running.config.transcription
     hints = Hints(
         language=query.language,
-        prompt=running.config.transcription.prompt,
-        hotwords=running.config.transcription.hotwords,
+        prompt=settings.prompt if query.prompt is None else query.prompt,
+        hotwords=settings.hotwords if query.hotwords is None else query.hotwords,
         word_timestamps=query.words,
     )
     most = running.config.web.uploads.megabytes

@@ -52,6 +52,8 @@ def test_what_is_open_is_little() -> None:
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/events.schema.json"),
         ("GET", "/api/"),
+        ("GET", "/api"),
+        ("GET", "/api/v1/versions"),
     }
 
 

@@ -144,6 +144,25 @@ def test_it_is_forgotten_with_time_and_when_the_device_is_switched_off(boot: int
     assert all_hints.begin("cellar", boot, SETTINGS, now).now == Hints("auto", "At home.")
 
 
+def test_what_is_asked_for_before_anything_is_heard_holds_for_whichever_boot_begins() -> None:
+    kept = ConversationHints(SessionSettings(hints_seconds=60))
+    kept.ask("cellar", WantedHints(language="fr"), SETTINGS, 0.0)
+    kept.ask("cellar", WantedHints(prompt="Whom?"), SETTINGS, 50.0)
+    begun = kept.begin("cellar", 7, SETTINGS, 100.0)
+    assert begun.now == Hints("fr", "Whom?")
+    kept.ask("cellar", WantedHints(hotwords="Aoife"), SETTINGS, 101.0)
+    assert begun.now == Hints("fr", "Whom?", "Aoife")
+    assert kept.begin("cellar", 7, SETTINGS, 102.0) is begun
+    assert kept.begin("cellar", 8, SETTINGS, 103.0).now == Hints("auto", "At home.")
+
+
+def test_what_is_asked_for_is_not_added_to_what_is_forgotten() -> None:
+    kept = ConversationHints(SessionSettings(hints_seconds=60))
+    kept.ask("cellar", WantedHints(language="fr"), SETTINGS, 0.0)
+    kept.ask("cellar", WantedHints(prompt="Whom?"), SETTINGS, 61.0)
+    assert kept.begin("cellar", 1, SETTINGS, 62.0).now == Hints("auto", "Whom?")
+
+
 def test_new_settings_count_beneath_what_was_asked_for() -> None:
     all_hints = conversations()
     first = all_hints.begin("cellar", 1, SETTINGS, 0.0)

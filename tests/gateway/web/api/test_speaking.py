@@ -14,6 +14,7 @@ from gateway.pipeline.telling import announcements
 from tests.gateway.web.api.served import Served, open_served
 from tests.gateway.works import loud, open_works
 from tests.record import passes
+from transcription.transcriber import Hints
 
 
 async def test_a_listener_says_something_and_is_answered(served: Served) -> None:
@@ -29,6 +30,23 @@ async def test_a_listener_says_something_and_is_answered(served: Served) -> None
     assert (found["text"], found["reply"]["text"]) == ("what time is it", "late")
 
 
+async def test_what_is_said_may_tell_its_language_and_how_the_listener_is_heard_from_then_on(
+    served: Served,
+) -> None:
+    hints = {"language": "de", "hotwords": "Aoife", "word_timestamps": True}
+    await served.call("POST", "/say", 202, json={"text": "hallo", "hints": hints})
+    assert (await served.works.result(1)).language == "de"
+    async with served.works.board("web-local") as microphone:
+        saying = asyncio.create_task(microphone.say(loud(1)))
+        await served.works.reply(await served.works.result(2), "yes")
+        await saying
+    assert served.works.engine.hints == [Hints("de", "", "Aoife", word_timestamps=True)]
+    await served.call("POST", "/say", 202, json={"text": "hello", "hints": {"language": "auto"}})
+    assert (await served.works.result(3)).language == ""
+    await served.call("POST", "/say", 202, json={"text": "hello", "hints": None})
+    assert (await served.works.result(4)).language == ""
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [
@@ -39,6 +57,9 @@ async def test_a_listener_says_something_and_is_answered(served: Served) -> None
         ({"text": 7}, "text"),
         ({}, ""),
         ({"text": "a", "to": "b"}, ""),
+        ({"text": "a", "hints": "de"}, "hints"),
+        ({"text": "a", "hints": {"language": "German"}}, "hints.language"),
+        ({"text": "a", "hints": {"prompt": "x" * 1001}}, "hints.prompt"),
         (["text"], ""),
     ],
 )

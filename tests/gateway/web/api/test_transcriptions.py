@@ -25,7 +25,7 @@ from tests.record import passes
 from tests.system.house import House, open_house
 from tests.transcription.recordings import FORMATS, recording, wav, wav_that_says
 from transcription.audio import from_pcm16
-from transcription.transcriber import Segment, Word
+from transcription.transcriber import Hints, Segment, Word
 
 PATH = "/transcriptions"
 MIB = 1024 * 1024
@@ -252,6 +252,22 @@ async def test_of_what_is_missing_so_much_is_told(served: Served) -> None:
     told = await transcribe(served, one * (GAPS + 20))
     assert len(told["missing"]) == GAPS
     assert told["missing"][-1]["reason"]
+
+
+async def test_a_request_says_how_its_recording_is_to_be_heard(tmp_path: Path) -> None:
+    body = recording(from_pcm16(speech(1.0)), "wav")
+    transcription = {"prompt": "At home.", "hotwords": "Herd", "segmenter": {"pause_ms": 0}}
+    async with open_served(tmp_path, transcription=transcription) as served:
+        await transcribe(served, body)
+        await transcribe(served, body, query="?prompt=Whom%3F&language=en&words=true")
+        await transcribe(served, body, query="?prompt=&hotwords=Aoife")
+        assert served.works.engine.hints == [
+            Hints(None, "At home.", "Herd"),
+            Hints("en", "Whom?", "Herd", word_timestamps=True),
+            Hints(None, "", "Aoife"),
+        ]
+        told = await transcribe(served, body, 422, query="?hotwords=" + "x" * 301)
+        assert [error["place"] for error in told["errors"]] == ["hotwords"]
 
 
 @pytest.mark.parametrize("query", ["?format=pdf", "?language=English", "?words=maybe", "?model=x"])
