@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.contract.agents import REQUESTS_TOPIC
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
-from gateway.contract.messages import REPLIES_TOPIC
+from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC
 from gateway.orchestrators.sdk import Orchestrator
 from tests.system.house import RECORDINGS, Board, House, running, text
 
@@ -80,8 +81,9 @@ def _nothing_was_lost(house: House) -> None:
     gateway = house.gateway
     for topic in gateway.broker.stats():
         assert (topic.dropped, topic.rejected, topic.buffered_messages) == (0, 0, 0)
-        assert topic.published == len(NAMES), topic.topic
-    assert REPLIES_TOPIC in {topic.topic for topic in gateway.broker.stats()}
+    published = {topic.topic: topic.published for topic in gateway.broker.stats()}
+    assert (published[RESULTS_TOPIC], published[REPLIES_TOPIC]) == (len(NAMES), len(NAMES))
+    assert published[REQUESTS_TOPIC] == 0, "nobody is asked by name"
     hub = gateway.hub.stats()
     assert (hub.dropped, hub.slow_consumers, hub.refused) == (0, 0, 0)
     assert gateway.pipeline._questions.tracker.live == 0
