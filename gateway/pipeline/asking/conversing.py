@@ -19,6 +19,7 @@ from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.conversations import Conversation, Conversations
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.process.clock import DAY
 from gateway.settings.history import HistorySettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.sessions import SessionSettings
@@ -45,7 +46,9 @@ class Conversing:
         announcer: Announcer,
     ) -> None:
         """Where words are kept from everybody, they are not remembered; where there is no history, in memory only."""
-        self._conversations = Conversations(sessions, keep_words=not privacy.redact)
+        self._conversations = Conversations(
+            sessions, keep_words=not privacy.redact, keep_seconds=history.days * DAY
+        )
         self._writes_words = history.enabled
         self._announce = announcer
         self._now = asyncio.get_running_loop().time
@@ -53,7 +56,9 @@ class Conversing:
     def place(self, spoken: Spoken, message: TranscriptionMessage) -> Placed:
         """Something has its text, or has none; it belongs to the conversation of the time when it began."""
         began, text = spoken.complete_at - spoken.utterance.seconds, message.text if message.success else ""
-        conversation = self._conversations.said(spoken.name, text, began, timestamp=message.timestamp)
+        conversation = self._conversations.said(
+            spoken.name, text, began, timestamp=message.timestamp, visitor=spoken.session.visitor
+        )
         spoken = spoken.within(conversation.id)
         message = replace(
             message,

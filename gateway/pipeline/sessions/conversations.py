@@ -6,12 +6,13 @@ answer is awaited, it does not lapse. It belongs to one user. ``now`` is the cal
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from firmware_bridge.shares import HOUSE, gives_way
 from gateway.contract.agents import ConversationTurn
 from gateway.contract.messages import new_id
 from gateway.journal.records import TurnRow
@@ -38,6 +39,7 @@ class _Turn:
     name: UtteranceName
     words: ConversationTurn | None
     """None: they are not remembered (any more)."""
+    said_at: float
     is_open: bool = True
     """Whether its answer is awaited."""
 
@@ -50,6 +52,7 @@ class _Turn:
 class _Ongoing:
     id: str
     user_id: str
+    visitor: str
     last: float
     """When something was said or answered."""
     turns: dict[str, _Turn] = field(default_factory=dict)
@@ -68,18 +71,26 @@ class _Ongoing:
 
 
 class Conversations:
-    """Those that go on, by device; of more than there may be sessions, the one that was silent for longest goes."""
+    """Those that go on, by device; of more than there may be sessions, the one that was silent for longest goes.
 
-    def __init__(self, settings: SessionSettings, *, keep_words: bool = True) -> None:
-        """``keep_words`` false: no turn is remembered, and yet it is known what belongs together."""
+    Before any board's it is one of the visitor's who has most.
+    """
+
+    def __init__(
+        self, settings: SessionSettings, *, keep_words: bool = True, keep_seconds: float = float("inf")
+    ) -> None:
+        """``keep_words`` false: no turn is remembered, and yet it is known what belongs together.
+
+        ``keep_seconds``: what is older is handed to nobody, however long its conversation goes on.
+        """
         self._window = settings.hints_seconds
         self._most = settings.max_sessions
         self.turns_kept = settings.conversation_turns if keep_words else 0
         """Of each conversation, with their words."""
         self._most_bytes = 1024 * settings.conversation_kb
-        self._ongoing: OrderedDict[str, _Ongoing] = (
-            OrderedDict()
-        )  # in the order in which they were last heard of
+        self._longest = keep_seconds
+        self._ongoing: OrderedDict[str, _Ongoing] = OrderedDict()  # as they were last heard of
+        self._taken: Counter[str] = Counter()  # how many are whose
         self._device_of: dict[str, str] = {}  # of each of their turns, by correlation id
 
     def __len__(self) -> int:
@@ -87,21 +98,31 @@ class Conversations:
 
     # -- said and answered
 
-    def said(self, name: UtteranceName, text: str, now: float, *, timestamp: float = 0.0) -> Conversation:
+    def said(
+        self,
+        name: UtteranceName,
+        text: str,
+        now: float,
+        *,
+        timestamp: float = 0.0,
+        visitor: str = HOUSE,
+    ) -> Conversation:
         """Something was said, at ``now`` (``timestamp`` in Unix seconds); the conversation before it.
 
-        Where there is a ``text``, an answer is awaited until ``answered`` or ``ended``; without one, there was no turn.
+        ``visitor``: whose words they are, where no board heard them. Where there is a ``text``, an answer is awaited
+        until ``answered`` or ``ended``; without one, there was no turn.
         """
         self._drop_turn(name.correlation_id)  # said before, and transcribed again
         one = self._ongoing.get(name.device_id)
         if one is None or one.user_id != name.user_id or self._has_lapsed(one, now):
-            one = self._begin(name, now)
+            one = self._begin(name, now, visitor)
+        self._forget_old(one, now)
         before = Conversation(one.id, one.memory(one.turns))
         if text:
             words = (
                 ConversationTurn(text=self._cut(text, 4), timestamp=timestamp) if self.turns_kept else None
             )
-            self._add(one, _Turn(name, words))
+            self._add(one, _Turn(name, words, now))
             self._touch(name.device_id, one, now)
         return before
 
@@ -160,7 +181,8 @@ class Conversations:
 
     def lapse(self, now: float) -> None:
         """Put away what is over."""
-        for device_id, one in list(self._ongoing.items()):
+        for _ in range(len(self._ongoing)):
+            device_id, one = next(iter(self._ongoing.items()))
             if now - one.last <= self._window + LATE_SECONDS:
                 return
             if one.is_open:
@@ -193,14 +215,14 @@ class Conversations:
             name, last = utterance_name(row), now - max(0.0, row.age)
             one = self._ongoing.get(name.device_id)
             if one is None or one.id != row.conversation_id:
-                one = self._begin(name, last, row.conversation_id)
+                one = self._begin(name, last, HOUSE, row.conversation_id)
             said = ConversationTurn(
                 text=self._cut(row.text, 4),
                 reply=self._cut(row.reply, 2),
                 agent=row.agent,
                 timestamp=row.timestamp,
             )
-            self._add(one, _Turn(name, said if self.turns_kept and row.text else None, is_open=False))
+            self._add(one, _Turn(name, said if self.turns_kept and row.text else None, last, is_open=False))
             self._touch(name.device_id, one, last)
 
     def reopen(self, correlation_id: str) -> None:
@@ -218,17 +240,30 @@ class Conversations:
     def _has_lapsed(self, one: _Ongoing, now: float) -> bool:
         return now - one.last > self._window and not one.is_open
 
-    def _begin(self, name: UtteranceName, now: float, conversation_id: str = "") -> _Ongoing:
+    def _begin(self, name: UtteranceName, now: float, visitor: str, conversation_id: str = "") -> _Ongoing:
         self._end(name.device_id)
-        one = self._ongoing[name.device_id] = _Ongoing(conversation_id or new_id("v"), name.user_id, now)
-        while len(self._ongoing) > self._most:
-            self._end(next(iter(self._ongoing)))
+        if len(self._ongoing) >= self._most:
+            self._make_room(visitor)
+        one = self._ongoing[name.device_id] = _Ongoing(
+            conversation_id or new_id("v"), name.user_id, visitor, now
+        )
+        self._taken[visitor] += 1
         return one
+
+    def _make_room(self, visitor: str) -> None:
+        """By the conversation that was silent for longest: of whoever is to give way, or of all."""
+        whose = gives_way(self._taken, visitor) or (visitor if self._taken[visitor] else HOUSE)
+        silent = (name for name, one in self._ongoing.items() if whose in (HOUSE, one.visitor))
+        self._end(next(silent))
 
     def _end(self, device_id: str) -> None:
         one = self._ongoing.pop(device_id, None)
-        for correlation_id in one.turns if one is not None else ():
+        if one is None:
+            return
+        for correlation_id in one.turns:
             del self._device_of[correlation_id]
+        self._taken[one.visitor] -= 1
+        self._taken += Counter()  # without those who have none
 
     def _touch(self, device_id: str, one: _Ongoing, now: float) -> None:
         one.last = max(one.last, now)
@@ -243,6 +278,12 @@ class Conversations:
         one, _ = self._find(correlation_id)
         if one is not None:
             del one.turns[correlation_id], self._device_of[correlation_id]
+
+    def _forget_old(self, one: _Ongoing, now: float) -> None:
+        for turn in one.turns.values():
+            if now - turn.said_at > self._longest:
+                turn.words = None
+        self._trim(one)
 
     def _trim(self, one: _Ongoing) -> None:
         """Within the bounds of turns and bytes: the oldest lose their words first."""

@@ -264,6 +264,24 @@ def test_of_more_devices_than_sessions_may_be_the_one_silent_for_longest_is_forg
     ]
 
 
+def test_a_visitor_with_many_devices_makes_room_before_any_board() -> None:
+    all_of_them = conversations(max_sessions=4)
+    all_of_them.said(named(0, "kitchen"), "text", 0.0)
+    all_of_them.said(named(1, "web-bob"), "text", 0.0, visitor="bob")
+    for number in range(2, 9):
+        all_of_them.said(named(number, f"web-ann-{number}"), "text", 0.0, visitor="ann")
+    all_of_them.said(named(9, "garden"), "text", 0.0)
+    assert len(all_of_them) == 4
+    assert all(all_of_them.is_open(one, 0.0) for one in ("kitchen", "web-bob", "garden", "web-ann-8"))
+
+
+def test_what_is_older_than_anything_may_be_is_handed_to_nobody() -> None:
+    all_of_them = Conversations(SessionSettings(hints_seconds=WINDOW), keep_seconds=100.0)
+    for number in range(4):
+        heard = all_of_them.said(named(number), f"text {number}", number * 50.0)
+    assert [turn.text for turn in heard.turns] == ["text 1", "text 2"]
+
+
 def test_no_more_turns_can_be_wanted_than_a_request_may_have() -> None:
     annotation = SessionSettings.__annotations__["conversation_turns"]
     assert f"le={MOST_TURNS}" in annotation
