@@ -54,8 +54,8 @@ class PastReplies:
 
     def is_stopped(self, inquiry: Inquiry) -> bool:
         """Whether nobody wants the answer any more."""
-        heard = inquiry.heard
-        return inquiry.kind is Wanted.ASK and heard.attempt <= self._stopped.get(heard.request_id, 0)
+        stopped = self._stopped.get(inquiry.heard.request_id)
+        return inquiry.kind is Wanted.ASK and stopped is not None and inquiry.heard.attempt <= stopped
 
     def _forget(self, name: tuple[Wanted, str]) -> None:
         old = self._replies.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gateway.contract.agents import decode_announcement, decode_presence, decode_request
 from gateway.contract.events import decode_event, decode_first, decode_say, decode_subscribe
 from gateway.contract.messages import BadMessage, decode_reply, decode_transcription, encode
 from gateway.contract.surrogates import LoneSurrogate, joined
@@ -16,6 +17,9 @@ _READERS: tuple[Callable[[bytes], Any], ...] = (
     decode_subscribe,
     decode_say,
     decode_first,
+    decode_request,
+    decode_presence,
+    decode_announcement,
 )
 
 

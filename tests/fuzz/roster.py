@@ -48,7 +48,13 @@ TARGETS = {
         (*_FRAMES, "firmware_bridge.link.device_end", "firmware_bridge.link.repeats"), 6_000
     ),
     "messages": Target(
-        ("gateway.contract.messages", "gateway.contract.events", "gateway.contract.surrogates"), 20_000
+        (
+            "gateway.contract.messages",
+            "gateway.contract.agents",
+            "gateway.contract.events",
+            "gateway.contract.surrogates",
+        ),
+        20_000,
     ),
     "envelopes": Target(
         (

@@ -17,8 +17,15 @@ import numpy as np
 from firmware_bridge.link.frames import decode
 from firmware_bridge.link.framing import encode_serial
 from gateway.config.configuration import GatewayConfig
+from gateway.contract.agents import (
+    AgentAnswer,
+    AgentPresence,
+    AgentRequest,
+    AnnouncementMessage,
+    ConversationTurn,
+)
 from gateway.contract.events import Authenticate, Say, Subscribe
-from gateway.contract.messages import OrchestratorReply, WantedHints, encode
+from gateway.contract.messages import AudioFacts, OrchestratorReply, TranscriptionMessage, WantedHints, encode
 from tests.fuzz.roster import CORPUS
 from tests.gateway.web.raw import frame as websocket_frame
 
@@ -65,6 +72,30 @@ def _json() -> Iterator[tuple[str, bytes]]:
     ):
         yield "messages", encode(message)
         yield "bodies", encode(message)
+    for agents_form in (
+        AgentRequest(
+            request_id="q_1",
+            agent="lights",
+            transcript=TranscriptionMessage(
+                session_id="s_1",
+                user_id="ann",
+                device_id="kitchen",
+                text="light on",
+                timestamp=1.5,
+                success=True,
+                message_id="m_1",
+                correlation_id="c_1",
+                utterance_id="u_1",
+                audio=AudioFacts(seconds=1.0),
+            ),
+            conversation=(ConversationTurn(text="hello", reply="hello"),),
+            answers=(AgentAnswer(agent="weather", confidence=0.5, data={"dry": True}),),
+            path=("house",),
+        ),
+        AgentPresence(agent="lights", instance="i_1", answering=1),
+        AnnouncementMessage(device_id="kitchen", text="The washing is done."),
+    ):
+        yield "messages", encode(agents_form)
     yield "messages", b'{"correlation_id":"c","session_id":"s","text":"\\ud83d\\ude00 \\ud800"}'
     yield "bodies", b'{"text":"dinner is ready","keep_seconds":60}'
     yield "bodies", b"AAAAAAAAAAc"

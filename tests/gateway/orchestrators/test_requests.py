@@ -416,6 +416,13 @@ async def test_a_stop_may_come_before_what_it_stops() -> None:
         await gateway.settled()
 
 
+@pytest.mark.parametrize("attempt", [0, -1, 2**40])
+async def test_who_counts_otherwise_is_answered_all_the_same(attempt: int) -> None:
+    async with running(echo()) as gateway:
+        await gateway.ask("echo", "hello", request={"attempt": attempt})
+        assert (await gateway.reply()).text == "hello"
+
+
 # -- undone
 
 
