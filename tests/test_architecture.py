@@ -138,7 +138,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.agents .pipeline.hearing .pipeline.content
+                                .pipeline.agents .pipeline.teams .pipeline.hearing .pipeline.content
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker
                                 .journal.records .journal.effects .journal .observing .pipeline.sessions

@@ -8,7 +8,7 @@ both when it publishes.
 from __future__ import annotations
 
 import time
-from typing import Annotated, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -88,22 +88,28 @@ class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):
 
 
 class StatusEvent(HubEventBase, frozen=True, kw_only=True, tag="status"):
-    """What is happening in a session: ``listening``, ``transcribing``, ``thinking``, ``idle``, ``busy``, ``error``."""
+    """What is happening in a session: ``listening``, ``transcribing``, ``thinking``, ``idle``, ``busy``, ``error``.
+
+    ``detail``: what an agent says that it is doing.
+    """
 
     session_id: str
     user_id: str
     device_id: str
     status: str
+    detail: str = ""
 
 
 class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     """A piece of a reply, or its end.
 
-    ``final`` false: ``text`` is to append. ``final`` true: ``text`` is the whole reply. ``late``: its
+    ``final`` false: ``text`` is to append, or (``interim``) a whole first answer, in place of what was shown before.
+    ``final`` true: ``text`` is the whole reply. ``late``: its
     turn was over, so the device is not told. ``fallback``: nobody answered in time. ``text_to_reply_ms``:
     from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at the end only;
-    0: unknown). ``redacted``: its words are kept from listeners. ``flags``: what the content filter has found in it, or
-    made of it.
+    0: unknown). ``redacted``: its words are kept from listeners. ``agents``: who has a part in it; ``missing``: who was
+    asked and has none, which makes it ``partial``. ``data`` is for programs. ``flags``:
+    what the content filter has found in it, or made of it.
     """
 
     session_id: str
@@ -122,6 +128,12 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     redacted: bool = False
     conversation_id: str = ""
     flags: tuple[str, ...] = ()
+    interim: bool = False
+    agents: tuple[str, ...] = ()
+    partial: bool = False
+    missing: tuple[str, ...] = ()
+    confidence: float = 0.0
+    data: dict[str, Any] | None = None
 
 
 class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):

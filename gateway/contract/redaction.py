@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 
 FAILED = "the answer failed; why is kept from everybody"
 """What is told instead of an orchestrator's own words about its failure."""
@@ -23,6 +23,11 @@ def redacted(event: HubEvent) -> HubEvent | None:
         case TranscriptionEvent():
             return structs.replace(event, text="", words=(), redacted=True)
         case ReplyEvent():
-            return structs.replace(event, text="", agent="", error=without_words(event.error), redacted=True)
+            error = without_words(event.error)
+            return structs.replace(
+                event, text="", agent="", error=error, agents=(), missing=(), data=None, redacted=True
+            )
+        case StatusEvent():
+            return structs.replace(event, detail="")
         case _:
             return event

@@ -127,9 +127,17 @@ class Picture:
         """The pieces of a reply become one event, which the final one replaces."""
         key = ("reply", event.correlation_id, event.agent, str(event.late))
         said = self._talk.get(key)
-        if isinstance(said, ReplyEvent) and not event.final:
+        if event.final and not event.late:
+            self._end_others(event)
+        if isinstance(said, ReplyEvent) and not event.final and not event.interim:
             event = structs.replace(event, text=(said.text + event.text)[:KEPT_REPLY_CHARACTERS])
         _keep(self._talk, key, event, KEPT_CONVERSATION)
+
+    def _end_others(self, event: ReplyEvent) -> None:
+        """What others have said before is not the reply."""
+        for key, one in list(self._talk.items()):
+            if key[:2] == ("reply", event.correlation_id) and isinstance(one, ReplyEvent) and not one.final:
+                del self._talk[key]
 
 
 def _has_left(event: DeviceEvent) -> bool:

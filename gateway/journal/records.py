@@ -96,7 +96,7 @@ class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):
 class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
     """One message for the broker. ``number`` grows: the order of publication of what a device says.
 
-    ``agent``: for whom alone it is, under that ``request_id``; empty: for everybody.
+    ``agent``: for whom alone it is; empty: for everybody. ``request_id``: under which that agent is to answer.
     ``priority``: one for all messages of a session.
     """
 
@@ -118,8 +118,8 @@ class LetterRow(Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def answer_id(self) -> str:
-        """By which an answer to it is awaited: its own, where it is for one agent."""
-        return self.request_id or self.correlation_id
+        """By which an answer to it is awaited: its own, where it is for one agent; empty: none is."""
+        return self.request_id if self.agent else self.correlation_id
 
 
 class RequestRow(Struct, frozen=True, kw_only=True, array_like=True):
@@ -216,11 +216,13 @@ class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
     error: str | None = None
     fallback: bool = False
     text_to_reply_ms: float = 0.0
+    agents: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def redacted_reply(reply: HistoryReply) -> HistoryReply:
     """An answer as it is remembered, and shown, where nobody is to see words."""
-    return structs.replace(reply, text="", agent="", error=without_words(reply.error))
+    return structs.replace(reply, text="", agent="", error=without_words(reply.error), agents=(), missing=())
 
 
 class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):

@@ -40,6 +40,7 @@ from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
 from gateway.pipeline.asking.answers import Answers, HintsAsked
+from gateway.pipeline.asking.by_name import ByName, NobodyByName
 from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.endings import Endings
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
@@ -155,7 +156,7 @@ class Pipeline:
         )
         """Text for devices outside any turn."""
         self._recovery = Recovery(
-            journal, self._hearing, self._questions, self._due, announcements=self.announcements,
+            journal, self._hearing, self._questions, self._due, self._by_name, announcements=self.announcements,
             understanding=self._understanding, outbox=self._outbox, mishaps=mishaps,
         )  # fmt: skip
         self.erasing = Erasing(
@@ -194,13 +195,27 @@ class Pipeline:
             self._questions, self._due, pieces, announcer, journal, history=history, privacy=privacy,
             content=content, mishaps=mishaps,
         )  # fmt: skip
-        self._answers = Answers(
-            self._questions, self._due, endings, announcer, journal, pieces=pieces, tell=self._hand_on, mishaps=mishaps
-        )  # fmt: skip
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
+        self._by_name: ByName = (
+            NobodyByName() if self.agents is None else self._ask_by_name(config, unanswered, endings)
+        )
+        self._answers = Answers(
+            self._questions, self._due, announcer, journal, endings=endings, by_name=self._by_name,
+            pieces=pieces, tell=self._hand_on, mishaps=mishaps,
+        )  # fmt: skip
         self._publishing = Publishing(
-            self._questions, self._outbox, announcer, journal, history=history, privacy=privacy, content=content,
-            is_off=is_off,
+            self._questions, self._outbox, announcer, journal, by_name=self._by_name, history=history,
+            privacy=privacy, content=content, is_off=is_off,
+        )  # fmt: skip
+
+    def _ask_by_name(self, config: Sections, unanswered: Unanswered, endings: Endings) -> ByName:
+        from gateway.pipeline.asking.team_answers import TeamAnswers  # noqa: PLC0415 - where agents are named
+        from gateway.pipeline.asking.teams import Teams  # noqa: PLC0415
+
+        assert self.agents is not None
+        return TeamAnswers(
+            Teams(config.orchestrator, self.agents, self._journal, unanswered), self._questions, endings, self._outbox,
+            self._journal, timeout_seconds=config.orchestrator.timeout_seconds, mishaps=self._mishaps,
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
@@ -208,12 +223,16 @@ class Pipeline:
         match fact:
             case Complete():
                 self._understanding.begin(fact)
-            case Posted(letter):
+            case Posted(letter, receipt):
+                if letter.agent and not receipt.subscribers:
+                    self._by_name.could_not_ask(letter, "nobody reads its requests")
                 self._questions.posted(fact)
                 self._settling.release(letter.correlation_id)
             case Delayed(letter):
                 self._questions.delayed(letter)
-            case Refused(letter):
+            case Refused(letter, reason):
+                if letter.agent:
+                    self._by_name.could_not_ask(letter, reason)
                 self._questions.refused(fact)
                 self._settling.release(letter.correlation_id)
             case HintsAsked(session_id, hints):
@@ -242,6 +261,7 @@ class Pipeline:
                 for name, work in (
                     ("replies", partial(self._answers.run, replies)),
                     ("pieces of replies", self._answers.keep_pieces),
+                    ("teams", self._by_name.run),
                     ("deadlines", self._watch_deadlines),
                     *((("presence of agents", self._watch_agents),) if self.agents is not None else ()),
                 )

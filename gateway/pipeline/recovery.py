@@ -15,7 +15,16 @@ import structlog
 from gateway.contract.messages import BadMessage, decode_transcription
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.errands import hand_on, run_errands, take_letter
-from gateway.journal.records import LetterRow, RequestRow, RequestState, StreamRow, UtteranceRow, Verb
+from gateway.journal.records import (
+    AgentRow,
+    LetterRow,
+    RequestRow,
+    RequestState,
+    StreamRow,
+    UtteranceRow,
+    Verb,
+)
+from gateway.pipeline.asking.by_name import ByName
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
@@ -42,6 +51,7 @@ class Recovery:
         hearing: Hearing,
         questions: Questions,
         due: DueAnswers,
+        by_name: ByName,
         *,
         announcements: Announcements,
         understanding: Understanding,
@@ -52,6 +62,7 @@ class Recovery:
         self._hearing = hearing
         self._questions = questions
         self._due = due
+        self._by_name = by_name
         self._announcements = announcements
         self._understanding = understanding
         self._outbox = outbox
@@ -94,7 +105,9 @@ class Recovery:
         utterances = [
             msgspec.structs.replace(row, audio=b"") async for row in self._journal.utterances()
         ]  # their audio one at a time, when its turn comes
-        takeover = _Takeover(self._hearing, self._questions, self._due)
+        takeover = _Takeover(self._hearing, self._questions, self._due, self._by_name)
+        async for agent in self._journal.agents():
+            takeover.agents.setdefault(agent.correlation_id, []).append(agent)
         for stream in streams:
             self._hearing.former.remember(stream)
         takeover.priorities = {one.session_id: priority_of(one.priority) for one in streams}
@@ -140,7 +153,7 @@ class Recovery:
 
     def _transcribe_again(self, row: UtteranceRow) -> None:
         """In a session of its former name."""
-        takeover = _Takeover(self._hearing, self._questions, self._due)
+        takeover = _Takeover(self._hearing, self._questions, self._due, self._by_name)
         turn = takeover.row(row)
         takeover.finish()
         if turn is not None:
@@ -150,12 +163,15 @@ class Recovery:
 class _Takeover:
     """The sessions of before, as they are needed."""
 
-    def __init__(self, hearing: Hearing, questions: Questions, due: DueAnswers) -> None:
+    def __init__(self, hearing: Hearing, questions: Questions, due: DueAnswers, by_name: ByName) -> None:
         self.open_ids: dict[str, StreamRow] = {}
         self.priorities: dict[str, Priority] = {}
         self._hearing = hearing
         self._questions = questions
         self._due = due
+        self._by_name = by_name
+        self.agents: dict[str, list[AgentRow]] = {}
+        """What agents were asked, by the request."""
         self._now = asyncio.get_running_loop().time()
         self._sessions: dict[str, Session] = {}
 
@@ -205,8 +221,15 @@ class _Takeover:
                 self._await(request, row)
             elif row.due:
                 self._due.restore(row)
+            if row.state is not RequestState.OPEN:
+                self._remember(request, row)
         except (CorrelationError, SessionError, BadMessage) as error:
             log.warning("request not recovered", correlation_id=row.correlation_id, reason=str(error))
+
+    def _remember(self, request: PendingRequest, row: RequestRow) -> None:
+        """Who was asked for it may be late, or is undoing what it did."""
+        if rows := self.agents.pop(row.correlation_id, ()):
+            self._by_name.remember(request.name, rows)
 
     def _await(self, request: PendingRequest, row: RequestRow) -> None:
         session = self.session(row)
@@ -219,6 +242,8 @@ class _Takeover:
         session.advance(turn, TurnEvent.ASK)
         spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
         self._questions.ask_again(spoken, message, request)
+        if message.addressed:
+            self._by_name.take_up(row.correlation_id, self.agents.pop(row.correlation_id, ()))
 
     def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
         """Speech without a text."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,13 +17,22 @@ from gateway.broker.base import Delivery, Subscription
 from gateway.contract.messages import BadMessage, OrchestratorReply, WantedHints, decode_reply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import refused
-from gateway.journal.effects import PieceCame, Received
+from gateway.journal.effects import Effect, PieceCame, Received
+from gateway.pipeline.asking.by_name import ByName, NotAsked
 from gateway.pipeline.asking.endings import Ending, Endings
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import received_row
 from gateway.pipeline.sessions.names import UtteranceName
-from gateway.pipeline.sessions.requests import AnswerState, Forged, Late, PendingRequest, Routed
+from gateway.pipeline.sessions.requests import (
+    AnswerState,
+    Awaited,
+    Forged,
+    Interim,
+    Late,
+    PendingRequest,
+    Routed,
+)
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.due_answers import DueAnswers
 from gateway.pipeline.telling.fallback_texts import Apology
@@ -57,10 +67,11 @@ class Answers:
         self,
         questions: Questions,
         due: DueAnswers,
-        endings: Endings,
         announcer: Announcer,
         journal: AnyJournal,
         *,
+        endings: Endings,
+        by_name: ByName,
         pieces: Pieces,
         tell: Callable[[HintsAsked], None],
         mishaps: Mishaps,
@@ -72,6 +83,7 @@ class Answers:
         self._tracker = questions.tracker
         self._due = due
         self._endings = endings
+        self._by_name = by_name
         self._tell = tell
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
@@ -108,29 +120,85 @@ class Answers:
             await delivery.ack()
             return
         await self._pieces.room()
+        if self._by_name.leads(reply.correlation_id):
+            await self._answer_in_team(delivery, reply, received)
+            return
         outcome = self._tracker.route(reply, self._now())
-        if isinstance(outcome, Routed | Late):
+        if isinstance(outcome, Routed | Interim | Late):
             self.heard_of_somebody.set()
-        if reply.hints is not None and isinstance(outcome, Routed | Late):
-            with self._mishaps.contained("hints of a reply", correlation_id=reply.correlation_id):
-                self._tell(HintsAsked(reply.session_id, reply.hints))
+        if isinstance(outcome, Routed | Interim | Late):
+            self._take_hints(reply)
         match outcome:
             case Routed(request, final=False):
                 self._endings.show_piece(request, outcome.text, reply.agent)
                 came = PieceCame(request.correlation_id, outcome.text, received.source, received.message_id)
                 self._pieces.keep(Piece(delivery, came))  # which acknowledges it, once it is safe
                 return
+            case Interim(request, text):
+                await self._endings.show_interim(request, text, reply.agent)
+                await self._commit(received)
             case Routed(request):
                 await self._take_whole(request, outcome, reply.agent, received)
             case Late(request):
                 await self._show_late(outcome, reply)
             case Forged():
-                log.warning("reply of a foreign session refused", correlation_id=reply.correlation_id)
-                await self._refuse(delivery, "the session is not the request's")
+                await self._refuse_forged(delivery, reply)
                 return
             case _:  # unknown, or it came before: the tracker has counted it
                 pass
         await delivery.ack()
+
+    async def _answer_in_team(self, delivery: Delivery, reply: OrchestratorReply, received: Received) -> None:
+        """Where agents are asked by name, an answer counts that is to such a request."""
+        admission = self._tracker.admit(reply, self._now())
+        if isinstance(admission, Forged):
+            await self._refuse_forged(delivery, reply)
+            return
+        if not isinstance(admission, Awaited | Late):
+            await delivery.ack()
+            return
+        try:
+            await self._take_in_team(delivery, reply, received, admission)
+        except NotAsked as error:
+            self._tracker.counters.unasked += 1
+            log.warning(
+                "reply of nobody who was asked refused",
+                agent=reply.agent,
+                correlation_id=reply.correlation_id,
+            )
+            await self._refuse(delivery, str(error))
+
+    async def _take_in_team(
+        self, delivery: Delivery, reply: OrchestratorReply, received: Received, admission: Awaited | Late
+    ) -> None:
+        """Raises NotAsked."""
+        is_piece = not reply.final and reply.error is None and not reply.interim and bool(reply.text)
+        if is_piece and isinstance(admission, Awaited):
+            await self._by_name.take(reply)
+            came = PieceCame(
+                reply.correlation_id, reply.text, received.source, received.message_id, reply.request_id
+            )
+            self._pieces.keep(Piece(delivery, came))
+        else:
+            await self._by_name.take(reply, received)
+            await delivery.ack()
+        self.heard_of_somebody.set()
+        self._take_hints(reply)
+        if isinstance(admission, Late) and self._by_name.is_late_answer(reply):
+            await self._show_late(admission, reply)
+
+    def _take_hints(self, reply: OrchestratorReply) -> None:
+        if reply.hints is not None:
+            with self._mishaps.contained("hints of a reply", correlation_id=reply.correlation_id):
+                self._tell(HintsAsked(reply.session_id, reply.hints))
+
+    async def _refuse_forged(self, delivery: Delivery, reply: OrchestratorReply) -> None:
+        log.warning("reply of a foreign session refused", correlation_id=reply.correlation_id)
+        await self._refuse(delivery, "the session is not the request's")
+
+    async def _commit(self, *effects: Effect) -> None:
+        with suppress(JournalError):  # the journal's state is told once
+            await self._journal.commit(*effects)
 
     async def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
         """For the listeners. A piece of what has its whole answer already is shown with its own end only."""
@@ -184,7 +252,13 @@ class Answers:
         over = [
             one for one in self._tracker.expire(now) if self._questions.get(one.correlation_id) is not None
         ]
-        await asyncio.gather(*map(self._endings.give_the_fallback, over))  # the others' devices know
+        await asyncio.gather(*map(self._expire, over))  # the others' devices know
+
+    async def _expire(self, request: PendingRequest) -> None:
+        if self._by_name.leads(request.correlation_id):
+            await self._by_name.expire(request)
+        else:
+            await self._endings.give_the_fallback(request)
 
     async def erase(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Neither ask nor answer these any more, whatever comes; a device that waits is told the fallback."""
@@ -197,6 +271,7 @@ class Answers:
                 self._questions.fail(question.spoken, question.message, ERASED, Apology.LATE)
             await acknowledge(self._pieces.take(name))
         self._questions.forget(is_gone)
+        self._by_name.forget(is_gone)
         self._tracker.forget(is_gone)
 
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:

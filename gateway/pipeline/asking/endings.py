@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from gateway.contract.messages import Data
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.effects import Answered, Effect, RequestEnded
+from gateway.journal.effects import Answered, Effect, InterimCame, RequestEnded
 from gateway.journal.records import HistoryReply, RequestState, redacted_reply
 from gateway.pipeline.asking.pieces import Pieces, acknowledge
 from gateway.pipeline.asking.questions import Question, Questions
@@ -31,13 +32,33 @@ AN_ANSWER = "the end of a request"
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback."""
+    """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback.
+
+    ``agents``: who has a part in it, ``missing``: who was asked and has none. ``puzzled``: they did not understand.
+    """
 
     text: str
     agent: str
     error: str | None = None
     fallback: bool = False
     flags: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    confidence: float = 0.0
+    data: Data | None = None
+    puzzled: bool = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether somebody's answer is not in it that should be."""
+        return bool(self.agents and self.missing)
+
+    @property
+    def apology(self) -> Apology:
+        """Why there is no answer."""
+        if self.error == KEPT_BACK:
+            return Apology.FILTERED
+        return Apology.PUZZLED if self.puzzled else Apology.FAILED
 
     @property
     def turn_event(self) -> TurnEvent:
@@ -102,20 +123,60 @@ class Endings:
                 self._announce.live.piece(request.name, text)
             question.spoken.advance(TurnEvent.PIECE)
 
-    async def give_the_fallback(self, request: PendingRequest) -> None:
-        """Nobody has answered it in time."""
-        text = self._apology(Apology.LATE, request, self._questions.get(request.correlation_id))
-        await self.end(request, Ending(text, "gateway", fallback=True))
+    async def show_interim(self, request: PendingRequest, text: str, agent: str) -> None:
+        """A whole first answer, in place of what was shown: it is the answer, should no better one come."""
+        looked_at = await self.looked_at(request, Ending(text, agent))
+        text, question = looked_at.text, self._questions.get(request.correlation_id)
+        if question is None or looked_at.error is not None:
+            return
+        question.interim = (text, agent)
+        self._questions.note_published(question)
+        self._journal.commit(InterimCame(request.correlation_id, text))
+        self._announce.reply(
+            request.name,
+            text,
+            agent=agent,
+            elapsed_ms=self.since(request),
+            final=False,
+            interim=True,
+            flags=looked_at.flags,
+        )
+        self._announce.live.interim(request.name, text)
+        self._questions.wait(question)
+        question.spoken.advance(TurnEvent.PIECE)
 
-    async def end(self, request: PendingRequest, ending: Ending, *effects: Effect) -> None:
-        """The end of a request, which comes once: whatever goes wrong, its device hears of one."""
+    def show_progress(self, question: Question, progress: str) -> None:
+        """An agent is at work on it, and says at what."""
+        self._announce.progress(question.spoken.session, progress)
+
+    async def give_the_fallback(
+        self,
+        request: PendingRequest,
+        *effects: Effect,
+        cause: Apology = Apology.LATE,
+        missing: tuple[str, ...] = (),
+    ) -> bool:
+        """Nobody has answered it, or will; whether that is committed."""
+        text = self._apology(cause, request, self._questions.get(request.correlation_id))
+        return await self.end(request, Ending(text, "gateway", fallback=True, missing=missing), *effects)
+
+    async def end(self, request: PendingRequest, ending: Ending, *effects: Effect) -> bool:
+        """The end of a request, which comes once: whatever goes wrong, its device hears of one.
+
+        Returns whether it is committed.
+        """
         question = self._questions.take(request.correlation_id)
         pieces = self._pieces.take(request.correlation_id)
+        if question is not None and question.interim is not None and (ending.fallback or ending.error):
+            text, agent = question.interim
+            ending = Ending(text, agent, agents=(agent,), missing=ending.missing)
+        committed = False
         try:
-            await self._conclude(request, question, ending, *effects)
+            committed = await self._conclude(request, question, ending, *effects)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
             self._fail(request, question, mishap)
         await acknowledge(pieces)
+        return committed
 
     def _fail(self, request: PendingRequest, question: Question | None, mishap: Exception) -> None:
         """The gateway stumbled over the end of a request."""
@@ -137,12 +198,11 @@ class Endings:
 
     async def _conclude(
         self, request: PendingRequest, question: Question | None, ending: Ending, *effects: Effect
-    ) -> None:
+    ) -> bool:
         ending = await self.looked_at(request, ending)
         whole = ending.text
         if not whole and ending.error is not None:
-            cause = Apology.FILTERED if ending.error == KEPT_BACK else Apology.FAILED
-            whole = self._apology(cause, request, question)
+            whole = self._apology(ending.apology, request, question)
         ended = RequestEnded(
             request.correlation_id,
             RequestState.EXPIRED if ending.fallback else RequestState.DONE,
@@ -153,7 +213,7 @@ class Endings:
         )
         settled = self._questions.settled(request.correlation_id)
         kept = (*self._said_to(request, ending), *self._remembered(request, question, whole, ending))
-        await self._commit(*effects, ended, *settled, *kept)
+        committed = await self._commit(*effects, ended, *settled, *kept)
         self._announce.reply(
             request.name,
             ending.text,
@@ -163,9 +223,15 @@ class Endings:
             error=ending.error,
             fallback=ending.fallback,
             flags=ending.flags,
+            agents=ending.agents,
+            partial=ending.partial,
+            missing=ending.missing,
+            confidence=ending.confidence,
+            data=ending.data,
         )
         if question is not None:
             self._hand_over(question, whole, ending)
+        return committed
 
     def _hand_over(self, question: Question, whole: str, ending: Ending) -> None:
         """To the device that spoke; with that, the turn is over."""
@@ -202,15 +268,19 @@ class Endings:
             error=ending.error,
             fallback=ending.fallback,
             text_to_reply_ms=self.since(request),
+            agents=ending.agents,
+            missing=ending.missing,
         )
         kept = redacted_reply(reply) if self._redact else reply
         return (*self._questions.published_in(question), Answered(request.correlation_id, kept))
 
-    async def _commit(self, *effects: Effect) -> None:
+    async def _commit(self, *effects: Effect) -> bool:
         try:
             await self._journal.commit(*effects)
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
+            return False
+        return self._journal.keeps
 
     def _apology(self, cause: Apology, request: PendingRequest, question: Question | None) -> str:
         """What its device is told without an answer."""

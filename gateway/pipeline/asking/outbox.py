@@ -172,7 +172,7 @@ class Outbox:
         for letter in gone:
             if letter.number in self._held:
                 self._erased.add(letter.number)
-            self._unanswered.end(letter.correlation_id)
+            self._unanswered.end(letter.answer_id)
             self._journal.commit(Published(letter.number))
         return {one.correlation_id for one in gone if one.correlation_id}
 
@@ -220,7 +220,7 @@ class Outbox:
         await asyncio.sleep(AGAIN_SECONDS / 2)
         letters = self._unanswered.kept()
         await asyncio.sleep(AGAIN_SECONDS / 2)
-        self._publish_again(letter for letter in letters if letter.correlation_id in self._unanswered)
+        self._publish_again(letter for letter in letters if letter.answer_id in self._unanswered)
 
     # -- out
 
@@ -303,7 +303,7 @@ class Outbox:
         """Whether it was erased, or was to be published again and its answer was faster."""
         if letter.number in self._erased:
             return True
-        return letter.number in self._again and letter.correlation_id not in self._unanswered
+        return letter.number in self._again and letter.answer_id not in self._unanswered
 
     async def _publish_or_give_up(self, letter: LetterRow) -> bool:
         """One attempt. A message over which the gateway stumbles must not stop those behind it."""
@@ -320,7 +320,7 @@ class Outbox:
         try:
             receipt = await self._broker.publish(
                 letter.topic,
-                RoutingKey(letter.user_id, letter.device_id, letter.session_id),
+                RoutingKey(letter.agent or letter.user_id, letter.device_id, letter.session_id),
                 letter.payload,
                 correlation_id=letter.correlation_id,
                 reply_to=letter.reply_to,
@@ -385,5 +385,10 @@ def _priority(letter: LetterRow) -> Priority:
 
 
 def _lane(letter: LetterRow) -> str:
-    """What is published in order: a device's transcripts over all its sessions, and what else there is of each."""
-    return letter.device_id if letter.topic == RESULTS_TOPIC else f"{letter.topic}/{letter.session_id}"
+    """What is published in order: a device's transcripts over all its sessions, and what else there is of each.
+
+    What one agent is asked waits for no other agent's.
+    """
+    if letter.topic == RESULTS_TOPIC:
+        return letter.device_id
+    return f"{letter.topic}/{letter.session_id}/{letter.agent}"

@@ -7,24 +7,41 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, RESULTS_TOPIC, TranscriptionMessage
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.effects import Effect, Queued, Remembered, Transcribed
 from gateway.journal.records import LetterRow
+from gateway.pipeline.asking.by_name import NO_MOVES, ByName, Moves
 from gateway.pipeline.asking.in_between import looked_at
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import history_row, letter_row, utterance_row
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.content.port import KEPT_BACK, ContentFilter
+from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.settings.history import HistorySettings
 from gateway.settings.privacy import PrivacySettings
+
+NOBODY_MEANT = "the configuration names no agent that this is for"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be committed and sent for an answer to be awaited; ``error``: none is, for this ``cause``."""
+
+    effects: tuple[Effect, ...] = ()
+    moves: Moves = NO_MOVES
+    error: str | None = None
+    cause: Apology = Apology.FAILED
 
 
 class Publishing:
@@ -37,6 +54,7 @@ class Publishing:
         announcer: Announcer,
         journal: AnyJournal,
         *,
+        by_name: ByName,
         history: HistorySettings,
         privacy: PrivacySettings,
         content: ContentFilter,
@@ -45,6 +63,7 @@ class Publishing:
         """``is_off``: whether transcription is switched off, which is no failure to understand."""
         self._questions = questions
         self._outbox = outbox
+        self._by_name = by_name
         self._announce = announcer
         self._journal = journal
         self._remembers = history.enabled
@@ -59,7 +78,9 @@ class Publishing:
         """What was understood, or why not; ``dead`` and ``died`` are published and committed with it."""
         message, whole = await looked_at(self._content, spoken.name, message), message
         placed = self._questions.conversing.place(spoken, message)
-        spoken, message, failure = placed.spoken, placed.message, placed.message.error
+        spoken, message = placed.spoken, placed.message
+        if self._by_name.named:
+            message = structs.replace(message, addressed=True)
         spoken_at = spoken.spoken_at(self._now())
         told = self._announce.transcript(spoken.name, message, spoken_at)
         number, priority = self._journal.next_number(), spoken.session.priority
@@ -73,23 +94,41 @@ class Publishing:
         ]
         if self._remembers:
             effects.append(Remembered(history_row(spoken.name, message, spoken_at, redact=self._redact)))
-        try:
-            if message.success and message.text:  # before publishing: the fastest reply finds its request
-                question = self._questions.ask(
-                    spoken, message, letter.payload, told=told, conversation=placed.conversation
-                )
-                effects.append(question)
-        except CorrelationError as error:
-            failure = str(error)
-        journaled = await self._commit(*effects)
+        asked = _Asked(error=message.error, cause=self._cause(message))
+        if message.success and message.text:  # before publishing: the fastest reply finds its request
+            asked = self._ask(spoken, message, letter.payload, told=told, conversation=placed.conversation)
+        journaled = await self._commit(*effects, *asked.effects)
         if journaled:
             spoken.turn.durable = True
-        for one in letters:
+        for one in (*letters, *asked.moves.letters):
             self._outbox.put(one, journaled=journaled)
-        if failure is not None:
-            self._questions.fail(spoken, message, failure, self._cause(message))
+        if asked.error is not None:
+            self._questions.fail(spoken, message, asked.error, asked.cause)
+        elif asked.moves.outcome is not None:  # nobody could be asked
+            await self._by_name.follow(message.correlation_id, Moves(outcome=asked.moves.outcome))
         elif not message.text:  # nothing to answer
             self._questions.end_turn(spoken, message, TurnEvent.PUBLISH)
+
+    def _ask(
+        self,
+        spoken: Spoken,
+        message: TranscriptionMessage,
+        payload: bytes,
+        *,
+        told: bool,
+        conversation: Conversation,
+    ) -> _Asked:
+        """Expect an answer; and put it to its team, where agents are asked by name."""
+        try:
+            question = self._questions.ask(spoken, message, payload, told=told, conversation=conversation)
+        except CorrelationError as error:
+            return _Asked(error=str(error), cause=Apology.FAILED)
+        if not self._by_name.named:
+            return _Asked((question,))
+        moves = self._by_name.ask(message.correlation_id)
+        if moves is None:
+            return _Asked((question,), error=NOBODY_MEANT, cause=Apology.NOBODY)
+        return _Asked((question, *moves.effects), moves)
 
     async def give_up(self, spoken: Spoken, reason: str, attempts: int) -> None:
         """Put away what was never transcribed, where the operator looks for it. Its turn fails as any other."""

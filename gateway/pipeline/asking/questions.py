@@ -49,6 +49,8 @@ class Question:
     """Whether a gateway before this one asked it."""
     conversation: Conversation = field(default_factory=Conversation)
     """In which it is asked, with what was said before it."""
+    interim: tuple[str, str] | None = None
+    """A whole first answer that was shown, and whose it is."""
 
 
 class Questions:
@@ -130,7 +132,7 @@ class Questions:
         if question is None:
             return
         self.note_published(question)
-        if posted.receipt.subscribers:
+        if posted.receipt.subscribers or question.message.addressed:
             self.wait(question)
         else:
             self.withdraw(posted.letter.correlation_id)

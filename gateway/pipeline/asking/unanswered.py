@@ -26,15 +26,15 @@ class Unanswered:
 
     def keep(self, letter: LetterRow) -> bool:
         """The broker may forget this message until its answer is here; False: none is awaited (any more)."""
-        if letter.correlation_id not in self._messages:
+        if letter.answer_id not in self._messages:
             return False
-        self._messages[letter.correlation_id] = letter
+        self._messages[letter.answer_id] = letter
         return True
 
     def release(self, letter: LetterRow) -> None:
         """The broker does not forget it any more."""
-        if self._messages.get(letter.correlation_id) == letter:
-            self._messages[letter.correlation_id] = None
+        if self._messages.get(letter.answer_id) == letter:
+            self._messages[letter.answer_id] = None
 
     def end(self, correlation_id: str) -> tuple[Effect, ...]:
         """The answer is here, or nobody waits for it: what is to be committed with that."""

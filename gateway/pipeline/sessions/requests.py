@@ -14,7 +14,7 @@ import enum
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gateway.contract.messages import OrchestratorReply
@@ -103,6 +103,21 @@ class Routed:
 
 
 @dataclass(frozen=True, slots=True)
+class Interim:
+    """A whole first answer, which takes the place of all that was shown; a better one follows."""
+
+    request: PendingRequest
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The reply is to a request that is open; nothing has become of it yet."""
+
+    request: PendingRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Late:
     """The turn is over; ``state`` says how. Not for the device. ``text``: as in Routed."""
 
@@ -133,7 +148,8 @@ class Unknown:
     correlation_id: str
 
 
-Outcome: TypeAlias = Routed | Late | Duplicate | Forged | Unknown
+Outcome: TypeAlias = Routed | Interim | Late | Duplicate | Forged | Unknown
+Admission: TypeAlias = Awaited | Late | Duplicate | Forged | Unknown
 
 
 @dataclass(slots=True)
@@ -143,6 +159,7 @@ class CorrelationCounters:
     registered: int = 0
     refused: int = 0
     pieces: int = 0
+    interim: int = 0
     done: int = 0
     failed: int = 0
     expired: int = 0
@@ -150,6 +167,7 @@ class CorrelationCounters:
     late: int = 0
     duplicate: int = 0
     forged: int = 0
+    unasked: int = 0
     unknown: int = 0
     truncated: int = 0
     forgotten_early: int = 0
@@ -180,6 +198,7 @@ class CorrelationTracker:
         self._late_seconds = late_seconds
         self._rows: dict[str, _Row] = {}
         self._ended: OrderedDict[str, _Row] = OrderedDict()  # in the order of their end
+        self._pushed = 0
         self._deadlines: list[tuple[float, int, _Row]] = []  # a heap; rows that ended may be in it yet
 
     def __len__(self) -> int:
@@ -240,6 +259,18 @@ class CorrelationTracker:
 
     def route(self, reply: OrchestratorReply, now: float) -> Outcome:
         """Whose reply it is, and what became of it. A request expires in ``expire`` only."""
+        admission = self.admit(reply, now)
+        if not isinstance(admission, Awaited):
+            return admission
+        row = self._rows[reply.correlation_id]
+        if reply.error is None and reply.interim:
+            return self._interim(row, reply.text, now)
+        if reply.final or reply.error is not None:
+            return self._finish(row, reply.text, reply.error, now)
+        return Routed(row.request, self._piece(row, reply.text, now), final=False, error=None)
+
+    def admit(self, reply: OrchestratorReply, now: float) -> Admission:
+        """Whose reply it is; an open request is as it was."""
         self._forget_old(now)
         row = self._rows.get(reply.correlation_id)
         if row is None:
@@ -254,12 +285,30 @@ class CorrelationTracker:
         if row.state not in LIVE:
             self.counters.late += 1
             return Late(row.request, row.state, self._late_text(row, reply))
-        if reply.final or reply.error is not None:
-            return self._finish(row, reply, now)
-        piece = self._keep(row, reply.text)
-        self._step(row, RequestEvent.PIECE, now)
-        self.counters.pieces += 1
-        return Routed(row.request, piece, final=False, error=None)
+        return Awaited(row.request)
+
+    def finish(self, correlation_id: str, text: str, error: str | None, now: float) -> Routed | None:
+        """The end of a request, whoever made its answer; None: it is not open."""
+        row = self._rows.get(correlation_id)
+        return None if row is None or row.state not in LIVE else self._finish(row, text, error, now)
+
+    def give_up(self, correlation_id: str, now: float) -> bool:
+        """Nobody will answer it in time: as at its deadline. False: it is not open."""
+        row = self._rows.get(correlation_id)
+        if row is None or row.state not in LIVE:
+            return False
+        self._step(row, RequestEvent.DEADLINE, now)
+        self.counters.expired += 1
+        return True
+
+    def postpone(self, correlation_id: str, deadline: float) -> PendingRequest | None:
+        """It waits until then, because it has just begun; None: it is not open."""
+        row = self._rows.get(correlation_id)
+        if row is None or row.state not in LIVE:
+            return None
+        row.request = replace(row.request, deadline=deadline)
+        self._push_deadline(row)
+        return row.request
 
     def expire(self, now: float) -> list[PendingRequest]:
         """The requests whose deadline has come; each is returned once, in the order of deadlines."""
@@ -267,7 +316,7 @@ class CorrelationTracker:
         expired = []
         while self._deadlines and self._deadlines[0][0] <= now:
             row = heapq.heappop(self._deadlines)[2]
-            if row.state in LIVE:
+            if row.state in LIVE and row.request.deadline <= now:  # it may have been postponed
                 self._step(row, RequestEvent.DEADLINE, now)
                 expired.append(row.request)
         self.counters.expired += len(expired)
@@ -291,16 +340,30 @@ class CorrelationTracker:
                 self._ended.pop(correlation_id, None)
                 del self._rows[correlation_id]
 
-    def _finish(self, row: _Row, reply: OrchestratorReply, now: float) -> Routed:
-        if reply.text:
+    def _piece(self, row: _Row, text: str, now: float) -> str:
+        piece = self._keep(row, text)
+        self._step(row, RequestEvent.PIECE, now)
+        self.counters.pieces += 1
+        return piece
+
+    def _interim(self, row: _Row, text: str, now: float) -> Interim:
+        row.text.clear()  # what follows begins anew
+        row.cut = False
+        self._step(row, RequestEvent.PIECE, now)
+        self.counters.interim += 1
+        shown = text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore")
+        return Interim(row.request, shown)
+
+    def _finish(self, row: _Row, whole: str, error: str | None, now: float) -> Routed:
+        if whole:
             row.text.clear()  # the last text, when there is one, is the whole reply
             row.cut = False
-            self._keep(row, reply.text)
+            self._keep(row, whole)
         text = row.text.decode()
         self._step(row, RequestEvent.FINAL, now)
         self.counters.done += 1
-        self.counters.failed += reply.error is not None
-        return Routed(row.request, text, final=True, error=reply.error, cut=row.cut)
+        self.counters.failed += error is not None
+        return Routed(row.request, text, final=True, error=error, cut=row.cut)
 
     def _late_text(self, row: _Row, reply: OrchestratorReply) -> str:
         """A piece, or at its end the whole of what came too late; what had come in time is its beginning."""
@@ -340,7 +403,8 @@ class CorrelationTracker:
         self._ended[request.correlation_id] = row
 
     def _push_deadline(self, row: _Row) -> None:
-        heapq.heappush(self._deadlines, (row.request.deadline, self.counters.registered, row))
+        self._pushed += 1
+        heapq.heappush(self._deadlines, (row.request.deadline, self._pushed, row))
         if len(self._deadlines) > 2 * self.live + 64:  # mostly of requests that ended: sweep
             self._deadlines = [entry for entry in self._deadlines if entry[2].state in LIVE]
             heapq.heapify(self._deadlines)
@@ -358,7 +422,7 @@ def _seen_before(row: _Row, reply: OrchestratorReply) -> bool:
     """Whether the reply came before; one without an id is known by its request being answered."""
     if not reply.message_id:
         return row.state is AnswerState.DONE
-    known = hash(reply.message_id)  # an id may be long, its hash is not
+    known = hash((reply.agent, reply.message_id))  # an id may be long, its hash is not
     if known in row.recent_ids:
         return True
     row.recent_ids[known] = None

@@ -30,7 +30,7 @@ Available: TypeAlias = Callable[[str], Absence | None]
 """Whether an agent can be asked now; None: it can."""
 
 
-class NotAsked(Exception):
+class NotOfTheTeam(Exception):
     """The reply is of nobody who was asked."""
 
 
@@ -104,10 +104,10 @@ class TeamWork:
         return steps + self._finish_if_due(now)
 
     def take(self, reply: OrchestratorReply, now: float) -> list[Step]:
-        """A reply to one of its requests. Raises NotAsked."""
+        """A reply to one of its requests. Raises NotOfTheTeam."""
         member = self.asked(reply.request_id)
         if member is None or member.name != reply.agent:
-            raise NotAsked(f"{reply.agent} was not asked")
+            raise NotOfTheTeam(f"{reply.agent} was not asked")
         if member.state is MemberState.COMPENSATING:
             return self._undone(member, reply)
         if not reply.final and reply.error is None and (reply.progress or not reply.text):
@@ -190,8 +190,8 @@ class TeamWork:
 
     @staticmethod
     def _undone(member: Member, reply: OrchestratorReply) -> list[Step]:
-        if reply.final or reply.error is not None:
-            member.error = reply.error
+        member.error = reply.error
+        if reply.final and reply.error is None:
             member.step(MemberEvent.UNDONE)
         return []
 

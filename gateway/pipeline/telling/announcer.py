@@ -35,6 +35,8 @@ from gateway.pipeline.telling.live_replies import LiveReplies
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
+MOST_DETAIL = 1_000
+"""Characters of what an agent says that it is doing."""
 GUESTS = 4_096
 """Devices of listeners that speak whose user is remembered; those unheard of longest go first."""
 
@@ -206,34 +208,17 @@ class Announcer:
         return self.live.end(name, text, error=error is not None, fallback=fallback)
 
     def reply(
-        self,
-        name: UtteranceName,
-        text: str,
-        *,
-        agent: str,
-        elapsed_ms: float = 0.0,
-        publish_ms: float = 0.0,
-        final: bool = True,
-        error: str | None = None,
-        late: bool = False,
-        fallback: bool = False,
-        flags: tuple[str, ...] = (),
+        self, name: UtteranceName, text: str, *, elapsed_ms: float = 0.0, final: bool = True, **facts: Any
     ) -> None:
-        """A piece of an answer or its end, for the listeners."""
+        """A piece of an answer or its end, for the listeners; ``facts`` are the event's other fields."""
         self._hub.publish(
-            ReplyEvent(
-                **name.spoken_ids(),
-                text=text,
-                final=final,
-                error=error,
-                agent=agent,
-                late=late,
-                fallback=fallback,
-                text_to_reply_ms=elapsed_ms,
-                publish_ms=publish_ms,
-                flags=flags,
-            )
+            ReplyEvent(**name.spoken_ids(), text=text, final=final, text_to_reply_ms=elapsed_ms, **facts)
         )
+
+    def progress(self, session: Session, detail: str) -> None:
+        """What an agent says that it is doing; for the device it is a sign of life."""
+        self._devices.send_status(*session.name, DeviceStatus.THINKING)
+        self._hub.publish(StatusEvent(**session.ids(), status="thinking", detail=detail[:MOST_DETAIL]))
 
     def announcement(self, stream: StreamName, correlation_id: str, text: str) -> bool:
         """For the device. False: that boot is not there, or takes nothing more."""

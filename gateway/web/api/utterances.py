@@ -33,6 +33,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     error: str | None
     fallback: bool
     text_to_reply_ms: float
+    agents: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -258,6 +260,8 @@ def _answer(reply: HistoryReply) -> Answer:
         error=reply.error,
         fallback=reply.fallback,
         text_to_reply_ms=reply.text_to_reply_ms,
+        agents=reply.agents,
+        missing=reply.missing,
     )
 
 

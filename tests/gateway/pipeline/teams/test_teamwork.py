@@ -15,7 +15,7 @@ from gateway.pipeline.teams.members import AT_WORK, MEMBER_TRANSITIONS, MemberSt
 from gateway.pipeline.teams.outcome import Cause, TeamOutcome
 from gateway.pipeline.teams.plans import Combination, MemberPlan, Policy, TeamPlan
 from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, Step, Stop, Undo, Verdict
-from gateway.pipeline.teams.teamwork import NotAsked, TeamWork
+from gateway.pipeline.teams.teamwork import NotOfTheTeam, TeamWork
 
 
 class House:
@@ -255,14 +255,14 @@ def test_nobody_answers_for_another(forged: dict[str, str]) -> None:
         correlation_id="c", session_id="s", text="x",
         **{"agent": "a", "request_id": house.work.everybody[0].request_id} | forged,
     )  # fmt: skip
-    with pytest.raises(NotAsked):
+    with pytest.raises(NotOfTheTeam):
         house.work.take(reply, house.now)
     assert house.open
 
 
 def test_what_was_not_asked_yet_has_no_answer() -> None:
     house = team("a", "b", policy=Policy.IN_TURN)
-    with pytest.raises(NotAsked):
+    with pytest.raises(NotOfTheTeam):
         house.says("b", "x")
 
 

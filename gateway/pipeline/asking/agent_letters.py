@@ -1,0 +1,116 @@
+"""What agents are told, as messages of the outbox; and what is known of each, as the journal keeps it, and back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.contract.agents import REQUESTS_TOPIC, AgentAnswer, AgentRequest, ConversationTurn, Wanted
+from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, encode, new_id
+from gateway.contract.tracing import HEADER, traceparent
+from gateway.journal.records import AgentRow, LetterRow
+from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.teams.members import Member, MemberState
+from gateway.pipeline.teams.plans import TeamPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a team is asked about: an utterance, and what was said before it."""
+
+    name: UtteranceName
+    message: TranscriptionMessage
+    turns: tuple[ConversationTurn, ...]
+
+
+def agent_letter(
+    topic: Topic,
+    plan: TeamPlan,
+    member: Member,
+    kind: Wanted,
+    number: int,
+    *,
+    answers: tuple[AgentAnswer, ...] = (),
+    asked_at: float = 0.0,
+    reason: str = "",
+) -> LetterRow:
+    """A message for one agent; ``asked_at``: by its own clock."""
+    name = topic.name
+    trace = traceparent(name.correlation_id, member.request_id)
+    request = AgentRequest(
+        request_id=member.request_id,
+        agent=member.name,
+        kind=kind,
+        transcript=topic.message,
+        role=member.plan.role,
+        team=plan.name,
+        seconds=member.plan.seconds,
+        asked_at=asked_at,
+        attempt=member.attempt,
+        conversation=topic.turns,
+        answers=answers,
+        reason=reason,
+        message_id=new_id("m"),
+        traceparent=trace,
+    )
+    return LetterRow(
+        number=number,
+        message_id=request.message_id,
+        topic=REQUESTS_TOPIC,
+        user_id=name.user_id,
+        device_id=name.device_id,
+        session_id=name.session_id,
+        payload=encode(request),
+        correlation_id=name.correlation_id,
+        reply_to=REPLIES_TOPIC,
+        headers={HEADER: trace},
+        queued_at=time.time(),
+        agent=member.name,
+        request_id="" if kind is Wanted.STOP else member.request_id,
+    )
+
+
+def agent_row(name: UtteranceName, plan: TeamPlan, member: Member, *, words: bool) -> AgentRow:
+    """How it is with one member; ``words``: with what it said."""
+    return AgentRow(
+        request_id=member.request_id,
+        correlation_id=name.correlation_id,
+        user_id=name.user_id,
+        team=plan.name,
+        agent=member.name,
+        state=member.state.value,
+        attempt=member.attempt,
+        combines=plan.combiner is not None and member.plan is plan.combiner,
+        timed_out=member.timed_out,
+        text=member.text if words else "",
+        error=member.error if words else None,
+        understood=member.understood,
+        confidence=member.confidence,
+        data=msgspec.json.encode(member.data) if words and member.data is not None else b"",
+    )
+
+
+def member(row: AgentRow, plan: TeamPlan, now: float) -> Member | None:
+    """What a gateway before this one knew of a member; None: it is none (any more)."""
+    plans = [plan.combiner] if row.combines else list(plan.members)
+    found = next((one for one in plans if one is not None and one.name == row.agent), None)
+    if found is None:
+        return None
+    asked_at = now - max(0.0, row.age)
+    return Member(
+        found,
+        row.request_id,
+        MemberState(row.state),
+        row.attempt,
+        asked_at,
+        asked_at + found.seconds,
+        timed_out=row.timed_out,
+        text=row.text,
+        error=row.error,
+        understood=row.understood,
+        confidence=row.confidence,
+        data=msgspec.json.decode(row.data) if row.data else None,
+        answered_at=asked_at,
+    )

@@ -1,0 +1,198 @@
+"""What teams do, done: each move committed first, then sent and shown; and their outcome, as the end of the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from gateway.contract.messages import OrchestratorReply
+from gateway.journal import AnyJournal, JournalError
+from gateway.journal.effects import Effect
+from gateway.journal.records import AgentRow, LetterRow
+from gateway.pipeline.asking.agent_letters import Topic
+from gateway.pipeline.asking.by_name import Moves
+from gateway.pipeline.asking.endings import Ending, Endings
+from gateway.pipeline.asking.outbox import Outbox
+from gateway.pipeline.asking.questions import Questions
+from gateway.pipeline.asking.teams import Teams
+from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.sessions.requests import PendingRequest
+from gateway.pipeline.teams.outcome import Cause, TeamOutcome
+from gateway.pipeline.teams.steps import ShowPiece
+from gateway.pipeline.telling.fallback_texts import Apology
+from gateway.process.mishaps import Mishaps
+
+log = structlog.get_logger(__name__)
+
+A_TEAM = "the work of a team"
+"""The kind of work, as mishaps are counted."""
+_APOLOGIES = {Cause.NOBODY: Apology.NOBODY, Cause.LATE: Apology.LATE}
+
+
+class TeamAnswers:
+    """Between the teams and everything else; ``run`` does what is due."""
+
+    def __init__(
+        self,
+        teams: Teams,
+        questions: Questions,
+        endings: Endings,
+        outbox: Outbox,
+        journal: AnyJournal,
+        *,
+        timeout_seconds: float,
+        mishaps: Mishaps,
+    ) -> None:
+        self._teams = teams
+        self._questions = questions
+        self._endings = endings
+        self._outbox = outbox
+        self._journal = journal
+        self._timeout_seconds = timeout_seconds
+        self._mishaps = mishaps
+        self._now = asyncio.get_running_loop().time
+
+    async def run(self) -> None:
+        """Do what is due until cancelled: time passes, and agents come and go."""
+        while True:
+            await self._teams.wait()
+            due = list(self._teams.due())
+            await asyncio.gather(*(self._within_bounds(name, moves) for name, moves in due))
+
+    async def _within_bounds(self, correlation_id: str, moves: Moves) -> None:
+        with self._mishaps.contained(A_TEAM, correlation_id=correlation_id):
+            await self.follow(correlation_id, moves)
+
+    # -- what there is
+
+    @property
+    def named(self) -> bool:
+        """Whether agents are asked by name."""
+        return self._teams.named
+
+    def leads(self, correlation_id: str) -> bool:
+        """Whether a team was asked about it, however long ago that is remembered."""
+        return self._teams.leads(correlation_id)
+
+    def is_late_answer(self, reply: OrchestratorReply) -> bool:
+        """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
+        return self._teams.late_answer(reply) is not None
+
+    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
+        """Nobody has that message, or will."""
+        self._teams.could_not_ask(letter, reason)
+
+    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """Know nothing of these any more."""
+        self._teams.forget(is_gone)
+
+    # -- a request begins
+
+    def ask(self, correlation_id: str) -> Moves | None:
+        """Put it to its team; what is to be committed with it, and then sent. None: it is for nobody."""
+        return self._teams.begin(self._topic(correlation_id))
+
+    def take_up(self, correlation_id: str, rows: Iterable[AgentRow]) -> None:
+        """What a gateway before this one had asked agents, and is still awaited."""
+        self._teams.take_up(self._topic(correlation_id), rows)
+
+    def _topic(self, correlation_id: str) -> Topic:
+        question = self._questions.get(correlation_id)
+        assert question is not None
+        return Topic(question.request.name, question.message, question.conversation.turns)
+
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+        """What it had asked agents for a request that is over."""
+        self._teams.remember(name, rows)
+
+    # -- something happens
+
+    async def take(self, reply: OrchestratorReply, *effects: Effect) -> None:
+        """A reply of an agent that was asked, whose request may be over. Raises NotAsked, and has done nothing then."""
+        question = self._questions.get(reply.correlation_id)
+        if question is not None:
+            self._questions.note_published(question)
+        moves = self._teams.take(reply, self._now())
+        if question is not None:
+            self._questions.wait(question)
+            if reply.progress:
+                self._endings.show_progress(question, reply.progress)
+        await self.follow(reply.correlation_id, moves, *effects)
+
+    async def expire(self, request: PendingRequest) -> None:
+        """Its own deadline has come, while it waited for its turn or for its team."""
+        await self.follow(request.correlation_id, self._teams.expire(request.correlation_id, self._now()))
+        if self._questions.get(request.correlation_id) is not None:
+            await self._endings.give_the_fallback(request)
+            await self._begin_next(request.correlation_id)
+
+    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
+        """Commit, send, show; and end the request, where that is its outcome."""
+        request = self._questions.tracker.request(correlation_id)
+        if request is not None:
+            await self._show(request, moves)
+        if moves.outcome is None or request is None:
+            journaled = await self._commit(*effects, *moves.effects)
+        else:
+            journaled = await self._end(request, moves.outcome, *effects, *moves.effects)
+        self.send(moves.letters, journaled=journaled)
+        if moves.outcome is not None:
+            await self._begin_next(correlation_id)
+
+    def send(self, letters: Iterable[LetterRow], *, journaled: bool) -> None:
+        """To the outbox, once they are committed."""
+        for letter in letters:
+            self._outbox.put(letter, journaled=journaled)
+
+    async def _show(self, request: PendingRequest, moves: Moves) -> None:
+        for shown in moves.shown:
+            if isinstance(shown, ShowPiece):
+                self._endings.show_piece(request, shown.text, shown.agent)
+            else:
+                await self._endings.show_interim(request, shown.text, shown.agent)
+
+    # -- a request ends
+
+    async def _end(self, request: PendingRequest, outcome: TeamOutcome, *effects: Effect) -> bool:
+        """Whether it is committed."""
+        tracker, name = self._questions.tracker, request.correlation_id
+        apology = _APOLOGIES.get(outcome.cause) if outcome.cause is not None else None
+        if apology is not None and tracker.give_up(name, self._now()):
+            return await self._endings.give_the_fallback(
+                request, *effects, cause=apology, missing=outcome.missing
+            )
+        if tracker.finish(name, outcome.text, outcome.error, self._now()) is None:
+            return await self._commit(*effects)  # it was ended by another hand
+        ending = Ending(
+            outcome.text,
+            outcome.agent,
+            outcome.error,
+            agents=outcome.agents,
+            missing=outcome.missing,
+            confidence=outcome.confidence,
+            data=outcome.data,
+            puzzled=outcome.cause is Cause.PUZZLED,
+        )
+        return await self._endings.end(request, ending, *effects)
+
+    async def _begin_next(self, correlation_id: str) -> None:
+        """The next turn of the conversation is asked now, with what was answered before it."""
+        following = self._teams.begin_next(correlation_id, self._questions.conversing.before)
+        if following is None:
+            return
+        name, moves = following
+        now = self._now()
+        self._questions.tracker.postpone(name, now + self._timeout_seconds)
+        await self.follow(name, moves)
+
+    async def _commit(self, *effects: Effect) -> bool:
+        if not effects:
+            return True
+        try:
+            await self._journal.commit(*effects)
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+            return False
+        return self._journal.keeps

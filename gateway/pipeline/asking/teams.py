@@ -1,0 +1,401 @@
+"""The teams that are at work, each on one request: what they do next becomes messages, and rows of the journal.
+
+Whoever gives them a fact (a reply, time that has passed) gets what has to be committed and sent for it, all at once.
+The turns of a conversation come one after the other: what is said before an answer is there is put to its team then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from firmware_bridge.alarm import Alarm
+from gateway.contract.agents import AgentAnswer, Wanted
+from gateway.contract.messages import AudioFacts, OrchestratorReply, TranscriptionMessage
+from gateway.journal import AnyJournal
+from gateway.journal.dead_letters import unpublished
+from gateway.journal.effects import AgentMoved, Effect, Queued
+from gateway.journal.records import AgentRow, LetterRow
+from gateway.pipeline.agents.roster import Absence, AgentRoster
+from gateway.pipeline.asking.agent_letters import Topic, agent_letter, agent_row, member
+from gateway.pipeline.asking.by_name import Moves, NotAsked
+from gateway.pipeline.asking.unanswered import Unanswered
+from gateway.pipeline.sessions.conversations import Conversation
+from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.teams.members import AT_WORK, Member, MemberState
+from gateway.pipeline.teams.outcome import TeamOutcome
+from gateway.pipeline.teams.plans import Asking, Plans, TeamPlan
+from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, Step, Stop, Undo, Verdict
+from gateway.pipeline.teams.teamwork import NotOfTheTeam, TeamWork
+from gateway.settings.orchestrator import OrchestratorSettings
+
+log = structlog.get_logger(__name__)
+
+NOTHING_SAID = TranscriptionMessage(
+    session_id="", user_id="", device_id="", text="", timestamp=0.0, success=True, message_id="", correlation_id="",
+    utterance_id="", audio=AudioFacts(seconds=0.0),
+)  # fmt: skip
+"""In place of what nobody has to be asked about again."""
+LOOK_SECONDS = 0.5
+"""How often it is looked whether an agent has come, gone, or broken, for whoever waits for it."""
+UNDONE_NEVER = "the agent has not said that it is undone"
+
+
+@dataclass(slots=True, eq=False)
+class _Lead:
+    """One request and its team."""
+
+    topic: Topic
+    work: TeamWork | None = None
+    """None: it waits for the turn before it."""
+    due: float = math.inf
+    ended_at: float = 0.0
+    undoing: dict[str, LetterRow] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """In which the turns of a conversation wait for each other."""
+        return self.topic.message.conversation_id or self.topic.name.session_id
+
+
+class Teams:
+    """Those at work, and for a while those that were."""
+
+    def __init__(
+        self,
+        settings: OrchestratorSettings,
+        roster: AgentRoster,
+        journal: AnyJournal,
+        unanswered: Unanswered,
+    ) -> None:
+        self._plans = Plans(settings)
+        self._roster = roster
+        self._journal = journal
+        self._unanswered = unanswered
+        self._now = asyncio.get_running_loop().time
+        self._most_over, self._late_seconds = settings.max_pending, settings.late_seconds
+        self._leads: dict[str, _Lead] = {}
+        self._over: OrderedDict[str, _Lead] = OrderedDict()
+        self._lines: dict[str, deque[str]] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._failures: list[tuple[str, str, str]] = []
+        self._absences: dict[str, Absence | None] = {}
+        self._look_at = 0.0
+        self._woken = asyncio.Event()
+        self._alarm = Alarm(self._woken.set)
+
+    def __len__(self) -> int:
+        """Requests that are open."""
+        return len(self._leads)
+
+    @property
+    def named(self) -> bool:
+        """Whether agents are asked by name."""
+        return bool(self._plans)
+
+    def leads(self, correlation_id: str) -> bool:
+        """Whether a team was asked about it, however long ago that is remembered."""
+        return correlation_id in self._leads or correlation_id in self._over
+
+    def somebody_is_there(self, correlation_id: str) -> bool:
+        """Whether anybody is at work on it, or it is not its turn yet."""
+        lead = self._leads.get(correlation_id)
+        return lead is not None and (lead.work is None or lead.work.someone_is_there)
+
+    # -- a request begins
+
+    def begin(self, topic: Topic) -> Moves | None:
+        """Put it to the team that it is for, in its turn; None: it is for nobody."""
+        plan, name = self._plans.choose(_asking(topic.message)), topic.name.correlation_id
+        if plan is None:
+            return None
+        lead = self._leads[name] = _Lead(topic)
+        line = self._lines.setdefault(lead.line, deque())
+        line.append(name)
+        return self._begin(lead, plan) if line[0] == name else Moves()
+
+    def _begin(self, lead: _Lead, plan: TeamPlan) -> Moves:
+        now = self._now()
+        lead.work = TeamWork(plan, self._why_not, now)
+        return self._do(lead, lead.work.go_on(now), now)
+
+    def begin_next(
+        self, correlation_id: str, before: Callable[[UtteranceName], Conversation]
+    ) -> tuple[str, Moves] | None:
+        """It has ended: the next of its conversation, with what was said until now; None: there is none.
+
+        An end of it that is not its team's comes here, too: whoever was asked is told to stop.
+        """
+        lead = self._leads.pop(correlation_id, None)
+        if lead is None:
+            return None
+        self._remember(lead)
+        line = self._lines[lead.line]
+        was_first = line[0] == correlation_id
+        line.remove(correlation_id)
+        if not line:
+            del self._lines[lead.line]
+            return None
+        if not was_first:
+            return None
+        following = self._leads[line[0]]
+        name, message = following.topic.name, following.topic.message
+        following.topic = Topic(name, message, before(name).turns)
+        plan = self._plans.choose(_asking(message)) or self._plans.of(())
+        return line[0], self._begin(following, plan)
+
+    # -- what happens
+
+    def take(self, reply: OrchestratorReply, now: float) -> Moves:
+        """A reply of somebody; its request may be over. Raises NotAsked."""
+        lead = self._leads.get(reply.correlation_id) or self._over.get(reply.correlation_id)
+        if lead is None or lead.work is None:
+            raise NotAsked(f"{reply.agent} was not asked")
+        try:
+            steps = lead.work.take(reply, now)
+        except NotOfTheTeam as error:
+            raise NotAsked(str(error)) from error
+        moves = self._do(lead, steps, now)
+        one = lead.work.asked(reply.request_id)
+        if one is not None and one.request_id in lead.undoing:
+            self._note_undone(lead, one)
+        return moves
+
+    def _note_undone(self, lead: _Lead, one: Member) -> None:
+        names = {"agent": one.name, "correlation_id": lead.topic.name.correlation_id}
+        if one.state is MemberState.COMPENSATED:
+            log.info("undone", **names)
+            del lead.undoing[one.request_id]
+            self._journal.commit(*self._unanswered.end(one.request_id))
+        elif one.error is not None:
+            self._not_undone(lead.undoing.pop(one.request_id), f"the agent says: {one.error}")
+
+    def late_answer(self, reply: OrchestratorReply) -> Member | None:
+        """Whose good answer it is that came when nobody waited for it any more."""
+        lead = self._over.get(reply.correlation_id)
+        one = lead.work.asked(reply.request_id) if lead is not None and lead.work is not None else None
+        return one if one is not None and one.state is MemberState.LATE and one.understood else None
+
+    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
+        """Nobody has that message, or will."""
+        if letter.request_id:
+            self._failures.append((letter.correlation_id, letter.request_id, reason))
+            self._woken.set()
+
+    def expire(self, correlation_id: str, now: float) -> Moves:
+        """The request's own deadline has come."""
+        lead = self._leads.get(correlation_id)
+        if lead is None or lead.work is None:
+            return Moves(outcome=None)
+        return self._do(lead, lead.work.expire(now), now)
+
+    async def wait(self) -> None:
+        """Until something is due."""
+        self._alarm.set(min(self._look_at, self._deadlines[0][0]) if self._deadlines else math.inf)
+        await self._woken.wait()
+        self._woken.clear()
+
+    def due(self) -> Iterator[tuple[str, Moves]]:
+        """What has to happen now: time has passed, somebody could not be asked, or has come or gone."""
+        now = self._now()
+        failures, self._failures = self._failures, []
+        for correlation_id, request_id, reason in failures:
+            lead = self._leads.get(correlation_id)
+            if lead is not None and lead.work is not None:
+                yield correlation_id, self._do(lead, lead.work.failed(request_id, reason, now), now)
+        if self._look_at <= now:
+            self._look(now)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, correlation_id = heapq.heappop(self._deadlines)
+            lead = self._leads.get(correlation_id)
+            if lead is not None and lead.work is not None and lead.due <= now:
+                lead.due = math.inf  # until it is set anew
+                yield correlation_id, self._do(lead, lead.work.go_on(now), now)
+        self._forget_old(now)
+
+    def _look(self, now: float) -> None:
+        """Who is asked, or to be asked, by now: what has changed concerns all who wait."""
+        self._look_at = now + LOOK_SECONDS
+        names = {one.name for lead in self._leads.values() if lead.work for one in lead.work.everybody}
+        absences = {name: self._roster.why_not(name, now) for name in names}
+        if any(self._absences.get(name) != absence for name, absence in absences.items()):
+            for correlation_id, lead in self._leads.items():
+                lead.due = now
+                heapq.heappush(self._deadlines, (now, correlation_id))
+        self._absences = dict(absences)
+
+    # -- the end, and after it
+
+    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """Know nothing of these any more."""
+        for known in (self._leads, self._over):
+            for correlation_id, lead in list(known.items()):
+                if is_gone(lead.topic.name):
+                    self._settle(lead)
+                    if known is self._leads:
+                        line = self._lines[lead.line]
+                        line.remove(correlation_id)
+                        if not line:
+                            del self._lines[lead.line]
+                    del known[correlation_id]
+
+    def _remember(self, lead: _Lead) -> None:
+        lead.ended_at = self._now()
+        self._settle(lead)
+        self._over[lead.topic.name.correlation_id] = lead
+        if len(self._over) > self._most_over:
+            self._put_away(self._over.popitem(last=False)[1])
+
+    def _settle(self, lead: _Lead) -> None:
+        """No answer of those who were asked is awaited any more."""
+        for one in lead.work.everybody if lead.work is not None else ():
+            if one.request_id not in lead.undoing:
+                effects = self._unanswered.end(one.request_id)
+                if effects:
+                    self._journal.commit(*effects)
+
+    def _forget_old(self, now: float) -> None:
+        while self._over and next(iter(self._over.values())).ended_at + self._late_seconds <= now:
+            self._put_away(self._over.popitem(last=False)[1])
+
+    def _put_away(self, lead: _Lead) -> None:
+        """What nobody has undone is for the operator to see, and to send again."""
+        for letter in lead.undoing.values():
+            self._not_undone(letter, UNDONE_NEVER)
+
+    def _not_undone(self, letter: LetterRow, reason: str) -> None:
+        log.error("not undone", agent=letter.agent, correlation_id=letter.correlation_id, reason=reason)
+        self._journal.commit(unpublished(letter, reason), *self._unanswered.end(letter.request_id))
+
+    # -- what a gateway before this one led
+
+    def take_up(self, topic: Topic, rows: Iterable[AgentRow]) -> None:
+        """A request that is open, and what its agents were asked; what is next for it is due at once."""
+        known, name = list(rows), topic.name
+        lead = self._leads[name.correlation_id] = _Lead(topic)
+        line = self._lines.setdefault(lead.line, deque())
+        line.append(name.correlation_id)
+        if known or line[0] == name.correlation_id:
+            asking = _asking(topic.message)
+            plan = self._plans.named(known[0].team, asking) if known else self._plans.choose(asking)
+            self._resume(lead, plan or self._plans.of(tuple(row.agent for row in known)), known)
+
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+        """A request that is over, whose agents may be late, or are undoing what they did."""
+        known = list(rows)
+        lead = _Lead(Topic(name, NOTHING_SAID, ()), ended_at=self._now())
+        self._resume(lead, self._plans.of(tuple(row.agent for row in known)), known)
+        if lead.work is not None:
+            lead.work.outcome = TeamOutcome("", "")
+        self._over[name.correlation_id] = lead
+
+    def _resume(self, lead: _Lead, plan: TeamPlan, rows: Iterable[AgentRow]) -> None:
+        now = self._now()
+        lead.work = TeamWork(plan, self._why_not, now)
+        found = [one for row in rows if (one := member(row, plan, now)) is not None]
+        lead.work.take_up(found)
+        for one in found:
+            if one.state in AT_WORK:
+                self._unanswered.expect(one.request_id)
+        if lead.topic.name.correlation_id in self._leads:
+            lead.due = now
+            heapq.heappush(self._deadlines, (now, lead.topic.name.correlation_id))
+            self._woken.set()
+
+    # -- steps into moves
+
+    def _why_not(self, name: str) -> Absence | None:
+        return self._roster.why_not(name, self._now())
+
+    def _do(self, lead: _Lead, steps: list[Step], now: float) -> Moves:
+        letters: list[LetterRow] = []
+        shown: list[ShowPiece | ShowInterim] = []
+        outcome: TeamOutcome | None = None
+        effects: list[Effect] = []
+        assert lead.work is not None
+        for step in steps:
+            match step:
+                case Ask(one, answers):
+                    letters.append(self._ask(lead, one, answers, now))
+                case Stop(one):
+                    letters.append(self._letter(lead, one, Wanted.STOP))
+                case Undo(one, reason):
+                    letters.append(self._undo(lead, one, reason))
+                case Verdict():
+                    self._judge(step, now)
+                    effects += self._unanswered.end(step.member.request_id)
+                case ShowPiece() | ShowInterim():
+                    shown.append(step)
+                case Finish():
+                    outcome = step.outcome
+        effects += map(Queued, letters)
+        name, over = lead.topic.name, lead.work.outcome is not None
+        moved = lead.work.changed()
+        if outcome is not None:  # what they said is in the reply now
+            moved = [one for one in lead.work.everybody if one.attempt]
+        effects += [AgentMoved(agent_row(name, lead.work.plan, one, words=not over)) for one in moved]
+        self._set_alarm(lead, now)
+        return Moves(tuple(effects), tuple(letters), tuple(shown), outcome)
+
+    def _ask(self, lead: _Lead, one: Member, answers: tuple[AgentAnswer, ...], now: float) -> LetterRow:
+        self._roster.asked(one.name, now)
+        self._unanswered.expect(one.request_id)
+        return self._letter(
+            lead, one, Wanted.ASK, answers=answers, asked_at=self._roster.clock(one.name, now)
+        )
+
+    def _undo(self, lead: _Lead, one: Member, reason: str) -> LetterRow:
+        log.warning("to be undone", agent=one.name, correlation_id=lead.topic.name.correlation_id)
+        self._unanswered.expect(one.request_id)
+        letter = lead.undoing[one.request_id] = self._letter(lead, one, Wanted.COMPENSATE, reason=reason)
+        return letter
+
+    def _letter(
+        self,
+        lead: _Lead,
+        one: Member,
+        kind: Wanted,
+        *,
+        answers: tuple[AgentAnswer, ...] = (),
+        asked_at: float = 0.0,
+        reason: str = "",
+    ) -> LetterRow:
+        assert lead.work is not None
+        return agent_letter(
+            lead.topic, lead.work.plan, one, kind, self._journal.next_number(),
+            answers=answers, asked_at=asked_at, reason=reason,
+        )  # fmt: skip
+
+    def _judge(self, verdict: Verdict, now: float) -> None:
+        name = verdict.member.name
+        if verdict.stopped:
+            self._roster.given_up(name)
+        elif verdict.failure:
+            self._roster.failed(
+                name, verdict.failure, timed_out=verdict.timed_out, now=now, seconds=verdict.seconds
+            )
+        else:
+            self._roster.answered(name, verdict.seconds, now)
+
+    def _set_alarm(self, lead: _Lead, now: float) -> None:
+        if lead.work is None or lead.work.outcome is not None:
+            return
+        due, before = lead.work.next_deadline(now), lead.due
+        lead.due = due
+        if due == before:
+            return
+        heapq.heappush(self._deadlines, (lead.due, lead.topic.name.correlation_id))
+        if len(self._deadlines) > 4 * len(self._leads) + 64:  # mostly of what is over: sweep
+            self._deadlines = [(one.due, name) for name, one in self._leads.items() if one.due < math.inf]
+            heapq.heapify(self._deadlines)
+        self._alarm.set(min(lead.due, self._look_at))
+
+
+def _asking(message: TranscriptionMessage) -> Asking:
+    return Asking(message.user_id, message.device_id, message.room, message.language, message.text)
