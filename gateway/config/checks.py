@@ -6,22 +6,19 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
-from gateway.config import outline
+from gateway.config import outline, who_answers
 from gateway.config.configuration import GatewayConfig
-from gateway.config.outline import Mistake, shown
+from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.content import ContentSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
-
-_Contradiction: TypeAlias = tuple[tuple[outline.Path, ...], str]
-"""The paths involved, the one to blame first, and the message."""
 
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
@@ -39,7 +36,7 @@ def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
     return config, mistakes
 
 
-def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
+def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     """What the types of single settings cannot say."""
     serial, mqtt = config.devices.serial, config.devices.mqtt
     for i, pattern in enumerate(serial.ports):
@@ -58,6 +55,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
     if not _APP.fullmatch(config.orchestrator.app):
         message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
+    yield from who_answers.contradictions(config.orchestrator)
     yield from _content(config.content)
     yield from _places(config)
     yield from _credentials_for_nothing(config)
@@ -66,7 +64,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[_Contradiction]:
     yield from _model_language(config.transcription)
 
 
-def _content(content: ContentSettings) -> Iterator[_Contradiction]:
+def _content(content: ContentSettings) -> Iterator[Contradiction]:
     if not _HOOK.fullmatch(content.hook):
         yield (("content", "hook"),), f"expected module:name or nothing, got {shown(content.hook)}"
     for i, phrase in enumerate(content.forbidden_words):
@@ -74,7 +72,7 @@ def _content(content: ContentSettings) -> Iterator[_Contradiction]:
             yield (("content", "forbidden_words", i),), f"expected a word, got {shown(phrase)}"
 
 
-def _places(config: GatewayConfig) -> Iterator[_Contradiction]:
+def _places(config: GatewayConfig) -> Iterator[Contradiction]:
     journal, models = config.journal, config.transcription
     if PurePath(journal.path).name == ":memory:" or journal.path.startswith("file:"):
         message = "expected a file's path; `journal.enabled: false` keeps nothing"
@@ -98,7 +96,7 @@ def _has_home(place: str) -> bool:
     return True
 
 
-def _credentials_for_nothing(config: GatewayConfig) -> Iterator[_Contradiction]:
+def _credentials_for_nothing(config: GatewayConfig) -> Iterator[Contradiction]:
     mqtt = config.devices.mqtt
     for name in ("ca_file", "cert_file", "key_file"):
         if getattr(mqtt, name) and not mqtt.url.startswith("mqtts:"):
@@ -110,7 +108,7 @@ def _credentials_for_nothing(config: GatewayConfig) -> Iterator[_Contradiction]:
         yield (("devices", "mqtt", "password_file"), ("devices", "mqtt", "url")), message
 
 
-def _web(web: WebSettings) -> Iterator[_Contradiction]:
+def _web(web: WebSettings) -> Iterator[Contradiction]:
     if not web.host:
         yield (("web", "host"),), "expected an address; 0.0.0.0 is every one of this machine"
     for i, host in enumerate(web.hosts):
@@ -143,14 +141,14 @@ def _no_proxy(text: str) -> str:
     return "" if network.prefixlen else "expected proxies, not everybody, who could then claim any address"
 
 
-def _port_clash(config: GatewayConfig) -> Iterator[_Contradiction]:
+def _port_clash(config: GatewayConfig) -> Iterator[Contradiction]:
     web, mqtt = config.web, config.devices.mqtt
     if web.enabled and mqtt.url == "embedded" and web.port and web.port == mqtt.embedded_port:
         paths = (("web", "port"), ("devices", "mqtt", "embedded_port"))
         yield paths, f"devices.mqtt.embedded_port is {web.port} too; each needs a port of its own"
 
 
-def _model_language(settings: TranscriptionSettings) -> Iterator[_Contradiction]:
+def _model_language(settings: TranscriptionSettings) -> Iterator[Contradiction]:
     if settings.model != BUNDLED_MODEL and not settings.model.endswith(".en"):
         return
     spoken: dict[outline.Path, str | None] = {("transcription", "language"): settings.language}

@@ -19,6 +19,8 @@ from firmware_bridge.url_secrets import masked
 from gateway.contract.escaping import one_line
 
 Path: TypeAlias = tuple[str | int, ...]
+Contradiction: TypeAlias = tuple[tuple[Path, ...], str]
+"""The paths involved, the one to blame first, and the message."""
 
 _SHOWN_CHARACTERS = 60
 

@@ -7,8 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-MATCHED_CHARACTERS = 1_000
-"""Of a text; what is behind is not searched for a pattern."""
+MATCHED_CHARACTERS = 300
+"""Of a text; what is behind is not searched for a pattern.
+
+Nothing else bounds the time that takes: with three repeats without a bound, the most that a pattern in the settings may
+have, it grows with the fourth power of this, and everybody waits for it.
+"""
 
 
 class Sentence(Protocol):

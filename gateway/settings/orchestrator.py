@@ -35,7 +35,8 @@ class WhoFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str,
         Meta(
             max_length=1_000,
-            description="Only what this regular expression is found in, in capital or small letters.",
+            description="Only what this regular expression is found in, in capital or small letters, within its first "
+            "300 characters. At most three repeats without a bound (* and +), and none within another.",
         ),
     ] = ""
 

@@ -1,0 +1,97 @@
+"""What is wrong with agents and teams, beyond what single settings can say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from gateway.config import patterns
+from gateway.config.outline import Contradiction, Path, shown
+from gateway.settings.orchestrator import OrchestratorSettings, TeamSettings
+
+MOST_AGENTS = 128
+"""In one team: so many answers can be handed on in one request."""
+
+_APP = re.compile(r"(builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
+
+
+def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
+    """All of it, with where it stands."""
+    for name, agent in settings.agents.items():
+        here = ("orchestrator", "agents", name)
+        if not _APP.fullmatch(agent.app):
+            yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
+        yield from _pattern(agent.pattern, here)
+    for name, team in settings.teams.items():
+        here = ("orchestrator", "teams", name)
+        yield from _pattern(team.pattern, here)
+        yield from _members(team, here, settings)
+        yield from _combination(team, here, settings)
+        yield from _chains(team, here)
+
+
+def _pattern(pattern: str, here: Path) -> Iterator[Contradiction]:
+    if wrong := patterns.mistake(pattern):
+        yield ((*here, "pattern"),), f"{wrong}, got {shown(pattern)}"
+
+
+def _members(team: TeamSettings, here: Path, settings: OrchestratorSettings) -> Iterator[Contradiction]:
+    path = (*here, "agents")
+    if not team.agents:
+        yield (path,), "a team of nobody; name its agents"
+    for i, name in enumerate(team.agents):
+        if name not in settings.agents:
+            yield ((*path, i),), _unknown(name, settings)
+        elif name in team.agents[:i]:
+            yield ((*path, i),), f"{name} is in it already"
+    if len(team.agents) > MOST_AGENTS:
+        yield (path,), f"a team has at most {MOST_AGENTS} agents, got {len(team.agents)}"
+
+
+def _unknown(name: str, settings: OrchestratorSettings) -> str:
+    known = ", ".join(settings.agents) or "none"
+    return f"there is no agent {shown(name)} in orchestrator.agents ({known:.200})"
+
+
+def _combination(team: TeamSettings, here: Path, settings: OrchestratorSettings) -> Iterator[Contradiction]:
+    by, path = team.combined_by, (*here, "combined_by")
+    if team.combine == "by" and not by:
+        yield (path,), "combine: by needs the agent that makes one answer of all"
+    elif by and team.combine != "by":
+        yield (path, (*here, "combine")), f"it is not looked at with combine: {team.combine}"
+    elif by and by not in settings.agents:
+        yield (path,), _unknown(by, settings)
+    elif by in team.agents:
+        yield (path,), f"{by} would combine its own answer; take it out of the team's agents"
+    most = len(_whose_answers_count(team))
+    if team.policy == "quorum" and 0 < most < team.quorum:
+        yield ((*here, "quorum"),), f"of {most} agents whose answers count it cannot have {team.quorum}"
+
+
+def _whose_answers_count(team: TeamSettings) -> set[str]:
+    """Not of those who are asked for another one's sake only."""
+    return set(team.agents) - {name for before in team.after.values() for name in before}
+
+
+def _chains(team: TeamSettings, here: Path) -> Iterator[Contradiction]:
+    path = (*here, "after")
+    if team.after and team.policy == "in_turn":
+        yield (path, (*here, "policy")), "with policy in_turn the order of the agents is the chain"
+        return
+    for name, before in team.after.items():
+        for one in (name, *before):
+            if one not in team.agents:
+                yield ((*path, name),), f"{shown(one)} is not in the team"
+    if cycle := _cycle(team):
+        yield (path,), f"nobody would begin: {' after '.join(cycle)}"
+
+
+def _cycle(team: TeamSettings) -> list[str]:
+    """Agents each of which waits for the next; the last is the first. Empty: there are none."""
+    try:
+        TopologicalSorter(team.after).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found[::-1]
+    return []

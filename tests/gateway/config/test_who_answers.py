@@ -1,0 +1,83 @@
+"""Agents and teams in the settings: what cannot be is said with its place, at the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.config.test_loading import load, problems
+
+AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        ("app: auto", "FILE:1: orchestrator.agents.a.app: expected builtin, module:name or nothing, got 'auto'"),
+        ("app: my-house", "FILE:1: orchestrator.agents.a.app: expected builtin, module:name or nothing"),
+        ("pattern: '('", "FILE:1: orchestrator.agents.a.pattern: expected a regular expression (missing ), "),
+        ("pattern: '(a+)+'", "FILE:1: orchestrator.agents.a.pattern: a repeat of what repeats or chooses itself can "),
+    ],
+)  # fmt: skip
+def test_an_agent(file: Path, agent: str, message: str) -> None:
+    (problem,) = problems(file, f"orchestrator: {{agents: {{a: {{{agent}}}}}}}")
+    assert problem.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("team", "message"),
+    [
+        ("agents: []", "agents: a team of nobody; name its agents"),
+        ("agents: [a, d]", "agents[1]: there is no agent 'd' in orchestrator.agents (a, b, c, judge)"),
+        ("agents: [a, b, a]", "agents[2]: a is in it already"),
+        ("agents: [a], pattern: '['", "pattern: expected a regular expression (unterminated character set"),
+        ("agents: [a, b], combine: by", "combined_by: combine: by needs the agent that makes one answer of all"),
+        ("agents: [a, b], combined_by: judge", "combined_by: it is not looked at with combine: in_order"),
+        ("agents: [a, b], combine: by, combined_by: d", "combined_by: there is no agent 'd' in orchestrator.agents"),
+        ("agents: [a, b], combine: by, combined_by: b", "combined_by: b would combine its own answer; take it out"),
+        ("agents: [a, b], policy: quorum, quorum: 3", "quorum: of 2 agents whose answers count it cannot have 3"),
+        (
+            "agents: [a, b, c], policy: quorum, quorum: 2, after: {b: [a], c: [a, b]}",
+            "quorum: of 1 agents whose answers count it cannot have 2",
+        ),
+        ("agents: [a, b], after: {b: [d]}", "after.b: 'd' is not in the team"),
+        ("agents: [a, b], after: {c: [a]}", "after.c: 'c' is not in the team"),
+        ("agents: [a, b], after: {a: [a]}", "after: nobody would begin: a after a"),
+        ("agents: [a, b], after: {a: [b], b: [a]}", "after: nobody would begin: a after b after a"),
+        ("agents: [a, b, c], after: {a: [b], b: [c], c: [a]}", "after: nobody would begin: a after b after c after a"),
+        ("agents: [a, b], policy: in_turn, after: {b: [a]}", "after: with policy in_turn the order of the agents"),
+    ],
+)  # fmt: skip
+def test_a_team(file: Path, team: str, message: str) -> None:
+    (problem,) = problems(file, f"{AGENTS}  teams: {{t: {{{team}}}}}")
+    assert problem.startswith(f"FILE:3: orchestrator.teams.t.{message}")
+
+
+def test_a_team_of_too_many(file: Path) -> None:
+    names = [f"a{number}" for number in range(129)]
+    agents = ", ".join(f"{name}: {{}}" for name in names)
+    text = f"orchestrator: {{agents: {{{agents}}}, teams: {{t: {{agents: [{', '.join(names)}]}}}}}}"
+    (problem,) = problems(file, text)
+    assert "a team has at most 128 agents, got 129" in problem
+    load(file, text.replace(", a128]", "]"))
+
+
+def test_each_mistake_is_told(file: Path) -> None:
+    teams = "{t: {agents: [x, y]}, u: {agents: [], combine: by}}"
+    assert len(problems(file, f"{AGENTS}  teams: {teams}")) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "orchestrator: {agents: {a: {app: builtin}, b: {app: 'my.house:app'}, c: {app: 'my.house:app'}, d: {app: ''}}}",
+        f"{AGENTS}  teams: {{t: {{agents: [a, b, c], combine: by, combined_by: judge, policy: all}}}}",
+        f"{AGENTS}  teams: {{t: {{agents: [a, b, c], after: {{b: [a], c: [a, b]}}, policy: all}}}}",
+        f"{AGENTS}  teams: {{t: {{agents: [a, b], policy: quorum, quorum: 2}}}}",
+        f"{AGENTS}  teams: {{t: {{agents: [a]}}, u: {{agents: [a, c], pattern: 'turn.*on'}}}}",
+        "orchestrator: {agents: {a: {rooms: [Nowhere]}}}",
+    ],
+)
+def test_what_is_right(file: Path, text: str) -> None:
+    load(file, text)
