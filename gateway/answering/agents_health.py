@@ -27,6 +27,9 @@ BLAME_SECONDS = 600.0
 START = (
     "start it under this name, with the gateway's broker (broker.url), or take it out of orchestrator.agents"
 )
+NAME_ONE = (
+    "with memory:// nobody else can come: name its app in orchestrator.agents, or a broker in broker.url"
+)
 UNBLOCK = "await what takes long there (asyncio.to_thread), or run it as a program of its own over a broker"
 
 
@@ -53,16 +56,18 @@ class AgentsHealth:
         roster: AgentRoster,
         inside: Iterable[str],
         *,
+        shared: bool = True,
         connected: Callable[[], bool],
         now: Callable[[], float],
     ) -> None:
-        """``inside``: the agents that run in the gateway. ``connected``: whether the broker is there.
+        """``inside``: the agents that run in the gateway. ``shared``: others can come to the broker.
 
-        ``now``: the roster's clock.
+        ``connected``: whether the broker is there. ``now``: the roster's clock.
         """
         self._health = health
         self._roster = roster
         self._inside = frozenset(inside)
+        self._start = START if shared else NAME_ONE
         self._connected = connected
         self._now = now
         self._was_connected = True
@@ -152,7 +157,7 @@ class AgentsHealth:
             return _Trouble(f"{one.name} is not there, though it runs inside the gateway", UNBLOCK)
         meant = difflib.get_close_matches(one.name, self._roster.strangers(now), n=1)
         but = f"; there is {meant[0]}, whom no setting names" if meant else ""
-        return _Trouble(f"{one.name} is not there{but}", START)
+        return _Trouble(f"{one.name} is not there{but}", self._start)
 
     def _detail(self, one: AgentStanding) -> str:
         where = "inside the gateway" if one.name in self._inside else ""

@@ -73,6 +73,7 @@ class Crew:
                 health,
                 pipeline.agents,
                 names,
+                shared=self._shared,
                 connected=lambda: state.status.connected,
                 now=asyncio.get_running_loop().time,
             )

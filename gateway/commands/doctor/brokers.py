@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -13,6 +15,7 @@ from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.settings import MqttSettings
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable
 from gateway.broker.opening import MEMORY, open_broker
+from gateway.commands.doctor.agents import agents, listen
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.messages import RESULTS_TOPIC
@@ -48,19 +51,39 @@ def brokers(config: GatewayConfig) -> Iterator[Finding]:
     """The broker of the messages, and whether anybody answers there, or here."""
     if config.broker.url == MEMORY:
         yield ok("broker", "memory://, inside the gateway")
-        yield _answers_here(config) or warn("orchestrator", NOWHERE, NAME_ONE)
+        yield from _who(config, None)
         return
     try:
-        status, readers = asyncio.run(_look(config))
+        look = asyncio.run(_look(config))
     except BrokerUnavailable as error:
         yield fail("broker", str(error), error.remedy)
-        yield from filter(None, [_answers_here(config)])
+        yield from _who(config, None)
     except BrokerError as error:  # its client library is missing
         yield fail("broker", str(error))
-        yield from filter(None, [_answers_here(config)])
+        yield from _who(config, None)
     else:
-        yield _connected(status)
-        yield _answers_here(config) or _answers_there(config, readers)
+        yield _connected(look.status)
+        yield from _who(config, look)
+
+
+class _Look(NamedTuple):
+    """What a broker shows: how it is, how many read transcripts there, and which agents say to be there."""
+
+    status: BrokerStatus
+    readers: int
+    there: Counter[str]
+
+
+def _who(config: GatewayConfig, look: _Look | None) -> Iterator[Finding]:
+    """Who answers, here or there. ``look``: None where nobody could."""
+    if config.orchestrator.agents:
+        yield from agents(config, look.there if look else None)
+    elif here := _answers_here(config):
+        yield here
+    elif look is not None:
+        yield _answers_there(config, look.readers)
+    elif config.broker.url == MEMORY:
+        yield warn("orchestrator", NOWHERE, NAME_ONE)
 
 
 async def _log_in(address: BrokerAddress, topic: str) -> None:
@@ -72,17 +95,18 @@ async def _log_in(address: BrokerAddress, topic: str) -> None:
         await connection.close()
 
 
-async def _look(config: GatewayConfig) -> tuple[BrokerStatus, int]:
-    """How the broker is, and how many read transcripts there. Nothing is made. Raises BrokerError."""
+async def _look(config: GatewayConfig) -> _Look:
+    """Nothing is made that anybody keeps. Raises BrokerError."""
     told: list[BrokerStatus] = []
     settings = structs.replace(config.broker, keep_for_groups=())
     broker = open_broker(config.broker.url, settings, told.append)
     try:
         groups = ("", *config.broker.keep_for_groups)
         readers = [await broker.readers(RESULTS_TOPIC, group) for group in groups]
+        there = await listen(broker, config.orchestrator) if config.orchestrator.agents else Counter()
     finally:
         await broker.close(CLOSE_SECONDS)
-    return told[-1], sum(readers)
+    return _Look(told[-1], sum(readers), there)
 
 
 def _connected(status: BrokerStatus) -> Finding:

@@ -117,6 +117,7 @@ async def test_an_agent_outside_is_missed_until_it_comes_and_again_when_it_leave
         missed = of(one, "weather")
         assert missed is not None
         assert (missed.state, missed.works, missed.reason) == ("degraded", False, "weather is not there")
+        assert missed.remedy == agents_health.NAME_ONE
         with running(weather.run(one.broker)):
             await passes(lambda: of(one, "weather") == ComponentHealth(HealthState.HEALTHY, detail="7"))
         await passes(lambda: of(one, "weather") == missed)

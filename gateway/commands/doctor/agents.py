@@ -1,0 +1,98 @@
+"""The doctor's look at named agents: it imports those that run inside, and listens for a moment for the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+from gateway.broker.base import MessageBroker
+from gateway.broker.opening import MEMORY
+from gateway.commands.doctor.finding import Finding, fail, ok, warn
+from gateway.config.configuration import GatewayConfig
+from gateway.contract.agents import ABSENT_SECONDS, PRESENCE_TOPIC, decode_presence
+from gateway.contract.messages import BadMessage
+from gateway.orchestrators.loading import load_orchestrator
+from gateway.orchestrators.sdk import BadOrchestrator
+from gateway.settings.orchestrator import AgentSettings, OrchestratorSettings
+
+MOST_FINDINGS = 8
+"""Of agents that are well; more are counted."""
+START = "start it under this name, with the gateway's broker (broker.url)"
+
+
+async def listen(broker: MessageBroker, settings: OrchestratorSettings) -> Counter[str]:
+    """Who says to be there, with how many copies; until all have, or had the time to. Raises BrokerError."""
+    wanted = {name for name, agent in settings.agents.items() if not agent.app}
+    copies: dict[str, set[str]] = {}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ABSENT_SECONDS), broker.subscribe(PRESENCE_TOPIC) as records:
+            while not wanted <= copies.keys():
+                delivery = await anext(records)
+                with suppress(BadMessage):
+                    said = decode_presence(delivery.message.payload)
+                    copies.setdefault(said.agent, set()).add(said.instance)
+                await delivery.ack()
+    return Counter({name: len(its) for name, its in copies.items()})
+
+
+def agents(config: GatewayConfig, there: Counter[str] | None) -> Iterator[Finding]:
+    """Each agent of the settings. ``there``: who says to be, on the broker; None: it could not be asked."""
+    findings = [_agent(name, agent, config, there) for name, agent in config.orchestrator.agents.items()]
+    well = [one for one in findings if one.state == "ok"]
+    if len(well) > MOST_FINDINGS:
+        yield ok("agents", f"{len(well)} of {len(findings)} are well")
+        findings = [one for one in findings if one.state != "ok"]
+    yield from findings
+    strangers = sorted(there.keys() - config.orchestrator.agents.keys()) if there else []
+    if strangers:
+        yield warn(
+            "agents",
+            f"on the broker there is {', '.join(strangers)}, whom no setting names",
+            "see orchestrator.agents",
+        )
+    yield from _rooms(config)
+    yield from _teamless(config.orchestrator)
+
+
+def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counter[str] | None) -> Finding:
+    what = f"agent {name}"
+    if agent.app:
+        try:
+            load_orchestrator(agent.app)
+        except BadOrchestrator as error:
+            return fail(what, str(error), f"correct orchestrator.agents.{name}.app, or what it names")
+        return ok(what, f"{agent.app}, inside the gateway")
+    if config.broker.url == MEMORY:
+        remedy = f"name it in orchestrator.agents.{name}.app, or a broker in broker.url"
+        return fail(what, "with memory:// nobody can come who could be it", remedy)
+    if there is None:
+        return warn(what, "the broker could not be asked whether it is there")
+    if name not in there:
+        return warn(what, "it is not there", START)
+    return ok(what, "it is there" if there[name] == 1 else f"it is there, with {there[name]} copies")
+
+
+def _rooms(config: GatewayConfig) -> Iterator[Finding]:
+    known = set(config.devices.rooms.values())
+    for kind, all_of_them in (("agent", config.orchestrator.agents), ("team", config.orchestrator.teams)):
+        for name, one in all_of_them.items():
+            if unknown := sorted(set(one.rooms) - known):
+                yield warn(
+                    f"{kind} {name}",
+                    f"no device is in {', '.join(unknown)}",
+                    f"see devices.rooms, and orchestrator.{kind}s.{name}.rooms",
+                )
+
+
+def _teamless(settings: OrchestratorSettings) -> Iterator[Finding]:
+    if not settings.teams:
+        return
+    asked = {name for team in settings.teams.values() for name in (*team.agents, team.combined_by)}
+    if alone := [name for name in settings.agents if name not in asked]:
+        yield warn(
+            "agents",
+            f"in no team, so that only other agents ask them: {', '.join(alone)}",
+            "see orchestrator.teams",
+        )
