@@ -94,9 +94,10 @@ class Heard(TranscriptionMessage, frozen=True, kw_only=True, dict=True):
     path: tuple[str, ...] = ()
 
     def with_tools(self, tools: Tools) -> Heard:
-        """The same, as it is given to a handler; a copy of it has none."""
-        self.__dict__["tools"] = tools
-        return self
+        """As it is given to a handler: another one, which the tools do not know, so that there is no cycle."""
+        given = msgspec.structs.replace(self)
+        given.__dict__["tools"] = tools
+        return given
 
     def seconds_left(self) -> float:
         """For how long an answer is still waited for; infinite outside an orchestrator."""

@@ -11,6 +11,7 @@ import msgspec
 from gateway.access.principals import Principal, Role
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import plan
+from gateway.contract.agents import REQUESTS_TOPIC, decode_request
 from gateway.contract.events import StatusEvent
 from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
@@ -90,6 +91,18 @@ async def test_the_class_travels_in_the_message_and_in_its_headers() -> None:
                 heard.device_id, "background"
             )
     assert told == {"alarm": "urgent", DICTATION[0]: "background", "kitchen": None}
+
+
+async def test_what_an_agent_is_asked_has_the_class_of_whoever_spoke() -> None:
+    agents = {"agents": {"guard": {}}}
+    async with open_works(devices=HOUSE, orchestrator=agents) as works, AsyncExitStack() as stack:
+        asked = await stack.enter_async_context(works.broker.subscribe(REQUESTS_TOPIC, "user.guard"))
+        await say(works, stack, "alarm")
+        message = (await anext(asked)).message
+        request = decode_request(message.payload)
+        await works.reply(request.transcript, "help is coming", agent="guard", request_id=request.request_id)
+        await works.idle()
+    assert (request.transcript.priority, message.headers[PRIORITY_HEADER]) == ("urgent", "urgent")
 
 
 async def test_a_change_holds_from_the_next_word_on() -> None:
