@@ -103,6 +103,7 @@ TARGETS = {
     ),
     "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
     "masks": Target(("gateway.web.entrance.masks",), 5_000),
+    "content": Target(("gateway.pipeline.content",), 6_000),
     "model_files": Target(
         ("transcription.models.model_file", "transcription.models.models", "transcription.models.inventory"),
         1_000,

@@ -39,6 +39,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _sound()
     yield from _settings()
     yield from _door()
+    yield from _said()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -55,6 +56,17 @@ def _wire() -> Iterator[tuple[str, bytes]]:
     yield "link", talk
     yield "device_end", b"\x07\x00" + talk + b"\x05\x08" + bytes(8) + b"\x05\x07" + bytes(7)
     yield "masks", websocket_frame(1, b"hello") + websocket_frame(2, bytes(200))
+
+
+def _said() -> Iterator[tuple[str, bytes]]:
+    for text in (
+        "write to joe.o'neil+x@mail.example.com, please; damn",
+        "my card is 4111 1111 1111 1111, my IBAN DE89 3704 0044 0532 0130 00",
+        "call +49 (171) 123 45 67, 0171/1234567 or (555) 234-5678 on 01.02.2026",
+        "85.07.30-033.28 756.9217.0769.85 131052-308T RSSMRA85T10A562S X1234567L 86 095 742 719",
+        "D\u00e9ja\u0300-VU in the STRASSE [card number] [phone number] ***",
+    ):
+        yield "content", text.encode()
 
 
 def _json() -> Iterator[tuple[str, bytes]]:

@@ -24,6 +24,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.content import content
 from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
@@ -70,6 +71,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: model(config),
         lambda: mqtt(config),
         lambda: brokers(config),
+        lambda: content(config.content),
         lambda: web(config),
         lambda: open_files(config.web),
         lambda: door(config.web, state_folder(config, path, environ)),
@@ -84,6 +86,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "model",
         "mqtt",
         "broker",
+        "content",
         "web",
         "open files",
         "door",

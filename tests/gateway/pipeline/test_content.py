@@ -206,6 +206,19 @@ async def test_pieces_of_a_reply_are_held_until_all_of_it_is_there() -> None:
         assert [one.text for one in kitchen.told.of(ReplyShown)] == [MASKED]
 
 
+async def test_a_device_that_wants_pieces_gets_none_while_they_are_held() -> None:
+    async with open_works(content=MASK) as works, works.board(wants_pieces=True) as kitchen:
+        saying = asyncio.create_task(kitchen.say(loud(2)))
+        heard = await works.result()
+        for number, piece in enumerate(("my card is 4111 11", "11 1111 ")):
+            await works.reply(heard, piece, final=False, message_id=f"m_{number}")
+        await works.reply(heard, "", error="its end is lost: joe@example.com", message_id="m_end")
+        assert (await saying).reply == "my card is 4111 1111 1111 "
+        assert [one.text for one in kitchen.told.of(ReplyShown)] == ["my card is 4111 1111 1111 "]
+        event = await works.events.first(ReplyEvent)
+        assert event.error == "its end is lost: [e-mail address]"
+
+
 async def test_pieces_come_as_ever_while_nothing_can_be_changed() -> None:
     async with open_works(content=FLAG) as works, works.board() as kitchen:
         saying = asyncio.create_task(kitchen.say(loud(2)))
