@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from gateway.contract.messages import TranscriptionMessage, WantedHints, decode_transcription, encode
 from gateway.orchestrators.heard import TurnOver, heard
 from gateway.orchestrators.sdk import Heard, NotUnderstood, Orchestrator, Reply, Say
-from tests.gateway.orchestrators.played import running, transcript
+from gateway.orchestrators.speaking import Speaking
+from tests.gateway.orchestrators.played import running, transcript, until
 
 Answering = Callable[[Heard], Awaitable[Any]]
 
@@ -245,6 +247,27 @@ async def test_ten_thousand_pieces_are_one_answer() -> None:
         replies = await gateway.replied(10_001)
         assert replies[-1].text == "".join(reply.text for reply in replies[:-1])
         assert len({reply.message_id for reply in replies}) == 10_001
+
+
+async def test_what_was_answered_is_gone_at_once_without_a_collection() -> None:
+    async def answer(heard: Heard) -> str:
+        await heard.say("one ")
+        return "two"
+
+    def left() -> int:
+        return sum(isinstance(one, (Heard, Speaking)) for one in gc.get_objects())
+
+    async with running(agent(answer)) as gateway:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(50):
+                await gateway.ask("house", "go", session_id=f"s_{number}")
+            await gateway.replied(100)
+            await gateway.settled()
+            await until(lambda: left() <= 1)  # the reader holds the last until the next
+        finally:
+            gc.enable()
 
 
 # -- what was heard, by itself
