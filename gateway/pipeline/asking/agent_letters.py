@@ -69,6 +69,7 @@ def agent_letter(
         queued_at=time.time(),
         agent=member.name,
         request_id="" if kind is Wanted.STOP else member.request_id,
+        priority=topic.message.priority,
     )
 
 
