@@ -110,7 +110,9 @@ def _reply(event: ReplyEvent) -> EventLine:
     if event.error is not None:
         return EventLine(event.device_id, "no reply", "red", event.error, "", event.correlation_id)
     if not event.final:
-        return EventLine(event.device_id, "replies", "blue", f'"{event.text}"', "", event.correlation_id)
+        kind = "first" if event.interim else "replies"
+        return EventLine(event.device_id, kind, "blue", f'"{event.text}"', "", event.correlation_id)
     marks = [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
+    marks += [f"without {' and '.join(event.missing)}"] if event.partial else []
     after = ", ".join([f" {event.text_to_reply_ms:.0f} ms after the text", *marks])
     return EventLine(event.device_id, "reply", "bold blue", f'"{event.text}"', after, event.correlation_id)

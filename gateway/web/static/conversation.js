@@ -4,7 +4,7 @@
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { duration, flagWords, moment } from "./format.js";
+import { duration, flagWords, moment, whoWords } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
 
@@ -127,8 +127,9 @@ function replyKind(reply) {
 }
 
 function replyMark(reply) {
-  const parts = [reply.agent];
-  if (reply.late) parts.push("late, not spoken");
+  const parts = [whoWords(reply)];
+  if (reply.interim && !reply.final) parts.push("a first answer, a better one follows");
+  else if (reply.late) parts.push("late, not spoken");
   else if (reply.fallback) parts.push("nobody answered in time");
   else if (reply.delivered && reply.final) parts.push("✓ delivered");
   else if (reply.announced) parts.push("waits for the device");

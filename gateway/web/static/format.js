@@ -47,3 +47,9 @@ export function shortId(id) {
 export function count(number, one, many = `${one}s`) {
   return `${number} ${number === 1 ? one : many}`;
 }
+
+// Who has a part in a reply, and who should have.
+export function whoWords({ agent, agents = [], missing = [] }) {
+  const who = agents.length > 1 ? agents.join(" + ") : agent;
+  return missing.length ? `${who}, without ${missing.join(" and ")}` : who;
+}

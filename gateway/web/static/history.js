@@ -2,7 +2,7 @@
 
 import { Refused, ask, send } from "./ask.js";
 import { KeyedList, button, byId, element, setText } from "./dom.js";
-import { count, duration, moment, seconds } from "./format.js";
+import { count, duration, moment, seconds, whoWords } from "./format.js";
 
 const PAGE = 30;
 const TYPING_MS = 250;
@@ -109,7 +109,7 @@ function heardWords({ announcement, redacted, error, text }) {
 
 function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
   const kind = reply.error ? "error" : reply.fallback ? "fallback" : "final";
-  const mark = [reply.agent, reply.fallback ? "nobody answered in time" : delivered && "✓ delivered"].filter(Boolean).join(" · ");
+  const mark = [whoWords(reply), reply.fallback ? "nobody answered in time" : delivered && "✓ delivered"].filter(Boolean).join(" · ");
   const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", mark));
   node.dataset.kind = kind;
   return node;

@@ -88,13 +88,18 @@ export class House {
     const turn = this.turnOf(event);
     const key = `${event.agent} ${event.late}`;
     const before = turn.replies.get(key);
-    const said = event.final && event.text ? event.text : (before?.text ?? "") + event.text; // an end without a text is its pieces'
+    const whole = event.interim || (event.final && event.text); // an end without a text is its pieces'
+    const said = whole ? event.text : (before?.text ?? "") + event.text;
+    if (event.final && !event.late) forgetWhatWasShown(turn.replies);
     turn.replies.set(key, {
       key,
       agent: event.agent,
       text: said.slice(0, MOST_REPLY_CHARACTERS),
       final: event.final,
       late: event.late,
+      interim: event.interim ?? false,
+      agents: event.agents ?? [],
+      missing: event.partial ? event.missing : [],
       fallback: event.fallback,
       error: event.error,
       flags: event.flags ?? [],
@@ -168,4 +173,9 @@ function entry(map, key, fresh, most) {
     if (map.size > most) map.delete(map.keys().next().value);
   }
   return map.get(key);
+}
+
+// What others have begun to say, and first answers: the reply has come.
+function forgetWhatWasShown(replies) {
+  for (const [key, reply] of replies) if (!reply.final && !reply.late) replies.delete(key);
 }

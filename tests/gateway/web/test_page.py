@@ -92,6 +92,20 @@ async def test_an_end_without_a_text_leaves_its_pieces(page: Page, house: House)
     await expect(page.locator(".mark")).to_contain_text("late")
 
 
+async def test_a_better_answer_takes_the_place_of_the_first(page: Page, house: House) -> None:
+    await open_page(page, house)
+    house.publish(device(), transcription("what time is it"))
+    house.publish(structs.replace(reply("About seven.", final=False), interim=True, agent="clock"))
+    await expect(page.locator(".reply-text")).to_have_text("About seven.")
+    await expect(page.locator(".mark")).to_have_text("clock · a first answer, a better one follows")
+    whole = {"agent": "house", "agents": ("clock", "news"), "partial": True, "missing": ("weather",)}
+    house.publish(structs.replace(reply("It is 6:58. No news."), **whole))
+    await expect(page.locator(".reply-text")).to_have_text("It is 6:58. No news.")
+    await expect(page.locator(".mark")).to_have_text("clock + news, without weather")
+    await open_page(page, house)
+    await expect(page.locator(".reply-text")).to_have_text("It is 6:58. No news.")
+
+
 async def test_who_comes_later_sees_the_same(page: Page, house: House) -> None:
     house.publish(device(), transcription("turn on the light"), reply(), delivery())
     house.publish(
