@@ -106,9 +106,13 @@ class Endings:
             return ending
         text = await self._content.look(Way.REPLY, ending.text, request.name)
         error = await self._content.look(Way.REPLY, ending.error or "", request.name)
-        reason = KEPT_BACK if text.dropped or error.dropped else error.text or ending.error
-        flags = tuple(dict.fromkeys((*text.flags, *error.flags)))
-        return replace(ending, text=text.text, error=reason, flags=flags)
+        data = await self._content.look_into(Way.REPLY, ending.data or {}, request.name)
+        flags = tuple(dict.fromkeys((*text.flags, *error.flags, *data.flags)))
+        if text.dropped or error.dropped or data.dropped:
+            return replace(ending, text="", error=KEPT_BACK, flags=flags, data=None)
+        return replace(
+            ending, text=text.text, error=error.text or ending.error, flags=flags, data=data.data or None
+        )
 
     def show_piece(self, request: PendingRequest, text: str, agent: str) -> None:
         """A piece of an answer: the listeners' at once, for its end says it again."""
@@ -145,9 +149,10 @@ class Endings:
         self._questions.wait(question)
         question.spoken.advance(TurnEvent.PIECE)
 
-    def show_progress(self, question: Question, progress: str) -> None:
+    async def show_progress(self, question: Question, progress: str) -> None:
         """An agent is at work on it, and says at what."""
-        self._announce.progress(question.spoken.session, progress)
+        ruling = await self._content.look(Way.REPLY, progress, question.request.name)
+        self._announce.progress(question.spoken.session, ruling.text)
 
     async def give_the_fallback(
         self,

@@ -117,9 +117,9 @@ class TeamAnswers:
         moves = self._teams.take(reply, self._now())
         if question is not None:
             self._questions.wait(question)
-            if reply.progress:
-                self._endings.show_progress(question, reply.progress)
         await self.follow(reply.correlation_id, moves, *effects)
+        if reply.progress and question is not None and self._questions.get(reply.correlation_id) is question:
+            await self._endings.show_progress(question, reply.progress)
 
     async def expire(self, request: PendingRequest) -> None:
         """Its own deadline has come, while it waited for its turn or for its team."""

@@ -10,14 +10,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from gateway.pipeline.content.data import DataDropped, DataTooDeep, sifted
 from gateway.pipeline.content.forbidden_words import ForbiddenWords
 from gateway.pipeline.content.found import Found, masked
 from gateway.pipeline.content.hook import Hook, HookFailed
 from gateway.pipeline.content.personal_data import find_personal_data
-from gateway.pipeline.content.port import PassingText, Ruling, Way
+from gateway.pipeline.content.port import DataRuling, PassingText, Ruling, Way
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.settings.content import ContentSettings
 
@@ -97,11 +99,31 @@ class TextFilter:
             return Ruling(text)
         async with self._turn(way, name):
             ruling = await self._judge(way, text, name, language)
-        outcome = "dropped" if ruling.dropped else "changed" if ruling.text != text else "flagged"
+        self._count(way, ruling, name, changed=ruling.text != text)
+        return ruling
+
+    async def look_into(self, way: Way, data: dict[str, Any], name: UtteranceName) -> DataRuling:
+        """What goes on of it; where it lies too deep to be looked at, nothing does of the data."""
+        if way not in self._ways or not self._rules or not data:
+            return DataRuling(data)
+        flags: dict[str, None] = {}
+        left: dict[str, Any] | None = None
+        dropped = False
+        try:
+            left = await asyncio.to_thread(sifted, data, partial(apply, self._rules), flags)
+        except DataTooDeep:
+            flags[UNCHECKED] = None
+        except DataDropped:
+            dropped = True
+        ruling = Ruling("", tuple(flags), dropped)
+        self._count(way, ruling, name, changed=left != data)
+        return DataRuling(left, ruling.flags, dropped)
+
+    def _count(self, way: Way, ruling: Ruling, name: UtteranceName, *, changed: bool) -> None:
         if ruling.dropped or ruling.flags:
+            outcome = "dropped" if ruling.dropped else "changed" if changed else "flagged"
             self.counts[outcome] += 1
             self._note(way, outcome, ruling, name)
-        return ruling
 
     def close(self) -> None:
         """The function is not asked any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.contract.messages import is_token
 from gateway.pipeline.sessions.names import UtteranceName
@@ -58,6 +58,15 @@ class Ruling:
     dropped: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DataRuling:
+    """What goes on of what a text has for programs; ``dropped``: neither it nor the text does."""
+
+    data: dict[str, Any] | None
+    flags: tuple[str, ...] = ()
+    dropped: bool = False
+
+
 class ContentFilter(Protocol):
     """The word in between."""
 
@@ -69,6 +78,9 @@ class ContentFilter(Protocol):
 
     async def look(self, way: Way, text: str, name: UtteranceName, language: str = "") -> Ruling:
         """What is to become of a text. Transcripts of one session keep their order. Never raises."""
+
+    async def look_into(self, way: Way, data: dict[str, Any], name: UtteranceName) -> DataRuling:
+        """What is to become of what a text has for programs. The user's own function is not asked. Never raises."""
 
     def close(self) -> None:
         """It is not asked any more."""
@@ -87,6 +99,10 @@ class NoFilter:
     async def look(self, way: Way, text: str, name: UtteranceName, language: str = "") -> Ruling:  # noqa: ARG002
         """As it is."""
         return Ruling(text)
+
+    async def look_into(self, way: Way, data: dict[str, Any], name: UtteranceName) -> DataRuling:  # noqa: ARG002
+        """As it is."""
+        return DataRuling(data)
 
     def close(self) -> None:
         """Nothing was open."""

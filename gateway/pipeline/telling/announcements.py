@@ -6,7 +6,7 @@ answer it is for the device and not for one boot of it, so a device that was swi
 ::
 
     CannotAnnounce     so many wait already
-    KeptBack           the content filter lets nobody have it
+      KeptBack         the content filter lets nobody have it
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CannotAnnounce(Exception):
     """There is no room for another one."""
 
 
-class KeptBack(Exception):
+class KeptBack(CannotAnnounce):
     """The content filter lets nobody have it."""
 
 
@@ -91,7 +91,7 @@ class Announcements:
 
         ``agent`` is the name of who announces, ``owner`` whose part of the room it takes (theirs).
 
-        Raises CannotAnnounce and KeptBack.
+        Raises CannotAnnounce.
         """
         name = UtteranceName("", user_id, StreamName(device_id, NO_BOOT, NO_STREAM), "", new_id("a"))
         ruling = await self._content.look(Way.ANNOUNCEMENT, text, name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 
 from firmware_bridge.simulator.user import PartialShown, ReplyShown, TranscriptShown
 from gateway.access.principals import Principal, Role
-from gateway.contract.events import PartialEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.agents import REQUESTS_TOPIC, AgentRequest, decode_request
+from gateway.contract.events import PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.journal import Journal
 from gateway.journal.history import Selection
 from gateway.journal.records import HistoryRow
@@ -21,6 +24,7 @@ from gateway.pipeline.telling.announcements import KeptBack
 from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.record import passes
+from tests.system.house import Board
 from transcription.transcriber import Word
 
 ANNA = Principal(name="anna", role=Role.LISTENER, users=frozenset({"anna"}), devices=frozenset({"kitchen"}))
@@ -256,6 +260,67 @@ async def test_a_filter_for_replies_leaves_transcripts_alone_and_the_other_way_r
             await works.reply(heard, CARD)
             assert heard.text == heard_text
             assert (await works.events.first(ReplyEvent)).text == reply_text
+
+
+# -- what agents say that are asked by name
+
+AGENT = {"agents": {"clerk": {}}, "fallback_text": "nobody"}
+
+
+@asynccontextmanager
+async def asked(content: dict[str, Any]) -> AsyncIterator[tuple[Works, Board, AgentRequest]]:
+    """The clerk, asked about two seconds of speech."""
+    async with (
+        open_works(content=content, orchestrator=AGENT) as works,
+        works.board() as kitchen,
+        works.broker.subscribe(REQUESTS_TOPIC) as requests,
+    ):
+        saying = asyncio.create_task(kitchen.say(loud(2)))
+        delivery = await anext(aiter(requests))
+        await delivery.ack()
+        yield works, kitchen, decode_request(delivery.message.payload)
+        await saying
+        await works.idle()
+
+
+async def tell(works: Works, request: AgentRequest, text: str, **fields: Any) -> None:
+    await works.reply(request.transcript, text, agent="clerk", request_id=request.request_id, **fields)
+
+
+async def test_a_first_answer_and_a_better_one_are_both_looked_at() -> None:
+    async with asked(MASK) as (works, kitchen, request):
+        await tell(works, request, f"wait, {CARD}", interim=True, final=False, message_id="m_1")
+        first = await works.events.first(ReplyEvent, interim=True)
+        assert (first.text, first.flags) == (f"wait, {MASKED}", (PERSONAL,))
+        await tell(works, request, f"yes, {CARD}", data={"card": 4111111111111111, "n": 1}, message_id="m_2")
+        last = await works.events.first(ReplyEvent, final=True)
+        assert (last.text, last.data) == (f"yes, {MASKED}", {"card": "[card number]", "n": 1})
+        await kitchen.told.first(ReplyShown, text=f"yes, {MASKED}")
+    assert [one.text for one in kitchen.told.of(ReplyShown)] == [f"wait, {MASKED}", f"yes, {MASKED}"]
+
+
+async def test_a_first_answer_that_is_kept_back_is_nobodys_and_the_better_one_is_there() -> None:
+    async with asked(DROP) as (works, kitchen, request):
+        await tell(works, request, CARD, interim=True, final=False, message_id="m_1")
+        await tell(works, request, "yes", message_id="m_2")
+        await works.events.first(ReplyEvent, final=True)
+    assert [one.text for one in kitchen.told.of(ReplyShown)] == ["yes"]
+    assert [event.text for event in works.events.of(ReplyEvent)] == ["yes"]
+
+
+async def test_data_that_is_kept_back_takes_its_words_with_it() -> None:
+    async with asked(DROP) as (works, _, request):
+        await tell(works, request, "yes", data={"card": [CARD]})
+        event = await works.events.first(ReplyEvent, final=True)
+        assert (event.text, event.error, event.data) == ("", KEPT_BACK, None)
+
+
+async def test_what_agents_say_of_their_progress_is_looked_at() -> None:
+    async with asked(MASK) as (works, _, request):
+        await tell(works, request, "", progress=f"looking for {CARD}", final=False, message_id="m_1")
+        status = await works.events.first(StatusEvent, detail=f"looking for {MASKED}")
+        assert status.status == "thinking"
+        await tell(works, request, "yes", message_id="m_2")
 
 
 # -- what is announced

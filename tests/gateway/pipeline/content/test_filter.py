@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import pytest
 
-from gateway.pipeline.content.filter import TextFilter
+from gateway.pipeline.content.filter import PERSONAL, UNCHECKED, TextFilter
 from gateway.pipeline.content.hook import Hook
-from gateway.pipeline.content.port import NoFilter, PassingText, Ruling, Way
+from gateway.pipeline.content.port import DataRuling, NoFilter, PassingText, Ruling, Way
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.settings.content import ContentSettings
 
@@ -194,6 +194,39 @@ async def test_a_long_text_is_searched_beside_the_event_loop() -> None:
         ticking.cancel()
     assert ruling.text.endswith("my card is [card number], damn")
     assert ticks > 2
+
+
+@pytest.mark.parametrize(
+    ("action", "left", "dropped"),
+    [
+        ("flag", {"said": [CARD]}, False),
+        ("mask", {"said": ["my card is [card number], damn"]}, False),
+        ("drop", None, True),
+    ],
+)
+async def test_what_a_reply_has_for_programs_is_looked_at_too(
+    action: Any, left: dict[str, Any] | None, *, dropped: bool
+) -> None:
+    with Desk(ContentSettings(personal_data=action)) as desk:
+        data = {"said": [CARD]}
+        assert await desk.filter.look_into(Way.REPLY, data, NAME) == DataRuling(left, (PERSONAL,), dropped)
+        assert data == {"said": [CARD]}
+        assert desk.filter.counts.total() == len(desk.notes) == 1
+        assert await desk.filter.look_into(Way.REPLY, {"a": 1}, NAME) == DataRuling({"a": 1})
+
+
+async def test_data_that_lies_too_deep_is_nobodys() -> None:
+    deep: Any = "light"
+    for _ in range(100):
+        deep = [deep]
+    with Desk(ContentSettings(personal_data="flag")) as desk:
+        assert await desk.filter.look_into(Way.REPLY, {"a": deep}, NAME) == DataRuling(None, (UNCHECKED,))
+
+
+async def test_the_function_is_not_asked_about_data() -> None:
+    with Desk(ContentSettings(hook="m:f"), lambda _one: None) as desk:
+        assert await desk.filter.look_into(Way.REPLY, {"a": 1}, NAME) == DataRuling({"a": 1})
+        assert await NoFilter().look_into(Way.REPLY, {"a": 1}, NAME) == DataRuling({"a": 1})
 
 
 async def test_nothing_configured_is_nothing_done() -> None:
