@@ -38,6 +38,11 @@ class Inquiry:
         return bool(self.heard.request_id)
 
     @property
+    def stoppable(self) -> str:
+        """What a stop calls it; empty: none is meant for it."""
+        return self.heard.request_id if self.kind is Wanted.ASK else ""
+
+    @property
     def is_stale(self) -> bool:
         """Whether nobody waits for an answer any more."""
         return self.due <= asyncio.get_running_loop().time()

@@ -247,7 +247,7 @@ class Shift:
         figures.answering += 1
         failed = False
         try:
-            reply = await self._answering.ask(inquiry.heard.request_id, call, turn, seconds)
+            reply = await self._answering.ask(inquiry.stoppable, call, turn, seconds)
         except NotWanted:
             figures.stopped += 1
             return None

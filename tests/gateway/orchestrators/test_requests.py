@@ -445,6 +445,26 @@ async def test_what_was_done_is_undone_once(*, fails: bool) -> None:
         assert house.undone == [("light on", "the others failed")]
 
 
+async def test_a_stop_that_is_late_does_not_stop_the_undoing() -> None:
+    house, begun, going = echo(), asyncio.Event(), asyncio.Event()
+
+    @house.on_compensation
+    async def undo(_heard: Heard, _reason: str) -> None:
+        begun.set()
+        await going.wait()
+
+    async with running(house) as gateway:
+        asked = await gateway.ask("echo", "light on")
+        await gateway.reply()
+        await gateway.put(asked, kind=Wanted.COMPENSATE)
+        await soon(begun.wait())
+        await gateway.stop(asked)
+        await gateway.ask("echo", "elsewhere", session_id="s_2")
+        await gateway.reply()
+        going.set()
+        assert (await gateway.reply()).request_id == asked.request_id
+
+
 async def test_who_cannot_undo_says_so() -> None:
     async with running(echo()) as gateway:
         asked = await gateway.ask("echo", "light on")
