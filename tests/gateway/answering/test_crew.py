@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,13 +16,19 @@ import pytest
 from gateway.answering import agents_health
 from gateway.app import Gateway
 from gateway.broker.base import RoutingKey
+from gateway.broker.opening import open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.agents import PRESENCE_TOPIC, REQUESTS_TOPIC, AgentRequest
 from gateway.contract.messages import REPLIES_TOPIC, AudioFacts, TranscriptionMessage, decode_reply, encode
 from gateway.observing.health import ComponentHealth, HealthState
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.agents.roster import AgentRoster
+from gateway.settings.broker import BrokerSettings
 from tests.record import passes
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.nats import Nats
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
 from tests.system.house import running
 
 HOUSE = """
@@ -51,11 +58,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, **orchestrator: Any) -> AsyncIterator[Gateway]:
+async def gateway(
+    folder: Path, broker: dict[str, Any] | None = None, **orchestrator: Any
+) -> AsyncIterator[Gateway]:
     config = msgspec.convert(
         {
             "devices": {"serial": {"ports": []}, "mqtt": {"url": ""}},
             "transcription": {"engine": "off"},
+            "broker": broker or {},
             "orchestrator": orchestrator,
             "journal": {"path": f"{folder}/journal.db"},
             "web": {"enabled": False},
@@ -193,3 +203,39 @@ asyncio.run(main())
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stdout + done.stderr
+
+
+# -- over each broker
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, server: str) -> str:
+    found: Mosquitto | Redis | Nats | RabbitMQ = request.getfixturevalue(server)
+    return found.url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "server",
+    ["mosquitto", "redis", "nats", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))],
+)
+async def test_over_each_broker_who_comes_is_seen_and_who_leaves_is_missed(tmp_path: Path, url: str) -> None:
+    lights = Orchestrator("lights", version="2")
+
+    @lights.on_transcript
+    async def answer(heard: TranscriptionMessage) -> str:
+        return heard.text
+
+    settings = {"url": url, "client_id": tmp_path.name.replace(".", "")[-30:]}
+    broker = open_broker(url, BrokerSettings(url=url))
+    async with gateway(tmp_path, broker=settings, agents={"lights": {}}) as one:
+        await passes(lambda: (of(one, "lights") or ComponentHealth(HealthState.HEALTHY)).works is False)
+        missed = of(one, "lights")
+        assert missed is not None
+        assert missed.remedy == agents_health.START
+        with running(lights.run(broker)):
+            await passes(lambda: of(one, "lights") == ComponentHealth(HealthState.HEALTHY, detail="2"))
+            clock = roster(one).clock("lights", one.pipeline._now())
+            assert abs(clock - time.time()) < 2.0
+        await passes(lambda: of(one, "lights") == missed)
+    await broker.close()
