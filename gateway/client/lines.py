@@ -102,7 +102,7 @@ def _transcription(event: TranscriptionEvent) -> EventLine:
     if not event.success:
         return EventLine(event.device_id, "failed", "red", event.error or "", "", event.correlation_id)
     said = f'"{event.text}"' if event.text else "(no speech)"
-    after = f" {event.timings.text_ms:.0f} ms after the end of speech"
+    after = ", ".join([f" {event.timings.text_ms:.0f} ms after the end of speech", *event.flags])
     return EventLine(event.device_id, "heard", "bold green", said, after, event.correlation_id)
 
 
@@ -114,5 +114,6 @@ def _reply(event: ReplyEvent) -> EventLine:
         return EventLine(event.device_id, kind, "blue", f'"{event.text}"', "", event.correlation_id)
     marks = [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
     marks += [f"without {' and '.join(event.missing)}"] if event.partial else []
+    marks += event.flags
     after = ", ".join([f" {event.text_to_reply_ms:.0f} ms after the text", *marks])
     return EventLine(event.device_id, "reply", "bold blue", f'"{event.text}"', after, event.correlation_id)

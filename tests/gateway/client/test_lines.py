@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.client.lines import lines
 from gateway.contract.events import (
@@ -27,6 +28,14 @@ HEALTH = HealthEvent(component="recognizer", state="degraded", reason="no model"
 
 SHOWN: list[tuple[ListenerEvent, str]] = [
     (transcription(), 'kitchen heard "turn on the light" 410 ms after the end of speech c_correlation_1'),
+    (
+        structs.replace(transcription("***"), flags=("forbidden_words", "own")),
+        'kitchen heard "***" 410 ms after the end of speech, forbidden_words, own c_correlation_1',
+    ),
+    (
+        structs.replace(reply("***"), flags=("forbidden_words",)),
+        'kitchen reply "***" 50 ms after the text, forbidden_words c_correlation_1',
+    ),
     (transcription(""), "kitchen heard (no speech) 410 ms after the end of speech c_correlation_1"),
     (transcription("", error="engine failed"), "kitchen failed engine failed c_correlation_1"),
     (partial("turn on"), "kitchen hears turn on ..."),

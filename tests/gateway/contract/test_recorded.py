@@ -145,6 +145,24 @@ async def test_a_program_of_then_hears_and_answers(parts: dict[str, Any]) -> Non
         await works.idle()
 
 
+async def test_where_agents_are_named_a_program_of_then_still_hears() -> None:
+    """Its answers do not count there: it was not asked, and the message says so in a field that it does not know."""
+    async with (
+        open_works(orchestrator={"agents": {"clerk": {}}, "timeout_seconds": 20}) as works,
+        works.board() as kitchen,
+        tapped(works, RESULTS_TOPIC) as results,
+    ):
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        await passes(lambda: len(results) == 1)
+        heard = schema_1.heard(results[0])
+        assert (heard.schema, heard.text, json.loads(results[0])["addressed"]) == (1, "16000", True)
+        key = RoutingKey(heard.user_id, heard.device_id, heard.session_id)
+        await works.broker.publish(REPLIES_TOPIC, key, schema_1.answer(heard, "yes"))
+        await passes(lambda: works.pipeline._questions.tracker.counters.unasked == 1)
+        assert kitchen.told.of(ReplyShown) == []
+        saying.cancel()
+
+
 async def test_a_program_of_then_understands_silence_failure_and_what_is_given_up() -> None:
     engine = Engine()
     engine.poison, engine.deadly = {16_000}, {32_000}
