@@ -215,7 +215,7 @@ class Pipeline:
         assert self.agents is not None
         return TeamAnswers(
             Teams(config.orchestrator, self.agents, self._journal, unanswered), self._questions, endings, self._outbox,
-            self._journal, timeout_seconds=config.orchestrator.timeout_seconds, mishaps=self._mishaps,
+            self._journal, mishaps=self._mishaps,
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:

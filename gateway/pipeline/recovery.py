@@ -241,9 +241,9 @@ class _Takeover:
         session.advance(turn, TurnEvent.RECOGNIZE)
         session.advance(turn, TurnEvent.ASK)
         spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
-        self._questions.ask_again(spoken, message, request)
+        self._questions.ask_again(spoken, message, request, row.text)
         if message.addressed:
-            self._by_name.take_up(row.correlation_id, self.agents.pop(row.correlation_id, ()))
+            self._by_name.take_up(row.correlation_id, self.agents.pop(row.correlation_id, ()), row.text)
 
     def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
         """Speech without a text."""

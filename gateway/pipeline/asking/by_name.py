@@ -68,8 +68,8 @@ class ByName(Protocol):
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""
 
-    def take_up(self, correlation_id: str, rows: Iterable[AgentRow]) -> None:
-        """What a gateway before this one had asked agents, and is still awaited."""
+    def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
+        """What a gateway before this one had asked agents, and is still awaited; ``shown``: a first answer."""
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
         """What it had asked agents for a request that is over."""
@@ -111,7 +111,7 @@ class NobodyByName:
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Nothing is known."""
 
-    def take_up(self, correlation_id: str, rows: Iterable[AgentRow]) -> None:
+    def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """Whoever they were, none of them is named any more: the request waits for its deadline."""
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:

@@ -111,13 +111,15 @@ class Questions:
         now = self._now()
         request = pending_request(row, now, self._settings.timeout_seconds)
         self.tracker.restore(request, row.text, now, AnswerState(row.state.value))
-        if row.state is RequestState.OPEN:
-            self._announce.live.resume(request.name, row.text)
         return request
 
-    def ask_again(self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest) -> None:
-        """The answer to one of those is still awaited."""
+    def ask_again(
+        self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest, text: str
+    ) -> None:
+        """The answer to one of those is still awaited; ``text``: as far as it has been shown."""
         conversation = self.conversing.reopen(request.name)
+        if not message.addressed:  # of a team, that is a whole first answer
+            self._announce.live.resume(request.name, text)
         self._keep(Question(spoken, message, request, told=False, again=True, conversation=conversation))
 
     def _keep(self, question: Question) -> None:

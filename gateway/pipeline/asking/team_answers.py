@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 A_TEAM = "the work of a team"
 """The kind of work, as mishaps are counted."""
+GRACE_SECONDS = 5.0
+"""After its team's time a request is over in any case."""
 _APOLOGIES = {Cause.NOBODY: Apology.NOBODY, Cause.LATE: Apology.LATE}
 
 
@@ -42,7 +45,6 @@ class TeamAnswers:
         outbox: Outbox,
         journal: AnyJournal,
         *,
-        timeout_seconds: float,
         mishaps: Mishaps,
     ) -> None:
         self._teams = teams
@@ -50,7 +52,6 @@ class TeamAnswers:
         self._endings = endings
         self._outbox = outbox
         self._journal = journal
-        self._timeout_seconds = timeout_seconds
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
 
@@ -92,11 +93,24 @@ class TeamAnswers:
 
     def ask(self, correlation_id: str) -> Moves | None:
         """Put it to its team; what is to be committed with it, and then sent. None: it is for nobody."""
-        return self._teams.begin(self._topic(correlation_id))
+        moves = self._teams.begin(self._topic(correlation_id))
+        self._postpone(correlation_id)
+        return moves
 
-    def take_up(self, correlation_id: str, rows: Iterable[AgentRow]) -> None:
-        """What a gateway before this one had asked agents, and is still awaited."""
-        self._teams.take_up(self._topic(correlation_id), rows)
+    def _postpone(self, correlation_id: str) -> None:
+        """The team's time is over first: it has what some have answered."""
+        deadline = self._teams.deadline(correlation_id)
+        if deadline < math.inf:
+            self._questions.tracker.postpone(correlation_id, deadline + GRACE_SECONDS)
+
+    def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
+        """What a gateway before this one had asked agents, and is still awaited; ``shown``: a first answer."""
+        known = list(rows)
+        self._teams.take_up(self._topic(correlation_id), known)
+        question = self._questions.get(correlation_id)
+        if question is not None and shown:
+            question.interim = (shown, known[0].agent if known else "")
+        self._postpone(correlation_id)
 
     def _topic(self, correlation_id: str) -> Topic:
         question = self._questions.get(correlation_id)
@@ -183,8 +197,7 @@ class TeamAnswers:
         if following is None:
             return
         name, moves = following
-        now = self._now()
-        self._questions.tracker.postpone(name, now + self._timeout_seconds)
+        self._postpone(name)
         await self.follow(name, moves)
 
     async def _commit(self, *effects: Effect) -> bool:

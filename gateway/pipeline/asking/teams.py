@@ -103,6 +103,11 @@ class Teams:
         """Whether a team was asked about it, however long ago that is remembered."""
         return correlation_id in self._leads or correlation_id in self._over
 
+    def deadline(self, correlation_id: str) -> float:
+        """When its team ends at the latest; of one that waits for its turn, never."""
+        lead = self._leads.get(correlation_id)
+        return math.inf if lead is None or lead.work is None else lead.work.deadline
+
     def somebody_is_there(self, correlation_id: str) -> bool:
         """Whether anybody is at work on it, or it is not its turn yet."""
         lead = self._leads.get(correlation_id)
@@ -177,10 +182,14 @@ class Teams:
             self._not_undone(lead.undoing.pop(one.request_id), f"the agent says: {one.error}")
 
     def late_answer(self, reply: OrchestratorReply) -> Member | None:
-        """Whose good answer it is that came when nobody waited for it any more."""
+        """Whose good answer it is that came too late; where there was a reply already, nobody missed it."""
         lead = self._over.get(reply.correlation_id)
-        one = lead.work.asked(reply.request_id) if lead is not None and lead.work is not None else None
-        return one if one is not None and one.state is MemberState.LATE and one.understood else None
+        if lead is None or lead.work is None or lead.work.outcome is None:
+            return None
+        one = lead.work.asked(reply.request_id)
+        if one is None or one.state is not MemberState.LATE or not one.understood:
+            return None
+        return one if one.timed_out or lead.work.outcome.error is not None else None
 
     def could_not_ask(self, letter: LetterRow, reason: str) -> None:
         """Nobody has that message, or will."""
@@ -297,8 +306,8 @@ class Teams:
 
     def _resume(self, lead: _Lead, plan: TeamPlan, rows: Iterable[AgentRow]) -> None:
         now = self._now()
-        lead.work = TeamWork(plan, self._why_not, now)
         found = [one for row in rows if (one := member(row, plan, now)) is not None]
+        lead.work = TeamWork(plan, self._why_not, min((one.asked_at for one in found), default=now))
         lead.work.take_up(found)
         for one in found:
             if one.state in AT_WORK:

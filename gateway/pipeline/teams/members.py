@@ -75,7 +75,10 @@ OVER = frozenset({MemberState.DONE, MemberState.FAILED, MemberState.STOPPED, Mem
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """``text``: of its pieces so far, or of its whole interim answer. Times are the caller's, in seconds."""
+    """``text``: of its pieces so far; ``interim``: its whole first answer. Times are the caller's, in seconds.
+
+    ``changed``: what is to be kept of it; that it is at work is not, and its pieces are kept as they come.
+    """
 
     plan: MemberPlan
     request_id: str = field(default_factory=lambda: new_id("q"))
@@ -88,6 +91,7 @@ class Member:
     """Not asked again before."""
     timed_out: bool = False
     text: str = ""
+    interim: str = ""
     error: str | None = None
     understood: bool = True
     confidence: float = 0.0
@@ -117,7 +121,7 @@ class Member:
         state = MEMBER_TRANSITIONS.get((self.state, event))
         if state is None:
             return False
-        self.changed = self.changed or state is not self.state
+        self.changed = self.changed or event is not MemberEvent.SIGN
         self.state = state
         return True
 

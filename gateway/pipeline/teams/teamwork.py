@@ -75,6 +75,11 @@ class TeamWork:
             for one in self.everybody
         )
 
+    @property
+    def deadline(self) -> float:
+        """When it ends at the latest."""
+        return self._begun_at + self.plan.seconds
+
     def next_deadline(self, now: float) -> float:
         """When something is to be decided at the latest, if nothing happens before."""
         times = [one.due for one in self.everybody if one.state in AT_WORK]
@@ -135,9 +140,9 @@ class TeamWork:
     def _take_interim(self, member: Member, reply: OrchestratorReply) -> list[Step]:
         if not member.step(MemberEvent.SIGN) or not self._leads(member):
             return []
-        member.text = reply.text[:MAX_PIECES_TEXT]
-        member.changed = self._shown = True
-        return [ShowInterim(member.text, member.name)]
+        member.interim, member.text = reply.text[:MAX_PIECES_TEXT], ""
+        self._shown = True
+        return [ShowInterim(member.interim, member.name)]
 
     def _take_piece(self, member: Member, reply: OrchestratorReply) -> list[Step]:
         if not member.step(MemberEvent.SIGN):
@@ -167,7 +172,7 @@ class TeamWork:
             return [*self._fail(member, reply.error, now), *self.go_on(now)]
         if not member.step(MemberEvent.ANSWER):
             return []
-        member.text = (reply.text or member.text)[:MAX_PIECES_TEXT]
+        member.text = (reply.text or member.text or member.interim)[:MAX_PIECES_TEXT]
         member.understood, member.confidence, member.data = reply.understood, reply.confidence, reply.data
         member.error, member.answered_at = None, now
         steps: list[Step] = [Verdict(member, now - member.asked_at)]
@@ -214,7 +219,7 @@ class TeamWork:
         wait = self._backoff(member).next()
         if member.attempt <= may and now + wait < self._begun_at + self.plan.seconds and not member.timed_out:
             member.step(MemberEvent.RETRY)
-            member.not_before, member.text = now + wait, ""
+            member.not_before, member.text, member.interim = now + wait, "", ""
         else:
             member.step(MemberEvent.FAIL)
         return [verdict]

@@ -242,6 +242,12 @@ def test_an_interim_answer_is_shown_and_a_better_one_follows() -> None:
     assert house.of(ShowInterim) == [ShowInterim("Moment.", "a")]
     assert house.open
     assert house.says("a", "It is 7.").outcome.text == "It is 7."
+    grown = team("a").says("a", "Mom", final=False).says("a", "Moment.", interim=True)
+    assert (
+        grown.says("a", "It ", final=False).says("a", "is 7.", final=False).says("a").outcome.text
+        == "It is 7."
+    )
+    assert team("a").says("a", "Moment.", interim=True).says("a").outcome.text == "Moment."
     quick = team("a", "b", policy=Policy.ALL, combination=Combination.LAST, show_first=True)
     quick.says("a", "About 7.").says("b", "6.8")
     assert quick.of(ShowInterim) == [ShowInterim("About 7.", "a")]
