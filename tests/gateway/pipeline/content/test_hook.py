@@ -136,6 +136,21 @@ async def test_one_that_never_answers_is_waited_for_no_longer() -> None:
         assert await asked.ask(passing("again")) == "again"
 
 
+async def test_one_that_has_answered_in_time_has_not_failed_because_the_gateway_was_busy() -> None:
+    answered = threading.Event()
+
+    def answer(one: PassingText) -> str:
+        answered.set()
+        return one.text
+
+    async with hook(answer, seconds=0.05) as asked:
+        asking = asyncio.create_task(asked.ask(passing()))
+        await asyncio.sleep(0)
+        assert answered.wait(10)
+        time.sleep(0.1)  # noqa: ASYNC251 - which is what the gateway does here
+        assert await asking == "hello"
+
+
 async def test_one_that_blocks_its_loop_blocks_nobody_else() -> None:
     """Neither ours, on which something goes on meanwhile, nor the next text, which has a thread of its own."""
     released = threading.Event()
