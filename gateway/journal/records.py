@@ -218,6 +218,7 @@ class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
     text_to_reply_ms: float = 0.0
     agents: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 def redacted_reply(reply: HistoryReply) -> HistoryReply:
@@ -231,6 +232,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     ``spoken_at``: when it began. ``redacted``: its words are not kept. ``publish_ms``: from the text to the
     broker's receipt; ``speech_to_reply_ms``: from the end of speech until its device had the reply; both 0 as
     long as that has not happened. ``number`` (the order of being remembered) and ``has_audio`` are set when read.
+    ``flags``: what the content filter has found in it, or made of it.
     """
 
     utterance_id: str
@@ -254,6 +256,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     has_audio: bool = False
     is_announcement: bool = False
     conversation_id: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class Verb(enum.StrEnum):

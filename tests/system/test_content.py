@@ -83,6 +83,9 @@ async def test_what_is_typed_and_answered_is_masked_counted_and_audited(tmp_path
         assert (await health(client, one))["content"] == {
             "flagged": 0, "changed": 1, "dropped": 0, "failed": 0,
         }  # fmt: skip
+        async with client.get(f"{one.gateway.url}api/v1/utterances") as answer:
+            (kept,) = (await answer.json())["utterances"]
+        assert (kept["text"], kept["flags"], kept["reply"]["flags"]) == (MASKED, ["personal_data"], [])
         (line,) = await audited(tmp_path, one)
         assert line | {"time": ""} == {
             "time": "", "event": "content filtered", "text": "transcript", "outcome": "changed",

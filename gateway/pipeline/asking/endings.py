@@ -275,6 +275,7 @@ class Endings:
             text_to_reply_ms=self.since(request),
             agents=ending.agents,
             missing=ending.missing,
+            flags=ending.flags,
         )
         kept = redacted_reply(reply) if self._redact else reply
         return (*self._questions.published_in(question), Answered(request.correlation_id, kept))

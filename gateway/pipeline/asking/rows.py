@@ -72,6 +72,7 @@ def history_row(
         audio=message.audio,
         timings=message.timings,
         redacted=redact,
+        flags=message.flags,
     )
 
 

@@ -111,7 +111,7 @@ class Announcements:
         )
         self._wait(row, owner)
         try:
-            await self._journal.commit(Asked(row), *self._kept(row, agent))
+            await self._journal.commit(Asked(row), *self._kept(row, agent, ruling.flags))
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
         self._announce.reply(name, text, agent=agent, flags=ruling.flags)
@@ -194,11 +194,11 @@ class Announcements:
         one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at, owner=owner)
         self._waiting[row.correlation_id] = one
 
-    def _kept(self, row: RequestRow, agent: str) -> tuple[Effect, ...]:
+    def _kept(self, row: RequestRow, agent: str, flags: tuple[str, ...]) -> tuple[Effect, ...]:
         """What the history learns of it."""
         if not self._remembers:
             return ()
-        reply = HistoryReply(text=row.text, agent=agent)
+        reply = HistoryReply(text=row.text, agent=agent, flags=flags)
         return (
             Remembered(_history_row(row, redact=self._redact)),
             Answered(row.correlation_id, redacted_reply(reply) if self._redact else reply),

@@ -35,6 +35,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     text_to_reply_ms: float
     agents: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -45,6 +46,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
 
     ``publish_ms``: from its text to the broker's receipt. ``speech_to_reply_ms``: from the end of speech until its
     device had the answer. 0: that did not happen (yet). ``conversation_id``: empty where it is of none.
+    ``flags``, here and of the reply: what the content filter has found in it, or made of it.
     """
 
     utterance_id: str
@@ -67,6 +69,7 @@ class Utterance(Struct, frozen=True, kw_only=True):
     redacted: bool
     announcement: bool
     conversation_id: str
+    flags: tuple[str, ...] = ()
 
 
 class UtterancePage(Struct, frozen=True):
@@ -250,6 +253,7 @@ def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
         redacted=redact,
         announcement=row.is_announcement,
         conversation_id=row.conversation_id,
+        flags=row.flags,
     )
 
 
@@ -262,6 +266,7 @@ def _answer(reply: HistoryReply) -> Answer:
         text_to_reply_ms=reply.text_to_reply_ms,
         agents=reply.agents,
         missing=reply.missing,
+        flags=reply.flags,
     )
 
 

@@ -4,12 +4,11 @@
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { duration, flagWords, moment, whoWords } from "./format.js";
+import { KEPT_BACK, duration, flagWords, moment, whoWords } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
 
 const MOST_ROWS = 60;
-const KEPT_BACK = "kept back by the content filter";
 
 export class Feed {
   constructor() {

@@ -32,6 +32,9 @@ export function span(seconds_) {
   return parts.slice(0, 2).join(" ") || `${left} s`;
 }
 
+// What a text says of itself that the content filter lets nobody have.
+export const KEPT_BACK = "kept back by the content filter";
+
 const FLAGS = { personal_data: "personal data", forbidden_words: "forbidden words", changed: "changed", unchecked: "not checked" };
 
 // What the content filter has found in a text, or made of it.

@@ -2,7 +2,7 @@
 
 import { Refused, ask, send } from "./ask.js";
 import { KeyedList, button, byId, element, setText } from "./dom.js";
-import { count, duration, moment, seconds, whoWords } from "./format.js";
+import { KEPT_BACK, count, duration, flagWords, moment, seconds, whoWords } from "./format.js";
 
 const PAGE = 30;
 const TYPING_MS = 250;
@@ -63,7 +63,7 @@ export class HistoryView {
 
   row(utterance) {
     const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), element("time", "", moment(utterance.spoken_at)));
-    const heard = element("p", "heard", heardWords(utterance));
+    const heard = element("p", "heard", heardWords(utterance), ...markOf(utterance.flags));
     heard.dataset.kind = utterance.announcement ? "silence" : utterance.error ? "error" : utterance.text ? "final" : "silence";
     const said = element("div", "said", heard);
     if (utterance.reply) said.append(replyOf(utterance));
@@ -103,13 +103,18 @@ function named(node, label) {
 
 function heardWords({ announcement, redacted, error, text }) {
   if (announcement) return "Announcement";
+  if (error === KEPT_BACK) return "Kept back by the content filter.";
   if (error) return `Not understood: ${error}`;
   return text || (redacted ? "Its words are kept from everybody." : "Nothing was said.");
 }
 
+function markOf(flags) {
+  return flags.length ? [element("span", "flags", flagWords(flags))] : [];
+}
+
 function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
   const kind = reply.error ? "error" : reply.fallback ? "fallback" : "final";
-  const mark = [whoWords(reply), reply.fallback ? "nobody answered in time" : delivered && "✓ delivered"].filter(Boolean).join(" · ");
+  const mark = [whoWords(reply), reply.fallback ? "nobody answered in time" : delivered && "✓ delivered", flagWords(reply.flags)].filter(Boolean).join(" · ");
   const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", mark));
   node.dataset.kind = kind;
   return node;

@@ -75,7 +75,7 @@ async def test_everybody_gets_what_is_left_of_a_transcript(tmp_path: Path) -> No
         event = await works.events.first(TranscriptionEvent)
         assert (event.text, event.flags, event.words) == ("***", (FORBIDDEN,), ())
         (row,) = await remembered(works)
-        assert (row.text, row.has_audio) == ("***", False)
+        assert (row.text, row.flags, row.has_audio) == ("***", (FORBIDDEN,), False)
         await works.idle()
     assert b"16000" not in (tmp_path / "j.db").read_bytes()
 
@@ -173,7 +173,7 @@ async def test_everybody_gets_what_is_left_of_a_reply(tmp_path: Path) -> None:
         assert (event.text, event.flags, event.error) == (MASKED, (PERSONAL,), None)
         (row,) = await remembered(works)
         assert row.reply is not None
-        assert row.reply.text == MASKED
+        assert (row.reply.text, row.reply.flags, row.flags) == (MASKED, (PERSONAL,), ())
         assert outcomes(works) == [(Way.REPLY, "changed")]
         await works.idle()
 

@@ -13,6 +13,7 @@ from playwright.async_api import Page, expect
 
 from gateway.journal import effects as e
 from gateway.journal.records import HistoryReply
+from gateway.pipeline.content.port import KEPT_BACK
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.chromium import IN_CHROMIUM
 from tests.gateway.web.site import Site, open_site
@@ -61,6 +62,18 @@ async def test_what_was_said_stands_there_newest_first(page: Page, site: Site) -
     await expect(page.locator("#past .mark")).to_have_text("home · ✓ delivered")
     await expect(page.locator("#past .turn").last.locator(".speed")).to_contain_text("470 ms to reply")
     await expect(page.locator("#history-count")).to_have_text("2 utterances")
+
+
+async def test_what_the_content_filter_has_found_is_marked(page: Page, site: Site) -> None:
+    await remember(site, "u_1", "my card is [card number]", with_audio=False, flags=("personal_data",))
+    await site.parts.journal.commit(
+        e.Answered("c_u_1", HistoryReply(text="***", agent="home", flags=("forbidden_words", "own")))
+    )
+    await remember(site, "u_2", "", with_audio=False, success=False, error=KEPT_BACK)
+    await open_history(page, site)
+    await expect(page.locator("#past .heard").first).to_have_text("Kept back by the content filter.")
+    await expect(page.locator("#past .flags")).to_have_text("⚑ personal data")
+    await expect(page.locator("#past .mark")).to_have_text("home · ⚑ forbidden words, own")
 
 
 async def test_markup_is_only_text(page: Page, site: Site) -> None:

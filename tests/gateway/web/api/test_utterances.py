@@ -57,7 +57,7 @@ async def test_a_turn_is_found_with_all_that_the_page_needs(served: Served) -> N
     assert set(one) == {
         "utterance_id", "session_id", "user_id", "device_id", "correlation_id", "spoken_at", "text", "success",
         "error", "language", "confidence", "audio", "timings", "publish_ms", "reply", "speech_to_reply_ms",
-        "has_audio", "redacted", "announcement", "conversation_id",
+        "has_audio", "redacted", "announcement", "conversation_id", "flags",
     }  # fmt: skip
     transcript = await served.works.events.first(TranscriptionEvent)
     assert one["spoken_at"] == transcript.spoken_at, "who listens and who reads it later see the same time"
