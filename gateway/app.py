@@ -22,7 +22,9 @@ from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
+from gateway.answering.announcing import Announcing
 from gateway.answering.crew import Crew
+from gateway.broker.address import replies_group
 from gateway.broker.base import BrokerError, BrokerStatus
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
@@ -256,6 +258,8 @@ class Gateway:
         self.health.set("voice activity", HealthState.HEALTHY)
 
     def _start_answering(self) -> None:
+        announcing = Announcing(self.broker, self.pipeline, replies_group(self.config.broker))
+        self._start(announcing.run, "announcements")
         for name, work in self._crew.work(
             self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health
         ):

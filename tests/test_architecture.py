@@ -156,8 +156,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
-.answering:                     .settings .broker .broker.opening .journal .orchestrators .observing
-                                .pipeline.agents .pipeline.asking .pipeline
+.answering:                     .contract .settings .broker .broker.opening .journal.effects .journal
+                                .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
+                                .pipeline
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client

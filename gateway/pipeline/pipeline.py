@@ -290,6 +290,10 @@ class Pipeline:
         """Whose device it is."""
         return self._announce.user(device_id)
 
+    def knows(self, device_id: str) -> bool:
+        """Whether it can be told something, now or when it comes back."""
+        return self._announce.is_named(device_id) or self.roster.knows(device_id)
+
     def priority(self, device_id: str, guest: str | None = None) -> Priority:
         """How urgent what it says is, or would be as this ``guest``'s."""
         return self._announce.priority(device_id, guest)

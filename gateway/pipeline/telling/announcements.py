@@ -22,7 +22,7 @@ import structlog
 from firmware_bridge.shares import HOUSE, has_share
 from gateway.contract.messages import AudioFacts, Timings, new_id
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.effects import Answered, Asked, Delivered, Effect, HandedOver, Remembered
+from gateway.journal.effects import Answered, Asked, Delivered, Effect, HandedOver, Received, Remembered
 from gateway.journal.records import HistoryReply, HistoryRow, RequestRow, RequestState, redacted_reply
 from gateway.pipeline.content.port import KEPT_BACK, ContentFilter, Way
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
@@ -85,11 +85,20 @@ class Announcements:
         return len(self._waiting)
 
     async def announce(
-        self, device_id: str, user_id: str, text: str, agent: str, seconds: float, *, owner: str = ""
+        self,
+        device_id: str,
+        user_id: str,
+        text: str,
+        agent: str,
+        seconds: float,
+        *,
+        owner: str = "",
+        received: Received | None = None,
     ) -> str:
         """Its correlation id, once it is as safe as an answer. ``seconds``: after them it is too late.
 
-        ``agent`` is the name of who announces, ``owner`` whose part of the room it takes (theirs).
+        ``agent`` is the name of who announces, ``owner`` whose part of the room it takes (theirs). ``received``: the
+        message that it came in; empty, where that came before.
 
         Raises CannotAnnounce.
         """
@@ -110,13 +119,20 @@ class Announcements:
             due=True,
         )
         self._wait(row, owner)
-        try:
-            await self._journal.commit(Asked(row), *self._kept(row, agent, ruling.flags))
-        except JournalError as error:
-            log.debug("not durable", reason=str(error))  # the journal's state is told once
+        kept = self._kept(row, agent, ruling.flags)
+        if not await self._is_new(*([received] if received else ()), Asked(row), *kept):
+            self._waiting.pop(name.correlation_id, None)
+            return ""
         self._announce.reply(name, text, agent=agent, flags=ruling.flags)
         self._tell(device_id)
         return name.correlation_id
+
+    async def _is_new(self, *effects: Effect) -> bool:
+        try:
+            return await self._journal.commit(*effects)
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+            return True
 
     def restore(self, row: RequestRow) -> None:
         """One that a gateway before this one had not got rid of."""

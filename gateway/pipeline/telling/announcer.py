@@ -65,6 +65,10 @@ class Announcer:
         known = self._settings.users.get(device_id) or guest
         return known or self._settings.default_user
 
+    def is_named(self, device_id: str) -> bool:
+        """Whether the settings know it, whether it is there or not."""
+        return device_id in self._settings.users or device_id in self._settings.rooms
+
     def place(self, device_id: str) -> tuple[str, str]:
         """Whose it is, and in which room."""
         return self.user(device_id), self._settings.rooms.get(device_id, "")

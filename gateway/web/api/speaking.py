@@ -90,10 +90,7 @@ async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
     """Tell a device something, now or when it comes back."""
     running, device_id = call.parts.running(), call.path.device_id
     user_id = running.pipeline.user(device_id)
-    settings = running.config.devices
-    known = device_id in settings.users or device_id in settings.rooms
-    known = known or running.pipeline.roster.knows(device_id)
-    if not known or not call.principal.sees(user_id=user_id, device_id=device_id):
+    if not running.pipeline.knows(device_id) or not call.principal.sees(user_id=user_id, device_id=device_id):
         raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
     text = call.body.text.strip()
     if not text:
