@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import random
 import socket
 import sys
@@ -23,7 +22,7 @@ import structlog
 from aiohttp import web
 from msgspec import structs
 
-from benchmarks.instruments.report import Bar, Result, percentile
+from benchmarks.instruments.report import Bar, Result, percentile, scheduling
 from gateway.client.listener import Listener
 from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
 from gateway.contract.messages import AudioFacts, Timings, encode
@@ -289,9 +288,7 @@ async def measure(*, quick: bool) -> Result:
         "50 listeners, p99_ms": calm,
         "50 listeners of whom one stalls, p99_ms": beside,
         "connections broken and resumed": breaks,
-        "scheduling": "ordinary"
-        if os.sched_getscheduler(0) == os.SCHED_OTHER
-        else "real time, on a busy machine",
+        "scheduling": scheduling(),
     }
     return Result(
         metrics,

@@ -184,7 +184,7 @@ gateway:                        .contract .orchestrators .client
 benchmarks.instruments:         transcription.utterance transcription.transcriber transcription.scheduling
                                 .access
 benchmarks.load:                firmware_bridge.simulator transcription transcription.models .contract
-                                .orchestrators benchmarks.instruments
+                                .access .orchestrators .client benchmarks.instruments
 benchmarks.peers:               firmware_bridge.link .contract benchmarks.instruments benchmarks.load
 benchmarks:                     firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge firmware_bridge.simulator transcription

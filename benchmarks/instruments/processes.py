@@ -72,7 +72,8 @@ def gateway_process(settings: str, environment: Mapping[str, str] | None = None)
         config = Path(folder, "config.yaml")
         # Where none is named, everything that is kept lies in the folder.
         kept = "" if "journal:" in settings else f"journal: {{path: {folder}/journal.db}}\n"
-        config.write_text(f"web: {{port: 0}}\nlog: {{format: json}}\n{kept}{settings}\n")
+        page = "" if "web:" in settings else "web: {port: 0}\n"
+        config.write_text(f"{page}log: {{format: json}}\n{kept}{settings}\n")
         journal = Path(folder, "log")
         with journal.open("w") as log:
             process = subprocess.Popen(

@@ -48,6 +48,12 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def scheduling() -> str:
+    """How this process, and those that it starts, come by the processor: on a busy machine a figure needs that."""
+    ordinary = os.sched_getscheduler(0) == os.SCHED_OTHER
+    return "ordinary" if ordinary else "real time, on a busy machine"
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value below which ``percent`` of ``values`` lie (inclusive method)."""
     if len(values) == 1:

@@ -21,6 +21,13 @@ _OWN_NAME_CHARACTERS = 32
 _PLAIN = re.compile(r"[A-Za-z0-9_]{1,32}\Z")
 
 
+def own_device_beside(device_id: str) -> str:
+    """The own device of whoever this one belongs to, if it is a page's or a program's; else empty."""
+    if not device_id.startswith(WEB_DEVICE):
+        return ""
+    return WEB_DEVICE + device_id.removeprefix(WEB_DEVICE).partition("-")[0]
+
+
 class Role(StrEnum):
     """What a token is for."""
 

@@ -1,6 +1,6 @@
 """What is published, on its way to a thousand listeners: serialized once, framed once, written many at a time.
 
-Listeners that asked for the same share a group, whose wishes are looked at once. A round takes everything
+Listeners that asked for the same share a group, whose wishes are looked at once (`groups.py`). A round takes everything
 that was published since the last one to every listener; it pauses after each :data:`SLICE_SECONDS`, so that
 devices never wait for browsers, and rests as long as it worked, so that listeners never have more than about
 half of the event loop: the more there are, the more events travel together.
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from gateway.contract.events import HubEvent, SnapshotEvent
 from gateway.contract.messages import encode
+from gateway.hub.groups import Group, Groups
 from gateway.hub.snapshot import Filter
 
 SLICE_SECONDS = 0.002
@@ -97,7 +98,7 @@ class Fanout:
     def __init__(self, on_failed: Callable[[Lane, Exception], None]) -> None:
         """``on_failed``: a lane could not take what it wants, and is given up."""
         self._on_failed = on_failed
-        self._groups: dict[Filter, dict[Lane, None]] = {}
+        self._groups: Groups[Lane] = Groups()
         self._fresh: list[Serialized] = []
         self._round: Iterator[None] | None = None
         self._worked = 0.0
@@ -108,19 +109,15 @@ class Fanout:
 
     def join(self, wanted: Filter, lane: Lane) -> None:
         """From the next round on, ``lane`` takes what is ``wanted``."""
-        self._groups.setdefault(wanted, {})[lane] = None
+        self._groups.join(wanted, lane)
 
     def leave(self, wanted: Filter, lane: Lane) -> None:
         """It takes nothing more. Idempotent."""
-        group = self._groups.get(wanted)
-        if group is not None:
-            group.pop(lane, None)
-            if not group:
-                del self._groups[wanted]
+        self._groups.leave(wanted, lane)
 
     def wants(self, event: HubEvent) -> bool:
         """Whether any lane would take ``event``."""
-        return any(wanted(event) for wanted in self._groups)
+        return self._groups.wants(event)
 
     def put(self, item: Serialized) -> None:
         """Take it to everybody soon."""
@@ -170,16 +167,19 @@ class Fanout:
         self._seconds += seconds
 
     def _deliveries(self) -> Iterator[None]:
-        """One round; pauses after each lane."""
+        """One round; pauses after each event that is looked at, and after each lane."""
         items, self._fresh = self._fresh, []
-        for wanted, lanes in list(self._groups.items()):
-            batch = Batch(tuple([item for item in items if wanted(item.event)]))
-            if not batch.items:
-                continue
-            for lane in list(lanes):
+        taken: dict[Group[Lane], list[Serialized]] = {}
+        for item in items:
+            for group in self._groups.wanting(item.event):
+                taken.setdefault(group, []).append(item)
+            yield
+        for group, theirs in taken.items():
+            batch = Batch(tuple(theirs))
+            for lane in list(group.lanes):
                 try:
                     lane.take(batch)
                 except Exception as error:  # noqa: BLE001 - the boundary: between this listener and the others
-                    self.leave(wanted, lane)
+                    self.leave(group.wanted, lane)
                     self._on_failed(lane, error)
                 yield

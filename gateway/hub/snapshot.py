@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from msgspec import structs
 
@@ -38,6 +38,13 @@ _Key = TypeVar("_Key")
 _Event = TypeVar("_Event", bound=HubEvent)
 
 
+class Reach(NamedTuple):
+    """Whose events alone can pass: those of any of these users, and of any of these devices, a page's own with it."""
+
+    users: frozenset[str]
+    devices: frozenset[str]
+
+
 class Filter:
     """Whether a listener asked for an event (the rule is :class:`Subscribe`'s) and may see it. Compared by value."""
 
@@ -52,6 +59,8 @@ class Filter:
         self._sees = principal.sees if principal.users or principal.devices else None
         self._fields = tuple((field, frozenset(values)) for field, values in lists if values)
         scope = (principal.users, principal.devices, principal.own_device) if self._sees else None
+        self.reach = _reach(subscribe, principal)
+        """Of events that are anybody's; None: everybody's can pass."""
         self._key = (self._kinds, self._levels, self._fields, scope)
 
     def __eq__(self, other: object) -> bool:
@@ -72,6 +81,15 @@ class Filter:
             user_id=getattr(event, "user_id", None),
             device_id=getattr(event, "device_id", None) or getattr(event, "about", None) or None,
         )
+
+
+def _reach(subscribe: Subscribe, principal: Principal) -> Reach | None:
+    if principal.is_scoped:
+        others = frozenset() if principal.users else principal.devices
+        return Reach(principal.users, others | {principal.own_device})
+    if subscribe.users:
+        return Reach(frozenset(subscribe.users), frozenset())
+    return Reach(frozenset(), frozenset(subscribe.devices)) if subscribe.devices else None
 
 
 class Picture:
