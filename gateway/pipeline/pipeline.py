@@ -12,7 +12,7 @@ This file alone knows all stages. Each is given what it hands on to; what else i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -168,7 +168,7 @@ class Pipeline:
             config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
         )
         """Recordings that somebody has sent."""
-        self._errands_due, self._ticked_at = 0.0, self._now()
+        self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
@@ -257,7 +257,7 @@ class Pipeline:
             await stack.enter_async_context(self._turns)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._workers = [
-                tasks.create_task(self._mishaps.keep_up(name, work), name=name)
+                tasks.create_task(self._mishaps.keep_up(name, partial(self._once_recovered, work)), name=name)
                 for name, work in (
                     ("replies", partial(self._answers.run, replies)),
                     ("pieces of replies", self._answers.keep_pieces),
@@ -267,8 +267,15 @@ class Pipeline:
                 )
             ]
             await self._recovery.recover()
+            self._ticked_at = self._now()
+            self._recovered.set()
             self._stack = stack.pop_all()
         return self
+
+    async def _once_recovered(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A reply that has waited for this gateway is to find what the one before it asked."""
+        await self._recovered.wait()
+        await work()
 
     def start(self) -> None:
         """Publish; to be called when whoever answers inside this process is listening."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -245,7 +245,7 @@ class Works:
         self.pipeline._journal.commit = self._nothing  # type: ignore[method-assign]
         for task in (
             *self.pipeline._turns,
-            *self.pipeline._workers,
+            *getattr(self.pipeline, "_workers", ()),
             *self.pipeline._outbox._tasks,
         ):
             task.cancel()
@@ -281,12 +281,13 @@ async def open_works(
     journal: Path | None = None,
     beside: MessageBroker | None = None,
     journal_settings: dict[str, Any] | None = None,
+    on_made: Callable[[Works], None] = lambda _works: None,
     **parts: dict[str, Any],
 ) -> AsyncIterator[Works]:
     """The works, running. ``parts``: the configuration, as in config.yaml.
 
     Not ``subscribed``: nobody gets results. Not ``watched``: nobody listens to the hub. ``journal``: its file;
-    without one there is none. ``beside``: a broker that outlives the works.
+    without one there is none. ``beside``: a broker that outlives the works. ``on_made`` gets them before they run.
     """
     devices = {"serial": {"ports": []}, "mqtt": {"url": ""}, **parts.pop("devices", {})}
     # A listener is always there. Unless a test is about partials, its engine is only asked for whole utterances.
@@ -307,6 +308,7 @@ async def open_works(
             else NoJournal()
         )
         works = Works(config, engine or Engine(), kept, beside or MemoryBroker(config.broker))
+        on_made(works)
         if beside is None:
             stack.push_async_callback(works.broker.close, 0.1)
         await stack.enter_async_context(works.recognizer)

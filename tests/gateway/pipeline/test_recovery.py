@@ -455,3 +455,35 @@ async def test_what_nobody_can_transcribe_is_told_and_kept(journal: Path) -> Non
         await works.settled()
     assert not heard[0].success
     assert (await left_in(journal))[0] == []
+
+
+async def test_an_answer_that_waited_for_the_next_gateway_finds_its_request(journal: Path) -> None:
+    """It is there before the journal is read, which takes longer the more there is in it."""
+    broker = MemoryBroker()
+    async with abandoned(journal, beside=broker) as works:
+        for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
+            works.pipeline.hear(event)
+        heard = await works.result()
+
+    def slow(works: Works) -> None:
+        streams, delivered = works.journal.streams, broker.stats
+
+        async def all_streams() -> AsyncIterator[Any]:
+            await works.reply(heard, "faster")
+            await passes(lambda: any(one.topic == REPLIES_TOPIC for one in delivered()))
+            await asyncio.sleep(
+                0.2
+            )  # twice the clock by which deadlines, and what is left to recover, are looked at
+            async for row in streams():
+                yield row
+
+        works.journal.streams = all_streams  # type: ignore[method-assign]
+
+    async with (
+        open_works(journal=journal, beside=broker, on_made=slow) as works,
+        works.board(boot=1) as kitchen,
+    ):
+        assert (await kitchen.told.first(ReplyShown, final=True)).text == "faster"
+        assert works.pipeline._questions.tracker.counters.unknown == 0
+        await works.idle()
+    await broker.close()
