@@ -13,8 +13,11 @@ import pytest
 from aiohttp import ClientSession
 
 from gateway.app import Gateway
+from gateway.broker.base import RoutingKey
 from gateway.config.configuration import GatewayConfig
+from gateway.contract.agents import ANNOUNCEMENTS_TOPIC, AnnouncementMessage
 from gateway.contract.events import ReplyEvent, TranscriptionEvent
+from gateway.contract.messages import encode, new_id
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.pipeline.content.port import KEPT_BACK, PassingText
 from tests.record import passes
@@ -104,6 +107,26 @@ async def test_what_is_kept_back_is_announced_to_nobody(tmp_path: Path) -> None:
             problem = await answer.json()
         assert problem["errors"] == [{"place": "text", "message": KEPT_BACK}]
         assert (await health(client, one))["content"]["dropped"] == 1
+
+
+async def announce(one: House, text: str) -> None:
+    """An agent does, over the broker."""
+    message = AnnouncementMessage(device_id="kitchen", agent="clock", text=text, message_id=new_id("m"))
+    key = RoutingKey("clock", "kitchen", "announcement")
+    await one.gateway.broker.publish(ANNOUNCEMENTS_TOPIC, key, encode(message), message_id=message.message_id)
+
+
+@pytest.mark.parametrize(("action", "told"), [("mask", [MASKED, "Dinner."]), ("drop", ["Dinner."])])
+async def test_what_agents_announce_over_the_broker_is_looked_at_too(
+    tmp_path: Path, action: str, told: list[str]
+) -> None:
+    parts = {"devices": {"rooms": {"kitchen": "Kitchen"}}}
+    async with house(tmp_path, {"personal_data": action}, **parts) as one:
+        await announce(one, CARD)
+        await announce(one, "Dinner.")
+        await one.events.first(ReplyEvent, text="Dinner.")
+        assert [event.text for event in one.events.of(ReplyEvent)] == told
+        assert len(one.gateway.pipeline.announcements) == len(told)
 
 
 async def test_a_function_that_fails_shows_in_health_until_it_does_not(tmp_path: Path) -> None:
