@@ -35,6 +35,7 @@ class Ending:
     """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback.
 
     ``agents``: who has a part in it, ``missing``: who was asked and has none. ``puzzled``: they did not understand.
+    ``seen``: everybody has it already, so nobody asks whether they may.
     """
 
     text: str
@@ -47,6 +48,7 @@ class Ending:
     confidence: float = 0.0
     data: Data | None = None
     puzzled: bool = False
+    seen: bool = False
 
     @property
     def partial(self) -> bool:
@@ -102,7 +104,7 @@ class Endings:
 
     async def looked_at(self, request: PendingRequest, ending: Ending) -> Ending:
         """As everybody gets it, once the word in between is spoken: about the answer, and about why there is none."""
-        if ending.fallback:
+        if ending.fallback or ending.seen:
             return ending
         text = await self._content.look(Way.REPLY, ending.text, request.name)
         error = await self._content.look(Way.REPLY, ending.error or "", request.name)
@@ -174,7 +176,7 @@ class Endings:
         pieces = self._pieces.take(request.correlation_id)
         if question is not None and question.interim is not None and (ending.fallback or ending.error):
             text, agent = question.interim
-            ending = Ending(text, agent, agents=(agent,), missing=ending.missing)
+            ending = Ending(text, agent, agents=(agent,), missing=ending.missing, seen=True)
         committed = False
         try:
             committed = await self._conclude(request, question, ending, *effects)

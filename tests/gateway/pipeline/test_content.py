@@ -299,6 +299,17 @@ async def test_a_first_answer_and_a_better_one_are_both_looked_at() -> None:
     assert [one.text for one in kitchen.told.of(ReplyShown)] == [f"wait, {MASKED}", f"yes, {MASKED}"]
 
 
+async def test_a_first_answer_that_stays_the_only_one_is_looked_at_once() -> None:
+    PATIENCE.clear()
+    async with asked(hooked("patient_once")) as (works, kitchen, request):
+        await tell(works, request, "wait", interim=True, final=False, message_id="m_1")
+        await kitchen.told.first(ReplyShown, text="wait")
+        await tell(works, request, "", error="no", message_id="m_2")
+        last = await works.events.first(ReplyEvent, final=True)
+        assert (last.text, last.error) == ("wait", None)
+    assert PATIENCE == ["32000", "wait"]
+
+
 async def test_a_first_answer_that_is_kept_back_is_nobodys_and_the_better_one_is_there() -> None:
     async with asked(DROP) as (works, kitchen, request):
         await tell(works, request, CARD, interim=True, final=False, message_id="m_1")
@@ -359,6 +370,14 @@ async def slow_for_the_first(text: PassingText) -> str:
     if len(SLOW) == 1:
         await asyncio.sleep(0.3)
     return text.text
+
+
+PATIENCE: list[str] = []
+
+
+def patient_once(text: PassingText) -> str | None:
+    PATIENCE.append(text.text)
+    return text.text if PATIENCE.count(text.text) == 1 else None
 
 
 def politely(text: PassingText) -> str:
