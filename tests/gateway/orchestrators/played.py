@@ -24,8 +24,7 @@ from gateway.contract.messages import (
 )
 from gateway.contract.tracing import traceparent
 from gateway.orchestrators.sdk import Orchestrator
-
-SECONDS = 10
+from tests.record import PATIENCE
 
 
 def transcript(text: str, name: str = "c_1", **fields: Any) -> TranscriptionMessage:
@@ -37,12 +36,12 @@ def transcript(text: str, name: str = "c_1", **fields: Any) -> TranscriptionMess
 
 
 async def soon(awaitable: Any) -> Any:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         return await awaitable
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not true():  # noqa: ASYNC110 - a look at each turn of the loop, not a wait
             await asyncio.sleep(0)
 

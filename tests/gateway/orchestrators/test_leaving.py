@@ -19,6 +19,7 @@ from gateway.orchestrators.sdk import BadOrchestrator, Heard, Orchestrator
 from gateway.orchestrators.serving import serve
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.orchestrators.played import Gateway, running, soon
+from tests.record import PATIENCE
 from tests.servers.redis import Redis
 
 ROOT = Path(__file__).parents[3]
@@ -125,7 +126,7 @@ async def process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def line(child: asyncio.subprocess.Process, words: bytes) -> None:
     assert child.stdout
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while words not in (read := await child.stdout.readline()):
             assert read, "it has ended"
 

@@ -17,6 +17,7 @@ from gateway.contract.messages import REPLIES_TOPIC
 from gateway.orchestrators.sdk import Heard, Orchestrator
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.orchestrators.played import Gateway, running, soon
+from tests.record import PATIENCE
 from tests.servers.redis import Redis
 
 ROOT = Path(__file__).parents[3]
@@ -182,7 +183,7 @@ async def test_what_an_agent_died_over_is_answered_once_more_under_the_same_ids(
         async with mortal(redis.url, step) as first:
             await here(told, "mortal")
             await gateway.ask("mortal", "it goes on")
-            assert await asyncio.wait_for(first.wait(), 20) == 1
+            assert await asyncio.wait_for(first.wait(), PATIENCE) == 1
         before = [
             await gateway.reply() for _ in range(["before", "in the middle", "after its reply"].index(step))
         ]

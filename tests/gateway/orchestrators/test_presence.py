@@ -15,6 +15,7 @@ from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, R
 from gateway.contract.agents import PRESENCE_TOPIC, AgentPresence, decode_presence
 from gateway.orchestrators.sdk import Heard, Orchestrator
 from tests.gateway.orchestrators.played import running, soon
+from tests.record import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ async def presence(told: Subscription) -> AgentPresence:
 
 
 async def until_told(told: Subscription, **wanted: Any) -> AgentPresence:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             said = await presence(told)
             if all(getattr(said, name) == value for name, value in wanted.items()):
@@ -95,7 +96,7 @@ async def test_each_copy_is_another() -> None:
     broker, going = MemoryBroker(), asyncio.Event()
     async with listening(broker) as told, running(worker(going), worker(going), broker=broker):
         first = await presence(told)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await presence(told)).instance == first.instance:
                 pass
 
@@ -121,7 +122,7 @@ async def test_it_is_told_again_when_the_broker_is_there_again() -> None:
     broker, going = OddBroker(), asyncio.Event()
     broker.error = BrokerUnavailable("away")
     async with listening(broker) as told, running(worker(going), broker=broker):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while broker.tried < 3:  # noqa: ASYNC110 - nothing is told, so nothing tells
                 await asyncio.sleep(0.005)
         assert told.pending == 0
