@@ -21,7 +21,7 @@ from tests.test_architecture import PACKAGES, ROOT, imports
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
 EXTRAS = {"demo": "embedded", "service": "all", "test": "dev"}
-OWN = {*PACKAGES, "tests", "benchmarks", "docs", "ten_lines"}
+OWN = {*PACKAGES, "tests", "benchmarks", "docs", "examples", "ten_lines"}
 PEERS = {"RealtimeSTT"}
 """Imported by a program for another environment, whose pins are its own."""
 PYTHONS = ("3.11.2", "3.12.3", "3.13.0")

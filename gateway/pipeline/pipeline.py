@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self, assert_never
+from typing import TYPE_CHECKING, Self, TypeAlias, assert_never
 
 import structlog
 
@@ -76,6 +76,8 @@ if TYPE_CHECKING:
     from gateway.pipeline.agents.roster import AgentRoster
 
 log = structlog.get_logger(__name__)
+
+_Work: TypeAlias = Callable[[], Awaitable[None]]
 
 CLOCK_SECONDS = 0.1
 """How often deadlines (replies, vanished devices) are looked at."""
@@ -256,15 +258,16 @@ class Pipeline:
             await stack.enter_async_context(self._outbox)
             await stack.enter_async_context(self._turns)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            workers: list[tuple[str, _Work]] = [
+                ("replies", partial(self._answers.run, replies)),
+                ("pieces of replies", self._answers.keep_pieces),
+                ("deadlines", self._watch_deadlines),
+            ]
+            if self.agents is not None:  # else it would be over at once, and the gateway not well
+                workers += [("teams", self._by_name.run), ("presence of agents", self._watch_agents)]
             self._workers = [
                 tasks.create_task(self._mishaps.keep_up(name, partial(self._once_recovered, work)), name=name)
-                for name, work in (
-                    ("replies", partial(self._answers.run, replies)),
-                    ("pieces of replies", self._answers.keep_pieces),
-                    ("teams", self._by_name.run),
-                    ("deadlines", self._watch_deadlines),
-                    *((("presence of agents", self._watch_agents),) if self.agents is not None else ()),
-                )
+                for name, work in workers
             ]
             await self._recovery.recover()
             self._ticked_at = self._now()

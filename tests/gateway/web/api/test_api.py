@@ -59,7 +59,7 @@ async def test_answers_are_what_the_description_says(served: Served) -> None:
 async def test_everybody_may_read_the_description_and_nothing_else() -> None:
     open_to = {one: [it.name for it in OPERATIONS if it.right is one] for one in Open}
     assert open_to == {
-        Open.EVERYBODY: ["describe", "describeEvents"],
+        Open.EVERYBODY: ["showVersions", "describe", "describeEvents"],
         Open.INTRODUCES: ["signIn", "signOut"],
     }
     assert {one.name for one in OPERATIONS if one.method == "DELETE" and one.right is not Right.OPERATE} == {
