@@ -56,7 +56,7 @@ async def test_answers_are_what_the_description_says(served: Served) -> None:
             jsonschema.validate(answer, {**schema, "components": api["components"]})
 
 
-async def test_everybody_may_read_the_description_and_nothing_else() -> None:
+async def test_everybody_may_read_the_versions_and_the_description_and_nothing_else() -> None:
     open_to = {one: [it.name for it in OPERATIONS if it.right is one] for one in Open}
     assert open_to == {
         Open.EVERYBODY: ["showVersions", "describe", "describeEvents"],
