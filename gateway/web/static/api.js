@@ -1,22 +1,7 @@
 // Shows the gateway's own description of its API. Everything from there is set as text, never as markup.
-"use strict";
+import { byId, element } from "./dom.js";
 
-const main = document.getElementById("operations");
-
-function element(name, text = "", ...children) {
-  const made = document.createElement(name);
-  if (text) made.textContent = text;
-  made.append(...children);
-  return made;
-}
-
-function named(name, className, text) {
-  const made = element(name, text);
-  made.className = className;
-  return made;
-}
-
-/** What may stand there, in a few words. */
+// What may stand there, in a few words.
 function typeOf(schema = {}) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(" or ");
@@ -26,7 +11,7 @@ function typeOf(schema = {}) {
   return [schema.type, schema.pattern].filter(Boolean).join(" ") || "anything";
 }
 
-/** A schema with what it refers to, as an outline; each name is opened once. */
+// A schema with what it refers to, as an outline; each name is opened once.
 function outline(schema, components, seen = new Set(), indent = "") {
   const target = schema.$ref ? components[schema.$ref.split("/").pop()] : schema.items;
   if (schema.$ref && seen.has(schema.$ref)) return "";
@@ -43,34 +28,27 @@ function outline(schema, components, seen = new Set(), indent = "") {
 }
 
 function parameters(list) {
-  const shown = element("dl");
-  for (const one of list) {
-    const needed = one.required ? "" : " (optional)";
-    shown.append(element("dt", `${one.name}: ${typeOf(one.schema)}${needed}`), element("dd", one.description || `in the ${one.in}`));
-  }
-  return shown;
+  return element("dl", "", ...list.flatMap((one) => [
+    element("dt", "", `${one.name}: ${typeOf(one.schema)}${one.required ? "" : " (optional)"}`),
+    element("dd", "", one.description || `in the ${one.in}`),
+  ]));
 }
 
 function content(title, media, components) {
-  const parts = [element("h3", title)];
-  for (const [type, { schema }] of Object.entries(media)) {
-    parts.push(element("pre", `${type}\n${outline(schema, components) || typeOf(schema)}`.trim()));
-  }
-  return parts;
+  const shown = ([type, { schema }]) => element("pre", "", `${type}\n${outline(schema, components) || typeOf(schema)}`.trim());
+  return [element("h3", "", title), ...Object.entries(media).map(shown)];
 }
 
 function operation(base, path, method, told, components) {
-  const head = element("h2");
-  head.append(named("span", "method", method.toUpperCase()), document.createTextNode(` ${base}${path}`));
-  const body = named("div", "body", "");
-  body.append(element("p", told.description || "Open to everybody."));
-  if (told.parameters) body.append(element("h3", "Parameters"), parameters(told.parameters));
+  const head = element("h2", "", element("span", "method", method.toUpperCase()), ` ${base}${path}`);
+  const body = element("div", "body", element("p", "", told.description || "Open to everybody."));
+  if (told.parameters) body.append(element("h3", "", "Parameters"), parameters(told.parameters));
   if (told.requestBody) body.append(...content("Body", told.requestBody.content, components));
   for (const [status, answer] of Object.entries(told.responses)) {
     if (answer.content) body.append(...content(`Answer ${status}`, answer.content, components));
-    else if (status === "204") body.append(element("h3", "Answer 204: nothing"));
+    else if (status === "204") body.append(element("h3", "", "Answer 204: nothing"));
   }
-  const details = element("details", "", element("summary", "", head, named("div", "what", told.summary)), body);
+  const details = element("details", "", element("summary", "", head, element("div", "what", told.summary)), body);
   details.id = told.operationId;
   return details;
 }
@@ -78,17 +56,12 @@ function operation(base, path, method, told, components) {
 async function show() {
   const answer = await fetch("/api/v1/openapi.json");
   if (!answer.ok) throw new Error(`the gateway answered ${answer.status}`);
-  const api = await answer.json();
-  document.getElementById("about").textContent = `${api.info.version}\n${api.info.description}`;
-  const shown = [];
-  for (const [path, methods] of Object.entries(api.paths)) {
-    for (const [method, told] of Object.entries(methods)) {
-      shown.push(operation(api.servers[0].url, path, method, told, api.components.schemas));
-    }
-  }
-  main.replaceChildren(...shown);
+  const { info, paths, servers, components } = await answer.json();
+  byId("about").textContent = `${info.version}\n${info.description}`;
+  const all = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map((one) => [path, ...one]));
+  byId("operations").replaceChildren(...all.map((one) => operation(servers[0].url, ...one, components.schemas)));
 }
 
 show()
-  .catch((error) => main.replaceChildren(element("p", `The description cannot be shown: ${error.message}`)))
-  .finally(() => main.setAttribute("aria-busy", "false"));
+  .catch((error) => byId("operations").replaceChildren(element("p", "", `The description cannot be shown: ${error.message}`)))
+  .finally(() => byId("operations").setAttribute("aria-busy", "false"));

@@ -7,6 +7,10 @@ export class Refused extends Error {
   }
 }
 
+export function reasonOf(error) {
+  return error instanceof Refused ? error.message : "The gateway does not answer.";
+}
+
 export async function ask(path, options = {}) {
   const response = await fetch(path, { headers: { Accept: "application/json" }, ...options });
   if (response.status === 204) return null;
@@ -16,10 +20,6 @@ export async function ask(path, options = {}) {
 }
 
 export function send(path, method, body) {
-  const options = { method, headers: { Accept: "application/json" } };
-  if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
-  return ask(path, options);
+  const headers = { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) };
+  return ask(path, { method, headers, body: body && JSON.stringify(body) });
 }

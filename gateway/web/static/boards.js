@@ -3,29 +3,28 @@
 import { ask, send } from "./ask.js";
 import { KeyedList, button, byId, element, setAttribute, setText } from "./dom.js";
 import { count, moment } from "./format.js";
+import { partRow } from "./part-row.js";
 
-const AGAIN_MS = 5_000;
 const LOG_MS = 1_500;
 const MOST_LINES = 500;
 
 export class Boards {
-  constructor(session) {
+  // `changed` is called when there is more to be seen.
+  constructor(session, changed) {
     this.session = session;
-    this.list = new KeyedList(byId("boards"), (board) => board.key, (board) => boardRow(board, new Log(), () => this.look()));
-    this.timer = 0;
+    this.changed = changed;
+    this.list = new KeyedList(byId("boards"), (board) => board.key, (board) => boardRow(board, new Log(), changed));
     this.seen = "";
   }
 
-  // While somebody looks: again when a device comes or goes, and for what is counted every few seconds.
   show(house) {
     const seen = [...house.devices.values()].map(({ id, state, room }) => `${id} ${state} ${room}`).join(";");
     if (seen === this.seen) return;
     this.seen = seen;
-    this.look();
+    this.changed();
   }
 
   async look() {
-    clearTimeout(this.timer);
     if (!this.session.may("operate")) return;
     try {
       const [{ devices, refused }, { links }] = await Promise.all([ask("/api/v1/devices"), ask("/api/v1/links")]);
@@ -34,8 +33,6 @@ export class Boards {
       // The gateway is away: the page says so, and what is known stays.
     }
     byId("boards-panel").hidden = byId("boards").childElementCount === 0;
-    clearTimeout(this.timer);
-    if (!byId("view-health").hidden) this.timer = setTimeout(() => this.look(), AGAIN_MS);
   }
 }
 
@@ -98,37 +95,24 @@ function loginForm() {
 }
 
 function boardRow({ name: label }, log, changed) {
-  const name = element("h4", "");
-  const state = element("span", "state");
-  const since = element("time", "since");
-  const facts = element("p", "board-facts");
-  const reason = element("p", "reason");
-  const remedy = element("p", "remedy");
   const login = loginForm();
   let shown = {};
-  const read = button("plain quiet", "Log", () => log.open(shown));
+  const read = button("plain quiet", "Log", () => log.open(shown), `Log of ${label}`);
   const forget = button("plain quiet", "Forget", async () => {
     try {
       await send(`/api/v1/devices/${encodeURIComponent(shown.name)}`, "DELETE");
     } catch (error) {
-      setText(reason, error.message);
+      update({ ...shown, reason: error.message });
     }
     changed();
-  });
-  setAttribute(read, "aria-label", `Log of ${label}`);
-  setAttribute(forget, "aria-label", `Forget ${label}`);
-  const head = element("div", "component-head", name, state, since);
+  }, `Forget ${label}`);
+  const { node, update } = partRow("board", "h4", login, element("p", "acts", read, forget));
   return {
-    node: element("li", "board", head, facts, reason, remedy, login, element("p", "acts", read, forget)),
+    node,
     update: (board) => {
       shown = board;
-      setAttribute(head.parentElement, "data-bad", String(Boolean(board.bad || board.away)));
-      setText(name, board.name);
-      setText(state, board.state);
-      setText(since, board.since ? `since ${moment(board.since)}` : "");
-      setText(facts, board.facts.filter(Boolean).join(" · "));
-      setText(reason, board.away ? "" : (board.reason ?? ""));
-      setText(remedy, board.away ? "" : (board.remedy ?? ""));
+      setAttribute(node, "data-bad", String(Boolean(board.bad || board.away)));
+      update(board.away ? { ...board, reason: "", remedy: "" } : board);
       login.hidden = !board.logsIn;
       read.hidden = !board.log && !board.lines?.length;
       forget.hidden = !board.away;

@@ -19,7 +19,7 @@ export class Connection {
   open() {
     clearTimeout(this.timer);
     this.timer = null;
-    const socket = (this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`));
+    const socket = (this.socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws`));
     socket.onopen = () => this.resume(socket);
     socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     socket.onclose = () => this.retry();

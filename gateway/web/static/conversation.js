@@ -4,9 +4,10 @@
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
 import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { KEPT_BACK, duration, flagWords, moment, whoWords } from "./format.js";
+import { duration, moment } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
+import { flagWords, heardKind, heardWords, replyKind, replyMark } from "./words.js";
 
 const MOST_ROWS = 60;
 
@@ -69,23 +70,9 @@ function turnRow(first) {
   };
 }
 
-function heardWords(turn) {
-  if (turn.announced) return "Announcement";
-  if (turn.error === KEPT_BACK) return "Kept back by the content filter.";
-  if (turn.error) return `Not understood: ${turn.error}`;
-  return turn.text || "Nothing was said.";
-}
-
 // What may still change.
 function partialTail(turn) {
   return turn.partial ? turn.partial.slice(turn.stable.length) : "…";
-}
-
-function heardKind(turn) {
-  if (turn.announced) return "silence";
-  if (turn.error) return "error";
-  if (turn.final) return turn.text ? "final" : "silence";
-  return "partial";
 }
 
 function speedWords(turn) {
@@ -116,22 +103,4 @@ function replyRow() {
 function replyWords(reply) {
   if (reply.waits) return STATUS_WORDS.thinking;
   return reply.error ? reply.text || `No answer: ${reply.error}` : reply.text;
-}
-
-function replyKind(reply) {
-  if (reply.waits) return "waits";
-  if (reply.error) return "error";
-  if (!reply.final) return "streaming";
-  return reply.fallback ? "fallback" : "final";
-}
-
-function replyMark(reply) {
-  const parts = [whoWords(reply)];
-  if (reply.interim && !reply.final) parts.push("a first answer, a better one follows");
-  else if (reply.late) parts.push("late, not spoken");
-  else if (reply.fallback) parts.push("nobody answered in time");
-  else if (reply.delivered && reply.final) parts.push("✓ delivered");
-  else if (reply.announced) parts.push("waits for the device");
-  parts.push(flagWords(reply.flags ?? []));
-  return parts.filter(Boolean).join(" · ");
 }

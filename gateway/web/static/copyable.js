@@ -10,8 +10,7 @@ export function copyable(what, id) {
     // A browser that keeps its clipboard to itself still lets people select the whole id.
     node.textContent = await navigator.clipboard.writeText(id).then(() => "copied", () => id);
     setTimeout(() => { node.textContent = shortId(id); }, COPIED_MS);
-  });
+  }, `Copy ${what.toLowerCase()} id ${id}`);
   node.title = `${what} ${id}`;
-  node.setAttribute("aria-label", `Copy ${what.toLowerCase()} id ${id}`);
   return node;
 }

@@ -1,21 +1,6 @@
 // A device in the browser: streams audio to the gateway over /device as docs/protocol.md says (a device's end, 4.1 to 4.6), and
 // gets back what was understood and the answer. It loses nothing that is in its ring when the connection breaks. No DOM in it.
-//
-//   const device = new Device("web-hall-tablet", {
-//     onState(state, reason) {},        // "offline" (reconnecting), "greeting", "linked", "refused" (reason says why)
-//     onStatus({ stream, status }) {},  // "idle", "listening", "transcribing", "thinking", "busy", "error"; stream 0: the device
-//     onPartial({ stream, text, stable }) {},              // `text` so far; its beginning `stable` will not change
-//     onTranscript({ stream, correlationId, text }) {},    // what was said
-//     onReply({ stream, correlationId, text, final, fallback, error }) {},  // all of it so far, in place of what was; final: for good
-//   });                                 // all of them may be left out
-//   device.open();                      // connects, and reconnects for ever
-//   const stream = device.start();      // push-to-talk; device.start({ endOnSilence: true }): the gateway finds the end
-//   device.audio(stream, samples);      // Int16Array, 16 kHz, mono, any length; toPcm16(float32) makes it of Web Audio's
-//   device.stop(stream);
-//   device.close();
-//
-// A listener's token allows ids that begin with "web-"; letters, digits, "_" and "-", 64 at most. Streams may be started while
-// offline: what is said then goes out later. `device.lost` counts samples that found no room in the ring (a minute and a half).
+// How it is used: docs/protocol.md, 2.4.
 
 import {
   ackPayload, audioPayload, decode, encode, helloPayload, END_ON_SILENCE, RESENT, WANTS_PARTIALS, WANTS_PIECES,
@@ -50,7 +35,7 @@ export function toPcm16(floats) {
 }
 
 export class Device {
-  constructor(id, listener = {}, url = deviceAddress()) {
+  constructor(id, listener = {}, url = `${location.origin.replace("http", "ws")}/device`) {
     this.id = id;
     this.url = url;
     this.state = "offline";
@@ -80,9 +65,7 @@ export class Device {
     clearInterval(this.ticking);
     clearTimeout(this.retrying);
     this.ticking = null;
-    const socket = this.socket;
-    this.socket = null;
-    socket?.close();
+    this.drop();
     this.move("offline");
   }
 
@@ -417,8 +400,4 @@ function randomBoot() {
 
 function milliseconds(now) {
   return Math.floor(now) >>> 0;
-}
-
-function deviceAddress() {
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/device`;
 }

@@ -21,9 +21,21 @@ export function drawn(tag, attributes = {}, ...children) {
   return node;
 }
 
-export function button(className, label, onClick) {
+// A table with these heads, and its rows' place.
+export function tableOf(heads) {
+  const rows = element("tbody", "");
+  return { table: element("table", "", element("thead", "", rowOf("th", heads)), rows), rows };
+}
+
+export function rowOf(tag, cells) {
+  return element("tr", "", ...cells.map((cell) => element(tag, "", String(cell))));
+}
+
+// `name`: what it is called where its label does not say enough.
+export function button(className, label, onClick, name = "") {
   const node = element("button", className, label);
   node.type = "button";
+  if (name) setAttribute(node, "aria-label", name);
   node.addEventListener("click", onClick);
   return node;
 }

@@ -32,16 +32,6 @@ export function span(seconds_) {
   return parts.slice(0, 2).join(" ") || `${left} s`;
 }
 
-// What a text says of itself that the content filter lets nobody have.
-export const KEPT_BACK = "kept back by the content filter";
-
-const FLAGS = { personal_data: "personal data", forbidden_words: "forbidden words", changed: "changed", unchecked: "not checked" };
-
-// What the content filter has found in a text, or made of it.
-export function flagWords(flags) {
-  return flags.length ? `⚑ ${flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}` : "";
-}
-
 // The end of an id tells it apart; the prefix says what it is.
 export function shortId(id) {
   return id.length > 12 ? `${id.slice(0, 2)}…${id.slice(-6)}` : id;
@@ -49,10 +39,4 @@ export function shortId(id) {
 
 export function count(number, one, many = `${one}s`) {
   return `${number} ${number === 1 ? one : many}`;
-}
-
-// Who has a part in a reply, and who should have.
-export function whoWords({ agent, agents = [], missing = [] }) {
-  const who = agents.length > 1 ? agents.join(" + ") : agent;
-  return missing.length ? `${who}, without ${missing.join(" and ")}` : who;
 }

@@ -20,10 +20,12 @@ export const RESENT = 1;
 export const END_ON_SILENCE = 2; // of AUDIO_START and AUDIO
 export const WANTS_PARTIALS = 2; // of HELLO
 export const WANTS_PIECES = 4; // of HELLO
-export const PCM16 = 0; // bits 4 to 6 of AUDIO
 
 const VERSION = 1;
 const HEADER_BYTES = 20;
+const HEADER = [
+  ["flags", 2, 8], ["link", 3, 8], ["stream", 4, 16], ["credit", 6, 16], ["sequence", 8, 32], ["acknowledge", 12, 32], ["timestamp", 16, 32],
+]; // and where each stands, with how many bits
 const MOST_BYTES = HEADER_BYTES + 2048;
 const NONE = new Uint8Array(0);
 const NAMES = new Map(Object.entries(TYPES).map(([name, code]) => [code, name]));
@@ -35,13 +37,7 @@ export function encode(type, header, payload = NONE) {
   const view = new DataView(frame.buffer);
   view.setUint8(0, VERSION);
   view.setUint8(1, TYPES[type]);
-  view.setUint8(2, header.flags ?? 0);
-  view.setUint8(3, header.link ?? 0);
-  view.setUint16(4, header.stream ?? 0, true);
-  view.setUint16(6, header.credit ?? 0, true);
-  view.setUint32(8, header.sequence ?? 0, true);
-  view.setUint32(12, header.acknowledge ?? 0, true);
-  view.setUint32(16, header.timestamp ?? 0, true);
+  for (const [name, at, bits] of HEADER) view[`setUint${bits}`](at, header[name] ?? 0, true);
   frame.set(payload, HEADER_BYTES);
   return frame;
 }
@@ -71,57 +67,45 @@ export function decode(buffer) {
   const view = new DataView(buffer);
   const type = NAMES.get(view.getUint8(1));
   if (view.getUint8(0) !== VERSION || type === undefined) return null;
-  const header = {
-    flags: view.getUint8(2),
-    link: view.getUint8(3),
-    stream: view.getUint16(4, true),
-    credit: view.getUint16(6, true),
-    sequence: view.getUint32(8, true),
-    acknowledge: view.getUint32(12, true),
-    timestamp: view.getUint32(16, true),
-  };
-  const fields = FIELDS[type]?.(new DataView(buffer, HEADER_BYTES), header) ?? {};
-  return fields === BAD ? null : { type, header, ...fields };
+  const header = Object.fromEntries(HEADER.map(([name, at, bits]) => [name, view[`getUint${bits}`](at, true)]));
+  const payload = new DataView(buffer, HEADER_BYTES);
+  const [least, read] = FIELDS[type] ?? [0, () => ({})];
+  const fields = payload.byteLength < least ? null : read(payload, header);
+  return fields && { type, header, ...fields };
 }
 
-const BAD = Symbol("no frame");
-
+// By type: how many bytes its payload has at least, and what it says; null: it is none.
 const FIELDS = {
-  WELCOME: (payload) =>
-    payload.byteLength < 14 ? BAD : {
-      boot: payload.getUint32(0, true),
-      resumeFrom: payload.getUint32(4, true),
-      downNext: payload.getUint32(8, true),
-      maxPayload: payload.getUint16(12, true),
-    },
-  STATUS: (payload) => (payload.byteLength < 1 ? BAD : { status: STATUSES[payload.getUint8(0)] ?? "" }),
-  PARTIAL: (payload) => {
-    if (payload.byteLength < 2) return BAD;
+  WELCOME: [14, (payload) => ({
+    boot: payload.getUint32(0, true),
+    resumeFrom: payload.getUint32(4, true),
+    downNext: payload.getUint32(8, true),
+    maxPayload: payload.getUint16(12, true),
+  })],
+  STATUS: [1, (payload) => ({ status: STATUSES[payload.getUint8(0)] ?? "" })],
+  PARTIAL: [2, (payload) => {
     const said = rest(payload, 2);
     return { text: text.decode(said), stable: text.decode(said.subarray(0, payload.getUint16(0, true))) };
-  },
-  TRANSCRIPT: labelled,
-  REPLY: (payload, { flags }) => {
+  }],
+  TRANSCRIPT: [1, labelled],
+  REPLY: [1, (payload, { flags }) => {
     const fields = labelled(payload);
-    if (fields === BAD) return BAD;
     const [final, fallback, error, continued, whole] = [2, 4, 8, 16, 32].map((bit) => !!(flags & bit));
-    return { ...fields, final, fallback, error, continued, whole };
-  },
-  ACK: (payload) => {
-    if (payload.byteLength < 5 || payload.byteLength < 5 + 8 * payload.getUint8(4)) return BAD;
+    return fields && { ...fields, final, fallback, error, continued, whole };
+  }],
+  ACK: [5, (payload) => {
+    const end = 5 + 8 * payload.getUint8(4);
+    if (payload.byteLength < end) return null;
     const missing = [];
-    for (let at = 5; at < 5 + 8 * payload.getUint8(4); at += 8) {
-      missing.push([payload.getUint32(at, true), payload.getUint32(at + 4, true)]);
-    }
+    for (let at = 5; at < end; at += 8) missing.push([payload.getUint32(at, true), payload.getUint32(at + 4, true)]);
     return { durable: payload.getUint32(0, true), missing };
-  },
-  FAULT: (payload) =>
-    payload.byteLength < 2 ? BAD : { code: FAULTS[payload.getUint8(0)] ?? "", message: text.decode(rest(payload, 2)) },
+  }],
+  FAULT: [2, (payload) => ({ code: FAULTS[payload.getUint8(0)] ?? "", message: text.decode(rest(payload, 2)) })],
 };
 
 function labelled(payload) {
-  if (payload.byteLength < 1 || payload.byteLength < 1 + payload.getUint8(0)) return BAD;
   const end = 1 + payload.getUint8(0);
+  if (payload.byteLength < end) return null;
   return { correlationId: text.decode(rest(payload, 1).subarray(0, end - 1)), text: text.decode(rest(payload, end)) };
 }
 

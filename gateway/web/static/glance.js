@@ -4,7 +4,7 @@ import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
 import { count, duration } from "./format.js";
 import { healthWords } from "./health.js";
 import { replyMs, textMs } from "./stages.js";
-import { median } from "./statistics.js";
+import { percentile } from "./statistics.js";
 
 const MOST_NAMES = 3;
 const LATELY = 50;
@@ -68,6 +68,6 @@ function names(who) {
 function middle(id, times) {
   const known = times.filter((time) => time != null);
   const figure = byId(id);
-  setText(figure, known.length ? duration(median(known)) : "–");
+  setText(figure, known.length ? duration(percentile(known, 50)) : "–");
   setAttribute(figure, "title", known.length ? `Median of the last ${known.length}` : "Nothing measured yet");
 }

@@ -3,10 +3,12 @@
 import { Agents } from "./agents.js";
 import { ask } from "./ask.js";
 import { Boards } from "./boards.js";
-import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
-import { moment, span } from "./format.js";
+import { KeyedList, byId, element, setAttribute } from "./dom.js";
+import { span } from "./format.js";
 import { byWeight } from "./house.js";
+import { partRow } from "./part-row.js";
 
+const AGAIN_MS = 3_000;
 const HEALTH_WORDS = { unhealthy: "Does not work", degraded: "Works less well", healthy: "Works" };
 
 // How a part is, in words; the gateway may do its job without one that does not work at all.
@@ -18,23 +20,30 @@ export class HealthView {
   // `session.may("govern")` says whether this visitor may know the models.
   constructor(session) {
     this.session = session;
-    this.boards = new Boards(session);
+    this.boards = new Boards(session, () => this.look());
     this.agents = new Agents();
     this.list = new KeyedList(byId("components"), (component) => component.component, componentRow);
   }
 
   show(house) {
-    const components = [...house.components.values()].filter((part) => !isWellAgent(part)).sort(byWeight);
+    const isShown = ({ component, state }) => state !== "healthy" || !component.startsWith("agent"); // these stand below
+    const components = [...house.components.values()].filter(isShown).sort(byWeight);
     this.list.show(components);
     byId("components-empty").hidden = components.length > 0;
     this.boards.show(house);
-    this.agents.show(house);
+  }
+
+  // While somebody looks: at once when a device comes or goes, and for what is counted every few seconds.
+  async look() {
+    clearTimeout(this.timer);
+    await Promise.all([this.boards.look(), this.agents.look()]);
+    clearTimeout(this.timer);
+    if (!byId("view-health").hidden) this.timer = setTimeout(() => this.look(), AGAIN_MS);
   }
 
   // What the gateway says about itself, asked for whenever somebody looks.
   async opened() {
-    this.boards.look();
-    this.agents.look();
+    this.look();
     const health = await ask("/api/v1/health").catch(() => ({}));
     // Models are the house's, and an operator's business who has all of it.
     const { running } = this.session.may("govern") ? await ask("/api/v1/models").catch(() => ({})) : {};
@@ -48,33 +57,18 @@ export class HealthView {
   }
 }
 
-// An agent that is well stands among the agents only.
-function isWellAgent({ component, state }) {
-  return state === "healthy" && (component === "agents" || component.startsWith("agent "));
-}
-
 function factOf([name, value]) {
   return element("div", "", element("dt", "", name), element("dd", "", String(value)));
 }
 
 function componentRow() {
-  const name = element("h3", "");
-  const state = element("span", "state");
-  const since = element("time", "since");
-  const detail = element("p", "detail");
-  const reason = element("p", "reason");
-  const remedy = element("p", "remedy");
-  const node = element("li", "problem", element("div", "component-head", name, state, since), detail, reason, remedy);
+  const { node, update } = partRow("problem", "h3");
   return {
     node,
-    update: (component) => {
-      setAttribute(node, "data-state", component.state);
-      setText(name, [component.about, component.component].filter(Boolean).join(" · "));
-      setText(state, healthWords(component));
-      setText(since, `since ${moment(component.timestamp)}`);
-      setText(detail, component.detail ?? "");
-      setText(reason, component.reason);
-      setText(remedy, component.remedy);
+    update: (part) => {
+      setAttribute(node, "data-state", part.state);
+      const name = [part.about, part.component].filter(Boolean).join(" · ");
+      update({ ...part, name, state: healthWords(part), since: part.timestamp, facts: [part.detail] });
     },
   };
 }

@@ -1,8 +1,9 @@
 // What was said before: searched, listened to, and erased for good.
 
-import { Refused, ask, send } from "./ask.js";
+import { ask, reasonOf, send } from "./ask.js";
 import { KeyedList, button, byId, element, setText } from "./dom.js";
-import { KEPT_BACK, count, duration, flagWords, moment, seconds, whoWords } from "./format.js";
+import { count, duration, moment, seconds } from "./format.js";
+import { flagWords, heardKind, heardWords, replyKind, replyMark } from "./words.js";
 
 const PAGE = 30;
 const TYPING_MS = 250;
@@ -63,14 +64,16 @@ export class HistoryView {
 
   row(utterance) {
     const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), element("time", "", moment(utterance.spoken_at)));
-    const heard = element("p", "heard", heardWords(utterance), ...markOf(utterance.flags));
-    heard.dataset.kind = utterance.announcement ? "silence" : utterance.error ? "error" : utterance.text ? "final" : "silence";
+    const turn = { ...utterance, announced: utterance.announcement, final: true };
+    const flags = utterance.flags.length ? [element("span", "flags", flagWords(utterance.flags))] : [];
+    const heard = element("p", "heard", heardWords(turn), ...flags);
+    heard.dataset.kind = heardKind(turn);
     const said = element("div", "said", heard);
     if (utterance.reply) said.append(replyOf(utterance));
     const what = `what ${utterance.device_id} ${utterance.announcement ? "was told" : "heard"} at ${moment(utterance.spoken_at)}`;
     const acts = element("p", "acts");
-    if (utterance.has_audio) acts.append(named(button("plain", "Play", () => play(utterance, acts, said)), `Play ${what}`));
-    if (this.session.may("operate")) acts.append(named(button("plain quiet", "Erase", () => this.erase(utterance, what)), `Erase ${what}`));
+    if (utterance.has_audio) acts.append(button("plain", "Play", () => play(utterance, acts, said), `Play ${what}`));
+    if (this.session.may("operate")) acts.append(button("plain quiet", "Erase", () => this.erase(utterance, what), `Erase ${what}`));
     const facts = element("div", "facts", utterance.announcement ? "" : timesOf(utterance), acts);
     return { node: element("li", "turn", who, said, facts), update: () => {} };
   }
@@ -96,27 +99,10 @@ export class HistoryView {
   }
 }
 
-function named(node, label) {
-  node.setAttribute("aria-label", label);
-  return node;
-}
-
-function heardWords({ announcement, redacted, error, text }) {
-  if (announcement) return "Announcement";
-  if (error === KEPT_BACK) return "Kept back by the content filter.";
-  if (error) return `Not understood: ${error}`;
-  return text || (redacted ? "Its words are kept from everybody." : "Nothing was said.");
-}
-
-function markOf(flags) {
-  return flags.length ? [element("span", "flags", flagWords(flags))] : [];
-}
-
 function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
-  const kind = reply.error ? "error" : reply.fallback ? "fallback" : "final";
-  const mark = [whoWords(reply), reply.fallback ? "nobody answered in time" : delivered && "✓ delivered", flagWords(reply.flags)].filter(Boolean).join(" · ");
-  const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", mark));
-  node.dataset.kind = kind;
+  const told = { ...reply, delivered, final: true };
+  const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", replyMark(told)));
+  node.dataset.kind = replyKind(told);
   return node;
 }
 
@@ -132,14 +118,10 @@ function play(utterance, acts, said) {
   const audio = element("audio", "");
   audio.controls = true;
   audio.src = `/api/v1/utterances/${utterance.utterance_id}/audio`;
-  named(audio, "The recording");
+  audio.setAttribute("aria-label", "The recording");
   audio.addEventListener("error", () => audio.replaceWith(element("p", "mark", "Its audio is not kept any more.")));
   said.append(audio);
   acts.firstChild.remove();
   audio.focus();
   audio.play().catch(() => {}); // the browser may want another click; its controls are there
-}
-
-function reasonOf(error) {
-  return error instanceof Refused ? error.message : "The gateway does not answer.";
 }

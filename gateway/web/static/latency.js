@@ -1,7 +1,7 @@
 // Where the time goes: of one utterance, of each device, and over time.
 
 import { ask } from "./ask.js";
-import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
+import { KeyedList, byId, element, rowOf, setAttribute, setText, tableOf } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { Plot } from "./plot.js";
 import { STAGES, replyMs, stagesOf, textMs, totalMs } from "./stages.js";
@@ -23,8 +23,9 @@ export class LatencyView {
     this.strips = new KeyedList(byId("strips"), ({ turn }) => turn.id, stripRow);
     for (const [name, [label]] of Object.entries(METRICS)) byId("metric").append(this.choice(name, label, onChange));
     byId("legend").append(...Object.entries(STAGES).filter(([name]) => name !== "capture").map(([name, label]) => element("span", `key ${name}`, label)));
-    byId("by-device").append(element("thead", "", element("tr", "", ...COLUMNS.map((name) => element("th", "", name)))));
-    this.devices = byId("by-device").appendChild(element("tbody", ""));
+    const { table, rows } = tableOf(COLUMNS);
+    byId("by-device").append(table);
+    this.devices = rows;
   }
 
   choice(name, label, onChange) {
@@ -94,7 +95,9 @@ function deviceRow([device, turns]) {
     const values = turns.map(of).filter((value) => value != null);
     return [50, 95].map((percent) => (values.length ? duration(percentile(values, percent)) : "–"));
   });
-  return element("tr", "", element("th", "", device), ...[turns.length, ...cells].map((cell) => element("td", "", String(cell))));
+  const row = rowOf("td", [turns.length, ...cells]);
+  row.prepend(element("th", "", device));
+  return row;
 }
 
 function stripRow({ turn: { id } }) {

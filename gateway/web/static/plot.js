@@ -1,7 +1,7 @@
 // Percentiles over time as one drawing: a line for half of the utterances, one for 95 of 100, a dot for each.
 // The pointer and the arrow keys read it; the same numbers stand in a table behind it.
 
-import { drawn, element, setText } from "./dom.js";
+import { drawn, element, rowOf, setText, tableOf } from "./dom.js";
 import { count, duration, moment } from "./format.js";
 import { binned, ticks } from "./statistics.js";
 
@@ -19,9 +19,8 @@ export class Plot {
     this.canvas.setAttribute("role", "slider");
     this.canvas.setAttribute("aria-orientation", "horizontal");
     this.tip = element("p", "tip");
-    this.rows = element("tbody", "");
-    const head = element("tr", "", ...COLUMNS.map((name) => element("th", "", name)));
-    const table = element("table", "", element("thead", "", head), this.rows);
+    const { table, rows } = tableOf(COLUMNS);
+    this.rows = rows;
     parent.append(this.canvas, this.tip, element("details", "", element("summary", "", "As a table"), element("div", "table", table)));
     this.points = [];
     this.bins = [];
@@ -138,6 +137,5 @@ function endLabels({ y, right }, last) {
 }
 
 function binRow(bin) {
-  const cells = [moment(bin.from), bin.n, duration(bin.p50), duration(bin.p95)];
-  return element("tr", "", ...cells.map((cell) => element("td", "", String(cell))));
+  return rowOf("td", [moment(bin.from), bin.n, duration(bin.p50), duration(bin.p95)]);
 }

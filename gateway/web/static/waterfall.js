@@ -1,7 +1,7 @@
 // One utterance's stages below each other, each where it began and as long as it took. Zero is the end of
 // speech; the speech itself stands before it, not to scale. The same numbers stand in a table behind it.
 
-import { drawn, element, setText } from "./dom.js";
+import { drawn, element, setText, tableOf } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { EXPLAINED, STAGES, stagesOf, totalMs } from "./stages.js";
 import { ticks } from "./statistics.js";
@@ -18,9 +18,8 @@ export class Waterfall {
     this.said = element("p", "water-said");
     this.canvas = element("div", "water");
     this.tip = element("p", "tip");
-    this.rows = element("tbody", "");
-    const head = element("tr", "", ...["Stage", "From", "Took"].map((name) => element("th", "", name)));
-    const table = element("table", "", element("thead", "", head), this.rows);
+    const { table, rows } = tableOf(["Stage", "From", "Took"]);
+    this.rows = rows;
     parent.append(this.said, this.canvas, this.tip, element("details", "", element("summary", "", "As a table"), element("div", "table", table)));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }

@@ -17,7 +17,6 @@ from tests.gateway.web.site import Site, open_site
 
 pytestmark = IN_CHROMIUM
 
-NOTHING = "\N{EN DASH}"
 MARKUP = '<img src=x onerror="document.title=1">'
 AGENTS: dict[str, Any] = {
     "agents": {"lights": {}, "weather": {"app": "builtin"}, "judge": {"breaker": {"failures": 1}}},
@@ -68,16 +67,17 @@ async def test_who_is_there_and_how_they_do(page: Page, agents: Agents) -> None:
         agents.roster.answered("lights", 0.25, agents.now())
     agents.roster.failed("lights", MARKUP, timed_out=False, now=agents.now())
     await open_health(page, agents)
-    rows = page.locator("#agents tbody tr")
-    await expect(rows).to_have_count(3)
+    rows = page.locator("#agents .board")
+    await expect(rows.locator("h4")).to_have_text(["lights", "weather", "judge"])
+    await expect(rows.locator(".state")).to_have_text(["Here", "Here", "Not seen yet"])
     lights = rows.nth(0)
-    await expect(lights.locator("th")).to_contain_text(f"{MARKUP} · 1.4 · 2 copies · teams house, late")
-    await expect(lights.locator("td")).to_have_text(["Here", "2 of 32", "3", "1 (25 %)", "250 ms", "250 ms"])
-    await expect(lights.locator(".agent-error")).to_have_text(f"Last error: {MARKUP}")
-    await expect(rows.nth(1).locator("th")).to_contain_text("inside the gateway · team house")
-    await expect(rows.nth(1).locator("td")).to_have_text(["Here", "0 of 16", "0", *[NOTHING] * 3])
+    await expect(lights.locator(".detail")).to_have_text(
+        f"{MARKUP} · 1.4 · 2 copies · teams house, late · 3 asked · 1 failed (25 %) · "
+        "half within 250 ms, 95 % within 250 ms · 2 at work"
+    )
+    await expect(lights.locator(".reason")).to_have_text(f"Last error: {MARKUP}")
+    await expect(rows.nth(1).locator(".detail")).to_have_text("inside the gateway · team house · 0 asked")
     await expect(page.locator("#strangers")).to_have_text("There, but named in no setting: light")
-    await expect(page.locator("#agents-sum")).to_have_text("2 of 3 are here")
 
 
 async def test_what_changes_is_seen_without_reloading(page: Page, agents: Agents) -> None:
@@ -85,14 +85,15 @@ async def test_what_changes_is_seen_without_reloading(page: Page, agents: Agents
     agents.come("judge")
     agents.look()
     await open_health(page, agents)
-    states = page.locator("#agents tbody .how")
+    states = page.locator("#agents .state")
     await expect(states.nth(0)).to_have_text("Here")
     await expect(page.locator(".problem h3", has_text="agent")).to_have_count(0)
     agents.roster.failed("judge", "boom", timed_out=False, now=agents.now())
     agents.come("lights", state="leaving")
     agents.look()
     await expect(states.nth(2)).to_have_text("Left alone")
-    await expect(states.nth(0)).to_contain_text("Gone since")
+    await expect(states.nth(0)).to_have_text("Not there")
+    await expect(page.locator("#agents .since").nth(0)).to_contain_text("since ")
     await expect(page.locator(".problem h3", has_text="agent")).to_have_text(["agent judge", "agent lights"])
     await expect(page.locator("#headline")).to_have_text("agent judge does not work, and 1 more problem")
 
@@ -103,10 +104,10 @@ async def test_nothing_is_wider_than_the_screen(page: Page, agents: Agents) -> N
     for width in (1280, 820, 360):
         await page.set_viewport_size({"width": width, "height": 800})
         await open_health(page, agents)
-        await expect(page.locator("#agents tbody tr")).to_have_count(3)
+        await expect(page.locator("#agents .board")).to_have_count(3)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-        table = page.locator(".agents-table")
-        assert await table.evaluate("one => one.scrollWidth <= one.clientWidth"), width
+        panel = page.locator("#agents-panel")
+        assert await panel.evaluate("one => one.scrollWidth <= one.clientWidth"), width
 
 
 async def test_where_none_are_named_there_is_no_panel(page: Page) -> None:

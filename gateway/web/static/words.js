@@ -1,0 +1,48 @@
+// What was heard and answered, in words: of a turn that goes on, and of one that is history.
+
+// What a text says of itself that the content filter lets nobody have.
+const KEPT_BACK = "kept back by the content filter";
+const FLAGS = { personal_data: "personal data", forbidden_words: "forbidden words", changed: "changed", unchecked: "not checked" };
+
+// What the content filter has found in a text, or made of it.
+export function flagWords(flags) {
+  return flags.length ? `⚑ ${flags.map((flag) => FLAGS[flag] ?? flag).join(", ")}` : "";
+}
+
+export function heardWords(turn) {
+  if (turn.announced) return "Announcement";
+  if (turn.error === KEPT_BACK) return "Kept back by the content filter.";
+  if (turn.error) return `Not understood: ${turn.error}`;
+  return turn.text || (turn.redacted ? "Its words are kept from everybody." : "Nothing was said.");
+}
+
+export function heardKind(turn) {
+  if (turn.announced) return "silence";
+  if (turn.error) return "error";
+  if (turn.final) return turn.text ? "final" : "silence";
+  return "partial";
+}
+
+export function replyKind(reply) {
+  if (reply.waits) return "waits";
+  if (reply.error) return "error";
+  if (!reply.final) return "streaming";
+  return reply.fallback ? "fallback" : "final";
+}
+
+export function replyMark(reply) {
+  const parts = [whoWords(reply)];
+  if (reply.interim && !reply.final) parts.push("a first answer, a better one follows");
+  else if (reply.late) parts.push("late, not spoken");
+  else if (reply.fallback) parts.push("nobody answered in time");
+  else if (reply.delivered && reply.final) parts.push("✓ delivered");
+  else if (reply.announced) parts.push("waits for the device");
+  parts.push(flagWords(reply.flags ?? []));
+  return parts.filter(Boolean).join(" · ");
+}
+
+// Who has a part in a reply, and who should have.
+function whoWords({ agent, agents = [], missing = [] }) {
+  const who = agents.length > 1 ? agents.join(" + ") : agent;
+  return missing.length ? `${who}, without ${missing.join(" and ")}` : who;
+}
