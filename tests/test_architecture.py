@@ -140,7 +140,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
                                 .pipeline.agents .pipeline.teams .pipeline.hearing .pipeline.content
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
-                                transcription.recognizing .contract .settings .process .access .broker
+                                transcription.recognizing .contract .settings .process .access .broker .broker.opening
                                 .journal.records .journal.effects .journal .observing .pipeline.sessions
                                 .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content

@@ -21,6 +21,9 @@ from msgspec import Struct, field
 
 from gateway.contract.messages import is_token, new_id
 
+CANNOT_TELL = -1
+"""In place of how many: the broker does not say."""
+
 
 class BrokerError(Exception):
     """Base of what a broker raises."""
@@ -254,7 +257,7 @@ class MessageBroker(Protocol):
         """One row per topic that was published or subscribed."""
 
     async def readers(self, topic: str, group: str = "") -> int:
-        """How many read the topic now (``group``: for this group), as far as the broker shows.
+        """How many read the topic now (``group``: for this group), as far as the broker shows; or CANNOT_TELL.
 
         Raises BrokerUnavailable.
         """

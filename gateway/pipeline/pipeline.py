@@ -12,7 +12,8 @@ This file alone knows all stages. Each is given what it hands on to; what else i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,8 @@ from firmware_bridge.link.events import (
 )
 from gateway.access.principals import Principal
 from gateway.broker.address import replies_group
-from gateway.broker.base import BrokerStatus, MessageBroker
+from gateway.broker.base import BrokerStatus, MessageBroker, Subscription
+from gateway.broker.opening import MEMORY
 from gateway.contract.messages import REPLIES_TOPIC, WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
@@ -44,9 +46,11 @@ from gateway.pipeline.asking.by_name import ByName, NobodyByName
 from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.endings import Endings
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
+from gateway.pipeline.asking.patience import Patience
 from gateway.pipeline.asking.pieces import Pieces
 from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
+from gateway.pipeline.asking.somebody import Somebody
 from gateway.pipeline.asking.typed_text import Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.content.port import ContentFilter, NoFilter, Way
@@ -171,6 +175,7 @@ class Pipeline:
         )
         """Recordings that somebody has sent."""
         self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
+        self._be_patient(self._now())
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
@@ -180,6 +185,7 @@ class Pipeline:
         announcer.holds_partials = content.holds(Way.TRANSCRIPT)
         unanswered = Unanswered()
         self._replies_group = replies_group(config.broker)
+        self._somebody, self._is_shared = Somebody(self._broker), config.broker.url != MEMORY
         self._due = DueAnswers(
             announcer, journal, settings=settings, history=history, privacy=privacy, mishaps=mishaps
         )
@@ -203,8 +209,11 @@ class Pipeline:
         )
         self._answers = Answers(
             self._questions, self._due, announcer, journal, endings=endings, by_name=self._by_name,
-            pieces=pieces, tell=self._hand_on, mishaps=mishaps,
+            pieces=pieces, somebody=self._somebody, tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
+        self._patience = Patience(
+            self._questions, endings, self._somebody, announcer, by_name=self._by_name, mishaps=mishaps
+        )
         self._publishing = Publishing(
             self._questions, self._outbox, announcer, journal, by_name=self._by_name, history=history,
             privacy=privacy, content=content, is_off=is_off,
@@ -258,16 +267,9 @@ class Pipeline:
             await stack.enter_async_context(self._outbox)
             await stack.enter_async_context(self._turns)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            workers: list[tuple[str, _Work]] = [
-                ("replies", partial(self._answers.run, replies)),
-                ("pieces of replies", self._answers.keep_pieces),
-                ("deadlines", self._watch_deadlines),
-            ]
-            if self.agents is not None:  # else it would be over at once, and the gateway not well
-                workers += [("teams", self._by_name.run), ("presence of agents", self._watch_agents)]
             self._workers = [
                 tasks.create_task(self._mishaps.keep_up(name, partial(self._once_recovered, work)), name=name)
-                for name, work in workers
+                for name, work in self._work(replies)
             ]
             await self._recovery.recover()
             self._ticked_at = self._now()
@@ -325,7 +327,7 @@ class Pipeline:
     @property
     def heard_of_somebody(self) -> asyncio.Event:
         """Whether an orchestrator has answered anything since the gateway began."""
-        return self._answers.heard_of_somebody
+        return self._somebody.heard
 
     def stats(self) -> PipelineStats:
         """How much of everything there is."""
@@ -435,6 +437,14 @@ class Pipeline:
     def broker_changed(self, status: BrokerStatus) -> None:
         """There is another connection to the broker, or none."""
         self._outbox.broker_changed(status)
+        self._be_patient(self._now() if status.connected else math.inf)
+
+    def _be_patient(self, since: float) -> None:
+        """Until then nobody could be heard of; over the memory broker everybody always can."""
+        if self._is_shared:
+            self._somebody.be_patient(since)
+        if self._is_shared and self.agents is not None:
+            self.agents.be_patient(since)
 
     @property
     def well(self) -> bool:
@@ -478,11 +488,23 @@ class Pipeline:
                 self._hearing.watch_absent(now)
             self._mishaps.forgive()
 
-    async def _watch_agents(self) -> None:
+    def _work(self, replies: Subscription) -> Iterator[tuple[str, _Work]]:
+        """What goes on beside the turns, until the end: what ends earlier makes the gateway unwell."""
+        yield "replies", partial(self._answers.run, replies)
+        yield "pieces of replies", self._answers.keep_pieces
+        yield "deadlines", self._watch_deadlines
+        yield "patience", self._patience.run
         if self.agents is not None:
-            from gateway.pipeline.asking.presences import watch_presences  # noqa: PLC0415 - where there are any
+            yield "teams", self._by_name.run
+        elif self._is_shared:  # over the memory broker it is known who reads
+            yield "who reads", self._somebody.watch
+        if self.agents is not None or self._is_shared:
+            yield "presence of agents", self._watch_agents
 
-            await watch_presences(self._broker, self.agents)
+    async def _watch_agents(self) -> None:
+        from gateway.pipeline.asking.presences import watch_presences  # noqa: PLC0415 - where there may be any
+
+        await watch_presences(self._broker, self._somebody if self.agents is None else self.agents)
 
     async def _until(self, done: Callable[[], bool], deadline: float) -> None:
         while not done() and self._now() < deadline:  # noqa: ASYNC110 - many things may make it true

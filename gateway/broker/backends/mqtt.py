@@ -21,7 +21,14 @@ from firmware_bridge.carriers.mqtt_connection import TAKEN_OVER, MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.broker.address import Address
 from gateway.broker.backends.mqtt_client import NAMESAKE, MqttClient
-from gateway.broker.base import BadRoutingKey, BrokerRefused, BrokerUnavailable, Durability, Message
+from gateway.broker.base import (
+    CANNOT_TELL,
+    BadRoutingKey,
+    BrokerRefused,
+    BrokerUnavailable,
+    Durability,
+    Message,
+)
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import seconds
 from gateway.broker.patterns import PatternKind, check_topic
@@ -95,11 +102,12 @@ class MqttWire:
         self._client = client
         self._on_lost = on_lost
         self._consumers: set[MqttConsumer] = set()
+        self._wanted: dict[str, bool] = {}
         self._doubts: set[asyncio.Task[None]] = set()
 
     async def publish(self, message: Message) -> Durability:
         """Acknowledged by the broker. ``memory`` also where MQTT 5 says that nobody is subscribed."""
-        wanted = await self._client.deliver(_publication(message))
+        wanted = self._wanted[message.topic] = await self._client.deliver(_publication(message))
         return self.facts.durability if wanted else Durability.MEMORY
 
     async def consume(self, demand: Demand, intake: Intake) -> Consumer:
@@ -116,8 +124,8 @@ class MqttWire:
         return consumer
 
     async def readers(self, topic: str, group: str) -> int:  # noqa: ARG002
-        """A client is not told of others."""
-        return 0
+        """A client is not told of others; of what it published last, MQTT 5 says whether nobody is subscribed."""
+        return CANNOT_TELL if self._wanted.get(topic, False) else 0
 
     async def abandon(self, readership: Readership) -> bool:  # noqa: ARG002
         """A session goes by itself, seven days after its owner."""

@@ -23,6 +23,7 @@ from gateway.pipeline.asking.endings import Ending, Endings
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import received_row
+from gateway.pipeline.asking.somebody import Somebody
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import (
     AnswerState,
@@ -73,6 +74,7 @@ class Answers:
         endings: Endings,
         by_name: ByName,
         pieces: Pieces,
+        somebody: Somebody,
         tell: Callable[[HintsAsked], None],
         mishaps: Mishaps,
     ) -> None:
@@ -88,8 +90,7 @@ class Answers:
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
         self._pieces = pieces
-        self.heard_of_somebody = asyncio.Event()
-        """Whether an orchestrator has said anything about a request since the gateway began."""
+        self._somebody = somebody
 
     async def run(self, replies: Subscription) -> None:
         """Take replies until cancelled: those to one request in their order, the others beside them."""
@@ -125,7 +126,7 @@ class Answers:
             return
         outcome = self._tracker.route(reply, self._now())
         if isinstance(outcome, Routed | Interim | Late):
-            self.heard_of_somebody.set()
+            self._somebody.answered(reply.agent)
         if isinstance(outcome, Routed | Interim | Late):
             self._take_hints(reply)
         match outcome:
@@ -182,7 +183,7 @@ class Answers:
         else:
             await self._by_name.take(reply, received)
             await delivery.ack()
-        self.heard_of_somebody.set()
+        self._somebody.answered(reply.agent)
         self._take_hints(reply)
         if isinstance(admission, Late) and self._by_name.is_late_answer(reply):
             await self._show_late(admission, reply)

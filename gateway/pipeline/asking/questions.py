@@ -1,6 +1,7 @@
 """Transcripts that were put to the orchestrators: each is kept here, with its turn, until its one end.
 
-That end is an answer, a failure, or the fallback at its deadline (`answers.py`), or that nobody is there to answer.
+That end is an answer, a failure, or the fallback: at its deadline (`answers.py`), or where nobody is there to answer
+(`patience.py`).
 The journal has every question, so that it outlives the gateway.
 """
 
@@ -18,6 +19,7 @@ from gateway.journal.records import LetterRow, RequestRow, RequestState
 from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.outbox import Posted, Refused
 from gateway.pipeline.asking.rows import pending_request, request_row
+from gateway.pipeline.asking.silence import Silence
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.sessions.conversations import Conversation
@@ -51,6 +53,13 @@ class Question:
     """In which it is asked, with what was said before it."""
     interim: tuple[str, str] | None = None
     """A whole first answer that was shown, and whose it is."""
+    awaited: bool = False
+    """Whether somebody may be at work on it who does not say when it goes: it is waited for until the deadline."""
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the broker has the transcript, as far as is known."""
+        return bool(self.publish_ms) or self.again
 
 
 class Questions:
@@ -77,6 +86,11 @@ class Questions:
         self._mishaps = mishaps
         self._now = asyncio.get_running_loop().time
         self._open: dict[str, Question] = {}
+        self.silence = Silence(settings.patience_seconds)
+        """About which of them there was no sign of life for too long."""
+        self.to_nobody = asyncio.Event()
+        """Whether there are some that nobody got."""
+        self._to_nobody: list[str] = []
         self.tracker = CorrelationTracker(
             max_pending=settings.max_pending, late_seconds=settings.late_seconds
         )
@@ -124,21 +138,27 @@ class Questions:
 
     def _keep(self, question: Question) -> None:
         self._open[question.request.correlation_id] = question
+        self.silence.begin(question.request.correlation_id, self._now())
         self._unanswered.expect(question.request.correlation_id)
 
     # -- published, or not
 
     def posted(self, posted: Posted) -> None:
-        """The broker has a message, perhaps one of these; where nobody could answer, the turn is over."""
+        """The broker has a message, perhaps one of these."""
         question = self._asked_by(posted.letter)
         if question is None:
             return
         self.note_published(question)
-        if posted.receipt.subscribers or question.message.addressed:
-            self.wait(question)
-        else:
-            self.withdraw(posted.letter.correlation_id)
-            self.end_turn(question.spoken, question.message, TurnEvent.PUBLISH)
+        self.wait(question)
+        if not posted.receipt.subscribers and not question.message.addressed:
+            self._to_nobody.append(posted.letter.correlation_id)
+            self.to_nobody.set()
+
+    def asked_nobody(self) -> list[Question]:
+        """Those that nobody got who could answer; each is returned once."""
+        names, self._to_nobody = self._to_nobody, []
+        self.to_nobody.clear()
+        return [one for name in names if (one := self._open.get(name)) is not None]
 
     def delayed(self, letter: LetterRow) -> None:
         """The broker is not there to take it: the transcribing is over all the same. Idempotent."""
@@ -159,7 +179,8 @@ class Questions:
         return self._open.get(letter.correlation_id) if letter.topic == RESULTS_TOPIC else None
 
     def note_published(self, question: Question) -> None:
-        """The broker has the transcript, or its answer proves that it had it: how long that took. Idempotent."""
+        """The broker has the transcript, or a sign of life proves that it had it: how long that took."""
+        self.silence.sign(question.request.correlation_id, self._now())
         waited_ms = 1000 * (self._now() - question.request.published_at)
         question.publish_ms = question.publish_ms or waited_ms
 
@@ -190,6 +211,7 @@ class Questions:
     def take(self, correlation_id: str) -> Question | None:
         """One whose answer is here: it is open no more."""
         self.conversing.ended(correlation_id)
+        self.silence.end(correlation_id)
         return self._open.pop(correlation_id, None)
 
     def withdraw(self, correlation_id: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
+from gateway.contract.events import DeliveryEvent, ReplyEvent
 from gateway.journal import Journal
 from gateway.journal.history import Selection
 from gateway.journal.records import HistoryRow
@@ -86,11 +86,11 @@ async def test_what_nobody_is_there_to_answer_is_remembered_too(tmp_path: Path) 
         open_works(journal=tmp_path / "journal.db", subscribed=False) as works,
         works.board() as kitchen,
     ):
-        await kitchen.say(loud(1), patience=0)  # nobody answers: there is nothing to wait for
-        await works.events.first(TranscriptionEvent)
+        told = await kitchen.say(loud(1))
         await works.idle()
         (row,) = await remembered(works)
-        assert (row.text, row.reply, row.speech_to_reply_ms) == ("16000", None, 0.0)
+        assert row.reply is not None
+        assert (row.text, row.reply.text, row.reply.fallback) == ("16000", told.reply, True)
         assert row.publish_ms > 0
 
 

@@ -264,15 +264,15 @@ async def test_an_error_reply_is_a_failed_turn_in_the_log() -> None:
 
 async def test_where_nobody_could_answer_nobody_is_kept_waiting() -> None:
     async with open_works(subscribed=False) as works, works.board() as kitchen:
-        said = await kitchen.say(loud(1), patience=0)
-        stream = said.stream
-        assert await kitchen.statuses(stream, "idle") == ["listening", "transcribing", "idle"]
+        said = await kitchen.say(loud(1))
+        assert (said.reply, said.fallback) == (TEXTS["en"][Apology.NOBODY], True)
+        assert await kitchen.statuses(1, "idle") == ["listening", "transcribing", "thinking", "idle"]
         event = await works.events.first(TranscriptionEvent)
         assert (event.success, event.text) == (True, "16000")
-        assert works.events.of(ReplyEvent) == []
+        assert (await works.events.first(ReplyEvent)).fallback
         await works.idle()
         tracker = works.pipeline._questions.tracker
-        assert (tracker.live, tracker.counters.cancelled) == (0, 1), "nobody is waited for"
+        assert (tracker.live, tracker.counters.expired) == (0, 1), "nobody is waited for"
 
 
 async def test_a_stream_number_may_be_used_again_before_its_answer_came() -> None:
