@@ -175,7 +175,6 @@ class Pipeline:
         )
         """Recordings that somebody has sent."""
         self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
-        self._be_patient(self._now())
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
@@ -285,6 +284,7 @@ class Pipeline:
     def start(self) -> None:
         """Publish; to be called when whoever answers inside this process is listening."""
         self._outbox.start()
+        self._be_patient(self._now())
 
     async def __aexit__(self, *exc: object) -> None:
         """Whatever is not published by now stays in the journal, or with its device."""
