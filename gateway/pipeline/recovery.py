@@ -121,6 +121,11 @@ class Recovery:
         for stream in takeover.open_ids.values():
             with self._mishaps.contained("recovering a stream", session_id=stream.session_id):
                 takeover.session(stream)
+        # In the order in which it was said, whichever session that was in.
+        for request in sorted(takeover.for_teams, key=requests.index):
+            name = request.correlation_id
+            with self._mishaps.contained("recovering a team's work", correlation_id=name):
+                self._by_name.take_up(name, takeover.agents.pop(name, []), request.text)
         takeover.finish()
         left = [turn for turn in turns if turn is not None]
         if streams or requests or left:
@@ -172,6 +177,8 @@ class _Takeover:
         self._by_name = by_name
         self.agents: dict[str, list[AgentRow]] = {}
         """What agents were asked, by the request."""
+        self.for_teams: list[RequestRow] = []
+        """Requests that are put to agents by name."""
         self._now = asyncio.get_running_loop().time()
         self._sessions: dict[str, Session] = {}
 
@@ -243,7 +250,7 @@ class _Takeover:
         spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
         self._questions.ask_again(spoken, message, request, row.text)
         if message.addressed:
-            self._by_name.take_up(row.correlation_id, self.agents.pop(row.correlation_id, ()), row.text)
+            self.for_teams.append(row)
 
     def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
         """Speech without a text."""
