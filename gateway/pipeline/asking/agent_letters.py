@@ -107,6 +107,7 @@ def member(row: AgentRow, plan: TeamPlan, now: float) -> Member | None:
         row.attempt,
         asked_at,
         asked_at + found.seconds,
+        heard_at=now,
         timed_out=row.timed_out,
         text=row.text,
         error=row.error,

@@ -46,11 +46,12 @@ def failure(plan: TeamPlan, members: Sequence[Member]) -> TeamOutcome:
 
 
 def _cause(members: Sequence[Member], puzzled: Sequence[Member]) -> Cause:
-    if not any(one.attempt for one in members):
+    asked = [one for one in members if one.attempt and not one.gone]
+    if not asked:
         return Cause.NOBODY
     if puzzled:
         return Cause.PUZZLED
-    failed = any(one.attempt and one.error is not None and not one.timed_out for one in members)
+    failed = any(one.error is not None and not one.timed_out for one in asked)
     return Cause.FAILED if failed else Cause.LATE
 
 
@@ -59,4 +60,6 @@ def _reason(member: Member) -> str:
         return "it did not understand"
     if member.error is not None:
         return member.error
+    if member.gone:
+        return "it is not there any more"
     return "it did not answer in time" if member.attempt else "it is not there"

@@ -89,7 +89,11 @@ class Member:
     """When its answer is too late."""
     not_before: float = 0.0
     """Not asked again before."""
+    heard_at: float = 0.0
+    """When it was asked, or gave its last sign of life."""
     timed_out: bool = False
+    gone: bool = False
+    """It could not be asked after all, or is not there any more."""
     text: str = ""
     interim: str = ""
     error: str | None = None

@@ -11,7 +11,7 @@ class Cause(StrEnum):
     """Why there is no reply."""
 
     NOBODY = "nobody"
-    """None of them could be asked at all."""
+    """None of them could be asked at all, or those who were are not there any more."""
     LATE = "late"
     """None answered in time, or said that it would not."""
     FAILED = "failed"

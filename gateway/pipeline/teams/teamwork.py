@@ -82,7 +82,8 @@ class TeamWork:
 
     def next_deadline(self, now: float) -> float:
         """When something is to be decided at the latest, if nothing happens before."""
-        times = [one.due for one in self.everybody if one.state in AT_WORK]
+        at_work = [one for one in self.everybody if one.state in AT_WORK]
+        times = [one.due for one in at_work] + [one.heard_at + self.plan.patience for one in at_work]
         times += [one.not_before for one in self.everybody if one.state is MemberState.WAITING]
         times += [self._begun_at + self.plan.patience, self._begun_at + self.plan.seconds]
         if self.plan.prefer_seconds and (first := self._first_good()):
@@ -105,6 +106,8 @@ class TeamWork:
         steps = self._expired(now)
         if now >= self._begun_at + self.plan.seconds:
             return steps + self._finish(now)
+        if self.plan.policy is Policy.IN_TURN:
+            steps += self._lost_in_turn(now)
         steps += self._asked_now(now)
         return steps + self._finish_if_due(now)
 
@@ -113,6 +116,7 @@ class TeamWork:
         member = self.asked(reply.request_id)
         if member is None or member.name != reply.agent:
             raise NotOfTheTeam(f"{reply.agent} was not asked")
+        member.heard_at = now
         if member.state is MemberState.COMPENSATING:
             return self._undone(member, reply)
         if not reply.final and reply.error is None and (reply.progress or not reply.text):
@@ -129,6 +133,7 @@ class TeamWork:
         member = self.asked(request_id)
         if member is None or member.state not in AT_WORK or self.outcome is not None:
             return []
+        member.gone = True
         return [*self._fail(member, reason, now, began=False), *self.go_on(now)]
 
     def expire(self, now: float) -> list[Step]:
@@ -211,6 +216,21 @@ class TeamWork:
                 steps += self._fail(one, f"it took longer than {one.plan.seconds:g} s", now)
         return steps
 
+    def _is_lost(self, member: Member, now: float) -> bool:
+        """Whether it was asked, is not there any more (or broken), and was silent for the patience."""
+        silent = member.state in AT_WORK and now >= member.heard_at + self.plan.patience
+        return silent and self._available(member.name) is not None
+
+    def _lost_in_turn(self, now: float) -> list[Step]:
+        """The next has its turn; should this one answer yet, it is welcome."""
+        steps: list[Step] = []
+        for one in self._members:
+            if self._is_lost(one, now):
+                one.gone, one.error = True, "it is not there any more"
+                one.step(MemberEvent.FAIL)
+                steps.append(Verdict(one, now - one.asked_at, one.error))
+        return steps
+
     def _fail(self, member: Member, reason: str, now: float, *, began: bool = True) -> list[Step]:
         """It is asked again where that can do no harm and there is time."""
         verdict = Verdict(member, now - member.asked_at, reason, member.timed_out)
@@ -269,7 +289,8 @@ class TeamWork:
             return []
         member.step(MemberEvent.ASK)
         member.attempt += 1
-        member.asked_at = now
+        member.asked_at = member.heard_at = now
+        member.gone = False
         member.due = min(now + member.plan.seconds, self._begun_at + self.plan.seconds)
         return [Ask(member, answers)]
 
@@ -295,7 +316,8 @@ class TeamWork:
             answers = tuple(one.answer() for one in self._members if one.good)
             steps += self._ask(combiner, answers, now)
         waits = combiner.state is MemberState.WAITING and now < combiner.not_before
-        return steps if combiner.state in AT_WORK or waits else steps + self._finish(now)
+        works = combiner.state in AT_WORK and not self._is_lost(combiner, now)
+        return steps if works or waits else steps + self._finish(now)
 
     def _is_due(self, now: float) -> bool:
         """Whether no further answer is waited for."""
@@ -322,13 +344,17 @@ class TeamWork:
         return now >= min(one.answered_at for one in good) + self.plan.prefer_seconds
 
     def _others_are_lost(self, now: float) -> bool:
-        """Whether those who are still at work are not there any more, or broken: nobody waits for these."""
-        if self._falls_short() or not self._good():
-            return False
+        """Whether those who are still at work are not there any more, or broken.
+
+        With an answer that will do, nobody waits for these; without one it is for the patience.
+        """
         at_work = [one for one in self._members if one.state in AT_WORK]
-        return all(self._available(one.name) is not None for one in at_work) and not any(
-            self._may_be_asked(one, now) for one in self._members
-        )
+        if any(self._available(one.name) is None for one in at_work):
+            return False
+        if any(self._may_be_asked(one, now) for one in self._members):
+            return False
+        will_do = bool(self._good()) and not self._falls_short()
+        return will_do or all(self._is_lost(one, now) for one in at_work)
 
     def _cannot_be(self) -> bool:
         """Whether there can be no reply any more, whoever answers yet."""
@@ -352,7 +378,10 @@ class TeamWork:
             return True
         before = self._before(member)
         if before and not all(one.good for one in before):
-            return any(one.state in AT_WORK or self._may_be_asked(one, now) for one in before)
+            return any(
+                (one.state in AT_WORK and not self._is_lost(one, now)) or self._may_be_asked(one, now)
+                for one in before
+            )
         return self._available(member.name) is None
 
     def _may_come(self, now: float) -> bool:
@@ -368,6 +397,8 @@ class TeamWork:
             without = [combiner.name] if combiner is not None else []
             outcome = combined(self.plan, self._chosen(good), [*self._missing(), *without], good)
         else:
+            for one in self._members:
+                one.gone = one.gone or self._is_lost(one, now)
             outcome = failure(self.plan, self._members)
         return self._end(outcome, now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -224,30 +224,71 @@ async def test_who_comes_is_used_and_who_leaves_is_not_waited_for(tmp_path: Path
         await there.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("server", ["redis"])  # which shows who is gone as reading for longest
-async def test_who_is_killed_at_work_is_missed(tmp_path: Path, url: str) -> None:
-    now = asyncio.get_running_loop().time
-    async with works_over(url, tmp_path) as works, works.board() as kitchen:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PARROT, url, stdout=asyncio.subprocess.PIPE
-        )
-        try:
-            await passes(lambda: works.pipeline._somebody._seen, 30.0)
-            saying = asyncio.create_task(kitchen.say(loud(1)))
-            assert process.stdout
-            line = b""
-            while b"asked" not in line:
-                line = await process.stdout.readline()
+@asynccontextmanager
+async def killed_at_work(works: Works, url: str, told: Awaitable[Any]) -> AsyncIterator[float]:
+    """An agent in a process of its own that is killed when it is asked; since when it is dead."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARROT, url, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout
+        await asyncio.wait_for(told, 30.0)
+        while b"asked" not in await process.stdout.readline():
+            pass
+        process.kill()
+        yield asyncio.get_running_loop().time()
+    finally:
+        if process.returncode is None:
             process.kill()
-            killed = now()
+        await process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("server", "named"), [("redis", False), ("nats", True)]
+)  # Redis shows who is gone as reading for longest
+async def test_who_is_killed_at_work_is_missed(tmp_path: Path, url: str, named: bool) -> None:  # noqa: FBT001
+    now, orchestrator = asyncio.get_running_loop().time, {"agents": {"parrot": {}}} if named else {}
+    async with (
+        works_over(url, tmp_path, orchestrator=orchestrator) as works,
+        works.board() as kitchen,
+    ):
+        saying: asyncio.Task[Any] | None = None
+
+        async def speak() -> None:
+            nonlocal saying
+            await passes(lambda: is_seen(works), 30.0)
+            saying = asyncio.create_task(kitchen.say(loud(1)))
+
+        async with killed_at_work(works, url, speak()) as killed:
+            assert saying is not None
             said = await saying
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-        assert (said.reply, said.fallback) == (NOBODY, True)
-        assert now() - killed < QUICKLY
+            assert (said.reply, said.fallback) == (NOBODY, True)
+            assert now() - killed < QUICKLY
+        await works.idle()
+
+
+def is_seen(works: Works) -> bool:
+    """Whether the parrot has said that it is there."""
+    now, agents = asyncio.get_running_loop().time(), works.pipeline.agents
+    if agents is None:
+        return bool(works.pipeline._somebody._seen)
+    standing = agents.standing("parrot", now)
+    return standing is not None and bool(standing.copies)
+
+
+@pytest.mark.slow
+async def test_with_none_of_the_named_there_the_fallback_is_at_the_device_within_5_s(
+    tmp_path: Path, nats: Nats
+) -> None:
+    now, named = asyncio.get_running_loop().time, {"agents": {"parrot": {}, "other": {}}}
+    async with works_over(nats.url, tmp_path, orchestrator=named) as works, works.board() as kitchen:
+        for _ in range(2):  # as the gateway has just started, and later
+            began = now()
+            said = await kitchen.say(loud(1))
+            assert (said.reply, said.fallback) == (NOBODY, True)
+            assert now() - began < QUICKLY
+        await works.idle()
 
 
 async def test_presence_that_cannot_be_read_is_nobodys(tmp_path: Path, nats: Nats) -> None:

@@ -206,6 +206,65 @@ def test_where_nobody_is_there_somebody_may_come_for_a_while() -> None:
     assert broken.begin().outcome.cause is Cause.NOBODY
 
 
+def test_where_all_who_were_asked_have_gone_nobody_waits_for_their_time() -> None:
+    house = team("a", "b")
+    house.absent |= dict.fromkeys("ab", Absence.ABSENT)
+    assert house.after(2.9).open
+    assert house.work.next_deadline(house.now) == pytest.approx(103.0)
+    outcome = house.after(0.1).outcome
+    assert outcome.cause is Cause.NOBODY
+    assert outcome.error == "a: it is not there any more; b: it is not there any more"
+    assert not house.of(Stop), "what they say yet is welcome"
+    assert house.says("a", "A.").work.everybody[0].state is MemberState.LATE
+
+
+def test_a_sign_of_life_is_waited_after_and_who_is_there_has_its_time() -> None:
+    house = team("a").after(2.0).says("a", progress="at it", final=False)
+    house.absent["a"] = Absence.ABSENT
+    assert house.after(2.9).open
+    house.absent.clear()
+    assert house.after(3.0).open, "it is there"
+    house.absent["a"] = Absence.ABSENT
+    assert house.after(0.1).outcome.cause is Cause.NOBODY
+
+
+def test_who_has_failed_and_who_has_gone_is_a_failure() -> None:
+    house = team("a", "b").fails("a")
+    house.absent["b"] = Absence.ABSENT
+    assert house.after(3.0).outcome.cause is Cause.FAILED
+
+
+def test_the_next_has_its_turn_when_the_one_before_has_gone() -> None:
+    house = team("a", "b", policy=Policy.IN_TURN)
+    house.absent["a"] = Absence.ABSENT
+    assert house.after(2.9).asked == ["a"]
+    assert house.after(0.1).asked == ["a", "b"]
+    assert house.says("b", "B.").outcome.text == "B."
+    assert [step.failure for step in house.of(Verdict)] == ["it is not there any more", ""]
+
+
+def test_what_comes_after_one_that_has_gone_is_not_waited_for() -> None:
+    house = team("a", MemberPlan("b", 10.0, after=("a",)))
+    house.absent["a"] = Absence.ABSENT
+    assert house.after(3.0).outcome.cause is Cause.NOBODY
+
+
+def test_a_combiner_that_has_gone_is_done_without() -> None:
+    house = team("a", "b", policy=Policy.ALL, combination=Combination.BY, combiner=MemberPlan("c", 20.0))
+    house.says("a", "A.").says("b", "B.")
+    house.absent["c"] = Absence.ABSENT
+    assert house.after(2.9).open
+    assert house.after(0.1).outcome == TeamOutcome("A. B.", "house", agents=("a", "b"), missing=("c",))
+
+
+def test_of_whom_nobody_reads_the_requests_nobody_is_there() -> None:
+    house = team("a")
+    for _ in range(2):
+        house.steps += house.work.failed(house.work.everybody[0].request_id, "nobody reads it", house.now)
+        house.after(0.2)
+    assert (house.outcome.cause, house.outcome.error) == (Cause.NOBODY, "a: nobody reads it")
+
+
 def test_only_who_says_so_is_asked_again() -> None:
     assert team("a").fails("a").outcome.cause is Cause.FAILED
     again = team(MemberPlan("a", 10.0, again=2))
@@ -362,6 +421,32 @@ def test_whatever_they_do_it_ends_once_and_in_time(
     asked = Counter(house.asked)
     assert all(times <= 1 + max(again, 1) for times in asked.values())
     assert set(outcome.agents) <= asked.keys()
+
+
+@given(
+    policy=st.sampled_from(Policy),
+    choices=st.lists(st.tuples(st.sampled_from("abc"), FACTS, st.floats(0, 2)), max_size=10),
+    chained=st.booleans(),
+    quorum=st.integers(1, 4),
+    combined=st.booleans(),
+)
+def test_when_all_have_gone_it_ends_within_the_patience(
+    *, policy: Policy, choices: list[tuple[str, str, float]], chained: bool, quorum: int, combined: bool
+) -> None:
+    chain = {"b": ("a",)} if chained and policy is not Policy.IN_TURN else {}
+    plans = tuple(MemberPlan(name, 60.0, chain.get(name, ())) for name in "abc")
+    combiner = MemberPlan("d", 60.0) if combined else None
+    house = House(TeamPlan("house", plans, 600.0, 3.0, policy, quorum, combiner=combiner)).begin()
+    for name, fact, seconds in choices:
+        house.after(seconds)
+        if next(one for one in house.work.everybody if one.name == name).attempt:
+            facts = {"piece": {"text": "x", "final": False}, "progress": {"progress": "x", "final": False}}
+            house.says(name, **facts.get(fact, {"error": "broken"} if fact == "fail" else {"text": "x"}))
+    house.absent |= dict.fromkeys("abcd", Absence.ABSENT)
+    gone_at = house.now
+    while house.open:
+        house.after(min(0.5, house.work.next_deadline(house.now) - house.now))  # as it is looked who is there
+    assert house.now <= gone_at + 3.0 + 1e-6
 
 
 def test_every_transition_is_reached_by_a_state_that_is_reached() -> None:
