@@ -139,10 +139,13 @@ async def test_an_agent_outside_is_missed_until_it_comes_and_again_when_it_leave
 async def test_records_that_lie_change_nothing_for_the_others(folder: Path) -> None:
     agents = {"lights": {"app": "crew_of_mine:house"}, "weather": {}}
     async with gateway(folder, agents=agents) as one:
+        await passes(lambda: of(one, "lights") is not None)
         for payload in (b"{}", b"\xff", b'{"agent": "thief", "instance": "i_1"}'):
             await one.broker.publish(PRESENCE_TOPIC, RoutingKey("weather", "i_1", "presence"), payload)
         await passes(lambda: roster(one).strangers(roster(one)._patient_until) == ("thief",))
-        await passes(lambda: of(one, "lights") is not None)
+        lights = of(one, "lights")
+        assert lights is not None
+        assert lights.state == "healthy"
         assert one.health.mishaps.counts.total() == 0
 
 
