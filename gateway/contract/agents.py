@@ -67,6 +67,7 @@ class ConversationTurn(Struct, frozen=True, kw_only=True):
     reply: Text = ""
     agent: Line = ""
     timestamp: float = 0.0
+    correlation_id: Id = ""
 
 
 class AgentAnswer(Struct, frozen=True, kw_only=True):

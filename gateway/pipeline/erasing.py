@@ -5,9 +5,11 @@ The journal's part is in ``gateway/journal``; here is what would bring words bac
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.broker.base import Message, MessageBroker
+from gateway.contract.agents import decode_request
+from gateway.contract.messages import encode
 from gateway.journal.records import LetterRow, RequestRow
 from gateway.pipeline.asking.answers import Answers
 from gateway.pipeline.asking.outbox import Outbox
@@ -32,6 +34,16 @@ class Whose(Struct, frozen=True, kw_only=True):
             (self.user_id and one.user_id == self.user_id)
             or (self.correlation_id and one.correlation_id == self.correlation_id)
         )
+
+    def without(self, letter: LetterRow) -> LetterRow | None:
+        """What an agent is asked, without this turn of the conversation before; None: it does not have it."""
+        if not letter.agent or not self.correlation_id:
+            return None
+        request = decode_request(letter.payload)
+        turns = tuple(one for one in request.conversation if one.correlation_id != self.correlation_id)
+        if len(turns) == len(request.conversation):
+            return None
+        return structs.replace(letter, payload=encode(structs.replace(request, conversation=turns)))
 
     def of_message(self, message: Message) -> bool:
         """Whether a message of the broker is that."""
@@ -78,7 +90,11 @@ class Erasing:
         Returns how many utterances had no text yet: they are gone from the journal, too.
         """
         ended = await self._turns.erase(whose.of_turn)
-        gone = self._outbox.erase(whose) | self._announcements.erase(whose) | self._answers.waiting(whose)
+        gone = (
+            self._outbox.erase(whose, whose.without)
+            | self._announcements.erase(whose)
+            | self._answers.waiting(whose)
+        )
         if whose.correlation_id:
             gone.add(whose.correlation_id)
         self._devices.blank(gone)

@@ -31,7 +31,7 @@ from gateway.broker.base import (
 from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import unpublished
-from gateway.journal.effects import Published
+from gateway.journal.effects import Published, Queued
 from gateway.journal.records import LetterRow
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.process.mishaps import Mishaps
@@ -166,15 +166,34 @@ class Outbox:
                 backlog.read_to = letter.number
         self._go_on()
 
-    def erase(self, is_gone: Callable[[LetterRow], bool]) -> set[str]:
-        """Publish these no more, unless they are on the wire just now; their correlation ids."""
+    def erase(
+        self,
+        is_gone: Callable[[LetterRow], bool],
+        without: Callable[[LetterRow], LetterRow | None] = lambda _letter: None,
+    ) -> set[str]:
+        """Publish these no more, unless they are on the wire just now; their correlation ids.
+
+        ``without``: a message that stays, without what is erased; None: it has nothing of that.
+        """
         gone = [one for one in (*self._held.values(), *self._unanswered.kept()) if is_gone(one)]
         for letter in gone:
             if letter.number in self._held:
                 self._erased.add(letter.number)
             self._unanswered.end(letter.answer_id)
             self._journal.commit(Published(letter.number))
+        for letter in {one.number: one for one in (*self._held.values(), *self._unanswered.kept())}.values():
+            rest = None if letter.number in self._erased else without(letter)
+            if rest is not None:
+                self._rewrite(letter, rest)
         return {one.correlation_id for one in gone if one.correlation_id}
+
+    def _rewrite(self, letter: LetterRow, rest: LetterRow) -> None:
+        self._unanswered.replace(letter, rest)
+        if letter.number in self._held:
+            self._held[letter.number] = rest
+            lane = self._lanes[_lane(letter)]
+            lane[lane.index(letter)] = rest
+        self._journal.commit(Queued(rest))
 
     def broker_changed(self, status: BrokerStatus) -> None:
         """To be told of each new connection before anything is published on it.
@@ -282,7 +301,7 @@ class Outbox:
                 lane = self._lanes[name]
                 letter = lane[0]
                 if self._is_over(letter) or await self._publish_or_give_up(letter):
-                    lane.remove(letter)  # others may have been put before it
+                    lane.remove(self._held[letter.number])  # others may have been put before it
                     self._let_go(letter)
                     self._read_on()
                 if lane:
@@ -347,7 +366,7 @@ class Outbox:
             log.info("messages are published again", after_seconds=round(away, 1), waiting=len(self._held))
         self._away_since = None
         self._backoff.reset()
-        told = False
+        letter, told = self._held.get(letter.number, letter), False  # it may have lost words meanwhile
         with self._mishaps.contained("a message that is published", message_id=letter.message_id):
             self._tell(Posted(letter, receipt))
             told = True

@@ -88,6 +88,7 @@ class TeamAnswers:
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""
         self._teams.forget(is_gone)
+        self._teams.refresh(self._questions.conversing.before)
 
     # -- a request begins
 

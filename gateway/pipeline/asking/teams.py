@@ -254,6 +254,12 @@ class Teams:
                             del self._lines[lead.line]
                     del known[correlation_id]
 
+    def refresh(self, before: Callable[[UtteranceName], Conversation]) -> None:
+        """Whoever is asked from now on is told no more of the conversations before than that."""
+        for lead in self._leads.values():
+            name, message = lead.topic.name, lead.topic.message
+            lead.topic = Topic(name, message, before(name).turns)
+
     def _remember(self, lead: _Lead) -> None:
         lead.ended_at = self._now()
         self._settle(lead)

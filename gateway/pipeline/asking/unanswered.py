@@ -31,6 +31,11 @@ class Unanswered:
         self._messages[letter.answer_id] = letter
         return True
 
+    def replace(self, letter: LetterRow, rest: LetterRow) -> None:
+        """What is kept of it is less from now on."""
+        if self._messages.get(letter.answer_id) == letter:
+            self._messages[letter.answer_id] = rest
+
     def release(self, letter: LetterRow) -> None:
         """The broker does not forget it any more."""
         if self._messages.get(letter.answer_id) == letter:

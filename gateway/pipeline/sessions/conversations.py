@@ -119,9 +119,10 @@ class Conversations:
         self._forget_old(one, now)
         before = Conversation(one.id, one.memory(one.turns))
         if text:
-            words = (
-                ConversationTurn(text=self._cut(text, 4), timestamp=timestamp) if self.turns_kept else None
-            )
+            words = None
+            if self.turns_kept:
+                cut, known_by = self._cut(text, 4), name.correlation_id
+                words = ConversationTurn(text=cut, timestamp=timestamp, correlation_id=known_by)
             self._add(one, _Turn(name, words, now))
             self._touch(name.device_id, one, now)
         return before
@@ -221,6 +222,7 @@ class Conversations:
                 reply=self._cut(row.reply, 2),
                 agent=row.agent,
                 timestamp=row.timestamp,
+                correlation_id=row.correlation_id,
             )
             self._add(one, _Turn(name, said if self.turns_kept and row.text else None, last, is_open=False))
             self._touch(name.device_id, one, last)

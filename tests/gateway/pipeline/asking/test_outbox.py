@@ -15,12 +15,15 @@ from structlog.testing import capture_logs
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable, Durability, Receipt
 from gateway.broker.opening import open_broker
+from gateway.contract.agents import REQUESTS_TOPIC, AgentRequest, ConversationTurn, decode_request
+from gateway.contract.messages import AudioFacts, TranscriptionMessage, encode
 from gateway.journal import AnyJournal, Journal, NoJournal
 from gateway.journal.effects import Queued
 from gateway.journal.records import LetterRow
 from gateway.pipeline.asking import outbox as module
 from gateway.pipeline.asking.outbox import HELD_LETTERS, UNJOURNALED_LETTERS, Fate, Outbox, Posted, Refused
 from gateway.pipeline.asking.unanswered import Unanswered
+from gateway.pipeline.erasing import Whose
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.journal import JournalSettings
 from tests.gateway.journal.rows import letter
@@ -455,6 +458,37 @@ async def test_what_is_erased_while_the_broker_is_away_is_never_published(journa
     assert broker.took == ["m_2"]
     assert [row async for row in journal.dead_letters()] == []
     assert await journal.letters(0, 9) == []
+
+
+async def test_what_an_agent_is_asked_loses_the_turns_that_are_erased(journal: Journal) -> None:
+    """The question stays: only what was said before it is not handed on."""
+    turns = tuple(ConversationTurn(text=f"secret {name}", correlation_id=name) for name in ("c_1", "c_2"))
+    heard = TranscriptionMessage(
+        session_id="s_1", user_id="ann", device_id="kitchen", text="and now?", timestamp=1.0, success=True,
+        message_id="m", correlation_id="c_3", utterance_id="u", audio=AudioFacts(seconds=1.0),
+    )  # fmt: skip
+    asked = AgentRequest(request_id="q_1", agent="lights", transcript=heard, conversation=turns)
+    facts = {"topic": REQUESTS_TOPIC, "correlation_id": "c_3", "agent": "lights", "request_id": "q_1"}
+    broker, owner = Broker(Durability.MEMORY), Owner()
+    broker.away = True
+    owner.unanswered.expect("q_1")
+    async with opened(broker, journal, owner) as outbox, broker.subscribe(REQUESTS_TOPIC) as requests:
+        await queue(outbox, journal, letter(1, payload=encode(asked), **facts))
+        await passes(lambda: broker.tried)
+        whose = Whose(correlation_id="c_1", utterance_id="u_1")
+        assert outbox.erase(whose, whose.without) == set()
+        await journal.commit()
+        (kept,) = await journal.letters(0, 9)
+        assert [turn.text for turn in decode_request(kept.payload).conversation] == ["secret c_2"]
+        broker.away = False
+        delivery = await anext(aiter(requests))
+        assert b"secret c_1" not in delivery.message.payload
+        assert decode_request(delivery.message.payload).transcript.text == "and now?"
+        await passes(lambda: not outbox.waiting)
+        whose = Whose(correlation_id="c_2", utterance_id="u_2")
+        outbox.erase(whose, whose.without)  # it may have to be published once more
+        (kept,) = owner.unanswered.kept()
+        assert b"secret" not in kept.payload
 
 
 # -- by urgency

@@ -49,7 +49,7 @@ def test_pushes_of_a_button_are_one_conversation_with_a_memory() -> None:
     assert first.id == second.id == third.id
     assert (first.turns, len(second.turns)) == ((), 1)
     assert second.turns[0] == ConversationTurn(
-        text="switch on the light", reply="It is on.", agent="house", timestamp=1_000.0
+        text="switch on the light", reply="It is on.", agent="house", timestamp=1_000.0, correlation_id="c_1"
     )
     assert words(third) == [("switch on the light", "It is on."), ("and off again", "")]
 
