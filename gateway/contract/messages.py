@@ -190,7 +190,8 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     ``interim``: ``text`` is a whole answer to be shown now, and a better one follows. ``progress``: nothing to show but
     that the agent is at work on this. ``understood`` false: ``text`` says that the agent does not know what was meant,
     so that another may. ``confidence`` (0 to 1) and ``data`` (for programs) are its own. ``request_id``: of the
-    :class:`~gateway.contract.agents.AgentRequest` that this answers; empty where no agents are named.
+    :class:`~gateway.contract.agents.AgentRequest` that this answers; empty where no agents are named. ``compensation``:
+    this answers a ``compensate`` of it, and no ``ask``: it is undone, or (``error``) cannot be.
     """
 
     correlation_id: Id
@@ -210,6 +211,7 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     confidence: Probability = 0.0
     data: Data | None = None
     traceparent: Line = ""
+    compensation: bool = False
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 
+from gateway.contract.agents import Wanted
 from gateway.contract.messages import OrchestratorReply, decode_reply, encode, new_id
 from gateway.orchestrators.answer import Reply
 from gateway.orchestrators.inquiry import Inquiry
@@ -61,6 +62,7 @@ class Replies:
             confidence=reply.confidence,
             data=reply.data,
             traceparent=heard.traceparent,
+            compensation=self.inquiry.kind is Wanted.COMPENSATE,
         )
         payload = encode(message)
         decode_reply(payload)

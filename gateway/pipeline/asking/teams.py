@@ -168,7 +168,7 @@ class Teams:
             raise NotAsked(str(error)) from error
         moves = self._do(lead, steps, now)
         one = lead.work.asked(reply.request_id)
-        if one is not None and one.request_id in lead.undoing:
+        if reply.compensation and one is not None and one.request_id in lead.undoing:
             self._note_undone(lead, one)
         return moves
 

@@ -117,7 +117,7 @@ class TeamWork:
         if member is None or member.name != reply.agent:
             raise NotOfTheTeam(f"{reply.agent} was not asked")
         member.heard_at = now
-        if member.state is MemberState.COMPENSATING:
+        if reply.compensation or member.state is MemberState.COMPENSATING:
             return self._undone(member, reply)
         if not reply.final and reply.error is None and (reply.progress or not reply.text):
             member.step(MemberEvent.SIGN)
@@ -200,6 +200,9 @@ class TeamWork:
 
     @staticmethod
     def _undone(member: Member, reply: OrchestratorReply) -> list[Step]:
+        """Or not. The answer that it was asked for may come yet, and says nothing about that."""
+        if not reply.compensation or member.state is not MemberState.COMPENSATING:
+            return []
         member.error = reply.error
         if reply.final and reply.error is None:
             member.step(MemberEvent.UNDONE)

@@ -440,6 +440,8 @@ async def test_what_was_done_is_undone_once(*, fails: bool) -> None:
         undone, again = await gateway.replied(2)
         assert undone == again
         assert (undone.final, undone.request_id) == (True, asked.request_id)
+        assert undone.compensation
+        assert not any(reply.compensation for reply in replies)
         assert undone.error == ("house failed (ValueError)" if fails else None)
         assert undone.message_id not in {reply.message_id for reply in replies}
         assert house.undone == [("light on", "the others failed")]

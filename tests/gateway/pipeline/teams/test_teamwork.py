@@ -344,8 +344,10 @@ def test_a_team_that_fails_has_undone_what_was_done_once() -> None:
         team(*map(plan, "abcd"), policy=Policy.ALL, partial=False).says("a", "A.").says("d", "D.").fails("b")
     )
     assert [step.member.name for step in house.of(Undo)] == ["a", "c"]  # c may have begun
-    house.says("c", "C.").fails("c")
-    house.says("a", "undone").says("a", "undone")
+    house.says("c", "C.").fails("c", "too late")
+    assert [one.state for one in house.work.everybody if one.name in "ac"] == [MemberState.COMPENSATING] * 2
+    house.says("c", final=False, compensation=True).says("c", compensation=True)
+    house.says("a", compensation=True).says("a", compensation=True)
     assert [step.member.name for step in house.of(Undo)] == ["a", "c"]
     assert [one.state for one in house.work.everybody] == [
         MemberState.COMPENSATED, MemberState.FAILED, MemberState.COMPENSATED, MemberState.DONE,
