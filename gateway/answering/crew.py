@@ -79,7 +79,7 @@ class Crew:
             )
             return agents, (("agents", agents.watch),)
         solo = OrchestratorHealth(health, broker, self._solo, shared=self._shared)
-        watch = partial(solo.watch, pipeline.heard_of_somebody)
+        watch = partial(solo.watch, pipeline.knows_somebody, lambda: state.status.connected)
         return solo, (("orchestrators", watch), ("what the old default left", solo.tidy_up))
 
 

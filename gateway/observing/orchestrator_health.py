@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -15,8 +16,10 @@ from gateway.orchestrators.builtin import NAME
 log = structlog.get_logger(__name__)
 
 COMPONENT = "orchestrator"
-LOOK_SECONDS = 5.0
-"""How often it is looked whether somebody has come; and a system that boots gets so long before anybody is warned."""
+LOOK_SECONDS = 2.0
+"""How often it is looked whether somebody has come, or gone."""
+BOOT_SECONDS = 5.0
+"""A system that boots gets so long before anybody is warned, and a broker that is back."""
 TIDY_SECONDS = 30.0
 """How often it is looked whether what nobody reads any more can be removed."""
 
@@ -30,7 +33,7 @@ DEMO_NOTICE = (
 )
 BESIDE = "the demo's orchestrator answers beside whoever else reads transcription.results"
 ASK_FOR_AUTO = "set orchestrator.app to auto, or to module:name for your own"
-NOBODY = "nobody answers: no orchestrator has been seen on the broker"
+NOBODY = "nobody answers: no orchestrator is to be seen on the broker"
 START_ONE = "start an orchestrator that reads transcription.results, or name yours in orchestrator.app"
 NOWHERE = "nobody answers, and with memory:// nobody can"
 NAME_ONE = "name your orchestrator in orchestrator.app, or a broker in broker.url"
@@ -62,22 +65,21 @@ class OrchestratorHealth:
             reason = NOBODY if self._shared else NOWHERE
             self._health.set(COMPONENT, HealthState.DEGRADED, reason, works=False)
 
-    async def watch(self, answered: asyncio.Event) -> None:
-        """Until somebody has answered: then it is known that there is one, whatever the broker shows."""
+    async def watch(self, is_known: Callable[[], Awaitable[bool]], connected: Callable[[], bool]) -> None:
+        """Until cancelled. ``is_known``: whether somebody is there; ``connected``: whether that can be known now."""
         if self._inside:
             return
         why = (NOBODY, START_ONE) if self._shared else (NOWHERE, NAME_ONE)
-        looked = False
-        while not answered.is_set():
-            if await self._is_read():
+        now = asyncio.get_running_loop().time
+        since = now()
+        while True:
+            if not connected():  # which the broker's own health says
+                since = now()
+            elif await is_known():
                 self._health.set(COMPONENT, HealthState.HEALTHY)
-            elif looked:
+            elif now() - since >= BOOT_SECONDS:
                 self._health.set(COMPONENT, HealthState.DEGRADED, *why, works=False)
-            looked = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await answered.wait()
-        self._health.set(COMPONENT, HealthState.HEALTHY)
+            await asyncio.sleep(LOOK_SECONDS)
 
     def blocked(self, name: str, seconds: float) -> None:
         """The orchestrator inside kept the event loop for itself."""
@@ -103,9 +105,3 @@ class OrchestratorHealth:
                     log.debug("nothing is kept for the built-in orchestrator")
                     return
             await asyncio.sleep(TIDY_SECONDS)
-
-    async def _is_read(self) -> bool:
-        try:
-            return await self._broker.readers(RESULTS_TOPIC) > 0
-        except BrokerError:  # not there, which its own health says
-            return False

@@ -324,10 +324,9 @@ class Pipeline:
         """Bring a dead letter back to life, or forget it; whether there is one. Raises JournalError."""
         return await self._recovery.carry_out(verb, number)
 
-    @property
-    def heard_of_somebody(self) -> asyncio.Event:
-        """Whether an orchestrator has answered anything since the gateway began."""
-        return self._somebody.heard
+    async def knows_somebody(self) -> bool:
+        """Whether it is known that an orchestrator is there."""
+        return await self._somebody.is_known()
 
     def stats(self) -> PipelineStats:
         """How much of everything there is."""

@@ -31,6 +31,8 @@ FORGOTTEN_SECONDS = 86_400
 
 READING_SECONDS = 10.0
 """A consumer that has not asked for so long is not there."""
+BEYOND = "18446744073709551615-0"
+"""An entry that no stream will ever have."""
 
 
 class StreamServer(Protocol):
@@ -231,6 +233,13 @@ class RedisConsumer(_Reading):
                 await self._read_own(kept[-1][0], attempt=1)
             if answer:
                 await asyncio.sleep(MORE_SECONDS)
+            else:
+                await self._say_so()
+
+    async def _say_so(self) -> None:
+        """For Redis before 7.2 who asks in vain is idle; who asks for its own is there, and it has nothing so late."""
+        with self._wire.translated():
+            await self._reader.xreadgroup(self._group, self._demand.name, {self._stream: BEYOND}, count=1)
 
     async def _read_own(self, after: Any = "0", attempt: int = 2) -> None:
         """What the server has given to this consumer, some of it perhaps into a broken connection."""

@@ -83,14 +83,27 @@ class Somebody:
 
     async def is_there(self) -> bool:
         """Whether anybody is, or may be."""
+        if self._now() < self._patient_until:
+            return True
+        is_present = self._is_present()
+        return is_present if is_present is not None else await self._readers() != 0
+
+    async def is_known(self) -> bool:
+        """Whether it is known that somebody is. A broker that cannot tell knows of nobody, until there is an answer."""
+        is_present = self._is_present()
+        if is_present is not None:
+            return is_present
+        readers = await self._readers()
+        return readers > 0 or (readers == CANNOT_TELL and self.heard.is_set())
+
+    def _is_present(self) -> bool | None:
+        """By what they have said themselves; None: of nobody anything was heard within the hour."""
         now = self._now()
         self._forget_old(now)
         says_so = {agent for agent, _ in self._seen}
-        if now < self._patient_until or self._answered.keys() - says_so:
+        if self._answered.keys() - says_so:
             return True
-        if says_so:
-            return any(now - at < ABSENT_SECONDS for at in self._seen.values())
-        return await self._readers() != 0
+        return any(now - at < ABSENT_SECONDS for at in self._seen.values()) if says_so else None
 
     def was_reading(self, asked_at: float) -> bool:
         """Whether somebody was seen reading at about that time, who will not say when it goes."""

@@ -456,3 +456,19 @@ def test_no_entry_of_anybody_raises(fields: dict[bytes, bytes]) -> None:
 
 def test_ids_of_entries_are_ordered_by_number() -> None:
     assert order("9-10") < order(b"10-9") < order("10-10")
+
+
+async def test_whoever_waits_for_messages_is_seen_to_read_however_quiet_it_is(
+    redis: Redis, broker: NetworkBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.broker.backends.redis_streams.BLOCK_SECONDS", 0.1)
+    async with broker.subscribe(TOPIC, group="quiet"), Client.from_url(redis.url) as client:
+
+        async def idle() -> int:
+            return max((row["idle"] for row in await client.xinfo_consumers(STREAM, "quiet")), default=0)
+
+        async with asyncio.timeout(PATIENCE):
+            while await idle() <= 50:
+                pass
+            while await idle() > 50:  # it has asked again
+                pass
