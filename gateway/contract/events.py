@@ -104,11 +104,11 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     """A piece of a reply, or its end.
 
     ``final`` false: ``text`` is to append, or (``interim``) a whole first answer, in place of what was shown before.
-    ``final`` true: ``text`` is the whole reply. ``late``: its
-    turn was over, so the device is not told. ``fallback``: nobody answered in time. ``text_to_reply_ms``:
-    from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at the end only;
-    0: unknown). ``redacted``: its words are kept from listeners. ``agents``: who has a part in it; ``missing``: who was
-    asked and has none, which makes it ``partial``. ``data`` is for programs. ``flags``:
+    ``final`` true: ``text`` is the whole reply. ``late``: its turn was over; the device is told it, in the place of the
+    fallback, only if the conversation goes on and nothing was said in it since. ``fallback``: nobody answered in time.
+    ``text_to_reply_ms``: from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at
+    the end only; 0: unknown). ``redacted``: its words are kept from listeners. ``agents``: who has a part in it;
+    ``missing``: who was asked and has none, which makes it ``partial``. ``data`` is for programs. ``flags``:
     what the content filter has found in it, or made of it.
     """
 

@@ -45,6 +45,7 @@ from gateway.pipeline.asking.answers import Answers, HintsAsked
 from gateway.pipeline.asking.by_name import ByName, NobodyByName
 from gateway.pipeline.asking.conversing import Conversing
 from gateway.pipeline.asking.endings import Endings
+from gateway.pipeline.asking.late_answers import LateAnswers
 from gateway.pipeline.asking.outbox import Delayed, Fate, Outbox, Posted, Refused
 from gateway.pipeline.asking.patience import Patience
 from gateway.pipeline.asking.pieces import Pieces
@@ -144,6 +145,10 @@ class Pipeline:
         )  # fmt: skip
         self.agents = _agents(config, self._now())
         """Those that the configuration names; None: it names none."""
+        self.announcements = Announcements(
+            announcer, journal, mishaps, config.history, config.privacy, content=content
+        )
+        """Text for devices outside any turn."""
         self._ask(config, is_off=lambda: recognizer.state.phase is Phase.OFF)
         self._turns = Turns(
             self._settling, self._questions, self._publishing, announcer=announcer, journal=journal, mishaps=mishaps
@@ -157,10 +162,6 @@ class Pipeline:
         """Which devices there are."""
         self.logs = DeviceLogs(keep=not config.privacy.redact)
         """What they print."""
-        self.announcements = Announcements(
-            announcer, journal, mishaps, config.history, config.privacy, content=content
-        )
-        """Text for devices outside any turn."""
         self._recovery = Recovery(
             journal, self._hearing, self._questions, self._due, self._by_name, announcements=self.announcements,
             understanding=self._understanding, outbox=self._outbox, mishaps=mishaps,
@@ -206,9 +207,13 @@ class Pipeline:
         self._by_name: ByName = (
             NobodyByName() if self.agents is None else self._ask_by_name(config, unanswered, endings)
         )
+        late = LateAnswers(
+            self._questions, endings, self._due, self.announcements, announcer=announcer, journal=journal,
+            settings=settings, sessions=config.sessions,
+        )  # fmt: skip
         self._answers = Answers(
             self._questions, self._due, announcer, journal, endings=endings, by_name=self._by_name,
-            pieces=pieces, somebody=self._somebody, tell=self._hand_on, mishaps=mishaps,
+            pieces=pieces, somebody=self._somebody, late=late, tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
         self._patience = Patience(
             self._questions, endings, self._somebody, announcer, by_name=self._by_name, mishaps=mishaps

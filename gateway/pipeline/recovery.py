@@ -236,7 +236,8 @@ class _Takeover:
     def _remember(self, request: PendingRequest, row: RequestRow) -> None:
         """Who was asked for it may be late, or is undoing what it did."""
         if rows := self.agents.pop(row.correlation_id, ()):
-            self._by_name.remember(request.name, rows)
+            had_none = row.state is RequestState.EXPIRED or row.error is not None
+            self._by_name.remember(request.name, rows, answered=not had_none)
 
     def _await(self, request: PendingRequest, row: RequestRow) -> None:
         session = self.session(row)

@@ -30,7 +30,7 @@ PAUSE = 0.4
 SETTINGS = {
     "transcription": {"isolation": "process", "threads": 1},
     # An answer may take as long as several gateways live.
-    "orchestrator": {"timeout_seconds": 120.0},
+    "orchestrator": {"timeout_seconds": 120.0, "patience_seconds": 120.0},
 }
 
 

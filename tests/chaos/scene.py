@@ -44,8 +44,10 @@ LAST_WORDS = 1
 LAST_LOG = 4000
 """Characters of the gateway's log that are told with a fault."""
 
+WAIT = {"timeout_seconds": 300.0, "patience_seconds": 300.0}
+"""Whoever is killed comes back: what is lost is to be seen, not who was missed meanwhile."""
 SETTINGS: dict[str, Any] = {
-    "orchestrator": {"app": "", "timeout_seconds": 300.0, "fallback_text": "Nobody answered."},
+    "orchestrator": {"app": "", "fallback_text": "Nobody answered.", **WAIT},
     "transcription": {"isolation": "process", "threads": 1},
     "shutdown": {"drain_seconds": 1.0},
 }

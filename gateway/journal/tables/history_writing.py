@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.msgpack import Decoder
+
 from gateway.journal import effects as e
-from gateway.journal.records import Room
+from gateway.journal.records import HistoryReply, Room
 from gateway.journal.tables.search_words import folded
 from gateway.journal.tables.tables import Tables, encode
+
+_reply = Decoder(HistoryReply).decode
 
 
 class Memory:
@@ -53,13 +57,23 @@ class Memory:
         )
 
     def _answered(self, effect: e.Answered) -> None:
-        record, words = encode(effect.reply), folded(effect.reply.text)
-        query = (
-            "UPDATE history SET reply = ?, words = words || char(10) || ?"
-            " WHERE correlation_id = ? AND reply IS NULL"
-        )
-        if self._tables.execute(query, record, words, effect.correlation_id).rowcount:
-            self._tables.grow(Room.HISTORY, effect.correlation_id, len(record) + len(words))
+        """What somebody answered takes the place of what was said without an answer, never the other way round."""
+        name, record, words = effect.correlation_id, encode(effect.reply), folded(effect.reply.text)
+        query = "SELECT reply, words FROM history WHERE correlation_id = ?"
+        found = self._tables.execute(query, name).fetchone()
+        if found is None:
+            return
+        before, all_words = found
+        growth = len(record) + len(words)
+        if before is not None:
+            apology = _reply(before)
+            if effect.reply.fallback or not apology.fallback:
+                return
+            said = folded(apology.text)
+            all_words, growth = all_words.removesuffix(f"\n{said}"), growth - len(before) - len(said)
+        query = "UPDATE history SET reply = ?, words = ? WHERE correlation_id = ?"
+        self._tables.execute(query, record, f"{all_words}\n{words}", name)
+        self._tables.grow(Room.HISTORY, name, growth)
 
     def _handed_over(self, effect: e.HandedOver) -> None:
         self._tables.execute(

@@ -20,6 +20,7 @@ from gateway.journal.dead_letters import refused
 from gateway.journal.effects import Effect, PieceCame, Received
 from gateway.pipeline.asking.by_name import ByName, NotAsked
 from gateway.pipeline.asking.endings import Ending, Endings
+from gateway.pipeline.asking.late_answers import LateAnswers
 from gateway.pipeline.asking.pieces import Piece, Pieces, acknowledge
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.rows import received_row
@@ -75,6 +76,7 @@ class Answers:
         by_name: ByName,
         pieces: Pieces,
         somebody: Somebody,
+        late: LateAnswers,
         tell: Callable[[HintsAsked], None],
         mishaps: Mishaps,
     ) -> None:
@@ -91,6 +93,7 @@ class Answers:
         self._now = asyncio.get_running_loop().time
         self._pieces = pieces
         self._somebody = somebody
+        self._late = late
 
     async def run(self, replies: Subscription) -> None:
         """Take replies until cancelled: those to one request in their order, the others beside them."""
@@ -140,8 +143,8 @@ class Answers:
                 await self._commit(received)
             case Routed(request):
                 await self._take_whole(request, outcome, reply.agent, received)
-            case Late(request):
-                await self._show_late(outcome, reply)
+            case Late():
+                await self._late.take(outcome, reply, _missed(outcome, reply), received)
             case Forged():
                 await self._refuse_forged(delivery, reply)
                 return
@@ -180,13 +183,24 @@ class Answers:
                 reply.correlation_id, reply.text, received.source, received.message_id, reply.request_id
             )
             self._pieces.keep(Piece(delivery, came))
-        else:
+        elif isinstance(admission, Awaited):
             await self._by_name.take(reply, received)
             await delivery.ack()
+        else:
+            await self._take_late_in_team(delivery, reply, received, admission)
         self._somebody.answered(reply.agent)
         self._take_hints(reply)
-        if isinstance(admission, Late) and self._by_name.is_late_answer(reply):
-            await self._show_late(admission, reply)
+
+    async def _take_late_in_team(
+        self, delivery: Delivery, reply: OrchestratorReply, received: Received, late: Late
+    ) -> None:
+        """Raises NotAsked. What the reply changes is known as soon as it is: it may come again."""
+        await self._by_name.take(reply)
+        if self._by_name.is_late_answer(reply):
+            await self._late.take(late, reply, self._by_name.missed_answer(reply), received)
+        else:
+            await self._commit(received)
+        await delivery.ack()
 
     def _take_hints(self, reply: OrchestratorReply) -> None:
         if reply.hints is not None:
@@ -200,23 +214,6 @@ class Answers:
     async def _commit(self, *effects: Effect) -> None:
         with suppress(JournalError):  # the journal's state is told once
             await self._journal.commit(*effects)
-
-    async def _show_late(self, late: Late, reply: OrchestratorReply) -> None:
-        """For the listeners. A piece of what has its whole answer already is shown with its own end only."""
-        is_piece = not reply.final and reply.error is None
-        if is_piece and (late.state is AnswerState.DONE or self._endings.holds_pieces):
-            return
-        ending = await self._endings.looked_at(late.request, Ending(late.text, reply.agent, reply.error))
-        self._announce.reply(
-            late.request.name,
-            ending.text,
-            agent=reply.agent,
-            elapsed_ms=self._endings.since(late.request),
-            final=reply.final,
-            error=ending.error,
-            late=True,
-            flags=ending.flags,
-        )
 
     async def _was_received(self, received: Received) -> bool:
         """Whether a gateway before this one had it, and perhaps was gone before the broker knew."""
@@ -285,6 +282,12 @@ def _read(delivery: Delivery) -> OrchestratorReply | BadMessage:
         return decode_reply(delivery.message.payload)
     except BadMessage as error:
         return error
+
+
+def _missed(late: Late, reply: OrchestratorReply) -> str:
+    """What was answered, where it is the answer that the request has missed."""
+    is_good = reply.final and reply.error is None and reply.understood and not reply.interim
+    return late.text if is_good and late.state is AnswerState.EXPIRED else ""
 
 
 def _received(reply: OrchestratorReply, delivery: Delivery) -> Received:

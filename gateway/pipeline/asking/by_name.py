@@ -56,6 +56,9 @@ class ByName(Protocol):
     def is_late_answer(self, reply: OrchestratorReply) -> bool:
         """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
 
+    def missed_answer(self, reply: OrchestratorReply) -> str:
+        """All of it, where it is to a request that has no answer; empty: it is none."""
+
     def could_not_ask(self, letter: LetterRow, reason: str) -> None:
         """Nobody has that message, or will."""
 
@@ -71,7 +74,7 @@ class ByName(Protocol):
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """What a gateway before this one had asked agents, and is still awaited; ``shown``: a first answer."""
 
-    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """What it had asked agents for a request that is over."""
 
     async def run(self) -> None:
@@ -99,6 +102,10 @@ class NobodyByName:
         """Of nobody."""
         return False
 
+    def missed_answer(self, _reply: OrchestratorReply) -> str:
+        """Nobody's is."""
+        return ""
+
     def could_not_ask(self, letter: LetterRow, reason: str) -> None:
         """That is another gateway's, or was."""
 
@@ -114,7 +121,7 @@ class NobodyByName:
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """Whoever they were, none of them is named any more: the request waits for its deadline."""
 
-    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """It is over."""
 
     async def run(self) -> None:

@@ -282,6 +282,10 @@ class Endings:
         kept = redacted_reply(reply) if self._redact else reply
         return (*self._questions.published_in(question), Answered(request.correlation_id, kept))
 
+    def learnt_late(self, request: PendingRequest, ending: Ending) -> tuple[Effect, ...]:
+        """What the conversation and the history learn of an answer in the place of the fallback."""
+        return (*self._said_to(request, ending), *self._remembered(request, None, ending.text, ending))
+
     async def _commit(self, *effects: Effect) -> bool:
         try:
             await self._journal.commit(*effects)

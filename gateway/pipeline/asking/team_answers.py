@@ -81,6 +81,10 @@ class TeamAnswers:
         """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
         return self._teams.late_answer(reply) is not None
 
+    def missed_answer(self, reply: OrchestratorReply) -> str:
+        """All of it, where it is to a request that has no answer; empty: it is none."""
+        return self._teams.missed_answer(reply)
+
     def could_not_ask(self, letter: LetterRow, reason: str) -> None:
         """Nobody has that message, or will."""
         self._teams.could_not_ask(letter, reason)
@@ -118,9 +122,9 @@ class TeamAnswers:
         assert question is not None
         return Topic(question.request.name, question.message, question.conversation.turns)
 
-    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """What it had asked agents for a request that is over."""
-        self._teams.remember(name, rows)
+        self._teams.remember(name, rows, answered=answered)
 
     # -- something happens
 

@@ -191,6 +191,13 @@ class Teams:
             return None
         return one if one.timed_out or lead.work.outcome.error is not None else None
 
+    def missed_answer(self, reply: OrchestratorReply) -> str:
+        """All of it, where it is to a request that has no answer; empty: it is none."""
+        one, lead = self.late_answer(reply), self._over.get(reply.correlation_id)
+        if one is None or lead is None or lead.work is None or lead.work.outcome is None:
+            return ""
+        return one.text if lead.work.outcome.error is not None else ""
+
     def could_not_ask(self, letter: LetterRow, reason: str) -> None:
         """Nobody has that message, or will."""
         if letter.request_id:
@@ -301,13 +308,13 @@ class Teams:
             plan = self._plans.named(known[0].team, asking) if known else self._plans.choose(asking)
             self._resume(lead, plan or self._plans.of(tuple(row.agent for row in known)), known)
 
-    def remember(self, name: UtteranceName, rows: Iterable[AgentRow]) -> None:
+    def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """A request that is over, whose agents may be late, or are undoing what they did."""
         known = list(rows)
         lead = _Lead(Topic(name, NOTHING_SAID, ()), ended_at=self._now())
         self._resume(lead, self._plans.of(tuple(row.agent for row in known)), known)
         if lead.work is not None:
-            lead.work.outcome = TeamOutcome("", "")
+            lead.work.outcome = TeamOutcome("", "", error=None if answered else "it had no answer")
         self._over[name.correlation_id] = lead
 
     def _resume(self, lead: _Lead, plan: TeamPlan, rows: Iterable[AgentRow]) -> None:

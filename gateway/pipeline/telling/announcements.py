@@ -1,7 +1,8 @@
 """Text for a device outside any turn: told when it is there, kept like an answer until it has it or it is too late.
 
 An announcement is nobody's answer: its correlation id is its own, its stream 0, its session empty. Unlike an
-answer it is for the device and not for one boot of it, so a device that was switched off gets it afterwards.
+answer it is for the device and not for one boot of it, so a device that was switched off gets it afterwards. An answer
+that came late goes this way, too, under another id on the link; else it keeps the name of its utterance.
 
 ::
 
@@ -50,11 +51,15 @@ class KeptBack(CannotAnnounce):
 
 @dataclass(slots=True, eq=False)
 class _Announcement:
-    """``sent_to``: the boot of its device that is being told; None: none yet. Times are the event loop's."""
+    """``told_as``: its id on the link. ``sent_to``: the boot of its device that is being told; None: none yet.
+
+    Times are the event loop's.
+    """
 
     row: RequestRow
     asked_at: float
     deadline: float
+    told_as: str
     sent_to: int | None = None
     owner: str = HOUSE
 
@@ -79,6 +84,7 @@ class Announcements:
         self._remembers = history.enabled
         self._redact = privacy.redact
         self._waiting: dict[str, _Announcement] = {}
+        self._told_as: dict[str, _Announcement] = {}
         self._boots: dict[str, int] = {}  # of the devices that are there
 
     def __len__(self) -> int:
@@ -124,8 +130,20 @@ class Announcements:
             self._waiting.pop(name.correlation_id, None)
             return ""
         self._announce.reply(name, text, agent=agent, flags=ruling.flags)
-        self._tell(device_id)
+        self.tell(device_id)
         return name.correlation_id
+
+    async def keep(self, row: RequestRow, owner: str, *effects: Effect) -> None:
+        """A late answer, which is told as one of these (``tell``); ``row`` is its request.
+
+        Raises CannotAnnounce.
+        """
+        self._check_room(row.device_id, owner)
+        try:
+            await self._journal.commit(Asked(row), *effects)
+        except JournalError as error:
+            log.debug("not durable", reason=str(error))  # the journal's state is told once
+        self._wait(row, owner)
 
     async def _is_new(self, *effects: Effect) -> bool:
         try:
@@ -147,7 +165,7 @@ class Announcements:
     def welcome(self, device_id: str, boot: int) -> None:
         """A device is there."""
         self._boots[device_id] = boot
-        self._tell(device_id)
+        self.tell(device_id)
 
     def suspend(self, device_id: str) -> None:
         """It is gone, perhaps only for now: the link keeps what that boot was sent."""
@@ -155,10 +173,10 @@ class Announcements:
 
     def delivered(self, device_id: str, correlation_id: str) -> None:
         """A device has acknowledged a reply, perhaps one of these."""
-        one = self._waiting.get(correlation_id)
+        one = self._told_as.get(correlation_id)
         if one is None or one.row.device_id != device_id:
             return
-        waited_ms = 1000 * (_now() - one.asked_at)
+        correlation_id, waited_ms = one.row.correlation_id, 1000 * (_now() - one.asked_at)
         self._forget(one, *([HandedOver(correlation_id, waited_ms)] if self._remembers else ()))
         log.debug("announcement delivered", device_id=device_id, correlation_id=correlation_id)
         self._announce.delivered(utterance_name(one.row), waited_ms)
@@ -170,16 +188,17 @@ class Announcements:
             log.warning("announcement not delivered in time", device_id=one.row.device_id)
             self._forget(one)
         for device_id in {one.row.device_id for one in self._waiting.values() if one.sent_to is None}:
-            self._tell(device_id)
+            self.tell(device_id)
 
     def erase(self, is_gone: Callable[[RequestRow], bool]) -> set[str]:
-        """Tell these to nobody any more; their correlation ids."""
+        """Tell these to nobody any more; by what they are told."""
         gone = [one for one in self._waiting.values() if is_gone(one.row)]
         for one in gone:
             self._forget(one)
-        return {one.row.correlation_id for one in gone}
+        return {one.told_as for one in gone}
 
-    def _tell(self, device_id: str) -> None:
+    def tell(self, device_id: str) -> None:
+        """What waits for that device, if it is there."""
         boot = self._boots.get(device_id)
         if boot is None:
             return
@@ -189,7 +208,7 @@ class Announcements:
                 continue
             try:
                 stream = StreamName(device_id, boot, NO_STREAM)
-                if not self._announce.announcement(stream, row.correlation_id, row.text):
+                if not self._announce.announcement(stream, one.told_as, row.text):
                     return  # its outbox is full; soon again
             except Exception as error:  # noqa: BLE001 - the boundary: between this announcement and the others
                 self._mishaps.note("an announcement", error, correlation_id=row.correlation_id)
@@ -207,8 +226,9 @@ class Announcements:
 
     def _wait(self, row: RequestRow, owner: str = HOUSE) -> None:
         asked_at = _now() - max(0.0, row.age)
-        one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at, owner=owner)
-        self._waiting[row.correlation_id] = one
+        told_as = new_id("a") if row.session_id else row.correlation_id  # the answer before it went by that
+        one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at, told_as, owner=owner)
+        self._waiting[row.correlation_id] = self._told_as[told_as] = one
 
     def _kept(self, row: RequestRow, agent: str, flags: tuple[str, ...]) -> tuple[Effect, ...]:
         """What the history learns of it."""
@@ -221,7 +241,7 @@ class Announcements:
         )
 
     def _forget(self, one: _Announcement, *effects: Effect) -> None:
-        del self._waiting[one.row.correlation_id]
+        del self._waiting[one.row.correlation_id], self._told_as[one.told_as]
         self._journal.commit(Delivered(one.row.correlation_id), *effects)
 
 

@@ -88,6 +88,7 @@ export class House {
     const turn = this.turnOf(event);
     const key = `${event.agent} ${event.late}`;
     const before = turn.replies.get(key);
+    if (event.late && event.final && !event.error) replaceFallback(turn);
     const whole = event.interim || (event.final && event.text); // an end without a text is its pieces'
     const said = whole ? event.text : (before?.text ?? "") + event.text;
     if (event.final && !event.late) forgetWhatWasShown(turn.replies);
@@ -173,6 +174,14 @@ function entry(map, key, fresh, most) {
     if (map.size > most) map.delete(map.keys().next().value);
   }
   return map.get(key);
+}
+
+// An answer after all: what was said without one makes room for it.
+function replaceFallback(turn) {
+  const apology = [...turn.replies].find(([, reply]) => reply.fallback);
+  if (!apology) return;
+  turn.replies.delete(apology[0]);
+  turn.delivered = false;
 }
 
 // What others have begun to say, and first answers: the reply has come.

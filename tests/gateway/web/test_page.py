@@ -92,6 +92,18 @@ async def test_an_end_without_a_text_leaves_its_pieces(page: Page, house: House)
     await expect(page.locator(".mark")).to_contain_text("late")
 
 
+async def test_an_answer_after_all_takes_the_place_of_the_fallback(page: Page, house: House) -> None:
+    await open_page(page, house)
+    house.publish(device(), transcription("what time is it"))
+    house.publish(structs.replace(reply("Nobody is there."), fallback=True, agent="gateway"), delivery())
+    await expect(page.locator(".mark")).to_contain_text("nobody answered in time")
+    house.publish(structs.replace(reply("It is 7:00.", late=True), agent="clock"))
+    await expect(page.locator(".reply-text")).to_have_text("It is 7:00.")
+    await expect(page.locator(".mark")).to_have_text("clock · late")
+    house.publish(delivery())
+    await expect(page.locator(".mark")).to_have_text("clock · late · ✓ delivered")
+
+
 async def test_a_better_answer_takes_the_place_of_the_first(page: Page, house: House) -> None:
     await open_page(page, house)
     house.publish(device(), transcription("what time is it"))
