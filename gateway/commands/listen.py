@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ from rich.console import Console
 from gateway.client import lines
 from gateway.client.credentials import CA_REMEDY, REFUSED_REMEDY, BadCertificates, Introduction
 from gateway.client.listener import BadAddress, Listener, ListenerError, ListenerRefused
-from gateway.commands.options import config_option, own_page, token_option
+from gateway.commands.options import as_long_as_somebody_reads, config_option, own_page, token_option
 from gateway.contract.escaping import json_text, one_line
 from gateway.contract.events import EVENT_KINDS, Subscribe
 from gateway.contract.messages import encode
@@ -69,7 +68,7 @@ def command(
         url, own_certificate = own_page(config_path)
         ca_file = ca_file or own_certificate
     wanted = Subscribe(kinds=kinds, sessions=sessions, devices=devices, users=users)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), as_long_as_somebody_reads():
         try:
             asyncio.run(_listen(Listener(url, wanted, Introduction(token, ca_file)), as_json=as_json))
         except BadCertificates as error:
@@ -81,8 +80,6 @@ def command(
         except ListenerError as error:
             remedy = "is the gateway running? `earshot run`; or --config, or --url when it is elsewhere"
             raise click.ClickException(f"{one_line(str(error))}\n{remedy}") from error
-        except BrokenPipeError:  # `| head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 async def _listen(opening: Listener, *, as_json: bool) -> None:

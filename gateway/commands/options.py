@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,15 @@ token_option = click.option(
     default="",
     help="A token of the gateway's, where it asks for one; better in $EARSHOT_TOKEN, which no other user sees.",
 )
+
+
+@contextmanager
+def as_long_as_somebody_reads() -> Iterator[None]:
+    """Ends quietly what writes where nobody reads any more: `| head` has seen enough."""
+    try:
+        yield
+    except* BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class Trouble(click.ClickException):

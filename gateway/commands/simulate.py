@@ -34,7 +34,14 @@ from gateway.access.loopback import is_loopback
 from gateway.access.mqtt_secret import read_passwords
 from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire
-from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
+from gateway.commands.options import (
+    as_long_as_somebody_reads,
+    config_option,
+    own_folder,
+    own_page,
+    read_config,
+    token_option,
+)
 from gateway.contract.escaping import one_line
 
 CODECS = {"pcm16": Codec.PCM16, "adpcm": Codec.IMA_ADPCM}
@@ -168,7 +175,7 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
     files = Credentials() if url else files
     said = SimulateOptions(other=other, codec=CODECS[codec], mischief=mischief, credentials=files, **options)
     status = 1 if once else 0  # when it is ended before everything was said
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError), as_long_as_somebody_reads():
         try:
             status = asyncio.run(_simulate(said, once=once))
         except WireRefused as error:

@@ -147,6 +147,9 @@ def test_a_right_configuration(nowhere: Path) -> None:
     assert earshot("check-config").output == "config.yaml: all right\n"
     (nowhere / "other.yaml").write_text("")
     assert earshot("check-config", "other.yaml").output == "other.yaml: all right\n"
+    assert earshot("check-config", "--config", "other.yaml").output == "other.yaml: all right\n"
+    twice = earshot("check-config", "--config", "other.yaml", "config.yaml")
+    assert (twice.exit_code, "config.yaml" in twice.output) == (2, True)
 
 
 def test_a_wrong_configuration_is_status_2_with_every_problem(
@@ -357,6 +360,17 @@ async def test_simulate_plugs_in_a_board_that_greets_its_gateway(tmp_path: Path,
         await process.communicate()
     assert process.returncode == 0
     assert not port.exists(), "unplugged"
+
+
+async def test_simulate_ends_without_a_traceback_when_nobody_reads_on(tmp_path: Path) -> None:
+    words = ("simulate", "--pty", str(tmp_path / "esp32"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(*EARSHOT, *words, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    async with asyncio.timeout(PATIENCE):
+        _, stderr = await process.communicate()
+    assert stderr == b""
 
 
 # -- listen
