@@ -45,9 +45,6 @@ log = structlog.get_logger(__name__)
 
 REPLIES_AT_ONCE = 256
 """Replies that are being taken, or wait for one before them to the same request."""
-CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
-"""The end of an answer that is longer than any may be."""
-
 ERASED = "what was said is erased"
 """Why a turn has no answer whose words somebody erased."""
 A_REPLY = "a reply"
@@ -178,9 +175,9 @@ class Answers:
         """Raises NotAsked."""
         is_piece = not reply.final and reply.error is None and not reply.interim and bool(reply.text)
         if is_piece and isinstance(admission, Awaited):
-            await self._by_name.take(reply)
+            kept = await self._by_name.take(reply)
             came = PieceCame(
-                reply.correlation_id, reply.text, received.source, received.message_id, reply.request_id
+                reply.correlation_id, kept, received.source, received.message_id, reply.request_id
             )
             self._pieces.keep(Piece(delivery, came))
         elif isinstance(admission, Awaited):
@@ -240,8 +237,7 @@ class Answers:
         question = self._questions.get(request.correlation_id)
         if question is not None:
             self._questions.note_published(question)
-        text = outcome.text + CUT_OFF if outcome.cut else outcome.text
-        await self._endings.end(request, Ending(text, agent, outcome.error), received)
+        await self._endings.end(request, Ending(outcome.whole, agent, outcome.error), received)
 
     # -- a request ends
 

@@ -32,6 +32,8 @@ class Moves:
     letters: tuple[LetterRow, ...] = ()
     shown: tuple[ShowPiece | ShowInterim, ...] = ()
     outcome: TeamOutcome | None = None
+    kept: str = ""
+    """Of the piece that it was."""
 
 
 NO_MOVES = Moves()
@@ -50,8 +52,11 @@ class ByName(Protocol):
     def ask(self, correlation_id: str) -> Moves | None:
         """Put it to its team; what is to be committed with it, and then sent. None: it is for nobody."""
 
-    async def take(self, reply: OrchestratorReply, *effects: Effect) -> None:
-        """A reply of an agent that was asked, whose request may be over. Raises NotAsked, and has done nothing then."""
+    async def take(self, reply: OrchestratorReply, *effects: Effect) -> str:
+        """A reply of an agent that was asked, whose request may be over; what is kept of a piece.
+
+        Raises NotAsked, and has done nothing then.
+        """
 
     def is_late_answer(self, reply: OrchestratorReply) -> bool:
         """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
@@ -94,7 +99,7 @@ class NobodyByName:
         """Nobody is."""
         return None
 
-    async def take(self, reply: OrchestratorReply, *_effects: Effect) -> None:
+    async def take(self, reply: OrchestratorReply, *_effects: Effect) -> str:
         """From nobody."""
         raise NotAsked(f"{reply.agent} was not asked")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -53,18 +54,29 @@ class TeamAnswers:
         self._outbox = outbox
         self._journal = journal
         self._mishaps = mishaps
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._now = asyncio.get_running_loop().time
 
     async def run(self) -> None:
         """Do what is due until cancelled: time passes, and agents come and go."""
-        while True:
-            await self._teams.wait()
-            due = list(self._teams.due())
-            await asyncio.gather(*(self._within_bounds(name, moves) for name, moves in due))
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._teams.wait()
+                with self._mishaps.contained(A_TEAM):
+                    for (
+                        name,
+                        moves,
+                    ) in self._teams.due():  # none waits until the others' are committed and shown
+                        tasks.create_task(self._follow_in_turn(name, moves), name=name)
 
-    async def _within_bounds(self, correlation_id: str, moves: Moves) -> None:
+    async def _follow_in_turn(self, correlation_id: str, moves: Moves) -> None:
         with self._mishaps.contained(A_TEAM, correlation_id=correlation_id):
-            await self.follow(correlation_id, moves)
+            async with self._turn(correlation_id):
+                await self.follow(correlation_id, moves)
+
+    def _turn(self, correlation_id: str) -> asyncio.Lock:
+        """What happens to one request is committed in the order in which it happened, however long it is looked at."""
+        return self._turns.setdefault(correlation_id, asyncio.Lock())
 
     # -- what there is
 
@@ -128,37 +140,44 @@ class TeamAnswers:
 
     # -- something happens
 
-    async def take(self, reply: OrchestratorReply, *effects: Effect) -> None:
-        """A reply of an agent that was asked, whose request may be over. Raises NotAsked, and has done nothing then."""
-        question = self._questions.get(reply.correlation_id)
-        if question is not None:
-            self._questions.note_published(question)
-        moves = self._teams.take(reply, self._now())
-        if question is not None:
-            self._questions.wait(question)
-        await self.follow(reply.correlation_id, moves, *effects)
-        if reply.progress and question is not None and self._questions.get(reply.correlation_id) is question:
-            await self._endings.show_progress(question, reply.progress)
+    async def take(self, reply: OrchestratorReply, *effects: Effect) -> str:
+        """A reply of an agent that was asked, whose request may be over; what is kept of a piece.
+
+        Raises NotAsked, and has done nothing then.
+        """
+        name = reply.correlation_id
+        async with self._turn(name):
+            moves = self._teams.take(reply, self._now())
+            question = self._questions.get(name)
+            if question is not None:
+                self._questions.note_published(question)
+                self._questions.wait(question)
+            await self.follow(name, moves, *effects)
+            if reply.progress and question is not None and self._questions.get(name) is question:
+                await self._endings.show_progress(question, reply.progress)
+        return moves.kept
 
     async def expire(self, request: PendingRequest) -> None:
         """Its own deadline has come, while it waited for its turn or for its team."""
-        await self.follow(request.correlation_id, self._teams.expire(request.correlation_id, self._now()))
-        if self._questions.get(request.correlation_id) is not None:
-            await self._endings.give_the_fallback(request)
-            await self._begin_next(request.correlation_id)
+        name = request.correlation_id
+        async with self._turn(name):
+            await self.follow(name, self._teams.expire(name, self._now()))
+            if self._questions.get(name) is not None:
+                await self._endings.give_the_fallback(request)
+                await self._begin_next(name)
 
     async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
-        """Commit, send, show; and end the request, where that is its outcome."""
+        """Commit, send, show; or end the request, where that is its outcome."""
         request = self._questions.tracker.request(correlation_id)
-        if request is not None:
-            await self._show(request, moves)
-        if moves.outcome is None or request is None:
-            journaled = await self._commit(*effects, *moves.effects)
-        else:
+        if moves.outcome is not None and request is not None:
             journaled = await self._end(request, moves.outcome, *effects, *moves.effects)
+        else:
+            journaled = await self._commit(*effects, *moves.effects)
         self.send(moves.letters, journaled=journaled)
         if moves.outcome is not None:
             await self._begin_next(correlation_id)
+        elif request is not None:
+            await self._show(request, moves)
 
     def send(self, letters: Iterable[LetterRow], *, journaled: bool) -> None:
         """To the outbox, once they are committed."""
@@ -177,15 +196,19 @@ class TeamAnswers:
     async def _end(self, request: PendingRequest, outcome: TeamOutcome, *effects: Effect) -> bool:
         """Whether it is committed."""
         tracker, name = self._questions.tracker, request.correlation_id
+        question = self._questions.get(name)
+        if question is not None and outcome.falls_short:
+            question.interim = None
         apology = _APOLOGIES.get(outcome.cause) if outcome.cause is not None else None
         if apology is not None and tracker.give_up(name, self._now()):
             return await self._endings.give_the_fallback(
                 request, *effects, cause=apology, missing=outcome.missing
             )
-        if tracker.finish(name, outcome.text, outcome.error, self._now()) is None:
+        finished = tracker.finish(name, outcome.text, outcome.error, self._now())
+        if finished is None:
             return await self._commit(*effects)  # it was ended by another hand
         ending = Ending(
-            outcome.text,
+            finished.whole if outcome.text else "",
             outcome.agent,
             outcome.error,
             agents=outcome.agents,

@@ -11,7 +11,7 @@ import heapq
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -162,12 +162,15 @@ class Teams:
         lead = self._leads.get(reply.correlation_id) or self._over.get(reply.correlation_id)
         if lead is None or lead.work is None:
             raise NotAsked(f"{reply.agent} was not asked")
+        one = lead.work.asked(reply.request_id)
+        had = 0 if one is None else len(one.text)
         try:
             steps = lead.work.take(reply, now)
         except NotOfTheTeam as error:
             raise NotAsked(str(error)) from error
         moves = self._do(lead, steps, now)
-        one = lead.work.asked(reply.request_id)
+        if one is not None:
+            moves = replace(moves, kept=one.text[had:])
         if reply.compensation and one is not None and one.request_id in lead.undoing:
             self._note_undone(lead, one)
         return moves

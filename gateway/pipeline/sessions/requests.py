@@ -23,6 +23,9 @@ from gateway.pipeline.sessions.names import UtteranceName
 MAX_TEXT_BYTES = 64 * 1024
 """UTF-8 bytes of one whole reply; what is beyond is cut off and counted."""
 
+CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
+"""The end of an answer that is longer than any may be."""
+
 MAX_RECENT_IDS = 1024
 MAX_ENDED_IDS = 32
 """Message ids remembered for one request that is open, and one that has ended, to know a reply that comes again."""
@@ -100,6 +103,11 @@ class Routed:
     final: bool
     error: str | None
     cut: bool = False
+
+    @property
+    def whole(self) -> str:
+        """The whole reply as it is shown: one that was cut says so."""
+        return self.text + CUT_OFF if self.cut else self.text
 
 
 @dataclass(frozen=True, slots=True)

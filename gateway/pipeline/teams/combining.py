@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from gateway.contract.messages import DATA_BYTES, encode_data
 from gateway.pipeline.teams.members import Member, MemberState
 from gateway.pipeline.teams.outcome import Cause, TeamOutcome
 from gateway.pipeline.teams.plans import TeamPlan
@@ -28,11 +30,23 @@ def combined(
         agents=tuple(one.name for one in chosen),
         missing=tuple(missing),
         confidence=min(one.confidence for one in chosen),
-        data={one.name: one.data for one in chosen if one.data} or None,
+        data=_together(chosen),
     )
 
 
-def failure(plan: TeamPlan, members: Sequence[Member]) -> TeamOutcome:
+def _together(chosen: Sequence[Member]) -> dict[str, Any] | None:
+    """What each has for programs, by its name; no more in all than one may have."""
+    data: dict[str, Any] = {}
+    room = DATA_BYTES
+    for one in chosen:
+        size = len(encode_data(one.data)) if one.data else 0
+        if 0 < size <= room:
+            data[one.name] = one.data
+            room -= size
+    return data or None
+
+
+def failure(plan: TeamPlan, members: Sequence[Member], *, falls_short: bool) -> TeamOutcome:
     """That there is no reply, and why. Somebody who did not understand has said so in words."""
     puzzled = [one for one in members if one.state is MemberState.DONE and not one.understood]
     reasons = [f"{one.name}: {_reason(one)}" for one in members if not one.good]
@@ -42,6 +56,7 @@ def failure(plan: TeamPlan, members: Sequence[Member]) -> TeamOutcome:
         error="; ".join(reasons)[:MAX_REASON] or "nobody is asked",
         missing=tuple(one.name for one in members if not one.good),
         cause=_cause(members, puzzled),
+        falls_short=falls_short,
     )
 
 

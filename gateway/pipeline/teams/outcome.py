@@ -24,7 +24,8 @@ class TeamOutcome:
     """The reply, or (``error``) why there is none; ``text`` may be there all the same: that nobody understood.
 
     ``agent``: whose reply it is, the team's where several made it. ``agents``: whose answers are in it; ``missing``:
-    whose should be, which makes it ``partial``. ``cause``: of an error.
+    whose should be, which makes it ``partial``. ``cause``: of an error. ``falls_short``: of what there
+    should be too little came, so that what was shown before is no reply either.
     """
 
     text: str
@@ -35,6 +36,7 @@ class TeamOutcome:
     confidence: float = 0.0
     data: dict[str, Any] | None = None
     cause: Cause | None = None
+    falls_short: bool = False
 
     @property
     def partial(self) -> bool:

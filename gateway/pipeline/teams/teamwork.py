@@ -22,8 +22,8 @@ from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, St
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 5.0
 """After a failure an agent that may be asked again is, after so long, doubling, with jitter."""
-MAX_PIECES_TEXT = 64 * 1024
-"""Characters kept of one agent's answer."""
+MAX_PIECES_TEXT = 64 * 1024 + 1
+"""Characters kept of one agent's answer: one more than a reply may have, so that it is seen to be cut off."""
 
 
 Available: TypeAlias = Callable[[str], Absence | None]
@@ -402,7 +402,7 @@ class TeamWork:
         else:
             for one in self._members:
                 one.gone = one.gone or self._is_lost(one, now)
-            outcome = failure(self.plan, self._members)
+            outcome = failure(self.plan, self._members, falls_short=self._falls_short())
         return self._end(outcome, now)
 
     def _chosen(self, good: list[Member]) -> list[Member]:

@@ -35,10 +35,9 @@ from gateway.contract.messages import (
     WantedHints,
     WordTime,
 )
-from gateway.pipeline.asking.answers import CUT_OFF
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.sessions import session
-from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES
+from gateway.pipeline.sessions.requests import CUT_OFF, MAX_TEXT_BYTES
 from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from tests.gateway.works import Engine, Works, loud, open_works, quiet, swing
 from tests.record import passes

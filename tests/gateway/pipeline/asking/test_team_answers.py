@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ from gateway.contract.agents import (
 )
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode
+from gateway.pipeline.content.port import PassingText
+from gateway.pipeline.sessions.requests import CUT_OFF, MAX_TEXT_BYTES
 from gateway.pipeline.teams.members import MemberState
+from gateway.pipeline.teams.teamwork import MAX_PIECES_TEXT
 from tests.gateway.works import Works, open_works
 from tests.record import Record, passes
 from tests.system.house import running
@@ -60,8 +64,13 @@ class House:
     async def answer(self, request: AgentRequest, text: str = "", **facts: Any) -> None:
         """As the agent that it was put to."""
         said = request.transcript
-        ids = {"correlation_id": said.correlation_id, "session_id": said.session_id, "agent": request.agent}
-        reply = OrchestratorReply(text=text, request_id=request.request_id, **{**ids, **facts})
+        ids = {
+            "correlation_id": said.correlation_id,
+            "session_id": said.session_id,
+            "agent": request.agent,
+            "request_id": request.request_id,
+        }
+        reply = OrchestratorReply(text=text, **{**ids, **facts})
         key = RoutingKey("home", said.device_id, said.session_id)
         await self.works.broker.publish(REPLIES_TOPIC, key, encode(reply))
 
@@ -117,3 +126,95 @@ async def test_an_answer_that_is_late_is_not_taken_for_the_word_that_it_is_undon
         ]
         await one.works.settled()
         assert [row async for row in one.works.journal.dead_letters()] == []
+
+
+async def test_of_pieces_no_more_is_kept_than_an_answer_may_have(tmp_path: Path) -> None:
+    async with house("a", "b", team={"policy": "all"}, journal=tmp_path / "journal.db") as one:
+        correlation_id = await one.say("tell me all")
+        asked = await one.request("a")
+        for number in range(4):
+            await one.answer(asked, "x" * 30_000, final=False, message_id=f"m_{number}")
+        (lead,) = one.teams._leads.values()
+        await passes(lambda: len(lead.work.everybody[0].text) == MAX_PIECES_TEXT)
+        await passes(lambda: not one.works.pipeline._answers._pieces._count)
+        rows = [row async for row in one.works.journal.agents() if row.agent == "a"]
+        assert [len(row.text) for row in rows] == [MAX_PIECES_TEXT]
+        await one.answer(asked, message_id="m_end")
+        await one.answer(await one.request("b"), "And that.")
+        assert (await one.end(correlation_id)).text == "x" * MAX_TEXT_BYTES + CUT_OFF
+
+
+async def test_answers_are_no_longer_together_than_one_may_be() -> None:
+    async with house("a", "b", team={"policy": "all"}) as one:
+        correlation_id = await one.say("tell me all")
+        for name in "ab":
+            data = {"all": name * 40_000}
+            await one.answer(await one.request(name), name * 40_000, data=data)
+        end = await one.end(correlation_id)
+        assert end.text == ("a" * 40_000 + " " + "b" * 40_000)[:MAX_TEXT_BYTES] + CUT_OFF
+        assert end.data == {"a": {"all": "a" * 40_000}}
+
+
+async def test_what_was_shown_of_a_team_that_fails_is_no_answer() -> None:
+    """The light was switched on, and off again."""
+    team = {"policy": "all", "partial": False, "show_first": True}
+    async with house("switch", "check", team=team, agents={"switch": {"compensates": True}}) as one:
+        correlation_id = await one.say("lights on")
+        await one.answer(await one.request("switch"), "The light is on.")
+        shown = await one.works.events.first(ReplyEvent, correlation_id=correlation_id, interim=True)
+        assert shown.text == "The light is on."
+        await one.answer(await one.request("check"), error="it is not")
+        assert (await one.request("switch", kind=Wanted.COMPENSATE)).reason == "check: it is not"
+        end = await one.end(correlation_id)
+        assert (end.text, end.error) == ("", "check: it is not")
+
+
+async def test_who_was_not_asked_gives_no_sign_of_life() -> None:
+    async with house("a") as one:
+        correlation_id = await one.say("hello")
+        asked = await one.request("a")
+        questions = one.works.pipeline._questions
+        await passes(lambda: questions.get(correlation_id).publish_ms)
+        before = dict(questions.silence._since)
+        await one.answer(asked, "I am a.", request_id="q_guessed", final=False)
+        await passes(lambda: questions.tracker.counters.unasked == 1)
+        assert questions.silence._since == before
+        await one.answer(asked, "Hello.")
+        assert (await one.end(correlation_id)).text == "Hello."
+
+
+class _Slow:
+    """A user's function that takes its time over one text."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+
+    async def __call__(self, passing: PassingText) -> str:
+        if passing.text == "A." and not self.begun.is_set():
+            self.begun.set()
+            while not self.go_on.is_set():  # noqa: ASYNC110 - of another thread
+                await asyncio.sleep(0.01)
+        return passing.text
+
+
+slow = _Slow()
+
+
+async def test_what_happens_is_kept_in_its_order_however_long_a_text_is_looked_at(tmp_path: Path) -> None:
+    team = {"policy": "all", "show_first": True, "timeout_seconds": 0.5}
+    content = {"hook": "tests.gateway.pipeline.asking.test_team_answers:slow", "hook_seconds": 10}
+    parts = {"journal": tmp_path / "journal.db", "content": content}
+    async with house("a", "b", team=team, **parts) as one:
+        correlation_id = await one.say("hello")
+        await one.answer(await one.request("a"), "A.")
+        await passes(slow.begun.is_set)
+        await one.works.settled()
+        (row,) = [row async for row in one.works.journal.agents() if row.agent == "a"]
+        assert (row.state, row.text) == ("done", "A."), "it is safe before it is shown"
+        await passes(lambda: one.teams._leads[correlation_id].work.outcome)
+        slow.go_on.set()
+        assert (await one.end(correlation_id)).text == "A."
+        await one.works.settled()
+        rows = [row async for row in one.works.journal.agents()]
+        assert {(row.agent, row.text) for row in rows} == {("a", ""), ("b", "")}
