@@ -58,7 +58,7 @@ class Announcing:
         if not self._pipeline.knows(device_id):  # another gateway may
             log.info("an announcement for a device that is not known here", device_id=device_id)
             return
-        agent = message.agent[:AGENT_CHARACTERS]
+        agent = (message.agent or delivery.message.routing_key.user)[:AGENT_CHARACTERS]
         received = Received(f"announcement {agent}", message.message_id or delivery.message.message_id)
         if received in self._told:
             return

@@ -53,7 +53,7 @@ class KeptBack(CannotAnnounce):
 class _Announcement:
     """``told_as``: its id on the link. ``sent_to``: the boot of its device that is being told; None: none yet.
 
-    Times are the event loop's.
+    ``is_safe``: it may be told. Times are the event loop's.
     """
 
     row: RequestRow
@@ -62,6 +62,7 @@ class _Announcement:
     told_as: str
     sent_to: int | None = None
     owner: str = HOUSE
+    is_safe: bool = True
 
 
 class Announcements:
@@ -124,11 +125,12 @@ class Announcements:
             text=text,
             due=True,
         )
-        self._wait(row, owner)
-        kept = self._kept(row, agent, ruling.flags)
+        one, kept = self._wait(row, owner), self._kept(row, agent, ruling.flags)
+        one.is_safe = False
         if not await self._is_new(*([received] if received else ()), Asked(row), *kept):
-            self._waiting.pop(name.correlation_id, None)
+            self._drop(one)
             return ""
+        one.is_safe = True
         self._announce.reply(name, text, agent=agent, flags=ruling.flags)
         self.tell(device_id)
         return name.correlation_id
@@ -204,7 +206,7 @@ class Announcements:
             return
         for one in list(self._waiting.values()):
             row = one.row
-            if row.device_id != device_id or one.sent_to == boot:
+            if row.device_id != device_id or one.sent_to == boot or not one.is_safe:
                 continue
             try:
                 stream = StreamName(device_id, boot, NO_STREAM)
@@ -224,11 +226,12 @@ class Announcements:
         if not has_share(MAX_WAITING, Counter(one.owner for one in waiting), owner):
             raise CannotAnnounce(f"{len(waiting)} announcements wait already")
 
-    def _wait(self, row: RequestRow, owner: str = HOUSE) -> None:
+    def _wait(self, row: RequestRow, owner: str = HOUSE) -> _Announcement:
         asked_at = _now() - max(0.0, row.age)
         told_as = new_id("a") if row.session_id else row.correlation_id  # the answer before it went by that
         one = _Announcement(row, asked_at, asked_at + row.deadline - row.asked_at, told_as, owner=owner)
         self._waiting[row.correlation_id] = self._told_as[told_as] = one
+        return one
 
     def _kept(self, row: RequestRow, agent: str, flags: tuple[str, ...]) -> tuple[Effect, ...]:
         """What the history learns of it."""
@@ -241,8 +244,12 @@ class Announcements:
         )
 
     def _forget(self, one: _Announcement, *effects: Effect) -> None:
-        del self._waiting[one.row.correlation_id], self._told_as[one.told_as]
+        self._drop(one)
         self._journal.commit(Delivered(one.row.correlation_id), *effects)
+
+    def _drop(self, one: _Announcement) -> None:
+        self._waiting.pop(one.row.correlation_id, None)
+        self._told_as.pop(one.told_as, None)
 
 
 def _history_row(request: RequestRow, *, redact: bool) -> HistoryRow:
