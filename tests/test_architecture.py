@@ -107,7 +107,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .journal.errors:
 .journal.records:               .contract
 .journal.effects:               .journal.records
-.journal.dead_letters:          .journal.errors .journal.records .journal.effects
+.journal.dead_letters:          .contract .journal.errors .journal.records .journal.effects
 .journal.tables:                transcription .settings .process .access .journal.errors .journal.records
                                 .journal.effects .journal.dead_letters
 .journal:                       transcription .settings .process .access .journal.errors .journal.records

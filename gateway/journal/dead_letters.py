@@ -10,6 +10,7 @@ import msgspec
 from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
+from gateway.contract.messages import new_id
 from gateway.journal.effects import Died, Effect, Heard, LetterTaken, Queued, Transcribed
 from gateway.journal.errors import JournalError
 from gateway.journal.records import DeadLetterRow, LetterKind, LetterRow, RequestRow, UtteranceRow
@@ -73,6 +74,8 @@ def revived(row: DeadLetterRow, number: int) -> Sequence[Effect]:
     match row.kind:
         case LetterKind.OUTGOING | LetterKind.INCOMING:
             letter = replace(_letter(row.record), number=number, queued_at=time.time())
+            if row.kind is LetterKind.INCOMING:  # a broker that has had it under its name would drop it
+                letter = replace(letter, message_id=new_id("m"))
             return Queued(letter), LetterTaken(row.number)
         case LetterKind.UTTERANCE:
             utterance = replace(_utterance(row.record), attempts=0)

@@ -258,7 +258,7 @@ def bulk(effect: Effect) -> int:
         ):
             held = len(text)
         case AgentMoved(row):
-            held = len(row.text) + len(row.data)
+            held = len(row.text) + len(row.data) + (len(row.letter.payload) if row.letter is not None else 0)
         case _:
             held = 0
     return 256 + held

@@ -173,7 +173,8 @@ class AgentRow(Struct, frozen=True, kw_only=True, array_like=True):
     """What one agent of a team was asked for a request, and what came of it; ``state`` is a MemberState.
 
     ``combines``: it was to make one reply of the others' answers. ``text``: its answer so far. ``data`` is JSON.
-    ``age`` counts from when it was asked last, and is set when it is read.
+    ``age`` counts from when it was asked last, and is set when it is read. ``letter``: what tells it to undo that, as
+    long as it has not said that it is undone.
     """
 
     request_id: str
@@ -191,6 +192,7 @@ class AgentRow(Struct, frozen=True, kw_only=True, array_like=True):
     confidence: float = 0.0
     data: bytes = b""
     age: float = 0.0
+    letter: LetterRow | None = None
 
 
 class DeadLetterRow(Struct, frozen=True, kw_only=True, array_like=True):

@@ -143,7 +143,7 @@ class Pipeline:
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
             tell=self._hand_on, mishaps=mishaps,
         )  # fmt: skip
-        self.agents = _agents(config, self._now())
+        self.agents = _agents(config, self._now()) if config.orchestrator.agents else None
         """Those that the configuration names; None: it names none."""
         self.announcements = Announcements(
             announcer, journal, mishaps, config.history, config.privacy, content=content
@@ -204,9 +204,8 @@ class Pipeline:
             content=content, mishaps=mishaps,
         )  # fmt: skip
         self._outbox = Outbox(self._broker, journal, unanswered, self._hand_on, mishaps)
-        self._by_name: ByName = (
-            NobodyByName() if self.agents is None else self._ask_by_name(config, unanswered, endings)
-        )
+        ask_by_name = partial(self._ask_by_name, config, unanswered, endings)
+        self._by_name: ByName = NobodyByName(ask_by_name) if self.agents is None else ask_by_name()
         late = LateAnswers(
             self._questions, endings, self._due, self.announcements, announcer=announcer, journal=journal,
             settings=settings, sessions=config.sessions,
@@ -227,9 +226,9 @@ class Pipeline:
         from gateway.pipeline.asking.team_answers import TeamAnswers  # noqa: PLC0415 - where agents are named
         from gateway.pipeline.asking.teams import Teams  # noqa: PLC0415
 
-        assert self.agents is not None
+        agents = _agents(config, self._now()) if self.agents is None else self.agents
         return TeamAnswers(
-            Teams(config.orchestrator, self.agents, self._journal, unanswered), self._questions, endings, self._outbox,
+            Teams(config.orchestrator, agents, self._journal, unanswered), self._questions, endings, self._outbox,
             self._journal, mishaps=self._mishaps,
         )  # fmt: skip
 
@@ -240,14 +239,14 @@ class Pipeline:
                 self._understanding.begin(fact)
             case Posted(letter, receipt):
                 if letter.agent and not receipt.subscribers:
-                    self._by_name.could_not_ask(letter, "nobody reads its requests")
+                    self._by_name.could_not_ask(letter, "nobody reads its requests", refused=False)
                 self._questions.posted(fact)
                 self._settling.release(letter.correlation_id)
             case Delayed(letter):
                 self._questions.delayed(letter)
             case Refused(letter, reason):
                 if letter.agent:
-                    self._by_name.could_not_ask(letter, reason)
+                    self._by_name.could_not_ask(letter, reason, refused=True)
                 self._questions.refused(fact)
                 self._settling.release(letter.correlation_id)
             case HintsAsked(session_id, hints):
@@ -520,9 +519,7 @@ class Pipeline:
         return any(map(self._hearing.connected, self._due.devices()))
 
 
-def _agents(config: Sections, now: float) -> AgentRoster | None:
-    if not config.orchestrator.agents:
-        return None
+def _agents(config: Sections, now: float) -> AgentRoster:
     from gateway.pipeline.agents.roster import AgentRoster  # noqa: PLC0415 - where there are any
 
     return AgentRoster(config.orchestrator.agents, now)

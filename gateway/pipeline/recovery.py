@@ -29,7 +29,7 @@ from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
-from gateway.pipeline.sessions.names import NO_BOOT
+from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest
 from gateway.pipeline.sessions.rows import stream_name
 from gateway.pipeline.sessions.session import Session, SessionError, Turn, TurnEvent
@@ -121,11 +121,7 @@ class Recovery:
         for stream in takeover.open_ids.values():
             with self._mishaps.contained("recovering a stream", session_id=stream.session_id):
                 takeover.session(stream)
-        # In the order in which it was said, whichever session that was in.
-        for request in sorted(takeover.for_teams, key=requests.index):
-            name = request.correlation_id
-            with self._mishaps.contained("recovering a team's work", correlation_id=name):
-                self._by_name.take_up(name, takeover.agents.pop(name, []), request.text)
+        self._put_to_teams(takeover, [row.correlation_id for row in requests])
         takeover.finish()
         left = [turn for turn in turns if turn is not None]
         if streams or requests or left:
@@ -138,6 +134,19 @@ class Recovery:
                 announcements=len(self._announcements),
             )
         return left
+
+    def _put_to_teams(self, takeover: _Takeover, order: list[str]) -> None:
+        """In the ``order`` in which it was said, whichever session that was in; and what is still to be undone."""
+        for name in order:
+            if (request := takeover.for_teams.get(name)) is not None:
+                with self._mishaps.contained("recovering a team's work", correlation_id=name):
+                    self._by_name.take_up(name, takeover.agents.pop(name, []), request.text)
+        for rows in takeover.agents.values():  # of requests that nobody remembers any more
+            if (letter := next((row.letter for row in rows if row.letter is not None), None)) is not None:
+                with self._mishaps.contained(
+                    "recovering a team's work", correlation_id=letter.correlation_id
+                ):
+                    self._by_name.remember(_name_of(letter), rows, answered=False)
 
     # -- what somebody brings back from the dead letters
 
@@ -165,6 +174,12 @@ class Recovery:
             self._understanding.again(*turn)
 
 
+def _name_of(letter: LetterRow) -> UtteranceName:
+    """What it is about, as far as it says so."""
+    nowhere = StreamName(letter.device_id, NO_BOOT, NO_STREAM)
+    return UtteranceName(letter.session_id, letter.user_id, nowhere, "", letter.correlation_id)
+
+
 class _Takeover:
     """The sessions of before, as they are needed."""
 
@@ -177,7 +192,7 @@ class _Takeover:
         self._by_name = by_name
         self.agents: dict[str, list[AgentRow]] = {}
         """What agents were asked, by the request."""
-        self.for_teams: list[RequestRow] = []
+        self.for_teams: dict[str, RequestRow] = {}
         """Requests that are put to agents by name."""
         self._now = asyncio.get_running_loop().time()
         self._sessions: dict[str, Session] = {}
@@ -251,7 +266,7 @@ class _Takeover:
         spoken = Spoken(request.name, session, turn, NOTHING_HEARD, request.published_at)
         self._questions.ask_again(spoken, message, request, row.text)
         if message.addressed:
-            self.for_teams.append(row)
+            self.for_teams[row.correlation_id] = row
 
     def _utterance(self, row: UtteranceRow) -> tuple[Session, Turn] | None:
         """Speech without a text."""

@@ -113,8 +113,8 @@ class Ledger(Tables):
             oldest = f"SELECT number FROM {room} WHERE {old} < ? ORDER BY number LIMIT ?"  # noqa: S608 - our own names
             self.delete(room, f"number IN ({oldest})", now - since, some)
         over = (  # what agents were asked for requests that are over
-            "number IN (SELECT number FROM agent_requests WHERE asked_at < ? AND correlation_id NOT IN"
-            " (SELECT correlation_id FROM requests) ORDER BY number LIMIT ?)"
+            "number IN (SELECT number FROM agent_requests WHERE asked_at < ? AND state <> 'compensating'"
+            " AND correlation_id NOT IN (SELECT correlation_id FROM requests) ORDER BY number LIMIT ?)"
         )
         self.delete(Room.AGENT_REQUESTS, over, now - kept.requests, some)
         self.scrub()

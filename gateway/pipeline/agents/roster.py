@@ -101,8 +101,8 @@ class AgentRoster:
     def is_present(self, agent: str, now: float) -> bool:
         """Whether it is there, or may be: when it had no time to show itself yet, and when it answered just now."""
         known = self._agents.get(agent)
-        if known is None:
-            return False
+        if known is None:  # a gateway before this one, which knew it, may have asked it
+            return now < self._patient_until
         if known.copies.here(now):
             return True
         answered = known.answered_at is not None and now - known.answered_at < ABSENT_SECONDS
@@ -122,9 +122,9 @@ class AgentRoster:
     def why_not(self, agent: str, now: float) -> Absence | None:
         """Why it is not to be asked now; None: it may be."""
         known = self._agents.get(agent)
-        if known is None or not self.is_present(agent, now):
+        if not self.is_present(agent, now):
             return Absence.ABSENT
-        return None if known.breaker.allows(now) else Absence.BREAKER_OPEN
+        return None if known is None or known.breaker.allows(now) else Absence.BREAKER_OPEN
 
     def asked(self, agent: str, now: float) -> None:
         """It is asked, perhaps to see whether it answers again."""

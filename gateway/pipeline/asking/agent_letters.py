@@ -6,8 +6,16 @@ import time
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
-from gateway.contract.agents import REQUESTS_TOPIC, AgentAnswer, AgentRequest, ConversationTurn, Wanted
+from gateway.contract.agents import (
+    REQUESTS_TOPIC,
+    AgentAnswer,
+    AgentRequest,
+    ConversationTurn,
+    Wanted,
+    decode_request,
+)
 from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, encode, new_id
 from gateway.contract.tracing import HEADER, traceparent
 from gateway.journal.records import AgentRow, LetterRow
@@ -73,8 +81,17 @@ def agent_letter(
     )
 
 
-def agent_row(name: UtteranceName, plan: TeamPlan, member: Member, *, words: bool) -> AgentRow:
-    """How it is with one member; ``words``: with what it said."""
+def once_more(letter: LetterRow) -> LetterRow:
+    """The same, anew: a broker or an agent that has had it would take it for what it has had."""
+    request = decode_request(letter.payload)
+    request = replace(request, attempt=request.attempt + 1, message_id=new_id("m"))
+    return replace(letter, message_id=request.message_id, payload=encode(request))
+
+
+def agent_row(
+    name: UtteranceName, plan: TeamPlan, member: Member, undoing: LetterRow | None, *, words: bool
+) -> AgentRow:
+    """How it is with one member; ``words``: with what it said; ``undoing``: what it was told, and has not done yet."""
     return AgentRow(
         request_id=member.request_id,
         correlation_id=name.correlation_id,
@@ -90,6 +107,7 @@ def agent_row(name: UtteranceName, plan: TeamPlan, member: Member, *, words: boo
         understood=member.understood,
         confidence=member.confidence,
         data=msgspec.json.encode(member.data) if words and member.data is not None else b"",
+        letter=undoing,
     )
 
 

@@ -5,6 +5,7 @@ Whoever is on the way of a text knows this only: where no agent is named, nothin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -64,8 +65,8 @@ class ByName(Protocol):
     def missed_answer(self, reply: OrchestratorReply) -> str:
         """All of it, where it is to a request that has no answer; empty: it is none."""
 
-    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
-        """Nobody has that message, or will."""
+    def could_not_ask(self, letter: LetterRow, reason: str, *, refused: bool) -> None:
+        """Nobody has that message; ``refused``: nor will, it is a dead letter."""
 
     async def expire(self, request: PendingRequest) -> None:
         """Its own deadline has come."""
@@ -87,47 +88,76 @@ class ByName(Protocol):
 
 
 class NobodyByName:
-    """No agent is named: whoever reads the transcripts may answer."""
+    """No agent is named: whoever reads the transcripts may answer.
+
+    What a gateway before this one asked agents by name comes to its end all the same: ``former`` leads it, and is made
+    when there is such.
+    """
 
     named = False
 
-    def leads(self, _correlation_id: str) -> bool:
-        """Nobody does."""
-        return False
+    def __init__(self, former: Callable[[], ByName]) -> None:
+        self._make = former
+        self._former: ByName | None = None
+        self._some = asyncio.Event()
+
+    def leads(self, correlation_id: str) -> bool:
+        """Whether agents were asked about it, by a gateway before this one."""
+        return self._former is not None and self._former.leads(correlation_id)
 
     def ask(self, _correlation_id: str) -> Moves | None:
         """Nobody is."""
         return None
 
-    async def take(self, reply: OrchestratorReply, *_effects: Effect) -> str:
-        """From nobody."""
-        raise NotAsked(f"{reply.agent} was not asked")
+    async def take(self, reply: OrchestratorReply, *effects: Effect) -> str:
+        """Of somebody who was asked then. Raises NotAsked."""
+        if self._former is None:
+            raise NotAsked(f"{reply.agent} was not asked")
+        return await self._former.take(reply, *effects)
 
-    def is_late_answer(self, _reply: OrchestratorReply) -> bool:
-        """Of nobody."""
-        return False
+    def is_late_answer(self, reply: OrchestratorReply) -> bool:
+        """As of a team's."""
+        return self._former is not None and self._former.is_late_answer(reply)
 
-    def missed_answer(self, _reply: OrchestratorReply) -> str:
-        """Nobody's is."""
-        return ""
+    def missed_answer(self, reply: OrchestratorReply) -> str:
+        """As of a team's."""
+        return "" if self._former is None else self._former.missed_answer(reply)
 
-    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
-        """That is another gateway's, or was."""
+    def could_not_ask(self, letter: LetterRow, reason: str, *, refused: bool) -> None:
+        """What was still to be asked."""
+        if self._former is not None:
+            self._former.could_not_ask(letter, reason, refused=refused)
 
     async def expire(self, request: PendingRequest) -> None:
-        """Of nobody."""
+        """Of those that were asked then."""
+        if self._former is not None:
+            await self._former.expire(request)
 
     async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
-        """There are none."""
+        """Of those that were asked then."""
+        if self._former is not None:
+            await self._former.follow(correlation_id, moves, *effects)
 
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
-        """Nothing is known."""
+        """Know nothing of these any more."""
+        if self._former is not None:
+            self._former.forget(is_gone)
 
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
-        """Whoever they were, none of them is named any more: the request waits for its deadline."""
+        """Whoever they were: what they say, and have said, is the answer."""
+        self._known().take_up(correlation_id, rows, shown)
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
-        """It is over."""
+        """It is over; but perhaps somebody is undoing what was done for it."""
+        self._known().remember(name, rows, answered=answered)
 
     async def run(self) -> None:
-        """Nothing ever is."""
+        """Do what is due, once there is anything."""
+        await self._some.wait()
+        await self._known().run()
+
+    def _known(self) -> ByName:
+        if self._former is None:
+            self._former = self._make()
+            self._some.set()
+        return self._former

@@ -172,7 +172,7 @@ class Questions:
     def refused(self, refused: Refused) -> None:
         """The broker will never take it."""
         question = self._asked_by(refused.letter)
-        if question is not None:
+        if question is not None and not question.message.addressed:  # those who answer it are asked by name
             self.fail(question.spoken, question.message, refused.reason, Apology.FAILED)
 
     def _asked_by(self, letter: LetterRow) -> Question | None:

@@ -97,9 +97,9 @@ class TeamAnswers:
         """All of it, where it is to a request that has no answer; empty: it is none."""
         return self._teams.missed_answer(reply)
 
-    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
-        """Nobody has that message, or will."""
-        self._teams.could_not_ask(letter, reason)
+    def could_not_ask(self, letter: LetterRow, reason: str, *, refused: bool) -> None:
+        """Nobody has that message; ``refused``: nor will, it is a dead letter."""
+        self._teams.could_not_ask(letter, reason, refused=refused)
 
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""

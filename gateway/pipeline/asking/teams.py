@@ -23,12 +23,12 @@ from gateway.journal.dead_letters import unpublished
 from gateway.journal.effects import AgentMoved, Effect, Queued
 from gateway.journal.records import AgentRow, LetterRow
 from gateway.pipeline.agents.roster import Absence, AgentRoster
-from gateway.pipeline.asking.agent_letters import Topic, agent_letter, agent_row, member
+from gateway.pipeline.asking.agent_letters import Topic, agent_letter, agent_row, member, once_more
 from gateway.pipeline.asking.by_name import Moves, NotAsked
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
-from gateway.pipeline.teams.members import AT_WORK, Member, MemberState
+from gateway.pipeline.teams.members import AT_WORK, Member, MemberEvent, MemberState
 from gateway.pipeline.teams.outcome import TeamOutcome
 from gateway.pipeline.teams.plans import Asking, Plans, TeamPlan
 from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, Step, Stop, Undo, Verdict
@@ -181,8 +181,8 @@ class Teams:
             log.info("undone", **names)
             del lead.undoing[one.request_id]
             self._journal.commit(*self._unanswered.end(one.request_id))
-        elif one.error is not None:
-            self._not_undone(lead.undoing.pop(one.request_id), f"the agent says: {one.error}")
+        elif one.state is MemberState.NOT_COMPENSATED:
+            self._not_undone(lead, one, f"the agent says: {one.error}")
 
     def late_answer(self, reply: OrchestratorReply) -> Member | None:
         """Whose good answer it is that came too late; where there was a reply already, nobody missed it."""
@@ -201,9 +201,14 @@ class Teams:
             return ""
         return one.text if lead.work.outcome.error is not None else ""
 
-    def could_not_ask(self, letter: LetterRow, reason: str) -> None:
-        """Nobody has that message, or will."""
-        if letter.request_id:
+    def could_not_ask(self, letter: LetterRow, reason: str, *, refused: bool) -> None:
+        """Nobody has that message; ``refused``: nor will, it is a dead letter."""
+        over = self._over.get(letter.correlation_id)
+        if over is not None and refused and over.undoing.get(letter.request_id) == letter:
+            one = over.work.asked(letter.request_id) if over.work is not None else None
+            if one is not None and one.step(MemberEvent.FAIL):
+                self._not_undone(over, one, reason, put_away=True)
+        elif letter.request_id:
             self._failures.append((letter.correlation_id, letter.request_id, reason))
             self._woken.set()
 
@@ -216,7 +221,8 @@ class Teams:
 
     async def wait(self) -> None:
         """Until something is due."""
-        self._alarm.set(min(self._look_at, self._deadlines[0][0]) if self._deadlines else math.inf)
+        due = min(self._look_at, self._deadlines[0][0]) if self._deadlines else math.inf
+        self._alarm.set(min(due, self._forget_at))
         await self._woken.wait()
         self._woken.clear()
 
@@ -274,6 +280,7 @@ class Teams:
         lead.ended_at = self._now()
         self._settle(lead)
         self._over[lead.topic.name.correlation_id] = lead
+        self._woken.set()  # to be put away in time
         if len(self._over) > self._most_over:
             self._put_away(self._over.popitem(last=False)[1])
 
@@ -285,18 +292,27 @@ class Teams:
                 if effects:
                     self._journal.commit(*effects)
 
+    @property
+    def _forget_at(self) -> float:
+        return next(iter(self._over.values())).ended_at + self._late_seconds if self._over else math.inf
+
     def _forget_old(self, now: float) -> None:
-        while self._over and next(iter(self._over.values())).ended_at + self._late_seconds <= now:
+        while self._forget_at <= now:
             self._put_away(self._over.popitem(last=False)[1])
 
     def _put_away(self, lead: _Lead) -> None:
         """What nobody has undone is for the operator to see, and to send again."""
-        for letter in lead.undoing.values():
-            self._not_undone(letter, UNDONE_NEVER)
+        for one in lead.work.everybody if lead.work is not None else ():
+            if one.request_id in lead.undoing and one.step(MemberEvent.FAIL):
+                self._not_undone(lead, one, UNDONE_NEVER)
 
-    def _not_undone(self, letter: LetterRow, reason: str) -> None:
+    def _not_undone(self, lead: _Lead, one: Member, reason: str, *, put_away: bool = False) -> None:
+        """``put_away``: as a dead letter, already."""
+        letter = lead.undoing.pop(one.request_id)
         log.error("not undone", agent=letter.agent, correlation_id=letter.correlation_id, reason=reason)
-        self._journal.commit(unpublished(letter, reason), *self._unanswered.end(letter.request_id))
+        dead = () if put_away else (unpublished(once_more(letter), reason),)
+        moved = self._moved(lead, one, words=False)
+        self._journal.commit(*dead, moved, *self._unanswered.end(letter.request_id))
 
     # -- what a gateway before this one led
 
@@ -309,25 +325,32 @@ class Teams:
         if known or line[0] == name.correlation_id:
             asking = _asking(topic.message)
             plan = self._plans.named(known[0].team, asking) if known else self._plans.choose(asking)
-            self._resume(lead, plan or self._plans.of(tuple(row.agent for row in known)), known)
+            self._resume(lead, plan, known)
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """A request that is over, whose agents may be late, or are undoing what they did."""
         known = list(rows)
         lead = _Lead(Topic(name, NOTHING_SAID, ()), ended_at=self._now())
-        self._resume(lead, self._plans.of(tuple(row.agent for row in known)), known)
+        self._resume(lead, None, known)
         if lead.work is not None:
             lead.work.outcome = TeamOutcome("", "", error=None if answered else "it had no answer")
         self._over[name.correlation_id] = lead
+        self._woken.set()
 
-    def _resume(self, lead: _Lead, plan: TeamPlan, rows: Iterable[AgentRow]) -> None:
+    def _resume(self, lead: _Lead, plan: TeamPlan | None, rows: list[AgentRow]) -> None:
         now = self._now()
+        combiner = next((row.agent for row in rows if row.combines), "")
+        plan = self._plans.joined(plan, (row.agent for row in rows if not row.combines), combiner)
         found = [one for row in rows if (one := member(row, plan, now)) is not None]
         lead.work = TeamWork(plan, self._why_not, min((one.asked_at for one in found), default=now))
         lead.work.take_up(found)
         for one in found:
             if one.state in AT_WORK:
                 self._unanswered.expect(one.request_id)
+        for row in rows:
+            if row.letter is not None:
+                lead.undoing[row.request_id] = row.letter
+                self._unanswered.expect(row.request_id)
         if lead.topic.name.correlation_id in self._leads:
             lead.due = now
             heapq.heappush(self._deadlines, (now, lead.topic.name.correlation_id))
@@ -360,13 +383,19 @@ class Teams:
                 case Finish():
                     outcome = step.outcome
         effects += map(Queued, letters)
-        name, over = lead.topic.name, lead.work.outcome is not None
+        over = lead.work.outcome is not None
         moved = lead.work.changed()
         if outcome is not None:  # what they said is in the reply now
             moved = [one for one in lead.work.everybody if one.attempt]
-        effects += [AgentMoved(agent_row(name, lead.work.plan, one, words=not over)) for one in moved]
+        effects += [self._moved(lead, one, words=not over) for one in moved]
         self._set_alarm(lead, now)
         return Moves(tuple(effects), tuple(letters), tuple(shown), outcome)
+
+    @staticmethod
+    def _moved(lead: _Lead, one: Member, *, words: bool) -> Effect:
+        assert lead.work is not None
+        undoing = lead.undoing.get(one.request_id) if one.state is MemberState.COMPENSATING else None
+        return AgentMoved(agent_row(lead.topic.name, lead.work.plan, one, undoing, words=words))
 
     def _ask(self, lead: _Lead, one: Member, answers: tuple[AgentAnswer, ...], now: float) -> LetterRow:
         self._roster.asked(one.name, now)

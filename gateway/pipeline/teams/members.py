@@ -30,6 +30,8 @@ class MemberState(StrEnum):
     COMPENSATING = "compensating"
     """It was told to undo what it did."""
     COMPENSATED = "compensated"
+    NOT_COMPENSATED = "not compensated"
+    """It could not be told, cannot do it, or has not said that it did."""
 
 
 class MemberEvent(StrEnum):
@@ -66,9 +68,13 @@ MEMBER_TRANSITIONS: dict[tuple[MemberState, MemberEvent], MemberState] = {
     (MemberState.STOPPED, MemberEvent.COMPENSATE): MemberState.COMPENSATING,
     (MemberState.LATE, MemberEvent.COMPENSATE): MemberState.COMPENSATING,
     (MemberState.COMPENSATING, MemberEvent.UNDONE): MemberState.COMPENSATED,
+    (MemberState.COMPENSATING, MemberEvent.FAIL): MemberState.NOT_COMPENSATED,
+    (MemberState.NOT_COMPENSATED, MemberEvent.UNDONE): MemberState.COMPENSATED,
 }
 
 AT_WORK = frozenset({MemberState.ASKED, MemberState.ANSWERING})
+UNDOING = frozenset({MemberState.COMPENSATING, MemberState.NOT_COMPENSATED})
+"""In which it may yet say that it is undone."""
 OVER = frozenset({MemberState.DONE, MemberState.FAILED, MemberState.STOPPED, MemberState.SKIPPED})
 """In which nobody waits for it."""
 

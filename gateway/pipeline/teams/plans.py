@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.contract.audience import Audience
@@ -111,6 +111,17 @@ class Plans:
     def of(self, agents: tuple[str, ...]) -> TeamPlan:
         """Those who were asked by settings that are not known any more: what they say is the reply."""
         return self._made(EVERYBODY, TeamSettings(agents=agents, policy="all"), agents)
+
+    def joined(self, plan: TeamPlan | None, asked: Iterable[str], combiner: str) -> TeamPlan:
+        """The same with all who were asked for it: the settings may not know them any more; None: nor their team."""
+        plan = plan or self.of(())
+        known = {one.name for one in plan.members}
+        others = tuple(self._member(name, (), plan.seconds) for name in asked if name not in known)
+        plan = replace(plan, members=plan.members + others)
+        if combiner and (plan.combiner is None or plan.combiner.name != combiner):
+            one = self._member(combiner, (), plan.seconds)
+            plan = replace(plan, combination=Combination.BY, combiner=one)
+        return plan
 
     def _plan(self, name: str, team: TeamSettings, asking: Asking) -> TeamPlan:
         agents = self._settings.agents

@@ -14,7 +14,7 @@ from gateway.contract.agents import AgentAnswer
 from gateway.contract.messages import OrchestratorReply
 from gateway.pipeline.agents.roster import Absence
 from gateway.pipeline.teams.combining import combined, failure
-from gateway.pipeline.teams.members import AT_WORK, OVER, Member, MemberEvent, MemberState
+from gateway.pipeline.teams.members import AT_WORK, OVER, UNDOING, Member, MemberEvent, MemberState
 from gateway.pipeline.teams.outcome import Cause, TeamOutcome
 from gateway.pipeline.teams.plans import Combination, Policy, TeamPlan
 from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, Step, Stop, Undo, Verdict
@@ -117,7 +117,7 @@ class TeamWork:
         if member is None or member.name != reply.agent:
             raise NotOfTheTeam(f"{reply.agent} was not asked")
         member.heard_at = now
-        if reply.compensation or member.state is MemberState.COMPENSATING:
+        if reply.compensation or member.state in UNDOING:
             return self._undone(member, reply)
         if not reply.final and reply.error is None and (reply.progress or not reply.text):
             member.step(MemberEvent.SIGN)
@@ -201,10 +201,12 @@ class TeamWork:
     @staticmethod
     def _undone(member: Member, reply: OrchestratorReply) -> list[Step]:
         """Or not. The answer that it was asked for may come yet, and says nothing about that."""
-        if not reply.compensation or member.state is not MemberState.COMPENSATING:
+        if not reply.compensation or member.state not in UNDOING:
             return []
         member.error = reply.error
-        if reply.final and reply.error is None:
+        if reply.error is not None:
+            member.step(MemberEvent.FAIL)
+        elif reply.final:
             member.step(MemberEvent.UNDONE)
         return []
 

@@ -108,6 +108,9 @@ class _Handing:
 class MortalBroker:
     """The gateway's end of a broker; the presence of agents is nobody's deed."""
 
+    refused = b""
+    """What is never taken of its messages: those with these bytes."""
+
     def __init__(self, broker: MessageBroker, fuse: Fuse) -> None:
         self._broker = broker
         self._fuse = fuse
@@ -115,6 +118,8 @@ class MortalBroker:
     async def publish(self, topic: str, key: Any, payload: bytes, **options: Any) -> Receipt:
         if self._fuse.blows(f"publish {topic}"):
             await _nothing_more()
+        if self.refused and self.refused in payload:
+            raise BrokerError("not today")
         return await self._broker.publish(topic, key, payload, **options)
 
     def subscribe(self, topic: str, *arguments: Any, **options: Any) -> Any:
@@ -137,6 +142,8 @@ class House:
         """Who worked on what, under which request id: agent, correlation id, request id."""
         self.undone: list[tuple[str, str]] = []
         """Who undid what: agent, request id."""
+        self.cannot_undo = 0
+        """So often undoing fails."""
         self._life = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -155,6 +162,14 @@ class House:
             self._life.push_async_callback(broker.close, 0.1)
             self._life.enter_context(running(agent.run(broker)))
 
+    @asynccontextmanager
+    async def working(self, agent: Orchestrator) -> AsyncIterator[None]:
+        """It is there, and then it is gone."""
+        broker = self.open_broker()
+        with running(agent.run(broker)):
+            yield
+        await broker.close(0.1)
+
     def agent(self, name: str, answer: Any) -> Orchestrator:
         """``answer(heard)`` is a coroutine; that it was called is remembered."""
         one = Orchestrator(name)
@@ -166,6 +181,9 @@ class House:
 
         @one.on_compensation
         async def undo(heard: Heard, _reason: str) -> None:
+            self.cannot_undo -= 1
+            if self.cannot_undo >= 0:
+                raise LookupError("not now")
             self.undone.append((name, heard.request_id))
 
         return one
@@ -234,6 +252,13 @@ def _arm(works: Works, fuse: Fuse) -> None:
         return commit(*effects)
 
     works.journal.commit = deadly  # type: ignore[method-assign]
+
+
+async def are_there(works: Works, *names: str) -> None:
+    """They have told the gateway."""
+    agents, now = works.pipeline.agents, asyncio.get_running_loop().time
+    assert agents is not None
+    await passes(lambda: all(agents._agents[name].copies.here(now()) for name in names))
 
 
 async def until_idle(works: Works) -> None:

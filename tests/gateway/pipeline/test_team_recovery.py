@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
+from gateway.contract.agents import REQUESTS_TOPIC
+from gateway.journal.records import DeadLetterRow, Verb
 from gateway.orchestrators.heard import Heard
-from tests.gateway.pipeline.mortal import House, until_idle
+from gateway.pipeline.asking.teams import UNDONE_NEVER
+from gateway.pipeline.teams.members import MemberState
+from tests.gateway.pipeline.mortal import House, are_there, until_idle
 from tests.gateway.works import Works, loud
-from tests.record import passes
+from tests.record import PATIENCE, passes
 from tests.system.house import Board
 
 SAID = loud(1)
@@ -198,3 +202,177 @@ async def test_a_turn_waits_for_the_one_before_it_whenever_the_gateway_dies(
 
     play = Play({"agents": {"a": {}}}, cast, both, ends=2)
     assert await sweep(tmp_path, nats.url, play, judge) > 15
+
+
+# -- with other settings than before
+
+NO_TEAM = {"agents": {"a": {}, "b": {}, "c": {}}, "teams": {"other": {"agents": ["a"]}}}
+ONE_GONE = {
+    "agents": {"a": {}, "c": {}},
+    "teams": {"house": {"agents": ["a"], "policy": "all", "combine": "by", "combined_by": "c"}},
+}
+NOBODY_NAMED: dict[str, Any] = {"agents": {}, "teams": {}, "app": ""}
+
+
+async def _held(house: House, held: str, go_on: asyncio.Event) -> asyncio.Event:
+    """The chain, of whom one does not answer until it may; set when it is at work."""
+    at_work = asyncio.Event()
+
+    async def answer(heard: Heard) -> str:
+        name = heard.role
+        if name == held:
+            at_work.set()
+            await go_on.wait()
+        return f"{name}({' '.join(one.text for one in heard.answers)})"
+
+    await house.work(*(house.agent(name, answer) for name in ("a", "b", "c")))
+    return at_work
+
+
+def _with_roles(settings: dict[str, Any]) -> dict[str, Any]:
+    """Each is told its own name."""
+    return {**settings, "agents": {name: {"role": name} for name in settings["agents"]}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("held", "after", "reply"),
+    [
+        ("b", NO_TEAM, "a() b(a())"),
+        ("b", ONE_GONE, "c(a() b(a()))"),
+        ("b", NOBODY_NAMED, "a() b(a())"),
+        ("c", NO_TEAM, "c(a() b(a()))"),
+        ("c", NOBODY_NAMED, "c(a() b(a()))"),
+    ],
+    ids=["no team", "agent gone", "nobody named", "no team to combine for", "nobody named to combine"],
+)
+async def test_what_was_asked_with_other_settings_comes_to_its_end(
+    tmp_path: Path, nats: Any, held: str, after: dict[str, Any], reply: str
+) -> None:
+    go_on = asyncio.Event()
+    async with House(tmp_path, nats.url) as house:
+        at_work = await _held(house, held, go_on)
+        kitchen = await house.board()
+        async with house.gateway(orchestrator=_with_roles(CHAIN)):
+            saying = asyncio.create_task(kitchen.say(SAID))
+            await at_work.wait()
+            await kitchen.told.first(ReplyShown)
+        async with house.gateway(orchestrator=_with_roles(after)) as (works, _):
+            go_on.set()
+            shown = await kitchen.told.first(ReplyShown, final=True)
+            assert (shown.text, shown.fallback, shown.error) == (reply, False, False)
+            await until_idle(works)
+            assert works.pipeline._questions.tracker.counters.unasked == 0
+        await saying
+        assert len(finals(house)) == 1
+        nobody_was_asked_twice(house)
+
+
+# -- what cannot be undone
+
+
+async def _failed_with_nobody_to_undo(house: House, kitchen: Board, works: Works) -> None:
+    """A team has failed, and who acted is gone before it was told."""
+    left = asyncio.Event()
+
+    async def act(_heard: Heard) -> str:
+        return "It is on."
+
+    async def fail(_heard: Heard) -> str:
+        await left.wait()
+        raise LookupError("no")
+
+    async with house.working(house.agent("switch", act)):
+        await house.work(house.agent("check", fail))
+        await are_there(works, "switch", "check")
+        saying = asyncio.create_task(kitchen.say(SAID))
+        teams = works.pipeline._by_name._teams  # type: ignore[attr-defined]
+        await passes(lambda: teams._leads)
+        (lead,) = teams._leads.values()
+        await passes(lambda: lead.work._members[0].state is MemberState.DONE)
+    left.set()
+    await saying
+    await until_idle(works)
+
+
+def _late(seconds: float) -> dict[str, Any]:
+    return {"orchestrator": {**UNDOING, "late_seconds": seconds}}
+
+
+async def _dead(works: Works) -> list[DeadLetterRow]:
+    return [row async for row in works.journal.dead_letters()]
+
+
+@pytest.mark.slow
+async def test_what_nobody_undoes_is_one_dead_letter_also_after_a_restart_and_can_be_sent_again(
+    tmp_path: Path, nats: Any
+) -> None:
+    async with House(tmp_path, nats.url) as house:
+        kitchen = await house.board()
+        async with house.gateway(**_late(300.0)) as (works, _):
+            await _failed_with_nobody_to_undo(house, kitchen, works)
+            assert not await _dead(works)
+        async with house.gateway(**_late(0.2)) as (works, _):
+            async with asyncio.timeout(PATIENCE):
+                while not (dead := await _dead(works)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            (letter,) = dead
+            assert (letter.topic, letter.reason) == (REQUESTS_TOPIC, UNDONE_NEVER)
+        async with house.gateway(**_late(0.2)) as (works, _):
+            await asyncio.sleep(0.5)
+            assert await _dead(works) == dead, "it is one"
+            await works.pipeline.carry_out(Verb.REPLAY, letter.number)
+            assert house.undone == []
+            await house.work(house.agent("switch", _never))
+            await passes(lambda: len(house.undone) == 1)
+            assert await _dead(works) == []
+        (asked,) = [request_id for name, _, request_id in house.asked if name == "switch"]
+        assert set(house.undone) == {("switch", asked)}
+
+
+async def _never(_heard: Heard) -> str:
+    raise AssertionError("asked again")
+
+
+@pytest.mark.slow
+async def test_what_the_broker_refuses_to_hand_on_to_be_undone_is_one_dead_letter(
+    tmp_path: Path, nats: Any
+) -> None:
+    async with House(tmp_path, nats.url) as house:
+        kitchen = await house.board()
+        await _undoing(house)
+        async with house.gateway(**_late(0.3)) as (works, _):
+            works.broker.refused = b'"kind":"compensate"'  # type: ignore[attr-defined]
+            await are_there(works, "switch", "check")
+            await kitchen.say(SAID)
+            await passes(lambda: works.pipeline._by_name._teams._over)  # type: ignore[attr-defined]
+            await passes(lambda: not works.pipeline._by_name._teams._over)  # type: ignore[attr-defined]
+            (letter,) = await _dead(works)
+            assert letter.reason == "not today"
+            works.broker.refused = b""  # type: ignore[attr-defined]
+            await works.pipeline.carry_out(Verb.REPLAY, letter.number)
+            await passes(lambda: len(house.undone) == 1)
+            assert await _dead(works) == []
+
+
+@pytest.mark.slow
+async def test_what_could_not_be_undone_is_tried_again_when_somebody_says_so(
+    tmp_path: Path, nats: Any
+) -> None:
+    async with House(tmp_path, nats.url) as house:
+        kitchen = await house.board()
+        house.cannot_undo = 1
+        await _undoing(house)
+        async with house.gateway(orchestrator=UNDOING) as (works, _):
+            await are_there(works, "switch", "check")
+            await kitchen.say(SAID)
+            async with asyncio.timeout(PATIENCE):
+                while not (dead := await _dead(works)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            (letter,) = dead
+            assert letter.reason == "the agent says: switch failed (LookupError)"
+            await works.pipeline.carry_out(Verb.REPLAY, letter.number)
+            await passes(lambda: len(house.undone) == 1)
+            (lead,) = works.pipeline._by_name._teams._over.values()  # type: ignore[attr-defined]
+            await passes(lambda: lead.work._members[0].state is MemberState.COMPENSATED)
+            assert await _dead(works) == []
