@@ -143,7 +143,7 @@ def test_a_quorum_is_enough_and_less_is_none() -> None:
     assert house.open
     assert house.says("c", "C.").outcome.agents == ("a", "c")
     short = team("a", "b", "c", policy=Policy.QUORUM, quorum=2).fails("a").fails("b")
-    assert short.outcome.error == "a: broken; b: broken; c: it did not answer in time"
+    assert short.outcome.error == "a: broken; b: broken; c: it had not answered"
     assert short.outcome.cause is Cause.FAILED
 
 
