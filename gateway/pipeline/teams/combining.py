@@ -77,4 +77,4 @@ def _reason(member: Member) -> str:
         return member.error
     if member.gone:
         return "it is not there any more"
-    return "it had not answered" if member.attempt else "it is not there"  # its time was up, or the team's
+    return "it had not answered" if member.attempt else "it was not asked"  # its time was up, or the team's

@@ -145,6 +145,9 @@ def test_a_quorum_is_enough_and_less_is_none() -> None:
     short = team("a", "b", "c", policy=Policy.QUORUM, quorum=2).fails("a").fails("b")
     assert short.outcome.error == "a: broken; b: broken; c: it had not answered"
     assert short.outcome.cause is Cause.FAILED
+    after = MemberPlan("b", 10.0, after=("a",))
+    chain = team("a", after, "c", policy=Policy.ALL, partial=False).fails("c")
+    assert chain.outcome.error == "a: it had not answered; b: it was not asked; c: broken"
 
 
 def test_what_is_there_at_the_deadline() -> None:
