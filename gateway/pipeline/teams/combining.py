@@ -49,7 +49,7 @@ def _together(chosen: Sequence[Member]) -> dict[str, Any] | None:
 def failure(plan: TeamPlan, members: Sequence[Member], *, falls_short: bool) -> TeamOutcome:
     """That there is no reply, and why. Somebody who did not understand has said so in words."""
     puzzled = [one for one in members if one.state is MemberState.DONE and not one.understood]
-    reasons = [f"{one.name}: {_reason(one)}" for one in members if not one.good]
+    reasons = [_named(one.name, _reason(one)) for one in members if not one.good]
     return TeamOutcome(
         next((one.text for one in puzzled if one.text), ""),
         puzzled[0].name if puzzled else plan.name,
@@ -68,6 +68,11 @@ def _cause(members: Sequence[Member], puzzled: Sequence[Member]) -> Cause:
         return Cause.PUZZLED
     failed = any(one.error is not None and not one.timed_out for one in asked)
     return Cause.FAILED if failed else Cause.LATE
+
+
+def _named(agent: str, reason: str) -> str:
+    """Whose reason it is, which some say themselves."""
+    return reason if reason.startswith(f"{agent} ") else f"{agent}: {reason}"
 
 
 def _reason(member: Member) -> str:

@@ -26,7 +26,7 @@ export function heardKind(turn) {
 export function replyKind(reply) {
   if (reply.waits) return "waits";
   if (reply.error) return "error";
-  if (!reply.final) return "streaming";
+  if (!reply.final) return reply.interim ? "interim" : "streaming";
   return reply.fallback ? "fallback" : "final";
 }
 

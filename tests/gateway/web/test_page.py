@@ -110,6 +110,7 @@ async def test_a_better_answer_takes_the_place_of_the_first(page: Page, house: H
     house.publish(structs.replace(reply("About seven.", final=False), interim=True, agent="clock"))
     await expect(page.locator(".reply-text")).to_have_text("About seven.")
     await expect(page.locator(".mark")).to_have_text("clock · a first answer, a better one follows")
+    await expect(page.locator(".reply")).to_have_attribute("data-kind", "interim")  # whole: no dots behind it
     whole = {"agent": "house", "agents": ("clock", "news"), "partial": True, "missing": ("weather",)}
     house.publish(structs.replace(reply("It is 6:58. No news."), **whole))
     await expect(page.locator(".reply-text")).to_have_text("It is 6:58. No news.")
