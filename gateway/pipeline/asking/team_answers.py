@@ -68,6 +68,8 @@ class TeamAnswers:
                         moves,
                     ) in self._teams.due():  # none waits until the others' are committed and shown
                         tasks.create_task(self._follow_in_turn(name, moves), name=name)
+                    for name, moves in self._teams.after_all(self._questions.conversing.may_still_tell):
+                        tasks.create_task(self._follow_in_turn(name, moves), name=name)
 
     async def _follow_in_turn(self, correlation_id: str, moves: Moves) -> None:
         with self._mishaps.contained(A_TEAM, correlation_id=correlation_id):

@@ -44,6 +44,8 @@ NOTHING_SAID = TranscriptionMessage(
 """In place of what nobody has to be asked about again."""
 LOOK_SECONDS = 0.5
 """How often it is looked whether an agent has come, gone, or broken, for whoever waits for it."""
+MOST_MISSED = 1_000
+"""Requests that are put to whoever comes yet, since nobody was there; the oldest are put to nobody then."""
 UNDONE_NEVER = "the agent has not said that it is undone"
 
 
@@ -86,7 +88,8 @@ class Teams:
         self._deadlines: list[tuple[float, str]] = []
         self._failures: list[tuple[str, str, str]] = []
         self._absences: dict[str, Absence | None] = {}
-        self._look_at = 0.0
+        self._missed: OrderedDict[str, None] = OrderedDict()
+        self._look_at = self._missed_at = 0.0
         self._woken = asyncio.Event()
         self._alarm = Alarm(self._woken.set)
 
@@ -222,7 +225,7 @@ class Teams:
     async def wait(self) -> None:
         """Until something is due."""
         due = min(self._look_at, self._deadlines[0][0]) if self._deadlines else math.inf
-        self._alarm.set(min(due, self._forget_at))
+        self._alarm.set(min(due, self._forget_at, self._missed_at if self._missed else math.inf))
         await self._woken.wait()
         self._woken.clear()
 
@@ -257,6 +260,20 @@ class Teams:
 
     # -- the end, and after it
 
+    def after_all(self, may_still_tell: Callable[[UtteranceName], bool]) -> Iterator[tuple[str, Moves]]:
+        """Where nobody was there, who has come since is asked now, as long as the answer may be told."""
+        now = self._now()
+        if now < self._missed_at:
+            return
+        self._missed_at = now + LOOK_SECONDS
+        for correlation_id in list(self._missed):
+            lead = self._over.get(correlation_id)
+            work = lead.work if lead is not None and may_still_tell(lead.topic.name) else None
+            if lead is None or work is None or not work.misses_somebody:
+                del self._missed[correlation_id]
+            elif steps := work.ask_after_all(now):
+                yield correlation_id, self._do(lead, steps, now)
+
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""
         for known in (self._leads, self._over):
@@ -281,6 +298,10 @@ class Teams:
         self._settle(lead)
         self._over[lead.topic.name.correlation_id] = lead
         self._woken.set()  # to be put away in time
+        if lead.work is not None and lead.work.misses_somebody:
+            self._missed[lead.topic.name.correlation_id] = None
+            if len(self._missed) > MOST_MISSED:
+                self._missed.popitem(last=False)
         if len(self._over) > self._most_over:
             self._put_away(self._over.popitem(last=False)[1])
 
@@ -302,6 +323,7 @@ class Teams:
 
     def _put_away(self, lead: _Lead) -> None:
         """What nobody has undone is for the operator to see, and to send again."""
+        self._settle(lead)
         for one in lead.work.everybody if lead.work is not None else ():
             if one.request_id in lead.undoing and one.step(MemberEvent.FAIL):
                 self._not_undone(lead, one, UNDONE_NEVER)

@@ -62,6 +62,8 @@ MEMBER_TRANSITIONS: dict[tuple[MemberState, MemberEvent], MemberState] = {
     (MemberState.ANSWERING, MemberEvent.RETRY): MemberState.WAITING,
     (MemberState.ANSWERING, MemberEvent.STOP): MemberState.STOPPED,
     (MemberState.DONE, MemberEvent.COMPENSATE): MemberState.COMPENSATING,
+    (MemberState.SKIPPED, MemberEvent.ASK): MemberState.ASKED,
+    (MemberState.FAILED, MemberEvent.ASK): MemberState.ASKED,
     (MemberState.FAILED, MemberEvent.ANSWER): MemberState.LATE,
     (MemberState.FAILED, MemberEvent.COMPENSATE): MemberState.COMPENSATING,
     (MemberState.STOPPED, MemberEvent.ANSWER): MemberState.LATE,
@@ -100,6 +102,10 @@ class Member:
     timed_out: bool = False
     gone: bool = False
     """It could not be asked after all, or is not there any more."""
+    unasked: bool = False
+    """It could not."""
+    after_all: bool = False
+    """It was asked when nobody waited for it any more."""
     text: str = ""
     interim: str = ""
     error: str | None = None

@@ -133,12 +133,42 @@ class TeamWork:
         member = self.asked(request_id)
         if member is None or member.state not in AT_WORK or self.outcome is not None:
             return []
-        member.gone = True
+        member.gone = member.unasked = True
         return [*self._fail(member, reason, now, began=False), *self.go_on(now)]
 
     def expire(self, now: float) -> list[Step]:
         """The request's own time is over: what there is, or that there is nothing."""
         return [] if self.outcome is not None else [*self._expired(now), *self._finish(now)]
+
+    def ask_after_all(self, now: float) -> list[Step]:
+        """All were away, and it has ended; whoever of them is here now is asked, and its answer will be late."""
+        if self.outcome is None or self.outcome.cause is not Cause.NOBODY:
+            return []
+        steps: list[Step] = []
+        for one in self._members:
+            if not self._was_away(one) or self._available(one.name) is not None:
+                continue
+            if self.plan.policy is Policy.IN_TURN and any(each.after_all for each in self._members):
+                break
+            one.after_all, one.not_before = True, now
+            steps += self._ask(one, (), now)
+            one.step(MemberEvent.STOP)
+        return steps
+
+    @property
+    def misses_somebody(self) -> bool:
+        """Whether somebody was away who might still answer, now that it has ended; and nobody has yet."""
+        if any(one.state is MemberState.LATE and one.understood for one in self._members):
+            return False
+        is_nobodys = self.outcome is not None and self.outcome.cause is Cause.NOBODY
+        return is_nobodys and any(map(self._was_away, self._members))
+
+    def _was_away(self, member: Member) -> bool:
+        """Whether it alone could have given the reply, and was never asked because it was not there."""
+        if member.plan.after or member.name not in self.plan.candidates or member.after_all:
+            return False
+        never = member.state is MemberState.SKIPPED and not member.attempt and member.error is None
+        return never or (member.unasked and member.state in (MemberState.SKIPPED, MemberState.FAILED))
 
     # -- replies
 
@@ -187,7 +217,9 @@ class TeamWork:
 
     def _answered_too_late(self, member: Member) -> list[Step]:
         """Its team has failed meanwhile, and nobody has told it so."""
-        if self.outcome is None or self.outcome.error is None or not member.plan.compensates:
+        if self.outcome is None or self.outcome.error is None:
+            return []
+        if not member.plan.compensates or member.after_all:
             return []
         member.step(MemberEvent.COMPENSATE)
         return [Undo(member, self.outcome.error)]
@@ -295,7 +327,7 @@ class TeamWork:
         member.step(MemberEvent.ASK)
         member.attempt += 1
         member.asked_at = member.heard_at = now
-        member.gone = False
+        member.gone = member.unasked = False
         member.due = min(now + member.plan.seconds, self._begun_at + self.plan.seconds)
         return [Ask(member, answers)]
 

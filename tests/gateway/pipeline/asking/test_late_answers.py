@@ -11,19 +11,27 @@ import pytest
 from firmware_bridge.simulator.user import ReplyShown
 from gateway.access.principals import LOCAL
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import RoutingKey
-from gateway.contract.agents import REQUESTS_TOPIC, AgentRequest, decode_request
+from gateway.broker.base import RoutingKey, Subscription
+from gateway.contract.agents import (
+    PRESENCE_TOPIC,
+    REQUESTS_TOPIC,
+    AgentPresence,
+    AgentRequest,
+    decode_request,
+)
 from gateway.contract.events import DeliveryEvent, ReplyEvent
 from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, TranscriptionMessage, encode
 from gateway.journal import Journal
 from gateway.journal.effects import Erased
 from gateway.journal.history import Selection
 from gateway.journal.records import HistoryRow
+from gateway.pipeline.asking import teams
 from gateway.pipeline.erasing import Whose
 from gateway.pipeline.telling import announcements
+from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.works import Works, loud, open_works
-from tests.record import passes
+from tests.record import PATIENCE, passes
 from tests.system.house import Board
 
 IMPATIENT = {"timeout_seconds": 0.2}
@@ -245,6 +253,11 @@ async def test_it_outlives_the_gateway_and_is_told_once(tmp_path: Path, killed: 
 # -- of a team
 
 
+async def next_request(asked: Subscription) -> AgentRequest:
+    async with asyncio.timeout(PATIENCE):
+        return decode_request((await anext(asked)).message.payload)
+
+
 async def answered_late(works: Works, request: AgentRequest, text: str, **facts: Any) -> None:
     heard = request.transcript
     reply = OrchestratorReply(
@@ -267,7 +280,7 @@ async def test_of_a_team_that_was_too_slow(tmp_path: Path, restarted: bool) -> N
         async with works.board() as kitchen:
             heard = await apologised(works, kitchen)
             for _ in range(2):
-                request = decode_request((await anext(asked)).message.payload)
+                request = await next_request(asked)
                 requests[request.agent] = request
             await works.settled()
             if not restarted:
@@ -293,3 +306,75 @@ async def tell_and_check(
     assert told(kitchen) == [AFTER_ALL]
     delivery = await works.events.first(DeliveryEvent, correlation_id=heard.correlation_id)
     assert delivery.session_id == heard.session_id
+
+
+# -- asked after all
+
+
+async def say_here(works: Works, agent: str, **facts: Any) -> None:
+    presence = AgentPresence(agent=agent, instance="i_1", **facts)
+    await works.broker.publish(PRESENCE_TOPIC, RoutingKey(agent, "i_1", "presence"), encode(presence))
+
+
+async def missed(works: Works, kitchen: Board) -> TranscriptionMessage:
+    """Something was said, and nobody was there."""
+    roster, now = works.pipeline.agents, asyncio.get_running_loop().time
+    assert roster is not None
+    await passes(
+        lambda: any(row.topic == PRESENCE_TOPIC and row.subscriptions for row in works.broker.stats())
+    )
+    for agent in ("a", "b"):
+        await say_here(works, agent, state="leaving")
+    await passes(lambda: not any(roster.is_present(agent, now()) for agent in ("a", "b")))
+    heard = await apologised(works, kitchen, 1.0 + len(works.results.items))
+    assert kitchen.told.of(ReplyShown)[-1].text == TEXTS["en"][Apology.NOBODY]
+    return heard
+
+
+@pytest.mark.slow
+async def test_who_comes_when_nobody_was_there_is_asked_then_and_its_answer_told() -> None:
+    away = {"agents": {"a": {}, "b": {}}, "patience_seconds": 0.1}
+    async with (
+        open_works(orchestrator=away) as works,
+        works.broker.subscribe(REQUESTS_TOPIC) as asked,
+        works.board() as kitchen,
+    ):
+        heard = await missed(works, kitchen)
+        await say_here(works, "b")
+        request = await next_request(asked)
+        assert (request.agent, request.transcript.text) == ("b", heard.text)
+        await answered_late(works, request, AFTER_ALL, message_id="m_1")
+        await kitchen.told.first(ReplyShown, stream=0, text=AFTER_ALL)
+        await say_here(works, "a")
+        known = works.pipeline._by_name._teams  # type: ignore[attr-defined]
+        await passes(lambda: not known._missed)
+        assert asked.pending == 0, "it has its answer"
+        await works.idle()
+
+
+@pytest.mark.slow
+async def test_who_comes_when_something_else_was_said_is_asked_about_that_only() -> None:
+    away = {"agents": {"a": {}, "b": {}}, "patience_seconds": 0.1}
+    async with (
+        open_works(orchestrator=away) as works,
+        works.broker.subscribe(REQUESTS_TOPIC) as asked,
+        works.board() as kitchen,
+    ):
+        await missed(works, kitchen)
+        second = await missed(works, kitchen)
+        await say_here(works, "a")
+        request = await next_request(asked)
+        assert request.transcript.correlation_id == second.correlation_id
+        known = works.pipeline._by_name._teams  # type: ignore[attr-defined]
+        await passes(lambda: not known._missed or list(known._missed) == [second.correlation_id])
+        assert asked.pending == 0
+
+
+async def test_only_so_many_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teams, "MOST_MISSED", 1)
+    away = {"agents": {"a": {}, "b": {}}, "patience_seconds": 0.1}
+    async with open_works(orchestrator=away) as works, works.board() as kitchen, works.board("hall") as hall:
+        await missed(works, kitchen)
+        second = await missed(works, hall)
+        known = works.pipeline._by_name._teams  # type: ignore[attr-defined]
+        assert list(known._missed) == [second.correlation_id]

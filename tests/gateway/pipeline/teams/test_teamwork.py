@@ -269,6 +269,62 @@ def test_of_whom_nobody_reads_the_requests_nobody_is_there() -> None:
     assert (house.outcome.cause, house.outcome.error) == (Cause.NOBODY, "a: nobody reads it")
 
 
+def nobody_there(policy: Policy = Policy.FIRST, **absences: Absence) -> House:
+    plans = (MemberPlan("a", 9.0), MemberPlan("b", 9.0, compensates=True), MemberPlan("c", 9.0, after=("a",)))
+    house = House(TeamPlan("house", plans if policy is Policy.ALL else plans[:2], 30.0, 3.0, policy))
+    house.absent |= {"a": Absence.ABSENT, "b": Absence.ABSENT} | absences
+    house.begin().after(3.0)
+    assert house.outcome.cause is Cause.NOBODY
+    return house
+
+
+def test_who_comes_when_it_is_over_may_be_asked_after_all() -> None:
+    house = nobody_there()
+    assert house.work.misses_somebody
+    assert house.work.ask_after_all(house.now) == []
+    del house.absent["b"]
+    house.steps += house.work.ask_after_all(house.now) + house.work.ask_after_all(house.now)
+    assert house.asked == ["b"], "once"
+    house.says("b", "B.")
+    assert house.work.everybody[1].state is MemberState.LATE
+    assert not house.of(Undo), "it was asked for that"
+    assert not house.work.misses_somebody
+
+
+def test_who_had_failed_too_often_is_not_asked_after_all() -> None:
+    house = nobody_there(a=Absence.BREAKER_OPEN, b=Absence.BREAKER_OPEN)
+    assert not house.work.misses_somebody
+    house.absent.clear()
+    assert house.work.ask_after_all(house.now) == []
+
+
+def test_after_all_too_they_have_their_turns_and_what_comes_after_another_is_not_asked() -> None:
+    in_turn = nobody_there(Policy.IN_TURN)
+    in_turn.absent.clear()
+    in_turn.steps += in_turn.work.ask_after_all(in_turn.now)
+    assert in_turn.asked == ["a"]
+    everybody = nobody_there(Policy.ALL)
+    everybody.absent.clear()
+    everybody.steps += everybody.work.ask_after_all(everybody.now)
+    assert everybody.asked == ["a", "b"]
+
+
+def test_who_could_not_be_asked_is_asked_after_all_and_who_was_is_not() -> None:
+    house = team("a")
+    for _ in range(2):
+        house.steps += house.work.failed(house.work.everybody[0].request_id, "nobody reads it", house.now)
+        house.after(0.2)
+    house.steps += house.work.ask_after_all(house.now)
+    assert house.says("a", "A.").work.everybody[0].state is MemberState.LATE
+    killed = team("a")
+    killed.absent["a"] = Absence.ABSENT
+    killed.after(3.0).absent.clear()
+    assert not killed.work.misses_somebody
+    answered = team("a").says("a", "A.")
+    assert not answered.work.misses_somebody
+    assert answered.work.ask_after_all(answered.now) == []
+
+
 def test_only_who_says_so_is_asked_again() -> None:
     assert team("a").fails("a").outcome.cause is Cause.FAILED
     again = team(MemberPlan("a", 10.0, again=2))
