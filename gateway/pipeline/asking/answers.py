@@ -265,8 +265,8 @@ class Answers:
                 self._questions.fail(question.spoken, question.message, ERASED, Apology.LATE)
             await acknowledge(self._pieces.take(name))
         self._questions.forget(is_gone)
-        self._by_name.forget(is_gone)
         self._tracker.forget(is_gone)
+        await self._by_name.forget(is_gone)
 
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
         """The correlation ids of those that wait for an answer, or for their device."""

@@ -74,8 +74,8 @@ class ByName(Protocol):
     async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
         """Commit, send, show; and end the request, where that is its outcome."""
 
-    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
-        """Know nothing of these any more."""
+    async def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """Know nothing of these any more; who has waited for one of them is asked about now."""
 
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """What a gateway before this one had asked agents, and is still awaited; ``shown``: a first answer."""
@@ -138,10 +138,10 @@ class NobodyByName:
         if self._former is not None:
             await self._former.follow(correlation_id, moves, *effects)
 
-    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+    async def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""
         if self._former is not None:
-            self._former.forget(is_gone)
+            await self._former.forget(is_gone)
 
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """Whoever they were: what they say, and have said, is the answer."""

@@ -170,9 +170,9 @@ class Questions:
             self._announce.status(question.spoken.session, DeviceStatus.THINKING)
 
     def refused(self, refused: Refused) -> None:
-        """The broker will never take it."""
+        """The broker will never take it. Those who are asked by name have messages of their own."""
         question = self._asked_by(refused.letter)
-        if question is not None and not question.message.addressed:  # those who answer it are asked by name
+        if question is not None and not question.message.addressed:
             self.fail(question.spoken, question.message, refused.reason, Apology.FAILED)
 
     def _asked_by(self, letter: LetterRow) -> Question | None:

@@ -63,10 +63,7 @@ class TeamAnswers:
             while True:
                 await self._teams.wait()
                 with self._mishaps.contained(A_TEAM):
-                    for (
-                        name,
-                        moves,
-                    ) in self._teams.due():  # none waits until the others' are committed and shown
+                    for name, moves in self._teams.due():  # each beside the others
                         tasks.create_task(self._follow_in_turn(name, moves), name=name)
                     for name, moves in self._teams.after_all(self._questions.conversing.may_still_tell):
                         tasks.create_task(self._follow_in_turn(name, moves), name=name)
@@ -103,10 +100,12 @@ class TeamAnswers:
         """Nobody has that message; ``refused``: nor will, it is a dead letter."""
         self._teams.could_not_ask(letter, reason, refused=refused)
 
-    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
-        """Know nothing of these any more."""
-        self._teams.forget(is_gone)
+    async def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
+        """Know nothing of these any more; who has waited for one of them is asked about now."""
+        following = self._teams.forget(is_gone)
         self._teams.refresh(self._questions.conversing.before)
+        for name in following:
+            await self._begin_waiting(name)
 
     # -- a request begins
 
@@ -223,12 +222,14 @@ class TeamAnswers:
 
     async def _begin_next(self, correlation_id: str) -> None:
         """The next turn of the conversation is asked now, with what was answered before it."""
-        following = self._teams.begin_next(correlation_id, self._questions.conversing.before)
-        if following is None:
-            return
-        name, moves = following
-        self._postpone(name)
-        await self.follow(name, moves)
+        following = self._teams.end(correlation_id)
+        if following:
+            await self._begin_waiting(following)
+
+    async def _begin_waiting(self, correlation_id: str) -> None:
+        moves = self._teams.begin_waiting(correlation_id, self._questions.conversing.before)
+        self._postpone(correlation_id)
+        await self.follow(correlation_id, moves)
 
     async def _commit(self, *effects: Effect) -> bool:
         if not effects:

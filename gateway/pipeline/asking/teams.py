@@ -133,30 +133,30 @@ class Teams:
         lead.work = TeamWork(plan, self._why_not, now)
         return self._do(lead, lead.work.go_on(now), now)
 
-    def begin_next(
-        self, correlation_id: str, before: Callable[[UtteranceName], Conversation]
-    ) -> tuple[str, Moves] | None:
-        """It has ended: the next of its conversation, with what was said until now; None: there is none.
-
-        An end of it that is not its team's comes here, too: whoever was asked is told to stop.
-        """
+    def end(self, correlation_id: str) -> str:
+        """It has ended; the next of its conversation, whose turn it is now. Empty: there is none."""
         lead = self._leads.pop(correlation_id, None)
         if lead is None:
-            return None
+            return ""
+        following = self._leave_line(lead)
         self._remember(lead)
-        line = self._lines[lead.line]
-        was_first = line[0] == correlation_id
-        line.remove(correlation_id)
-        if not line:
-            del self._lines[lead.line]
-            return None
-        if not was_first:
-            return None
-        following = self._leads[line[0]]
-        name, message = following.topic.name, following.topic.message
-        following.topic = Topic(name, message, before(name).turns)
-        plan = self._plans.choose(_asking(message)) or self._plans.of(())
-        return line[0], self._begin(following, plan)
+        return following
+
+    def _leave_line(self, lead: _Lead) -> str:
+        line, name = self._lines[lead.line], lead.topic.name.correlation_id
+        was_first = line[0] == name
+        line.remove(name)
+        if line:
+            return line[0] if was_first else ""
+        del self._lines[lead.line]
+        return ""
+
+    def begin_waiting(self, correlation_id: str, before: Callable[[UtteranceName], Conversation]) -> Moves:
+        """It has waited for its turn, which is now; it is put to its team with what was said until now."""
+        lead = self._leads[correlation_id]
+        name, message = lead.topic.name, lead.topic.message
+        lead.topic = Topic(name, message, before(name).turns)
+        return self._begin(lead, self._plans.choose(_asking(message)) or self._plans.of(()))
 
     # -- what happens
 
@@ -274,18 +274,19 @@ class Teams:
             elif steps := work.ask_after_all(now):
                 yield correlation_id, self._do(lead, steps, now)
 
-    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
-        """Know nothing of these any more."""
-        for known in (self._leads, self._over):
-            for correlation_id, lead in list(known.items()):
-                if is_gone(lead.topic.name):
-                    self._settle(lead)
-                    if known is self._leads:
-                        line = self._lines[lead.line]
-                        line.remove(correlation_id)
-                        if not line:
-                            del self._lines[lead.line]
-                    del known[correlation_id]
+    def forget(self, is_gone: Callable[[UtteranceName], bool]) -> list[str]:
+        """Know nothing of these any more; whose turn it is now."""
+        following = [self._leave_line(lead) for lead in self._drop(self._leads, is_gone)]
+        self._drop(self._over, is_gone)
+        return [name for name in following if name in self._leads]
+
+    def _drop(self, known: dict[str, _Lead], is_gone: Callable[[UtteranceName], bool]) -> list[_Lead]:
+        dropped = [lead for lead in known.values() if is_gone(lead.topic.name)]
+        for lead in dropped:
+            lead.undoing.clear()
+            self._settle(lead)
+            del known[lead.topic.name.correlation_id]
+        return dropped
 
     def refresh(self, before: Callable[[UtteranceName], Conversation]) -> None:
         """Whoever is asked from now on is told no more of the conversations before than that."""
@@ -296,6 +297,7 @@ class Teams:
     def _remember(self, lead: _Lead) -> None:
         lead.ended_at = self._now()
         self._settle(lead)
+        self._let_go(lead)
         self._over[lead.topic.name.correlation_id] = lead
         self._woken.set()  # to be put away in time
         if lead.work is not None and lead.work.misses_somebody:
@@ -304,6 +306,14 @@ class Teams:
                 self._missed.popitem(last=False)
         if len(self._over) > self._most_over:
             self._put_away(self._over.popitem(last=False)[1])
+
+    def _let_go(self, lead: _Lead) -> None:
+        """No words of it are needed any more, unless somebody may yet have to be told them: to undo, or to answer."""
+        if lead.work is None:
+            return
+        lead.work.let_go()
+        if not lead.work.misses_somebody and not any(one.plan.compensates for one in lead.work.everybody):
+            lead.topic = Topic(lead.topic.name, NOTHING_SAID, ())
 
     def _settle(self, lead: _Lead) -> None:
         """No answer of those who were asked is awaited any more."""

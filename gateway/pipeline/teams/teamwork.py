@@ -97,6 +97,12 @@ class TeamWork:
         if self._combiner is not None:
             self._combiner = known.get(self._combiner.name, self._combiner)
 
+    def let_go(self) -> None:
+        """It is over: what members have answered is not needed any more; what others have begun to say may be."""
+        for one in self.everybody:
+            if one.state is MemberState.DONE:
+                one.text, one.interim, one.data = "", "", None
+
     # -- what happens
 
     def go_on(self, now: float) -> list[Step]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.access.principals import Principal, Role
-from gateway.broker.base import RoutingKey
+from gateway.broker.backends.memory import MemoryBroker
+from gateway.broker.base import BrokerRefused, Receipt, RoutingKey
 from gateway.contract.agents import (
     PRESENCE_TOPIC,
     REQUESTS_TOPIC,
@@ -20,11 +21,13 @@ from gateway.contract.agents import (
     decode_request,
 )
 from gateway.contract.events import ReplyEvent
-from gateway.contract.messages import REPLIES_TOPIC, OrchestratorReply, encode
+from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, OrchestratorReply, encode
 from gateway.pipeline.content.port import PassingText
+from gateway.pipeline.erasing import Whose
 from gateway.pipeline.sessions.requests import CUT_OFF, MAX_TEXT_BYTES
 from gateway.pipeline.teams.members import MemberState
 from gateway.pipeline.teams.teamwork import MAX_PIECES_TEXT
+from gateway.settings.broker import BrokerSettings
 from tests.gateway.works import Works, open_works
 from tests.record import Record, passes
 from tests.system.house import running
@@ -218,3 +221,53 @@ async def test_what_happens_is_kept_in_its_order_however_long_a_text_is_looked_a
         await one.works.settled()
         rows = [row async for row in one.works.journal.agents()]
         assert {(row.agent, row.text) for row in rows} == {("a", ""), ("b", "")}
+
+
+async def test_what_was_said_behind_what_is_erased_has_its_turn() -> None:
+    async with house("a", agents={"a": {}, "b": {}}, team={}) as one:
+        names = [await one.say(text) for text in ("first", "second", "third")]
+        await one.request("a", "first")
+        assert len(one.asked.of(AgentRequest)) == 1
+        erasing = one.works.pipeline.erasing
+        await erasing.erase(Whose(correlation_id=names[0]))
+        asked = await one.request("a", "second")
+        assert asked.conversation == ()
+        await one.answer(asked, "2")
+        assert (await one.end(names[1])).text == "2"
+        asked = await one.request("a", "third")
+        assert [turn.text for turn in asked.conversation] == ["second"]
+        await one.answer(asked, "3")
+        assert (await one.end(names[2])).text == "3"
+        await one.works.idle()
+        assert not one.teams._lines
+
+
+async def test_of_a_request_that_is_over_no_words_are_held() -> None:
+    async with house("a", "b", team={"policy": "all"}) as one:
+        correlation_id = await one.say("my secret")
+        for name in "ab":
+            await one.answer(await one.request(name), f"the secret of {name}", data={"secret": name})
+        await one.end(correlation_id)
+        await passes(lambda: correlation_id in one.teams._over)
+        lead = one.teams._over[correlation_id]
+        assert "secret" not in repr([lead.topic, *lead.work.everybody])
+
+
+class _Deaf(MemoryBroker):
+    """Takes no transcripts."""
+
+    async def publish(self, topic: str, key: RoutingKey, payload: bytes, **how: Any) -> Receipt:
+        if topic == RESULTS_TOPIC:
+            raise BrokerRefused("not for you")
+        return await super().publish(topic, key, payload, **how)
+
+
+async def test_who_is_asked_by_name_answers_although_nobody_else_is_told() -> None:
+    broker = _Deaf(BrokerSettings())
+    async with house("a", beside=broker) as one:
+        correlation_id = await one.say("hello")
+        await passes(lambda: one.works.pipeline._outbox.waiting == 0)
+        await one.answer(await one.request("a"), "Hello.")
+        end = await one.end(correlation_id)
+        assert (end.text, end.late) == ("Hello.", False)
+    await broker.close()
