@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.access.principals import Principal, Role
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import BrokerRefused, Receipt, RoutingKey
+from gateway.broker.base import BrokerError, Receipt, RoutingKey
 from gateway.contract.agents import (
     PRESENCE_TOPIC,
     REQUESTS_TOPIC,
@@ -258,7 +258,7 @@ class _Deaf(MemoryBroker):
 
     async def publish(self, topic: str, key: RoutingKey, payload: bytes, **how: Any) -> Receipt:
         if topic == RESULTS_TOPIC:
-            raise BrokerRefused("not for you")
+            raise BrokerError("not for you")
         return await super().publish(topic, key, payload, **how)
 
 
