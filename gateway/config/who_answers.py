@@ -18,15 +18,21 @@ _APP = re.compile(r"(builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
 
 def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
     """All of it, with where it stands."""
+    if settings.agents and settings.app not in ("auto", ""):
+        message = "it is not looked at where agents are named: name it in orchestrator.agents, with its app"
+        yield (("orchestrator", "app"),), message
     for name, agent in settings.agents.items():
         here = ("orchestrator", "agents", name)
         if not _APP.fullmatch(agent.app):
             yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
+        if agent.retries > 1 and not agent.idempotent:
+            yield ((*here, "retries"),), "it is not looked at without idempotent: true"
         yield from _pattern(agent.pattern, here)
     for name, team in settings.teams.items():
         here = ("orchestrator", "teams", name)
         yield from _pattern(team.pattern, here)
         yield from _members(team, here, settings)
+        yield from _policy(team, here)
         yield from _combination(team, here, settings)
         yield from _chains(team, here)
 
@@ -52,6 +58,20 @@ def _members(team: TeamSettings, here: Path, settings: OrchestratorSettings) -> 
 def _unknown(name: str, settings: OrchestratorSettings) -> str:
     known = ", ".join(settings.agents) or "none"
     return f"there is no agent {shown(name)} in orchestrator.agents ({known:.200})"
+
+
+def _policy(team: TeamSettings, here: Path) -> Iterator[Contradiction]:
+    wanted = {
+        "quorum": ("quorum", team.quorum > 1),
+        "prefer_seconds": ("first", team.prefer_seconds > 0),
+        "partial": ("all", not team.partial),
+    }
+    for key, (policy, is_set) in wanted.items():
+        if is_set and team.policy != policy:
+            yield (
+                ((*here, key), (*here, "policy")),
+                f"it is for policy: {policy}, and not looked at with {team.policy}",
+            )
 
 
 def _combination(team: TeamSettings, here: Path, settings: OrchestratorSettings) -> Iterator[Contradiction]:

@@ -16,6 +16,7 @@ AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
     [
         ("app: auto", "FILE:1: orchestrator.agents.a.app: expected builtin, module:name or nothing, got 'auto'"),
         ("app: my-house", "FILE:1: orchestrator.agents.a.app: expected builtin, module:name or nothing"),
+        ("retries: 3", "FILE:1: orchestrator.agents.a.retries: it is not looked at without idempotent: true"),
         ("pattern: '('", "FILE:1: orchestrator.agents.a.pattern: expected a regular expression (missing ), "),
         ("pattern: '(a+)+'", "FILE:1: orchestrator.agents.a.pattern: a repeat of what repeats or chooses itself can "),
     ],
@@ -41,6 +42,9 @@ def test_an_agent(file: Path, agent: str, message: str) -> None:
             "agents: [a, b, c], policy: quorum, quorum: 2, after: {b: [a], c: [a, b]}",
             "quorum: of 1 agents whose answers count it cannot have 2",
         ),
+        ("agents: [a, b], quorum: 2", "quorum: it is for policy: quorum, and not looked at with first"),
+        ("agents: [a, b], policy: all, prefer_seconds: 1", "prefer_seconds: it is for policy: first, and not"),
+        ("agents: [a, b], policy: in_turn, partial: false", "partial: it is for policy: all, and not looked at"),
         ("agents: [a, b], after: {b: [d]}", "after.b: 'd' is not in the team"),
         ("agents: [a, b], after: {c: [a]}", "after.c: 'c' is not in the team"),
         ("agents: [a, b], after: {a: [a]}", "after: nobody would begin: a after a"),
@@ -52,6 +56,11 @@ def test_an_agent(file: Path, agent: str, message: str) -> None:
 def test_a_team(file: Path, team: str, message: str) -> None:
     (problem,) = problems(file, f"{AGENTS}  teams: {{t: {{{team}}}}}")
     assert problem.startswith(f"FILE:3: orchestrator.teams.t.{message}")
+
+
+def test_an_app_beside_named_agents(file: Path) -> None:
+    (problem,) = problems(file, "orchestrator: {app: 'my_house:house', agents: {a: {}}}")
+    assert problem.startswith("FILE:1: orchestrator.app: it is not looked at where agents are named")
 
 
 def test_a_team_of_too_many(file: Path) -> None:
