@@ -184,15 +184,16 @@ gateway:                        .contract .orchestrators .client
 benchmarks.instruments:         transcription.utterance transcription.transcriber transcription.scheduling
                                 .access
 benchmarks.load:                firmware_bridge.simulator transcription transcription.models .contract
-                                .access .orchestrators .client benchmarks.instruments
+                                .access .broker .config .hub .orchestrators .client .app
+                                benchmarks.instruments
 benchmarks.peers:               firmware_bridge.link .contract benchmarks.instruments benchmarks.load
 benchmarks:                     firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge firmware_bridge.simulator transcription
                                 transcription.utterance transcription.models transcription.transcriber
                                 transcription.whisper transcription.sphinx transcription.process .contract
                                 .settings .broker .broker.opening .broker.backends .journal.records
-                                .journal.effects .journal .hub .observing .pipeline.asking .web .client
-                                benchmarks.instruments benchmarks.load benchmarks.peers
+                                .journal.effects .journal .hub .orchestrators .observing .pipeline.asking
+                                .web .client .app benchmarks.instruments benchmarks.load benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 

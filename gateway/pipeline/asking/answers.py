@@ -93,12 +93,18 @@ class Answers:
         self._late = late
 
     async def run(self, replies: Subscription) -> None:
-        """Take replies until cancelled: those to one request in their order, the others beside them."""
+        """Take replies until cancelled: those of one agent to one request in their order, the others beside them."""
         async with Lanes(REPLIES_AT_ONCE) as lanes:
             async for delivery in replies:
                 reply = _read(delivery)
-                lane = reply.correlation_id if isinstance(reply, OrchestratorReply) else ""
-                await lanes.put(lane, partial(self._take_in, delivery, reply))
+                await lanes.put(self._lane(reply), partial(self._take_in, delivery, reply))
+
+    def _lane(self, reply: OrchestratorReply | BadMessage) -> str:
+        if isinstance(reply, BadMessage):
+            return ""
+        if self._by_name.leads(reply.correlation_id):
+            return f"{reply.correlation_id}/{reply.request_id}"
+        return reply.correlation_id
 
     async def keep_pieces(self) -> None:
         """Write the pieces of answers until cancelled."""

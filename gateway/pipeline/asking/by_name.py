@@ -36,6 +36,11 @@ class Moves:
     kept: str = ""
     """Of the piece that it was."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody is told or shown anything."""
+        return not self.letters and not self.shown and self.outcome is None
+
 
 NO_MOVES = Moves()
 

@@ -43,8 +43,8 @@ HELD_LETTERS = 1024
 """Messages of a class that are held in memory, beside those that could not be journaled."""
 UNJOURNALED_LETTERS = 4 * HELD_LETTERS
 """All of a class that is held in memory; further messages that could not be journaled are lost, and counted."""
-PAGE = 256
-"""Messages read from the journal at a time."""
+PAGE = HELD_LETTERS // 2
+"""Messages read from the journal at a time: a question to it waits behind all that is to be written."""
 IN_FLIGHT = 64
 """Devices whose messages are being published at once."""
 FIRST_RETRY_SECONDS = 0.1

@@ -144,18 +144,25 @@ class TeamAnswers:
     async def take(self, reply: OrchestratorReply, *effects: Effect) -> str:
         """A reply of an agent that was asked, whose request may be over; what is kept of a piece.
 
-        Raises NotAsked, and has done nothing then.
+        Raises NotAsked, and has done nothing then. One that tells nobody anything keeps no other waiting until it is
+        on the disk: it is there before whatever is committed after it.
         """
         name = reply.correlation_id
+        committed: asyncio.Future[bool] | None = None
         async with self._turn(name):
             moves = self._teams.take(reply, self._now())
             question = self._questions.get(name)
             if question is not None:
                 self._questions.note_published(question)
                 self._questions.wait(question)
-            await self.follow(name, moves, *effects)
+            if moves.is_quiet and (changes := (*effects, *moves.effects)):
+                committed = self._journal.commit(*changes)
+            else:
+                await self.follow(name, moves, *effects)
             if reply.progress and question is not None and self._questions.get(name) is question:
                 await self._endings.show_progress(question, reply.progress)
+        if committed is not None:
+            await self._settled(committed)
         return moves.kept
 
     async def expire(self, request: PendingRequest) -> None:
@@ -232,10 +239,11 @@ class TeamAnswers:
         await self.follow(correlation_id, moves)
 
     async def _commit(self, *effects: Effect) -> bool:
-        if not effects:
-            return True
+        return await self._settled(self._journal.commit(*effects)) if effects else True
+
+    async def _settled(self, committed: asyncio.Future[bool]) -> bool:
         try:
-            await self._journal.commit(*effects)
+            await committed
         except JournalError as error:
             log.debug("not durable", reason=str(error))  # the journal's state is told once
             return False

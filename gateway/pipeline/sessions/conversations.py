@@ -265,7 +265,8 @@ class Conversations:
         for correlation_id in one.turns:
             del self._device_of[correlation_id]
         self._taken[one.visitor] -= 1
-        self._taken += Counter()  # without those who have none
+        if not self._taken[one.visitor]:
+            del self._taken[one.visitor]
 
     def _touch(self, device_id: str, one: _Ongoing, now: float) -> None:
         one.last = max(one.last, now)

@@ -370,7 +370,8 @@ class SessionRegistry:
         if session.state is SessionState.CLOSED:
             del self._by_id[session.session_id]
             self._taken[session.visitor] -= 1
-            self._taken += Counter()  # without those who have none
+            if not self._taken[session.visitor]:
+                del self._taken[session.visitor]
             of_device = self._by_device[session.device_id]
             del of_device[session.session_id]
             if not of_device:

@@ -41,6 +41,7 @@ class TeamWork:
         self.plan = plan
         self.outcome: TeamOutcome | None = None
         """How it ended."""
+        self._candidates = plan.candidates
         self._available = available
         self._begun_at = now
         self._members = [Member(one) for one in plan.members]
@@ -199,7 +200,7 @@ class TeamWork:
         if member is not self._combiner:
             single = self.plan.policy in (Policy.FIRST, Policy.IN_TURN) or len(self._members) == 1
             first = not self.plan.prefer_seconds or member is self._members[0]
-            if not (single and first and self._combiner is None and member.name in self.plan.candidates):
+            if not (single and first and self._combiner is None and member.name in self._candidates):
                 return False
         if self._leader is None or self._leader.state not in AT_WORK:
             self._leader = member
@@ -340,7 +341,7 @@ class TeamWork:
     # -- the end
 
     def _good(self) -> list[Member]:
-        return [one for one in self._members if one.good and one.name in self.plan.candidates]
+        return [one for one in self._members if one.good and one.name in self._candidates]
 
     def _first_good(self) -> Member | None:
         return min(self._good(), key=lambda one: one.answered_at, default=None)
@@ -404,7 +405,7 @@ class TeamWork:
         lost = [one for one in self._members if one.state in OVER and not one.good]
         if self.plan.policy is Policy.ALL:
             return bool(lost) and not self.plan.partial
-        left = sum(1 for one in self._members if one not in lost and one.name in self.plan.candidates)
+        left = sum(1 for one in self._members if one not in lost and one.name in self._candidates)
         return self.plan.policy is Policy.QUORUM and left < self.plan.quorum
 
     def _falls_short(self) -> bool:

@@ -22,6 +22,8 @@ from gateway.contract.agents import (
 )
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, OrchestratorReply, encode
+from gateway.journal import NoJournal
+from gateway.journal.effects import Effect
 from gateway.pipeline.content.port import PassingText
 from gateway.pipeline.erasing import Whose
 from gateway.pipeline.sessions.requests import CUT_OFF, MAX_TEXT_BYTES
@@ -271,3 +273,30 @@ async def test_who_is_asked_by_name_answers_although_nobody_else_is_told() -> No
         end = await one.end(correlation_id)
         assert (end.text, end.late) == ("Hello.", False)
     await broker.close()
+
+
+class SlowJournal(NoJournal):
+    """Its commits are done when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: list[asyncio.Future[bool]] = []
+
+    def commit(self, *_effects: Effect) -> asyncio.Future[bool]:
+        self.under_way.append(asyncio.get_running_loop().create_future())
+        return self.under_way[-1]
+
+
+async def test_an_answer_among_several_waits_for_no_commit_of_another() -> None:
+    """A hundred agents' answers are on the disk after a few writes, not after a hundred."""
+    async with house("a", "b", "c", team={"policy": "all"}) as one:
+        correlation_id = await one.say("everybody")
+        asked = [await one.request(name) for name in "abc"]
+        slow = one.works.pipeline._by_name._journal = SlowJournal()  # type: ignore[attr-defined]
+        for request in asked:
+            await one.answer(request, request.agent)
+        await passes(lambda: len(slow.under_way) == 2)  # the third ends the request, elsewhere
+        assert (await one.end(correlation_id)).text == "a b c"
+        for committed in slow.under_way:
+            committed.set_result(True)
+        await one.works.idle()
