@@ -160,13 +160,17 @@ class Orchestrator:
         vars(other).update(name=_token(name), _shifts=[])
         return other
 
+    def check(self) -> None:
+        """Raises BadOrchestrator when there is no function to answer with."""
+        if not self._functions:
+            raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
+
     async def run(self, broker: MessageBroker) -> None:
         """Answer until the broker is closed, or this is cancelled.
 
         Raises BadOrchestrator when there is no function to answer with.
         """
-        if not self._functions:
-            raise BadOrchestrator("nothing answers: put @....on_transcript above an async function")
+        self.check()
         shift = Shift(broker, self._duty())
         self._shifts.append(shift)
         try:

@@ -60,7 +60,7 @@ def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counte
     what = f"agent {name}"
     if agent.app:
         try:
-            load_orchestrator(agent.app)
+            load_orchestrator(agent.app).check()
         except BadOrchestrator as error:
             return fail(what, str(error), f"correct orchestrator.agents.{name}.app, or what it names")
         return ok(what, f"{agent.app}, inside the gateway")

@@ -124,6 +124,7 @@ def _answers_here(config: GatewayConfig) -> Finding | None:
         return warn("orchestrator", *demo)
     try:
         found = load_orchestrator(app)
+        found.check()
     except BadOrchestrator as error:
         return fail("orchestrator", str(error), "correct orchestrator.app, or what it names")
     return ok("orchestrator", f"{app} answers as {found.name}, inside the gateway")

@@ -23,7 +23,17 @@ from tests.servers.process import free_port
 from tests.servers.redis import Redis
 from tests.system.house import running
 
-MODULE = "from gateway.orchestrator import Orchestrator\nhouse = Orchestrator('house')\n"
+MODULE = """
+from gateway.orchestrator import Heard, Orchestrator
+
+house = Orchestrator("house")
+mute = Orchestrator("mute")
+
+
+@house.on_transcript
+async def answer(heard: Heard) -> str:
+    return heard.text
+"""
 
 
 @pytest.fixture
@@ -53,8 +63,10 @@ def test_those_inside_are_imported(folder: Path) -> None:
         "b": {"app": "no_such_module_x:house"},
         "c": {"app": "builtin"},
         "d": {},
+        "mute": {"app": "doctors_house:mute"},
     }
-    a, b, c, d = found(agents=agents)
+    a, b, c, d, mute = found(agents=agents)
+    assert (mute.state, "nothing answers" in mute.detail) == ("fail", True)
     assert a == Finding("ok", "agent a", "doctors_house:house, inside the gateway")
     assert (b.state, b.what, "there is no module no_such_module_x" in b.detail) == ("fail", "agent b", True)
     assert b.remedy == "correct orchestrator.agents.b.app, or what it names"

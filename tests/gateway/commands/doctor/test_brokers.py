@@ -149,13 +149,17 @@ def test_nobody_on_the_broker(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> 
     assert (told.state, told.detail) == ("warn", NOBODY)
 
 
+LIGHTS = "from gateway.orchestrator import Orchestrator\nhouse = Orchestrator('lights')"
+
+
 @pytest.mark.parametrize(
     ("text", "state", "detail"),
     [
         ("", "fail", "has no 'house'"),
         ("raise SystemExit(2)", "fail", "cannot be imported: SystemExit: 2"),
         ("import no_such_package", "fail", "needs no_such_package"),
-        ("from gateway.orchestrator import Orchestrator\nhouse = Orchestrator('lights')", "ok", "as lights"),
+        (LIGHTS, "fail", "nothing answers"),
+        (f"{LIGHTS}\n@house.on_transcript\nasync def answer(heard): return ''", "ok", "as lights"),
     ],
 )
 def test_the_orchestrator_is_imported(
