@@ -5,11 +5,21 @@ The journal's part is in ``gateway/journal``; here is what would bring words bac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
 from msgspec import Struct, structs
 
 from gateway.broker.base import Message, MessageBroker
-from gateway.contract.agents import decode_request
-from gateway.contract.messages import encode
+from gateway.contract.agents import (
+    ANNOUNCEMENTS_TOPIC,
+    ANSWERS_TOPIC,
+    PRESENCE_TOPIC,
+    REQUESTS_TOPIC,
+    decode_request,
+)
+from gateway.contract.messages import BadMessage, encode
 from gateway.journal.records import LetterRow, RequestRow
 from gateway.pipeline.asking.answers import Answers
 from gateway.pipeline.asking.outbox import Outbox
@@ -19,6 +29,9 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.turns import Turns
+
+OF_AGENTS = frozenset({REQUESTS_TOPIC, ANSWERS_TOPIC, PRESENCE_TOPIC, ANNOUNCEMENTS_TOPIC})
+"""Topics whose keys begin with an agent's name, and not a user's."""
 
 
 class Whose(Struct, frozen=True, kw_only=True):
@@ -45,10 +58,10 @@ class Whose(Struct, frozen=True, kw_only=True):
             return None
         return structs.replace(letter, payload=encode(structs.replace(request, conversation=turns)))
 
-    def of_message(self, message: Message) -> bool:
-        """Whether a message of the broker is that."""
+    def of_message(self, message: Message, user_of: Callable[[str], str]) -> bool:
+        """Whether a message of the broker is that; ``user_of`` a device."""
         return bool(
-            (self.user_id and message.routing_key.user == self.user_id)
+            (self.user_id and _user(message, user_of) == self.user_id)
             or (self.correlation_id and message.correlation_id == self.correlation_id)
         )
 
@@ -58,6 +71,17 @@ class Whose(Struct, frozen=True, kw_only=True):
             (self.user_id and user_id == self.user_id)
             or (self.utterance_id and utterance_id == self.utterance_id)
         )
+
+
+def _user(message: Message, user_of: Callable[[str], str]) -> str:
+    """Whose words are in it; in the key of what agents are asked, and say to each other and to devices, is an agent."""
+    key = message.routing_key
+    if message.topic not in OF_AGENTS:
+        return key.user
+    if message.topic == REQUESTS_TOPIC:
+        with suppress(BadMessage):
+            return decode_request(message.payload).transcript.user_id
+    return user_of(key.device)
 
 
 class Erasing:
@@ -99,7 +123,7 @@ class Erasing:
             gone.add(whose.correlation_id)
         self._devices.blank(gone)
         await self._answers.erase(whose)
-        self._broker.forget(whose.of_message)
+        self._broker.forget(partial(whose.of_message, user_of=self._announcer.user))
         if whose.user_id:
             for name in self._logs.names():
                 if self._announcer.user(name) == whose.user_id:

@@ -13,10 +13,12 @@ from gateway.access.principals import Principal, Role
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerError, Receipt, RoutingKey
 from gateway.contract.agents import (
+    ANNOUNCEMENTS_TOPIC,
     PRESENCE_TOPIC,
     REQUESTS_TOPIC,
     AgentPresence,
     AgentRequest,
+    AnnouncementMessage,
     Wanted,
     decode_request,
 )
@@ -300,3 +302,29 @@ async def test_an_answer_among_several_waits_for_no_commit_of_another() -> None:
         for committed in slow.under_way:
             committed.set_result(True)
         await one.works.idle()
+
+
+async def test_what_an_agent_refused_is_erased_with_the_user_who_said_it() -> None:
+    """An agent may have the name of a user."""
+    async with house("bob", "anna") as one:
+        broker = one.works.broker
+        async with (
+            broker.subscribe(REQUESTS_TOPIC, group="agents") as requests,
+            broker.subscribe(ANNOUNCEMENTS_TOPIC, group="told") as told,
+        ):
+            await one.say("mine")
+            for _ in range(2):
+                await (await anext(requests)).reject("cannot be read")
+            announced = AnnouncementMessage(device_id="kitchen", text="for whoever has the kitchen")
+            await broker.publish(
+                ANNOUNCEMENTS_TOPIC, RoutingKey("anna", "kitchen", "told"), encode(announced)
+            )
+            await (await anext(told)).reject("nobody has it")
+        erasing = one.works.pipeline.erasing
+        await erasing.erase(Whose(user_id="bob"))
+        assert {letter.message.topic for letter in broker.dead_letters()} == {
+            REQUESTS_TOPIC,
+            ANNOUNCEMENTS_TOPIC,
+        }
+        await erasing.erase(Whose(user_id="anna"))
+        assert [letter.message.topic for letter in broker.dead_letters()] == [ANNOUNCEMENTS_TOPIC]
