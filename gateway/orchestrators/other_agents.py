@@ -150,11 +150,11 @@ class _Open:
 
     def take(self, reply: OrchestratorReply) -> None:
         """A piece, a first answer, a sign of life, or the end."""
-        if reply.final:
+        if reply.interim and reply.error is None:
+            self._first = reply.text
+        elif reply.final or reply.error is not None:
             if not self.answer.done():
                 self.answer.set_result(self._ended(reply))
-        elif reply.interim:
-            self._first = reply.text
         elif self._characters + len(reply.text) <= MOST_CHARACTERS:
             self._pieces.append(reply.text)
             self._characters += len(reply.text)

@@ -133,9 +133,10 @@ class Answers:
         outcome = self._tracker.route(reply, self._now())
         if isinstance(outcome, Routed | Interim | Late):
             self._somebody.answered(reply.agent)
-        if isinstance(outcome, Routed | Interim | Late):
             self._take_hints(reply)
         match outcome:
+            case Routed(request, text="", final=False) if reply.progress:
+                await self._endings.show_progress(request.correlation_id, reply.progress)
             case Routed(request, final=False):
                 self._endings.show_piece(request, outcome.text, reply.agent)
                 came = PieceCame(request.correlation_id, outcome.text, received.source, received.message_id)

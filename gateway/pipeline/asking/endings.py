@@ -151,10 +151,16 @@ class Endings:
         self._questions.wait(question)
         question.spoken.advance(TurnEvent.PIECE)
 
-    async def show_progress(self, question: Question, progress: str) -> None:
+    async def show_progress(self, correlation_id: str, progress: str) -> None:
         """An agent is at work on it, and says at what."""
+        question = self._questions.get(correlation_id)
+        if question is None:
+            return
+        self._questions.note_published(question)
+        self._questions.wait(question)
         ruling = await self._content.look(Way.REPLY, progress, question.request.name)
-        self._announce.progress(question.spoken.session, ruling.text)
+        if self._questions.get(correlation_id) is question:
+            self._announce.progress(question.spoken.session, ruling.text)
 
     async def give_the_fallback(
         self,

@@ -159,8 +159,8 @@ class TeamAnswers:
                 committed = self._journal.commit(*changes)
             else:
                 await self.follow(name, moves, *effects)
-            if reply.progress and question is not None and self._questions.get(name) is question:
-                await self._endings.show_progress(question, reply.progress)
+            if reply.progress:
+                await self._endings.show_progress(name, reply.progress)
         if committed is not None:
             await self._settled(committed)
         return moves.kept

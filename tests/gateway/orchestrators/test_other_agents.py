@@ -23,6 +23,7 @@ from gateway.contract.agents import (
 )
 from gateway.contract.messages import OrchestratorReply, encode
 from gateway.orchestrators.heard import CannotAsk
+from gateway.orchestrators.other_agents import _Open
 from gateway.orchestrators.sdk import Heard, NotUnderstood, Orchestrator, Reply
 from tests.gateway.orchestrators.played import running, soon
 
@@ -315,3 +316,24 @@ async def test_only_so_many_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -
     async with running(house) as gateway:
         await gateway.ask("boss", "hello")
         assert (await gateway.reply()).text == "boss asks 1 others already"
+
+
+@pytest.mark.parametrize(
+    ("replies", "answer"),
+    [
+        ([{"error": "broken", "final": False}], AgentAnswer(agent="helper", error="broken")),
+        (
+            [{"text": "About seven.", "interim": True}, {"text": "6:58"}],
+            AgentAnswer(agent="helper", text="6:58"),
+        ),
+    ],
+    ids=["an error is the end", "a first answer is none"],
+)
+async def test_a_program_is_understood_as_the_gateway_would(
+    replies: list[dict[str, Any]], answer: AgentAnswer
+) -> None:
+    opened = _Open("helper")
+    for reply in replies:
+        opened.take(OrchestratorReply(correlation_id="c_1", session_id="s_1", agent="helper", **reply))
+    assert opened.answer.done()
+    assert await opened.answer == answer
