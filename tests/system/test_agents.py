@@ -153,7 +153,7 @@ async def test_a_team_that_fails_has_undone_what_was_done(house: Any) -> None:
         said = await kitchen.say(SPEECH)
         assert said.error
         await passes(lambda: len(undone) == 1)
-        assert undone == [f"{SAID}: check: check failed (LookupError)"]
+        assert undone == [f"{SAID}: check failed (LookupError)"]
 
 
 async def test_who_was_not_asked_has_no_answer(house: Any) -> None:
