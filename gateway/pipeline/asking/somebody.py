@@ -34,10 +34,9 @@ class Somebody:
         self._broker = broker
         self._now = asyncio.get_running_loop().time
         self._answered: OrderedDict[str, float] = OrderedDict()
-        self._seen: OrderedDict[tuple[str, str], float] = (
-            OrderedDict()
-        )  # copies of those who say that they are there
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()  # copies of who says that it is there
         self._shown_at = -math.inf
+        self._is_unsure = False
         self._patient_until = -math.inf
         self.heard = asyncio.Event()
         """Whether anybody has answered anything since the gateway began."""
@@ -79,7 +78,7 @@ class Somebody:
     @property
     def will_be_missed(self) -> bool:
         """Whether it will be known when nobody is there any more: some say that they are there, and then do not."""
-        return bool(self._seen) or self._now() < self._patient_until
+        return bool(self._seen) or self._is_unsure or self._now() < self._patient_until
 
     async def is_there(self) -> bool:
         """Whether anybody is, or may be."""
@@ -122,7 +121,9 @@ class Somebody:
             async with asyncio.timeout(TELL_SECONDS):
                 readers = await self._broker.readers(RESULTS_TOPIC)
         except (BrokerError, TimeoutError):
+            self._is_unsure = True  # it may tell the next time
             return CANNOT_TELL
+        self._is_unsure = False
         if readers > 0:
             self._shown_at = self._now()
         return readers

@@ -112,6 +112,18 @@ async def test_whom_the_broker_shows_is_there_and_where_it_cannot_tell_somebody_
     assert await Somebody(room).is_there() is there
 
 
+async def test_a_broker_that_is_away_for_a_moment_is_asked_again() -> None:
+    room = Room(BrokerSettings())
+    one, room.shown = Somebody(room), None
+    assert await one.is_there()
+    assert one.will_be_missed
+    room.shown = 0
+    assert not await one.is_there()
+    room.shown = CANNOT_TELL
+    assert await one.is_there()
+    assert not one.will_be_missed
+
+
 async def test_who_answered_within_the_hour_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Somebody(Room(BrokerSettings()))
     one.answered("slow program")
@@ -190,7 +202,11 @@ async def test_nobody_to_be_missed_is_waited_for_until_the_deadline() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ALL)
-async def test_with_nobody_there_the_fallback_is_at_the_device_within_5_s(tmp_path: Path, url: str) -> None:
+async def test_with_nobody_there_the_fallback_is_at_the_device_within_5_s(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = "gateway.broker.backends.redis_streams.READING_SECONDS"
+    monkeypatch.setattr(readers, 0.0)  # those of tests before this one
     now = asyncio.get_running_loop().time
     async with works_over(url, tmp_path) as works, works.board() as kitchen:
         began = now()
