@@ -72,6 +72,8 @@ class Understanding:
         self._journal = journal
         self._now = asyncio.get_running_loop().time
         self._left = {one: asyncio.Semaphore(LEFT_AT_ONCE) for one in Priority}
+        self._left_of: dict[str, list[asyncio.Task[bool]]] = {}
+        """By session, what is transcribed that a gateway before this one heard, in its order."""
 
     def reconfigure(self, settings: TranscriptionSettings) -> None:
         """For utterances that are transcribed from now on; who waits may be of another class."""
@@ -110,7 +112,8 @@ class Understanding:
         correlation_id = spoken.name.correlation_id
         kept.add_done_callback(lambda done: self._keep(heard, spoken, done))
         self._settling.hold(heard, correlation_id)
-        if not await self._transcribe(spoken, heard.hints, guess, kept=heard.device_keeps):
+        before = self._left_in(spoken.session)
+        if not await self._transcribe(spoken, heard.hints, guess, before, kept=heard.device_keeps):
             self._settling.abandon(correlation_id)
         elif spoken.turn.durable:
             self._settling.release(correlation_id)
@@ -127,9 +130,19 @@ class Understanding:
 
     def again(self, session: Session, turn: Turn) -> None:
         """What a gateway before this one heard, and the journal has: as soon as there is room for it."""
-        self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn))
+        name, before = session.session_id, self._left_in(session)
+        task = self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn, before))
+        self._left_of[name] = [*before, task]
+        task.add_done_callback(lambda _done: self._forget_left(name))
 
-    async def _lead_again(self, session: Session, turn: Turn) -> None:
+    def _left_in(self, session: Session) -> list[asyncio.Task[bool]]:
+        return list(self._left_of.get(session.session_id, ()))
+
+    def _forget_left(self, session_id: str) -> None:
+        if all(task.done() for task in self._left_of.get(session_id, ())):
+            self._left_of.pop(session_id, None)
+
+    async def _lead_again(self, session: Session, turn: Turn, before: list[asyncio.Task[bool]]) -> None:
         async with self._left[session.priority]:
             try:
                 row = await self._journal.utterance(turn.utterance_id)
@@ -146,12 +159,18 @@ class Understanding:
                 if self._settings.isolation == "inline":  # the engine's crash is the gateway's
                     self._journal.commit(Tried(row.utterance_id))
                 hints = SessionHints(self._settings, session.device_id)
-                await self._transcribe(spoken, hints, None, kept=True)
+                await self._transcribe(spoken, hints, None, before, kept=True)
 
     async def _transcribe(
-        self, spoken: Spoken, hints: SessionHints, guess: Guessing | None, *, kept: bool
+        self,
+        spoken: Spoken,
+        hints: SessionHints,
+        guess: Guessing | None,
+        before: list[asyncio.Task[bool]],
+        *,
+        kept: bool,
     ) -> bool:
-        """False: the gateway ends first, and it is the next one's."""
+        """False: the gateway ends first, and it is the next one's. Published after what was said ``before``."""
         self._watch_busy()
         recognized, failure = None, None
         try:
@@ -171,6 +190,8 @@ class Understanding:
         else:
             hints.learn(recognized.transcript, spoken.utterance.seconds)
         self._watch_busy()
+        if before:
+            await asyncio.wait(before)
         if isinstance(failure, GivenUp):
             await self._publishing.give_up(spoken, str(failure), failure.times)
         else:

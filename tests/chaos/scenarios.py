@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import (
+    agents_killed,
     boot_orders,
     broker_away,
     broker_outages,
@@ -110,6 +111,21 @@ async def kill_everybody(folder: Path, *, quick: bool) -> Outcome:
     return outcome
 
 
+async def kill_agents(folder: Path, *, quick: bool) -> Outcome:
+    """A team of three, the gateway and the broker, over two kinds of broker."""
+    outcome = Outcome(
+        scenario="a team of three agents, their gateway and their broker (NATS, RabbitMQ) killed at random"
+    )
+    for number, name in enumerate(("nats", "rabbitmq")):
+        home = folder / name
+        home.mkdir()
+        with running(BROKERS[name], home) as (server, url, _):
+            seed, rounds = SEED + 100 * number, 1 if quick else 8
+            await agents_killed.scenario(home, server, url, outcome, rounds=rounds, seed=seed)
+    outcome.note = f"{outcome.repeated} deeds done again by an agent that had died over them"
+    return outcome
+
+
 async def a_day_without(folder: Path, *, quick: bool) -> Outcome:
     """A broker that is away for a day."""
     messages = redis_away.DAY // (10 if quick else 1)
@@ -141,6 +157,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     **{f"network-{name}": partial(bad_network, broker) for name, broker in BROKERS.items()},
     "boot": any_boot_order,
     "everybody": kill_everybody,
+    "agents": kill_agents,
     "day": a_day_in_the_outbox,
     "away": a_day_without,
     "journal": cut_journal,

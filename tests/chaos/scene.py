@@ -140,14 +140,10 @@ class Scene:
 
     async def start_gateway(self) -> None:
         """Until it has told systemd that it is ready."""
+        settings = {**self._settings}
+        broker = {"url": self._gateway_url, **settings.pop("broker", {})}
         self.gateway = await self._life.enter_async_context(
-            run(
-                self.folder,
-                self._mqtt,
-                web={"port": self._port},
-                broker={"url": self._gateway_url},
-                **self._settings,
-            )
+            run(self.folder, self._mqtt, web={"port": self._port}, broker=broker, **settings)
         )
 
     async def kill_gateway(self) -> None:

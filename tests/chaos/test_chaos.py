@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.chaos import (
+    agents_killed,
     boot_orders,
     broker_away,
     broker_outages,
@@ -19,9 +21,13 @@ from tests.chaos import (
     reconnecting,
     redis_away,
 )
+from tests.chaos.agent import WORKED
 from tests.chaos.network import TROUBLES, spells
+from tests.chaos.outcome import Outcome
 from tests.chaos.table import PAGE, page
+from tests.servers import nats as nats_servers
 from tests.servers import redis as redis_servers
+from tests.servers.nats import Nats
 from tests.servers.process import needs
 from tests.servers.redis import Redis
 
@@ -77,6 +83,28 @@ async def test_recognizer_board_listener_and_orchestrator_are_killed(
 ) -> None:
     outcome = await everybody_killed.scenario(tmp_path, own_redis.url, rounds=1, seed=1)
     assert outcome.ok, str(outcome)
+
+
+async def test_a_team_of_agents_its_gateway_and_its_broker_are_killed(tmp_path: Path) -> None:
+    needs(nats_servers.NATS)
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = Nats(folder).start()
+    outcome = Outcome(scenario="")
+    try:
+        await agents_killed.scenario(tmp_path, server, server.url, outcome, rounds=1, seed=1)
+    finally:
+        server.kill()
+    assert outcome.ok, str(outcome)
+    assert outcome.times == len(agents_killed.VICTIMS)
+
+
+def test_what_agents_did_twice_is_found() -> None:
+    deed = agents_killed.Deed("first", WORKED, "q_1", "c_1", 17, "on")
+    assert agents_killed.doubled([deed, replace(deed, correlation_id="c_2", request_id="q_2")]) == []
+    assert agents_killed.doubled([deed, replace(deed, life=18)]) == [], "it had died over it"
+    assert len(agents_killed.doubled([deed, deed])) == 1
+    assert len(agents_killed.doubled([deed, replace(deed, life=18, request_id="q_2")])) == 1
 
 
 async def test_a_broker_that_was_away_for_long_gets_everything_in_order(

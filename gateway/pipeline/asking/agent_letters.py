@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
 
 from gateway.contract.agents import (
+    MOST_ANSWERS,
     REQUESTS_TOPIC,
     AgentAnswer,
     AgentRequest,
@@ -22,6 +24,10 @@ from gateway.journal.records import AgentRow, LetterRow
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.teams.members import Member, MemberState
 from gateway.pipeline.teams.plans import TeamPlan
+
+ANSWERS_BYTES = 1024 * 1024
+"""Of what others answered, as JSON, in one request: half of what a message may have. They share it alike."""
+CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ def agent_letter(
         asked_at=asked_at,
         attempt=member.attempt,
         conversation=topic.turns,
-        answers=answers,
+        answers=fitted(answers),
         reason=reason,
         message_id=new_id("m"),
         traceparent=trace,
@@ -79,6 +85,24 @@ def agent_letter(
         request_id="" if kind is Wanted.STOP else member.request_id,
         priority=topic.message.priority,
     )
+
+
+def fitted(answers: Sequence[AgentAnswer]) -> tuple[AgentAnswer, ...]:
+    """As many, and as much of each, as a request may have, or nobody could read it."""
+    share = ANSWERS_BYTES // max(1, min(len(answers), MOST_ANSWERS))
+    return tuple(_fitted(one, share) for one in answers[:MOST_ANSWERS])
+
+
+def _fitted(answer: AgentAnswer, share: int) -> AgentAnswer:
+    """Without its data, and then with less of its text, where it has more bytes than that."""
+    if len(encode(answer)) <= share:
+        return answer
+    answer = replace(answer, data=None)
+    size = len(encode(answer))
+    if size <= share:
+        return answer
+    kept = len(answer.text) * max(0, share - len(CUT_OFF.encode())) // size
+    return replace(answer, text=answer.text[:kept] + CUT_OFF)
 
 
 def once_more(letter: LetterRow) -> LetterRow:

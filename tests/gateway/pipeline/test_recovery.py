@@ -487,3 +487,35 @@ async def test_an_answer_that_waited_for_the_next_gateway_finds_its_request(jour
         assert works.pipeline._questions.tracker.counters.unknown == 0
         await works.idle()
     await broker.close()
+
+
+async def test_what_a_session_said_before_the_restart_comes_before_what_it_says_after(journal: Path) -> None:
+    engine = Engine()
+    engine.go.clear()
+    async with abandoned(journal, engine=engine) as works:
+        begin = (connected(), started(end_on_silence=True), audio(0, loud(2)), audio(32_000, quiet(1)))
+        for event in begin:
+            works.pipeline.hear(event)
+        (session,) = works.pipeline._hearing.sessions.sessions()
+        await passes(lambda: any(turn.durable for turn in session.turns.values()))
+        engine.go.set()
+        works.hush()
+
+    def slow(works: Works) -> None:
+        """What is left is read late, long after what is said now was understood."""
+        utterance = works.journal.utterance
+
+        async def late(utterance_id: str) -> Any:
+            works.pipeline.hear(connected())
+            works.pipeline.hear(started(begun=None, end_on_silence=True))
+            works.pipeline.hear(audio(48_000, loud(1)))
+            works.pipeline.hear(audio(64_000, quiet(1)))
+            await passes(lambda: works.engine.lengths)
+            return await utterance(utterance_id)
+
+        works.journal.utterance = late  # type: ignore[method-assign]
+
+    async with open_works(journal=journal, on_made=slow) as works:
+        await works.result(2)
+        assert [int(one.text) > 30_000 for one in works.results.items] == [True, False]
+        works.pipeline.hear(StreamStopped("kitchen", 1, 1))
