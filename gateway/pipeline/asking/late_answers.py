@@ -67,7 +67,15 @@ class LateAnswers:
         if is_piece and (late.state is AnswerState.DONE or self._endings.holds_pieces):
             return
         request = late.request
-        ending = Ending(missed or late.text, reply.agent, reply.error, confidence=reply.confidence)
+        agents = (reply.agent,) if reply.request_id else ()
+        ending = Ending(
+            missed or late.text,
+            reply.agent,
+            reply.error,
+            agents=agents,
+            confidence=reply.confidence,
+            data=reply.data,
+        )
         ending = await self._endings.looked_at(request, ending)
         if missed and ending.text and ending.error is None and self._may_tell(request):
             await self._tell(request, ending, *effects)
@@ -135,7 +143,9 @@ class LateAnswers:
             error=ending.error,
             late=True,
             flags=ending.flags,
+            agents=ending.agents,
             confidence=ending.confidence,
+            data=ending.data,
         )
 
     async def _commit(self, *effects: Effect) -> None:

@@ -299,8 +299,10 @@ async def tell_and_check(
     works: Works, kitchen: Board, requests: dict[str, AgentRequest], heard: TranscriptionMessage
 ) -> None:
     await answered_late(works, requests["a"], "It is ", final=False, message_id="m_1")
-    await answered_late(works, requests["a"], "It is 7:00.", message_id="m_2")
+    await answered_late(works, requests["a"], "It is 7:00.", message_id="m_2", data={"hour": 7})
     await kitchen.told.first(ReplyShown, stream=0, text=AFTER_ALL)
+    event = await works.events.first(ReplyEvent, text=AFTER_ALL, late=True, final=True)
+    assert (event.agent, event.agents, event.data) == ("a", ("a",), {"hour": 7})
     await answered_late(works, requests["b"], "Seven.", message_id="m_3")
     await works.events.first(ReplyEvent, text="Seven.", late=True)
     assert told(kitchen) == [AFTER_ALL]

@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import CANNOT_TELL, BrokerUnavailable, RoutingKey
+from gateway.broker.base import CANNOT_TELL, BrokerStatus, BrokerUnavailable, RoutingKey
 from gateway.broker.opening import open_broker
-from gateway.contract.agents import PRESENCE_TOPIC, AgentPresence
+from gateway.contract.agents import (
+    ABSENT_SECONDS,
+    PRESENCE_TOPIC,
+    REQUESTS_TOPIC,
+    AgentPresence,
+    decode_request,
+)
 from gateway.contract.events import StatusEvent
 from gateway.contract.messages import RESULTS_TOPIC, encode
 from gateway.orchestrators.sdk import Orchestrator
@@ -188,6 +194,45 @@ async def test_who_takes_long_is_waited_for_and_the_device_told_so_after_each_si
         assert (await saying).reply == "7:00."
         thinking = ["thinking"] * 3
         assert await kitchen.statuses(1, "idle") == ["listening", "transcribing", *thinking, "idle"]
+        await works.idle()
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_while_the_broker_is_away_nobody_is_known_to_be(named: bool) -> None:  # noqa: FBT001
+    orchestrator = {"agents": {"parrot": {}}} if named else {}
+    shared = {"url": "nats://127.0.0.1:1"}  # which it is told of only
+    async with open_works(subscribed=False, broker=shared, orchestrator=orchestrator) as works:
+        pipeline, now = works.pipeline, asyncio.get_running_loop().time
+
+        async def may_be_there(seconds: float) -> bool:
+            if pipeline.agents is not None:
+                return pipeline.agents.is_present("parrot", now() + seconds)
+            return await pipeline._somebody.is_there()
+
+        pipeline.broker_changed(BrokerStatus(connected=False))
+        assert await may_be_there(3_600.0)
+        pipeline.broker_changed(BrokerStatus(connected=True))
+        assert await may_be_there(ABSENT_SECONDS - 0.5)
+        pipeline._somebody.be_patient(now() - ABSENT_SECONDS)
+        assert not await may_be_there(ABSENT_SECONDS + 0.5)
+
+
+async def test_a_team_at_work_is_waited_for_and_the_device_told_so() -> None:
+    named = {"agents": {"parrot": {}}, "patience_seconds": 0.2}
+    async with (
+        open_works(orchestrator=named) as works,
+        works.board() as kitchen,
+        works.broker.subscribe(REQUESTS_TOPIC, "user.parrot", group="parrot") as requests,
+    ):
+        saying = asyncio.create_task(kitchen.say(loud(1)))
+        request = decode_request((await anext(requests)).message.payload)
+        await works.events.first(StatusEvent, status="thinking", count=2)
+        facts = {"agent": "parrot", "request_id": request.request_id}
+        await works.reply(request.transcript, "", final=False, progress="counting", message_id="m_1", **facts)
+        await works.events.first(StatusEvent, detail="counting")
+        await works.events.first(StatusEvent, status="thinking", count=4)
+        await works.reply(request.transcript, "7", message_id="m_2", **facts)
+        assert (await saying).reply == "7"
         await works.idle()
 
 
