@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from gateway.broker.base import BrokerError, MessageBroker
+from gateway.broker.base import BrokerError, BrokerStatus, MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.settings.broker import BrokerSettings
 
@@ -37,7 +37,16 @@ def serve(*servants: Servant, url: str) -> None:
             "memory:// lives inside the gateway; name this orchestrator there (orchestrator.app: module:name)"
         )
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(servants, open_broker(url, BrokerSettings(url=url))))
+        asyncio.run(_serve(servants, open_broker(url, BrokerSettings(url=url), _tell)))
+
+
+def _tell(status: BrokerStatus) -> None:
+    """Who started it has no page that says how the broker is."""
+    if not status.reason:
+        log.info("the broker is there", server=status.server)
+        return
+    what = "the broker does not allow all" if status.connected else "the broker is not there"
+    log.warning(what, reason=status.reason, remedy=status.remedy)
 
 
 async def _serve(servants: Sequence[Servant], broker: MessageBroker) -> None:

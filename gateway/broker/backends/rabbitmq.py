@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import ssl
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,9 @@ from gateway.broker.patterns import EVERYTHING, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, RawMessage, ServerFacts, Token
 from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from transcription.priority import Priority
+
+for _library in ("aio_pika", "aiormq"):  # where nobody has set up logging: what they lament is in our errors
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 HEARTBEAT_SECONDS = 5
 """The server misses a dead connection within twice that, and delivers what it sent there again; less is not advised."""

@@ -20,6 +20,7 @@ from gateway.orchestrators.serving import serve
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.orchestrators.played import Gateway, running, soon
 from tests.record import PATIENCE
+from tests.servers.process import free_port
 from tests.servers.redis import Redis
 
 ROOT = Path(__file__).parents[3]
@@ -114,7 +115,7 @@ serve(one, two, url=sys.argv[1])
 async def process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", *arguments, stdin=pipe, stdout=pipe, cwd=ROOT
+        sys.executable, "-c", *arguments, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, cwd=ROOT
     )
     try:
         yield child
@@ -132,6 +133,17 @@ async def line(child: asyncio.subprocess.Process, words: bytes) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["redis", "nats", "amqp", "mqtt"])
+async def test_a_process_says_that_its_broker_is_not_there(kind: str) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with process(AGENT, f"{kind}://{address}") as child:
+        assert child.stdout
+        async with asyncio.timeout(PATIENCE):
+            first = await child.stdout.readline()
+        assert all(words in first for words in (b"the broker is not there", address.encode(), b"remedy="))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("patient", [True, False])
 async def test_a_process_of_several_ends_in_good_order(redis: Redis, *, patient: bool) -> None:
     broker = open_broker(redis.url, BrokerSettings(url=redis.url))
@@ -142,6 +154,7 @@ async def test_a_process_of_several_ends_in_good_order(redis: Redis, *, patient:
             process(AGENT, redis.url) as child,
         ):
             gateway = Gateway(broker, replies)
+            await line(child, b"the broker is there")
             for _ in range(2):
                 await line(child, b"listening")
             await gateway.ask("two", "hello")
