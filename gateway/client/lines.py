@@ -76,7 +76,8 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: P
         case DeviceEvent():
             return _device(event)
         case StatusEvent():
-            return EventLine(event.device_id, "status", "dim", event.status)
+            what = ", ".join(filter(None, (event.status, event.detail)))
+            return EventLine(event.device_id, "status", "dim", what)
         case PartialEvent():
             return EventLine(
                 event.device_id, "hears", "dim", event.stable, event.text[len(event.stable) :] + " ..."
@@ -86,8 +87,14 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: P
         case ReplyEvent():
             return _reply(event)
         case DeliveryEvent():
-            said = f"the reply is there, {event.speech_to_reply_ms:.0f} ms after the end of speech"
-            return EventLine(event.device_id, "delivered", "dim", said, "", event.correlation_id)
+            return _delivery(event)
+
+
+def _delivery(event: DeliveryEvent) -> EventLine:
+    said = f"the reply is there, {event.speech_to_reply_ms:.0f} ms after the end of speech"
+    if not event.session_id:
+        said = f"the announcement is there, after {event.speech_to_reply_ms:.0f} ms"
+    return EventLine(event.device_id, "delivered", "dim", said, "", event.correlation_id)
 
 
 def _device(event: DeviceEvent) -> EventLine:
@@ -112,7 +119,13 @@ def _reply(event: ReplyEvent) -> EventLine:
     if not event.final:
         kind = "first" if event.interim else "replies"
         return EventLine(event.device_id, kind, "blue", f'"{event.text}"', "", event.correlation_id)
-    marks = [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
+    if not event.session_id:
+        after = ", ".join([f" by {event.agent}", *event.flags])
+        return EventLine(
+            event.device_id, "announced", "bold blue", f'"{event.text}"', after, event.correlation_id
+        )
+    marks = [f"by {' and '.join(event.agents)}"] if event.agents else []
+    marks += [word for word, holds in (("late", event.late), ("nobody answered", event.fallback)) if holds]
     marks += [f"without {' and '.join(event.missing)}"] if event.partial else []
     marks += event.flags
     after = ", ".join([f" {event.text_to_reply_ms:.0f} ms after the text", *marks])

@@ -41,6 +41,7 @@ SHOWN: list[tuple[ListenerEvent, str]] = [
     (partial("turn on"), "kitchen hears turn on ..."),
     (partial("turn on the lie", stable="turn on"), "kitchen hears turn on the lie ..."),
     (status("thinking"), "kitchen status thinking"),
+    (structs.replace(status("thinking"), detail="looking it up"), "kitchen status thinking, looking it up"),
     (reply(), 'kitchen reply "The light is on." 50 ms after the text c_correlation_1'),
     (reply(late=True), 'kitchen reply "The light is on." 50 ms after the text, late c_correlation_1'),
     (reply("The", final=False), 'kitchen replies "The" c_correlation_1'),
@@ -48,6 +49,18 @@ SHOWN: list[tuple[ListenerEvent, str]] = [
     (
         msgspec.structs.replace(reply("Sorry."), fallback=True),
         'kitchen reply "Sorry." 50 ms after the text, nobody answered c_correlation_1',
+    ),
+    (
+        structs.replace(reply("Yes. No."), agents=("a", "b"), partial=True, missing=("c",)),
+        'kitchen reply "Yes. No." 50 ms after the text, by a and b, without c c_correlation_1',
+    ),
+    (
+        structs.replace(reply("Dinner."), session_id="", utterance_id="", agent="cook"),
+        'kitchen announced "Dinner." by cook c_correlation_1',
+    ),
+    (
+        structs.replace(delivery(), session_id="", utterance_id=""),
+        "kitchen delivered the announcement is there, after 480 ms c_correlation_1",
     ),
     (delivery(), "kitchen delivered the reply is there, 480 ms after the end of speech c_correlation_1"),
     (device(), "kitchen connected over mqtt, 1.4.0"),
