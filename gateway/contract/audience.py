@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 MATCHED_CHARACTERS = 300
@@ -13,6 +14,8 @@ MATCHED_CHARACTERS = 300
 Nothing else bounds the time that takes: with three repeats without a bound, the most that a pattern in the settings may
 have, it grows with the fourth power of this, and everybody waits for it.
 """
+MOST_PATTERNS = 2_048
+"""That are kept compiled: every agent and team of the settings may have one of its own."""
 
 
 class Sentence(Protocol):
@@ -51,10 +54,12 @@ class Audience:
         )
 
     def _is_found(self, text: str) -> bool:
-        found = re.search(
-            self.pattern, text[:MATCHED_CHARACTERS], re.IGNORECASE
-        )  # compiled once, by re itself
-        return found is not None
+        return _compiled(self.pattern).search(text[:MATCHED_CHARACTERS]) is not None
+
+
+@lru_cache(MOST_PATTERNS)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 EVERYBODY = Audience()

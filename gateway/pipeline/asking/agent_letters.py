@@ -22,12 +22,12 @@ from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, encod
 from gateway.contract.tracing import HEADER, traceparent
 from gateway.journal.records import AgentRow, LetterRow
 from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.sessions.requests import CUT_OFF
 from gateway.pipeline.teams.members import Member, MemberState
 from gateway.pipeline.teams.plans import TeamPlan
 
-ANSWERS_BYTES = 1024 * 1024
-"""Of what others answered, as JSON, in one request: half of what a message may have. They share it alike."""
-CUT_OFF = " \N{HORIZONTAL ELLIPSIS} (cut off)"
+ANSWERS_BYTES = 256 * 1024
+"""Of what others answered, as JSON, in one request: brokers take no message of any size. They share it alike."""
 
 
 @dataclass(frozen=True, slots=True)

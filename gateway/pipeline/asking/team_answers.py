@@ -63,15 +63,16 @@ class TeamAnswers:
             while True:
                 await self._teams.wait()
                 with self._mishaps.contained(A_TEAM):
-                    for name, moves in self._teams.due():  # each beside the others
-                        tasks.create_task(self._follow_in_turn(name, moves), name=name)
-                    for name, moves in self._teams.after_all(self._questions.conversing.may_still_tell):
-                        tasks.create_task(self._follow_in_turn(name, moves), name=name)
+                    after_all = self._teams.after_all(self._questions.conversing.may_still_tell)
+                    for name, happens in (*self._teams.due(), *after_all):  # each beside the others
+                        tasks.create_task(self._happens(name, happens), name=name)
 
-    async def _follow_in_turn(self, correlation_id: str, moves: Moves) -> None:
+    async def _happens(self, correlation_id: str, happens: Callable[[], Moves]) -> None:
         with self._mishaps.contained(A_TEAM, correlation_id=correlation_id):
             async with self._turn(correlation_id):
-                await self.follow(correlation_id, moves)
+                moves = happens()
+                await self._obey(correlation_id, moves)
+            await self._show(correlation_id, moves)
 
     def _turn(self, correlation_id: str) -> asyncio.Lock:
         """What happens to one request is committed in the order in which it happened, however long it is looked at."""
@@ -158,9 +159,10 @@ class TeamAnswers:
             if moves.is_quiet and (changes := (*effects, *moves.effects)):
                 committed = self._journal.commit(*changes)
             else:
-                await self.follow(name, moves, *effects)
-            if reply.progress:
-                await self._endings.show_progress(name, reply.progress)
+                await self._obey(name, moves, *effects)
+        await self._show(name, moves)
+        if reply.progress:
+            await self._endings.show_progress(name, reply.progress)
         if committed is not None:
             await self._settled(committed)
         return moves.kept
@@ -176,6 +178,10 @@ class TeamAnswers:
 
     async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
         """Commit, send, show; or end the request, where that is its outcome."""
+        await self._obey(correlation_id, moves, *effects)
+        await self._show(correlation_id, moves)
+
+    async def _obey(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
         request = self._questions.tracker.request(correlation_id)
         if moves.outcome is not None and request is not None:
             journaled = await self._end(request, moves.outcome, *effects, *moves.effects)
@@ -184,15 +190,17 @@ class TeamAnswers:
         self.send(moves.letters, journaled=journaled)
         if moves.outcome is not None:
             await self._begin_next(correlation_id)
-        elif request is not None:
-            await self._show(request, moves)
 
     def send(self, letters: Iterable[LetterRow], *, journaled: bool) -> None:
         """To the outbox, once they are committed."""
         for letter in letters:
             self._outbox.put(letter, journaled=journaled)
 
-    async def _show(self, request: PendingRequest, moves: Moves) -> None:
+    async def _show(self, correlation_id: str, moves: Moves) -> None:
+        """What is still open, however long it is looked at: nothing waits for that."""
+        request = self._questions.tracker.request(correlation_id)
+        if request is None or moves.outcome is not None:
+            return
         for shown in moves.shown:
             if isinstance(shown, ShowPiece):
                 self._endings.show_piece(request, shown.text, shown.agent)

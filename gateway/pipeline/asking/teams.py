@@ -12,6 +12,8 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
 
 import structlog
 
@@ -24,7 +26,7 @@ from gateway.journal.effects import AgentMoved, Effect, Queued
 from gateway.journal.records import AgentRow, LetterRow
 from gateway.pipeline.agents.roster import Absence, AgentRoster
 from gateway.pipeline.asking.agent_letters import Topic, agent_letter, agent_row, member, once_more
-from gateway.pipeline.asking.by_name import Moves, NotAsked
+from gateway.pipeline.asking.by_name import NO_MOVES, Moves, NotAsked
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
@@ -47,6 +49,9 @@ LOOK_SECONDS = 0.5
 MOST_MISSED = 1_000
 """Requests that are put to whoever comes yet, since nobody was there; the oldest are put to nobody then."""
 UNDONE_NEVER = "the agent has not said that it is undone"
+
+Due: TypeAlias = tuple[str, Callable[[], Moves]]
+"""To which request something is to happen, and what: to be called when what happened to it before is committed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -229,14 +234,14 @@ class Teams:
         await self._woken.wait()
         self._woken.clear()
 
-    def due(self) -> Iterator[tuple[str, Moves]]:
+    def due(self) -> Iterator[Due]:
         """What has to happen now: time has passed, somebody could not be asked, or has come or gone."""
         now = self._now()
         failures, self._failures = self._failures, []
         for correlation_id, request_id, reason in failures:
             lead = self._leads.get(correlation_id)
             if lead is not None and lead.work is not None:
-                yield correlation_id, self._do(lead, lead.work.failed(request_id, reason, now), now)
+                yield correlation_id, partial(self._could_not_be_asked, lead, request_id, reason)
         if self._look_at <= now:
             self._look(now)
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -244,8 +249,18 @@ class Teams:
             lead = self._leads.get(correlation_id)
             if lead is not None and lead.work is not None and lead.due <= now:
                 lead.due = math.inf  # until it is set anew
-                yield correlation_id, self._do(lead, lead.work.go_on(now), now)
+                yield correlation_id, partial(self._go_on, lead)
         self._forget_old(now)
+
+    def _go_on(self, lead: _Lead) -> Moves:
+        now = self._now()
+        return NO_MOVES if lead.work is None else self._do(lead, lead.work.go_on(now), now)
+
+    def _could_not_be_asked(self, lead: _Lead, request_id: str, reason: str) -> Moves:
+        now = self._now()
+        return (
+            NO_MOVES if lead.work is None else self._do(lead, lead.work.failed(request_id, reason, now), now)
+        )
 
     def _look(self, now: float) -> None:
         """Who is asked, or to be asked, by now: what has changed concerns all who wait."""
@@ -260,7 +275,7 @@ class Teams:
 
     # -- the end, and after it
 
-    def after_all(self, may_still_tell: Callable[[UtteranceName], bool]) -> Iterator[tuple[str, Moves]]:
+    def after_all(self, may_still_tell: Callable[[UtteranceName], bool]) -> Iterator[Due]:
         """Where nobody was there, who has come since is asked now, as long as the answer may be told."""
         now = self._now()
         if now < self._missed_at:
@@ -271,8 +286,12 @@ class Teams:
             work = lead.work if lead is not None and may_still_tell(lead.topic.name) else None
             if lead is None or work is None or not work.misses_somebody:
                 del self._missed[correlation_id]
-            elif steps := work.ask_after_all(now):
-                yield correlation_id, self._do(lead, steps, now)
+            else:
+                yield correlation_id, partial(self._ask_after_all, lead, work)
+
+    def _ask_after_all(self, lead: _Lead, work: TeamWork) -> Moves:
+        now = self._now()
+        return self._do(lead, work.ask_after_all(now), now)
 
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> list[str]:
         """Know nothing of these any more; whose turn it is now."""
