@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.contract.agents import ABSENT_SECONDS, AgentPresence
 from gateway.pipeline.agents.breaker import Breaker, BreakerState
@@ -142,12 +143,19 @@ class AgentRoster:
             known.answered_at = now
 
     def failed(
-        self, agent: str, reason: str, *, timed_out: bool, now: float, seconds: float | None = None
+        self,
+        agent: str,
+        reason: str,
+        *,
+        timed_out: bool,
+        now: float,
+        seconds: float | None = None,
+        about: object = None,
     ) -> None:
-        """It has not; ``seconds`` after it was asked, where that is known."""
+        """It has not; ``seconds`` after it was asked, where that is known. ``about``: what it was asked for."""
         known = self._agents.get(agent)
         if known is not None:
-            known.record.failed(reason, timed_out=timed_out)
+            known.record.failed(reason, timed_out=timed_out, about=about)
             known.breaker.failed(now, None if seconds is None else now - seconds)
 
     def given_up(self, agent: str) -> None:
@@ -155,6 +163,11 @@ class AgentRoster:
         known = self._agents.get(agent)
         if known is not None:
             known.breaker.abandoned()
+
+    def forget(self, is_gone: Callable[[Any], bool]) -> None:
+        """What agents said of their failures over these is told to nobody any more."""
+        for known in self._agents.values():
+            known.record.forget(is_gone)
 
     # -- what people are told
 

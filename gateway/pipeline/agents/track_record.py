@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 LATENCIES = 256
 """Of so many answers, the last ones, it is known how long they took."""
@@ -33,6 +35,7 @@ class TrackRecord:
         self._failed = 0
         self._timed_out = 0
         self._last_error = ""
+        self._about: object = None
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
 
     def asked(self) -> None:
@@ -44,11 +47,16 @@ class TrackRecord:
         self._answered += 1
         self._latencies.append(max(0.0, seconds))
 
-    def failed(self, reason: str, *, timed_out: bool) -> None:
-        """It said that it could not, or nothing in time."""
+    def failed(self, reason: str, *, timed_out: bool, about: object = None) -> None:
+        """It said that it could not, or nothing in time; ``about``: what that was asked for."""
         self._failed += 1
         self._timed_out += timed_out
-        self._last_error = reason[:ERROR_CHARACTERS]
+        self._last_error, self._about = reason[:ERROR_CHARACTERS], about
+
+    def forget(self, is_gone: Callable[[Any], bool]) -> None:
+        """What it said about these is said no more."""
+        if self._about is not None and is_gone(self._about):
+            self._last_error, self._about = "", None
 
     def figures(self) -> AgentFigures:
         """All of that now."""

@@ -63,7 +63,7 @@ def agent_letter(
         seconds=member.plan.seconds,
         asked_at=asked_at,
         attempt=member.attempt,
-        conversation=topic.turns,
+        conversation=() if kind is Wanted.STOP else topic.turns,
         answers=fitted(answers),
         reason=reason,
         message_id=new_id("m"),

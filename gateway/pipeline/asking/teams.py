@@ -297,6 +297,7 @@ class Teams:
         """Know nothing of these any more; whose turn it is now."""
         following = [self._leave_line(lead) for lead in self._drop(self._leads, is_gone)]
         self._drop(self._over, is_gone)
+        self._roster.forget(is_gone)
         return [name for name in following if name in self._leads]
 
     def _drop(self, known: dict[str, _Lead], is_gone: Callable[[UtteranceName], bool]) -> list[_Lead]:
@@ -427,7 +428,7 @@ class Teams:
                 case Undo(one, reason):
                     letters.append(self._undo(lead, one, reason))
                 case Verdict():
-                    self._judge(step, now)
+                    self._judge(lead, step, now)
                     effects += self._unanswered.end(step.member.request_id)
                 case ShowPiece() | ShowInterim():
                     shown.append(step)
@@ -477,13 +478,18 @@ class Teams:
             answers=answers, asked_at=asked_at, reason=reason,
         )  # fmt: skip
 
-    def _judge(self, verdict: Verdict, now: float) -> None:
+    def _judge(self, lead: _Lead, verdict: Verdict, now: float) -> None:
         name = verdict.member.name
         if verdict.stopped:
             self._roster.given_up(name)
         elif verdict.failure:
             self._roster.failed(
-                name, verdict.failure, timed_out=verdict.timed_out, now=now, seconds=verdict.seconds
+                name,
+                verdict.failure,
+                timed_out=verdict.timed_out,
+                now=now,
+                seconds=verdict.seconds,
+                about=lead.topic.name,
             )
         else:
             self._roster.answered(name, verdict.seconds, now)

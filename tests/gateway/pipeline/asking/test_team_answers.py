@@ -327,3 +327,35 @@ async def test_what_an_agent_refused_is_erased_with_the_user_who_said_it() -> No
         }
         await erasing.erase(Whose(user_id="anna"))
         assert [letter.message.topic for letter in broker.dead_letters()] == [ANNOUNCEMENTS_TOPIC]
+
+
+async def test_what_an_agent_said_of_its_failure_is_erased_with_what_it_was_about() -> None:
+    async with house("a", agents={"a": {}, "b": {}}, team={}) as one:
+        names = [await one.say(text) for text in ("my secret", "and another")]
+        for text, name in zip(("my secret", "and another"), names, strict=True):
+            await one.answer(await one.request("a", text), error=f"what is {text}?")
+            await one.end(name)
+        roster, now = one.works.pipeline.agents, asyncio.get_running_loop().time
+        assert roster is not None
+        erasing = one.works.pipeline.erasing
+        await erasing.erase(Whose(correlation_id=names[0]))
+        assert [standing.figures.last_error for standing in roster.standings(now())] == [
+            "what is and another?",
+            "",
+        ]
+        await erasing.erase(Whose(user_id="anna"))
+        assert {standing.figures.last_error for standing in roster.standings(now())} == {""}
+
+
+async def test_who_is_to_stop_is_told_no_conversation() -> None:
+    async with house("a", "b", team={}) as one:
+        first = await one.say("first")
+        await one.answer(await one.request("a", "first"), "1")
+        await one.end(first)
+        await one.say("second")
+        asked = await one.request("a", "second")
+        assert [turn.text for turn in asked.conversation] == ["first"]
+        await one.answer(asked, "2")
+        stop = await one.request("b", "second", kind=Wanted.STOP)
+        assert stop.conversation == ()
+        await one.works.idle()
