@@ -34,7 +34,7 @@ export function replyMark(reply) {
   const parts = [whoWords(reply)];
   if (reply.interim && !reply.final) parts.push("a first answer, a better one follows");
   else if (reply.late) parts.push(reply.delivered && reply.final ? "late · ✓ delivered" : "late");
-  else if (reply.fallback) parts.push("nobody answered in time");
+  else if (reply.fallback) parts.push("nobody answered");
   else if (reply.delivered && reply.final) parts.push("✓ delivered");
   else if (reply.announced) parts.push("waits for the device");
   parts.push(flagWords(reply.flags ?? []));
