@@ -184,7 +184,8 @@ def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
     known = "correlation_id IN (SELECT correlation_id FROM history WHERE user_id = ?1)"
     asked = (
         f"SELECT correlation_id FROM requests WHERE user_id = ?1 AND (due OR ended_at IS NULL) AND NOT {known}"  # noqa: S608
-        f" UNION SELECT correlation_id FROM turns WHERE user_id = ?1 AND NOT {known} LIMIT ?2"
+        f" UNION SELECT correlation_id FROM turns WHERE user_id = ?1 AND NOT {known}"
+        f" UNION SELECT correlation_id FROM agent_requests WHERE user_id = ?1 AND NOT {known} LIMIT ?2"
     )
     letters = f"SELECT number FROM outbox WHERE user_id = ?1 AND NOT {known} LIMIT ?2"  # noqa: S608
 

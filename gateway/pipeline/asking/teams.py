@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeAlias
 
 import structlog
+from msgspec import structs
 
 from firmware_bridge.alarm import Alarm
 from gateway.contract.agents import AgentAnswer, Wanted
@@ -333,7 +334,7 @@ class Teams:
             return
         lead.work.let_go()
         if not lead.work.misses_somebody and not any(one.plan.compensates for one in lead.work.everybody):
-            lead.topic = Topic(lead.topic.name, NOTHING_SAID, ())
+            lead.topic = _without_words(lead.topic.name)
 
     def _settle(self, lead: _Lead) -> None:
         """No answer of those who were asked is awaited any more."""
@@ -382,7 +383,7 @@ class Teams:
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """A request that is over, whose agents may be late, or are undoing what they did."""
         known = list(rows)
-        lead = _Lead(Topic(name, NOTHING_SAID, ()), ended_at=self._now())
+        lead = _Lead(_without_words(name), ended_at=self._now())
         self._resume(lead, None, known)
         if lead.work is not None:
             lead.work.outcome = TeamOutcome("", "", error=None if answered else "it had no answer")
@@ -510,3 +511,8 @@ class Teams:
 
 def _asking(message: TranscriptionMessage) -> Asking:
     return Asking(message.user_id, message.device_id, message.room, message.language, message.text)
+
+
+def _without_words(name: UtteranceName) -> Topic:
+    """By its ids alone whoever answers is still understood."""
+    return Topic(name, structs.replace(NOTHING_SAID, **name.ids()), ())

@@ -42,6 +42,9 @@ SAMPLES: dict[Room, Callable[[], list[Effect]]] = {
         e.AgentMoved(agent("q_5", "c_5", text=SAID, error=SAID, data=SAID.encode())),
         e.AgentMoved(agent("q_6", "c_5")),
         e.PieceCame("c_5", SAID, request_id="q_6"),
+        e.Asked(request("c_7")),
+        e.RequestEnded("c_7", r.RequestState.DONE),
+        e.AgentMoved(agent("q_7", "c_7", state="late", error=SAID)),
     ],
     Room.DEAD_LETTERS: lambda: [undelivered(request("c_3", text=SAID), "its device has gone")],
     Room.HISTORY: lambda: [
