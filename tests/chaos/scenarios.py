@@ -120,7 +120,7 @@ async def kill_agents(folder: Path, *, quick: bool) -> Outcome:
         home = folder / name
         home.mkdir()
         with running(BROKERS[name], home) as (server, url, _):
-            seed, rounds = SEED + 100 * number, 1 if quick else 8
+            seed, rounds = SEED + 100 * number, 1 if quick else 5
             await agents_killed.scenario(home, server, url, outcome, rounds=rounds, seed=seed)
     outcome.note = f"{outcome.repeated} deeds done again by an agent that had died over them"
     return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,12 +18,15 @@ from gateway.contract.agents import (
     REQUESTS_TOPIC,
     AgentPresence,
     AgentRequest,
+    Wanted,
     decode_request,
 )
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import PRIORITY_HEADER, REPLIES_TOPIC, OrchestratorReply, encode
+from gateway.journal.effects import Erased
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import Orchestrator
+from gateway.pipeline.erasing import Whose
 from tests.gateway.works import loud, open_works
 from tests.record import passes
 from tests.system.house import RECORDINGS, House, open_house, running, text
@@ -320,3 +324,118 @@ async def test_who_calls_its_own_words_urgent_keeps_nobody_waiting(house: Any) -
 async def _flood(loud: Foreign, request: AgentRequest, headers: dict[str, str]) -> None:
     for _ in range(2_000):
         await loud.say(request, "LOUD ", final=False, headers=headers)
+
+
+async def _erased(house: House, whose: Whose) -> None:
+    """As the API does it, to its end."""
+    journal, erasing = house.gateway.pipeline._journal, house.gateway.pipeline.erasing
+    await erasing.erase(whose)
+    if whose.user_id:
+        while some := await journal.history.belongings(whose.user_id, 100):
+            await journal.commit(*some.effects())
+            await erasing.erase(whose)
+    else:
+        await journal.commit(Erased(whose.utterance_id))
+    await journal.scrub()
+
+
+def _in_files(house: House, words: str) -> list[str]:
+    """Of the journal's, those in which these words stand."""
+    folder = house.gateway.pipeline._journal.path.parent
+    return [path.name for path in folder.glob("journal.db*") if words.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+async def test_who_is_erased_in_the_middle_of_a_teams_work_leaves_no_words(house: Any) -> None:
+    """One has answered, one is at work. What is at the broker, and with them, the gateway cannot take back."""
+    team = settings("a", "b", team={"policy": "all"}, a={}, b={"compensates": True})
+    async with house(orchestrator=team) as one, AsyncExitStack() as stack:
+        kitchen = await stack.enter_async_context(one.board("kitchen"))
+        quick, slow = (Foreign(one, name) for name in ("a", "b"))
+        for each in (quick, slow):
+            await each.begin(stack)
+        asking = asyncio.create_task(kitchen.say(SPEECH))
+        to_quick, to_slow = await quick.asked(), await slow.asked()
+        await quick.say(to_quick, "what a is to say")
+        await slow.say(to_slow, "what b begins", final=False)
+        teams = one.gateway.pipeline._by_name._teams
+        (lead,) = teams._leads.values()
+        await passes(lambda: lead.work._members[0].good and lead.work._members[1].text)
+        await one.gateway.pipeline._journal.commit()
+        assert _in_files(one, "what a is to say")
+        await _erased(one, Whose(user_id="home"))
+        assert (await asking).error
+        for words in (SAID, "what a is to say", "what b begins"):
+            assert _in_files(one, words) == []
+        assert not teams._leads
+        assert not teams._over
+        assert not teams._lines
+        assert not one.gateway.pipeline._outbox._unanswered._messages
+        await slow.say(to_slow, "what b says after")
+        await slow.say(to_slow, "what b says twice", message_id="m_again")
+        await passes(lambda: one.gateway.pipeline._questions.tracker.counters.unknown >= 2)
+        await one.gateway.pipeline._journal.commit()
+        assert _in_files(one, "what b says") == []
+        asking = asyncio.create_task(kitchen.say(SPEECH))  # and is heard again
+        await quick.say(await quick.asked(), "A.")
+        while (again := await slow.asked()).kind is not Wanted.ASK:
+            pass
+        await slow.say(again, "B.")
+        assert (await asking).reply == "A. B."
+
+
+@pytest.mark.slow
+async def test_a_turn_that_is_erased_keeps_the_next_of_its_conversation_not_waiting(house: Any) -> None:
+    async with house(orchestrator=settings("a")) as one, AsyncExitStack() as stack:
+        kitchen = await stack.enter_async_context(one.board("kitchen"))
+        slow = Foreign(one, "a")
+        await slow.begin(stack)
+        asking = [asyncio.create_task(kitchen.say(SPEECH))]
+        first = await slow.asked()
+        asking.append(asyncio.create_task(kitchen.say(RECORDINGS["u21"].path)))
+        await passes(lambda: len(one.gateway.pipeline._by_name._teams._leads) == 2)
+        gone = first.transcript
+        await _erased(one, Whose(correlation_id=gone.correlation_id, utterance_id=gone.utterance_id))
+        second = await slow.asked()
+        while second.kind is not Wanted.ASK:
+            second = await slow.asked()
+        assert (second.transcript.text, second.conversation) == (text("u21"), ())
+        await slow.say(second, "the second")
+        assert (await asking[1]).reply == "the second"
+        assert (await asking[0]).error
+        await one.idle()
+
+
+ANOTHER_CLOCK = """
+import sys, time
+right = time.time
+time.time = lambda: right() + float(sys.argv[2])
+from gateway.orchestrators.sdk import Orchestrator
+house = Orchestrator("a")
+
+@house.on_transcript
+async def answer(heard):
+    return f"{heard.text}, {heard.seconds_left() > 10}"
+
+house.run_forever(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_one_whose_clock_is_an_hour_wrong_answers_in_time(house: Any, redis: Any, seconds: int) -> None:
+    async with (
+        house(orchestrator=settings("a"), broker={"url": redis.url}) as one,
+        one.board("kitchen") as kitchen,
+    ):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ANOTHER_CLOCK, redis.url, str(seconds), stderr=asyncio.subprocess.DEVNULL
+        )
+        roster, now = one.gateway.pipeline.agents, asyncio.get_running_loop().time
+        await passes(lambda: roster._agents["a"].copies.here(now()))
+        assert abs(roster.clock("a", now()) - time.time() - seconds) < 60
+        try:
+            assert (await kitchen.say(SPEECH)).reply == f"{SAID}, True"
+        finally:
+            process.kill()
+            await process.wait()

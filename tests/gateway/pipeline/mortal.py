@@ -109,7 +109,8 @@ class MortalBroker:
     """The gateway's end of a broker; the presence of agents is nobody's deed."""
 
     refused = b""
-    """What is never taken of its messages: those with these bytes."""
+    """What is never taken of its messages: those with these bytes, and those of this topic."""
+    refused_topic = ""
 
     def __init__(self, broker: MessageBroker, fuse: Fuse) -> None:
         self._broker = broker
@@ -118,7 +119,7 @@ class MortalBroker:
     async def publish(self, topic: str, key: Any, payload: bytes, **options: Any) -> Receipt:
         if self._fuse.blows(f"publish {topic}"):
             await _nothing_more()
-        if self.refused and self.refused in payload:
+        if topic == self.refused_topic or (self.refused and self.refused in payload):
             raise BrokerError("not today")
         return await self._broker.publish(topic, key, payload, **options)
 
@@ -138,6 +139,8 @@ class House:
         self.url = url
         self.settings: dict[str, Any] = {}
         self.boards: list[Board] = []
+        self.inside: list[Orchestrator] = []
+        """Who lives and dies with each gateway, in its process."""
         self.asked: list[tuple[str, str, str]] = []
         """Who worked on what, under which request id: agent, correlation id, request id."""
         self.undone: list[tuple[str, str]] = []
@@ -204,7 +207,8 @@ class House:
                 for board in self.boards:
                     board.wire.move(works.carrier)  # type: ignore[attr-defined]
                 try:
-                    yield works, fuse
+                    with running(*(agent.run(works.broker) for agent in self.inside)):
+                        yield works, fuse
                 finally:
                     fuse.blow()
                     for board in self.boards:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
+from gateway.broker.opening import MEMORY
 from gateway.contract.agents import REQUESTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC
 from gateway.journal.records import DeadLetterRow, Verb
 from gateway.orchestrators.heard import Heard
 from gateway.pipeline.asking.teams import UNDONE_NEVER
@@ -80,8 +82,9 @@ def finals(house: House) -> list[ReplyShown]:
 
 
 def nobody_was_asked_twice(house: House) -> None:
-    """Each agent worked once on each utterance, under one request id."""
-    counts = Counter((name, correlation_id) for name, correlation_id, _ in house.asked)
+    """Each agent worked once on each utterance, under one request id; again under it, if it died itself."""
+    asked = set(house.asked) if house.inside else house.asked
+    counts = Counter((name, correlation_id) for name, correlation_id, _ in asked)
     assert set(counts.values()) <= {1}, house.asked
 
 
@@ -202,6 +205,22 @@ async def test_a_turn_waits_for_the_one_before_it_whenever_the_gateway_dies(
 
     play = Play({"agents": {"a": {}}}, cast, both, ends=2)
     assert await sweep(tmp_path, nats.url, play, judge) > 15
+
+
+@pytest.mark.slow
+async def test_agents_that_die_with_the_gateway_are_asked_the_same_again(tmp_path: Path) -> None:
+    """In one process, over its memory: what each has done it may do again, under the same id."""
+
+    async def cast(house: House) -> None:
+        async def answer(heard: Heard) -> str:
+            return f"{heard.role}({' '.join(one.text for one in heard.answers)})"
+
+        house.inside = [house.agent(name, answer) for name in ("a", "b", "c")]
+
+    async def judge(house: House, deeds: list[str]) -> None:
+        assert finals(house)[0].text == "c(a() b(a()))", deeds
+
+    assert await sweep(tmp_path, MEMORY, Play(_with_roles(CHAIN), cast), judge) > 10
 
 
 # -- with other settings than before
@@ -376,3 +395,22 @@ async def test_what_could_not_be_undone_is_tried_again_when_somebody_says_so(
             (lead,) = works.pipeline._by_name._teams._over.values()  # type: ignore[attr-defined]
             await passes(lambda: lead.work._members[0].state is MemberState.COMPENSATED)
             assert await _dead(works) == []
+
+
+async def test_agents_answer_what_the_broker_refuses_to_tell_everybody(tmp_path: Path) -> None:
+    """The transcript is a dead letter; its request and the turns after it are not concerned."""
+
+    async def answer(_heard: Heard) -> str:
+        return "A"
+
+    async with House(tmp_path, MEMORY) as house:
+        house.inside = [house.agent("a", answer)]
+        kitchen = await house.board()
+        async with house.gateway(orchestrator={"agents": {"a": {}}}) as (works, _):
+            works.broker.refused_topic = RESULTS_TOPIC  # type: ignore[attr-defined]
+            await are_there(works, "a")
+            for _ in range(2):
+                assert (await kitchen.say(SAID)).reply == "A"
+            await until_idle(works)
+            assert [letter.topic for letter in await _dead(works)] == [RESULTS_TOPIC] * 2
+            assert not works.pipeline._by_name._teams._leads  # type: ignore[attr-defined]
