@@ -17,6 +17,7 @@ from gateway.pipeline.content.found import Found, Mask
 _Tree: TypeAlias = dict[str, "_Tree"]
 """What may follow a word; under ``""`` something is: here a phrase may end."""
 
+_MASKED = "\0"
 _MASKS = re.compile("|".join(re.escape(mask) for mask in Mask))
 _ALIKE = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
@@ -44,22 +45,24 @@ class ForbiddenWords:
                 branch[""] = {}
 
     def find(self, text: str) -> list[Found]:
-        """In their order; of two that begin at the same word the longer one. Nothing is found in a mask."""
-        if "[" in text:
-            text = _MASKS.sub(lambda mask: "\0" * len(mask.group()), text)
+        """In their order; of two that begin at the same word the longer one. Nothing is found in or across a mask."""
+        if "[" in text or "*" in text:
+            text = _MASKS.sub(lambda mask: _MASKED * len(mask.group()), text)
         words = _words(text)
         found, i = [], 0
         while i < len(words):
-            length = self._longest(words, i)
+            length = self._longest(words, i, text)
             if length:
                 found.append(Found(words[i][1], words[i + length - 1][2], Mask.FORBIDDEN))
             i += length or 1
         return found
 
-    def _longest(self, words: list[tuple[str, int, int]], i: int) -> int:
+    def _longest(self, words: list[tuple[str, int, int]], i: int, text: str) -> int:
         """How many words the longest phrase has that begins with the i-th; 0: none does."""
         branch, longest, at = self._tree, 0, i
         while at < len(words) and (further := branch.get(words[at][0])) is not None:
+            if at > i and _MASKED in text[words[at - 1][2] : words[at][1]]:
+                break
             branch, at = further, at + 1
             longest = at - i if "" in branch else longest
         return longest

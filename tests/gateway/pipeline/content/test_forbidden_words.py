@@ -21,6 +21,9 @@ FORBIDDEN = ForbiddenWords(PHRASES)
     ("text", "without"),
     [
         ("DEJA-VU again", "*** again"),
+        ("deja Déjà vu vu", "deja *** vu"),
+        ("deja *** vu", "deja *** vu"),
+        ("deja [phone number] vu", "deja [phone number] vu"),
         ("class damned damnation", "class damned damnation"),
         ("Damn! damn.", "***! ***."),
         ("damn it all, damn it", "***, *** it"),
