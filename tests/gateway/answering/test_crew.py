@@ -188,6 +188,7 @@ def test_without_named_agents_nothing_of_them_is_imported(tmp_path: Path) -> Non
     code = f"""
 import asyncio, sys
 ours = ("gateway.pipeline.agents", "gateway.pipeline.teams", "gateway.pipeline.asking.presences",
+    "gateway.pipeline.asking.team", "gateway.pipeline.asking.agent_letters",
     "gateway.answering.agents_health")
 from pathlib import Path
 from gateway.app import Gateway
