@@ -138,12 +138,15 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.agents .pipeline.teams .pipeline.hearing .pipeline.content
+                                .pipeline.teams .pipeline.hearing .pipeline.content
+.pipeline.by_name:              firmware_bridge .contract .settings .process .journal.records .journal.effects
+                                .journal.dead_letters .journal .pipeline.sessions .pipeline.telling .pipeline.agents
+                                .pipeline.teams .pipeline.asking
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.recognizing .contract .settings .process .access .broker .broker.opening
                                 .journal.records .journal.effects .journal .observing .pipeline.sessions
                                 .pipeline.agents .pipeline.recordings .pipeline.telling
-                                .pipeline.hearing .pipeline.asking .pipeline.content
+                                .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .pipeline

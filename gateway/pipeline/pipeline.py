@@ -223,8 +223,8 @@ class Pipeline:
         )  # fmt: skip
 
     def _ask_by_name(self, config: Sections, unanswered: Unanswered, endings: Endings) -> ByName:
-        from gateway.pipeline.asking.team_answers import TeamAnswers  # noqa: PLC0415 - where agents are named
-        from gateway.pipeline.asking.teams import Teams  # noqa: PLC0415
+        from gateway.pipeline.by_name.team_answers import TeamAnswers  # noqa: PLC0415 - where agents are named
+        from gateway.pipeline.by_name.teams import Teams  # noqa: PLC0415
 
         agents = _agents(config, self._now()) if self.agents is None else self.agents
         return TeamAnswers(

@@ -1,4 +1,4 @@
-"""The port behind which agents are asked by name, where the configuration names any (`team_answers.py`).
+"""The port behind which agents are asked by name, where the configuration names any (`gateway/pipeline/by_name/`).
 
 Whoever is on the way of a text knows this only: where no agent is named, nothing of teams is loaded.
 """

@@ -18,7 +18,7 @@ _MOST_BEFORE = 64
 """Characters before the @ (RFC 5321)."""
 _DOMAIN = re.compile(r"(?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,63}")
 
-_ACCOUNT = re.compile(r"(?<![^\W_])[A-Za-z]{2}[0-9]{2}")
+_ACCOUNT = re.compile(r"[A-Za-z]{2}[0-9]{2}")
 _ACCOUNT_REST = re.compile(r"(?:[ \u00a0\u202f-]?[0-9A-Za-z]){4,30}")
 _ACCOUNT_SIGNS = str.maketrans("", "", " \u00a0\u202f-")
 _LENGTHS = {
@@ -66,13 +66,15 @@ def _is_local(character: str) -> bool:
 def _accounts(text: str) -> Iterator[Found]:
     end = 0
     for one in _ACCOUNT.finditer(text):
-        if one.start() < end or (length := _LENGTHS.get(one.group()[:2].upper())) is None:
+        start = one.start()
+        begins = start == end or (start > end and not text[start - 1].isalnum())  # or it is within a word
+        if not begins or (length := _LENGTHS.get(one.group()[:2].upper())) is None:
             continue
         rest = _ACCOUNT_REST.match(text, one.end())
         stop = rest and _nth(text, rest.start(), rest.end(), length - 4)
         if stop and iban((one.group() + text[one.end() : stop]).translate(_ACCOUNT_SIGNS).upper()):
             end = stop
-            yield Found(one.start(), end, Mask.IBAN)
+            yield Found(start, end, Mask.IBAN)
 
 
 def _nth(text: str, start: int, end: int, count: int) -> int:

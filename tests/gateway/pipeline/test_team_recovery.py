@@ -17,7 +17,7 @@ from gateway.contract.agents import REQUESTS_TOPIC
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.journal.records import DeadLetterRow, Verb
 from gateway.orchestrators.heard import Heard
-from gateway.pipeline.asking.teams import UNDONE_NEVER
+from gateway.pipeline.by_name.deeds import UNDONE_NEVER
 from gateway.pipeline.teams.members import MemberState
 from tests.gateway.pipeline.mortal import House, are_there, until_idle
 from tests.gateway.works import Works, loud

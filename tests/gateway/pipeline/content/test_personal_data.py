@@ -95,6 +95,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=14).map("".join)
 
 
 @given(TEXTS)
+@example("gb29nwbk60161331926819gb29nwbk60161331926819")
 @example("joe@example.com4111 1111 1111 1111")
 @example("DE89370400440532013000 0171 1234567")
 @example("4111 1111 1111 1111 0171 1234567@x.de")

@@ -9,67 +9,42 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
 import structlog
-from msgspec import structs
 
 from firmware_bridge.alarm import Alarm
-from gateway.contract.agents import AgentAnswer, Wanted
-from gateway.contract.messages import AudioFacts, OrchestratorReply, TranscriptionMessage
+from gateway.contract.messages import OrchestratorReply, TranscriptionMessage
 from gateway.journal import AnyJournal
-from gateway.journal.dead_letters import unpublished
-from gateway.journal.effects import AgentMoved, Effect, Queued
 from gateway.journal.records import AgentRow, LetterRow
 from gateway.pipeline.agents.roster import Absence, AgentRoster
-from gateway.pipeline.asking.agent_letters import Topic, agent_letter, agent_row, member, once_more
 from gateway.pipeline.asking.by_name import NO_MOVES, Moves, NotAsked
 from gateway.pipeline.asking.unanswered import Unanswered
+from gateway.pipeline.by_name.agent_letters import Topic, member
+from gateway.pipeline.by_name.deeds import Deeds
+from gateway.pipeline.by_name.leads import Lead, Lines, without_words
 from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.teams.members import AT_WORK, Member, MemberEvent, MemberState
 from gateway.pipeline.teams.outcome import TeamOutcome
 from gateway.pipeline.teams.plans import Asking, Plans, TeamPlan
-from gateway.pipeline.teams.steps import Ask, Finish, ShowInterim, ShowPiece, Step, Stop, Undo, Verdict
+from gateway.pipeline.teams.steps import Step
 from gateway.pipeline.teams.teamwork import NotOfTheTeam, TeamWork
 from gateway.settings.orchestrator import OrchestratorSettings
 
 log = structlog.get_logger(__name__)
 
-NOTHING_SAID = TranscriptionMessage(
-    session_id="", user_id="", device_id="", text="", timestamp=0.0, success=True, message_id="", correlation_id="",
-    utterance_id="", audio=AudioFacts(seconds=0.0),
-)  # fmt: skip
-"""In place of what nobody has to be asked about again."""
 LOOK_SECONDS = 0.5
 """How often it is looked whether an agent has come, gone, or broken, for whoever waits for it."""
 MOST_MISSED = 1_000
 """Requests that are put to whoever comes yet, since nobody was there; the oldest are put to nobody then."""
-UNDONE_NEVER = "the agent has not said that it is undone"
 
 Due: TypeAlias = tuple[str, Callable[[], Moves]]
 """To which request something is to happen, and what: to be called when what happened to it before is committed."""
-
-
-@dataclass(slots=True, eq=False)
-class _Lead:
-    """One request and its team."""
-
-    topic: Topic
-    work: TeamWork | None = None
-    """None: it waits for the turn before it."""
-    due: float = math.inf
-    ended_at: float = 0.0
-    undoing: dict[str, LetterRow] = field(default_factory=dict)
-
-    @property
-    def line(self) -> str:
-        """In which the turns of a conversation wait for each other."""
-        return self.topic.message.conversation_id or self.topic.name.session_id
 
 
 class Teams:
@@ -84,13 +59,13 @@ class Teams:
     ) -> None:
         self._plans = Plans(settings)
         self._roster = roster
-        self._journal = journal
         self._unanswered = unanswered
+        self._deeds = Deeds(roster, journal, unanswered)
         self._now = asyncio.get_running_loop().time
         self._most_over, self._late_seconds = settings.max_pending, settings.late_seconds
-        self._leads: dict[str, _Lead] = {}
-        self._over: OrderedDict[str, _Lead] = OrderedDict()
-        self._lines: dict[str, deque[str]] = {}
+        self._leads: dict[str, Lead] = {}
+        self._over: OrderedDict[str, Lead] = OrderedDict()
+        self._lines = Lines()
         self._deadlines: list[tuple[float, str]] = []
         self._failures: list[tuple[str, str, str]] = []
         self._absences: dict[str, Absence | None] = {}
@@ -129,12 +104,10 @@ class Teams:
         plan, name = self._plans.choose(_asking(topic.message)), topic.name.correlation_id
         if plan is None:
             return None
-        lead = self._leads[name] = _Lead(topic)
-        line = self._lines.setdefault(lead.line, deque())
-        line.append(name)
-        return self._begin(lead, plan) if line[0] == name else Moves()
+        lead = self._leads[name] = Lead(topic)
+        return self._begin(lead, plan) if self._lines.join(lead) else NO_MOVES
 
-    def _begin(self, lead: _Lead, plan: TeamPlan) -> Moves:
+    def _begin(self, lead: Lead, plan: TeamPlan) -> Moves:
         now = self._now()
         lead.work = TeamWork(plan, self._why_not, now)
         return self._do(lead, lead.work.go_on(now), now)
@@ -144,18 +117,9 @@ class Teams:
         lead = self._leads.pop(correlation_id, None)
         if lead is None:
             return ""
-        following = self._leave_line(lead)
+        following = self._lines.leave(lead)
         self._remember(lead)
         return following
-
-    def _leave_line(self, lead: _Lead) -> str:
-        line, name = self._lines[lead.line], lead.topic.name.correlation_id
-        was_first = line[0] == name
-        line.remove(name)
-        if line:
-            return line[0] if was_first else ""
-        del self._lines[lead.line]
-        return ""
 
     def begin_waiting(self, correlation_id: str, before: Callable[[UtteranceName], Conversation]) -> Moves:
         """It has waited for its turn, which is now; it is put to its team with what was said until now."""
@@ -181,17 +145,8 @@ class Teams:
         if one is not None:
             moves = replace(moves, kept=one.text[had:])
         if reply.compensation and one is not None and one.request_id in lead.undoing:
-            self._note_undone(lead, one)
+            self._deeds.note_undone(lead, one)
         return moves
-
-    def _note_undone(self, lead: _Lead, one: Member) -> None:
-        names = {"agent": one.name, "correlation_id": lead.topic.name.correlation_id}
-        if one.state is MemberState.COMPENSATED:
-            log.info("undone", **names)
-            del lead.undoing[one.request_id]
-            self._journal.commit(*self._unanswered.end(one.request_id))
-        elif one.state is MemberState.NOT_COMPENSATED:
-            self._not_undone(lead, one, f"the agent says: {one.error}")
 
     def late_answer(self, reply: OrchestratorReply) -> Member | None:
         """Whose good answer it is that came too late; where there was a reply already, nobody missed it."""
@@ -216,7 +171,7 @@ class Teams:
         if over is not None and refused and over.undoing.get(letter.request_id) == letter:
             one = over.work.asked(letter.request_id) if over.work is not None else None
             if one is not None and one.step(MemberEvent.FAIL):
-                self._not_undone(over, one, reason, put_away=True)
+                self._deeds.not_undone(over, one, reason, put_away=True)
         elif letter.request_id:
             self._failures.append((letter.correlation_id, letter.request_id, reason))
             self._woken.set()
@@ -225,7 +180,7 @@ class Teams:
         """The request's own deadline has come."""
         lead = self._leads.get(correlation_id)
         if lead is None or lead.work is None:
-            return Moves(outcome=None)
+            return NO_MOVES
         return self._do(lead, lead.work.expire(now), now)
 
     async def wait(self) -> None:
@@ -253,11 +208,11 @@ class Teams:
                 yield correlation_id, partial(self._go_on, lead)
         self._forget_old(now)
 
-    def _go_on(self, lead: _Lead) -> Moves:
+    def _go_on(self, lead: Lead) -> Moves:
         now = self._now()
         return NO_MOVES if lead.work is None else self._do(lead, lead.work.go_on(now), now)
 
-    def _could_not_be_asked(self, lead: _Lead, request_id: str, reason: str) -> Moves:
+    def _could_not_be_asked(self, lead: Lead, request_id: str, reason: str) -> Moves:
         now = self._now()
         return (
             NO_MOVES if lead.work is None else self._do(lead, lead.work.failed(request_id, reason, now), now)
@@ -290,23 +245,23 @@ class Teams:
             else:
                 yield correlation_id, partial(self._ask_after_all, lead, work)
 
-    def _ask_after_all(self, lead: _Lead, work: TeamWork) -> Moves:
+    def _ask_after_all(self, lead: Lead, work: TeamWork) -> Moves:
         now = self._now()
         return self._do(lead, work.ask_after_all(now), now)
 
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> list[str]:
         """Know nothing of these any more; whose turn it is now."""
-        following = [self._leave_line(lead) for lead in self._drop(self._leads, is_gone)]
+        following = [self._lines.leave(lead) for lead in self._drop(self._leads, is_gone)]
         self._drop(self._over, is_gone)
         self._roster.forget(is_gone)
         return [name for name in following if name in self._leads]
 
-    def _drop(self, known: dict[str, _Lead], is_gone: Callable[[UtteranceName], bool]) -> list[_Lead]:
+    def _drop(self, known: dict[str, Lead], is_gone: Callable[[UtteranceName], bool]) -> list[Lead]:
         dropped = [lead for lead in known.values() if is_gone(lead.topic.name)]
         for lead in dropped:
             lead.undoing.clear()
-            self._settle(lead)
-            del known[lead.topic.name.correlation_id]
+            self._deeds.settle(lead)
+            del known[lead.correlation_id]
         return dropped
 
     def refresh(self, before: Callable[[UtteranceName], Conversation]) -> None:
@@ -315,34 +270,18 @@ class Teams:
             name, message = lead.topic.name, lead.topic.message
             lead.topic = Topic(name, message, before(name).turns)
 
-    def _remember(self, lead: _Lead) -> None:
+    def _remember(self, lead: Lead) -> None:
         lead.ended_at = self._now()
-        self._settle(lead)
-        self._let_go(lead)
-        self._over[lead.topic.name.correlation_id] = lead
+        self._deeds.settle(lead)
+        lead.let_go()
+        self._over[lead.correlation_id] = lead
         self._woken.set()  # to be put away in time
         if lead.work is not None and lead.work.misses_somebody:
-            self._missed[lead.topic.name.correlation_id] = None
+            self._missed[lead.correlation_id] = None
             if len(self._missed) > MOST_MISSED:
                 self._missed.popitem(last=False)
         if len(self._over) > self._most_over:
-            self._put_away(self._over.popitem(last=False)[1])
-
-    def _let_go(self, lead: _Lead) -> None:
-        """No words of it are needed any more, unless somebody may yet have to be told them: to undo, or to answer."""
-        if lead.work is None:
-            return
-        lead.work.let_go()
-        if not lead.work.misses_somebody and not any(one.plan.compensates for one in lead.work.everybody):
-            lead.topic = _without_words(lead.topic.name)
-
-    def _settle(self, lead: _Lead) -> None:
-        """No answer of those who were asked is awaited any more."""
-        for one in lead.work.everybody if lead.work is not None else ():
-            if one.request_id not in lead.undoing:
-                effects = self._unanswered.end(one.request_id)
-                if effects:
-                    self._journal.commit(*effects)
+            self._deeds.put_away(self._over.popitem(last=False)[1])
 
     @property
     def _forget_at(self) -> float:
@@ -350,32 +289,15 @@ class Teams:
 
     def _forget_old(self, now: float) -> None:
         while self._forget_at <= now:
-            self._put_away(self._over.popitem(last=False)[1])
-
-    def _put_away(self, lead: _Lead) -> None:
-        """What nobody has undone is for the operator to see, and to send again."""
-        self._settle(lead)
-        for one in lead.work.everybody if lead.work is not None else ():
-            if one.request_id in lead.undoing and one.step(MemberEvent.FAIL):
-                self._not_undone(lead, one, UNDONE_NEVER)
-
-    def _not_undone(self, lead: _Lead, one: Member, reason: str, *, put_away: bool = False) -> None:
-        """``put_away``: as a dead letter, already."""
-        letter = lead.undoing.pop(one.request_id)
-        log.error("not undone", agent=letter.agent, correlation_id=letter.correlation_id, reason=reason)
-        dead = () if put_away else (unpublished(once_more(letter), reason),)
-        moved = self._moved(lead, one, words=False)
-        self._journal.commit(*dead, moved, *self._unanswered.end(letter.request_id))
+            self._deeds.put_away(self._over.popitem(last=False)[1])
 
     # -- what a gateway before this one led
 
     def take_up(self, topic: Topic, rows: Iterable[AgentRow]) -> None:
         """A request that is open, and what its agents were asked; what is next for it is due at once."""
         known, name = list(rows), topic.name
-        lead = self._leads[name.correlation_id] = _Lead(topic)
-        line = self._lines.setdefault(lead.line, deque())
-        line.append(name.correlation_id)
-        if known or line[0] == name.correlation_id:
+        lead = self._leads[name.correlation_id] = Lead(topic)
+        if self._lines.join(lead) or known:
             asking = _asking(topic.message)
             plan = self._plans.named(known[0].team, asking) if known else self._plans.choose(asking)
             self._resume(lead, plan, known)
@@ -383,14 +305,14 @@ class Teams:
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """A request that is over, whose agents may be late, or are undoing what they did."""
         known = list(rows)
-        lead = _Lead(_without_words(name), ended_at=self._now())
+        lead = Lead(without_words(name), ended_at=self._now())
         self._resume(lead, None, known)
         if lead.work is not None:
             lead.work.outcome = TeamOutcome("", "", error=None if answered else "it had no answer")
         self._over[name.correlation_id] = lead
         self._woken.set()
 
-    def _resume(self, lead: _Lead, plan: TeamPlan | None, rows: list[AgentRow]) -> None:
+    def _resume(self, lead: Lead, plan: TeamPlan | None, rows: list[AgentRow]) -> None:
         now = self._now()
         combiner = next((row.agent for row in rows if row.combines), "")
         plan = self._plans.joined(plan, (row.agent for row in rows if not row.combines), combiner)
@@ -404,9 +326,9 @@ class Teams:
             if row.letter is not None:
                 lead.undoing[row.request_id] = row.letter
                 self._unanswered.expect(row.request_id)
-        if lead.topic.name.correlation_id in self._leads:
+        if lead.correlation_id in self._leads:
             lead.due = now
-            heapq.heappush(self._deadlines, (now, lead.topic.name.correlation_id))
+            heapq.heappush(self._deadlines, (now, lead.correlation_id))
             self._woken.set()
 
     # -- steps into moves
@@ -414,95 +336,19 @@ class Teams:
     def _why_not(self, name: str) -> Absence | None:
         return self._roster.why_not(name, self._now())
 
-    def _do(self, lead: _Lead, steps: list[Step], now: float) -> Moves:
-        letters: list[LetterRow] = []
-        shown: list[ShowPiece | ShowInterim] = []
-        outcome: TeamOutcome | None = None
-        effects: list[Effect] = []
-        assert lead.work is not None
-        for step in steps:
-            match step:
-                case Ask(one, answers):
-                    letters.append(self._ask(lead, one, answers, now))
-                case Stop(one):
-                    letters.append(self._letter(lead, one, Wanted.STOP))
-                case Undo(one, reason):
-                    letters.append(self._undo(lead, one, reason))
-                case Verdict():
-                    self._judge(lead, step, now)
-                    effects += self._unanswered.end(step.member.request_id)
-                case ShowPiece() | ShowInterim():
-                    shown.append(step)
-                case Finish():
-                    outcome = step.outcome
-        effects += map(Queued, letters)
-        over = lead.work.outcome is not None
-        moved = lead.work.changed()
-        if outcome is not None:  # what they said is in the reply now
-            moved = [one for one in lead.work.everybody if one.attempt]
-        effects += [self._moved(lead, one, words=not over) for one in moved]
+    def _do(self, lead: Lead, steps: list[Step], now: float) -> Moves:
+        moves = self._deeds.moves(lead, steps, now)
         self._set_alarm(lead, now)
-        return Moves(tuple(effects), tuple(letters), tuple(shown), outcome)
+        return moves
 
-    @staticmethod
-    def _moved(lead: _Lead, one: Member, *, words: bool) -> Effect:
-        assert lead.work is not None
-        undoing = lead.undoing.get(one.request_id) if one.state is MemberState.COMPENSATING else None
-        return AgentMoved(agent_row(lead.topic.name, lead.work.plan, one, undoing, words=words))
-
-    def _ask(self, lead: _Lead, one: Member, answers: tuple[AgentAnswer, ...], now: float) -> LetterRow:
-        self._roster.asked(one.name, now)
-        self._unanswered.expect(one.request_id)
-        return self._letter(
-            lead, one, Wanted.ASK, answers=answers, asked_at=self._roster.clock(one.name, now)
-        )
-
-    def _undo(self, lead: _Lead, one: Member, reason: str) -> LetterRow:
-        log.warning("to be undone", agent=one.name, correlation_id=lead.topic.name.correlation_id)
-        self._unanswered.expect(one.request_id)
-        letter = lead.undoing[one.request_id] = self._letter(lead, one, Wanted.COMPENSATE, reason=reason)
-        return letter
-
-    def _letter(
-        self,
-        lead: _Lead,
-        one: Member,
-        kind: Wanted,
-        *,
-        answers: tuple[AgentAnswer, ...] = (),
-        asked_at: float = 0.0,
-        reason: str = "",
-    ) -> LetterRow:
-        assert lead.work is not None
-        return agent_letter(
-            lead.topic, lead.work.plan, one, kind, self._journal.next_number(),
-            answers=answers, asked_at=asked_at, reason=reason,
-        )  # fmt: skip
-
-    def _judge(self, lead: _Lead, verdict: Verdict, now: float) -> None:
-        name = verdict.member.name
-        if verdict.stopped:
-            self._roster.given_up(name)
-        elif verdict.failure:
-            self._roster.failed(
-                name,
-                verdict.failure,
-                timed_out=verdict.timed_out,
-                now=now,
-                seconds=verdict.seconds,
-                about=lead.topic.name,
-            )
-        else:
-            self._roster.answered(name, verdict.seconds, now)
-
-    def _set_alarm(self, lead: _Lead, now: float) -> None:
+    def _set_alarm(self, lead: Lead, now: float) -> None:
         if lead.work is None or lead.work.outcome is not None:
             return
         due, before = lead.work.next_deadline(now), lead.due
         lead.due = due
         if due == before:
             return
-        heapq.heappush(self._deadlines, (lead.due, lead.topic.name.correlation_id))
+        heapq.heappush(self._deadlines, (lead.due, lead.correlation_id))
         if len(self._deadlines) > 4 * len(self._leads) + 64:  # mostly of what is over: sweep
             self._deadlines = [(one.due, name) for name, one in self._leads.items() if one.due < math.inf]
             heapq.heapify(self._deadlines)
@@ -511,8 +357,3 @@ class Teams:
 
 def _asking(message: TranscriptionMessage) -> Asking:
     return Asking(message.user_id, message.device_id, message.room, message.language, message.text)
-
-
-def _without_words(name: UtteranceName) -> Topic:
-    """By its ids alone whoever answers is still understood."""
-    return Topic(name, structs.replace(NOTHING_SAID, **name.ids()), ())

@@ -210,7 +210,7 @@ slow = _Slow()
 
 async def test_what_happens_is_kept_in_its_order_however_long_a_text_is_looked_at(tmp_path: Path) -> None:
     team = {"policy": "all", "show_first": True, "timeout_seconds": 0.5}
-    content = {"hook": "tests.gateway.pipeline.asking.test_team_answers:slow", "hook_seconds": 10}
+    content = {"hook": "tests.gateway.pipeline.by_name.test_team_answers:slow", "hook_seconds": 10}
     parts = {"journal": tmp_path / "journal.db", "content": content}
     async with house("a", "b", team=team, **parts) as one:
         correlation_id = await one.say("hello")

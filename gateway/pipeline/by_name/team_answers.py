@@ -13,12 +13,12 @@ from gateway.contract.messages import OrchestratorReply
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.effects import Effect
 from gateway.journal.records import AgentRow, LetterRow
-from gateway.pipeline.asking.agent_letters import Topic
 from gateway.pipeline.asking.by_name import Moves
 from gateway.pipeline.asking.endings import Ending, Endings
 from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
-from gateway.pipeline.asking.teams import Teams
+from gateway.pipeline.by_name.agent_letters import Topic
+from gateway.pipeline.by_name.teams import Teams
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.teams.outcome import Cause, TeamOutcome

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.contract.agents import MOST_ANSWERS, AgentAnswer, Wanted, decode_request
 from gateway.contract.messages import MESSAGE_BYTES
-from gateway.pipeline.asking.agent_letters import Topic, agent_letter
-from gateway.pipeline.asking.teams import NOTHING_SAID
+from gateway.pipeline.by_name.agent_letters import Topic, agent_letter
+from gateway.pipeline.by_name.leads import NOTHING_SAID
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import CUT_OFF
 from gateway.pipeline.teams.members import Member
