@@ -272,7 +272,7 @@ class MessageBroker(Protocol):
         """The latest rejected messages (a bounded number), oldest first."""
 
     def forget(self, is_gone: Callable[[Message], bool]) -> None:
-        """Keep these of the rejected messages no longer."""
+        """Keep these of the rejected messages no longer, nor of what waits here where no server has it."""
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Take nothing more, give subscribers so long to read what is buffered, then end them. Idempotent."""

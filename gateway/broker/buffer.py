@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -197,6 +198,18 @@ class Buffer:
             self.held -= 1
             self.held_bytes -= len(delivery.message.payload)
         return [delivery.message for delivery in forgotten]
+
+    def erase(self, is_gone: Callable[[Message], bool]) -> None:
+        """Deliver these to nobody any more; what somebody has in his hands is his."""
+        waiting = []
+        while (delivery := self._undelivered.get()) is not None:
+            waiting.append(delivery)
+        for delivery in waiting:
+            if not is_gone(delivery.message):
+                self._undelivered.put_back(delivery)
+        for delivery in waiting:
+            if is_gone(delivery.message):
+                self.release(delivery.message)
 
     def unpark(self, place: asyncio.Future[bool]) -> None:
         """The publisher that waited for ``place`` has given up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -74,6 +75,12 @@ class MemoryBroker(BufferedBroker["_Topic"]):
     async def abandon(self, topic: str, group: str) -> bool:  # noqa: ARG002 - it goes with its last member
         """Nothing is kept for a group without members."""
         return True
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """As in the contract; nor are they handed to anybody."""
+        super().forget(is_gone)
+        for buffer in self._buffers():
+            buffer.erase(is_gone)
 
     async def _drain(self, seconds: float) -> None:
         await drained(self._buffers(), seconds)

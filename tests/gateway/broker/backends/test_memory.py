@@ -384,3 +384,20 @@ def test_another_address_is_refused_without_showing_its_password(url: str) -> No
         open_broker(url, BrokerSettings())
     assert "secret" not in str(caught.value)
     assert "memory://" in str(caught.value)
+
+
+# -- what is erased
+
+
+async def test_what_is_erased_is_handed_to_nobody_and_the_rest_in_its_order(broker: MessageBroker) -> None:
+    async with broker.subscribe(TOPIC) as subscription:
+        for key, payload in ((KITCHEN, b"0"), (OFFICE, b"1"), (HALL, b"2"), (OFFICE, b"3")):
+            await soon(broker.publish(TOPIC, key, payload))
+        held = await take(subscription)
+        broker.forget(lambda message: message.routing_key.user == "ann")
+        assert held.message.routing_key == KITCHEN
+        await held.ack()
+        assert await receive(subscription, 2) == [b"1", b"3"]
+        await soon(broker.publish(TOPIC, HALL, b"after"))
+        assert await receive(subscription, 1) == [b"after"]
+        assert (row(broker).buffered_messages, row(broker).buffered_bytes) == (0, 0)
