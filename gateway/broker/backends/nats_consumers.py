@@ -25,6 +25,11 @@ REQUEST_SECONDS = 1.0
 the server does not know, is lost on the way: it ends before anybody has noticed the loss and asks anew."""
 LOOK_SECONDS = 5.0
 """So often it is looked whether the stream has given up what was not read."""
+EXPIRED_SECONDS = 0.2
+"""So long after its time a request is over, though the server has not said so."""
+MOST_SILENT = 3
+"""So many in a row of which nothing came at all, and the server is not well."""
+SILENT = "NATS does not answer a request for messages"
 GRACE_SECONDS = 3.0
 """A server that has not ended a request so long after its time hangs."""
 LET_GO = b'-NAK {"delay": 250000000}'
@@ -95,6 +100,7 @@ class JetStreamConsumer:
         self._wanted = 0
         self._answered = asyncio.Event()
         self._unread = 0
+        self._silent = 0
         self._looked_at = 0.0
 
     async def begin(self) -> None:
@@ -159,11 +165,13 @@ class JetStreamConsumer:
             await self._until_answered()
 
     async def _until_answered(self) -> None:
+        """A server before 2.9.16 now and then does not say that a request is over; it is, when its time is."""
         try:
-            async with asyncio.timeout(REQUEST_SECONDS + GRACE_SECONDS):
+            async with asyncio.timeout(REQUEST_SECONDS + EXPIRED_SECONDS):
                 await self._answered.wait()
-        except TimeoutError as error:
-            raise BrokerUnavailable("NATS does not answer a request for messages") from error
+        except TimeoutError:
+            self._silent += 1
+            await self._until_it_lives()
         now = asyncio.get_running_loop().time()
         if self._wanted and self._durable and now - self._looked_at > LOOK_SECONDS:
             self._looked_at = now
@@ -172,7 +180,19 @@ class JetStreamConsumer:
                 self._intake.lost(unread - self._unread)
             self._unread = unread
 
+    async def _until_it_lives(self) -> None:
+        """Whatever it has sent before its answer to a ping is here then."""
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                with self._wire.translated():
+                    await self._wire.client.flush()
+        except TimeoutError as error:
+            raise BrokerUnavailable(SILENT) from error
+        if self._silent > MOST_SILENT:
+            raise BrokerUnavailable(SILENT)
+
     async def _take(self, message: Any) -> None:
+        self._silent = 0
         if message.subject == self._inbox:  # not a message but the end of the request, and why
             self._end_request(message.headers or {})
             return
