@@ -60,8 +60,9 @@ async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def listening(process: asyncio.subprocess.Process) -> None:
     """Once it says so: from then on it is asked."""
     assert process.stdout
-    line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
-    assert b"listening" in line
+    async with asyncio.timeout(START_SECONDS):
+        while b"listening" not in (line := await process.stdout.readline()):
+            assert line, "it has ended"
 
 
 def over(url: str, client_id: str = "") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gateway.pipeline.content.found import Found, Mask
 _Tree: TypeAlias = dict[str, "_Tree"]
 """What may follow a word; under ``""`` something is: here a phrase may end."""
 
+SUBSCRIPT_IOTA = "\u0345"
 _MASKED = "\0"
 _MASKS = re.compile("|".join(re.escape(mask) for mask in Mask))
 _ALIKE = str.maketrans(
@@ -108,4 +109,6 @@ def _folded(character: str) -> str | None:
 
 
 def _is_accent(character: str) -> bool:
+    if character == SUBSCRIPT_IOTA:  # which is a letter in capitals
+        return False
     return any(first <= ord(character) <= last for first, last in _ACCENTS)

@@ -1,4 +1,4 @@
-// The devices and their lines as an operator wants them: what came over each, what each prints, and forgetting one.
+// The devices and their lines for an operator: what came over each, what each prints, forgetting one.
 
 import { ask, send } from "./ask.js";
 import { KeyedList, button, byId, element, setAttribute, setText } from "./dom.js";

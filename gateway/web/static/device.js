@@ -1,6 +1,4 @@
-// A device in the browser: streams audio to the gateway over /device as docs/protocol.md says (a device's end, 4.1 to 4.6), and
-// gets back what was understood and the answer. It loses nothing that is in its ring when the connection breaks. No DOM in it.
-// How it is used: docs/protocol.md, 2.4.
+// A device in the browser (docs/protocol.md; its use: 2.4): audio to the gateway, what was understood and answered back. No DOM.
 
 import {
   ackPayload, audioPayload, decode, encode, helloPayload, END_ON_SILENCE, RESENT, WANTS_PARTIALS, WANTS_PIECES,
@@ -53,8 +51,6 @@ export class Device {
     this.ackAt = null;
     this.pause = FIRST_PAUSE_MS;
   }
-
-  // -- the user's side
 
   open() {
     this.ticking ??= setInterval(() => this.tick(performance.now()), TICK_MS);
@@ -113,8 +109,6 @@ export class Device {
     stream.position = (stream.position + samples.length) >>> 0;
     if (!this.ring.append(frame)) this.lost += samples.length;
   }
-
-  // -- the carrier's side
 
   connect() {
     clearTimeout(this.retrying);
@@ -220,8 +214,6 @@ export class Device {
     this.move("refused", message);
   }
 
-  // -- the clock, and out
-
   tick(now) {
     if (this.state === "refused" && now >= this.helloAt && this.socket) this.greet(now);
     if (this.state === "linked" && now >= this.heardAt + UNHEARD_MS) {
@@ -271,8 +263,8 @@ export class Device {
   }
 }
 
-// Numbered frames, kept until the gateway calls them durable. When it is full, the oldest that was acknowledged goes; where none
-// was, new audio finds no room. Starts and stops wait for room, and so does all after them.
+// Numbered frames, kept until they are durable. When it is full, the oldest acknowledged goes; where none was, new audio finds no
+// room. Starts and stops wait, and so does all after them.
 class Ring {
   constructor(capacity) {
     this.capacity = capacity;

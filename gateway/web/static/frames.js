@@ -1,4 +1,4 @@
-// The frames of docs/protocol.md as a browser needs them: those that a device says, to bytes; those of the gateway, from bytes.
+// The frames of docs/protocol.md as a browser needs them: a device's to bytes, the gateway's from bytes.
 //
 //   encode(type, header, payload = empty)  -> Uint8Array
 //   decode(ArrayBuffer)                    -> frame, or null for what is none

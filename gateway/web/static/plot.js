@@ -1,4 +1,4 @@
-// Percentiles over time as one drawing: a line for half of the utterances, one for 95 of 100, a dot for each.
+// Percentiles over time: a line for half of the utterances, one for 95 of 100, a dot for each.
 // The pointer and the arrow keys read it; the same numbers stand in a table behind it.
 
 import { drawn, element, rowOf, setText, tableOf } from "./dom.js";

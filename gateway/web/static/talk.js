@@ -1,4 +1,4 @@
-// Speaking to the house from this page: hold to talk, or type. The page is one more device.
+// Speaking to the house: hold to talk, or type. The page is one more device.
 
 import { Device, toPcm16 } from "./device.js";
 import { byId, setAttribute, setText } from "./dom.js";

@@ -1,5 +1,5 @@
 // One utterance's stages below each other, each where it began and as long as it took. Zero is the end of
-// speech; the speech itself stands before it, not to scale. The same numbers stand in a table behind it.
+// speech; the speech stands before it, not to scale. The same numbers stand in a table.
 
 import { drawn, element, setText, tableOf } from "./dom.js";
 import { duration, moment } from "./format.js";

@@ -25,7 +25,7 @@ from gateway.journal import Journal
 from gateway.journal.effects import Erased
 from gateway.journal.history import Selection
 from gateway.journal.records import HistoryRow
-from gateway.pipeline.asking import teams
+from gateway.pipeline.by_name import teams
 from gateway.pipeline.erasing import Whose
 from gateway.pipeline.telling import announcements
 from gateway.pipeline.telling.fallback_texts import TEXTS, Apology
