@@ -45,7 +45,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "teams": {"three": {"agents": list(AGENTS), "policy": "all", "timeout_seconds": 2 * TIMEOUT_SECONDS}},
         "timeout_seconds": 2 * TIMEOUT_SECONDS,
     },
-    "sessions": {"max_sessions": 2 * REQUESTS},
+    # Each round's conversations are over before the next: what is remembered of eight turns is another bound.
+    "sessions": {"max_sessions": 2 * REQUESTS, "hints_seconds": 1.0},
 }
 
 
@@ -108,7 +109,12 @@ class Round:
     async def ask(self) -> None:
         """Everybody says something; until each agent has all of it."""
         await _side_by_side([self._say(number) for number in range(REQUESTS)])
-        await _until(lambda: len(self._agents.asked) == len(AGENTS) * REQUESTS)
+        await _until(lambda: len(self._asked()) == len(AGENTS) * REQUESTS)
+
+    def _asked(self) -> list[AgentRequest]:
+        """What was asked in this round: of the one before it a message may come again."""
+        ours = f"{self._number}."
+        return [one for one in self._agents.asked.values() if one.transcript.text.startswith(ours)]
 
     async def _say(self, number: int) -> None:
         text = f"{self._number}.{number}"
@@ -121,7 +127,7 @@ class Round:
         chance = self._chance
         late: list[AgentRequest] = []
         letters: list[Letter] = []
-        for request in self._agents.asked.values():
+        for request in self._asked():
             fate = chance.random()
             if fate < LATE:
                 late.append(request)
