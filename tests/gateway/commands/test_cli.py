@@ -46,6 +46,8 @@ from tests.gateway.web.house import web_server
 from tests.servers.mosquitto import Mosquitto, password_options
 from tests.servers.process import free_port
 
+pytestmark = pytest.mark.slow
+
 # A job in the background of a shell, as a test run may be, ignores SIGINT, and so do its children.
 _CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 EARSHOT = [

@@ -34,6 +34,8 @@ from tests.gateway.works import Works, loud, open_works
 from tests.record import PATIENCE, passes
 from tests.system.house import Board
 
+pytestmark = pytest.mark.slow
+
 IMPATIENT = {"timeout_seconds": 0.2}
 AFTER_ALL = "It is 7:00."
 

@@ -37,6 +37,8 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 from tests.system.house import running
 
+pytestmark = pytest.mark.slow
+
 NOBODY = TEXTS["en"][Apology.NOBODY]
 QUICKLY = 5.0
 """Seconds within which a device has to be told that nobody is there."""

@@ -27,6 +27,8 @@ from tests.transcription.recordings import FORMATS, recording, wav, wav_that_say
 from transcription.audio import from_pcm16
 from transcription.transcriber import Hints, Segment, Word
 
+pytestmark = pytest.mark.slow
+
 PATH = "/transcriptions"
 MIB = 1024 * 1024
 
