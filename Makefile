@@ -23,7 +23,7 @@ test: $(VENV)/.dev check  ## what CI runs
 	@.ci/tests $(BIN)/python
 
 quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
-	$(BIN)/python -m pytest -n 2 -m "not slow" -q --hypothesis-profile quick
+	$(BIN)/python -m pytest -n 3 -m "not slow" -q --hypothesis-profile quick
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -74,10 +74,6 @@ class Teams:
         self._woken = asyncio.Event()
         self._alarm = Alarm(self._woken.set)
 
-    def __len__(self) -> int:
-        """Requests that are open."""
-        return len(self._leads)
-
     @property
     def named(self) -> bool:
         """Whether agents are asked by name."""
@@ -91,11 +87,6 @@ class Teams:
         """When its team ends at the latest; of one that waits for its turn, never."""
         lead = self._leads.get(correlation_id)
         return math.inf if lead is None or lead.work is None else lead.work.deadline
-
-    def somebody_is_there(self, correlation_id: str) -> bool:
-        """Whether anybody is at work on it, or it is not its turn yet."""
-        lead = self._leads.get(correlation_id)
-        return lead is not None and (lead.work is None or lead.work.someone_is_there)
 
     # -- a request begins
 

@@ -69,14 +69,6 @@ class TeamWork:
         return changed
 
     @property
-    def someone_is_there(self) -> bool:
-        """Whether anybody is at work on it, or could still be asked."""
-        return any(
-            one.state in AT_WORK or (one.state is MemberState.WAITING and self._available(one.name) is None)
-            for one in self.everybody
-        )
-
-    @property
     def deadline(self) -> float:
         """When it ends at the latest."""
         return self._begun_at + self.plan.seconds
