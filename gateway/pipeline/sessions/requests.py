@@ -430,7 +430,7 @@ def _seen_before(row: _Row, reply: OrchestratorReply) -> bool:
     """Whether the reply came before; one without an id is known by its request being answered."""
     if not reply.message_id:
         return row.state is AnswerState.DONE
-    known = hash((reply.agent, reply.message_id))  # an id may be long, its hash is not
+    known = hash((reply.agent, reply.request_id, reply.message_id))  # an id may be long, its hash is not
     if known in row.recent_ids:
         return True
     row.recent_ids[known] = None
