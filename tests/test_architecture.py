@@ -76,6 +76,7 @@ firmware_bridge.link:           firmware_bridge
 firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
 firmware_bridge.embedded_broker:firmware_bridge.link
 firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
+firmware_bridge.flashing:
 firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 firmware_bridge.carriers
 firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
