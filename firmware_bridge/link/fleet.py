@@ -61,6 +61,8 @@ class DeviceInfo:
     connected: bool
     firmware: str
     counters: LinkCounters
+    drift_ppm: float | None = None
+    """By how many millionths its clock is fast; None as long as nobody knows."""
 
 
 @dataclass(slots=True)
@@ -233,6 +235,7 @@ class Fleet:
                 connected=device.connected,
                 firmware=device.end.connected.firmware,
                 counters=dataclasses.replace(device.end.counters),
+                drift_ppm=device.end.drift_ppm,
             )
             for device_id, device in self._devices.items()
         )

@@ -147,6 +147,11 @@ class GatewayEnd:
         return counters
 
     @property
+    def drift_ppm(self) -> float | None:
+        """By how many millionths the device's clock is fast; None as long as no stream was long enough."""
+        return self._streams.drift_ppm
+
+    @property
     def credit(self) -> int:
         """Frames beyond the acknowledged ones the device may send. Set it lower when busy."""
         return self._credit

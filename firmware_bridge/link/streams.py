@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from firmware_bridge.link.clock_drift import ClockDrift
 from firmware_bridge.link.codecs import CodecError, Decoder, decoder_for
 from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
 from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec
@@ -39,6 +40,7 @@ class _Stream:
     frames_lost: bool = False
     codec: Codec | None = None
     decoder: Decoder | None = None
+    drift: ClockDrift = field(default_factory=ClockDrift)
 
 
 class AudioStreams:
@@ -61,6 +63,7 @@ class AudioStreams:
         self._most_unsettled = max(1, min(ring_frames, MAX_UNSETTLED))
         self._heard_any = False
         self._lost_any = False
+        self._drift_ppm: float | None = None
 
     def start(self, frame: AudioStart, now: float) -> list[LinkEvent]:
         """AUDIO_START; a number that is still open is ended first."""
@@ -95,6 +98,7 @@ class AudioStreams:
             return events
         position = stream.end + lost
         stream.end = position + len(pcm) // 2
+        stream.drift.heard(stream.end, now)
         self._remember(header.sequence, stream)
         events.append(AudioReceived(self._device_id, self._boot, header.stream, position, pcm, lost))
         return events
@@ -113,6 +117,14 @@ class AudioStreams:
         events += self._end(stream, lost)
         self._remember(header.sequence, stream)
         return events
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How fast the device's clock is, by the last of its streams that was long enough; None: none was."""
+        for stream in reversed(self._streams.values()):
+            if (ppm := stream.drift.ppm) is not None:
+                return ppm
+        return self._drift_ppm
 
     def passed(self, sequence: int) -> None:
         """A frame that is durable by having been received: everything that is not audio."""
@@ -176,6 +188,8 @@ class AudioStreams:
         stream.stopped = True
         stream.frames_lost = False
         stream.decoder = None
+        ppm = stream.drift.ppm
+        self._drift_ppm = self._drift_ppm if ppm is None else ppm
         return [StreamStopped(self._device_id, self._boot, stream.number, lost)]
 
     def _decode(self, stream: _Stream, frame: Audio, lost: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -258,3 +259,18 @@ def test_positions_join_whatever_is_lost_or_bad(pieces: list[tuple[int, bool]]) 
     (event,) = device.stop(at)
     assert isinstance(event, StreamStopped)
     assert event.lost_samples == at - end
+
+
+def test_the_clock_of_a_device_is_known_by_its_last_long_stream() -> None:
+    """Also after it has ended; a short one takes nothing back."""
+    device = Device()
+    assert device.streams.drift_ppm is None
+    for stream, seconds, ppm in ((1, 20, 500), (2, 20, -200), (3, 2, 90_000)):
+        device.start(stream)
+        pcm = bytes(3200)
+        for i in range(seconds * 10):
+            device.now += 0.1 / (1 + ppm / 1e6)
+            device.audio(i * 1600, stream, pcm)
+        device.stop(seconds * 16_000, stream)
+        device.streams.settle(stream, seconds * 16_000)
+        assert device.streams.drift_ppm == pytest.approx(500 if stream == 1 else -200, abs=1)
