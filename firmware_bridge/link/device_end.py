@@ -19,14 +19,17 @@ from firmware_bridge.link.frames import (
     Audio,
     AudioStart,
     AudioStop,
+    Challenge,
     Codec,
     DeviceFrame,
     Fault,
     FaultCode,
     Header,
     Hello,
+    Image,
     Log,
     Notice,
+    Offer,
     Partial,
     Ping,
     Pong,
@@ -35,12 +38,13 @@ from firmware_bridge.link.frames import (
     TranscriptText,
     Welcome,
     numbered_down,
+    proof_of,
 )
 from firmware_bridge.link.framing import FrameRejected
 from firmware_bridge.link.repeats import Repeats
 from firmware_bridge.link.reply_texts import ReplyTexts
 from firmware_bridge.link.states import DEVICE_TABLE, DeviceEndEvent, DeviceState, LinkStateError
-from firmware_bridge.link.window import ReceiveWindow, SendWindow, distance
+from firmware_bridge.link.window import InOrderWindow, ReceiveWindow, SendWindow, distance
 
 __all__ = ["DeviceCounters", "DeviceEnd", "DeviceState", "FromGateway", "LinkStateError"]
 
@@ -77,6 +81,7 @@ _REFUSALS: Final = frozenset(
     }
 )
 _MASK: Final = 0xFFFFFFFF
+_Inbox: TypeAlias = ReceiveWindow[DeviceFrame | FrameRejected] | InOrderWindow[DeviceFrame | FrameRejected]
 
 
 @dataclass(slots=True)
@@ -99,7 +104,7 @@ class _Stream:
     position: int = 0
 
 
-FromGateway: TypeAlias = Welcome | Status | Partial | TranscriptText | Reply | Fault
+FromGateway: TypeAlias = Welcome | Status | Partial | TranscriptText | Reply | Fault | Offer | Image
 """What concerns the device's user; STATUS, TRANSCRIPT and REPLY in order, each once, also over a
 restart of the gateway."""
 
@@ -119,10 +124,16 @@ class DeviceEnd:
         first_sequence: int = 0,
         max_payload: int = MAX_PAYLOAD,
         credit: int = DOWN_CREDIT,
+        keeps_early: bool = True,
+        kind: str = "",
+        key: bytes = b"",
+        takes_images: bool = False,
     ) -> None:
         """``ring_frames`` 0: nothing is kept; what cannot go out at once is overrun. ``max_payload``: it takes.
 
-        ``credit``: numbered frames that it takes ahead, ``DOWN_CREDIT`` at most.
+        ``credit``: numbered frames that it takes ahead, ``DOWN_CREDIT`` at most. ``keeps_early``: those that come
+        before their turn are kept; without it they are asked for again, as a client with little memory does.
+        ``key``: proves to a gateway that asks for it who this is. ``kind``, ``takes_images``: see Hello.
         """
         self.device_id = device_id
         self.boot = boot
@@ -136,8 +147,11 @@ class DeviceEnd:
         self._credit = min(credit, DOWN_CREDIT)
         self.replies = ReplyTexts(pieces=wants_pieces)
         """What to show of the replies that ``receive`` returns."""
+        self._kind, self._key, self._takes_images = kind, key, takes_images
+        self._proof = ""
         self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
-        self._inbox: ReceiveWindow[DeviceFrame | FrameRejected] = ReceiveWindow(0, DOWN_CREDIT)
+        self._keeps_early = keeps_early
+        self._inbox = self._receiving(0)
         self._repeats = Repeats()
         self._durable = first_sequence
         self._streams: dict[int, _Stream] = {}
@@ -201,11 +215,11 @@ class DeviceEnd:
 
     def log(self, level: int, text: str) -> None:
         """Send a line of the log, best effort."""
-        self._say(Log(Header(), level, text))
+        self._say(Log(self._unnumbered(), level, text))
 
     def ping(self) -> None:
         """Acknowledge what came, at once, and have the gateway answer with PONG; best effort."""
-        self._say(Ping(Header()))
+        self._say(Ping(self._unnumbered()))
 
     # -- the carrier's side
 
@@ -228,16 +242,21 @@ class DeviceEnd:
             return self._welcomed(frame)
         if isinstance(frame, Fault):
             return self._faulted(frame)
+        if isinstance(frame, Challenge):
+            return self._challenged(frame)
         if header is None or self.state is not DeviceState.LINKED or header.link != self.link:
             self._counters.ignored += 1
             return []
-        self._heard_at = now
-        self._ring.acknowledge(header.acknowledge, header.credit, now)
+        return self._on_the_link(header, frame)
+
+    def _on_the_link(self, header: Header, frame: DeviceFrame | FrameRejected) -> list[FromGateway]:
+        self._heard_at = self._now
+        self._ring.acknowledge(header.acknowledge, header.credit, self._now)
         self._flush()
         type_byte = frame.type_byte if isinstance(frame, FrameRejected) else frame.TYPE
         if type_byte is not None and numbered_down(type_byte):
             return self._in_order(header.sequence, frame)
-        if isinstance(frame, Partial):
+        if isinstance(frame, Partial | Offer | Image):
             return [frame]
         if isinstance(frame, Ack):
             self._acknowledged(frame)
@@ -256,7 +275,7 @@ class DeviceEnd:
             elif not self._ring.tick(now):
                 self._inbox.acknowledge_by(now)  # it is gone: the ACK says what is still held
             elif now >= self._ping_at():
-                self._say(Ping(Header()))
+                self._say(Ping(self._unnumbered()))
 
     def next_deadline(self, now: float) -> float | None:
         """When to call tick() next; None while offline."""
@@ -278,7 +297,8 @@ class DeviceEnd:
         if self.state is DeviceState.GREETING and self._now >= self._hello_at:
             self._hello_at = self._now + self._patience
             self._patience = min(2 * self._patience, HELLO_AGAIN_MAX)
-            return [self._hello()]
+            hello, self._proof = self._hello(), ""
+            return [hello]
         if self.state is not DeviceState.LINKED:
             return []
         self._flush()
@@ -326,7 +346,25 @@ class DeviceEnd:
             self._max_payload,
             self._wants_partials,
             self._wants_pieces,
+            self._takes_images,
+            self._kind,
+            self._proof,
         )
+
+    def _receiving(self, expected: int) -> _Inbox:
+        if self._keeps_early:
+            return ReceiveWindow(expected, DOWN_CREDIT)
+        return InOrderWindow(expected, DOWN_RING)
+
+    def _challenged(self, frame: Challenge) -> list[FromGateway]:
+        """Say HELLO again, at once, with the proof. Without a key a HELLO says no more than before."""
+        early = distance(self._greeting_since, frame.header.timestamp) < 0
+        if self.state is not DeviceState.GREETING or frame.boot != self.boot or early or not self._key:
+            self._counters.ignored += 1
+            return []
+        self._proof = proof_of(self._key, frame, self.device_id)
+        self._hello_at = self._now
+        return []
 
     def _welcomed(self, frame: Welcome) -> list[FromGateway]:
         """Go on from where the gateway says, unless the WELCOME is another's or an old one."""
@@ -347,7 +385,7 @@ class DeviceEnd:
         self._heard_at = self._sent_at = self._now
         self._ring.rewind(frame.resume_from, frame.header.credit)
         if is_another:
-            self._inbox = ReceiveWindow(frame.down_next, DOWN_CREDIT)  # of the gateway: it numbers anew
+            self._inbox = self._receiving(frame.down_next)  # of the gateway: it numbers anew
         self._flush()
         return [frame]
 

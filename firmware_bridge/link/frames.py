@@ -8,6 +8,7 @@ dataclass; ``to_bytes`` writes it, :func:`decode` reads it back. No I/O, no stat
 from __future__ import annotations
 
 import enum
+import hmac
 import re
 import struct
 from collections.abc import Callable
@@ -29,6 +30,11 @@ _WELCOME: Final = struct.Struct("<IIIHH")
 _NOTICE: Final = struct.Struct("<BBh")
 _ACK: Final = struct.Struct("<IB")
 _RANGE: Final = struct.Struct("<II")
+_CHALLENGE: Final = struct.Struct("<I16s")
+_OFFER: Final = struct.Struct("<I32s64s")
+_FETCH: Final = struct.Struct("<III")
+_IMAGE: Final = struct.Struct("<II")
+_UPDATE: Final = struct.Struct("<BBHI")
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -42,6 +48,11 @@ class FrameType(enum.IntEnum):
 
     HELLO = 0x01
     WELCOME = 0x02
+    CHALLENGE = 0x03
+    OFFER = 0x04
+    FETCH = 0x05
+    IMAGE = 0x06
+    UPDATE = 0x07
     AUDIO_START = 0x10
     AUDIO = 0x11
     AUDIO_STOP = 0x12
@@ -165,6 +176,8 @@ class _HelloJson(msgspec.Struct):
     oldest: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None
     durable: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] | None = None
     mtu: Annotated[int, msgspec.Meta(ge=64, le=MAX_PAYLOAD)] = MAX_PAYLOAD
+    kind: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    proof: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +186,8 @@ class Hello(_Frame):
 
     ``ring_frames``: frames its ring can hold. ``next_sequence``: the number it will assign next.
     ``oldest``: the oldest number still in its ring (``next_sequence`` when empty). ``durable``: the
-    last durable mark it got. ``max_payload``: the largest payload it takes.
+    last durable mark it got. ``max_payload``: the largest payload it takes. ``kind``: which firmware images
+    are for it, and ``takes_images``: whether any are welcome. ``proof``: :func:`proof_of` a Challenge.
     """
 
     TYPE = FrameType.HELLO
@@ -187,23 +201,29 @@ class Hello(_Frame):
     max_payload: int = MAX_PAYLOAD
     wants_partials: bool = False
     wants_pieces: bool = False
+    takes_images: bool = False
+    kind: str = ""
+    proof: str = ""
 
     def _flags(self) -> int:
-        return self.wants_partials << 1 | self.wants_pieces << 2
+        return self.wants_partials << 1 | self.wants_pieces << 2 | self.takes_images << 3
 
     def _payload(self) -> bytes:
-        return msgspec.json.encode(
-            _HelloJson(
-                id=self.device_id,
-                boot=self.boot,
-                fw=self.firmware,
-                ring=self.ring_frames,
-                next=self.next_sequence,
-                oldest=self.oldest,
-                durable=self.durable,
-                mtu=self.max_payload,
-            )
-        )
+        said: dict[str, str | int] = {
+            "id": self.device_id,
+            "boot": self.boot,
+            "fw": self.firmware,
+            "ring": self.ring_frames,
+            "next": self.next_sequence,
+            "oldest": self.oldest,
+            "durable": self.durable,
+            "mtu": self.max_payload,
+        }
+        if self.kind:
+            said["kind"] = self.kind
+        if self.proof:
+            said["proof"] = self.proof
+        return msgspec.json.encode(said)
 
     @classmethod
     def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
@@ -229,6 +249,9 @@ class Hello(_Frame):
             said.mtu,
             bool(flags & 2),
             bool(flags & 4),
+            bool(flags & 8),
+            said.kind,
+            said.proof,
         )
 
 
@@ -254,6 +277,151 @@ class Welcome(_Frame):
         _at_least(_WELCOME.size, payload)
         boot, resume_from, down_next, max_payload, _ = _WELCOME.unpack_from(payload)
         return cls(header, boot, resume_from, down_next, max_payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(_Frame):
+    """The gateway wants the next HELLO to prove that it comes from who it says. ``boot`` echoes HELLO's."""
+
+    TYPE = FrameType.CHALLENGE
+    boot: int
+    nonce: bytes
+
+    def _payload(self) -> bytes:
+        return _CHALLENGE.pack(self.boot, self.nonce)
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_CHALLENGE.size, payload)
+        return cls(header, *_CHALLENGE.unpack_from(payload))
+
+
+def proof_of(key: bytes, challenge: Challenge, device_id: str) -> str:
+    """What ``proof`` in HELLO has to be: HMAC-SHA256 of the nonce, the boot number and the id, in hexadecimal."""
+    message = challenge.nonce + challenge.boot.to_bytes(4, "little") + device_id.encode("ascii")
+    return hmac.digest(key, message, "sha256").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(_Frame):
+    """The gateway has a firmware image for a device that takes images.
+
+    ``sha256``: of the image, 32 bytes. ``signature``: 64 bytes, r and s of ECDSA P-256 over :func:`signed_of`.
+    ``version``: what the device's HELLO will call its firmware when it runs.
+    """
+
+    TYPE = FrameType.OFFER
+    size: int
+    sha256: bytes
+    signature: bytes
+    version: str
+
+    @property
+    def image(self) -> int:
+        """What FETCH and IMAGE call it."""
+        return int.from_bytes(self.sha256[:4], "little")
+
+    def _payload(self) -> bytes:
+        return _OFFER.pack(self.size, self.sha256, self.signature) + self.version.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_OFFER.size, payload)
+        size, sha256, signature = _OFFER.unpack_from(payload)
+        return cls(header, size, sha256, signature, _text(payload[_OFFER.size :]))
+
+
+def signed_of(kind: str, version: str, size: int, sha256: bytes) -> bytes:
+    """The bytes that an image's signature is over: for which devices it is, its version, its size, its SHA-256."""
+    return b"earshot-image-1\0%b\0%b\0%b%b" % (
+        kind.encode(),
+        version.encode(),
+        size.to_bytes(4, "little"),
+        sha256,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(_Frame):
+    """A device asks for a part of the image that was offered. ``image``: Offer.image. ``offset``, ``length``: bytes."""
+
+    TYPE = FrameType.FETCH
+    image: int
+    offset: int
+    length: int
+
+    def _payload(self) -> bytes:
+        return _FETCH.pack(self.image, self.offset, self.length)
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_FETCH.size, payload)
+        return cls(header, *_FETCH.unpack_from(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class Image(_Frame):
+    """Some bytes of an image, from ``offset`` on."""
+
+    TYPE = FrameType.IMAGE
+    image: int
+    offset: int
+    data: bytes
+
+    def _payload(self) -> bytes:
+        return _IMAGE.pack(self.image, self.offset) + self.data
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_IMAGE.size, payload)
+        image, offset = _IMAGE.unpack_from(payload)
+        return cls(header, image, offset, payload[_IMAGE.size :])
+
+
+class UpdateState(enum.IntEnum):
+    """How far a device has come with an image."""
+
+    FETCHING = 1
+    STARTING = 2
+    CONFIRMED = 3
+    DECLINED = 4
+    FAILED = 5
+    ROLLED_BACK = 6
+
+
+class UpdateReason(enum.IntEnum):
+    """Why a device declined an image, or failed with it."""
+
+    NONE = 0
+    NOT_NOW = 1
+    SAME_VERSION = 2
+    TOO_LARGE = 3
+    BAD_SIGNATURE = 4
+    BAD_IMAGE = 5
+    STORAGE = 6
+    STALLED = 7
+    NOT_REACHED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Update(_Frame):
+    """A device tells how far it has come with the image of an Offer. ``offset``: bytes it holds."""
+
+    TYPE = FrameType.UPDATE
+    state: UpdateState
+    reason: UpdateReason
+    offset: int
+    text: str = ""
+
+    def _payload(self) -> bytes:
+        return _UPDATE.pack(self.state, self.reason, 0, self.offset) + self.text.encode()
+
+    @classmethod
+    def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
+        _at_least(_UPDATE.size, payload)
+        state, reason, _, offset = _UPDATE.unpack_from(payload)
+        text = _text(payload[_UPDATE.size :])
+        return cls(header, _named(UpdateState, state), _named(UpdateReason, reason), offset, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,6 +658,11 @@ class Fault(_Frame):
 DeviceFrame: TypeAlias = (
     Hello
     | Welcome
+    | Challenge
+    | Offer
+    | Fetch
+    | Image
+    | Update
     | AudioStart
     | Audio
     | AudioStop

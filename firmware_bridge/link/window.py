@@ -153,6 +153,74 @@ class ReceiveWindow(Generic[T]):
         self._unacknowledged = 0
 
 
+class InOrderWindow(Generic[T]):
+    """A receive window that keeps nothing: what comes before its turn is dropped, and asked for again.
+
+    For who has no memory for it (the library in C). All from the frame now expected to the last one seen is asked for.
+    """
+
+    def __init__(self, expected: int, size: int) -> None:
+        """``size``: what lies further ahead is no reason to ask for anything."""
+        self.expected = expected
+        self.acknowledge_at: float | None = None
+        """When an acknowledgement is due."""
+        self.ask_at: float | None = None
+        """When missing ranges are to be asked for (again)."""
+        self.asked = 0
+        """How often in a row the frame now expected was asked for."""
+        self.duplicates = 0
+        self.out_of_order = 0
+        self._size = size
+        self._highest = expected
+        self._unacknowledged = 0
+
+    def accept(self, sequence: int, frame: T, now: float) -> list[T]:
+        """Take a frame; returns it if it is its turn."""
+        self._unacknowledged += 1
+        self.acknowledge_by(now if self._unacknowledged >= ACK_FRAMES else now + ACK_DELAY)
+        ahead = distance(self.expected, sequence)
+        if not ahead:
+            self._move_on(now)
+            return [frame]
+        if ahead < 0:
+            self.duplicates += 1
+        elif ahead < self._size:
+            self._drop_early(sequence, now)
+        return []
+
+    def _drop_early(self, sequence: int, now: float) -> None:
+        self.out_of_order += 1
+        if self.ask_at is None:
+            self.ask_at, self._highest = now, sequence
+        if distance(self._highest, sequence) > 0:
+            self._highest = sequence
+
+    def _move_on(self, now: float) -> None:
+        self.expected = (self.expected + 1) & _MASK
+        self.asked = 0
+        if self.ask_at is not None:
+            behind = distance(self.expected, self._highest) < 0
+            self.ask_at = None if behind else min(self.ask_at, now + ASK_AGAIN)
+
+    def ask(self, now: float) -> tuple[tuple[int, int], ...]:
+        """The missing range, if it is time to ask for it: (first, last), both inclusive."""
+        if self.ask_at is None or now < self.ask_at:
+            return ()
+        self.ask_at = now + min(ASK_AGAIN * 2 ** min(self.asked, 8), ASK_AGAIN_MAX)
+        self.asked += 1
+        return ((self.expected, self._highest),)
+
+    def acknowledge_by(self, when: float) -> None:
+        """An acknowledgement is wanted, at ``when`` at the latest."""
+        if self.acknowledge_at is None or when < self.acknowledge_at:
+            self.acknowledge_at = when
+
+    def acknowledged(self) -> None:
+        """An acknowledgement has gone out."""
+        self.acknowledge_at = None
+        self._unacknowledged = 0
+
+
 class SendWindow(Generic[T]):
     """Numbers frames and keeps them for sending again.
 
@@ -171,7 +239,7 @@ class SendWindow(Generic[T]):
         self.resent = 0
         self._highest_sent = first
         self._frames: dict[int, T] = {}
-        self._again: dict[int, None] = {}  # an ordered set
+        self._again: set[int] = set()
         self._patience = RESEND
 
     @property
@@ -226,7 +294,7 @@ class SendWindow(Generic[T]):
         until = min(distance(self.oldest, before), distance(self.oldest, self.acknowledged))
         for _ in range(until):
             self._frames.pop(self.oldest, None)
-            self._again.pop(self.oldest, None)
+            self._again.discard(self.oldest)
             self.oldest = (self.oldest + 1) & _MASK
 
     def rewind(self, resume_from: int, credit: int) -> None:
@@ -252,7 +320,7 @@ class SendWindow(Generic[T]):
             start = max(distance(self.oldest, first), 0)
             stop = min(distance(self.oldest, last), distance(self.oldest, self.sent) - 1)
             for step in range(start, stop + 1):
-                self._again[(self.oldest + step) & _MASK] = None
+                self._again.add((self.oldest + step) & _MASK)
         return kept
 
     def tick(self, now: float) -> bool:
@@ -265,7 +333,8 @@ class SendWindow(Generic[T]):
 
     def take(self, now: float) -> list[tuple[int, bool, T]]:
         """What to put on the wire now: (sequence, sent before, frame), within the peer's credit."""
-        out = [(number, True, self._frames[number]) for number in self._again if number in self._frames]
+        again = sorted(self._again, key=lambda number: distance(self.oldest, number)) if self._again else ()
+        out = [(number, True, self._frames[number]) for number in again if number in self._frames]
         self._again.clear()
         while self.sent != self.next and distance(self.sent, self.edge) > 0:
             before = distance(self.sent, self._highest_sent) > 0

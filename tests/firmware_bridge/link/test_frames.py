@@ -29,6 +29,8 @@ from firmware_bridge.link.frames import (
     Ping,
     Reply,
     Status,
+    UpdateReason,
+    UpdateState,
     decode,
     numbered_down,
     numbered_up,
@@ -61,6 +63,14 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "stable": st.integers(0, 65535),
     "level": U8,
     "code": st.sampled_from(FaultCode),
+    "nonce": st.binary(min_size=16, max_size=16),
+    "sha256": st.binary(min_size=32, max_size=32),
+    "signature": st.binary(min_size=64, max_size=64),
+    "version": TEXTS,
+    "data": st.binary(max_size=MAX_PAYLOAD - 8),
+    "state": st.sampled_from(UpdateState),
+    "reason": st.sampled_from(UpdateReason),
+    **dict.fromkeys(("size", "image", "offset", "length"), U32),
     **dict.fromkeys(
         ("wants_partials", "end_on_silence", "final", "fallback", "error", "continued", "whole"),
         st.booleans(),
@@ -84,7 +94,9 @@ def hellos(draw: st.DrawFn) -> Hello:
     first = [draw(FIELDS[name]) for name in names]
     return Hello(
         *(*first, next_sequence, draw(back), draw(back), draw(FIELDS["max_payload"])),
-        *(draw(st.booleans()), draw(st.booleans())),
+        *(draw(st.booleans()), draw(st.booleans()), draw(st.booleans())),
+        kind=draw(st.text(st.characters(codec="utf-8"), max_size=64)),
+        proof=draw(st.from_regex("([0-9a-f]{64})?", fullmatch=True)),
     )
 
 

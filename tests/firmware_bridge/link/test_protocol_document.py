@@ -24,6 +24,8 @@ from firmware_bridge.link.frames import (
     Codec,
     FaultCode,
     FrameType,
+    UpdateReason,
+    UpdateState,
     numbered_down,
     numbered_up,
 )
@@ -35,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "protocol.md"
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
-FROM_DEVICE = {"HELLO", "AUDIO_START", "AUDIO", "AUDIO_STOP", "EVENT", "LOG"}
+FROM_DEVICE = {"HELLO", "FETCH", "UPDATE", "AUDIO_START", "AUDIO", "AUDIO_STOP", "EVENT", "LOG"}
 FROM_BOTH = {"ACK", "PING", "PONG", "FAULT"}
 
 CODECS = {
@@ -56,6 +58,25 @@ STATUSES = {
     DeviceStatus.THINKING: "the transcript is with an orchestrator, or on its way to one",
     DeviceStatus.BUSY: "the gateway is overloaded and takes no audio now; keep it",
     DeviceStatus.ERROR: "it did not work",
+}
+UPDATE_STATES = {
+    UpdateState.FETCHING: "the image is coming; `offset` bytes of it are held",
+    UpdateState.STARTING: "it is whole and signed, and is started now: the link ends",
+    UpdateState.CONFIRMED: "it runs, and has reached the gateway",
+    UpdateState.DECLINED: "it is not taken; `reason` says why",
+    UpdateState.FAILED: "it could not be fetched or written; `reason` says why",
+    UpdateState.ROLLED_BACK: "it was started and did not reach the gateway; the one before runs again",
+}
+UPDATE_REASONS = {
+    UpdateReason.NONE: "",
+    UpdateReason.NOT_NOW: "the device is busy, or its battery is low: offer it again later",
+    UpdateReason.SAME_VERSION: "it runs already",
+    UpdateReason.TOO_LARGE: "there is no room for it",
+    UpdateReason.BAD_SIGNATURE: "not signed by the key that this device trusts, or for another kind",
+    UpdateReason.BAD_IMAGE: "the bytes are not those of the offer",
+    UpdateReason.STORAGE: "flash could not be erased or written",
+    UpdateReason.STALLED: "the gateway sent nothing for too long",
+    UpdateReason.NOT_REACHED: "the new image did not reach the gateway in time",
 }
 FAULTS = {
     FaultCode.SAY_HELLO: "the link is not known (any more); say HELLO, keep everything",
@@ -187,6 +208,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "notices": lambda: codes(NOTICES),
     "statuses": lambda: codes(STATUSES),
     "faults": lambda: codes(FAULTS),
+    "update-states": lambda: codes(UPDATE_STATES),
+    "update-reasons": lambda: codes(UPDATE_REASONS),
     "device-states": lambda: diagram(DEVICE_TABLE, DeviceState.OFFLINE),
     "gateway-states": lambda: diagram(GATEWAY_TABLE, GatewayState.WELCOMED),
     "timers": timers,
@@ -208,7 +231,14 @@ def test_every_block_is_in_the_document_once() -> None:
 
 @pytest.mark.parametrize(
     ("codes_of", "meanings"),
-    [(Codec, CODECS), (NoticeKind, NOTICES), (DeviceStatus, STATUSES), (FaultCode, FAULTS)],
+    [
+        (Codec, CODECS),
+        (NoticeKind, NOTICES),
+        (DeviceStatus, STATUSES),
+        (FaultCode, FAULTS),
+        (UpdateState, UPDATE_STATES),
+        (UpdateReason, UPDATE_REASONS),
+    ],
 )
 def test_every_code_has_its_meaning(codes_of: type[enum.IntEnum], meanings: dict[Any, str]) -> None:
     assert set(meanings) == set(codes_of)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
@@ -20,22 +21,30 @@ from firmware_bridge.link.frames import (
     Audio,
     AudioStart,
     AudioStop,
+    Challenge,
     Codec,
     DeviceFrame,
     Fault,
     FaultCode,
+    Fetch,
     Header,
     Hello,
+    Image,
     Log,
     Notice,
+    Offer,
     Partial,
     Ping,
     Pong,
     Reply,
     Status,
     TranscriptText,
+    Update,
+    UpdateReason,
+    UpdateState,
     Welcome,
     decode,
+    proof_of,
 )
 from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial
 from firmware_bridge.link.repeats import Repeats
@@ -43,6 +52,12 @@ from firmware_bridge.link.reply_texts import ReplyTexts
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 BOOT = 0x1F2E3D4C
+
+KEY = bytes(range(32))
+CHALLENGE = Challenge(Header(timestamp=300), BOOT, bytes(range(100, 116)))
+OFFER = Offer(
+    Header(0xA7, 0, 256, 0, 3), 123_456, hashlib.sha256(b"an image").digest(), bytes(range(64)), "2.0.1"
+)
 
 FRAMES: dict[str, DeviceFrame] = {
     "hello": Hello(Header(credit=32, timestamp=1042), "kitchen", BOOT, "demo 1.0", 128, 0, 0, 0, 1024),
@@ -53,6 +68,24 @@ FRAMES: dict[str, DeviceFrame] = {
     ),
     "hello that wants pieces": Hello(
         Header(credit=2, timestamp=30), "badge", BOOT, "", 0, 0, 0, 0, 256, wants_pieces=True
+    ),
+    "hello with a proof": Hello(
+        Header(credit=8, timestamp=310),
+        *("hall", BOOT, "earshot 0.1.0", 64, 0, 0, 0, 1024),
+        takes_images=True,
+        kind="s3-box-3",
+        proof=proof_of(KEY, CHALLENGE, "hall"),
+    ),
+    "challenge": CHALLENGE,
+    "offer": OFFER,
+    "fetch": Fetch(Header(0xA7, 0, 8, 0, 4_000_000_003, 5200), OFFER.image, 4096, 4096),
+    "image": Image(Header(0xA7, 0, 256, 0, 3), OFFER.image, 4096, bytes(range(200, 216))),
+    "update": Update(
+        Header(0xA7, 0, 8, 0, 4_000_000_003, 5300),
+        UpdateState.FAILED,
+        UpdateReason.BAD_IMAGE,
+        8192,
+        "SHA-256 does not match",
     ),
     "welcome": Welcome(Header(link=0xA7, credit=256, timestamp=1042), BOOT, 0, 4_000_000_000),
     "audio start, gateway finds the end": AudioStart(Header(0xA7, 1, 32, 0, 4_000_000_000, 0), True),
