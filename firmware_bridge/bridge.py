@@ -24,17 +24,19 @@ from firmware_bridge.settings import DeviceSettings
 
 if TYPE_CHECKING:
     from firmware_bridge.carriers.mqtt_link import MqttLink
+    from firmware_bridge.microphones.microphone import MicrophoneCounters
+    from firmware_bridge.microphones.microphones import Microphones
 
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """A carrier, why it is down or weak, and what its decoder has counted since it came up (None: nothing counts)."""
+    """A carrier, why it is down or weak, and what was counted on it since it came up (None: nothing counts)."""
 
     name: str
     up: bool
     reason: str
     remedy: str
-    counters: DecoderCounters | None
+    counters: DecoderCounters | MicrophoneCounters | None
 
 
 class Bridge:
@@ -57,7 +59,10 @@ class Bridge:
         self._fleet = Fleet(settings, on_event, on_delivered, on_failure)
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
         self._mqtt = self._mqtt_link(settings, passwords) if settings.mqtt.url else None
+        self._microphones = self._local_microphones(settings) if settings.microphones else None
         self._carriers: dict[str, Carrier] = {MQTT: self._mqtt} if self._mqtt else {}
+        if self._microphones:
+            self._carriers |= dict.fromkeys(self._microphones.carriers, self._microphones)
         self._open = True
         self._tasks = asyncio.TaskGroup()
         self._running: list[asyncio.Task[None]] = []
@@ -68,6 +73,11 @@ class Bridge:
 
         return MqttLink(settings.mqtt, self, passwords)
 
+    def _local_microphones(self, settings: DeviceSettings) -> Microphones:
+        from firmware_bridge.microphones.microphones import Microphones  # noqa: PLC0415 - only where there are any
+
+        return Microphones(settings.microphones, self)
+
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._loop = asyncio.get_running_loop()
@@ -76,6 +86,8 @@ class Bridge:
             self._running.append(self._tasks.create_task(self._serial.run(), name="serial links"))
         if self._mqtt:
             self._running.append(self._tasks.create_task(self._mqtt.run(), name="mqtt link"))
+        if self._microphones:
+            self._running.append(self._tasks.create_task(self._microphones.run(), name="microphones"))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -113,7 +125,11 @@ class Bridge:
 
     def links(self) -> tuple[LinkInfo, ...]:
         """Every carrier that is watched, and what has come over it."""
-        seen = self._serial.counters() if self._serial else {}
+        seen: dict[str, DecoderCounters | MicrophoneCounters] = {}
+        if self._serial:
+            seen |= self._serial.counters()
+        if self._microphones:
+            seen |= self._microphones.counters()
         if self._mqtt:
             seen[MQTT] = self._mqtt.counters
         return tuple(

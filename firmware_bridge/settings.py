@@ -64,6 +64,19 @@ class MqttSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "earshot/v1"
 
 
+class MicrophoneSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One microphone of this machine."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
+    """As `earshot microphones` shows it, or a shell pattern; the first that fits and is nobody else's."""
+    channel: Annotated[int, Meta(ge=0, le=64)] = 1
+    """Which of its channels; 0: all of them, mixed."""
+    rate: Annotated[int, Meta(ge=0, le=192_000)] = 0
+    """In Hz; 0: 16,000 where it has that, else the best that it has."""
+    gate_db: Annotated[float, Meta(ge=0, le=40)] = 6.0
+    """So far above the room's noise begins what is listened to; 0: all of it is."""
+
+
 class PrioritySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who goes first where many wait: urgent, normal (the default) or background.
 
@@ -84,6 +97,22 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     serial: Annotated[SerialSettings, Meta(description="Serial lines.")] = SerialSettings()
     mqtt: Annotated[MqttSettings, Meta(description="MQTT.")] = MqttSettings()
+    microphones: Annotated[
+        dict[_Token, MicrophoneSettings],
+        Meta(
+            description="Microphones of this machine, by the device id that each gets: name (as `earshot microphones` "
+            "shows it, or a shell pattern), channel (1; 0 mixes all), rate (0: chosen), gate_db (6; how far above the "
+            "room's noise it is listened to, 0: always). Example: {desk: {name: 'USB*'}}."
+        ),
+    ] = {}
+    loudspeaker: Annotated[
+        str,
+        Meta(
+            max_length=128,
+            description="A loudspeaker of this machine, by its name or a shell pattern: checked, and a test tone is "
+            "played on request (earshot microphones --tone); nothing else is played yet. Empty: none.",
+        ),
+    ] = ""
     priorities: Annotated[PrioritySettings, Meta(description="Who goes first.")] = PrioritySettings()
     users: Annotated[
         dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")

@@ -27,6 +27,7 @@ from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
 from tests.servers.process import free_port, needs
+from tests.servers.pulseaudio import PACTL, PULSEAUDIO, PulseAudio
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 
@@ -202,3 +203,16 @@ def nats(nats_server: Nats) -> Iterator[Nats]:
 def free_tcp_port() -> int:
     """A TCP port of the loopback where nobody listens."""
     return free_port()
+
+
+@pytest.fixture
+def pulseaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseAudio]:
+    """A PulseAudio of the test's own, without microphones; this process's children hear nothing else."""
+    needs(PULSEAUDIO, PACTL)
+    folder = tmp_path / "pulseaudio"
+    folder.mkdir()
+    server = PulseAudio(folder).start()
+    for variable, value in server.variables.items():
+        monkeypatch.setenv(variable, value)
+    yield server
+    server.kill()

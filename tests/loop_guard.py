@@ -51,10 +51,10 @@ DEPTH = 12
 HARMLESS: tuple[tuple[str, str, str], ...] = (
     (
         "subprocess.Popen",
-        "firmware_bridge/embedded_broker/broker.py",
+        "firmware_bridge/child.py",
         "asyncio has no other way to start a process",
     ),
-    ("os.posix_spawn", "firmware_bridge/embedded_broker/broker.py", "the same, as Python 3.13 does it"),
+    ("os.posix_spawn", "firmware_bridge/child.py", "the same, as Python 3.13 does it"),
     ("os.symlink", "firmware_bridge/simulator/wires.py", "what a simulated board is called, in no gateway"),
     ("os.remove", "firmware_bridge/simulator/wires.py", "the same, when it is unplugged"),
 )

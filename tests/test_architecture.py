@@ -49,7 +49,7 @@ SANS_IO = {
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
-    "sounddevice", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
+    "sounddevice", "soxr", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av"}
 """Two packages that know nothing of each other use these."""
@@ -75,11 +75,12 @@ WHO_MAY_ASK_WHOM = """
 firmware_bridge:
 firmware_bridge.link:           firmware_bridge
 firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
-firmware_bridge.embedded_broker:firmware_bridge.link
+firmware_bridge.embedded_broker:firmware_bridge firmware_bridge.link
 firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
 firmware_bridge.flashing:
+firmware_bridge.microphones:    firmware_bridge firmware_bridge.link
 firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
-                                firmware_bridge.carriers
+                                firmware_bridge.carriers firmware_bridge.microphones
 firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.carriers
 
@@ -385,7 +386,7 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
         "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker.opening import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
-        " 'redis', 'nats', 'sounddevice', 'cryptography'}\n"
+        " 'redis', 'nats', 'sounddevice', 'soxr', 'cryptography', 'firmware_bridge.microphones'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

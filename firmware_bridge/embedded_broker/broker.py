@@ -14,7 +14,6 @@ import contextlib
 import errno
 import json
 import logging
-import os
 import signal
 import sys
 from typing import Any, Self
@@ -23,6 +22,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from firmware_bridge import child
 from firmware_bridge.embedded_broker.broker_door import BrokerDoor
 from firmware_bridge.embedded_broker.passwords import Passwords
 
@@ -70,14 +70,11 @@ class EmbeddedBroker:
 
     async def __aenter__(self) -> Self:
         """Start it. Raises EmbeddedBrokerFailed."""
-        pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", __name__, "--port", str(self.port), stdin=pipe, stdout=pipe, stderr=pipe,
-            # It finds the same modules as we do, and none that lie in the current folder by chance.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
+        self._process = await child.start(__name__, "--port", str(self.port))
         assert self._process.stderr
-        self._talk = asyncio.create_task(_log_lines(self._process.stderr), name="embedded broker's log")
+        self._talk = asyncio.create_task(
+            child.listen_to(self._process.stderr, _note), name="embedded broker's log"
+        )
         assert self._process.stdin
         self._process.stdin.write(msgspec.json.encode(self._orders) + b"\n")
         try:
@@ -133,16 +130,8 @@ class EmbeddedBroker:
         await talk
 
 
-async def _log_lines(stream: asyncio.StreamReader) -> None:
-    """Until the child has closed it; a child whose log nobody reads would wait for that for ever."""
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:  # longer than the reader holds, and thrown away by it
-            continue
-        if not line:
-            return
-        log.debug("embedded MQTT broker says", line=line.decode(errors="replace").rstrip()[:500])
+def _note(line: str) -> None:
+    log.debug("embedded MQTT broker says", line=line)
 
 
 # -- the child process

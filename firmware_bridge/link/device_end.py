@@ -203,6 +203,11 @@ class DeviceEnd:
         self._counters.overrun_samples += samples
         return False
 
+    def skip(self, stream: int, samples: int) -> None:
+        """So many samples of a stream were lost before they came here: a hole, counted as an overrun."""
+        self._stream(stream).position += samples
+        self._counters.overrun_samples += samples
+
     def stop_stream(self, stream: int) -> None:
         """The stream is over; never overrun, waits for room."""
         state = self._stream(stream)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from firmware_bridge.embedded_broker import broker as embedded_broker
 from firmware_bridge.embedded_broker.broker import EmbeddedBroker, EmbeddedBrokerFailed
@@ -77,28 +75,3 @@ async def test_a_child_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyP
     silent: Any = SimpleNamespace(stdout=asyncio.StreamReader())
     with pytest.raises(EmbeddedBrokerFailed, match="did not start"):
         await EmbeddedBroker(0, PASSWORDS, "a")._announced_port(silent)
-
-
-@pytest.mark.parametrize("length", [65_535, 65_536, 65_537, 400_000])
-async def test_a_line_of_any_length_does_not_end_the_log(length: int) -> None:
-    """A log that nobody reads any more fills its pipe, and the broker stands still."""
-    reader, writer = os.pipe()
-    loop, stream = asyncio.get_running_loop(), asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reader, "rb")
-    )
-    with capture_logs() as logs:
-        logging = asyncio.create_task(embedded_broker._log_lines(stream))
-        await asyncio.to_thread(_write, writer, b"first\n" + b"x" * length + b"\nlast\xff\n")
-        async with asyncio.timeout(10.0):
-            await logging
-    lines = [entry["line"] for entry in logs]
-    assert lines[0] == "first"
-    assert lines[-1] == "last\ufffd"
-    assert all(len(line) <= 500 for line in lines)
-    transport.close()
-
-
-def _write(fd: int, data: bytes) -> None:
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)

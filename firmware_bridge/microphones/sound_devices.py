@@ -1,0 +1,178 @@
+"""The sound devices of this machine: the only file that knows sounddevice, and PortAudio behind it.
+
+Only a process of its own asks this (``capture.py``): PortAudio lists the devices once, when it is first used, and what
+is plugged in later shows in a new process alone. Every error of its is a :class:`SoundUnavailable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+from firmware_bridge.link.events import SAMPLE_RATE
+from firmware_bridge.microphones.records import PERIOD_SECONDS, Listen, SoundDevice
+
+RATES: Final = (SAMPLE_RATE, 48_000, 32_000, 44_100, 24_000, 96_000, 22_050, 192_000, 11_025, 8_000)
+"""Which are tried, in this order."""
+LATENCY_SECONDS: Final = 0.12
+"""Room for what was not read in time."""
+MOST_CHANNELS: Final = 16
+"""A device that claims more is no hardware; of such a one two are mixed."""
+_BUSY: Final = -9985
+_BAD_RATE: Final = -9997
+_BAD_CHANNELS: Final = -9998
+
+
+class SoundUnavailable(Exception):
+    """A device, or all of sound, cannot be used (now): ``reason`` and ``remedy`` in words."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+BY_ITSELF: Final = "plug it in; it is found by itself"
+
+
+def sound_devices() -> tuple[SoundDevice, ...]:
+    """Those that can be opened now. Raises SoundUnavailable."""
+    library = _library()
+    with _in_words("the sound devices"):
+        first_input, first_output = _first(library)
+        return tuple(
+            SoundDevice(
+                name=device["name"],
+                inputs=device["max_input_channels"],
+                outputs=device["max_output_channels"],
+                rate=int(device["default_samplerate"]),
+                first_input=device["index"] == first_input,
+                first_output=device["index"] == first_output,
+            )
+            for device in library.query_devices()
+        )
+
+
+class OpenMicrophone:
+    """A microphone that is open: ``with OpenMicrophone(...) as microphone``. Raises SoundUnavailable."""
+
+    def __init__(self, wanted: Listen) -> None:
+        library = _library()
+        device = _find(library, wanted.name, "max_input_channels")
+        self.rate, self.channels = _format(library, device, wanted)
+        self.period: int = round(self.rate * PERIOD_SECONDS)
+        """Samples of each channel that come at a time."""
+        with _in_words(wanted.name):
+            self._stream = library.RawInputStream(
+                samplerate=self.rate,
+                device=device["index"],
+                channels=self.channels,
+                dtype="int16",
+                blocksize=self.period,
+                latency=LATENCY_SECONDS,
+            )
+        self._name = wanted.name
+
+    def __enter__(self) -> Self:
+        with _in_words(self._name):
+            self._stream.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stream.close(ignore_errors=True)
+
+    def read(self, periods: int) -> tuple[Any, bool]:
+        """So many periods of PCM16, channels interleaved, and whether something was lost before. Waits for them."""
+        with _in_words(self._name):
+            data, overflowed = self._stream.read(periods * self.period)
+        return data, bool(overflowed)
+
+
+def play(name: str, pcm: bytes, rate: int) -> None:
+    """PCM16, mono, to a loudspeaker, and wait until it was heard. Raises SoundUnavailable."""
+    library = _library()
+    device = _find(library, name, "max_output_channels")
+    with (
+        _in_words(name),
+        library.RawOutputStream(
+            samplerate=rate, device=device["index"], channels=1, dtype="int16", latency="high"
+        ) as stream,
+    ):
+        stream.write(pcm)
+
+
+def _library() -> Any:
+    try:
+        import sounddevice  # noqa: PLC0415 - an optional stack, and only in a process of its own
+    except ModuleNotFoundError as error:
+        raise SoundUnavailable(
+            "sounddevice is not installed", "pip install 'earshot-gateway[microphone]'"
+        ) from error
+    except OSError as error:  # the package is there, the system's library is not
+        raise SoundUnavailable("PortAudio is not installed", "sudo apt install libportaudio2") from error
+    return sounddevice
+
+
+def _first(library: Any) -> tuple[int, int]:
+    apis = library.query_hostapis()
+    return (apis[0]["default_input_device"], apis[0]["default_output_device"]) if apis else (-1, -1)
+
+
+def _find(library: Any, name: str, channels: str) -> Any:
+    with _in_words(name):
+        for device in library.query_devices():
+            if device["name"] == name and device[channels] > 0:
+                return device
+    raise SoundUnavailable(f"{name}: not there", BY_ITSELF)
+
+
+def _format(library: Any, device: Any, wanted: Listen) -> tuple[int, int]:
+    """Rate and channels with which it opens: as few channels as are wanted, or all that it has."""
+    has: int = device["max_input_channels"]
+    if wanted.channel > has:
+        raise SoundUnavailable(
+            f"{wanted.name} has {has} channels and no channel {wanted.channel}", "correct its channel"
+        )
+    most = has if has <= MOST_CHANNELS else max(2, wanted.channel)
+    few = wanted.channel or most
+    own = int(device["default_samplerate"])
+    for rate in (wanted.rate,) if wanted.rate else dict.fromkeys((RATES[0], own, *RATES)):
+        for channels in dict.fromkeys((few, most)):
+            if _opens(library, device["index"], rate, channels):
+                return rate, channels
+    # Whatever is wrong says the one that matters most when it is opened.
+    return wanted.rate or own, few
+
+
+def _opens(library: Any, index: int, rate: int, channels: int) -> bool:
+    try:
+        library.check_input_settings(device=index, channels=channels, dtype="int16", samplerate=rate)
+    except (library.PortAudioError, ValueError):
+        return False
+    return True
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Around what sounddevice does: its errors as ours."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, SoundUnavailable):
+            raise
+        raise _problem(name, error) from error
+
+
+def _problem(name: str, error: Exception) -> SoundUnavailable:
+    code = error.args[1] if len(error.args) > 1 else None
+    if code == _BUSY:
+        return SoundUnavailable(
+            f"{name}: in use by another program", "close it; `fuser -v /dev/snd/*` names its process"
+        )
+    if code == _BAD_RATE:
+        return SoundUnavailable(f"{name} does not have this rate", "leave its rate out: one is chosen")
+    if code == _BAD_CHANNELS:
+        return SoundUnavailable(f"{name} does not have this channel", "correct its channel")
+    said = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
+    return SoundUnavailable(f"{name}: {said}", BY_ITSELF)
