@@ -31,10 +31,10 @@ _NOTICE: Final = struct.Struct("<BBh")
 _ACK: Final = struct.Struct("<IB")
 _RANGE: Final = struct.Struct("<II")
 _CHALLENGE: Final = struct.Struct("<I16s")
-_OFFER: Final = struct.Struct("<I32s64s")
+_OFFER: Final = struct.Struct("<II32s64s")
 _FETCH: Final = struct.Struct("<III")
 _IMAGE: Final = struct.Struct("<II")
-_UPDATE: Final = struct.Struct("<BBHI")
+_UPDATE: Final = struct.Struct("<BBHII")
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -306,12 +306,14 @@ def proof_of(key: bytes, challenge: Challenge, device_id: str) -> str:
 class Offer(_Frame):
     """The gateway has a firmware image for a device that takes images.
 
-    ``sha256``: of the image, 32 bytes. ``signature``: 64 bytes, r and s of ECDSA P-256 over :func:`signed_of`.
-    ``version``: what the device's HELLO will call its firmware when it runs.
+    ``number``: what whoever signs counts up, so that a device takes nothing older than what it runs. ``sha256``: of
+    the image, 32 bytes. ``signature``: 64 bytes, r and s of ECDSA P-256 over :func:`signed_of`. ``version``: what the
+    device's HELLO will call its firmware when it runs.
     """
 
     TYPE = FrameType.OFFER
     size: int
+    number: int
     sha256: bytes
     signature: bytes
     version: str
@@ -322,23 +324,27 @@ class Offer(_Frame):
         return int.from_bytes(self.sha256[:4], "little")
 
     def _payload(self) -> bytes:
-        return _OFFER.pack(self.size, self.sha256, self.signature) + self.version.encode()
+        return _OFFER.pack(self.size, self.number, self.sha256, self.signature) + self.version.encode()
 
     @classmethod
     def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
         _at_least(_OFFER.size, payload)
-        size, sha256, signature = _OFFER.unpack_from(payload)
-        return cls(header, size, sha256, signature, _text(payload[_OFFER.size :]))
+        size, number, sha256, signature = _OFFER.unpack_from(payload)
+        return cls(header, size, number, sha256, signature, _text(payload[_OFFER.size :]))
 
 
-def signed_of(kind: str, version: str, size: int, sha256: bytes) -> bytes:
-    """The bytes that an image's signature is over: for which devices it is, its version, its size, its SHA-256."""
-    return b"earshot-image-1\0%b\0%b\0%b%b" % (
-        kind.encode(),
-        version.encode(),
-        size.to_bytes(4, "little"),
-        sha256,
-    )
+OFFER_SIZE: Final = _OFFER.size
+"""Bytes of an OFFER's payload without its version."""
+IMAGE_SIZE: Final = _IMAGE.size
+"""Bytes of an IMAGE's payload without its data."""
+FETCH_MOST: Final = 8192
+"""Bytes that one FETCH may ask for."""
+
+
+def signed_of(kind: str, version: str, size: int, number: int, sha256: bytes) -> bytes:
+    """The bytes that an image's signature is over: for which devices it is, and all that an Offer says of it."""
+    counted = size.to_bytes(4, "little") + number.to_bytes(4, "little")
+    return b"earshot-image-1\0%b\0%b\0%b%b" % (kind.encode(), version.encode(), counted, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +367,7 @@ class Fetch(_Frame):
 
 @dataclass(frozen=True, slots=True)
 class Image(_Frame):
-    """Some bytes of an image, from ``offset`` on."""
+    """Some bytes of an image, from ``offset`` on; none: it is not to be had (any more)."""
 
     TYPE = FrameType.IMAGE
     image: int
@@ -401,27 +407,29 @@ class UpdateReason(enum.IntEnum):
     STORAGE = 6
     STALLED = 7
     NOT_REACHED = 8
+    OLDER = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Update(_Frame):
-    """A device tells how far it has come with the image of an Offer. ``offset``: bytes it holds."""
+    """A device tells how far it has come with an image (as Offer.image). ``offset``: bytes of it that it holds."""
 
     TYPE = FrameType.UPDATE
     state: UpdateState
     reason: UpdateReason
+    image: int
     offset: int
     text: str = ""
 
     def _payload(self) -> bytes:
-        return _UPDATE.pack(self.state, self.reason, 0, self.offset) + self.text.encode()
+        return _UPDATE.pack(self.state, self.reason, 0, self.image, self.offset) + self.text.encode()
 
     @classmethod
     def _parse(cls, header: Header, _flags: int, payload: bytes, /) -> Self:
         _at_least(_UPDATE.size, payload)
-        state, reason, _, offset = _UPDATE.unpack_from(payload)
+        state, reason, _, image, offset = _UPDATE.unpack_from(payload)
         text = _text(payload[_UPDATE.size :])
-        return cls(header, _named(UpdateState, state), _named(UpdateReason, reason), offset, text)
+        return cls(header, _named(UpdateState, state), _named(UpdateReason, reason), image, offset, text)
 
 
 @dataclass(frozen=True, slots=True)

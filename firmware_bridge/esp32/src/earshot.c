@@ -423,7 +423,7 @@ static bool understood(earshot_frame *frame) {
     switch (frame->type) {
         case EARSHOT_T_WELCOME: return frame->size >= 16;
         case EARSHOT_T_CHALLENGE: return frame->size >= 20;
-        case EARSHOT_T_OFFER: return frame->size >= 100;
+        case EARSHOT_T_OFFER: return frame->size >= 104;
         case EARSHOT_T_IMAGE: return frame->size >= 8;
         case EARSHOT_T_STATUS:
             if (frame->size < 1 || payload[0] > EARSHOT_ERROR) return false;

@@ -70,7 +70,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "data": st.binary(max_size=MAX_PAYLOAD - 8),
     "state": st.sampled_from(UpdateState),
     "reason": st.sampled_from(UpdateReason),
-    **dict.fromkeys(("size", "image", "offset", "length"), U32),
+    **dict.fromkeys(("size", "number", "image", "offset", "length"), U32),
     **dict.fromkeys(
         ("wants_partials", "end_on_silence", "final", "fallback", "error", "continued", "whole"),
         st.booleans(),

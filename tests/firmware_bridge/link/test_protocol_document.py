@@ -71,12 +71,13 @@ UPDATE_REASONS = {
     UpdateReason.NONE: "",
     UpdateReason.NOT_NOW: "the device is busy, or its battery is low: offer it again later",
     UpdateReason.SAME_VERSION: "it runs already",
-    UpdateReason.TOO_LARGE: "there is no room for it",
+    UpdateReason.TOO_LARGE: "there is no room for it, or it is empty",
     UpdateReason.BAD_SIGNATURE: "not signed by the key that this device trusts, or for another kind",
     UpdateReason.BAD_IMAGE: "the bytes are not those of the offer",
     UpdateReason.STORAGE: "flash could not be erased or written",
     UpdateReason.STALLED: "the gateway sent nothing for too long",
-    UpdateReason.NOT_REACHED: "the new image did not reach the gateway in time",
+    UpdateReason.NOT_REACHED: "the new image did not reach the gateway in time, or crashed",
+    UpdateReason.OLDER: "its number is smaller than that of what runs",
 }
 FAULTS = {
     FaultCode.SAY_HELLO: "the link is not known (any more); say HELLO, keep everything",

@@ -56,7 +56,12 @@ BOOT = 0x1F2E3D4C
 KEY = bytes(range(32))
 CHALLENGE = Challenge(Header(timestamp=300), BOOT, bytes(range(100, 116)))
 OFFER = Offer(
-    Header(0xA7, 0, 256, 0, 3), 123_456, hashlib.sha256(b"an image").digest(), bytes(range(64)), "2.0.1"
+    Header(0xA7, 0, 256, 0, 3),
+    123_456,
+    1_796_000_000,
+    hashlib.sha256(b"an image").digest(),
+    bytes(range(64)),
+    "2.0.1",
 )
 
 FRAMES: dict[str, DeviceFrame] = {
@@ -84,6 +89,7 @@ FRAMES: dict[str, DeviceFrame] = {
         Header(0xA7, 0, 8, 0, 4_000_000_003, 5300),
         UpdateState.FAILED,
         UpdateReason.BAD_IMAGE,
+        OFFER.image,
         8192,
         "SHA-256 does not match",
     ),
