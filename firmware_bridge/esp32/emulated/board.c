@@ -132,6 +132,14 @@ void board_print(const char *what, const char *text, size_t size)
     sys_semihost_write0(line);
 }
 
+void virt_crashed(uint32_t cause, uint32_t address)
+{
+    static char line[64];
+
+    snprintf(line, sizeof line, "crashed: cause %lu at %lx\n", (unsigned long)cause, (unsigned long)address);
+    sys_semihost_write0(line);
+}
+
 void board_wait(uint32_t milliseconds)
 {
     virt_sleep(milliseconds * 1000u);

@@ -97,7 +97,10 @@ __attribute__((interrupt("machine"), aligned(4))) static void interrupted(void)
 
     __asm__ volatile("csrr %0, mcause" : "=r"(cause));
     if ((cause & 0x80000000u) == 0) {
-        virt_reset(); /* a fault of the program: what a watchdog would do */
+        uint32_t address;
+        __asm__ volatile("csrr %0, mepc" : "=r"(address));
+        virt_crashed(cause, address);
+        virt_reset();
     }
     if ((cause & 0xFFu) == 7u) {
         clear_bits(mie, TIMER); /* it was only to wake */

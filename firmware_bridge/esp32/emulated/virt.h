@@ -23,6 +23,9 @@ uint32_t virt_uart_overruns(void);
 /* Sleeps until a byte came or `microseconds` are over. */
 void virt_sleep(uint32_t microseconds);
 
+/* Is told of a fault of the program, before the machine is reset as by a watchdog. The owner of this board writes it. */
+void virt_crashed(uint32_t cause, uint32_t address);
+
 /* As the reset button does. */
 _Noreturn void virt_reset(void);
 

@@ -5,28 +5,40 @@
 #include "push_to_talk.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "board.h"
 #include "earshot.h"
+#include "earshot_adpcm.h"
 
-#define FRAME_SAMPLES 320u                  /* 20 ms */
-#define FRAME_BYTES (2u * FRAME_SAMPLES)
-#ifndef RING_FRAMES
-#define RING_FRAMES 128u                    /* what is kept while the gateway is away */
+#define FRAME_SAMPLES 320u /* 20 ms */
+#ifndef TALK_ADPCM
+#define TALK_ADPCM 0 /* 1: a quarter of the bytes on the line and in the ring; needed at 115200 baud */
+#endif
+#define FRAME_BYTES (TALK_ADPCM ? EARSHOT_ADPCM_SIZE(FRAME_SAMPLES) : 2u * FRAME_SAMPLES)
+#ifndef TALK_RING_BYTES
+#define TALK_RING_BYTES (80u * 1024u) /* what is kept while the gateway is away: 2.5 s of PCM16, or 8 s of IMA ADPCM */
 #endif
 #ifndef TALK_FIRMWARE
 #define TALK_FIRMWARE "push-to-talk " EARSHOT_VERSION
 #endif
-#define LOOK_MILLISECONDS 10u               /* how often the button and the microphone are looked at */
+#define LOOK_MILLISECONDS 10u /* how often the button and the microphone are looked at */
 
 struct talk {
     earshot_device device;
     bool talking;
+    bool overrun; /* something of this stretch found no room */
     uint16_t stream;
+    earshot_adpcm coder;
 };
 
 static struct talk talk;
-static uint8_t ring[RING_FRAMES * EARSHOT_SLOT(FRAME_BYTES)] __attribute__((aligned(4)));
+static uint8_t ring[TALK_RING_BYTES] __attribute__((aligned(4)));
+
+static void print(const char *what, const char *text)
+{
+    board_print(what, text, strlen(text));
+}
 
 static size_t write_bytes(void *context, const uint8_t *bytes, size_t size)
 {
@@ -41,11 +53,11 @@ static void hear(void *context, const earshot_frame *frame)
     (void)context;
     switch (frame->type) {
     case EARSHOT_T_WELCOME:
-        board_print("linked", "", 0);
+        print("linked", board_device_id());
         break;
     case EARSHOT_T_STATUS:
         if (frame->code < sizeof statuses / sizeof *statuses) {
-            board_print("status", statuses[frame->code], strlen(statuses[frame->code]));
+            print("status", statuses[frame->code]);
         }
         break;
     case EARSHOT_T_TRANSCRIPT:
@@ -65,9 +77,8 @@ static void hear(void *context, const earshot_frame *frame)
 static void print_number(const char *what, uint32_t number)
 {
     char digits[12];
-    int size = snprintf(digits, sizeof digits, "%lu", (unsigned long)number);
-
-    board_print(what, digits, (size_t)size);
+    snprintf(digits, sizeof digits, "%lu", (unsigned long)number);
+    print(what, digits);
 }
 
 static void begin(void)
@@ -83,22 +94,38 @@ static void begin(void)
     };
 
     if (earshot_init(&talk.device, &config) != EARSHOT_OK) {
-        board_print("fault", "the configuration cannot be", 27);
+        print("fault", "this cannot be configured so");
         for (;;) {
             board_wait(1000);
         }
     }
+    print("device", config.id);
     earshot_carrier_up(&talk.device, EARSHOT_SERIAL, board_milliseconds());
 }
 
-/* What the microphone has, frame by frame, the last one as short as it is. What finds no room in the ring is counted. */
+static earshot_result send_frame(const int16_t *samples, size_t count)
+{
+    static uint8_t coded[EARSHOT_ADPCM_SIZE(FRAME_SAMPLES)];
+
+    if (!TALK_ADPCM) {
+        return earshot_audio(&talk.device, talk.stream, EARSHOT_PCM16, samples, 2u * count, (uint32_t)count);
+    }
+    count -= count % 2u; /* two to a byte: an odd last one is not worth another */
+    size_t size = earshot_adpcm_encode(&talk.coder, samples, count, coded);
+    return earshot_audio(&talk.device, talk.stream, EARSHOT_IMA_ADPCM, coded, size, (uint32_t)count);
+}
+
+/* What the microphone has, frame by frame, the last one as short as it is. What finds no room in the ring is counted, and told once. */
 static void send_audio(void)
 {
     static int16_t samples[FRAME_SAMPLES];
     size_t count;
 
     while ((count = board_hear(samples, FRAME_SAMPLES)) > 0) {
-        earshot_audio(&talk.device, talk.stream, EARSHOT_PCM16, samples, count * sizeof *samples, (uint32_t)count);
+        if (send_frame(samples, count) == EARSHOT_OVERRUN && !talk.overrun) {
+            talk.overrun = true;
+            print("overrun", "the gateway is away, and the ring is full");
+        }
     }
 }
 
@@ -108,13 +135,15 @@ static void look_at_button(void)
 
     if (pressed && !talk.talking && earshot_start(&talk.device, false, &talk.stream) == EARSHOT_OK) {
         talk.talking = true;
+        talk.overrun = false;
+        talk.coder = (earshot_adpcm){0};
         board_listen(true);
     } else if (!pressed && talk.talking) {
         board_listen(false);
         send_audio();
         talk.talking = false;
         earshot_stop(&talk.device, talk.stream);
-        print_number("samples overrun so far", earshot_count(&talk.device)->overrun_samples);
+        print_number("lost so far, in samples", earshot_count(&talk.device)->overrun_samples);
     }
 }
 
