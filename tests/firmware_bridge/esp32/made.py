@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +14,9 @@ import pytest
 
 COMPONENT = Path(__file__).parents[3] / "firmware_bridge" / "esp32"
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+CORE = ("earshot.c", "earshot_framing.c", "earshot_adpcm.c", "earshot_texts.c", "earshot_proof.c")
+
+_numbers = itertools.count()
 
 
 def compiler(name: str = "cc") -> str:
@@ -29,9 +33,18 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def library(*sources: str) -> ctypes.CDLL:
-    """These files of `src/` as a shared library."""
-    made = Path(_folder().name) / f"{'-'.join(sources)}.so"
+def shared_object(*sources: str | Path, options: tuple[str, ...] = ("-O1", "-g")) -> Path:
+    """These files, those without a folder of `src/`, as a shared library."""
+    made = Path(_folder().name) / f"{next(_numbers)}.so"
     files = [COMPONENT / "src" / source for source in sources]
-    subprocess.run([compiler(), *STRICT, "-O1", "-g", "-fPIC", "-shared", "-o", made, *files], check=True)
-    return ctypes.CDLL(str(made))
+    include = COMPONENT / "src"
+    subprocess.run(
+        [compiler(), *STRICT, *options, f"-I{include}", "-fPIC", "-shared", "-o", made, *files], check=True
+    )
+    return made
+
+
+@cache
+def library(*sources: str | Path, options: tuple[str, ...] = ("-O1", "-g")) -> ctypes.CDLL:
+    """These files as `shared_object` has them, to be called."""
+    return ctypes.CDLL(str(shared_object(*sources, options=options)))

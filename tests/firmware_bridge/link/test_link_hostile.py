@@ -1,11 +1,17 @@
-"""Both ends over a seeded hostile channel: what is held comes through, what is not is counted."""
+"""Both ends over a seeded hostile channel: what is held comes through, what is not is counted.
+
+The device's end is the reference, the same without memory for what comes early, and the library in C on both
+kinds of carrier.
+"""
 
 from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 from hypothesis import settings
@@ -31,9 +37,15 @@ from firmware_bridge.link.link import GatewayEnd, LinkSettings, say_hello
 from firmware_bridge.link.reply_texts import ReplyTexts
 from firmware_bridge.link.states import DeviceState
 from firmware_bridge.link.window import distance
+from tests.firmware_bridge.esp32 import jig
 
 SAMPLES = 32  # of one AUDIO frame: small, so that many fit into a test
 STEP = 0.005
+
+AnyDevice: TypeAlias = DeviceEnd | jig.Device
+REFERENCES = {"reference": DeviceEnd, "without early frames": partial(DeviceEnd, keeps_early=False)}
+IN_C = {"C, serial": jig.Device, "C, messages": partial(jig.Device, carrier=jig.MESSAGES)}
+DEVICES: dict[str, Callable[..., AnyDevice]] = REFERENCES | IN_C
 
 
 @dataclass
@@ -89,11 +101,12 @@ class House:
     settle: bool = True
     pieces: bool = False
     down_credit: int = DOWN_CREDIT
+    make: Callable[..., AnyDevice] = DeviceEnd
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         self.now = 10.0
-        self.device = DeviceEnd(
+        self.device = self.make(
             "kitchen",
             boot=self.rng.getrandbits(32),
             ring_frames=self.ring,
@@ -198,6 +211,15 @@ class House:
         raise AssertionError("the link did not come to rest")
 
 
+HouseMaker: TypeAlias = Callable[..., House]
+
+
+@pytest.fixture(params=DEVICES)
+def a_house(request: pytest.FixtureRequest) -> HouseMaker:
+    """A house with each kind of device."""
+    return partial(House, make=DEVICES[request.param])
+
+
 def sound(stream: int, index: int) -> bytes:
     return struct.pack(
         f"<{SAMPLES}h", *((stream * 7919 + index * SAMPLES + k) % 60000 - 30000 for k in range(SAMPLES))
@@ -232,8 +254,10 @@ def speak(house: House, frames: int, *, mishaps: bool = False) -> tuple[int, byt
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("fault", [0.0, 0.05, 0.4])
-def test_audio_is_bit_exact_and_replies_come_once_in_order(seed: int, fault: float) -> None:
-    house = House(seed, fault, first_sequence=(0xFFFFFFFF - 40) * (seed % 2))
+def test_audio_is_bit_exact_and_replies_come_once_in_order(
+    a_house: HouseMaker, seed: int, fault: float
+) -> None:
+    house = a_house(seed, fault, first_sequence=(0xFFFFFFFF - 40) * (seed % 2))
     house.device.hello(house.now)
     spoken = {}
     replies = []
@@ -266,8 +290,10 @@ def patched(whole: bytes, kept: list[bool]) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_with_a_small_ring_the_hole_is_counted_and_positions_stay_right(seed: int) -> None:
-    house = House(seed, fault=0.1, ring=16)
+def test_with_a_small_ring_the_hole_is_counted_and_positions_stay_right(
+    a_house: HouseMaker, seed: int
+) -> None:
+    house = a_house(seed, fault=0.1, ring=16)
     house.device.hello(house.now)
     house.step(20)
     stream = house.device.start_stream()
@@ -290,8 +316,8 @@ def test_with_a_small_ring_the_hole_is_counted_and_positions_stay_right(seed: in
     assert house.gateway.counters.lost_frames == 0
 
 
-def test_a_stream_overrun_from_its_first_sample_to_its_last_is_a_hole() -> None:
-    house = House(1, fault=0.0, ring=4)
+def test_a_stream_overrun_from_its_first_sample_to_its_last_is_a_hole(a_house: HouseMaker) -> None:
+    house = a_house(1, fault=0.0, ring=4)
     for number in range(4):
         house.device.notice(NoticeKind.LEVEL, number)
     stream = house.device.start_stream()
@@ -304,8 +330,9 @@ def test_a_stream_overrun_from_its_first_sample_to_its_last_is_a_hole() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_device_without_a_ring_loses_only_what_is_counted(seed: int) -> None:
-    house = House(seed, fault=0.2, ring=0)
+@pytest.mark.parametrize("device", REFERENCES)
+def test_a_device_without_a_ring_loses_only_what_is_counted(device: str, seed: int) -> None:
+    house = House(seed, fault=0.2, ring=0, make=DEVICES[device])
     house.device.hello(house.now)
     house.step(800)
     total = 0
@@ -328,8 +355,10 @@ def test_a_device_without_a_ring_loses_only_what_is_counted(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("settle", [True, False])
-def test_a_gateway_that_died_hears_all_that_was_not_durable_again(seed: int, *, settle: bool) -> None:
-    house = House(seed, fault=0.1, settle=settle)
+def test_a_gateway_that_died_hears_all_that_was_not_durable_again(
+    a_house: HouseMaker, seed: int, *, settle: bool
+) -> None:
+    house = a_house(seed, fault=0.1, settle=settle)
     house.device.hello(house.now)
     stream = house.device.start_stream()
     for index in range(120):
@@ -381,9 +410,11 @@ class Teller:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("fault", "credit"), [(0.0, 2), (0.2, 2), (0.4, 32)])
-def test_a_reply_that_grows_is_shown_as_it_is_on_any_wire(seed: int, fault: float, credit: int) -> None:
+def test_a_reply_that_grows_is_shown_as_it_is_on_any_wire(
+    a_house: HouseMaker, seed: int, fault: float, credit: int
+) -> None:
     """Lost carriers and a gateway that dies included: no piece is shown twice, and none is missing."""
-    house = House(seed, fault, pieces=True, down_credit=credit)
+    house = a_house(seed, fault, pieces=True, down_credit=credit)
     house.device.hello(house.now)
     tellers = [Teller(house, label) for label in ("c_1", "c_2")]
     mishaps = {20: house.replace_gateway, 40: lambda: house.unplug(50), 41: house.replace_gateway}
@@ -407,8 +438,8 @@ def test_a_reply_that_grows_is_shown_as_it_is_on_any_wire(seed: int, fault: floa
     assert last == {teller.label: (teller.text, True) for teller in tellers}
 
 
-def test_adpcm_comes_through_as_its_decoder_alone_would_say() -> None:
-    house = House(5, fault=0.3)
+def test_adpcm_comes_through_as_its_decoder_alone_would_say(a_house: HouseMaker) -> None:
+    house = a_house(5, fault=0.3)
     house.device.hello(house.now)
     encoder, decoder = AdpcmEncoder(), AdpcmDecoder()
     stream = house.device.start_stream(end_on_silence=False)
@@ -423,8 +454,8 @@ def test_adpcm_comes_through_as_its_decoder_alone_would_say() -> None:
     assert heard_audio(house.events, stream) == expected
 
 
-def test_without_credit_the_ring_fills_and_nothing_new_is_sent() -> None:
-    house = House(3, fault=0.0, ring=64)
+def test_without_credit_the_ring_fills_and_nothing_new_is_sent(a_house: HouseMaker) -> None:
+    house = a_house(3, fault=0.0, ring=64)
     house.device.hello(house.now)
     house.step(10)
     assert house.gateway is not None
@@ -446,12 +477,13 @@ class WhateverHappens(RuleBasedStateMachine):
     """Any mishaps in any order: all that is held arrives, once, in order."""
 
     @initialize(
+        device=st.sampled_from(list(DEVICES)),
         seed=st.integers(0, 2**32),
         fault=st.sampled_from([0.0, 0.1, 0.5]),
         first=st.sampled_from([0, 0x7FFFFFF0, 0xFFFFFFF0]),
     )
-    def begin(self, seed: int, fault: float, first: int) -> None:
-        self.house = House(seed, fault, credit=16, first_sequence=first)
+    def begin(self, device: str, seed: int, fault: float, first: int) -> None:
+        self.house = House(seed, fault, credit=16, first_sequence=first, make=DEVICES[device])
         self.house.device.hello(self.house.now)
         self.spoken: dict[int, bytes] = {}
         self.open: list[int] = []
