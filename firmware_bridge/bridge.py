@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.serial_link import SerialLink
 from firmware_bridge.embedded_broker.passwords import Passwords
+from firmware_bridge.link.admission import Admission
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello
@@ -49,14 +50,17 @@ class Bridge:
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
         on_failure: Callable[[str, Exception], None] = log_failure,
         passwords: Passwords | None = None,
+        *,
+        admission: Admission | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
 
         ``on_failure``: which work a mistake of the gateway's own ended. ``passwords``: of the embedded MQTT broker.
+        ``admission``: who may come in; None: everybody.
 
         Raises ValueError when the MQTT URL is no broker's.
         """
-        self._fleet = Fleet(settings, on_event, on_delivered, on_failure)
+        self._fleet = Fleet(settings, on_event, on_delivered, on_failure, admission)
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
         self._mqtt = self._mqtt_link(settings, passwords) if settings.mqtt.url else None
         self._microphones = self._local_microphones(settings) if settings.microphones else None
@@ -142,6 +146,12 @@ class Bridge:
         forgotten = self._fleet.forget(device_id, self._loop.time())
         self._flush_soon()
         return forgotten
+
+    def readmit(self) -> list[str]:
+        """Who may come in has changed: whoever may not be here any more is cut off. Their ids."""
+        cut_off = self._fleet.readmit(self._loop.time())
+        self._flush_soon()
+        return cut_off
 
     def refused(self, line: Line, hello: Hello, code: FaultCode, reason: str) -> None:
         """A carrier's owner does not want this device (it has told it so)."""

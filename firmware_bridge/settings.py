@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 _Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Room = Annotated[str, Meta(min_length=1, max_length=64)]
+_Name = Annotated[str, Meta(max_length=64)]
 _Class: TypeAlias = Literal["urgent", "normal", "background"]
 
 
@@ -92,6 +93,20 @@ class PrioritySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     users: Annotated[dict[_Token, _Class], Meta(description="By the user whose device it is.")] = {}
 
 
+class KnownDevice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is written down about one device; what is empty is said elsewhere, or nowhere."""
+
+    name: Annotated[_Name, Meta(description="What people call it.")] = ""
+    room: Annotated[_Name, Meta(description="As in devices.rooms.")] = ""
+    user: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$", description="Whose it is, as in devices.users.")
+    ] = ""
+    priority: Annotated[
+        Literal["", "urgent", "normal", "background"],
+        Meta(description="How urgent what it says is, as in devices.priorities.devices."),
+    ] = ""
+
+
 class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about devices and their wires."""
 
@@ -114,6 +129,20 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = ""
     priorities: Annotated[PrioritySettings, Meta(description="Who goes first.")] = PrioritySettings()
+    unknown: Annotated[
+        Literal["open", "approve", "deny"],
+        Meta(
+            description="Devices that nobody has named here or approved: welcome (open), waiting until somebody "
+            "approves them (on the page, or earshot devices approve ID), or refused (deny)."
+        ),
+    ] = "open"
+    known: Annotated[
+        dict[_Token, KnownDevice],
+        Meta(
+            description="Devices of the house by id, each with its name, room, user and priority (all optional): what "
+            "users, rooms and priorities.devices say, in one place. What is said here and there has to be the same."
+        ),
+    ] = {}
     users: Annotated[
         dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")
     ] = {}

@@ -51,6 +51,7 @@ from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
+from gateway.registry.admission import Register
 from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts, RunningParts
@@ -94,6 +95,7 @@ class Gateway:
         self._is_up = False
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
+        self.register = Register(self._folder, config.devices, self.health, self._readmit)
 
     async def __aenter__(self) -> Self:
         config = self.config
@@ -118,8 +120,14 @@ class Gateway:
             )
             self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
             self._journal_changed(self.journal.state)
+            await self.register.look()
             self.bridge = Bridge(
-                config.devices, self._hear, self._delivered, self.mishaps.note, await self._mqtt_passwords()
+                config.devices,
+                self._hear,
+                self._delivered,
+                self.mishaps.note,
+                await self._mqtt_passwords(),
+                admission=self.register,
             )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._start_answering()
@@ -127,6 +135,7 @@ class Gateway:
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
+            self._start(self.register.watch, "device registry")
             self._stack = stack.pop_all()
 
     async def __aexit__(self, *exc: object) -> None:
@@ -150,7 +159,8 @@ class Gateway:
         """Change to these settings as far as that goes while it runs; devices notice nothing of it."""
         planned = plan(self.config, wanted)
         self.config = planned.config
-        self.pipeline.reconfigure(planned.config)
+        self.register.reconfigure(planned.config.devices)
+        self._readmit()
         self.recognizer.change(planned.config.transcription)
         if planned.applied or planned.need_restart:
             self.audit.note(
@@ -159,6 +169,20 @@ class Gateway:
                 need_restart=", ".join(planned.need_restart),
             )
         return planned
+
+    def _readmit(self) -> None:
+        """What devices are called, and which may come in, has changed."""
+        if not self._is_up:
+            return
+        self.pipeline.reconfigure(self._in_effect)
+        for device_id in self.bridge.readmit():
+            self.audit.note(What.CUT_OFF, device_id=device_id)
+            self.pipeline.hush(device_id)
+
+    @property
+    def _in_effect(self) -> GatewayConfig:
+        """The configuration with what was said of devices since."""
+        return structs.replace(self.config, devices=self.register.settings)
 
     def _running(self) -> RunningParts | None:
         """What there is to be served, beside the page itself."""
@@ -171,6 +195,7 @@ class Gateway:
             journal=self.journal,
             bridge=self.bridge,
             pipeline=self.pipeline,
+            register=self.register,
             reconfigure=self.reconfigure,
             config_file=self._config_file,
         )
@@ -179,7 +204,7 @@ class Gateway:
 
     async def _build_pipeline(self) -> Pipeline:
         return Pipeline(
-            self.config,
+            self._in_effect,
             devices=self.bridge,
             recognizer=self.recognizer,
             listen=await self._voice_activity(),
@@ -209,7 +234,7 @@ class Gateway:
 
     def _announcer(self) -> Announcer:
         texts = FallbackTexts(self.config.orchestrator, self.config.transcription)
-        return Announcer(self.bridge, self.hub, self.config.devices, texts)
+        return Announcer(self.bridge, self.hub, self.register.settings, texts)
 
     def _open_journal(self) -> AnyJournal:
         config = self.config

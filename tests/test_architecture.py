@@ -122,6 +122,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
+.registry:                      firmware_bridge firmware_bridge.link .access .observing
 .pipeline.agents:               .contract .settings
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
@@ -152,13 +153,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
-                                .journal .config .hub .observing .pipeline
+                                .journal .config .hub .observing .registry .pipeline
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge transcription transcription.models
                                 transcription.transcriber .contract .settings .access .broker
                                 .journal.records .journal.effects .journal.dead_letters .journal .config
-                                .observing .pipeline.sessions .pipeline.agents .pipeline.recordings
+                                .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api
@@ -171,17 +172,17 @@ gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .hub .orchestrators .observing .pipeline.telling .pipeline .answering
+                                .hub .orchestrators .observing .registry .pipeline.telling .pipeline .answering
                                 .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
-                                .config .observing .client .systemd .app
+                                .config .observing .registry .client .systemd .app
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers transcription transcription.models
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .web.entrance .commands
+                                .orchestrators .observing .registry .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

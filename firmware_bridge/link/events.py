@@ -156,6 +156,8 @@ class HelloRefused:
     code: int
     """The FAULT's code."""
     reason: str
+    remedy: str = ""
+    """What people can do about it, where it is no matter of the code alone."""
 
 
 LinkEvent: TypeAlias = (

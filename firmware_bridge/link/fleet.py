@@ -12,9 +12,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
+from firmware_bridge.link.admission import Admission, OpenHouse
 from firmware_bridge.link.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
 from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
@@ -46,6 +48,9 @@ ANSWERED_LINES = 1024
 """Lines without a device whose last answer is remembered."""
 REFUSAL_SECONDS = 5.0
 """The same refusal is reported at most this often."""
+REFUSAL_BURST = 64
+REFUSALS_PER_SECOND = 10.0
+"""Refusals that are reported per carrier, of whomever; further ones are answered only."""
 NOISE_BURST = 100
 NOISE_PER_SECOND = 10.0
 """Stretches of text outside frames that are reported per carrier; further ones are counted."""
@@ -97,6 +102,15 @@ class _Device:
         return self.end.state in (GatewayState.WELCOMED, GatewayState.OPEN)
 
 
+class _Refusal(NamedTuple):
+    """Why a HELLO is not welcome. ``turned_away``: the house does not want it, and is told that it came."""
+
+    code: FaultCode
+    reason: str
+    remedy: str = ""
+    turned_away: bool = False
+
+
 class Fleet:
     """All devices on all carriers.
 
@@ -109,11 +123,14 @@ class Fleet:
         on_event: Callable[[LinkEvent], None],
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
         on_failure: Callable[[str, Exception], None] = log_failure,
+        admission: Admission | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a reply the device has taken.
 
         ``on_failure``: which work a mistake of the gateway's own ended; a device's link among them is over then.
+        ``admission``: who may come in; None: everybody.
         """
+        self._admission = admission or OpenHouse()
         self._settings = settings
         self._link_settings = LinkSettings(
             credit_frames=settings.credit_frames, silence_seconds=settings.silence_seconds
@@ -128,6 +145,8 @@ class Fleet:
         self._answers: list[tuple[Line, DeviceFrame]] = []
         self._answered = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
         self._refused = Cooldown(REFUSAL_SECONDS, ANSWERED_LINES)
+        self._turned_away = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
+        self._refusals: dict[str, Allowance] = {}
         self._noise: dict[str, Allowance] = {}
         self._is_busy: Callable[[str], bool] = lambda _device_id: False
         self._open = True
@@ -152,6 +171,7 @@ class Fleet:
         for device in [device for line, device in self._lines.items() if line.carrier == carrier]:
             self._detach(device, reason, now)
         self._noise.pop(carrier, None)
+        self._refusals.pop(carrier, None)
         self._change(LinkChanged(carrier, up=False, reason=reason, remedy=remedy, passing=passing))
         if passing:  # names of ports come and go; those that are there are bounded
             self._carriers.pop(carrier, None)
@@ -258,6 +278,17 @@ class Fleet:
             self._forget(device_id, "forgotten", now)
         return True
 
+    def readmit(self, now: float) -> list[str]:
+        """Who may come in has changed: whoever may not be here any more is told so and gone. Their ids."""
+        cut_off = []
+        for device_id in list(self._devices):
+            if (objection := self._admission.objection(device_id)) is None:
+                continue
+            cut_off.append(device_id)
+            self.send_fault(device_id, FaultCode.REFUSED, objection.reason)
+            self._forget(device_id, objection.reason, now)
+        return cut_off
+
     def tick(self, now: float) -> None:
         """Do what is due on every link, and forget devices that were gone too long."""
         for device_id, device in list(self._devices.items()):
@@ -330,12 +361,9 @@ class Fleet:
     # -- HELLO
 
     def _greet(self, line: Line, hello: Hello, now: float) -> None:
-        objection = self._objection(line, hello, now)
-        if objection is not None:
-            code, reason = objection
-            counter = _COUNTED_AS[code]
-            setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-            self._refuse(line, hello, code, reason, now)
+        refusal = self._objection(line, hello, now)
+        if refusal is not None:
+            self._refuse(line, hello, refusal, now)
             return
         device = self._devices.get(hello.device_id)
         if device is None:
@@ -350,20 +378,22 @@ class Fleet:
         """Whether this HELLO would be welcome. Changes nothing."""
         return self._open and self._objection(line, hello, now) is None
 
-    def _objection(self, line: Line, hello: Hello, now: float) -> tuple[FaultCode, str] | None:
+    def _objection(self, line: Line, hello: Hello, now: float) -> _Refusal | None:
         """Why a HELLO is not welcome."""
         if line.device_id and line.device_id != hello.device_id:
-            return FaultCode.BAD_ID, f"this topic is {line.device_id}'s"
+            return _Refusal(FaultCode.BAD_ID, f"this topic is {line.device_id}'s")
         if hello.device_id.startswith(WEB_IDS) and line.carrier != WEB:
-            return FaultCode.REFUSED, f"ids that begin with {WEB_IDS} are for WebSockets"
+            return _Refusal(FaultCode.REFUSED, f"ids that begin with {WEB_IDS} are for WebSockets")
+        if (objection := self._admission.objection(hello.device_id)) is not None:
+            return _Refusal(FaultCode.REFUSED, *objection, turned_away=True)
         device = self._devices.get(hello.device_id)
         if device is None:
             most = self._settings.max_devices
             is_full = len(self._devices) >= most and self._gives_way(line.visitor) is None
-            return (FaultCode.REFUSED, f"there are {most} devices already") if is_full else None
+            return _Refusal(FaultCode.REFUSED, f"there are {most} devices already") if is_full else None
         if device.end.boot != hello.boot and self._is_second(device, line, hello, now):
             where = f"over {device.end.carrier} (boot {device.end.boot})"
-            return FaultCode.DUPLICATE_ID, f"{hello.device_id} is connected already {where}"
+            return _Refusal(FaultCode.DUPLICATE_ID, f"{hello.device_id} is connected already {where}")
         return None
 
     def _admit(self, line: Line, hello: Hello, now: float) -> None:
@@ -399,16 +429,26 @@ class Fleet:
             return unheard < self._settings.silence_seconds
         return line != device.line and unheard < REBOOT_SECONDS
 
-    def _refuse(self, line: Line, hello: Hello, code: FaultCode, message: str, now: float) -> None:
-        self._answers.append((line, refuse(hello, code, message)))
-        self.note_refusal(line, hello.device_id, code, message, now)
+    def _refuse(self, line: Line, hello: Hello, refusal: _Refusal, now: float) -> None:
+        counter = _COUNTED_AS[refusal.code]
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        if refusal.turned_away:
+            self._admission.turned_away(hello, line.carrier)
+        if not refusal.turned_away or self._turned_away.allows(line, now):
+            self._answers.append((line, refuse(hello, refusal.code, refusal.reason)))
+        self.note_refusal(line, hello.device_id, refusal.code, refusal.reason, now, remedy=refusal.remedy)
 
     def note_refusal(
-        self, line: Line, device_id: str, code: FaultCode | None, reason: str, now: float
+        self, line: Line, device_id: str, code: FaultCode | None, reason: str, now: float, *, remedy: str = ""
     ) -> None:
         """Report that a HELLO was not good, though not as often as it is said."""
-        if code is not None and self._refused.allows((line.carrier, device_id, code), now):
-            self._report((HelloRefused(device_id, line.carrier, int(code), reason),))
+        if code is None or not self._refused.allows((line.carrier, device_id, code), now):
+            return
+        allowance = self._refusals.setdefault(
+            line.carrier, Allowance(REFUSAL_BURST, REFUSALS_PER_SECOND, now)
+        )
+        if allowance.take(now):
+            self._report((HelloRefused(device_id, line.carrier, int(code), reason, remedy),))
 
     def _make_room(self, visitor: str, now: float) -> None:
         device_id = self._gives_way(visitor)

@@ -61,6 +61,8 @@ class What(enum.StrEnum):
     DOOR = "door changed by the configuration"
     DEAD_LETTER = "dead letter touched"
     CONTENT = "content filtered"
+    REGISTRY = "device registry changed"
+    CUT_OFF = "device cut off"
 
 
 _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})

@@ -22,7 +22,8 @@ from gateway.access.loopback import is_loopback
 from gateway.access.old_keys import OldKeys, as_signed
 from gateway.access.page_sessions import PageSessions
 from gateway.access.principals import LOCAL, Principal
-from gateway.access.tokens import Stamp, Token, TokenFile, Tokens, TokensUnreadable
+from gateway.access.private_files import Stamp
+from gateway.access.tokens import Token, TokenFile, Tokens, TokensUnreadable
 from gateway.settings.web import WebSettings
 
 LOOK_SECONDS = 0.3

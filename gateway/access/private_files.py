@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 MAX_BYTES = 4 * 1024 * 1024
 """No such file is larger; a larger one is not read."""
@@ -25,6 +26,18 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GUARDED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _PRIVATE = 0o600
 _ATTEMPTS = 3  # somebody may take the file away between two looks at it
+
+Stamp: TypeAlias = tuple[int, int, int] | None
+"""What changes when a file does: inode, time and size; None where there is none."""
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Another one when the file has changed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def read_private(path: Path) -> bytes:

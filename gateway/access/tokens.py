@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 import msgspec
 from msgspec import Struct, structs
 
 from gateway.access.latest_time import latest
 from gateway.access.principals import Principal, Role
-from gateway.access.private_files import alone, read_private, write_private
+from gateway.access.private_files import Stamp, alone, read_private, stamp_of, write_private
 from gateway.access.token_text import digest, new_text
 from gateway.process.clock import DAY
 
@@ -38,9 +38,6 @@ FORGET_DAYS = 30
 UNSIGNED = "-"
 """In place of a key's name, in what is not signed."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-Stamp: TypeAlias = tuple[int, int, int] | None
-"""What changes when the file does: inode, time and size; None where there is none."""
 
 
 class TokenError(Exception):
@@ -152,11 +149,7 @@ class TokenFile:
 
     def stamp(self) -> Stamp:
         """Another one when the file has changed."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        return stamp_of(self.path)
 
     def read(self) -> Tokens:
         """All tokens; none where there is no file. Raises TokensUnreadable."""

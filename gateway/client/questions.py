@@ -61,10 +61,12 @@ class Api:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
 
-    def ask(self, path: str, *names: str, method: str = "GET") -> Any:
+    def ask(self, path: str, *names: str, method: str = "GET", body: Any = None) -> Any:
         """The answer's JSON, or None; ``names`` stand in the braces of ``path``. Raises ApiError."""
         url = self._base + path.format(*(quote(name, safe="") for name in names))
-        request = urllib.request.Request(url, headers=self._headers, method=method)  # noqa: S310 - http, https only
+        data = None if body is None else json.dumps(body).encode()
+        headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http, https only
         try:
             with self._opener.open(request, timeout=SECONDS) as response:
                 answer = response.read(MAX_ANSWER_BYTES)

@@ -1,4 +1,7 @@
-"""``earshot devices``: which there are, what they print, and forgetting those that are gone for good."""
+"""``earshot devices``: which there are, what they print, and forgetting those that are gone for good.
+
+What changes who may come in is in ``registering.py``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from firmware_bridge.link.frames import is_device_id
 from gateway.access.mqtt_secret import read_passwords
 from gateway.client.credentials import BadCertificates, Introduction
 from gateway.client.questions import Api, ApiError
+from gateway.commands import registering
+from gateway.commands.no_answer import NoAnswer
 from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
 from gateway.contract.escaping import one_line
 
@@ -22,15 +27,7 @@ FOLLOW_SECONDS = 1.0
 """How often it is asked for what a device has printed since."""
 
 
-class NoAnswer(click.ClickException):
-    """The gateway is not there, or does not do that: exit status 1."""
-
-    def __init__(self, error: ApiError) -> None:
-        remedy = f"\nremedy: {one_line(error.remedy)}" if error.remedy else ""
-        super().__init__(one_line(str(error)) + remedy)
-
-
-@click.group("devices")
+@click.group("devices", invoke_without_command=True)
 @config_option
 @click.option("--url", default="", help="The gateway's page. Without it: that of the configuration, here.")
 @token_option
@@ -40,9 +37,12 @@ def command(ctx: click.Context, config_path: Path | None, url: str, token: str, 
     """The devices of a running gateway: here, away and refused, and the lines they are on.
 
     \b
-    earshot devices list
+    earshot devices                        # the same as: earshot devices list
     earshot devices log kitchen --follow
     earshot devices log /dev/ttyUSB0       # what came there before any device said HELLO
+    earshot devices approve kitchen        # who may come in: devices.unknown
+    earshot devices add attic --room Attic # with a key of its own, which is printed
+    earshot devices revoke attic           # cut off, now
     earshot devices mqtt-password kitchen  # for the gateway's own MQTT broker
     earshot devices forget attic           # it is gone for good, and nobody misses it
     """  # noqa: D301
@@ -55,12 +55,18 @@ def command(ctx: click.Context, config_path: Path | None, url: str, token: str, 
         raise click.BadParameter(one_line(str(error)), param_hint="--ca-file") from error
     except ValueError as error:
         raise click.BadParameter(one_line(str(error)), param_hint="--url") from error
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_devices)
+
+
+for _registering in registering.COMMANDS:
+    command.add_command(_registering)
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 @click.pass_obj
-def list_devices(api: Api, *, as_json: bool) -> None:
+def list_devices(api: Api, *, as_json: bool = False) -> None:
     """The devices, who is refused, and what came over each line."""
     try:
         told = {**api.ask("/devices"), **api.ask("/links")}
@@ -73,7 +79,9 @@ def list_devices(api: Api, *, as_json: bool) -> None:
         click.echo("no device has called yet")
     for line in (
         *map(_device, told["devices"]),
+        *map(_waiting, told["waiting"]),
         *map(_refused, told["refused"]),
+        *map(_registered, told["registered"]),
         *(line for link in told["links"] for line in _link(link)),
     ):
         click.echo(one_line(line))
@@ -158,16 +166,42 @@ def _device(device: dict[str, Any]) -> str:
     here = device["state"] == "connected"
     state = "here" if here else f"away ({device['reason']})"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(device["since"]))
-    facts = [device["room"], f"of {device['user_id']}", f"over {device['link']}", device["firmware"]]
+    facts = [
+        device["name"],
+        device["room"],
+        f"of {device['user_id']}",
+        f"over {device['link']}",
+        device["firmware"],
+    ]
     facts += [device["priority"]] if device["priority"] != "normal" else []
     lost = device["counters"].get("lost_frames", 0)
     facts += [f"{lost} frames lost"] if lost else []
+    facts += [f"its clock {device['drift_ppm']:+.0f} ppm"] if device["drift_ppm"] is not None else []
+    facts += ["has a key"] if device["has_key"] else []
     return f"{device['device_id']:<16}  {state} since {since}: {', '.join(filter(None, facts))}"
 
 
 def _refused(device: dict[str, Any]) -> str:
     name = device["device_id"] or "somebody"
     return f"{name:<16}  REFUSED on {device['link']} ({device['fault']}, {device['times']} times): {device['reason']}"
+
+
+def _waiting(device: dict[str, Any]) -> str:
+    seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(device["seen"]))
+    facts = ", ".join(filter(None, (f"over {device['link']}", device["firmware"], f"last heard {seen}")))
+    return f"{device['device_id']:<16}  WAITS for approval: {facts}"
+
+
+def _registered(device: dict[str, Any]) -> str:
+    facts = [
+        device["name"],
+        device["room"],
+        f"of {device['user']}" if device["user"] else "",
+        device["priority"],
+    ]
+    facts += ["with a key"] if device["has_key"] else []
+    said = ", ".join(filter(None, facts))
+    return f"{device['device_id']:<16}  {device['standing']}{': ' if said else ''}{said}"
 
 
 def _link(link: dict[str, Any]) -> Iterator[str]:

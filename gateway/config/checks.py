@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from firmware_bridge.settings import DeviceSettings
+from gateway.access.principals import WEB_DEVICE
 from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
 from gateway.config import outline, who_answers
@@ -48,6 +50,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
             f"expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got {shown(mqtt.url)}"
         )
         yield (("devices", "mqtt", "url"),), message
+    yield from _known_devices(config.devices)
     try:
         check_broker_url(config.broker.url)
     except BrokerError as error:
@@ -62,6 +65,25 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from _web(config.web)
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
+
+
+def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
+    """A device that is named twice, with two rooms, users or classes."""
+    elsewhere: tuple[tuple[str, tuple[str, ...], Mapping[str, str]], ...] = (
+        ("room", ("rooms",), devices.rooms),
+        ("user", ("users",), devices.users),
+        ("priority", ("priorities", "devices"), devices.priorities.devices),
+    )
+    for device_id, known in devices.known.items():
+        for field, place, said in elsewhere:
+            here, there = getattr(known, field), said.get(device_id, "")
+            if here and there and here != there:
+                paths = ("devices", "known", device_id, field), ("devices", *place, device_id)
+                message = f"{'.'.join(paths[1])} is {shown(there)}, got {shown(here)}; say it in one place"
+                yield paths, message
+        if device_id.startswith(WEB_DEVICE):
+            message = f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
+            yield (("devices", "known", device_id),), message
 
 
 def _content(content: ContentSettings) -> Iterator[Contradiction]:

@@ -18,7 +18,7 @@ NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
 """Of the section's settings those that are built into the running parts."""
 
 
-DEVICES: tuple[str, ...] = ("users", "rooms", "default_user", "priorities")
+DEVICES: tuple[str, ...] = ("unknown", "known", "users", "rooms", "default_user", "priorities")
 """Of the section ``devices`` those that change at run time."""
 
 

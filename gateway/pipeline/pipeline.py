@@ -306,6 +306,14 @@ class Pipeline:
         """Whose device it is."""
         return self._announce.user(device_id)
 
+    def room(self, device_id: str) -> str:
+        """Where it is; empty where nobody said."""
+        return self._announce.place(device_id)[1]
+
+    def device_name(self, device_id: str) -> str:
+        """What people call it; empty where nobody said."""
+        return self._announce.name(device_id)
+
     def knows(self, device_id: str) -> bool:
         """Whether it can be told something, now or when it comes back."""
         return self._announce.is_named(device_id) or self.roster.knows(device_id)

@@ -20,6 +20,7 @@ from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
+from gateway.registry.admission import Register
 from gateway.settings.web import WebSettings
 from transcription.recognizing import Recognizing
 
@@ -38,6 +39,7 @@ class RunningParts:
     journal: AnyJournal
     bridge: Bridge
     pipeline: Pipeline
+    register: Register
     reconfigure: Callable[[GatewayConfig], Plan]
     config_file: Path | None = None
     """What the configuration was read from."""

@@ -42,6 +42,7 @@ from gateway.pipeline.content.opening import open_filter
 from gateway.pipeline.pipeline import Pipeline, PipelineStats
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
+from gateway.registry.admission import Register
 from tests.record import Record, passes
 from tests.system.house import Board, running
 from tests.transcription.speech import LevelVad
@@ -180,8 +181,14 @@ class Works:
     """The parts, and what a listener and a subscriber see."""
 
     def __init__(
-        self, config: GatewayConfig, engine: Engine, journal: AnyJournal, broker: MessageBroker
+        self,
+        config: GatewayConfig,
+        engine: Engine,
+        journal: AnyJournal,
+        broker: MessageBroker,
+        folder: Path,
     ) -> None:
+        """``folder``: where the register of devices lies, if there is one."""
         self.config = config
         self.engine = engine
         self.hub = Hub(config.web, redact=config.privacy.redact)
@@ -193,7 +200,10 @@ class Works:
             open_engine=lambda _settings, **_how: OpenEngine(engine),
             retry_seconds=(0.01, 0.05),
         )
-        self.bridge = Bridge(config.devices, self._hear, self._delivered, self.health.mishaps.note)
+        self.register = Register(folder, config.devices, self.health, self.readmit)
+        self.bridge = Bridge(
+            config.devices, self._hear, self._delivered, self.health.mishaps.note, admission=self.register
+        )
         texts = FallbackTexts(config.orchestrator, config.transcription)
         self.pipeline = Pipeline(
             config,
@@ -201,7 +211,7 @@ class Works:
             recognizer=self.recognizer,
             listen=LevelVad,
             broker=self.broker,
-            announcer=Announcer(self.bridge, self.hub, config.devices, texts),
+            announcer=Announcer(self.bridge, self.hub, self.register.settings, texts),
             journal=journal,
             health=self.health,
             content=open_filter(
@@ -215,6 +225,12 @@ class Works:
         self.carrier = Carrier(self.bridge)
         self.events = Record()
         self.results = Record()
+
+    def readmit(self) -> None:
+        """As the gateway does when its register has changed."""
+        self.pipeline.reconfigure(structs.replace(self.config, devices=self.register.settings))
+        for device_id in self.bridge.readmit():
+            self.pipeline.hush(device_id)
 
     def _hear(self, event: LinkEvent) -> None:
         self.pipeline.hear(event)
@@ -307,7 +323,8 @@ async def open_works(
             if journal
             else NoJournal()
         )
-        works = Works(config, engine or Engine(), kept, beside or MemoryBroker(config.broker))
+        folder = journal.parent if journal else Path("/nowhere")
+        works = Works(config, engine or Engine(), kept, beside or MemoryBroker(config.broker), folder)
         on_made(works)
         if beside is None:
             stack.push_async_callback(works.broker.close, 0.1)
@@ -317,5 +334,6 @@ async def open_works(
         await stack.enter_async_context(works.pipeline)
         works.pipeline.start()
         await stack.enter_async_context(works.bridge)
+        await works.register.look()
         works.bridge._serial = works.carrier  # type: ignore[assignment]  # where serial ports would be
         yield works

@@ -15,6 +15,7 @@ from gateway.contract.agents import ABSENT_SECONDS, PRESENCE_TOPIC, decode_prese
 from gateway.contract.messages import BadMessage
 from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
+from gateway.registry.in_effect import in_effect
 from gateway.settings.orchestrator import AgentSettings, OrchestratorSettings
 
 MOST_FINDINGS = 8
@@ -75,7 +76,7 @@ def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counte
 
 
 def _rooms(config: GatewayConfig) -> Iterator[Finding]:
-    known = set(config.devices.rooms.values())
+    known = set(in_effect(config.devices, {}).rooms.values())
     for kind, all_of_them in (("agent", config.orchestrator.agents), ("team", config.orchestrator.teams)):
         for name, one in all_of_them.items():
             if unknown := sorted(set(one.rooms) - known):

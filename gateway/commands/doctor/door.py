@@ -13,6 +13,7 @@ from gateway.access.old_keys import OldKeys
 from gateway.access.tokens import TokenFile, TokensUnreadable
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.places import OWN_CERTIFICATE
+from gateway.registry.file import FILE as REGISTRY
 from gateway.settings.web import WebSettings
 from gateway.web.entrance.tls import KEY, Tls, TlsUnavailable, wanted
 
@@ -33,7 +34,7 @@ def door(web: WebSettings, folder: Path) -> Iterator[Finding]:
         return
     yield _tokens(web, folder)
     yield _tls(web, folder)
-    loose = [name for name in ("token.key", "tokens.json", KEY) if _is_loose(folder / name)]
+    loose = [name for name in ("token.key", "tokens.json", REGISTRY, KEY) if _is_loose(folder / name)]
     if loose:
         yield warn("door", f"others may read {', '.join(loose)}", f"chmod 600 {folder}/*")
 

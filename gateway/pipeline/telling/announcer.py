@@ -67,7 +67,13 @@ class Announcer:
 
     def is_named(self, device_id: str) -> bool:
         """Whether the settings know it, whether it is there or not."""
-        return device_id in self._settings.users or device_id in self._settings.rooms
+        named = self._settings
+        return device_id in named.users or device_id in named.rooms or device_id in named.known
+
+    def name(self, device_id: str) -> str:
+        """What people call it; empty where nobody said."""
+        known = self._settings.known.get(device_id)
+        return "" if known is None else known.name
 
     def place(self, device_id: str) -> tuple[str, str]:
         """Whose it is, and in which room."""

@@ -230,6 +230,8 @@ def _own(link: str) -> str:
 
 
 def _remedy(event: HelloRefused) -> str:
+    if event.remedy:
+        return event.remedy
     if event.link == WEB and event.code == FaultCode.REFUSED:
         return _WEB_REMEDY
     return next((remedy for code, remedy in _REMEDIES.items() if code == event.code), _OTHER_REMEDY)

@@ -42,6 +42,8 @@ DOOR = (
     "web.",
     "broker.",
     "devices.mqtt.",
+    "devices.unknown",
+    "devices.known",
     "devices.users",
     "devices.default_user",
     "orchestrator.app",

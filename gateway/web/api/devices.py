@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from firmware_bridge.bridge import LinkInfo
+from firmware_bridge.link.fleet import DeviceInfo
 from firmware_bridge.link.frames import FaultCode
 from gateway.access.principals import Right
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
+from gateway.registry.admission import Applicant
+from gateway.registry.records import RegisteredDevice
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found
 from gateway.web.parts import RunningParts
@@ -27,6 +30,7 @@ class Device(Struct, frozen=True, kw_only=True):
 
     ``since``: when it came or went (Unix time). ``reason``: why it went. ``counters``: what its link has seen since the
     device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
+    ``has_key``: it has to prove itself. ``drift_ppm``: by how many millionths its clock is fast, once that is known.
     """
 
     device_id: str
@@ -39,6 +43,33 @@ class Device(Struct, frozen=True, kw_only=True):
     since: float
     reason: str
     counters: dict[str, int]
+    name: str
+    has_key: bool
+    drift_ppm: float | None
+
+
+class Registration(Struct, frozen=True, kw_only=True):
+    """What was written down of a device at run time. ``standing``: approved, denied or revoked, at ``changed_at``."""
+
+    device_id: str
+    standing: str
+    has_key: bool
+    changed_at: float
+    name: str
+    room: str
+    user: str
+    priority: str
+
+
+class WaitingDevice(Struct, frozen=True, kw_only=True):
+    """A device that awaits approval. ``since`` and ``seen``: its first and its last HELLO (Unix time)."""
+
+    device_id: str
+    link: str
+    firmware: str
+    since: float
+    seen: float
+    times: int
 
 
 class RefusedDevice(Struct, frozen=True, kw_only=True):
@@ -53,10 +84,16 @@ class RefusedDevice(Struct, frozen=True, kw_only=True):
 
 
 class DeviceList(Struct, frozen=True):
-    """Those that whoever asks may see. ``refused``: who says HELLO in vain just now."""
+    """Those that whoever asks may see.
+
+    ``refused``: who says HELLO in vain just now. ``waiting``: who of them can be approved. ``registered``: whom
+    somebody has approved, denied, named or given a key, whether they are here or not.
+    """
 
     devices: tuple[Device, ...]
     refused: tuple[RefusedDevice, ...]
+    waiting: tuple[WaitingDevice, ...]
+    registered: tuple[Registration, ...]
 
 
 class DeviceLogPage(Struct, frozen=True):
@@ -127,10 +164,22 @@ class SessionList(Struct, frozen=True):
 
 async def list_devices(call: Call[None, None, None]) -> DeviceList:
     """All of them that are within the scope."""
-    refusals = call.parts.running().pipeline.roster.refusals()
-    sees = call.principal.sees
-    seen = (one for one in refusals if sees(user_id="", device_id=one.event.device_id))
-    return DeviceList(visible_devices(call), tuple(map(_refused, seen)))
+    running, sees = call.parts.running(), call.principal.sees
+    register, user = running.register, running.pipeline.user
+    return DeviceList(
+        visible_devices(call),
+        tuple(
+            _refused(one)
+            for one in running.pipeline.roster.refusals()
+            if sees(user_id="", device_id=one.event.device_id)
+        ),
+        tuple(_waiting(one) for one in register.waiting() if sees(user_id="", device_id=one.device_id)),
+        tuple(
+            registration(one)
+            for name, one in register.registered().items()
+            if sees(user_id=user(name), device_id=name)
+        ),
+    )
 
 
 async def show_device(call: Call[DeviceName, None, None]) -> Device:
@@ -196,25 +245,47 @@ def find_device(call: AnyCall, device_id: str) -> Device:
 def visible_devices(call: AnyCall) -> tuple[Device, ...]:
     """The devices within the scope of whoever asks."""
     running, sees = call.parts.running(), call.principal.sees
-    counters = {info.id: asdict(info.counters) for info in running.bridge.devices()}
+    on_links = {info.id: info for info in running.bridge.devices()}
     known = running.pipeline.roster.devices()
-    devices = (_device(one, running, counters.get(one.hello.device_id, {})) for one in known)
+    devices = (_device(one, running, on_links.get(one.hello.device_id)) for one in known)
     return tuple(one for one in devices if sees(user_id=one.user_id, device_id=one.device_id))
 
 
-def _device(known: Presence, running: RunningParts, counters: dict[str, int]) -> Device:
+def registration(device: RegisteredDevice) -> Registration:
+    """Without its key."""
+    facts = device.facts
+    return Registration(
+        device_id=device.device_id,
+        standing=device.standing.value,
+        has_key=bool(device.key),
+        changed_at=device.changed_at,
+        name=facts.name,
+        room=facts.room,
+        user=facts.user,
+        priority=facts.priority,
+    )
+
+
+def _waiting(one: Applicant) -> WaitingDevice:
+    return WaitingDevice(**asdict(one))
+
+
+def _device(known: Presence, running: RunningParts, on_link: DeviceInfo | None) -> Device:
     device_id = known.hello.device_id
     return Device(
         device_id=device_id,
         user_id=running.pipeline.user(device_id),
-        room=running.config.devices.rooms.get(device_id, ""),
+        room=running.pipeline.room(device_id),
         priority=running.pipeline.priority(device_id).value,
         state="connected" if known.gone is None else "disconnected",
         link=known.hello.link,
         firmware=known.hello.firmware,
         since=known.since,
         reason="" if known.gone is None else known.gone.reason,
-        counters=counters,
+        counters={} if on_link is None else asdict(on_link.counters),
+        name=running.pipeline.device_name(device_id),
+        has_key=running.register.key(device_id) is not None,
+        drift_ppm=None if on_link is None else on_link.drift_ppm,
     )
 
 

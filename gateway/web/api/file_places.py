@@ -44,6 +44,7 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
 _OWN = (
     "audit.log",
     "clock.json",
+    "devices.json",
     "environment",
     "journal.db",
     "mqtt.secret",

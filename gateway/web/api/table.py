@@ -17,6 +17,7 @@ from gateway.web.api import (
     health,
     models,
     openapi,
+    registry,
     sign_in,
     speaking,
     transcriptions,
@@ -52,6 +53,7 @@ def _description() -> bytes:
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
     *devices.OPERATIONS,
+    *registry.OPERATIONS,
     *agents.OPERATIONS,
     *utterances.OPERATIONS,
     *transcriptions.OPERATIONS,

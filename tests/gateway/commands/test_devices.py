@@ -44,7 +44,7 @@ async def test_who_is_here_away_and_refused_and_what_the_lines_carry(tmp_path: P
     assert "only seven bits of each byte arrive" in told
     assert "remedy: set it to 8N1" in told
     (line,) = [line for line in as_json.splitlines() if line.startswith('{"devices"')]
-    assert set(json.loads(line)) == {"devices", "refused", "links"}
+    assert set(json.loads(line)) == {"devices", "refused", "waiting", "registered", "links"}
 
 
 async def test_a_log_is_read_and_a_device_forgotten(tmp_path: Path) -> None:

@@ -114,3 +114,29 @@ def test_no_contradiction(file: Path, text: str) -> None:
 def test_no_contradiction_is_claimed_with_a_value_that_is_wrong_itself(file: Path) -> None:
     text = "web: {port: 99999}\ndevices: {mqtt: {embedded_port: 8080}}"
     assert len(problems(file, text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "here", "message"),
+    [
+        ("rooms: {k: Attic}", "room: Kitchen", "known.k.room: devices.rooms.k is 'Attic', got 'Kitchen'"),
+        ("users: {k: ann}", "user: bob", "known.k.user: devices.users.k is 'ann', got 'bob'"),
+        (
+            "priorities: {devices: {k: urgent}}",
+            "priority: normal",
+            "known.k.priority: devices.priorities.devices.k is 'urgent', got 'normal'",
+        ),
+    ],
+)
+def test_a_device_that_is_named_twice_is_named_alike(
+    file: Path, elsewhere: str, here: str, message: str
+) -> None:
+    text = f"devices: {{{elsewhere}, known: {{k: {{{here}}}}}}}"
+    (problem,) = problems(file, text)
+    assert problem.startswith(f"FILE:1: devices.{message}; say it in one place")
+    load(file, text.replace("Kitchen", "Attic").replace("bob", "ann").replace("normal", "urgent"))
+
+
+def test_a_page_is_no_known_device(file: Path) -> None:
+    (problem,) = problems(file, "devices: {known: {web-panel: {}}}")
+    assert problem.startswith("FILE:1: devices.known.web-panel: ids that begin with web- are of pages")

@@ -70,7 +70,10 @@ def test_what_an_operator_with_a_scope_may() -> None:
         "showDeviceLogin",
         "listLinks", "eraseUser", "eraseUtterance",
     }  # fmt: skip
-    house = {"showConfiguration", "changeConfiguration", "listModels"}
+    house = {
+        "showConfiguration", "changeConfiguration", "listModels",
+        "describeDevice", "approveDevice", "denyDevice", "revokeDevice", "makeDeviceKey", "unregisterDevice",
+    }  # fmt: skip
     assert {one.name for one in OPERATIONS if one.right is Right.OPERATE} == rows
     assert {one.name for one in OPERATIONS if one.right is Right.GOVERN} == house
     for scope in ({"users": frozenset({"ann"})}, {"devices": frozenset({"kitchen"})}):

@@ -58,7 +58,8 @@ def served_parts(works: Works) -> Parts:
     def reconfigure(wanted: GatewayConfig) -> Plan:
         planned = plan(works.config, wanted)
         works.config = planned.config
-        works.pipeline.reconfigure(planned.config)
+        works.register.reconfigure(planned.config.devices)
+        works.readmit()
         works.recognizer.change(planned.config.transcription)
         return planned
 
@@ -69,6 +70,7 @@ def served_parts(works: Works) -> Parts:
         journal=works.journal,
         bridge=works.bridge,
         pipeline=works.pipeline,
+        register=works.register,
         reconfigure=reconfigure,
     )
 
