@@ -16,7 +16,7 @@ from pathlib import Path
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.wires import Line, Wires
 from firmware_bridge.microphones.microphone import Microphone, MicrophoneCounters, carrier_of
-from firmware_bridge.microphones.names import assign
+from firmware_bridge.microphones.names import assign, inputs
 from firmware_bridge.microphones.records import (
     GaveUp,
     Hush,
@@ -44,12 +44,16 @@ BY_ITSELF = "plug it in; it is found by itself; `earshot microphones` names thos
 
 @dataclass(slots=True, eq=False)
 class _Wanted:
-    """One of the settings. ``name``: of the device that is listened to; empty: it is missing."""
+    """One of the settings. ``name``: of the device that is listened to; empty: it is missing.
+
+    ``failed``: those that are meant, too, but could not be opened in this round; another may be.
+    """
 
     settings: MicrophoneSettings
     microphone: Microphone
     name: str = ""
     opened_at: float | None = None
+    failed: set[str] = field(default_factory=set)
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_SECONDS, MOST_SECONDS))
     look_at: float = 0.0
 
@@ -124,13 +128,18 @@ class Microphones:
             return
         found = await look()
         devices = () if isinstance(found, GaveUp) else found
-        taken = {one.name for one in self._wanted.values() if one.name}
-        given = assign({carrier: one.settings.name for carrier, one in missing.items()}, devices, taken)
+        given = assign(
+            {carrier: _choices(one, devices) for carrier, one in missing.items()},
+            {one.name for one in self._wanted.values() if one.name},
+        )
         for carrier, wanted in missing.items():
-            wanted.look_at = self._loop.time() + wanted.backoff.next()
             if carrier in given:
                 wanted.name = given[carrier]
                 tasks.create_task(self._listen(wanted), name=carrier)
+                continue
+            wanted.look_at = self._loop.time() + wanted.backoff.next()
+            if wanted.failed:  # and why, is told
+                wanted.failed.clear()
             elif isinstance(found, GaveUp):
                 wanted.microphone.unplugged(found.reason, found.remedy)
             else:
@@ -160,12 +169,20 @@ class Microphones:
 
     def _lose(self, wanted: _Wanted, why: GaveUp) -> None:
         now = self._loop.time()
-        if wanted.opened_at is not None and now - wanted.opened_at >= PROVEN_SECONDS:
-            wanted.backoff.reset()
+        if wanted.opened_at is None:
+            wanted.failed.add(wanted.name)
+            wanted.look_at = now
+        else:
+            if now - wanted.opened_at >= PROVEN_SECONDS:
+                wanted.backoff.reset()
             wanted.look_at = now + wanted.backoff.next()
         wanted.name, wanted.opened_at = "", None
         wanted.microphone.unplugged(why.reason, why.remedy)
         self._changed.set()
+
+
+def _choices(wanted: _Wanted, devices: tuple[SoundDevice, ...]) -> list[str]:
+    return [name for name in inputs(wanted.settings.name, devices) if name not in wanted.failed]
 
 
 def _cards() -> str:

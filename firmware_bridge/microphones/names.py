@@ -20,37 +20,28 @@ def fits(wanted: str, name: str) -> bool:
     return wanted == name or fnmatchcase(name.lower(), wanted.lower())
 
 
-def find_input(wanted: str, devices: Iterable[SoundDevice], taken: Collection[str] = ()) -> str | None:
-    """The exact name of the first microphone that is meant and not ``taken``; None: it is not there."""
-    inputs = [one for one in devices if one.inputs > 0 and one.name not in taken]
-    named = [one.name for one in inputs if fits(wanted, one.name)]
-    if wanted == FIRST:
-        named += [one.name for one in inputs if one.first_input]
-    return next(iter(named), None)
+def inputs(wanted: str, devices: Iterable[SoundDevice]) -> list[str]:
+    """The exact names of the microphones that are meant, the best first."""
+    there = [one for one in devices if one.inputs > 0]
+    named = [one.name for one in there if fits(wanted, one.name)]
+    return named or [one.name for one in there if wanted == FIRST and one.first_input]
 
 
-def find_output(wanted: str, devices: Iterable[SoundDevice]) -> str | None:
+def outputs(wanted: str, devices: Iterable[SoundDevice]) -> list[str]:
     """The same for a loudspeaker."""
-    outputs = [one for one in devices if one.outputs > 0]
-    named = [one.name for one in outputs if fits(wanted, one.name)]
-    if wanted == FIRST:
-        named += [one.name for one in outputs if one.first_output]
-    return next(iter(named), None)
+    there = [one for one in devices if one.outputs > 0]
+    named = [one.name for one in there if fits(wanted, one.name)]
+    return named or [one.name for one in there if wanted == FIRST and one.first_output]
 
 
-def assign(
-    wanted: Mapping[str, str], devices: Iterable[SoundDevice], taken: Collection[str]
-) -> dict[str, str]:
-    """To each device id the exact name of its microphone, as far as they are there; none is given to two.
-
-    Exact names are served before patterns, which might mean the same.
-    """
-    devices, given, gone = tuple(devices), {}, set(taken)
-    names = {one.name for one in devices}
-    for device_id in sorted(wanted, key=lambda one: wanted[one] not in names):
-        name = find_input(wanted[device_id], devices, gone)
+def assign(choices: Mapping[str, Collection[str]], taken: Collection[str]) -> dict[str, str]:
+    """To each the first of its choices that is nobody's; who has fewer choices chooses first."""
+    given: dict[str, str] = {}
+    gone = set(taken)
+    for one in sorted(choices, key=lambda one: len(choices[one])):
+        name = next((name for name in choices[one] if name not in gone), None)
         if name is not None:
-            given[device_id] = name
+            given[one] = name
             gone.add(name)
     return given
 

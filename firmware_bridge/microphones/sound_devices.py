@@ -174,5 +174,12 @@ def _problem(name: str, error: Exception) -> SoundUnavailable:
         return SoundUnavailable(f"{name} does not have this rate", "leave its rate out: one is chosen")
     if code == _BAD_CHANNELS:
         return SoundUnavailable(f"{name} does not have this channel", "correct its channel")
-    said = str(error.args[0]).splitlines()[0] if error.args else type(error).__name__
-    return SoundUnavailable(f"{name}: {said}", BY_ITSELF)
+    return SoundUnavailable(f"{name}: {_said(error)}", BY_ITSELF)
+
+
+def _said(error: Exception) -> str:
+    """What PortAudio says, or, where it says nothing, what is below it."""
+    words = [part for part in error.args if isinstance(part, str)]
+    if len(error.args) > 2 and error.args[2]:
+        words = [str(error.args[2][-1]), *words]
+    return words[0].splitlines()[0] if words and words[0] else type(error).__name__

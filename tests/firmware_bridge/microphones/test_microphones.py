@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from firmware_bridge.link.events import DeviceConnected, LinkChanged, StreamStarted, StreamStopped
+from firmware_bridge.link.events import (
+    DeviceConnected,
+    DeviceDisconnected,
+    HelloRefused,
+    LinkChanged,
+    StreamStarted,
+    StreamStopped,
+)
 from firmware_bridge.settings import MicrophoneSettings
+from firmware_bridge.simulator.simulator import SimulatedDevice
+from firmware_bridge.simulator.wires import PseudoTerminal
 from firmware_bridge.speech_files import recordings
 from tests.servers.pulseaudio import PulseAudio
 
@@ -37,3 +49,77 @@ async def test_what_a_microphone_hears_is_a_stream_of_a_device(
         assert spoken.seconds < heard < spoken.seconds + 5
         assert house.lost_samples == 0
     assert house.heard.of(LinkChanged, link="microphone desk", up=True)
+
+
+async def test_a_microphone_that_comes_and_goes_is_a_state(gateway: Gateway, pulseaudio: PulseAudio) -> None:
+    async with gateway(microphones={"desk": microphone(DESK)}) as house:
+        missing = await house.heard.first(LinkChanged, link="microphone desk", up=False)
+        assert missing.remedy
+        pulseaudio.plug(DESK)
+        await house.heard.first(DeviceConnected, device_id="desk", resumed=False)
+        pulseaudio.play(DESK, recordings()[0].path)
+        await house.heard.first(StreamStarted, device_id="desk")
+        pulseaudio.unplug(DESK)
+        await house.heard.first(StreamStopped, device_id="desk")  # what was said until then was all
+        await house.heard.first(DeviceDisconnected, device_id="desk")
+        pulseaudio.plug(DESK)
+        await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
+
+
+async def test_each_of_several_has_a_microphone_of_its_own(gateway: Gateway, pulseaudio: PulseAudio) -> None:
+    pulseaudio.plug(DOOR)
+    pulseaudio.plug(DESK)
+    wanted = {"one": microphone("* usb mic"), "two": microphone("*USB*")}
+    async with gateway(microphones=wanted) as house:
+        await house.heard.first(DeviceConnected, device_id="one")
+        await house.heard.first(DeviceConnected, device_id="two")
+        for name, stream in ((DESK, 1), (DOOR, 2)):
+            pulseaudio.play(name, recordings()[0].path)
+            await house.heard.first(StreamStarted, count=stream)
+        assert {started.device_id for started in house.heard.of(StreamStarted)} == {"one", "two"}
+
+
+async def test_of_those_that_are_meant_one_that_opens_is_taken(
+    gateway: Gateway, pulseaudio: PulseAudio
+) -> None:
+    """ALSA names Desk USB Mic, too, which is not there."""
+    pulseaudio.plug(DOOR)
+    async with gateway(microphones={"any": microphone("*usb mic")}) as house:
+        await house.heard.first(DeviceConnected, device_id="any")
+
+
+async def test_without_portaudio_it_is_said_and_all_else_goes_on(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with (
+        gateway(tmp_path / "usb-*", microphones={"desk": microphone(DESK)}) as house,
+        SimulatedDevice("board", PseudoTerminal(tmp_path / "usb-board"), speed=math.inf) as board,
+    ):
+        missing = await house.heard.first(LinkChanged, link="microphone desk", up=False)
+        assert missing.reason == "PortAudio is not installed"
+        assert "libportaudio2" in missing.remedy
+        await board.connected()
+        assert (await board.say(bytes(32_000))).reply == "reply to board"
+
+
+async def test_a_process_that_dies_is_started_again(gateway: Gateway, pulseaudio: PulseAudio) -> None:
+    pulseaudio.plug(DESK)
+    async with gateway(microphones={"desk": microphone(DESK)}) as house:
+        await house.heard.first(DeviceConnected, device_id="desk")
+        (child,) = [one for one in psutil.Process().children() if "capture" in " ".join(one.cmdline())]
+        child.kill()
+        await house.heard.first(LinkChanged, link="microphone desk", up=False)
+        await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
+
+
+async def test_another_may_have_the_id_of_a_microphone_only_while_that_is_away(
+    gateway: Gateway, pulseaudio: PulseAudio, tmp_path: Path
+) -> None:
+    pulseaudio.plug(DESK)
+    async with gateway(tmp_path / "usb-*", microphones={"desk": microphone(DESK)}) as house:
+        await house.heard.first(DeviceConnected, device_id="desk")
+        async with SimulatedDevice("desk", PseudoTerminal(tmp_path / "usb-thief")):
+            await house.heard.first(HelloRefused, device_id="desk")
+        assert not house.heard.of(DeviceDisconnected)
