@@ -152,6 +152,7 @@ class DeviceEnd:
         self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
         self._keeps_early = keeps_early
         self._inbox = self._receiving(0)
+        self._duplicates_before = 0
         self._repeats = Repeats()
         self._durable = first_sequence
         self._streams: dict[int, _Stream] = {}
@@ -169,7 +170,7 @@ class DeviceEnd:
     @property
     def counters(self) -> DeviceCounters:
         """What this end has seen so far."""
-        self._counters.duplicates = self._inbox.duplicates
+        self._counters.duplicates = self._duplicates_before + self._inbox.duplicates
         self._counters.resent = self._ring.resent
         self._counters.repeated = self._repeats.dropped
         return self._counters
@@ -390,6 +391,7 @@ class DeviceEnd:
         self._heard_at = self._sent_at = self._now
         self._ring.rewind(frame.resume_from, frame.header.credit)
         if is_another:
+            self._duplicates_before += self._inbox.duplicates
             self._inbox = self._receiving(frame.down_next)  # of the gateway: it numbers anew
         self._flush()
         return [frame]

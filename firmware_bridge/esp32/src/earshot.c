@@ -417,7 +417,7 @@ static bool take_labelled(earshot_frame *frame) {
     return true;
 }
 
-/* Reads the payload. False: it is malformed, which is no worse than a type that is not known. */
+/* Reads the payload. False: it is malformed, which is no worse than a type that is not known: its number counts, and nobody is told. */
 static bool understood(earshot_frame *frame) {
     const uint8_t *payload = frame->payload;
     switch (frame->type) {
@@ -494,13 +494,13 @@ static void take_linked(earshot_device *device, const uint8_t *bytes, const ears
 
 /* A frame's bytes, header and payload. */
 static void take(earshot_device *device, const uint8_t *bytes, size_t size) {
-    if (size < HEADER || size > HEADER + EARSHOT_MTU || bytes[0] != VERSION) {
+    if (size < HEADER || bytes[0] != VERSION) {
         device->counters.broken++;
         return;
     }
     earshot_frame frame = {.type = bytes[TYPE], .flags = bytes[FLAGS], .stream = get16(bytes + STREAM),
                            .timestamp = get32(bytes + TIMESTAMP), .payload = bytes + HEADER, .size = (uint16_t)(size - HEADER)};
-    const bool good = understood(&frame);
+    const bool good = size <= HEADER + EARSHOT_MTU && understood(&frame);
     if (good && frame.type == EARSHOT_T_WELCOME) welcomed(device, bytes, &frame);
     else if (good && frame.type == EARSHOT_T_CHALLENGE) challenged(device, &frame);
     else if (good && frame.type == EARSHOT_T_FAULT) faulted(device, bytes[LINK], &frame);
@@ -595,7 +595,7 @@ static bool write_rest(earshot_device *device) {
 static void send_slot(earshot_device *device, uint32_t number, bool before) {
     uint8_t *place = slot(device, number);
     mark_again(device, number, false);
-    if (before) place[SLOT_FRAME + FLAGS] |= RESENT;
+    place[SLOT_FRAME + FLAGS] = (uint8_t)((place[SLOT_FRAME + FLAGS] & ~RESENT) | (before ? RESENT : 0));
     device->counters.sent++;
     device->counters.resent += before;
     send(device, RING, place + SLOT_FRAME, get16(place + SLOT_SIZE));

@@ -219,11 +219,12 @@ earshot_result earshot_audio(earshot_device *device, uint16_t stream, earshot_co
 /* The stream is over. Never overrun. EARSHOT_NO_STREAM. */
 earshot_result earshot_stop(earshot_device *device, uint16_t stream);
 
-/* A button, a wake word, a level in dBFS. `text` (may be NULL) ends with a zero; what exceeds frame_size - 4 bytes is cut. `stream` 0: the device.
+/* A button, a wake word, a level in dBFS. `text` (may be NULL) ends with a zero; what exceeds EARSHOT_TEXT or frame_size - 4
+ * bytes is cut at a character. `stream` 0: the device.
  * Numbered: arrives as surely as audio does. EARSHOT_OVERRUN. */
 earshot_result earshot_notify(earshot_device *device, earshot_notice kind, int16_t value, const char *text, uint16_t stream);
 
-/* A line of the device's log, best effort. `level`: syslog's severity, 0 to 7. EARSHOT_FULL. */
+/* A line of the device's log, best effort. `level`: syslog's severity, 0 to 7. `text` ends with a zero; what exceeds 192 bytes is cut. EARSHOT_FULL. */
 earshot_result earshot_log(earshot_device *device, uint8_t level, const char *text);
 
 /* Any other unnumbered frame, best effort (PING, FETCH, UPDATE). EARSHOT_FULL. */

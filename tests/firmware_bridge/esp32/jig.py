@@ -76,9 +76,9 @@ _TYPES = {
 
 
 @cache
-def core(credit: int = 8, max_payload: int = 1024) -> ctypes.CDLL:
+def core(credit: int = 8, max_payload: int = 1024, *more: str) -> ctypes.CDLL:
     """The library for these sizes, and the jig around it."""
-    options = ("-O1", "-g", f"-DEARSHOT_CREDIT={credit}", f"-DEARSHOT_MTU={max_payload}")
+    options = ("-O1", "-g", f"-DEARSHOT_CREDIT={credit}", f"-DEARSHOT_MTU={max_payload}", *more)
     options += tuple(os.environ.get("EARSHOT_TEST_CFLAGS", "").split())
     c = library(*CORE, Path(__file__).with_name("jig.c"), options=options)
     for name, signature in _SIGNATURES.items():
@@ -149,8 +149,9 @@ class Device:
         takes_images: bool = False,
         frame_size: int = 640,
         carrier: int = SERIAL,
+        options: tuple[str, ...] = (),
     ) -> None:
-        self._c = core(credit, max_payload)
+        self._c = core(credit, max_payload, *options)
         self._texts = (device_id.encode(), firmware.encode(), kind.encode() or None, key or None)
         wants = wants_partials | wants_pieces << 1 | takes_images << 2
         name, version, board, secret = self._texts
