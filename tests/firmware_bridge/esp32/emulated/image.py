@@ -88,7 +88,7 @@ def library_sizes() -> dict[str, Size]:
     folder.mkdir(exist_ok=True)
     objects = [folder / f"{source.stem}.o" for source in sorted(LIBRARY.glob("*.c"))]
     for source, compiled in zip(sorted(LIBRARY.glob("*.c")), objects, strict=True):
-        command = [f"{PREFIX}gcc", *TARGET, *STRICT, f"-I{LIBRARY}", "-c", source, "-o", compiled]
+        command = [f"{PREFIX}gcc", *TARGET, *STRICT, f"-I{LIBRARY}", "-c", str(source), "-o", str(compiled)]
         subprocess.run(command, check=True)
     return sizes(*objects)
 
@@ -98,6 +98,6 @@ def device_bytes() -> int:
     folder = Path(_folder().name)
     source, compiled = folder / "device.c", folder / "device.o"
     source.write_text('#include "earshot.h"\nextern earshot_device device;\nearshot_device device;\n')
-    command = [f"{PREFIX}gcc", *TARGET, f"-I{LIBRARY}", "-c", source, "-o", compiled]
+    command = [f"{PREFIX}gcc", *TARGET, f"-I{LIBRARY}", "-c", str(source), "-o", str(compiled)]
     subprocess.run(command, check=True)
     return sizes(compiled)[compiled.name].bss
