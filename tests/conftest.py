@@ -206,13 +206,12 @@ def free_tcp_port() -> int:
 
 
 @pytest.fixture
-def pulseaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseAudio]:
+def pulseaudio(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseAudio]:
     """A PulseAudio of the test's own, without microphones; this process's children hear nothing else."""
     needs(PULSEAUDIO, PACTL)
-    folder = tmp_path / "pulseaudio"
-    folder.mkdir()
-    server = PulseAudio(folder).start()
-    for variable, value in server.variables.items():
-        monkeypatch.setenv(variable, value)
-    yield server
-    server.kill()
+    with tempfile.TemporaryDirectory(prefix="pulse-") as folder:  # its socket's path has to be short
+        server = PulseAudio(Path(folder)).start()
+        for variable, value in server.variables.items():
+            monkeypatch.setenv(variable, value)
+        yield server
+        server.kill()

@@ -174,13 +174,15 @@ gateway:                        .contract .orchestrators .client
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .hub .orchestrators .observing .registry .pipeline.telling .pipeline .answering
                                 .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
-.commands:                      firmware_bridge.link firmware_bridge.speech_files firmware_bridge.carriers
+.commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.carriers firmware_bridge.microphones
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
-.commands.doctor:               firmware_bridge firmware_bridge.carriers transcription transcription.models
+.commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
+                                transcription transcription.models
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance

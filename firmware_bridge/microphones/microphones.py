@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.wires import Line, Wires
 from firmware_bridge.microphones.microphone import Microphone, MicrophoneCounters, carrier_of
@@ -30,6 +32,8 @@ from firmware_bridge.microphones.records import (
 from firmware_bridge.microphones.sound_process import SoundProcess, look
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.settings import MicrophoneSettings
+
+log = structlog.get_logger(__name__)
 
 FIRST_SECONDS = 0.5
 """Until a microphone that was lost is looked for again; doubles up to MOST_SECONDS."""
@@ -126,7 +130,7 @@ class Microphones:
         missing = self._missing()
         if not missing:
             return
-        found = await look()
+        found = await look(_note)
         devices = () if isinstance(found, GaveUp) else found
         given = assign(
             {carrier: _choices(one, devices) for carrier, one in missing.items()},
@@ -151,7 +155,7 @@ class Microphones:
         order = Listen(
             name=wanted.name, channel=settings.channel, rate=settings.rate, gate_db=settings.gate_db
         )
-        await SoundProcess(order, lambda record: self._take(wanted, record)).run()
+        await SoundProcess(order, lambda record: self._take(wanted, record), _note).run()
 
     def _take(self, wanted: _Wanted, record: SoundRecord) -> None:
         match record:
@@ -183,6 +187,10 @@ class Microphones:
 
 def _choices(wanted: _Wanted, devices: tuple[SoundDevice, ...]) -> list[str]:
     return [name for name in inputs(wanted.settings.name, devices) if name not in wanted.failed]
+
+
+def _note(line: str) -> None:
+    log.debug("a sound process says", line=line)
 
 
 def _cards() -> str:

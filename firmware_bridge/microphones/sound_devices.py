@@ -6,7 +6,8 @@ is plugged in later shows in a new process alone. Every error of its is a :class
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
@@ -137,35 +138,36 @@ def _format(library: Any, device: Any, wanted: Listen) -> tuple[int, int]:
     most = has if has <= MOST_CHANNELS else max(2, wanted.channel)
     few = wanted.channel or most
     own = int(device["default_samplerate"])
-    for rate in (wanted.rate,) if wanted.rate else dict.fromkeys((RATES[0], own, *RATES)):
-        for channels in dict.fromkeys((few, most)):
-            if _opens(library, device["index"], rate, channels):
-                return rate, channels
-    # Whatever is wrong says the one that matters most when it is opened.
-    return wanted.rate or own, few
-
-
-def _opens(library: Any, index: int, rate: int, channels: int) -> bool:
-    try:
-        library.check_input_settings(device=index, channels=channels, dtype="int16", samplerate=rate)
-    except (library.PortAudioError, ValueError):
-        return False
-    return True
+    formats = itertools.product(
+        (wanted.rate,) if wanted.rate else dict.fromkeys((RATES[0], own, *RATES)), dict.fromkeys((few, most))
+    )
+    for rate, channels in formats:
+        with _in_words(wanted.name, but=(_BAD_RATE, _BAD_CHANNELS)):
+            library.check_input_settings(
+                device=device["index"], channels=channels, dtype="int16", samplerate=rate
+            )
+            return rate, channels
+    return wanted.rate or own, few  # what is wrong with that says whoever opens it
 
 
 @contextmanager
-def _in_words(name: str) -> Iterator[None]:
-    """Around what sounddevice does: its errors as ours."""
+def _in_words(name: str, but: Collection[int] = ()) -> Iterator[None]:
+    """Around what sounddevice does: its errors as ours. ``but``: codes that are passed over."""
     try:
         yield
+    except SoundUnavailable:
+        raise
     except Exception as error:
-        if isinstance(error, SoundUnavailable):
-            raise
-        raise _problem(name, error) from error
+        if _code(error) not in but:
+            raise _problem(name, error) from error
+
+
+def _code(error: Exception) -> int | None:
+    return error.args[1] if len(error.args) > 1 and isinstance(error.args[1], int) else None
 
 
 def _problem(name: str, error: Exception) -> SoundUnavailable:
-    code = error.args[1] if len(error.args) > 1 else None
+    code = _code(error)
     if code == _BUSY:
         return SoundUnavailable(
             f"{name}: in use by another program", "close it; `fuser -v /dev/snd/*` names its process"

@@ -7,9 +7,9 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
-import structlog
 
 from firmware_bridge import child
 from firmware_bridge.microphones.records import (
@@ -25,7 +25,7 @@ from firmware_bridge.microphones.records import (
     order_line,
 )
 
-log = structlog.get_logger(__name__)
+Note: TypeAlias = Callable[[str], None]
 
 MODULE = "firmware_bridge.microphones.capture"
 STALLED_SECONDS = 8.0
@@ -40,10 +40,13 @@ KEPT_LINES = 3
 class SoundProcess:
     """One process, from its start to its end."""
 
-    def __init__(self, order: Order, take: Callable[[SoundRecord], None]) -> None:
-        """``take``: is handed each record, on the loop."""
+    def __init__(
+        self, order: Order, take: Callable[[SoundRecord], None], note: Note = lambda _line: None
+    ) -> None:
+        """``take``: is handed each record, on the loop. ``note``: what its libraries print."""
         self._order = order
         self._take = take
+        self._tell = note
         self._said: deque[str] = deque(maxlen=KEPT_LINES)
         self._heard_at = 0.0
         self._gave_up = False
@@ -116,12 +119,12 @@ class SoundProcess:
     def _note(self, line: str) -> None:
         if line:
             self._said.append(line)
-            log.debug("a sound process says", line=line)
+            self._tell(line)
 
 
-async def look() -> tuple[SoundDevice, ...] | GaveUp:
+async def look(note: Note = lambda _line: None) -> tuple[SoundDevice, ...] | GaveUp:
     """The sound devices that can be opened now, or why nobody knows."""
-    answer = await _ask(Look())
+    answer = await _ask(Look(), note)
     return answer.devices if isinstance(answer, SoundDevices) else answer
 
 
@@ -131,9 +134,9 @@ async def play_tone(name: str, seconds: float = 1.0) -> GaveUp | None:
     return answer if isinstance(answer, GaveUp) else None
 
 
-async def _ask(order: Order) -> SoundDevices | GaveUp:
+async def _ask(order: Order, note: Note = lambda _line: None) -> SoundDevices | GaveUp:
     """The last word of a process that does one thing."""
     answers: list[SoundRecord] = []
-    await SoundProcess(order, answers.append).run()
+    await SoundProcess(order, answers.append, note).run()
     last = answers[-1]
     return last if isinstance(last, SoundDevices | GaveUp) else SoundDevices(())

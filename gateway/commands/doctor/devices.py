@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import grp
-import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,10 @@ from pathlib import Path
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from firmware_bridge.settings import SerialSettings
+from firmware_bridge.microphones.names import inputs, outputs
+from firmware_bridge.microphones.records import GaveUp
+from firmware_bridge.microphones.sound_process import look
+from firmware_bridge.settings import DeviceSettings, SerialSettings
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 
 BY_ID = Path("/dev/serial/by-id")
@@ -50,18 +53,33 @@ def serial_ports(settings: SerialSettings) -> Iterator[Finding]:
         yield ok("serial", f"nothing is plugged in that matches {', '.join(settings.ports)}")
 
 
-def sound() -> Iterator[Finding]:
-    """The microphones, if the optional package is there."""
-    try:
-        sounddevice = importlib.import_module("sounddevice")
-    except ModuleNotFoundError:
-        yield ok("microphone", "sounddevice is not installed; only a microphone of this machine needs it")
+def sound(settings: DeviceSettings) -> Iterator[Finding]:
+    """The microphones and the loudspeaker that are configured, or what there is, if the optional package is there."""
+    found = asyncio.run(look())
+    is_wanted = bool(settings.microphones or settings.loudspeaker)
+    if isinstance(found, GaveUp):
+        if is_wanted:
+            yield fail("microphone", found.reason, found.remedy)
+        else:
+            yield ok("microphone", f"{found.reason}; only microphones of this machine need it", found.remedy)
         return
-    except OSError as error:  # the package is there, the system's library is not
-        yield warn("microphone", str(error), "sudo apt install libportaudio2")
-        return
-    names = [device["name"] for device in sounddevice.query_devices() if device["max_input_channels"] > 0]
-    yield ok("microphone", ", ".join(names) or "none is plugged in")
+    for device_id, microphone in settings.microphones.items():
+        meant = inputs(microphone.name, found)
+        yield _sound_device("microphone", f"{device_id}: {microphone.name}", meant)
+    if settings.loudspeaker:
+        yield _sound_device("loudspeaker", settings.loudspeaker, outputs(settings.loudspeaker, found))
+    if not is_wanted:
+        yield ok("microphone", ", ".join(one.name for one in found if one.inputs > 0) or "none is plugged in")
+
+
+def _sound_device(what: str, wanted: str, meant: list[str]) -> Finding:
+    if meant:
+        return ok(what, f"{wanted} is {meant[0]}" + (f", or {', '.join(meant[1:])}" if meant[1:] else ""))
+    return warn(
+        what,
+        f"{wanted} cannot be opened now",
+        "plug it in; if a running gateway listens to it, all is well (earshot devices list)",
+    )
 
 
 def _described(port: ListPortInfo) -> str:

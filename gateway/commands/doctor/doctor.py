@@ -67,7 +67,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         machine,
         packages,
         lambda: serial_ports(config.devices.serial),
-        sound,
+        lambda: sound(config.devices),
         lambda: model(config),
         lambda: mqtt(config),
         lambda: brokers(config),

@@ -16,7 +16,7 @@ from msgspec import structs
 from rich.console import Console
 from serial.tools.list_ports_common import ListPortInfo
 
-from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
+from firmware_bridge.settings import DeviceSettings, MicrophoneSettings, MqttSettings, SerialSettings
 from gateway.commands.cli import main
 from gateway.commands.doctor import devices as doctor_devices
 from gateway.commands.doctor import doctor
@@ -29,6 +29,7 @@ from gateway.observing.health import Health, HealthState
 from gateway.settings.web import WebSettings
 from tests.gateway.web.house import web_server
 from tests.servers.process import free_port
+from tests.servers.pulseaudio import PulseAudio
 from transcription.models.models import BUNDLED
 from transcription.settings import TranscriptionSettings
 
@@ -265,21 +266,38 @@ def test_no_port_and_no_wish_for_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "remedy"),
+    ("raises", "remedy"),
     [
-        (ModuleNotFoundError("sounddevice"), "ok", ""),
-        (OSError("PortAudio library not found"), "warn", "sudo apt install libportaudio2"),
+        ("ModuleNotFoundError('sounddevice')", "pip install 'earshot-gateway[microphone]'"),
+        ("OSError('PortAudio library not found')", "sudo apt install libportaudio2"),
     ],
 )
 def test_a_missing_sound_library(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, remedy: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raises: str, remedy: str
 ) -> None:
-    def refuse(_name: str) -> None:
-        raise error
+    (tmp_path / "sounddevice.py").write_text(f"raise {raises}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = DeviceSettings(microphones={"desk": MicrophoneSettings()})
+    for settings, state in (
+        (DeviceSettings(), "ok"),
+        (wanted, "fail"),
+        (DeviceSettings(loudspeaker="default"), "fail"),
+    ):
+        finding = only(doctor_devices.sound(settings))
+        assert (finding.state, finding.remedy) == (state, remedy)
 
-    monkeypatch.setattr(doctor_devices.importlib, "import_module", refuse)
-    finding = only(doctor_devices.sound())
-    assert (finding.state, finding.remedy) == (state, remedy)
+
+def test_the_microphones_that_are_configured_are_looked_for(pulseaudio: PulseAudio) -> None:
+    settings = DeviceSettings(
+        microphones={"desk": MicrophoneSettings(name="desk*"), "gone": MicrophoneSettings(name="No such")},
+        loudspeaker="default",
+    )
+    desk, gone, loudspeaker = doctor_devices.sound(settings)
+    assert (desk.state, desk.detail) == ("ok", "desk: desk* is Desk USB Mic")
+    assert (gone.state, gone.detail) == ("warn", "gone: No such cannot be opened now")
+    assert gone.remedy
+    assert (loudspeaker.state, loudspeaker.what) == ("ok", "loudspeaker")
+    assert "Desk USB Mic" in only(doctor_devices.sound(DeviceSettings())).detail
 
 
 def test_the_service_and_mosquitto_are_looked_for() -> None:
