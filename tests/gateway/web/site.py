@@ -54,6 +54,7 @@ async def open_site(
             journal=works.journal,
             bridge=works.bridge,
             pipeline=works.pipeline,
+            register=works.register,
             reconfigure=lambda wanted: _reconfigure(works.config, wanted),
         )
         async with web_server(works.hub, works.health, running=lambda: running, folder=folder) as server:
