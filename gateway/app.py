@@ -19,7 +19,7 @@ from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_broker.passwords import Passwords
-from firmware_bridge.link.events import LinkEvent
+from firmware_bridge.link.events import HelloRefused, LinkEvent
 from gateway.access.audit import Audit, What
 from gateway.access.mqtt_secret import passwords_for
 from gateway.answering.announcing import Announcing
@@ -334,6 +334,10 @@ class Gateway:
     # -- what the parts report
 
     def _hear(self, event: LinkEvent) -> None:
+        if isinstance(event, HelloRefused) and event.remedy:  # by the register, or for want of a proof
+            self.audit.note(
+                What.NOT_ADMITTED, address=event.link, device_id=event.device_id, reason=event.reason
+            )
         self.pipeline.hear(event)
 
     def _delivered(self, device_id: str, boot: int, correlation_id: str) -> None:

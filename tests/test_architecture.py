@@ -18,6 +18,8 @@ from docs.plan.house import PACKAGES, ROOT, imports, sentence, sources, tree
 from docs.plan.modules import DOCUMENT, filled, places, tables
 
 SANS_IO = {
+    "firmware_bridge.link.admission",
+    "firmware_bridge.link.challenges",
     "firmware_bridge.link.clock_drift",
     "firmware_bridge.link.codecs",
     "firmware_bridge.link.events",

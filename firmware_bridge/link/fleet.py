@@ -17,6 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from firmware_bridge.link.admission import Admission, OpenHouse
+from firmware_bridge.link.challenges import Challenges, Judgement
 from firmware_bridge.link.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
 from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
@@ -95,6 +96,8 @@ class _Device:
     end: GatewayEnd
     line: Line | None = None
     visitor: str = HOUSE
+    key: bytes | None = None
+    """What it has proved that it has."""
     superseded: deque[int] = field(default_factory=lambda: deque(maxlen=SUPERSEDED_BOOTS))
 
     @property
@@ -147,6 +150,7 @@ class Fleet:
         self._refused = Cooldown(REFUSAL_SECONDS, ANSWERED_LINES)
         self._turned_away = Cooldown(ANSWER_SECONDS, ANSWERED_LINES)
         self._refusals: dict[str, Allowance] = {}
+        self._challenges = Challenges()
         self._noise: dict[str, Allowance] = {}
         self._is_busy: Callable[[str], bool] = lambda _device_id: False
         self._open = True
@@ -225,13 +229,15 @@ class Fleet:
     def renew(self, device_id: str, boot: int) -> None:
         """Ask a device for all that is not durable yet: its link ends, and the next begins where its ring does."""
         device = self._devices.get(device_id)
-        if device is None or device.end.boot != boot or device.line is None:
+        if device is not None and device.end.boot == boot:
+            self._renew(device, "there is room for you now", "it is asked for what it keeps")
+
+    def _renew(self, device: _Device, message: str, reason: str = "") -> None:
+        if device.line is None:
             return
         line, link = device.line, device.end.link
-        self._end(device, "it is asked for what it keeps")
-        self._answers.append(
-            (line, Fault(Header(link=link), FaultCode.SAY_HELLO, "there is room for you now"))
-        )
+        self._end(device, reason or message)
+        self._answers.append((line, Fault(Header(link=link), FaultCode.SAY_HELLO, message)))
 
     def send_fault(self, device_id: str, code: FaultCode, message: str) -> None:
         """Tell a device what it did wrong, best effort."""
@@ -279,10 +285,15 @@ class Fleet:
         return True
 
     def readmit(self, now: float) -> list[str]:
-        """Who may come in has changed: whoever may not be here any more is told so and gone. Their ids."""
+        """Who may come in has changed: whoever may not be here any more is told so and gone. Their ids.
+
+        Whose key is another one is to say HELLO again.
+        """
         cut_off = []
-        for device_id in list(self._devices):
+        for device_id, device in list(self._devices.items()):
             if (objection := self._admission.objection(device_id)) is None:
+                if self._admission.key(device_id) not in (None, device.key):
+                    self._renew(device, f"{device_id} has to prove who it is")
                 continue
             cut_off.append(device_id)
             self.send_fault(device_id, FaultCode.REFUSED, objection.reason)
@@ -361,7 +372,10 @@ class Fleet:
     # -- HELLO
 
     def _greet(self, line: Line, hello: Hello, now: float) -> None:
-        refusal = self._objection(line, hello, now)
+        refusal = self._stranger(line, hello)
+        if refusal is None and not self._is_proven(line, hello, now):
+            return
+        refusal = refusal or self._crowd(line, hello, now)
         if refusal is not None:
             self._refuse(line, hello, refusal, now)
             return
@@ -375,17 +389,38 @@ class Fleet:
             self._replace(device, line, hello, now)
 
     def admits(self, line: Line, hello: Hello, now: float) -> bool:
-        """Whether this HELLO would be welcome. Changes nothing."""
-        return self._open and self._objection(line, hello, now) is None
+        """Whether this HELLO would be welcome, if it is who it says. Changes nothing."""
+        return self._open and self._stranger(line, hello) is None and self._crowd(line, hello, now) is None
 
-    def _objection(self, line: Line, hello: Hello, now: float) -> _Refusal | None:
-        """Why a HELLO is not welcome."""
+    def _stranger(self, line: Line, hello: Hello) -> _Refusal | None:
+        """Why nobody of this id is welcome on that line."""
         if line.device_id and line.device_id != hello.device_id:
             return _Refusal(FaultCode.BAD_ID, f"this topic is {line.device_id}'s")
         if hello.device_id.startswith(WEB_IDS) and line.carrier != WEB:
             return _Refusal(FaultCode.REFUSED, f"ids that begin with {WEB_IDS} are for WebSockets")
         if (objection := self._admission.objection(hello.device_id)) is not None:
             return _Refusal(FaultCode.REFUSED, *objection, turned_away=True)
+        return None
+
+    def _is_proven(self, line: Line, hello: Hello, now: float) -> bool:
+        """Whether it is who it says, where the house has a key of it; if not, it was told what is missing."""
+        key = self._admission.key(hello.device_id)
+        if key is None:
+            return True
+        verdict, challenge = self._challenges.judge(line, hello, key, now)
+        if challenge is not None:
+            self._answers.append((line, challenge))
+        elif verdict is Judgement.WRONG or verdict is Judgement.MISSING:
+            name = hello.device_id
+            reason = f"{name} has to prove who it is"
+            if verdict is Judgement.WRONG:
+                reason = f"{reason}, and its proof is wrong"
+            remedy = f"write its key into the device: earshot devices key {name} makes a new one"
+            self._refuse(line, hello, _Refusal(FaultCode.REFUSED, reason, remedy, turned_away=True), now)
+        return verdict is Judgement.PROVEN
+
+    def _crowd(self, line: Line, hello: Hello, now: float) -> _Refusal | None:
+        """Why there is no room for it, or it is there already."""
         device = self._devices.get(hello.device_id)
         if device is None:
             most = self._settings.max_devices
@@ -477,6 +512,7 @@ class Fleet:
             del self._lines[device.line]
         device.line = line
         device.visitor = line.visitor
+        device.key = self._admission.key(device.end.device_id)
         self._lines[line] = device
         self._touched.add(device)
 

@@ -93,6 +93,7 @@ class SimulatedDevice:
         wants_pieces: bool = False,
         max_payload: int = MAX_PAYLOAD,
         credit: int = DOWN_CREDIT,
+        key: bytes = b"",
         mischief: Mischief | None = None,
         report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
@@ -110,6 +111,7 @@ class SimulatedDevice:
             wants_pieces=wants_pieces,
             max_payload=max_payload,
             credit=credit,
+            key=key,
         )
         self.mischief = MischiefMaker(mischief or Mischief(), checksummed=wire.checksummed)
         self._unplug_seconds = mischief.unplug_seconds if mischief else 0.0
@@ -351,7 +353,7 @@ class SimulateOptions:
 
     ``serial``: a port that exists. ``pty``: where a pseudo-terminal is to appear. ``mqtt``: a
     broker's URL. ``other``: makes a wire that this package does not know. ``wav``: what is said, one
-    utterance a file; empty: the first demo recordings.
+    utterance a file; empty: the first demo recordings. ``key``: proves who it is to a gateway that asks.
     """
 
     device_id: str = "simulated"
@@ -371,6 +373,7 @@ class SimulateOptions:
     codec: Codec = Codec.PCM16
     speed: float = 1.0
     ring_frames: int = 1500
+    key: bytes = b""
     patience: float = 30.0
     mischief: Mischief = field(default_factory=Mischief)
 
@@ -410,6 +413,7 @@ async def simulate(options: SimulateOptions, report: Callable[[Report], None]) -
         speed=options.speed,
         wants_partials=options.wants_partials,
         wants_pieces=options.wants_pieces,
+        key=options.key,
         mischief=options.mischief,
         report=report,
     ) as device:

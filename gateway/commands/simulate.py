@@ -125,6 +125,13 @@ _SECONDS = click.FloatRange(0)
     help="Frames the device can keep.",
 )
 @click.option(
+    "--key",
+    envvar="EARSHOT_DEVICE_KEY",
+    default="",
+    metavar="HEX",
+    help="What it proves who it is with (earshot devices key); better in $EARSHOT_DEVICE_KEY.",
+)
+@click.option(
     "--patience", type=_SECONDS, default=30.0, show_default=True, help="Seconds to wait for a reply."
 )
 @click.option(
@@ -165,6 +172,7 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
         }
     )
     options["mqtt"] = _with_login(options["mqtt"], options["device_id"], config_path)
+    options["key"] = _key(options["key"])
     files = Credentials(**{name: options.pop(name) for name in ("ca_file", "cert_file", "key_file")})
     url = options.pop("ws")
     if not url and not any(options[carrier] for carrier in ("serial", "pty", "mqtt")):
@@ -183,6 +191,13 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
         except ValueError as error:  # options that make no sense, or a bad recording
             raise click.UsageError(str(error)) from error
     sys.exit(status)
+
+
+def _key(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise click.BadParameter("expected hexadecimal digits", param_hint="--key") from error
 
 
 def _with_login(url: str, device_id: str, config_path: Path | None) -> str:

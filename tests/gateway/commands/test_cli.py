@@ -258,6 +258,7 @@ async def test_run_on_a_terminal_says_where_to_look_and_a_line_for_an_utterance(
         (["--pty", "x", "--speed", "0"], "x>0"),
         (["--pty", "x", "--ring", "-1"], "0<=x<=65535"),
         (["--pty", "x", "--codec", "mp3"], "'pcm16', 'adpcm'"),
+        (["--pty", "x", "--key", "secret"], "expected hexadecimal digits"),
     ],
 )
 def test_simulate_refuses_what_makes_no_sense(arguments: list[str], words: str) -> None:

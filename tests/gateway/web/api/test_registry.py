@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.frames import Header, Hello
+from firmware_bridge.link.frames import FaultCode, Header, Hello
 from firmware_bridge.link.wires import Line
+from firmware_bridge.simulator.user import FaultShown
 from gateway.access.principals import Right
 from gateway.contract.events import DeviceEvent
 from gateway.registry.file import RegistryFile
 from gateway.web.api.registry import OPERATIONS
 from tests.gateway.web.api.served import Served, open_served
+from tests.gateway.web.site import open_site
 from tests.gateway.works import loud
 from tests.record import passes
 from tests.system.house import running
@@ -136,3 +138,48 @@ async def test_a_register_that_cannot_be_read_or_written_is_a_state(tmp_path: Pa
 
 def test_only_who_governs_the_whole_house_decides_who_is_of_it() -> None:
     assert {one.right for one in OPERATIONS} == {Right.GOVERN}
+
+
+async def test_with_a_key_only_who_has_it_comes_in(tmp_path: Path) -> None:
+    async with served_with(tmp_path) as served:
+        made = bytes.fromhex((await served.call("POST", "/devices/kitchen/key"))["key"])
+        async with served.works.board(key=made) as board:
+            await board.connected()
+            (device,) = (await served.get("/devices"))["devices"]
+            assert (device["state"], device["has_key"]) == ("connected", True)
+        async with served.works.board(key=bytes(32)) as impostor:
+            told = (await impostor.told.first(FaultShown)).message
+            assert told == "kitchen has to prove who it is, and its proof is wrong"
+        async with served.works.board() as impostor:
+            assert (await impostor.told.first(FaultShown)).message == "kitchen has to prove who it is"
+        health = (await served.get("/health"))["components"]["devices"]
+        assert "earshot devices key kitchen" in health["remedy"]
+        async with served.works.board(key=made) as board:
+            await board.connected()
+
+
+async def test_a_new_key_ends_who_has_the_old_one_while_it_speaks(tmp_path: Path) -> None:
+    async with served_with(tmp_path) as served:
+        old = bytes.fromhex((await served.call("POST", "/devices/kitchen/key"))["key"])
+        async with served.works.board(key=old) as board:
+            await board.connected()
+            board.end.start_stream(end_on_silence=False)
+            board._pump()
+            await passes(lambda: bool(served.works.pipeline.sessions()))
+            new = RegistryFile(tmp_path).make_key("kitchen").key
+            async with asyncio.timeout(1.0):
+                told = (await board.told.first(FaultShown, code=FaultCode.REFUSED)).message
+            assert told == "kitchen has to prove who it is, and its proof is wrong"
+            assert served.works.bridge.devices() == ()
+        async with served.works.board(key=bytes.fromhex(new)) as board:
+            await board.connected()
+
+
+async def test_with_a_key_a_board_on_a_websocket_proves_itself_too(tmp_path: Path) -> None:
+    async with open_site(journal=tmp_path / "journal.db") as site:
+        key = bytes.fromhex(RegistryFile(tmp_path).make_key("kitchen").key)
+        await site.parts.register.look()
+        async with site.board("kitchen", key=key) as board:
+            await board.connected()
+        async with site.board("kitchen", key=bytes(32)) as impostor:
+            assert "its proof is wrong" in (await impostor.told.first(FaultShown)).message
