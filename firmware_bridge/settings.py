@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 _Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Room = Annotated[str, Meta(min_length=1, max_length=64)]
 _Name = Annotated[str, Meta(max_length=64)]
+_WakeWord = Annotated[str, Meta(pattern=r"^([a-z0-9_]{1,64}|.{1,4090}\.json)$")]
 _Class: TypeAlias = Literal["urgent", "normal", "background"]
 
 
@@ -107,6 +108,38 @@ class KnownDevice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     ] = ""
 
 
+class WakeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is listened to only after a wake word, heard by the gateway; nobody by default. Needs the extra ``wake``.
+
+    Push-to-talk needs none. A wake word is one that comes with it (alexa, hey_jarvis, hey_mycroft, okay_nabu) or the
+    manifest (.json) of a model for microWakeWord.
+    """
+
+    devices: Annotated[
+        dict[_Token, tuple[_WakeWord, ...]],
+        Meta(
+            description="By device id; it wins over the device's room. Example: {kitchen: [okay_nabu], hall: []}."
+        ),
+    ] = {}
+    rooms: Annotated[
+        dict[_Room, tuple[_WakeWord, ...]],
+        Meta(description="By room (devices.rooms). Example: {Office: [/etc/earshot/hey_house.json]}."),
+    ] = {}
+    seconds: Annotated[
+        float,
+        Meta(
+            ge=1, le=60, description="After the wake word, when nothing is said for so long, it is in vain."
+        ),
+    ] = 6.0
+    certainty: Annotated[
+        dict[_WakeWord, Annotated[float, Meta(gt=0, lt=1)]],
+        Meta(
+            description="By wake word, how sure its model must be, where that is not to be what it says itself. More: "
+            "fewer false wakes, and more that are missed."
+        ),
+    ] = {}
+
+
 class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about devices and their wires."""
 
@@ -143,6 +176,7 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "users, rooms and priorities.devices say, in one place. What is said here and there has to be the same."
         ),
     ] = {}
+    wake: Annotated[WakeSettings, Meta(description="Wake words.")] = WakeSettings()
     users: Annotated[
         dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")
     ] = {}

@@ -51,7 +51,7 @@ SANS_IO = {
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
-    "sounddevice", "soxr", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
+    "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av"}
 """Two packages that know nothing of each other use these."""
@@ -97,6 +97,7 @@ transcription.sphinx:           transcription transcription.utterance transcript
                                 transcription.whisper
 transcription.process:          transcription transcription.utterance transcription.transcriber
 transcription.sound_files:      transcription transcription.process
+transcription.wake:             transcription transcription.utterance transcription.transcriber
 transcription.scheduling:       transcription transcription.utterance transcription.models
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 transcription.sphinx transcription.process
@@ -136,10 +137,10 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
                                 .observing .pipeline.sessions .pipeline.content
-.pipeline.hearing:              firmware_bridge.link transcription transcription.utterance
+.pipeline.hearing:              firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.scheduling
-                                .contract .settings .process .journal.records .journal.effects .journal
-                                .pipeline.sessions .pipeline.telling
+                                transcription.wake .contract .settings .process .journal.records .journal.effects
+                                .journal .observing .pipeline.sessions .pipeline.telling
 .pipeline.asking:               firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
@@ -149,9 +150,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.dead_letters .journal .pipeline.sessions .pipeline.telling .pipeline.agents
                                 .pipeline.teams .pipeline.asking
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
-                                transcription.recognizing .contract .settings .process .access .broker .broker.opening
-                                .journal.records .journal.effects .journal .observing .pipeline.sessions
-                                .pipeline.agents .pipeline.recordings .pipeline.telling
+                                transcription.recognizing transcription.wake .contract .settings .process .access
+                                .broker .broker.opening .journal.records .journal.effects .journal .observing
+                                .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
@@ -184,7 +185,7 @@ gateway:                        .contract .orchestrators .client
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
-                                transcription transcription.models
+                                transcription transcription.models transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
@@ -391,7 +392,7 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
         "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker.opening import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
-        " 'redis', 'nats', 'sounddevice', 'soxr', 'cryptography', 'firmware_bridge.microphones'}\n"
+        " 'redis', 'nats', 'sounddevice', 'soxr', 'cryptography', 'pymicro_wakeword', 'firmware_bridge.microphones'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -31,9 +31,14 @@ def synthesized() -> Iterator[tuple[str, Samples]]:
         return
     for number, (text, voice) in enumerate(itertools.product(TEXTS, VOICES)):
         speed = WORDS_PER_MINUTE[number % len(WORDS_PER_MINUTE)]
-        command = [ESPEAK, "-v", voice, "-s", str(speed), "--stdout", text]
-        spoken = subprocess.run(command, capture_output=True, check=True).stdout
-        yield text, _resampled(np.frombuffer(spoken, np.int16, offset=WAV_HEADER))
+        yield text, spoken(text, voice, speed)
+
+
+def spoken(text: str, voice: str, words_per_minute: int) -> Samples:
+    """A text as espeak-ng says it."""
+    command = [ESPEAK, "-v", voice, "-s", str(words_per_minute), "--stdout", text]
+    wav = subprocess.run(command, capture_output=True, check=True).stdout
+    return _resampled(np.frombuffer(wav, np.int16, offset=WAV_HEADER))
 
 
 def _resampled(samples: Samples) -> Samples:

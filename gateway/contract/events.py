@@ -151,8 +151,10 @@ class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):
 class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
     """A device came, went (``state``: ``connected``, ``disconnected``), was forgotten, or reported something.
 
-    ``notice`` names what it reported (``button``, ``wake_word``, ``level``), with its number in ``value``; the
-    ``level`` of a stream, in dBFS, is measured by the gateway. ``room``: where the settings say it is.
+    ``notice`` names what it reported (``button``, ``wake_word``, ``level``), with its number in ``value`` and the
+    button's name or the word in ``text``; the ``level`` of a stream, in dBFS, is measured by the gateway, and a
+    ``wake_word`` may be heard by either (``value`` is a percentage when it is the gateway). ``room``: where the
+    settings say it is.
     """
 
     device_id: str
@@ -164,6 +166,7 @@ class DeviceEvent(HubEventBase, frozen=True, kw_only=True, tag="device"):
     reason: str = ""
     notice: str = ""
     value: int = 0
+    text: str = ""
     lost_frames: int = 0
 
     @property

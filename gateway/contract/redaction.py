@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from gateway.contract.events import HubEvent, PartialEvent, ReplyEvent, StatusEvent, TranscriptionEvent
+from gateway.contract.events import (
+    DeviceEvent,
+    HubEvent,
+    PartialEvent,
+    ReplyEvent,
+    StatusEvent,
+    TranscriptionEvent,
+)
 
 FAILED = "the answer failed; why is kept from everybody"
 """What is told instead of an orchestrator's own words about its failure."""
@@ -29,5 +36,7 @@ def redacted(event: HubEvent) -> HubEvent | None:
             )
         case StatusEvent():
             return structs.replace(event, detail="")
+        case DeviceEvent():
+            return structs.replace(event, text="")
         case _:
             return event

@@ -38,6 +38,7 @@ _LINE_RANK = 20
 _RANKS = {
     "recognizer": 0,
     "voice activity": 1,
+    "wake word": 1,
     "broker": 2,
     "orchestrator": 3,
     "agents": 3,

@@ -30,6 +30,7 @@ from firmware_bridge.link.events import (
     HelloRefused,
     LinkChanged,
     LinkEvent,
+    NoticeKind,
     StreamStarted,
     StreamStopped,
 )
@@ -59,6 +60,7 @@ from gateway.pipeline.erasing import Erasing
 from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
+from gateway.pipeline.hearing.wake_words import WakeWords
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.sections import Sections
@@ -135,13 +137,13 @@ class Pipeline:
         mishaps = self._mishaps = health.mishaps
         self._now = asyncio.get_running_loop().time
         self._devices, self._broker = devices, broker
-        self._announce = announcer
-        self._journal = journal
+        self._announce, self._journal = announcer, journal
         self._settling = Settling(devices)
+        self._wake_words = WakeWords(config.devices, health, announcer.place)
         self._hearing = Hearing(
             config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
-            tell=self._hand_on, mishaps=mishaps,
+            tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words,
         )  # fmt: skip
         self.agents = _agents(config, self._now()) if config.orchestrator.agents else None
         """Those that the configuration names; None: it names none."""
@@ -259,6 +261,7 @@ class Pipeline:
         self.roster.reconfigure(config.devices)
         self._understanding.reconfigure(config.transcription)
         self._hearing.reconfigure(config.transcription)
+        self._wake_words.reconfigure(config.devices)
         self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
         self._questions.conversing.change_hands()
@@ -274,6 +277,7 @@ class Pipeline:
                 tasks.create_task(self._mishaps.keep_up(name, partial(self._once_recovered, work)), name=name)
                 for name, work in self._work(replies)
             ]
+            await self._wake_words.load()
             await self._recovery.recover()
             self._ticked_at = self._now()
             self._recovered.set()
@@ -373,6 +377,8 @@ class Pipeline:
                 self.roster.disconnected(event)
             case DeviceNotice():
                 self._announce.noticed(event)
+                if event.kind is NoticeKind.WAKE_WORD:
+                    self._hearing.woken(event)
             case DeviceLog() | LinkChanged() | HelloRefused():
                 self._note(event)
 
@@ -505,6 +511,7 @@ class Pipeline:
         yield "pieces of replies", self._answers.keep_pieces
         yield "deadlines", self._watch_deadlines
         yield "patience", self._patience.run
+        yield "wake words", self._wake_words.watch
         if self.agents is not None:
             yield "teams", self._by_name.run
         elif self._is_shared:  # over the memory broker it is known who reads

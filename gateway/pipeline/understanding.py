@@ -7,6 +7,7 @@ journal, or without one with the broker.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -30,8 +31,9 @@ from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.pipeline.turns import OnItsWay, Turns
 from transcription.errors import GivenUp, RecognizerClosed, TranscriptionError
 from transcription.priority import Priority
-from transcription.recognizing import BUSY, Guessing, Recognizing
+from transcription.recognizing import BUSY, Guessing, Recognized, Recognizing
 from transcription.settings import TranscriptionSettings
+from transcription.wake.unspoken import without_wake_word
 
 log = structlog.get_logger(__name__)
 
@@ -188,6 +190,7 @@ class Understanding:
         except TranscriptionError as error:
             failure = error
         else:
+            recognized = _addressed(recognized, spoken.utterance.wake_word)
             hints.learn(recognized.transcript, spoken.utterance.seconds)
         self._watch_busy()
         if before:
@@ -215,3 +218,10 @@ class Understanding:
 
     def _is_behind(self, priority: Priority, *, was: bool) -> bool:
         return self._recognizer.load(priority) > CAUGHT_UP if was else self._recognizer.load(priority) >= BUSY
+
+
+def _addressed(recognized: Recognized, wake_word: str) -> Recognized:
+    """What was said to whoever answers; the wake word was said to the device."""
+    if not wake_word:
+        return recognized
+    return replace(recognized, transcript=without_wake_word(recognized.transcript, wake_word))

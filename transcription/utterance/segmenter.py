@@ -71,7 +71,8 @@ class Utterance:
     position after the last window that held speech (``start`` when none did).
     ``peak_probability`` is the highest probability of speech that any window had: it tells near
     speech from nothing at all when ``has_speech`` is false. ``lost_samples`` may exceed the
-    length when a hole too long to conceal ended the utterance.
+    length when a hole too long to conceal ended the utterance. ``wake_word``: what was said to its device right before
+    it, or at its beginning, and is no part of it.
     """
 
     samples: Samples
@@ -83,6 +84,7 @@ class Utterance:
     gaps: int = 0
     lost_samples: int = 0
     peak_probability: float = 0.0
+    wake_word: str = ""
 
     @property
     def seconds(self) -> float:

@@ -29,6 +29,7 @@ from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.commands.doctor.state import state
+from gateway.commands.doctor.wake_words import wake_words
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError, load_config, locate
 from gateway.config.places import journal_file, state_folder
@@ -69,6 +70,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: serial_ports(config.devices.serial),
         lambda: sound(config.devices),
         lambda: model(config),
+        lambda: wake_words(config.devices.wake),
         lambda: mqtt(config),
         lambda: brokers(config),
         lambda: content(config.content),
@@ -84,6 +86,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "serial",
         "sound",
         "model",
+        "wake words",
         "mqtt",
         "broker",
         "content",

@@ -34,6 +34,7 @@ class _Facts(Struct, frozen=True, kw_only=True):
     gaps: int = 0
     lost_samples: int = 0
     peak_probability: float = 0.0
+    wake_word: str = ""
 
 
 def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
@@ -46,6 +47,7 @@ def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
         gaps=utterance.gaps,
         lost_samples=utterance.lost_samples,
         peak_probability=utterance.peak_probability,
+        wake_word=utterance.wake_word,
     )
     return UtteranceRow(
         **spoken.name.row_ids(),
@@ -89,6 +91,7 @@ def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoke
         gaps=facts.gaps,
         lost_samples=facts.lost_samples,
         peak_probability=facts.peak_probability,
+        wake_word=facts.wake_word,
     )
     return Spoken(utterance_name(row), session, turn, utterance, now - max(0.0, row.age))
 

@@ -1,12 +1,13 @@
 """One stream being heard: its audio in, in order; what is to be made of it out, as soon as that is known.
 
-The recognizer is woken with the first word, and works ahead at each pause; what is complete is told.
+The recognizer is woken with the first word, and works ahead at each pause; what is complete is told. Where a wake word
+is wanted, nothing of that happens before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
@@ -18,7 +19,6 @@ from transcription.recognizing import Guessing, Recognizing
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import (
     EndReason,
-    SegmenterEvent,
     SpeechGoesOn,
     SpeechPaused,
     SpeechResumed,
@@ -26,6 +26,7 @@ from transcription.utterance.segmenter import (
     Utterance,
     UtteranceSegmenter,
 )
+from transcription.wake.gate import FellAsleep, GateEvent, NothingSaid, WakeGate, Woken
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,26 @@ class HeardStream:
     """A session, and what cuts its audio into utterances."""
 
     __slots__ = (
-        "_announce", "_meter", "_recognizer", "_segmenter", "_tell", "_without_offset",
+        "_announce", "_meter", "_recognizer", "_segmenter", "_tell", "_wake_word", "_without_offset",
         "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
+        "wake_words",
     )  # fmt: skip
 
     def __init__(
         self,
         session: Session,
-        segmenter: UtteranceSegmenter,
+        segmenter: UtteranceSegmenter | WakeGate,
         hints: SessionHints,
         *,
         recognizer: Recognizing,
         announcer: Announcer,
         device_keeps: bool,
         tell: Callable[[Complete], None],
+        wake_words: tuple[str, ...] = (),
     ) -> None:
         self.session = session
+        self.wake_words = wake_words
+        """Those that the gateway listens for; none: it needs none."""
         self.hints = hints
         self.device_keeps = device_keeps
         """Whether the device has a ring, and so its speech until it is settled."""
@@ -66,6 +71,8 @@ class HeardStream:
         self.live: LiveText | None = None
         """The text of what is being said."""
         self._segmenter = segmenter
+        self._wake_word = ""
+        session.is_asleep = isinstance(segmenter, WakeGate)
         self._recognizer = recognizer
         self._announce = announcer
         self._tell = tell
@@ -92,6 +99,14 @@ class HeardStream:
         for event in self._segmenter.feed(chunk):
             self._take(event)
 
+    def wake(self, phrase: str) -> None:
+        """Its device has heard a wake word: what follows is listened to, and the word is no part of it."""
+        if not isinstance(self._segmenter, WakeGate):
+            self._wake_word = phrase
+            return
+        for event in self._segmenter.wake(phrase):
+            self._take(event)
+
     def finish(self, reason: EndReason) -> None:
         """No more audio will come: what was being said is an utterance."""
         for event in self._segmenter.finish(reason):
@@ -116,24 +131,46 @@ class HeardStream:
             live.end()
         return live
 
-    def _take(self, event: SegmenterEvent) -> None:
+    def _take(self, event: GateEvent) -> None:
         match event:
             case SpeechStarted():
                 self._recognizer.wake()
                 self.live = LiveText(self.session, self._recognizer, self._announce)
             case SpeechGoesOn(so_far):
                 if self.live is not None:
-                    self.live.goes_on(so_far, self.hints.now)
+                    self.live.goes_on(self._unworded(so_far), self.hints.now)
             case SpeechPaused(so_far):
-                guess = self.guess = self._recognizer.guess(
-                    so_far,
-                    owner=self.session.owner,
-                    hints=self.hints.now,
-                    priority=self.session.priority,
-                )
-                if guess is not None and self.live is not None:
-                    self.live.pauses(guess)
+                self._pause(self._unworded(so_far))
             case SpeechResumed():
                 self.drop_guess()
             case Utterance():
-                self._tell(Complete(self, event))
+                utterance, self._wake_word = self._unworded(event), ""
+                self._tell(Complete(self, utterance))
+            case NothingSaid():
+                self.drop()
+            case Woken() | FellAsleep():
+                self._turn(event)
+
+    def _unworded(self, utterance: Utterance) -> Utterance:
+        return replace(utterance, wake_word=self._wake_word) if self._wake_word else utterance
+
+    def _pause(self, so_far: Utterance) -> None:
+        guess = self.guess = self._recognizer.guess(
+            so_far,
+            owner=self.session.owner,
+            hints=self.hints.now,
+            priority=self.session.priority,
+        )
+        if guess is not None and self.live is not None:
+            self.live.pauses(guess, so_far.wake_word)
+
+    def _turn(self, event: Woken | FellAsleep) -> None:
+        """The device is listened to from now on, or not any more."""
+        self.session.is_asleep = isinstance(event, FellAsleep)
+        if isinstance(event, Woken):
+            self._wake_word = event.phrase
+            self._announce.woken(self.session, event.phrase, event.certainty)
+            return
+        self._wake_word = ""
+        if event.in_vain and not self.session.turns:
+            self._announce.attention(self.session)

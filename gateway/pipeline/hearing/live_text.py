@@ -9,6 +9,7 @@ from transcription.recognizing import Following, Guessing, Recognizing
 from transcription.scheduling.partial_text import PartialText
 from transcription.transcriber import Hints, Transcript
 from transcription.utterance.segmenter import Utterance
+from transcription.wake.unspoken import may_be, unspoken
 
 
 class LiveText:
@@ -23,6 +24,7 @@ class LiveText:
         self._text = PartialText()
         self._draft: Following | None = None
         self._over = False
+        self._wake_word = ""
         self._asked = self._answered = 0
 
     @property
@@ -45,10 +47,12 @@ class LiveText:
                 owner=session.device_id, on_text=self._look, priority=session.priority
             )
         self._asked += 1
+        self._wake_word = so_far.wake_word
         self._draft.ask(so_far, hints)
 
-    def pauses(self, guess: Guessing) -> None:
-        """This is worked out anyway, and is the best text so far."""
+    def pauses(self, guess: Guessing, wake_word: str = "") -> None:
+        """This is worked out anyway, and is the best text so far; the ``wake_word`` is no part of it."""
+        self._wake_word = wake_word
         if self._announce.wants_partials(self._session):
             guess.tell(self._hear)
 
@@ -63,6 +67,9 @@ class LiveText:
         self._hear(transcript)
 
     def _hear(self, transcript: Transcript) -> None:
-        partial = None if self._over else self._text.hear(transcript.text)
+        text = transcript.text
+        if self._wake_word:
+            text = "" if may_be(text, self._wake_word) else unspoken(text, self._wake_word)
+        partial = None if self._over else self._text.hear(text)
         if partial is not None:
             self._announce.partial(self._session, self.utterance_id, partial)

@@ -7,7 +7,9 @@ when it is not listened to.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -15,6 +17,7 @@ from firmware_bridge.link.events import (
     AudioReceived,
     DeviceConnected,
     DeviceDisconnected,
+    DeviceNotice,
     DeviceStatus,
     StreamStarted,
     StreamStopped,
@@ -25,6 +28,7 @@ from gateway.journal.effects import Rebooted, StreamEnded, StreamOpened
 from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
+from gateway.pipeline.hearing.wake_words import WakeWords
 from gateway.pipeline.sessions.hints import ConversationHints
 from gateway.pipeline.sessions.names import StreamName
 from gateway.pipeline.sessions.rows import stream_row
@@ -48,6 +52,12 @@ A_STREAM = "a stream"
 WHOLE_STREAM = 1 << 62
 """A position behind every stream's end, in samples."""
 
+WOKEN_SECONDS = 5.0
+"""So soon after a device has heard its wake word it begins to send what follows."""
+
+MOST_PHRASE = 64
+"""Characters of a wake word that a device names."""
+
 NOTHING_HEARD = Utterance(
     samples=from_pcm16(b""), start=0, end=0, speech_end=0, has_speech=False, end_reason=EndReason.STOP
 )
@@ -70,6 +80,7 @@ class Hearing:
         journal: AnyJournal,
         tell: Callable[[Complete], None],
         mishaps: Mishaps,
+        wake_words: WakeWords,
     ) -> None:
         """``listen`` makes the voice activity of a new stream."""
         self._journal = journal
@@ -82,6 +93,7 @@ class Hearing:
         self._listen = listen
         self._announce = announcer
         self._tell = tell
+        self._wake_words = wake_words
         self._now = asyncio.get_running_loop().time
         self.sessions = SessionRegistry(sessions)
         self._hints = ConversationHints(sessions)
@@ -91,6 +103,8 @@ class Hearing:
         self._put_off: dict[str, int] = {}
         """Devices that keep what they say until there is room for it, and their boots; in order."""
         self._put_off_turns = Precedence()
+        self._woken: OrderedDict[str, tuple[int, str, float]] = OrderedDict()
+        """Devices that heard a wake word and began no stream since: their boots, the word, until when that counts."""
         self.closed = False
         """Whether no stream is opened any more."""
 
@@ -141,15 +155,28 @@ class Hearing:
     def change_hands(self) -> None:
         """What was said with a device that is another user's now was the former's; the rest begins anew.
 
-        So it does with one that is of another class.
+        So it does with one that is of another class, or wakes by another word.
         """
         for name, heard in list(self.streams.items()):
             session = heard.session
             user_id, priority = self._announce.user(name.device_id), self._announce.priority(name.device_id)
-            if (user_id, priority) != (session.user_id, session.priority):
+            is_as_before = (user_id, priority) == (session.user_id, session.priority)
+            if not is_as_before or heard.wake_words != self._woken_by(session):
                 with self._mishaps.contained(A_STREAM, device_id=name.device_id):
                     self.end_stream(name, EndReason.DISCONNECT)
                 self.former.lapse(session)
+
+    def woken(self, event: DeviceNotice) -> None:
+        """A device has heard its wake word: what it sends now is listened to, or the stream that it begins next."""
+        phrase = event.text.strip()[:MOST_PHRASE]
+        streams = [one for name, one in self.streams.items() if name[:2] == (event.device_id, event.boot)]
+        for heard in streams:
+            heard.wake(phrase)
+        if not streams:
+            until = self._now() + WOKEN_SECONDS
+            self._woken[event.device_id] = event.boot, phrase, until
+            if len(self._woken) > self._max_devices:
+                self._woken.popitem(last=False)
 
     def hush(self, device_id: str) -> None:
         """End a device's streams; what is being said is dropped."""
@@ -196,6 +223,9 @@ class Hearing:
             heard.heard_to = heard.settled_to = left.heard_to
             self._devices.settle(*name, left.heard_to)
         self._announce.attention(session)
+        boot, phrase, until = self._woken.pop(name.device_id, (0, "", 0.0))
+        if boot == name.boot and self._now() <= until:
+            heard.wake(phrase)
 
     def _refuse(self, name: StreamName) -> None:
         """There is no place: who keeps its speech is asked for it later; who cannot is told that it was not heard."""
@@ -234,22 +264,31 @@ class Hearing:
 
     def _converse(self, session: Session) -> HeardStream:
         transcription = self._transcription
-        segmenter = UtteranceSegmenter(
-            self._listen(),
-            transcription.segmenter,
-            end_on_silence=session.end_on_silence,
-            partial_ms=transcription.partials.every_ms,
-        )
+        segmenter = partial(self._segmenter, transcription, end_on_silence=session.end_on_silence)
+        wake_words = self._woken_by(session)
         hints = self._hints.begin(session.device_id, session.name.boot, transcription, self._now())
         keeps = self._connected[session.device_id].ring_frames > 0
         return HeardStream(
             session,
-            segmenter,
+            self._wake_words.gate(session.device_id, segmenter) if wake_words else segmenter(),
             hints,
+            wake_words=wake_words,
             recognizer=self._recognizer,
             announcer=self._announce,
             device_keeps=keeps,
             tell=self._tell,
+        )
+
+    def _woken_by(self, session: Session) -> tuple[str, ...]:
+        """The wake words that are waited for: with push-to-talk none."""
+        return self._wake_words.of(session.device_id) if session.end_on_silence else ()
+
+    def _segmenter(self, settings: TranscriptionSettings, *, end_on_silence: bool) -> UtteranceSegmenter:
+        return UtteranceSegmenter(
+            self._listen(),
+            settings.segmenter,
+            end_on_silence=end_on_silence,
+            partial_ms=settings.partials.every_ms,
         )
 
     def _decline(self, heard: HeardStream) -> None:

@@ -180,6 +180,8 @@ class Session:
         self.state = SessionState.OPEN
         self.turns: dict[str, Turn] = {}
         """The turns that have not ended, by utterance id, in the order they were heard."""
+        self.is_asleep = False
+        """Whether it is not listened to before its wake word."""
         self._on_change = on_change
 
     @property

@@ -37,6 +37,8 @@ from transcription.scheduling.partial_text import TextSoFar
 
 MOST_DETAIL = 1_000
 """Characters of what an agent says that it is doing."""
+MOST_NOTICE = 64
+"""Characters of the word or the button's name in a device's notice."""
 GUESTS = 4_096
 """Devices of listeners that speak whose user is remembered; those unheard of longest go first."""
 
@@ -131,7 +133,7 @@ class Announcer:
 
     def noticed(self, event: DeviceNotice) -> None:
         """A button, a wake word, a level."""
-        self._hub.publish(self._notice(event.device_id, event.kind, event.value))
+        self._hub.publish(self._notice(event.device_id, event.kind, event.value, event.text[:MOST_NOTICE]))
 
     def wants_levels(self, device_id: str) -> bool:
         """Whether any listener watches how loud the device is."""
@@ -141,8 +143,8 @@ class Announcer:
         """How loud the audio is that comes from it, for the listeners."""
         self._hub.publish(self._notice(device_id, NoticeKind.LEVEL, dbfs))
 
-    def _notice(self, device_id: str, kind: NoticeKind, value: int) -> DeviceEvent:
-        return self._device(device_id, notice=kind.name.lower(), value=value)
+    def _notice(self, device_id: str, kind: NoticeKind, value: int, text: str = "") -> DeviceEvent:
+        return self._device(device_id, notice=kind.name.lower(), value=value, text=text)
 
     def _device(self, device_id: str, *, state: str = "connected", **facts: Any) -> DeviceEvent:
         room = self._settings.rooms.get(device_id, "")
@@ -156,9 +158,19 @@ class Announcer:
         self._hub.publish(StatusEvent(**session.ids(), status=status.name.lower()))
 
     def attention(self, session: Session) -> None:
-        """The device may speak on, or had better wait."""
-        busy = self.is_busy(session.device_id)
-        self.status(session, DeviceStatus.BUSY if busy else DeviceStatus.LISTENING)
+        """The device may speak on, or had better wait; or its wake word comes first."""
+        if self.is_busy(session.device_id):
+            status = DeviceStatus.BUSY
+        else:
+            status = DeviceStatus.IDLE if session.is_asleep else DeviceStatus.LISTENING
+        self.status(session, status)
+
+    def woken(self, session: Session, phrase: str, certainty: float | None) -> None:
+        """There was a wake word, which the gateway is so sure of, or (None) the device has noticed: it may speak on."""
+        if certainty is not None:
+            percent = round(100 * certainty)
+            self._hub.publish(self._notice(session.device_id, NoticeKind.WAKE_WORD, percent, phrase))
+        self.attention(session)
 
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""

@@ -1,0 +1,108 @@
+"""Wake words: which there are, and what each is made of on this disk.
+
+A model is two files: a manifest in JSON, as the trainer of microWakeWord writes it, and the network that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from transcription.errors import ModelUnavailable
+
+PACKAGE = "pymicro_wakeword"
+INSTALL = f"{sys.executable} -m pip install 'earshot-gateway[wake]'"
+LARGEST = 4 * 1024 * 1024
+"""Bytes of a network; those that are known have less than 100,000."""
+MANIFEST = ".json"
+MAGIC = b"TFL3"
+"""Bytes 4 to 8 of every network."""
+
+
+@dataclass(frozen=True, slots=True)
+class WakeWord:
+    """One wake word. ``certainty``: the probability, on average over ``steps`` steps, from which it was said."""
+
+    name: str
+    phrase: str
+    network: Path
+    digest: bytes
+    certainty: float
+    steps: int
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is somebody's own, which nobody knows to work."""
+        return self.name.endswith(MANIFEST)
+
+
+class _Micro(Struct, frozen=True):
+    probability_cutoff: Annotated[float, Meta(gt=0, lt=1)]
+    sliding_window_size: Annotated[int, Meta(ge=1, le=100)]
+
+
+class _Manifest(Struct, frozen=True):
+    wake_word: Annotated[str, Meta(min_length=1, max_length=64)]
+    model: str
+    micro: _Micro
+
+
+def find_wake_word(name: str, certainty: float | None = None) -> WakeWord:
+    """The wake word of a name, or of a manifest's path (``*.json``). Raises ModelUnavailable, with what to do.
+
+    ``certainty``: another than its model has.
+    """
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        raise ModelUnavailable("pymicro-wakeword, which hears wake words, is not installed", remedy=INSTALL)
+    own = name.endswith(MANIFEST)
+    manifest = Path(name) if own else Path(package.origin).parent / "models" / f"{name}.json"
+    if not own and not manifest.is_file():
+        known = ", ".join(sorted(path.stem for path in manifest.parent.glob("*.json")))
+        remedy = f"name one of {known}, or the manifest (.json) of a model of your own"
+        raise ModelUnavailable(f"there is no wake word {name}", remedy=remedy)
+    return _read(name, manifest, certainty)
+
+
+def digest(network: Path) -> bytes:
+    """Of a network that looks like one. Raises ModelUnavailable: what is none would end this process."""
+    try:
+        with network.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        reason = f"{network} cannot be read: {error.strerror}"
+        raise ModelUnavailable(reason, remedy=_REMEDY) from error
+    if content[4:8] != MAGIC or len(content) > LARGEST:
+        raise ModelUnavailable(f"{network} is no TensorFlow Lite model", remedy=_REMEDY)
+    return hashlib.sha256(content).digest()
+
+
+_REMEDY = (
+    "put the manifest (.json) and the model (.tflite) that it names beside each other, readable for this user"
+)
+
+
+def _read(name: str, file: Path, certainty: float | None) -> WakeWord:
+    try:
+        manifest = msgspec.json.decode(file.read_bytes(), type=_Manifest)
+    except OSError as error:
+        raise ModelUnavailable(f"{file} cannot be read: {error.strerror}", remedy=_REMEDY) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = f"{file} is no manifest of a wake word: {error}"
+        raise ModelUnavailable(reason, remedy="take the one that its trainer wrote") from error
+    network = file.parent / manifest.model
+    return WakeWord(
+        name,
+        manifest.wake_word,
+        network,
+        digest(network),
+        manifest.micro.probability_cutoff if certainty is None else certainty,
+        manifest.micro.sliding_window_size,
+    )
