@@ -52,6 +52,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
+    "esptool", "esp_idf_nvs_partition_gen",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av"}
 """Two packages that know nothing of each other use these."""
@@ -79,10 +80,10 @@ firmware_bridge.link:           firmware_bridge
 firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
 firmware_bridge.embedded_broker:firmware_bridge firmware_bridge.link
 firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
-firmware_bridge.flashing:
 firmware_bridge.microphones:    firmware_bridge firmware_bridge.link
 firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 firmware_bridge.carriers firmware_bridge.microphones
+firmware_bridge.flashing:       firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge
 firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.carriers
 
@@ -178,7 +179,7 @@ gateway:                        .contract .orchestrators .client
                                 .hub .orchestrators .observing .registry .pipeline.telling .pipeline .answering
                                 .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
-                                firmware_bridge.carriers firmware_bridge.microphones
+                                firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app

@@ -71,12 +71,14 @@ def third_party(*folders: str) -> Iterator[tuple[str, Path]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("folders", "extra"),
-    [(PACKAGES, "all"), (("tests", "benchmarks", "examples"), "dev")],
+    ("folders", "extras"),
+    [(PACKAGES, ("all", "flash")), (("tests", "benchmarks", "examples"), ("dev",))],
     ids=["house", "around"],
 )
-def test_every_package_that_is_imported_is_declared(folders: tuple[str, ...], extra: str) -> None:
-    names = {canonicalize_name(requirement.name) for requirement in declared(extra)}
+def test_every_package_that_is_imported_is_declared(
+    folders: tuple[str, ...], extras: tuple[str, ...]
+) -> None:
+    names = {canonicalize_name(requirement.name) for extra in extras for requirement in declared(extra)}
     distributions = packages_distributions()
     for module, path in third_party(*folders):
         origins = {canonicalize_name(name) for name in distributions.get(module, [module])}

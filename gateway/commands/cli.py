@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": "See it work: a gateway and two simulated ESP32s.",
     "listen": "Show live what a running gateway hears and answers.",
     "simulate": "Be an ESP32 that speaks recordings to a gateway.",
+    "flash": "Give a board on a cable its firmware and its settings.",
     "check-config": "Check the configuration, or print the default one.",
     "reload": "Let a running gateway read its configuration again.",
     "doctor": "What is plugged in, installed, missing, and how to get it.",

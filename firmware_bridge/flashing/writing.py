@@ -1,0 +1,62 @@
+"""A board that is written to: firmware, settings, or both; what cannot be is known before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from firmware_bridge.flashing.board_settings import check_together
+from firmware_bridge.flashing.bootloader import Board, Bootloader
+from firmware_bridge.flashing.images import Firmware, FlashPiece
+from firmware_bridge.flashing.nvs_image import merged, nvs_image
+from firmware_bridge.flashing.nvs_keys import NAMESPACE
+from firmware_bridge.flashing.nvs_pages import NvsEntry, NvsValue
+from firmware_bridge.flashing.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, nvs_of, read_partitions
+
+
+@dataclass(frozen=True, slots=True)
+class FlashJob:
+    """``settings``: those that are to change; None: it is to be gone. ``erase``: nothing else is to stay."""
+
+    firmware: Firmware | None = None
+    settings: Mapping[str, NvsValue | None] = field(default_factory=dict)
+    erase: bool = False
+
+
+def write(bootloader: Bootloader, job: FlashJob, on_board: Callable[[Board], None]) -> dict[str, NvsValue]:
+    """Do it, and return the settings that the board has now, so far as they were looked at.
+
+    ``on_board`` is told which board it is before anything is written. Raises FlashTrouble. Blocks.
+    """
+    board = bootloader.look()
+    on_board(board)
+    if job.firmware:
+        job.firmware.check(board.chip, board.flash_bytes)
+    pieces, settings = _pieces(bootloader, job)
+    if job.erase:
+        bootloader.erase()
+    if pieces:
+        bootloader.write(pieces)
+    return settings
+
+
+def _pieces(bootloader: Bootloader, job: FlashJob) -> tuple[list[FlashPiece], dict[str, NvsValue]]:
+    if not job.firmware and not job.settings:
+        return [], {}
+    nvs = nvs_of(job.firmware.partitions if job.firmware else _partitions_of(bootloader))
+    pieces = list(job.firmware.without(nvs)) if job.firmware else []
+    if not job.settings:
+        return pieces, {}
+    entries = _entries(bootloader, job, nvs)
+    settings = {one.key: one.value for one in entries if one.namespace == NAMESPACE}
+    check_together(settings)
+    return [*pieces, FlashPiece(nvs.offset, nvs_image(entries, nvs.size), "settings")], settings
+
+
+def _partitions_of(bootloader: Bootloader) -> tuple[Partition, ...]:
+    return read_partitions(bootloader.read(TABLE_OFFSET, TABLE_SIZE))
+
+
+def _entries(bootloader: Bootloader, job: FlashJob, nvs: Partition) -> tuple[NvsEntry, ...]:
+    """All that is to stand there: what others keep stays, and so do settings that are not to change."""
+    return merged(b"" if job.erase else bootloader.read(nvs.offset, nvs.size), job.settings)
