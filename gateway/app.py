@@ -175,6 +175,7 @@ class Gateway:
         if not self._is_up:
             return
         self.pipeline.reconfigure(self._in_effect)
+        self.pipeline.roster.readmitted(self.register.why_not)
         for device_id in self.bridge.readmit():
             self.audit.note(What.CUT_OFF, device_id=device_id)
             self.pipeline.hush(device_id)

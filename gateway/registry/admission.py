@@ -87,9 +87,15 @@ class Register:
             return None if device.is_welcome else _cut_off(device)
         if self._by_hand.unknown == "open" or device_id in self.settings.known:
             return None
-        remedy = f"earshot devices approve {device_id}, or name it in devices.known"
         awaits = self._by_hand.unknown == "approve"
+        remedy = "approve it on the page (Health), or with earshot devices approve"
+        remedy = remedy if awaits else "earshot devices approve lets it in, or devices.known"
         return TurnedAway(f"{device_id} {'awaits approval' if awaits else 'is not known here'}", remedy)
+
+    def why_not(self, device_id: str) -> str:
+        """The same as a text, empty where it is let in."""
+        objection = self.objection(device_id)
+        return "" if objection is None else objection.reason
 
     def key(self, device_id: str) -> bytes | None:
         """What a device of this id proves that it has."""
@@ -172,4 +178,4 @@ class Register:
 
 def _cut_off(device: RegisteredDevice) -> TurnedAway:
     what = "was denied" if device.standing is Standing.DENIED else "was revoked"
-    return TurnedAway(f"{device.device_id} {what}", f"earshot devices approve {device.device_id} lets it in")
+    return TurnedAway(f"{device.device_id} {what}", "earshot devices approve lets it in again")

@@ -229,6 +229,7 @@ class Works:
     def readmit(self) -> None:
         """As the gateway does when its register has changed."""
         self.pipeline.reconfigure(structs.replace(self.config, devices=self.register.settings))
+        self.pipeline.roster.readmitted(self.register.why_not)
         for device_id in self.bridge.readmit():
             self.pipeline.hush(device_id)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from firmware_bridge.link.events import DeviceConnected, DeviceDisconnected, HelloRefused, LinkChanged
@@ -140,10 +140,18 @@ class Roster:
             refusal.times += 1
         self._tell_refusals()
 
+    def readmitted(self, why_not: Callable[[str], str]) -> None:
+        """Who may come in has changed: whoever was turned away for another reason than now is heard anew."""
+        told = {key: one.event for key, one in self._refusals.items() if one.event.remedy}
+        self._drop_refusals(key for key, one in told.items() if one.reason != why_not(one.device_id))
+
     def tick(self) -> None:
         """Let go of refusals that are not heard any more."""
         now = self._clock()
-        over = [key for key, one in self._refusals.items() if now - one.heard > REFUSAL_SECONDS]
+        self._drop_refusals(key for key, one in self._refusals.items() if now - one.heard > REFUSAL_SECONDS)
+
+    def _drop_refusals(self, which: Iterable[tuple[str, str, int]]) -> None:
+        over = list(which)
         for key in over:
             del self._refusals[key]
         if over:

@@ -11,8 +11,8 @@ export function reasonOf(error) {
   return error instanceof Refused ? error.message : "The gateway does not answer.";
 }
 
-export async function ask(path, options = {}) {
-  const response = await fetch(path, { headers: { Accept: "application/json" }, ...options });
+export async function ask(path, { headers, ...options } = {}) {
+  const response = await fetch(path, { ...options, headers: { Accept: "application/json", ...headers } });
   if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw new Refused(response.status, answer?.detail || answer?.title || `The gateway answered ${response.status}.`);
@@ -20,6 +20,5 @@ export async function ask(path, options = {}) {
 }
 
 export function send(path, method, body) {
-  const headers = { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) };
-  return ask(path, { method, headers, body: body && JSON.stringify(body) });
+  return ask(path, { method, ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }) });
 }

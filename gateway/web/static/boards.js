@@ -1,19 +1,20 @@
-// The devices and their lines for an operator: what came over each, what each prints, forgetting one.
+// The devices and their lines for an operator: who waits, what came over each, what each prints, forgetting one.
 
-import { ask, send } from "./ask.js";
+import { ask, reasonOf, send } from "./ask.js";
 import { KeyedList, button, byId, element, setAttribute, setText } from "./dom.js";
 import { count, moment } from "./format.js";
 import { partRow } from "./part-row.js";
 
 const LOG_MS = 1_500;
 const MOST_LINES = 500;
+const pathOf = (id, more = "") => `/api/v1/devices/${encodeURIComponent(id)}${more}`;
 
 export class Boards {
   // `changed` is called when there is more to be seen.
   constructor(session, changed) {
     this.session = session;
     this.changed = changed;
-    this.list = new KeyedList(byId("boards"), (board) => board.key, (board) => boardRow(board, new Log(), changed));
+    this.list = new KeyedList(byId("boards"), (board) => board.key, (board) => boardRow(board, new Log(), changed, session));
     this.seen = "";
   }
 
@@ -27,8 +28,8 @@ export class Boards {
   async look() {
     if (!this.session.may("operate")) return;
     try {
-      const [{ devices, refused }, { links }] = await Promise.all([ask("/api/v1/devices"), ask("/api/v1/links")]);
-      this.list.show(boardsOf(devices, refused, links));
+      const [all, { links }] = await Promise.all([ask("/api/v1/devices"), ask("/api/v1/links")]);
+      this.list.show(boardsOf(all, links));
     } catch {
       // The gateway is away: the page says so, and what is known stays.
     }
@@ -36,22 +37,23 @@ export class Boards {
   }
 }
 
-// One row for each device, for whoever is refused, and for each line without a device.
-function boardsOf(devices, refused, links) {
+// One row for each device, for whoever waits or is refused, and for each line without a device.
+function boardsOf({ devices, waiting, refused }, links) {
   const line = new Map(links.map((link) => [link.link, link]));
   const own = (link) => (link && link.link !== "mqtt" ? link : null);
-  const rows = devices.map((device) => ({
+  const rows = devices.map(({ counters: { lost_frames: lost }, ...device }) => ({
     key: `device ${device.device_id}`,
     name: device.device_id,
     state: device.state === "connected" ? "Here" : `Away: ${device.reason}`,
     since: device.since,
     away: device.state !== "connected",
-    log: `/api/v1/devices/${encodeURIComponent(device.device_id)}/log`,
-    facts: [device.room, device.user_id, device.link, device.firmware, counted(own(line.get(device.link))), lossesOf(device.counters)],
+    log: pathOf(device.device_id, "/log"),
+    facts: [device.name, device.room, device.user_id, device.link, device.firmware, device.has_key && "has a key", counted(own(line.get(device.link))), lost && `${count(lost, "frame")} lost`],
     ...troubleOf(own(line.get(device.link))),
   }));
   for (const { device_id: id, link, reason, since, times } of refused) {
-    rows.push({ key: `refused ${link} ${id}`, name: id || "A device", state: "Refused", since, bad: true, facts: [link, count(times, "time"), reason] });
+    const waits = waiting.find((one) => one.device_id === id);
+    rows.push({ key: `refused ${link} ${id}`, name: id || "A device", state: waits ? "Waits" : "Refused", since, bad: true, waits, facts: [link, waits?.firmware, count(times, "time"), reason] });
   }
   for (const link of links.filter((one) => !one.devices.length || one.link === "mqtt")) {
     rows.push({ key: `link ${link.link}`, name: link.link, state: link.up ? "No device" : "Down", lines: link.lines, facts: [counted(link)], ...troubleOf(link) });
@@ -67,10 +69,6 @@ function counted(link) {
   return `${count(frames, "frame")}, ${broken} broken`;
 }
 
-function lossesOf({ lost_frames: lost }) {
-  return lost ? `${count(lost, "frame")} lost` : "";
-}
-
 function troubleOf(link) {
   return link?.reason ? { bad: true, reason: link.reason, remedy: link.remedy } : {};
 }
@@ -80,13 +78,13 @@ function loginForm() {
   const name = element("input", "");
   const told = element("output", "");
   setAttribute(name, "aria-label", "Device id");
-  setAttribute(name, "placeholder", "device id");
+  name.placeholder = "device id";
   const show = element("button", "plain quiet", "MQTT password");
   const form = element("form", "acts", name, show, told);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      setText(told, (await ask(`/api/v1/devices/${encodeURIComponent(name.value.trim())}/mqtt`)).password);
+      setText(told, (await ask(pathOf(name.value.trim(), "/mqtt"))).password);
     } catch (error) {
       setText(told, error.message);
     }
@@ -94,28 +92,28 @@ function loginForm() {
   return form;
 }
 
-function boardRow({ name: label }, log, changed) {
+function boardRow({ name: label }, log, changed, session) {
   const login = loginForm();
   let shown = {};
+  let failed = "";
   const read = button("plain quiet", "Log", () => log.open(shown), `Log of ${label}`);
-  const forget = button("plain quiet", "Forget", async () => {
-    try {
-      await send(`/api/v1/devices/${encodeURIComponent(shown.name)}`, "DELETE");
-    } catch (error) {
-      update({ ...shown, reason: error.message });
-    }
+  const act = (word, more, method = "POST") => button("plain quiet", word, async () => {
+    failed = await send(pathOf(shown.name, more), method).then(() => "", reasonOf);
     changed();
-  }, `Forget ${label}`);
-  const { node, update } = partRow("board", "h4", login, element("p", "acts", read, forget));
+  }, `${word} ${label}`);
+  const forget = act("Forget", "", "DELETE");
+  const decide = [act("Approve", "/approve"), act("Deny", "/deny")];
+  const { node, update } = partRow("board", "h4", login, element("p", "acts", read, forget, ...decide));
   return {
     node,
     update: (board) => {
       shown = board;
       setAttribute(node, "data-bad", String(Boolean(board.bad || board.away)));
-      update(board.away ? { ...board, reason: "", remedy: "" } : board);
+      update({ ...board, ...(board.away && { reason: "", remedy: "" }), ...(failed && { reason: failed }) });
       login.hidden = !board.logsIn;
       read.hidden = !board.log && !board.lines?.length;
       forget.hidden = !board.away;
+      for (const one of decide) one.hidden = !board.waits || !session.may("govern");
     },
   };
 }

@@ -4,7 +4,6 @@ import { Refused, ask, send } from "./ask.js";
 import { byId, setText } from "./dom.js";
 
 const MAY = { operator: ["operate", "speak"], listener: ["speak"] };
-const MAY_WITHOUT_SCOPE = { operator: ["govern"] };
 
 export class Session {
   constructor() {
@@ -30,7 +29,8 @@ export class Session {
   }
 
   may(what) {
-    return Boolean(MAY[this.role]?.includes(what) || (!this.scoped && MAY_WITHOUT_SCOPE[this.role]?.includes(what)));
+    if (what === "govern") return this.role === "operator" && !this.scoped;
+    return Boolean(MAY[this.role]?.includes(what));
   }
 
   async signOut() {

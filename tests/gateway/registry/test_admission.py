@@ -29,8 +29,7 @@ class Gate:
         self.changes += 1
 
     def why_not(self, device_id: str = "kitchen") -> str:
-        objection = self.register.objection(device_id)
-        return "" if objection is None else objection.reason
+        return self.register.why_not(device_id)
 
     def come(self, device_id: str = "kitchen", link: str = "mqtt", firmware: str = "1.0") -> None:
         """A device says HELLO, and the links ask."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.link.framing import Noise
 from firmware_bridge.link.wires import Line
 from gateway.contract.events import DeviceEvent
@@ -61,3 +62,46 @@ async def test_a_bad_line_says_what_is_wrong_and_shows_what_came(page: Page, sit
     await expect(board.locator(".remedy")).to_have_text("set it to 8N1")
     await page.get_by_role("button", name="Log of /dev/ttyUSB0").click()
     await expect(page.locator("#device-log-lines li span")).to_have_text(["rst:0x1 (POWERON)"])
+
+
+async def test_who_waits_is_approved_or_denied_where_the_devices_are(page: Page, tmp_path: Path) -> None:
+    async with open_site(journal=tmp_path / "journal.db", devices={"unknown": "approve"}) as site:
+        await site.parts.register.look()
+        for name in ("kitchen", "attic"):
+            knock(site, name)
+        await page.goto(f"{site.url}#health")
+        board = page.locator(".board")
+        await expect(board.locator("h4")).to_have_text(["kitchen", "attic"])
+        await expect(board.locator(".state")).to_have_text(["Waits", "Waits"])
+        await expect(board.first.locator(".detail")).to_have_text(
+            "mqtt · fw 1 · 1 time · kitchen awaits approval"
+        )
+        await page.get_by_role("button", name="Deny attic").click()
+        await expect(board.locator("h4")).to_have_text(["kitchen"])
+        await page.get_by_role("button", name="Approve kitchen").click()
+        await expect(board).to_have_count(0)
+        knock(site, "kitchen")
+        await expect(board.first.locator(".state")).to_have_text("Here")
+        standings = {name: one.standing.value for name, one in site.parts.register.registered().items()}
+        assert standings == {"attic": "denied", "kitchen": "approved"}
+        site.parts.register.file.make_key("kitchen", {"name": MARKUP})
+        await site.parts.register.look()
+        knock(site, "kitchen")
+        await expect(board.first.locator(".detail")).to_contain_text(
+            f"{MARKUP} · home · mqtt · fw 1 · has a key"
+        )
+
+
+async def test_what_cannot_be_decided_is_told_where_it_was_tried(page: Page, tmp_path: Path) -> None:
+    async with open_site(journal=tmp_path / "journal.db", devices={"unknown": "approve"}) as site:
+        await site.parts.register.look()
+        knock(site, "kitchen")
+        (tmp_path / "devices.json.lock").mkdir()
+        await page.goto(f"{site.url}#health")
+        await page.get_by_role("button", name="Approve kitchen").click()
+        await expect(page.locator(".board .reason")).to_contain_text("cannot be written")
+
+
+def knock(site: Site, device_id: str) -> None:
+    hello = Hello(Header(), device_id, 5, "fw 1", 0, 0, 0, 0)
+    site.parts.bridge.receive(Line("mqtt", device_id), [hello])

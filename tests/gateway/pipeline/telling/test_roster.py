@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from msgspec import UNSET, structs
 
@@ -276,3 +278,17 @@ async def test_who_watches_is_told_that_a_device_is_another_users_now(house: Hou
         house.hub.close()
         told = [item.event async for item in outbox]
     assert [(event.device_id, event.state) for event in told] == [("kitchen", "forgotten")]
+
+
+def test_who_was_turned_away_is_refused_no_more_once_it_may_come_in(house: House) -> None:
+    """That there are two of one id is no matter of who may come in."""
+    awaits = HelloRefused("kitchen", A, FaultCode.REFUSED, "kitchen awaits approval", "approve it")
+    house.roster.refused(awaits)
+    house.roster.refused(replace(awaits, device_id="attic"))
+    house.roster.refused(HelloRefused("kitchen", B, FaultCode.DUPLICATE_ID, "two of them"))
+    assert "approve it" in house.components["devices"].remedy
+    house.roster.readmitted({"kitchen": "", "attic": "kitchen awaits approval"}.__getitem__)
+    assert [(one.event.device_id, one.event.reason) for one in house.roster.refusals()] == [
+        ("attic", "kitchen awaits approval"),
+        ("kitchen", "two of them"),
+    ]

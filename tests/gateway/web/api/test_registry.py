@@ -52,7 +52,7 @@ async def test_who_waits_is_listed_and_comes_in_once_it_is_approved(tmp_path: Pa
             1,
         )
         assert told["refused"][0]["reason"] == "kitchen awaits approval"
-        assert "approve kitchen" in (await served.get("/health"))["components"]["devices"]["remedy"]
+        assert "earshot devices approve" in (await served.get("/health"))["components"]["devices"]["remedy"]
         answer = await served.call("POST", "/devices/kitchen/approve")
         assert (answer["standing"], answer["has_key"], "key" in answer) == ("approved", False, False)
         knock(served)
