@@ -30,8 +30,6 @@ QUIETEST_DB = -72.0
 DEAF_DB = -95.0
 """No microphone that is switched on is so quiet."""
 TONE_SECONDS = 1.0
-START_SECONDS = 1.0
-"""Until one is open, about."""
 
 
 class TriedMicrophone(Struct, frozen=True, kw_only=True):
@@ -127,18 +125,23 @@ def _named(
 async def _hear(
     one: TriedMicrophone, seconds: float, show: Callable[[TriedMicrophone], None] = lambda _one: None
 ) -> TriedMicrophone:
-    """Listen to it for so long; ``show``: is told all that there is to see meanwhile."""
+    """Listen to it for so long, and tell the loudest; ``show``: is told how loud it is meanwhile."""
     told = one
+    levels: list[float] = []
 
     def take(record: SoundRecord) -> None:
         nonlocal told
         told = _after(told, record)
+        if told.level_db is not None:
+            if not levels:
+                limit.reschedule(asyncio.get_running_loop().time() + seconds)
+            levels.append(told.level_db)
         show(told)
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds + START_SECONDS):
+        async with asyncio.timeout(None) as limit:  # it starts with the first that is heard
             await SoundProcess(Listen(name=one.name, meter=True), take).run()
-    return told
+    return structs.replace(told, level_db=max(levels, default=None))
 
 
 def _after(one: TriedMicrophone, record: SoundRecord) -> TriedMicrophone:

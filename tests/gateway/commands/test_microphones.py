@@ -43,7 +43,7 @@ def test_it_names_them_as_config_yaml_does_and_says_whose_they_are(
 def test_it_hears_how_loud_it_is(pulseaudio: PulseAudio, config: Path, tmp_path: Path) -> None:
     pulseaudio.plug(DESK)
     loud = tmp_path / "loud.wav"
-    loud.write_bytes(wav_file(b"\x00\x20\x00\xe0" * 5 * 16_000))
+    loud.write_bytes(wav_file((b"\x00\x20" * 8 + b"\x00\xe0" * 8) * 8 * 1_000))
     pulseaudio.play(DESK, loud)
     done = microphones("d* usb mic", "--seconds", "1", "--json", config=config)
     assert done.exit_code == 0, done.output
