@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
 JSON ?=
+MICROPHONE ?=
 UPGRADE ?=
 # Every run starts the same modules in a hundred processes: they are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,8 +16,9 @@ EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test quick check plan latest oldest lock chaos fuzz bench bench-wer dictation clean wanted
 
-demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, the page on :8080
-	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json)
+demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
+	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
+		$(if $(MICROPHONE),--microphone '$(patsubst 1,default,$(MICROPHONE))')
 
 test: $(VENV)/.dev check  ## what CI runs
 	@.ci/system-packages

@@ -183,7 +183,8 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app
-.commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.simulator
+.commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
+                                firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.wake

@@ -30,7 +30,7 @@ from firmware_bridge.link.link import (
     refuse,
     say_hello,
 )
-from firmware_bridge.link.wires import WEB, WEB_IDS, Line
+from firmware_bridge.link.wires import MICROPHONE, WEB, WEB_IDS, Line
 from firmware_bridge.pacing import Allowance, Cooldown
 from firmware_bridge.settings import DeviceSettings
 from firmware_bridge.shares import HOUSE, gives_way
@@ -398,6 +398,8 @@ class Fleet:
             return _Refusal(FaultCode.BAD_ID, f"this topic is {line.device_id}'s")
         if hello.device_id.startswith(WEB_IDS) and line.carrier != WEB:
             return _Refusal(FaultCode.REFUSED, f"ids that begin with {WEB_IDS} are for WebSockets")
+        if hello.device_id in self._settings.microphones and not _is_in_house(line):
+            return _Refusal(FaultCode.REFUSED, f"{hello.device_id} is a microphone of the gateway's machine")
         if (objection := self._admission.objection(hello.device_id)) is not None:
             return _Refusal(FaultCode.REFUSED, *objection, turned_away=True)
         return None
@@ -405,7 +407,7 @@ class Fleet:
     def _is_proven(self, line: Line, hello: Hello, now: float) -> bool:
         """Whether it is who it says, where the house has a key of it; if not, it was told what is missing."""
         key = self._admission.key(hello.device_id)
-        if key is None:
+        if key is None or _is_in_house(line):
             return True
         verdict, challenge = self._challenges.judge(line, hello, key, now)
         if challenge is not None:
@@ -578,6 +580,11 @@ def _held_longest(devices: Mapping[str, _Device]) -> str | None:
     """The one that is gone longest; None when none is gone."""
     held = [(d.end.held_since, i) for i, d in devices.items() if d.end.held_since is not None]
     return min(held)[1] if held else None
+
+
+def _is_in_house(line: Line) -> bool:
+    """Whether nobody but the gateway itself can be on it."""
+    return line.carrier.startswith(MICROPHONE)
 
 
 def _is_hello(rejected: FrameRejected) -> bool:

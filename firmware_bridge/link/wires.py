@@ -13,6 +13,8 @@ MQTT = "mqtt"
 """The carrier's name of all devices on MQTT; a serial port is named by its path."""
 WEB = "web"
 """The same of all devices on a WebSocket."""
+MICROPHONE = "microphone "
+"""What the carrier's name of a microphone of this machine begins with; its device id is the rest."""
 WEB_IDS = "web-"
 """What the ids of pages and programs begin with: the web server vouches for them, and no other carrier has any."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.link.device_end import DeviceEnd, DeviceState, LinkStateError
 from firmware_bridge.link.frames import DeviceFrame
-from firmware_bridge.link.wires import Line, Wires
+from firmware_bridge.link.wires import MICROPHONE, Line, Wires
 from firmware_bridge.microphones.records import Measured, Sound
 
 RING_FRAMES = 1500
@@ -37,7 +37,7 @@ class MicrophoneCounters:
 
 def carrier_of(device_id: str) -> str:
     """The carrier's name: each microphone is a line of its own."""
-    return f"microphone {device_id}"
+    return f"{MICROPHONE}{device_id}"
 
 
 class Microphone:

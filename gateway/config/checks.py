@@ -68,12 +68,19 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
 
 
 def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
-    """A device that is named twice, with two rooms, users or classes."""
+    """A device that is named twice, with two rooms, users or classes, or as none of ours can be."""
     elsewhere: tuple[tuple[str, tuple[str, ...], Mapping[str, str]], ...] = (
         ("room", ("rooms",), devices.rooms),
         ("user", ("users",), devices.users),
         ("priority", ("priorities", "devices"), devices.priorities.devices),
     )
+    for section, names in (("known", devices.known), ("microphones", devices.microphones)):
+        for device_id in names:
+            if device_id.startswith(WEB_DEVICE):
+                message = (
+                    f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
+                )
+                yield (("devices", section, device_id),), message
     for device_id, known in devices.known.items():
         for field, place, said in elsewhere:
             here, there = getattr(known, field), said.get(device_id, "")
@@ -81,9 +88,6 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
                 paths = ("devices", "known", device_id, field), ("devices", *place, device_id)
                 message = f"{'.'.join(paths[1])} is {shown(there)}, got {shown(here)}; say it in one place"
                 yield paths, message
-        if device_id.startswith(WEB_DEVICE):
-            message = f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
-            yield (("devices", "known", device_id),), message
 
 
 def _content(content: ContentSettings) -> Iterator[Contradiction]:

@@ -123,7 +123,7 @@ class Seen:
 
 
 @asynccontextmanager
-async def _folder() -> AsyncIterator[str]:
+async def temporary_folder() -> AsyncIterator[str]:
     """For what the demo leaves behind, which goes with it."""
     folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="earshot-demo-")
     try:
@@ -136,16 +136,16 @@ async def run_demo(*, once: bool, json_lines: bool) -> int:
     """Run the demo; with ``once`` until everything was spoken, else until Ctrl-C. Returns the exit status."""
     logging.configure(LogSettings(level="error", format="text"))
     async with AsyncExitStack() as stack:
-        folder = await stack.enter_async_context(_folder())
+        folder = await stack.enter_async_context(temporary_folder())
         screen = stack.enter_context(Screen(quiet=json_lines, once=once))
         terminal = Path(folder, "ttyESP32")
         screen.say("Starting the gateway: memory broker, embedded MQTT broker, bundled model ...")
         config = _config(terminal)
         async with Gateway(config) as gateway:
             try:
-                await _ready(gateway)
+                await ready(gateway)
             except TimeoutError:
-                print(in_lines("\n".join(_missing(gateway.health.report()))), file=sys.stderr)  # noqa: T201
+                print(in_lines("\n".join(what_is_missing(gateway.health.report()))), file=sys.stderr)  # noqa: T201
                 return 1
             taken = "" if config.web.port else f" (port {PAGE_PORT} is taken)"
             screen.say(f"The page is at {gateway.url}{taken}")
@@ -226,14 +226,19 @@ async def _watching(listener: Listener, screen: Screen) -> AsyncIterator[Seen]:
             await watcher
 
 
-async def _ready(gateway: Gateway) -> None:
+async def ready(gateway: Gateway) -> None:
     """Wait until everything is there that the demo needs."""
     async with asyncio.timeout(START_SECONDS):
-        while not (gateway.health.report().ready and gateway.bridge.mqtt_url and gateway.url):  # noqa: ASYNC110
+        while not (_is_ready(gateway)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-def _missing(report: HealthReport) -> Iterator[str]:
+def _is_ready(gateway: Gateway) -> bool:
+    mqtt = gateway.bridge.mqtt_url or not gateway.config.devices.mqtt.url
+    return bool(gateway.health.report().ready and mqtt and gateway.url)
+
+
+def what_is_missing(report: HealthReport) -> Iterator[str]:
     """A line for each component that is not well, with its remedy."""
     yield f"Not ready after {START_SECONDS:g} s:"
     for name, health in report.components.items():
@@ -250,8 +255,13 @@ def _config(terminal: Path) -> GatewayConfig:
             rooms={SERIAL_DEVICE: "Kitchen", MQTT_DEVICE: "Bedroom"},
         ),
         journal=JournalSettings(path=str(terminal.with_name("journal.db"))),
-        web=WebSettings(port=PAGE_PORT if _is_free(PAGE_PORT) else 0),
+        web=WebSettings(port=page_port()),
     )
+
+
+def page_port() -> int:
+    """Where the page is; 0: anywhere, since somebody else is there."""
+    return PAGE_PORT if _is_free(PAGE_PORT) else 0
 
 
 def _is_free(port: int) -> bool:

@@ -86,6 +86,11 @@ class Screen:
         self._rows = [*self._rows[1 - ROWS :], row]
         self._refresh()
 
+    def is_open(self, device_id: str) -> bool:
+        """Whether what a device says now has a row, and no text yet."""
+        row = self._current.get(device_id)
+        return row is not None and row.text_ms is None
+
     def show(self, event: ListenerEvent) -> None:
         """Take what the listener saw."""
         match event:

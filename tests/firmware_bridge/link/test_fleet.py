@@ -43,7 +43,7 @@ from firmware_bridge.link.frames import (
 )
 from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
 from firmware_bridge.link.wires import WEB, Line
-from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.settings import DeviceSettings, MicrophoneSettings
 
 PORT_A, PORT_B = Line("/dev/a"), Line("/dev/b")
 SETTINGS = DeviceSettings()
@@ -180,6 +180,16 @@ def test_a_pages_name_is_for_no_board(house: House, line: Line) -> None:
     assert house.fleet.counters.refused == 2
     assert house.fleet.devices()[0].link == WEB
     assert not faults(house.arrive(page, Ping(Header(link=house.fleet.end("web-ann-7", 1).link))))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("line", [PORT_A, topic("desk"), Line(WEB, "desk", 1)])
+def test_a_microphones_name_is_for_no_board_whether_it_is_there_or_not(line: Line) -> None:
+    house = House(DeviceSettings(microphones={"desk": MicrophoneSettings()}))
+    assert faults(house.arrive(line, hello("desk"))) == [(line, FaultCode.REFUSED)]
+    microphone = Line("microphone desk", "desk")
+    house.linked(microphone, device_id="desk", boot=2)
+    assert faults(house.arrive(line, hello("desk", boot=2))) == [(line, FaultCode.REFUSED)]
+    assert house.fleet.devices()[0].link == "microphone desk"
 
 
 def test_asking_whether_somebody_would_be_welcome_changes_nothing(house: House) -> None:

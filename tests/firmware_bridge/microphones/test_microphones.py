@@ -114,7 +114,7 @@ async def test_a_process_that_dies_is_started_again(gateway: Gateway, pulseaudio
         await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
 
 
-async def test_another_may_have_the_id_of_a_microphone_only_while_that_is_away(
+async def test_no_board_has_the_id_of_a_microphone(
     gateway: Gateway, pulseaudio: PulseAudio, tmp_path: Path
 ) -> None:
     pulseaudio.plug(DESK)

@@ -72,6 +72,13 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
         ("orchestrator: {app: my-house}", "FILE:1: orchestrator.app: expected auto, builtin, module:name or nothing"),
         ("content: {hook: look}", "FILE:1: content.hook: expected module:name or nothing, got 'look'"),
         ("content: {forbidden_words: [damn, '!?']}", "FILE:1: content.forbidden_words[1]: expected a word, got '!?'"),
+        *[
+            (
+                f"devices: {{{section}: {{web-desk: {{}}}}}}",
+                f"FILE:1: devices.{section}.web-desk: ids that begin with web- are of pages and programs",
+            )
+            for section in ("known", "microphones")
+        ],
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
         (
