@@ -42,7 +42,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Who answered. ``flash_bytes`` 0: it could not be told. ``details``: package and revision, for people."""
+    """Who answered. ``flash_bytes`` 0: it could not be told. ``details``: its name in full, for people."""
 
     chip: Chip
     details: str

@@ -41,7 +41,11 @@ def nvs_image(entries: Iterable[NvsEntry], size: int) -> bytes:
             encoding, value = _as_it_is_taken(one)
             nvs.write_entry(one.key, value, encoding, nvs.get_namespace_idx())
         nvs_partition_gen.nvs_close(nvs)
-    except (nvs_partition_gen.InsufficientSizeError, nvs_partition_gen.InputError) as error:
+    except (
+        nvs_partition_gen.InsufficientSizeError,
+        nvs_partition_gen.InputError,
+        nvs_partition_gen.PageFullError,
+    ) as error:
         raise FlashTrouble(
             f"the settings do not fit into the board's NVS partition of {size:#x} bytes",
             "give it more in partitions.csv, or leave out ca_pem",

@@ -51,7 +51,7 @@ NVS_KEYS: Final = (
     NvsKey("ws_url", "string", 255, "the gateway's page, as `ws://` or `wss://`, host, `:port` and path"),
     NvsKey("ws_token", "string", 255, "a token of the gateway's; absent: it asks for none", secret=True),
     NvsKey("key", "string", 64, "64 hex digits: the 32 bytes that the device proves itself with", secret=True),
-    NvsKey("ca_pem", "string", 3999, "who signs the broker's or the gateway's certificate (PEM); absent: the "
+    NvsKey("ca_pem", "string", 3967, "who signs the broker's or the gateway's certificate (PEM); absent: the "
            "firmware's own bundle"),
     NvsKey("image_key", "blob", 64, "P-256 public key, X and Y, 32 bytes each, big-endian: whose signed images it "
            "takes over the air; absent: that which was compiled in, or nobody's"),

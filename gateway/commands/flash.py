@@ -145,7 +145,7 @@ def _wait(port: str, settings: Mapping[str, NvsValue], seconds: float) -> None:
 
 def _show_board(port: str, board: Board) -> None:
     size = f"{board.flash_bytes / 2**20:g} MiB of flash" if board.flash_bytes else "flash of unknown size"
-    click.echo(one_line(f"{port}: {board.chip.name} {board.details}, {board.mac}, {size}"))
+    click.echo(one_line(f"{port}: {board.details or board.chip.name}, {board.mac}, {size}"))
 
 
 def _show(event: LinkEvent) -> None:

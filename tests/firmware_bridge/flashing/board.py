@@ -69,6 +69,10 @@ class Board:
             os.close(self._ours)
         self.port.unlink(missing_ok=True)
 
+    def silence(self) -> None:
+        """Its firmware says nothing from now on."""
+        self._device = None
+
     def _run(self) -> None:
         while not self._end.is_set():
             first = self._read(_STEP)

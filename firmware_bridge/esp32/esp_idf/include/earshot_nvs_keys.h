@@ -64,7 +64,7 @@
 
 /* string: who signs the broker's or the gateway's certificate (PEM); absent: the firmware's own bundle */
 #define EARSHOT_NVS_CA_PEM "ca_pem"
-#define EARSHOT_NVS_CA_PEM_MOST 3999
+#define EARSHOT_NVS_CA_PEM_MOST 3967
 
 /* blob: P-256 public key, X and Y, 32 bytes each, big-endian: whose signed images it takes over the air;
  * absent: that which was compiled in, or nobody's */

@@ -1,0 +1,173 @@
+"""`earshot flash`, as it is typed."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from click.testing import CliRunner, Result
+
+from firmware_bridge.flashing.bootloader import Bootloader
+from firmware_bridge.flashing.nvs_pages import read_entries
+from firmware_bridge.link.device_end import DeviceEnd
+from gateway.commands.cli import main
+from tests.firmware_bridge.flashing import samples
+from tests.firmware_bridge.flashing.board import Board, mock_bootloader
+
+Plug: TypeAlias = Callable[[], Board]
+
+
+@pytest.fixture
+def plug(tmp_path: Path) -> Iterator[Plug]:
+    """Makes a C3 that runs a firmware which says HELLO."""
+    with ExitStack() as stack:
+
+        def make() -> Board:
+            tcp = stack.enter_context(mock_bootloader(tmp_path, "esp32c3"))
+            device = DeviceEnd("kitchen", boot=5, ring_frames=10, firmware="talk 1.0")
+            board = Board(tmp_path / "usb-board", tcp, device)
+            stack.callback(board.close)
+            return board
+
+        yield make
+
+
+def flash(*words: object) -> Result:
+    return CliRunner().invoke(main, ["flash", *map(str, words)])
+
+
+def settings_on(board: Board) -> dict[str, object]:
+    image = Bootloader(str(board.port)).read(samples.NVS_AT, samples.NVS_SIZE)
+    return {one.key: one.value for one in read_entries(image)}
+
+
+@pytest.mark.slow
+def test_a_board_is_flashed_told_who_it_is_and_welcomed(plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    build = samples.build_folder(tmp_path / "build")
+    result = flash(build, "--port", board.port, "--id", "kitchen", "--room", "Kitchen", "--carrier", "serial")
+    assert result.exit_code == 0, result.output
+    found, written, boots, hello = result.output.splitlines()
+    assert found.startswith(f"{board.port}: ESP32-C3 (QFN32) (revision v0.0), 24:0a:c4")
+    assert found.endswith("4 MiB of flash")
+    assert written == "written, and compared with what the board has"
+    assert "boot: ESP-IDF" in boots
+    assert hello == "kitchen says HELLO, firmware talk 1.0; HELLO to you, kitchen"
+    assert settings_on(board) == {"id": "kitchen", "room": "Kitchen", "carrier": "serial"}
+
+
+@pytest.mark.slow
+def test_settings_come_from_a_file_that_is_ours_alone(plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    flash(samples.build_folder(tmp_path / "build"), "--port", board.port, "--no-wait")
+    file = tmp_path / "attic.yaml"
+    file.write_text("id: attic\nwifi_ssid: Home\nwifi_pass: correct horse\nbaud: 115200\n", encoding="utf-8")
+    file.chmod(0o644)
+    refused = flash("--settings-only", "--port", board.port, "--settings", file, "--no-wait")
+    assert refused.exit_code == 1
+    assert f"chmod 600 {file}" in refused.output
+    file.chmod(0o600)
+    taken = flash("--settings-only", "--port", board.port, "--settings", file, "--room", "Attic", "--no-wait")
+    assert taken.exit_code == 0, taken.output
+    assert "correct horse" not in taken.output
+    expected = {
+        "id": "attic",
+        "wifi_ssid": "Home",
+        "wifi_pass": "correct horse",
+        "baud": 115_200,
+        "room": "Attic",
+    }
+    assert settings_on(board) == expected
+    file.write_text("room:\n", encoding="utf-8")
+    other = flash("--settings-only", "--port", board.port, "--settings", file, "--wifi", "Other", "--no-wait")
+    assert other.exit_code == 0, other.output
+    assert settings_on(board) == {"id": "attic", "wifi_ssid": "Other", "baud": 115_200}
+
+
+@pytest.mark.slow
+def test_a_board_that_says_no_hello_is_told_with_the_remedy(plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    board.silence()
+    result = flash(samples.build_folder(tmp_path / "build"), "--port", board.port, "--wait", 0.2)
+    assert result.exit_code == 1
+    assert "it was flashed, and said no HELLO in 0.2 s\nremedy: press RESET" in result.output
+
+
+@pytest.mark.slow
+def test_a_password_is_asked_for_where_somebody_can_answer_and_is_not_shown(tmp_path: Path) -> None:
+    """Typed on a terminal; the board is none, so that what was typed goes nowhere."""
+    ours, theirs = pty.openpty()
+    words = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "flash",
+        "--settings-only",
+        "--wifi",
+        "Home",
+        "--port",
+        str(tmp_path / "x"),
+    ]
+    with subprocess.Popen(
+        words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        said = b""
+        while b"Wi-Fi password" not in said:
+            said += os.read(ours, 1000)
+        os.write(ours, b"correct horse\n")
+        while b"remedy" not in said:
+            said += os.read(ours, 1000)
+        process.wait()
+    os.close(ours)
+    assert process.returncode == 1
+    assert b"no such port" in said
+    assert b"correct" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "what is to be flashed?"),
+        (("--settings-only",), "no setting was said"),
+        (("--settings-only", "build"), "without IMAGE"),
+        (("--settings-only", "--erase"), "without IMAGE"),
+        (("--carrier", "smoke"), "smoke"),
+    ],
+)
+def test_a_command_line_that_says_nothing_is_wrong(words: tuple[str, ...], told: str) -> None:
+    result = flash(*words)
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a list:\n  - 1\n", "holds no settings"),
+        ("just words", "holds no settings"),
+        ("id: [1\n", ":2 cannot be read"),
+        ("wifi: x\n", "no setting 'wifi'"),
+        ("id: kitchen table\n", "id is not what it has to be"),
+    ],
+)
+def test_a_settings_file_that_is_none_is_told_without_its_words(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "board.yaml"
+    file.write_text(text, encoding="utf-8")
+    result = flash("--settings-only", "--settings", file, "--port", tmp_path / "none")
+    assert result.exit_code == 1
+    assert told in result.output
+    assert "remedy: " in result.output
+
+
+def test_an_image_that_is_none_is_told_before_a_port_is_looked_for(tmp_path: Path) -> None:
+    result = flash(tmp_path / "none.bin")
+    assert result.exit_code == 1
+    assert f"there is no {tmp_path / 'none.bin'}\nremedy: build the firmware first" in result.output
