@@ -20,6 +20,8 @@ from docs.plan.modules import DOCUMENT, filled, places, tables
 SANS_IO = {
     "firmware_bridge.link.admission",
     "firmware_bridge.link.challenges",
+    "firmware_bridge.images.serving",
+    "firmware_bridge.images.taker",
     "firmware_bridge.link.clock_drift",
     "firmware_bridge.link.codecs",
     "firmware_bridge.link.events",
@@ -54,7 +56,7 @@ CLIENT_LIBRARIES = {
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
     "esptool", "esp_idf_nvs_partition_gen",
 }  # fmt: skip
-IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av"}
+IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
 """Two packages that know nothing of each other use these."""
 ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE = (
     "pipeline.sessions.session",
@@ -77,6 +79,7 @@ TOP_LEVEL = {
 WHO_MAY_ASK_WHOM = """
 firmware_bridge:
 firmware_bridge.link:           firmware_bridge
+firmware_bridge.images:         firmware_bridge firmware_bridge.link
 firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
 firmware_bridge.embedded_broker:firmware_bridge firmware_bridge.link
 firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker

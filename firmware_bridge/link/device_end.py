@@ -24,6 +24,7 @@ from firmware_bridge.link.frames import (
     DeviceFrame,
     Fault,
     FaultCode,
+    Fetch,
     Header,
     Hello,
     Image,
@@ -36,6 +37,9 @@ from firmware_bridge.link.frames import (
     Reply,
     Status,
     TranscriptText,
+    Update,
+    UpdateReason,
+    UpdateState,
     Welcome,
     numbered_down,
     proof_of,
@@ -140,14 +144,14 @@ class DeviceEnd:
         self.state = DeviceState.OFFLINE
         self.link = 0
         """The nonce of the link, once linked."""
-        self._firmware = firmware
+        self.firmware, self.kind = firmware, kind
         self._max_payload = max_payload
         self._wants_partials = wants_partials
         self._wants_pieces = wants_pieces
         self._credit = min(credit, DOWN_CREDIT)
         self.replies = ReplyTexts(pieces=wants_pieces)
         """What to show of the replies that ``receive`` returns."""
-        self._kind, self._key, self._takes_images = kind, key, takes_images
+        self._key, self._takes_images = key, takes_images
         self._proof = ""
         self._ring: SendWindow[DeviceFrame] = SendWindow(ring_frames, first_sequence)
         self._keeps_early = keeps_early
@@ -226,6 +230,19 @@ class DeviceEnd:
     def ping(self) -> None:
         """Acknowledge what came, at once, and have the gateway answer with PONG; best effort."""
         self._say(Ping(self._unnumbered()))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks, and the gateway has all frames."""
+        return not self._streams and not self.unacknowledged
+
+    def fetch(self, image: int, offset: int, length: int) -> None:
+        """Ask for a part of the image that was offered, best effort."""
+        self._say(Fetch(self._unnumbered(), image, offset, length))
+
+    def update(self, state: UpdateState, reason: UpdateReason, image: int, offset: int) -> None:
+        """Tell how far an image has come, best effort."""
+        self._say(Update(self._unnumbered(), state, reason, image, offset))
 
     # -- the carrier's side
 
@@ -344,7 +361,7 @@ class DeviceEnd:
             Header(credit=self._credit, acknowledge=self._inbox.expected, timestamp=self._milliseconds()),
             self.device_id,
             self.boot,
-            self._firmware,
+            self.firmware,
             ring.capacity,
             ring.next,
             ring.oldest,
@@ -353,7 +370,7 @@ class DeviceEnd:
             self._wants_partials,
             self._wants_pieces,
             self._takes_images,
-            self._kind,
+            self.kind,
             self._proof,
         )
 

@@ -41,7 +41,7 @@ class DeviceConnected:
 
     ``resumed`` is true when the same boot was known already (a cable replugged, a broker
     restarted, the other carrier taken): its streams go on. ``lost_frames`` is what its ring had
-    overwritten in between.
+    overwritten in between. ``kind``: which firmware images are for it; ``max_payload``: it takes.
     """
 
     device_id: str
@@ -52,6 +52,9 @@ class DeviceConnected:
     wants_partials: bool
     resumed: bool
     lost_frames: int
+    kind: str = ""
+    takes_images: bool = False
+    max_payload: int = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,30 @@ class HelloRefused:
     """What people can do about it, where it is no matter of the code alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageAsked:
+    """A device asks for a part of a firmware image; ``image``, ``offset`` and ``length`` are as it says."""
+
+    device_id: str
+    boot: int
+    image: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTold:
+    """A device tells how far it has come with a firmware image. ``state`` and ``reason``: as in UPDATE."""
+
+    device_id: str
+    boot: int
+    image: int
+    state: int
+    reason: int
+    offset: int
+    text: str
+
+
 LinkEvent: TypeAlias = (
     DeviceConnected
     | DeviceDisconnected
@@ -170,4 +197,6 @@ LinkEvent: TypeAlias = (
     | DeviceLog
     | LinkChanged
     | HelloRefused
+    | ImageAsked
+    | ImageTold
 )

@@ -19,6 +19,8 @@ from firmware_bridge.link.events import (
     DeviceLog,
     DeviceNotice,
     DeviceStatus,
+    ImageAsked,
+    ImageTold,
     LinkEvent,
 )
 from firmware_bridge.link.frame_outbox import FrameOutbox
@@ -31,14 +33,18 @@ from firmware_bridge.link.frames import (
     DeviceFrame,
     Fault,
     FaultCode,
+    Fetch,
     FrameType,
     Header,
     Hello,
+    Image,
     Log,
     Notice,
+    Offer,
     Ping,
     Pong,
     Reply,
+    Update,
     Welcome,
     numbered_up,
 )
@@ -62,6 +68,8 @@ FAULT_PAUSE: Final = 1.0
 """Seconds between two FAULTs of the same code to one device."""
 MAX_URGENT: Final = 64
 """Unnumbered frames that may wait for outgoing(); further ones are dropped."""
+MAX_IMAGES: Final = 8
+"""The same of frames about firmware images, which go last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ class GatewayEnd:
             on_bad_audio=self._bad_audio,
         )
         self._urgent: deque[DeviceFrame] = deque()
+        self._images: deque[DeviceFrame] = deque()
         self._faulted_at: dict[FaultCode, float] = {}
         self._counters = LinkCounters(lost_frames=max(0, distance(hello.durable, hello.oldest)))
         self._greet(hello)
@@ -242,6 +251,8 @@ class GatewayEnd:
         if missing or (due is not None and due <= self._now):
             self._inbox.acknowledged()
             out.append(Ack(self._stamped(), self._streams.durable, missing))
+        out += [replace(frame, header=self._stamped()) for frame in self._images]
+        self._images.clear()
         return out
 
     # -- what happens to the link
@@ -344,6 +355,13 @@ class GatewayEnd:
         piece = Reply(Header(stream=stream), correlation_id, text, final=False, whole=anew)
         return self.wants_pieces and self._outbox.reply(piece, grows=True)
 
+    def send_image(self, frame: Offer | Image) -> bool:
+        """Queue an OFFER, or a part of an image, behind all else. False: not connected, or enough of it waits."""
+        if not self._is_connected or len(self._images) >= MAX_IMAGES:
+            return False
+        self._images.append(frame)
+        return True
+
     def delivered(self) -> list[str]:
         """Correlation ids of the replies the device has acknowledged since the last call."""
         return self._outbox.delivered()
@@ -370,6 +388,7 @@ class GatewayEnd:
         self._move(event)
         self._outbox.window.pause()
         self._urgent.clear()
+        self._images.clear()
         self._outbox.drop_partials()
         if not was_connected:
             return []
@@ -406,6 +425,9 @@ class GatewayEnd:
             hello.wants_partials,
             resumed,
             lost_frames,
+            hello.kind,
+            hello.takes_images,
+            hello.max_payload,
         )
 
     def _take(self, sequence: int, frame: DeviceFrame | FrameRejected) -> list[LinkEvent]:
@@ -432,6 +454,10 @@ class GatewayEnd:
                 return self._after_loss(*self._inbox.skip_to(frame.durable, self._now))
             case Ping():
                 self._urgently(Pong(self._stamped(Header(timestamp=frame.header.timestamp))))
+            case Fetch():
+                return [ImageAsked(self.device_id, self.boot, frame.image, frame.offset, frame.length)]
+            case Update():
+                return [self._told(frame)]
             case Log():
                 return [DeviceLog(self.device_id, self.carrier, frame.text, min(frame.level, 7))]
             case Fault():
@@ -443,6 +469,10 @@ class GatewayEnd:
                 wrong_way = f"{frame.TYPE.name} is not for a device to send"
                 self._reject(Fault(Header(link=self.link), FaultCode.UNKNOWN_TYPE, wrong_way))
         return []
+
+    def _told(self, frame: Update) -> ImageTold:
+        state, reason, text = int(frame.state), int(frame.reason), frame.text
+        return ImageTold(self.device_id, self.boot, frame.image, state, reason, frame.offset, text)
 
     def _deliver(self, frame: DeviceFrame | FrameRejected) -> list[LinkEvent]:
         """A numbered frame, in order."""

@@ -80,7 +80,11 @@ def core(credit: int = 8, max_payload: int = 1024, *more: str) -> ctypes.CDLL:
     """The library for these sizes, and the jig around it."""
     options = ("-O1", "-g", f"-DEARSHOT_CREDIT={credit}", f"-DEARSHOT_MTU={max_payload}", *more)
     options += tuple(os.environ.get("EARSHOT_TEST_CFLAGS", "").split())
-    c = library(*CORE, Path(__file__).with_name("jig.c"), options=options)
+    return describe(library(*CORE, Path(__file__).with_name("jig.c"), options=options))
+
+
+def describe(c: ctypes.CDLL) -> ctypes.CDLL:
+    """What the functions of a library with the jig in it want and answer."""
     for name, signature in _SIGNATURES.items():
         answers, wants = signature.split()
         function = getattr(c, name)
@@ -150,8 +154,10 @@ class Device:
         frame_size: int = 640,
         carrier: int = SERIAL,
         options: tuple[str, ...] = (),
+        c: ctypes.CDLL | None = None,
     ) -> None:
-        self._c = core(credit, max_payload, *options)
+        """``c``: another library with the jig in it."""
+        self._c = c or core(credit, max_payload, *options)
         self._texts = (device_id.encode(), firmware.encode(), kind.encode() or None, key or None)
         wants = wants_partials | wants_pieces << 1 | takes_images << 2
         name, version, board, secret = self._texts
@@ -243,6 +249,11 @@ class Device:
         return self.frames_of(self.poll(self._now))
 
     # -- what only the library has
+
+    @property
+    def address(self) -> int:
+        """Of the jig, where it begins."""
+        return int(self._jig)
 
     def receive_bytes(self, data: bytes, now: float) -> list[FromGateway]:
         """As the carrier delivers them."""
