@@ -235,7 +235,7 @@ earshot_result earshot_say(earshot_device *device, uint8_t type, const void *pay
 earshot_state earshot_where(const earshot_device *device);
 /* Numbered frames that the gateway has not acknowledged. */
 uint32_t earshot_unacknowledged(const earshot_device *device);
-/* How many more frames of audio the ring takes now. */
+/* How many more frames of audio the ring takes now; fewer while the carrier is still busy with an acknowledged one that goes again. */
 uint32_t earshot_room(const earshot_device *device);
 const earshot_counters *earshot_count(const earshot_device *device);
 /* The boot number; another than the configured one if a gateway knew that already (4.1, WELCOME). */

@@ -24,7 +24,8 @@ uint32_t earshot_crc32(uint32_t crc, const uint8_t *bytes, size_t size) {
 }
 
 static uint8_t byte_at(const uint8_t *frame, size_t size, uint32_t crc, size_t at) {
-    return at < size ? frame[at] : (uint8_t)(crc >> 8 * (at - size) & 255);
+    if (at < size) return frame[at];
+    return (uint8_t)(crc >> 8 * (at - size) & 255);
 }
 
 size_t earshot_stuff_group(uint8_t *group, const uint8_t *frame, size_t size, uint32_t crc, uint16_t *at) {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from firmware_bridge.link.device_end import DeviceState, FromGateway, LinkStateError
 from firmware_bridge.link.events import NoticeKind
@@ -20,11 +21,11 @@ from firmware_bridge.link.reply_texts import ReplyTexts
 from tests.firmware_bridge.esp32.made import CORE, library
 
 SERIAL, MESSAGES = 0, 1
-NO_STREAM, MANY_STREAMS, OVERRUN, FULL = 3, 4, 5, 6
+BAD_ARGUMENT, NO_STREAM, MANY_STREAMS, OVERRUN, FULL = 2, 3, 4, 5, 6
 STATES = (DeviceState.OFFLINE, DeviceState.GREETING, DeviceState.LINKED, DeviceState.REFUSED)
 FOREVER = 0xFFFFFFFF
 _MASK = 0xFFFFFFFF
-_ALL = (1 << 8 * ctypes.sizeof(ctypes.c_size_t)) - 1
+ALL = (1 << 8 * ctypes.sizeof(ctypes.c_size_t)) - 1
 _HEARD = struct.Struct("<IBBHIBBHII")
 _SIGNATURES = {
     "jig_new": "v zIzzzIHII",
@@ -164,7 +165,8 @@ class Device:
         self._jig = self._c.jig_new(
             name, boot, version, board, secret, ring_frames, frame_size, wants, first_sequence
         )
-        assert self._jig, "earshot_init refuses"
+        if not self._jig:
+            raise ValueError("earshot_init refuses")
         self.carrier = carrier
         self.replies = ReplyTexts(pieces=wants_pieces)
         self.told: list[Heard] = []
@@ -275,7 +277,7 @@ class Device:
         """What the last poll answered."""
         return self._wait
 
-    def let(self, each: int = _ALL, left: int = _ALL) -> None:
+    def let(self, each: int = ALL, left: int = ALL) -> None:
         """From now on the carrier takes ``each`` bytes at a time, ``left`` in all."""
         self._c.jig_let(self._jig, each, left)
 
@@ -325,6 +327,18 @@ class Device:
             type_byte, flags, stream, timestamp, code, anew, stable = head
             told.append(Heard(type_byte, flags, stream, timestamp, code, bool(anew), stable, *parts))  # type: ignore[arg-type]
         return told
+
+
+class Hesitant(Device):
+    """On a serial carrier that takes nothing, a few bytes or all, as it comes."""
+
+    def __init__(self, device_id: str, *, boot: int, **wants: Any) -> None:
+        super().__init__(device_id, boot=boot, **wants)
+        self._rng = random.Random(boot)
+
+    def poll(self, now: float) -> bytes:
+        self.let(self._rng.choice((1, 7, ALL)), self._rng.choice((0, 1, 7, 200, 1000, ALL)))
+        return super().poll(now)
 
 
 def messages(written: bytes) -> list[bytes]:

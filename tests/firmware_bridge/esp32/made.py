@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,7 +40,9 @@ def shared_object(*sources: str | Path, options: tuple[str, ...] = ("-O1", "-g")
     files = [COMPONENT / "src" / source for source in sources]
     include = COMPONENT / "src"
     subprocess.run(
-        [compiler(), *STRICT, *options, f"-I{include}", "-fPIC", "-shared", "-o", made, *files], check=True
+        [compiler(), *STRICT, *options, f"-I{include}", "-fPIC", "-shared", "-o", made, *files],
+        env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
+        check=True,
     )
     return made
 

@@ -44,7 +44,11 @@ STEP = 0.005
 
 AnyDevice: TypeAlias = DeviceEnd | jig.Device
 REFERENCES = {"reference": DeviceEnd, "without early frames": partial(DeviceEnd, keeps_early=False)}
-IN_C = {"C, serial": jig.Device, "C, messages": partial(jig.Device, carrier=jig.MESSAGES)}
+IN_C = {
+    "C, serial": jig.Device,
+    "C, messages": partial(jig.Device, carrier=jig.MESSAGES),
+    "C, on a carrier that is often busy": jig.Hesitant,
+}
 DEVICES: dict[str, Callable[..., AnyDevice]] = REFERENCES | IN_C
 
 
@@ -102,10 +106,10 @@ class House:
     pieces: bool = False
     down_credit: int = DOWN_CREDIT
     make: Callable[..., AnyDevice] = DeviceEnd
+    now: float = 10.0
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
-        self.now = 10.0
         self.device = self.make(
             "kitchen",
             boot=self.rng.getrandbits(32),
