@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test quick check plan latest oldest lock chaos fuzz bench bench-wer dictation clean wanted
+.PHONY: demo test quick check plan latest oldest lock chaos fuzz bench bench-wer dictation esp-idf clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -85,6 +85,10 @@ $(VENV)/.dev: requirements/test.txt pyproject.toml | $(BIN)/python
 	@$(call INSTALL,test)
 	@$(EDITABLE)
 	@touch $@ $(VENV)/.demo
+
+esp-idf: $(BIN)/uv  ## the ESP32 component against ESP-IDF's own headers (IDF_PATH=..., IDF_EXTRA=...), and its manifests
+	@.ci/esp-idf
+	@.ci/esp-manifests
 
 clean:
 	rm -rf $(VENV) .venv-latest .venv-oldest build dist *.egg-info

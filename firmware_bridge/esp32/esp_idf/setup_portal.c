@@ -1,0 +1,172 @@
+#include "sdkconfig.h"
+
+#if CONFIG_EARSHOT_PORTAL
+
+#include <stdio.h>
+#include <string.h>
+
+#include "esp_check.h"
+#include "esp_http_server.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
+#include "lwip/sockets.h"
+#include "setup.h"
+#include "wifi.h"
+
+#define DNS_MOST 512
+#define FORM_MOST 400 /* a name and a password, each letter as %XX */
+
+static const char *const TAG = "earshot";
+static const uint8_t OWN_ADDRESS[] = {192, 168, 4, 1}; /* of ESP-IDF's access points */
+static httpd_handle_t server;
+
+static const char PAGE[] =
+    "<!doctype html><meta name=viewport content='width=device-width'><title>Earshot</title>"
+    "<style>body{font:18px sans-serif;margin:2em auto;max-width:20em}input,button{font:inherit;width:100%;margin:.3em 0 1em;padding:.4em}</style>"
+    "<h1>Earshot</h1><form method=post action=/join><label>Wi-Fi<input name=ssid maxlength=32 required></label>"
+    "<label>Password<input name=password type=password maxlength=64></label><button>Join</button></form>";
+
+static esp_err_t show_page(httpd_req_t *request)
+{
+    httpd_resp_set_type(request, "text/html; charset=utf-8");
+    return httpd_resp_send(request, PAGE, HTTPD_RESP_USE_STRLEN);
+}
+
+/* Telephones look for a page of theirs, and show what they get instead. */
+static esp_err_t send_to_page(httpd_req_t *request, httpd_err_code_t error)
+{
+    (void)error;
+    httpd_resp_set_status(request, "302 Found");
+    httpd_resp_set_hdr(request, "Location", "http://192.168.4.1/");
+    return httpd_resp_send(request, "", 0);
+}
+
+static int digit(char letter)
+{
+    if (letter >= '0' && letter <= '9') {
+        return letter - '0';
+    }
+    letter = (char)(letter | 0x20);
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+/* A form's value as it was typed, in place. */
+static void plain(char *text)
+{
+    char *to = text;
+    for (char *from = text; *from; from++) {
+        if (*from == '%' && digit(from[1]) >= 0 && digit(from[2]) >= 0) {
+            *to++ = (char)(digit(from[1]) * 16 + digit(from[2]));
+            from += 2;
+        } else {
+            *to++ = *from == '+' ? ' ' : *from;
+        }
+    }
+    *to = 0;
+}
+
+static bool value(const char *form, const char *name, char *out, size_t room)
+{
+    char coded[3 * EARSHOT_NVS_WIFI_PASS_MOST + 1];
+    if (httpd_query_key_value(form, name, coded, sizeof coded) != ESP_OK) {
+        return false;
+    }
+    plain(coded);
+    if (strlen(coded) >= room) {
+        return false;
+    }
+    strcpy(out, coded);
+    return true;
+}
+
+static void close_portal(bool joined)
+{
+    if (joined) {
+        earshot_wifi_own("", false); /* the server stays: nobody reaches it any more */
+    }
+}
+
+static esp_err_t join(httpd_req_t *request)
+{
+    char form[FORM_MOST], ssid[EARSHOT_NVS_WIFI_SSID_MOST + 1], password[EARSHOT_NVS_WIFI_PASS_MOST + 1];
+    size_t held = 0;
+    if (request->content_len >= sizeof form) {
+        return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "too long");
+    }
+    while (held < request->content_len) {
+        int count = httpd_req_recv(request, form + held, request->content_len - held);
+        if (count <= 0) {
+            return ESP_FAIL;
+        }
+        held += (size_t)count;
+    }
+    form[held] = 0;
+    if (!value(form, "ssid", ssid, sizeof ssid) || !ssid[0] || !value(form, "password", password, sizeof password)) {
+        return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a name has 1 to 32 letters, a password up to 64");
+    }
+    esp_err_t sent = httpd_resp_sendstr(request, "Joining. This network goes when it worked; if it stays, the password was wrong.");
+    earshot_wifi_join(ssid, password, close_portal);
+    return sent;
+}
+
+/* Answers every question for an address with our own: so whatever a telephone asks for leads to the page. */
+static size_t answer(uint8_t *packet, size_t size)
+{
+    if (size < 12 || size + 16 > DNS_MOST || packet[2] & 0x80 || packet[4] || packet[5] != 1) {
+        return 0;
+    }
+    size_t at = 12;
+    while (at < size && packet[at]) {
+        at += 1u + packet[at];
+    }
+    at += 5; /* the name's end, type and class */
+    if (at > size) {
+        return 0;
+    }
+    const uint8_t record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4};
+    packet[2] = 0x84;
+    packet[3] = 0;
+    memset(packet + 6, 0, 6);
+    packet[7] = 1;
+    memcpy(packet + at, record, sizeof record);
+    memcpy(packet + at + sizeof record, OWN_ADDRESS, sizeof OWN_ADDRESS);
+    return at + sizeof record + sizeof OWN_ADDRESS;
+}
+
+static void answer_for_ever(void *unused)
+{
+    static uint8_t packet[DNS_MOST];
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_ANY)};
+    struct sockaddr_storage peer;
+    (void)unused;
+    int port = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP);
+    if (port < 0 || bind(port, (struct sockaddr *)&here, sizeof here) < 0) {
+        ESP_LOGW(TAG, "no DNS of its own: the page is at http://192.168.4.1/ only");
+        vTaskDelete(NULL);
+    }
+    for (;;) {
+        socklen_t length = sizeof peer;
+        ssize_t count = recvfrom(port, packet, sizeof packet, 0, (struct sockaddr *)&peer, &length);
+        size_t told = count > 0 ? answer(packet, (size_t)count) : 0;
+        if (told) {
+            sendto(port, packet, told, 0, (struct sockaddr *)&peer, length);
+        }
+    }
+}
+
+esp_err_t earshot_setup_portal_open(const earshot_settings *settings)
+{
+    char name[33];
+    httpd_config_t config = HTTPD_DEFAULT_CONFIG();
+    const httpd_uri_t page = {.uri = "/", .method = HTTP_GET, .handler = show_page};
+    const httpd_uri_t form = {.uri = "/join", .method = HTTP_POST, .handler = join};
+    snprintf(name, sizeof name, "Earshot %.24s", settings->id);
+    ESP_RETURN_ON_ERROR(earshot_wifi_own(name, true), TAG, "own network");
+    ESP_RETURN_ON_ERROR(httpd_start(&server, &config), TAG, "page");
+    ESP_RETURN_ON_ERROR(httpd_register_uri_handler(server, &page), TAG, "page");
+    ESP_RETURN_ON_ERROR(httpd_register_uri_handler(server, &form), TAG, "page");
+    ESP_RETURN_ON_ERROR(httpd_register_err_handler(server, HTTPD_404_NOT_FOUND, send_to_page), TAG, "page");
+    return xTaskCreate(answer_for_ever, "earshot dns", 3072, NULL, tskIDLE_PRIORITY + 2, NULL) == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
+}
+
+#endif
