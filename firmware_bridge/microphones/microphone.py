@@ -22,6 +22,8 @@ RING_FRAMES = 1500
 """Half a minute at 20 ms, for a gateway that has no time just now."""
 FIRMWARE = "microphone of this machine"
 LOG_WARNING = 4
+WEAK_SECONDS = 60.0
+"""So long after the last loss it is told that a microphone works badly."""
 
 
 @dataclass(slots=True)
@@ -53,11 +55,13 @@ class Microphone:
         self._loop = asyncio.get_running_loop()
         self._alarm = Alarm(self._tick)
         self._stream: int | None = None
+        self._weak_until: float | None = None
         self._inbox: list[DeviceFrame] = []
 
     def plugged(self) -> None:
         """It is there and is listened to."""
         self.counters = MicrophoneCounters()
+        self._weak_until = None
         self._wires.carrier_up(self.line.carrier)
         self._end.hello(self._loop.time())
         self._pump()
@@ -93,9 +97,17 @@ class Microphone:
             level_db=round(measured.level_db),
         )
         if measured.overruns > before.overruns:
-            lost = measured.lost_ms - before.lost_ms
-            self._end.log(LOG_WARNING, f"{lost} ms of sound were lost: this machine was too busy to take it")
-            self._pump()
+            self._complain(measured.lost_ms - before.lost_ms)
+        elif self._weak_until is not None and self._loop.time() >= self._weak_until:
+            self._weak_until = None
+            self._wires.carrier_weak(self.line.carrier, "", "")
+
+    def _complain(self, lost_ms: int) -> None:
+        reason = f"{lost_ms} ms of sound were lost: this machine was too busy to take it"
+        self._weak_until = self._loop.time() + WEAK_SECONDS
+        self._wires.carrier_weak(self.line.carrier, reason, "give it less to do, or a smaller speech model")
+        self._end.log(LOG_WARNING, reason)
+        self._pump()
 
     def take(self, frame: DeviceFrame) -> None:
         """A frame of the gateway's; it is answered in a turn of the loop of its own."""

@@ -16,12 +16,13 @@ pytestmark = pytest.mark.slow
 DESK = "Desk USB Mic"
 
 
+@pytest.mark.parametrize("heard_by", [{}, {"rate": 44_100, "channel": 2}])
 async def test_what_is_said_in_the_room_is_transcribed_and_answered(
-    house: Callable[..., AbstractAsyncContextManager[House]], pulseaudio: PulseAudio
+    house: Callable[..., AbstractAsyncContextManager[House]], pulseaudio: PulseAudio, heard_by: dict[str, int]
 ) -> None:
     pulseaudio.plug(DESK)
     devices = {
-        "microphones": {"desk": {"name": "desk usb*"}},
+        "microphones": {"desk": {"name": "desk usb*", **heard_by}},
         "users": {"desk": "ann"},
         "rooms": {"desk": "Office"},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,13 +13,18 @@ import psutil
 import pytest
 
 from firmware_bridge.link.events import (
+    AudioReceived,
     DeviceConnected,
     DeviceDisconnected,
+    DeviceLog,
     HelloRefused,
     LinkChanged,
     StreamStarted,
     StreamStopped,
 )
+from firmware_bridge.microphones import microphone as microphone_device
+from firmware_bridge.microphones import sound_process
+from firmware_bridge.microphones.microphone import MicrophoneCounters
 from firmware_bridge.settings import MicrophoneSettings
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import PseudoTerminal
@@ -33,6 +39,11 @@ Gateway = Callable[..., AbstractAsyncContextManager[Any]]
 
 def microphone(name: str, **settings: Any) -> MicrophoneSettings:
     return MicrophoneSettings(name=name, **settings)
+
+
+def captures() -> list[psutil.Process]:
+    """The processes that listen."""
+    return [one for one in psutil.Process().children() if "capture" in " ".join(one.cmdline())]
 
 
 async def test_what_a_microphone_hears_is_a_stream_of_a_device(
@@ -108,7 +119,7 @@ async def test_a_process_that_dies_is_started_again(gateway: Gateway, pulseaudio
     pulseaudio.plug(DESK)
     async with gateway(microphones={"desk": microphone(DESK)}) as house:
         await house.heard.first(DeviceConnected, device_id="desk")
-        (child,) = [one for one in psutil.Process().children() if "capture" in " ".join(one.cmdline())]
+        (child,) = captures()
         child.kill()
         await house.heard.first(LinkChanged, link="microphone desk", up=False)
         await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
@@ -123,3 +134,46 @@ async def test_no_board_has_the_id_of_a_microphone(
         async with SimulatedDevice("desk", PseudoTerminal(tmp_path / "usb-thief")):
             await house.heard.first(HelloRefused, device_id="desk")
         assert not house.heard.of(DeviceDisconnected)
+
+
+OVERRUN = """
+import socket, sys, time
+from firmware_bridge.microphones.records import *
+answers = socket.socket(fileno=int(sys.argv[1]))
+say = lambda record: answers.send(encode_record(record))
+if isinstance(read_order(sys.argv[2]), Look):
+    say(SoundDevices((SoundDevice("Desk USB Mic", 1, 0, 48000),)))
+    sys.exit()
+say(Listening(48000, 1))
+say(Sound(bytes(640)))
+say(Sound(bytes(640), lost=4800))
+say(Measured(level_db=-40.0, overruns=1, lost_ms=300, drift_ppm=12.5))
+time.sleep(0.3)
+say(Measured(level_db=-40.0, overruns=1, lost_ms=300, drift_ppm=12.5))
+time.sleep(60)
+"""
+
+
+async def test_what_a_machine_was_too_busy_for_is_a_hole_that_is_told(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PulseAudio loses nothing of a program that is busy for seconds; sound cards do."""
+    await asyncio.to_thread((tmp_path / "losing.py").write_text, OVERRUN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sound_process, "MODULE", "losing")
+    monkeypatch.setattr(microphone_device, "WEAK_SECONDS", 0.1)
+    async with gateway(microphones={"desk": microphone(DESK)}) as house:
+        assert (await house.heard.first(AudioReceived, count=2)).lost_samples == 4800
+        weak = await house.heard.first(LinkChanged, link="microphone desk", count=2)
+        assert (weak.up, weak.reason) == (
+            True,
+            "300 ms of sound were lost: this machine was too busy to take it",
+        )
+        assert weak.remedy
+        await house.heard.first(DeviceLog, device_id="desk", text=weak.reason)
+        well = await house.heard.first(LinkChanged, link="microphone desk", count=3)
+        assert (well.up, well.reason) == (True, "")
+        (link,) = house.bridge.links()
+        assert link.counters == MicrophoneCounters(
+            frames=2, overruns=1, lost_ms=300, drift_ppm=12, level_db=-40
+        )
