@@ -6,25 +6,40 @@ What changes who may come in is in ``registering.py``.
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from firmware_bridge.flashing.ports import PATTERNS, candidates
 from firmware_bridge.link.frames import is_device_id
 from gateway.access.mqtt_secret import read_passwords
-from gateway.client.credentials import BadCertificates, Introduction
-from gateway.client.questions import Api, ApiError
 from gateway.commands import registering
-from gateway.commands.no_answer import NoAnswer
-from gateway.commands.options import config_option, own_folder, own_page, read_config, token_option
+from gateway.commands.asking import AskedGateway
+from gateway.commands.device_lines import lines_of
+from gateway.commands.options import (
+    Trouble,
+    as_long_as_somebody_reads,
+    config_option,
+    own_folder,
+    read_config,
+    token_option,
+)
 from gateway.contract.escaping import one_line
 
 FOLLOW_SECONDS = 1.0
-"""How often it is asked for what a device has printed since."""
+"""How often it is asked again."""
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _how(command: _Command) -> _Command:
+    """The options of the list."""
+    command = click.option("--watch", is_flag=True, help="Again every second; Ctrl-C ends it.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")(command)
 
 
 @click.group("devices", invoke_without_command=True)
@@ -32,8 +47,18 @@ FOLLOW_SECONDS = 1.0
 @click.option("--url", default="", help="The gateway's page. Without it: that of the configuration, here.")
 @token_option
 @click.option("--ca-file", default="", metavar="FILE", help="https: who signs the gateway's certificate.")
+@_how
 @click.pass_context
-def command(ctx: click.Context, config_path: Path | None, url: str, token: str, ca_file: str) -> None:
+def command(
+    ctx: click.Context,
+    config_path: Path | None,
+    url: str,
+    token: str,
+    ca_file: str,
+    *,
+    as_json: bool,
+    watch: bool,
+) -> None:
     """The devices of a running gateway: here, away and refused, and the lines they are on.
 
     \b
@@ -46,17 +71,9 @@ def command(ctx: click.Context, config_path: Path | None, url: str, token: str, 
     earshot devices mqtt-password kitchen  # for the gateway's own MQTT broker
     earshot devices forget attic           # it is gone for good, and nobody misses it
     """  # noqa: D301
-    if not url:
-        url, own_certificate = own_page(config_path)
-        ca_file = ca_file or own_certificate
-    try:
-        ctx.obj = Api(url, Introduction(token, ca_file))
-    except BadCertificates as error:
-        raise click.BadParameter(one_line(str(error)), param_hint="--ca-file") from error
-    except ValueError as error:
-        raise click.BadParameter(one_line(str(error)), param_hint="--url") from error
+    ctx.obj = AskedGateway(config_path, url, token, ca_file)
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_devices)
+        ctx.invoke(list_devices, as_json=as_json, watch=watch)
 
 
 for _registering in registering.COMMANDS:
@@ -64,27 +81,34 @@ for _registering in registering.COMMANDS:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+@_how
 @click.pass_obj
-def list_devices(api: Api, *, as_json: bool = False) -> None:
-    """The devices, who is refused, and what came over each line."""
-    try:
-        told = {**api.ask("/devices"), **api.ask("/links")}
-    except ApiError as error:
-        raise NoAnswer(error) from error
-    if as_json:
-        click.echo(json.dumps(told))
-        return
-    if not told["devices"]:
-        click.echo("no device has called yet")
-    for line in (
-        *map(_device, told["devices"]),
-        *map(_waiting, told["waiting"]),
-        *map(_refused, told["refused"]),
-        *map(_registered, told["registered"]),
-        *(line for link in told["links"] for line in _link(link)),
-    ):
-        click.echo(one_line(line))
+def list_devices(asked: AskedGateway, *, as_json: bool, watch: bool) -> None:
+    """The devices, who waits or is refused, what came over each line, and what is plugged in beside.
+
+    How loud a device is takes a second look: with --watch it is there from the second on.
+    """
+    with suppress(KeyboardInterrupt), as_long_as_somebody_reads():
+        while True:
+            told = {**asked.ask("/devices"), **asked.ask("/links")}
+            told["ports"] = [] if asked.url else list(_ports(asked.config_path, told["links"]))
+            if watch and not as_json:
+                click.clear()
+            shown = [json.dumps(told)] if as_json else map(one_line, lines_of(told))
+            click.echo("\n".join(shown))
+            if not watch:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _ports(config_path: Path | None, links: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The serial ports of this machine that the gateway does not tell of."""
+    patterns = read_config(config_path).devices.serial.ports
+    told = {os.path.realpath(link["link"]) for link in links if link["link"].startswith("/")}
+    watched = {os.path.realpath(port) for port in candidates(patterns)}
+    for port in candidates((*patterns, *PATTERNS)):
+        if (real := os.path.realpath(port)) not in told:
+            yield {"port": port, "is_watched": real in watched}
 
 
 @command.command("log")
@@ -92,20 +116,18 @@ def list_devices(api: Api, *, as_json: bool = False) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what it prints from now on; Ctrl-C ends it.")
 @click.option("--json", "as_json", is_flag=True, help="Each line as one JSON line.")
 @click.pass_obj
-def show_log(api: Api, name: str, *, follow: bool, as_json: bool) -> None:
+def show_log(asked: AskedGateway, name: str, *, follow: bool, as_json: bool) -> None:
     """What a device has printed lately: its LOG frames, and text on its serial line."""
     after = 0
     try:
         while True:
-            for line in _lines(api, name, after):
+            for line in _lines(asked, name, after):
                 after = line["number"]
                 when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line["timestamp"]))
                 click.echo(json.dumps(line) if as_json else f"{when}  {one_line(line['text'])}")
             if not follow:
                 return
             time.sleep(FOLLOW_SECONDS)
-    except ApiError as error:
-        raise NoAnswer(error) from error
     except KeyboardInterrupt:
         return
 
@@ -118,99 +140,39 @@ def mqtt_password(ctx: click.Context, device: str) -> None:
 
     For operators, and for who may read the gateway's files.
     """
-    api: Api = ctx.obj
-    try:
-        click.echo(_own_password(ctx, device) or api.ask("/devices/{}/mqtt", device)["password"])
-    except ApiError as error:
-        raise NoAnswer(error) from error
+    asked: AskedGateway = ctx.obj
+    click.echo(_own_password(asked, device) or asked.ask("/devices/{}/mqtt", device)["password"])
 
 
 @command.command("forget")
 @click.argument("devices", nargs=-1, required=True, metavar="DEVICE...")
 @click.pass_obj
-def forget(api: Api, devices: tuple[str, ...]) -> None:
+def forget(asked: AskedGateway, devices: tuple[str, ...]) -> None:
     """Forget devices that are away for good; should one come again, it is welcome."""
     for device in devices:
-        try:
-            api.ask("/devices/{}", device, method="DELETE")
-        except ApiError as error:
-            raise NoAnswer(error) from error
+        asked.ask("/devices/{}", device, method="DELETE")
         click.echo(f"{one_line(device)} is forgotten")
 
 
-def _own_password(ctx: click.Context, device: str) -> str:
+def _own_password(asked: AskedGateway, device: str) -> str:
     """As the gateway of this machine has made it; empty where its files are not ours to read."""
-    assert ctx.parent
-    asked = ctx.parent.params
-    if asked["url"] or not is_device_id(device):
+    if asked.url or not is_device_id(device):
         return ""
-    config = read_config(asked["config_path"])
+    config = read_config(asked.config_path)
     if config.devices.mqtt.url != "embedded":
         return ""
     with suppress(OSError):
-        return read_passwords(own_folder(config, asked["config_path"])).of(device)
+        return read_passwords(own_folder(config, asked.config_path)).of(device)
     return ""
 
 
-def _lines(api: Api, name: str, after: int) -> list[dict[str, Any]]:
+def _lines(asked: AskedGateway, name: str, after: int) -> list[dict[str, Any]]:
     if not name.startswith("/"):
-        lines: list[dict[str, Any]] = api.ask(f"/devices/{{}}/log?after={after}", name)["lines"]
+        lines: list[dict[str, Any]] = asked.ask(f"/devices/{{}}/log?after={after}", name)["lines"]
         return lines
-    links = [link for link in api.ask("/links")["links"] if link["link"] == name]
+    links = [link for link in asked.ask("/links")["links"] if link["link"] == name]
     if not links:
-        raise ApiError(f"there is no port {name}", "earshot devices list names those there are")
+        raise Trouble(
+            one_line(f"there is no port {name}") + "\nremedy: earshot devices names those there are"
+        )
     return [line for line in links[0]["lines"] if line["number"] > after]
-
-
-def _device(device: dict[str, Any]) -> str:
-    here = device["state"] == "connected"
-    state = "here" if here else f"away ({device['reason']})"
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(device["since"]))
-    facts = [
-        device["name"],
-        device["room"],
-        f"of {device['user_id']}",
-        f"over {device['link']}",
-        device["firmware"],
-    ]
-    facts += [device["priority"]] if device["priority"] != "normal" else []
-    lost = device["counters"].get("lost_frames", 0)
-    facts += [f"{lost} frames lost"] if lost else []
-    facts += [f"its clock {device['drift_ppm']:+.0f} ppm"] if device["drift_ppm"] is not None else []
-    facts += ["has a key"] if device["has_key"] else []
-    return f"{device['device_id']:<16}  {state} since {since}: {', '.join(filter(None, facts))}"
-
-
-def _refused(device: dict[str, Any]) -> str:
-    name = device["device_id"] or "somebody"
-    return f"{name:<16}  REFUSED on {device['link']} ({device['fault']}, {device['times']} times): {device['reason']}"
-
-
-def _waiting(device: dict[str, Any]) -> str:
-    seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(device["seen"]))
-    facts = ", ".join(filter(None, (f"over {device['link']}", device["firmware"], f"last heard {seen}")))
-    return f"{device['device_id']:<16}  WAITS for approval: {facts}"
-
-
-def _registered(device: dict[str, Any]) -> str:
-    facts = [
-        device["name"],
-        device["room"],
-        f"of {device['user']}" if device["user"] else "",
-        device["priority"],
-    ]
-    facts += ["with a key"] if device["has_key"] else []
-    said = ", ".join(filter(None, facts))
-    return f"{device['device_id']:<16}  {device['standing']}{': ' if said else ''}{said}"
-
-
-def _link(link: dict[str, Any]) -> Iterator[str]:
-    counted = link["counters"]
-    bad = ("crc_errors", "cobs_errors", "oversized", "overruns", "lost_ms")
-    broken = {name: counted[name] for name in bad if counted.get(name)}
-    facts = [f"{counted['frames']} frames" if counted else "", *(f"{n} {name}" for name, n in broken.items())]
-    yield f"{link['link']}: {'up' if link['up'] else 'down'}, {', '.join(filter(None, facts))}".rstrip(", ")
-    if link["reason"]:
-        yield f"    {link['reason']}"
-    if link["remedy"]:
-        yield f"    remedy: {link['remedy']}"

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.access.audit import Audit, What
-from gateway.client.questions import Api, ApiError
-from gateway.commands.no_answer import NoAnswer
+from gateway.commands.asking import AskedGateway
 from gateway.commands.options import Trouble, own_folder, read_config
 from gateway.contract.escaping import one_line
 from gateway.registry.file import RegistryFile
@@ -48,18 +47,17 @@ def _facts(command: _Command) -> _Command:
 
 def _do(ctx: click.Context, device: str, change: _Change) -> str:
     """Do it, here or by the API; the key that was made, if one was."""
-    assert ctx.parent
-    asked = ctx.parent.params
-    if asked["url"]:
-        return _ask(ctx.obj, device, change)
-    config = read_config(asked["config_path"])
-    folder = own_folder(config, asked["config_path"])
+    asked: AskedGateway = ctx.obj
+    if asked.url:
+        return _ask(asked, device, change)
+    config = read_config(asked.config_path)
+    folder = own_folder(config, asked.config_path)
     try:
         changed = change.on_file(RegistryFile(folder), device)
     except RegistryUnwritable as error:
         if not isinstance(error.__cause__, PermissionError):
             raise Trouble(str(error)) from error
-        return _ask(ctx.obj, device, change)
+        return _ask(asked, device, change)
     except RegistryError as error:
         raise Trouble(str(error)) from error
     audit = Audit(folder)
@@ -69,13 +67,10 @@ def _do(ctx: click.Context, device: str, change: _Change) -> str:
     return changed.key if changed is not None else ""
 
 
-def _ask(api: Api, device: str, change: _Change) -> str:
-    try:
-        if change.facts:
-            api.ask("/devices/{}", device, method="PATCH", body=change.facts)
-        told = api.ask(f"/devices/{{}}/{change.path}", device, method="POST") if change.path else None
-    except ApiError as error:
-        raise NoAnswer(error) from error
+def _ask(asked: AskedGateway, device: str, change: _Change) -> str:
+    if change.facts:
+        asked.ask("/devices/{}", device, method="PATCH", body=change.facts)
+    told = asked.ask(f"/devices/{{}}/{change.path}", device, method="POST") if change.path else None
     return str((told or {}).get("key", ""))
 
 
@@ -87,11 +82,8 @@ def _told(**facts: str | None) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _awaiting(api: Api) -> tuple[str, ...]:
-    try:
-        return tuple(one["device_id"] for one in api.ask("/devices")["waiting"])
-    except ApiError as error:
-        raise NoAnswer(error) from error
+def _awaiting(asked: AskedGateway) -> tuple[str, ...]:
+    return tuple(one["device_id"] for one in asked.ask("/devices")["waiting"])
 
 
 @click.command("approve")

@@ -314,6 +314,10 @@ class Pipeline:
         """Where it is; empty where nobody said."""
         return self._announce.place(device_id)[1]
 
+    def levels(self) -> dict[str, int]:
+        """How loud each device is, in dBFS, that has been heard in the last seconds; who asks again knows more."""
+        return self._announce.levels.now()
+
     def device_name(self, device_id: str) -> str:
         """What people call it; empty where nobody said."""
         return self._announce.name(device_id)

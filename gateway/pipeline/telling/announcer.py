@@ -31,6 +31,7 @@ from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
+from gateway.pipeline.telling.levels import Levels
 from gateway.pipeline.telling.live_replies import LiveReplies
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
@@ -54,6 +55,7 @@ class Announcer:
         self._hub = hub
         self._settings = settings
         self.texts = texts
+        self.levels = Levels()
         self._guests: OrderedDict[str, str] = OrderedDict()
         self.holds_partials = False
         """Whether nobody is to see text while it is being spoken."""
@@ -133,14 +135,17 @@ class Announcer:
 
     def noticed(self, event: DeviceNotice) -> None:
         """A button, a wake word, a level."""
+        if event.kind is NoticeKind.LEVEL:
+            self.levels.note(event.device_id, event.value)
         self._hub.publish(self._notice(event.device_id, event.kind, event.value, event.text[:MOST_NOTICE]))
 
     def wants_levels(self, device_id: str) -> bool:
-        """Whether any listener watches how loud the device is."""
-        return self._hub.is_wanted(self._notice(device_id, NoticeKind.LEVEL, 0))
+        """Whether anybody watches how loud the device is."""
+        return self.levels.are_wanted or self._hub.is_wanted(self._notice(device_id, NoticeKind.LEVEL, 0))
 
     def level(self, device_id: str, dbfs: int) -> None:
         """How loud the audio is that comes from it, for the listeners."""
+        self.levels.note(device_id, dbfs)
         self._hub.publish(self._notice(device_id, NoticeKind.LEVEL, dbfs))
 
     def _notice(self, device_id: str, kind: NoticeKind, value: int, text: str = "") -> DeviceEvent:

@@ -31,6 +31,7 @@ class Device(Struct, frozen=True, kw_only=True):
     ``since``: when it came or went (Unix time). ``reason``: why it went. ``counters``: what its link has seen since the
     device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
     ``has_key``: it has to prove itself. ``drift_ppm``: by how many millionths its clock is fast, once that is known.
+    ``level``: how loud it is, in dBFS, if it was heard in the last seconds and somebody asked before.
     """
 
     device_id: str
@@ -46,6 +47,7 @@ class Device(Struct, frozen=True, kw_only=True):
     name: str
     has_key: bool
     drift_ppm: float | None
+    level: int | None
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -246,8 +248,9 @@ def visible_devices(call: AnyCall) -> tuple[Device, ...]:
     """The devices within the scope of whoever asks."""
     running, sees = call.parts.running(), call.principal.sees
     on_links = {info.id: info for info in running.bridge.devices()}
+    levels = running.pipeline.levels()
     known = running.pipeline.roster.devices()
-    devices = (_device(one, running, on_links.get(one.hello.device_id)) for one in known)
+    devices = (_device(one, running, on_links.get(one.hello.device_id), levels) for one in known)
     return tuple(one for one in devices if sees(user_id=one.user_id, device_id=one.device_id))
 
 
@@ -270,7 +273,9 @@ def _waiting(one: Applicant) -> WaitingDevice:
     return WaitingDevice(**asdict(one))
 
 
-def _device(known: Presence, running: RunningParts, on_link: DeviceInfo | None) -> Device:
+def _device(
+    known: Presence, running: RunningParts, on_link: DeviceInfo | None, levels: dict[str, int]
+) -> Device:
     device_id = known.hello.device_id
     return Device(
         device_id=device_id,
@@ -286,6 +291,7 @@ def _device(known: Presence, running: RunningParts, on_link: DeviceInfo | None) 
         name=running.pipeline.device_name(device_id),
         has_key=running.register.key(device_id) is not None,
         drift_ppm=None if on_link is None else on_link.drift_ppm,
+        level=levels.get(device_id),
     )
 
 

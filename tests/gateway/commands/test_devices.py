@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,12 @@ from firmware_bridge.link.frames import Header, Hello
 from firmware_bridge.link.framing import Noise
 from firmware_bridge.link.wires import Line
 from gateway.commands.cli import main
+from gateway.commands.device_lines import lines_of
 from gateway.contract.events import DeviceEvent
 from tests.gateway.web.api.served import Served, open_served
+from tests.gateway.works import loud
+
+EARSHOT = (sys.executable, "-m", "gateway")
 
 
 async def run(served: Served, *arguments: str) -> Result:
@@ -44,7 +50,7 @@ async def test_who_is_here_away_and_refused_and_what_the_lines_carry(tmp_path: P
     assert "only seven bits of each byte arrive" in told
     assert "remedy: set it to 8N1" in told
     (line,) = [line for line in as_json.splitlines() if line.startswith('{"devices"')]
-    assert set(json.loads(line)) == {"devices", "refused", "waiting", "registered", "links"}
+    assert set(json.loads(line)) == {"devices", "refused", "waiting", "registered", "links", "ports"}
 
 
 async def test_a_log_is_read_and_a_device_forgotten(tmp_path: Path) -> None:
@@ -73,3 +79,64 @@ async def test_a_log_is_read_and_a_device_forgotten(tmp_path: Path) -> None:
 def test_without_a_gateway(url: str, status: int, said: str) -> None:
     done = CliRunner().invoke(main, ["devices", "--url", url, "list"])
     assert (done.exit_code, said in done.output) == (status, True)
+
+
+async def test_how_loud_a_device_is_and_how_its_clock_goes(tmp_path: Path) -> None:
+    """A level takes a second look, for nobody pays for one that nobody wants."""
+    async with open_served(tmp_path) as served, served.works.board(speed=1.0) as board:
+        await served.works.events.first(DeviceEvent, device_id="kitchen")
+        assert "dBFS" not in (await run(served)).output
+        stream = board.end.start_stream(end_on_silence=False)
+        for _ in range(20):
+            board.end.audio(stream, loud(0.02), 320)
+        board._pump()
+        told = (await run(served)).output
+        assert "-9 dBFS" in told
+        assert "ppm" not in told, "nothing tells of a clock in half a second"
+
+
+def test_a_device_in_one_line() -> None:
+    device = {
+        "device_id": "kitchen", "user_id": "ann", "room": "Kitchen", "priority": "urgent", "state": "disconnected",
+        "link": "mqtt", "firmware": "fw 1", "since": 0, "reason": "unplugged", "counters": {"lost_frames": 3},
+        "name": "the board", "has_key": True, "drift_ppm": -41.6, "level": -23,
+    }  # fmt: skip
+    told = {"devices": [device], "waiting": [], "refused": [], "registered": [], "links": [], "ports": []}
+    (line,) = lines_of(told)
+    assert line.startswith("kitchen           away (unplugged) since ")
+    assert line.endswith(
+        ": the board, Kitchen, of ann, over mqtt, fw 1, urgent, 3 frames lost, -23 dBFS, its clock -42 ppm, has a key"
+    )
+
+
+async def test_ports_that_nobody_listens_to_are_named(tmp_path: Path) -> None:
+    """Those that the gateway tells of stand once, whatever they are called."""
+    for name in ("ttyA", "ttyB", "ttyC"):
+        (tmp_path / name).touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyA")
+    async with open_served(tmp_path) as served:
+        served.works.bridge.carrier_up(f"{tmp_path}/by-id")
+        port = served.url.rsplit(":", 1)[1].strip("/")
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"{{web: {{port: {port}}}, devices: {{serial: {{ports: ['{tmp_path}/tty[AB]']}}}},"
+            f" journal: {{path: {tmp_path}/journal.db}}}}"
+        )
+        command = ["devices", "--config", str(config), "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, main, command)
+    (line,) = [line for line in done.output.splitlines() if line.startswith('{"devices"')]
+    ports = [one for one in json.loads(line)["ports"] if one["port"].startswith(str(tmp_path))]
+    assert ports == [{"port": f"{tmp_path}/ttyB", "is_watched": True}]
+
+
+async def test_the_list_goes_on_until_somebody_ends_it(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served:
+        watching = await asyncio.create_subprocess_exec(
+            *EARSHOT, "devices", "--url", served.url, "--watch", stdout=asyncio.subprocess.PIPE
+        )
+        assert watching.stdout
+        for _ in range(2):
+            while b"no device has called yet" not in await watching.stdout.readline():
+                assert not watching.stdout.at_eof()
+        watching.send_signal(signal.SIGINT)
+        assert await watching.wait() == 0

@@ -114,3 +114,12 @@ async def test_a_gateway_that_is_named_is_asked(tmp_path: Path) -> None:
         assert (await ask(served, "unregister", "attic")).exit_code == 0
         gone = await ask(served, "unregister", "attic")
         assert (gone.exit_code, "nobody has written down" in gone.output) == (1, True)
+
+
+def test_without_a_page_the_file_is_all_that_is_needed(folder: Path) -> None:
+    config = folder.parent / "config.yaml"
+    config.write_text(f"{{journal: {{path: {folder}/journal.db}}, web: {{enabled: false}}}}")
+    assert run(folder, "approve", "kitchen").exit_code == 0
+    assert standings(folder) == {"kitchen": "approved"}
+    done = run(folder, "list")
+    assert (done.exit_code, "web.enabled is false" in done.output) == (1, True)

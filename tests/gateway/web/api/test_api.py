@@ -109,7 +109,7 @@ async def test_devices_and_sessions_are_listed(tmp_path: Path) -> None:
         assert device == {
             "device_id": "kitchen", "user_id": "ann", "room": "Kitchen", "priority": "background", "state": "connected",
             "link": device["link"], "firmware": device["firmware"], "since": device["since"], "reason": "",
-            "name": "", "has_key": False, "drift_ppm": None,
+            "name": "", "has_key": False, "drift_ppm": None, "level": None,
         }  # fmt: skip
         (session,) = (await served.get("/sessions"))["sessions"]
         assert (session["device_id"], session["user_id"], session["state"]) == ("kitchen", "ann", "open")
