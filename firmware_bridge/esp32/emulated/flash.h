@@ -7,13 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLASH ((const volatile uint8_t *)0x22000000) /* to be read as memory */
-#define FLASH_SECTOR 0x40000u                        /* bytes that are erased at a time */
+#define FLASH_SECTOR 0x40000u /* bytes that are erased at a time */
+
+void flash_read(uint32_t at, void *bytes, size_t count);
 
 /* All ones in the sector at `at`, a multiple of FLASH_SECTOR. */
 void flash_erase(uint32_t at);
 
-/* Writes what was erased; `at` is a multiple of 4, and so is `count`, or it is filled up with ones. Says whether it stands there. */
+/* Writes what was erased. Says whether it stands there. */
 bool flash_write(uint32_t at, const void *bytes, size_t count);
 
 #endif

@@ -2,7 +2,6 @@
  * The emulated board's bootloader, in its first flash: starts the image that the record names. One that was started before and has not said
  * since that it reached a gateway is taken back: the other one is started, for good.
  */
-#include "flash.h"
 #include "images.h"
 
 __asm__(".option arch, +zifencei"); /* by its name, rv32imac does without since 2019 */
@@ -16,32 +15,21 @@ static void judge(struct image_record *record)
     } else if (record->state == IMAGE_ON_TRIAL && record->size[other] != 0) {
         record->place = other;
         record->state = IMAGE_KNOWN;
-        record->taken_back = 1;
     } else {
         return;
     }
-    image_record_write(record);
-}
-
-static void copy(uint32_t place, uint32_t size)
-{
-    const volatile uint32_t *from = (const volatile uint32_t *)(FLASH + image_place(place));
-    volatile uint32_t *to = (volatile uint32_t *)IMAGE_RUNS_AT;
-
-    for (uint32_t word = 0; word < (size + 3u) / 4u; word++) {
-        to[word] = from[word];
-    }
+    kept_write(KEPT_RECORD, record, sizeof *record);
 }
 
 int main(void)
 {
     struct image_record record;
 
-    if (!image_record_read(&record)) {
+    if (!kept_read(KEPT_RECORD, &record, sizeof record)) {
         return 1; /* there is nothing to start */
     }
     judge(&record);
-    copy(record.place, record.size[record.place]);
+    flash_read(IMAGE_PLACE(record.place), (void *)IMAGE_RUNS_AT, record.size[record.place]);
     __asm__ volatile("fence.i\n\tjr %0" : : "r"(IMAGE_RUNS_AT) : "memory");
     return 1;
 }

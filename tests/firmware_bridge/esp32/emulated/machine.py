@@ -87,17 +87,24 @@ class Machine:
         await self._process.wait()
 
 
+def _memory(image: Path | tuple[Path, Path]) -> list[str]:
+    if isinstance(image, Path):
+        return ["-kernel", str(image)]
+    flashes = (f"if=pflash,unit={unit},format=raw,file={file}" for unit, file in enumerate(image))
+    return [word for flash in flashes for word in ("-drive", flash)]
+
+
 @asynccontextmanager
 async def switched_on(
-    image: Path, folder: Path, device_id: str = "emulated", serial: str = "pty"
+    image: Path | tuple[Path, Path], folder: Path, device_id: str = "emulated", serial: str = "pty"
 ) -> AsyncIterator[Machine]:
-    """A board with this firmware; ``serial``: where its UART leads to, in qemu's words."""
+    """A board with this firmware, or with these two flashes; ``serial``: where its UART leads to, in qemu's words."""
     button = folder / f"{device_id}-button"
     button.touch()
     process = await asyncio.create_subprocess_exec(
         # The emulator ends with whoever started it, however that ends.
         "setpriv", "--pdeathsig", "KILL", "--",
-        QEMU, "-M", "virt", "-m", "8M", "-bios", "none", "-kernel", image, "-display", "none", "-monitor", "none",
+        QEMU, "-M", "virt", "-m", "8M", "-bios", "none", *_memory(image), "-display", "none", "-monitor", "none",
         "-chardev", "stdio,id=console,signal=off",
         "-semihosting-config", f"enable=on,target=native,chardev=console,arg=earshot,arg={device_id},arg={button}",
         "-serial", serial,
@@ -118,12 +125,13 @@ async def on_a_terminal(image: Path, folder: Path, device_id: str = "emulated") 
     """A board whose UART is a pseudo-terminal of qemu's own, under the name of a port in the folder."""
     async with switched_on(image, folder, device_id) as machine:
         (folder / f"usb-{device_id}").symlink_to(await machine.terminal())
+        await machine.told("device")
         yield machine
 
 
 @asynccontextmanager
 async def on_a_cable(
-    image: Path, folder: Path, device_id: str = "emulated", seed: int = 0
+    image: Path | tuple[Path, Path], folder: Path, device_id: str = "emulated", seed: int = 0
 ) -> AsyncIterator[tuple[Machine, Cable]]:
     """A board on a cable that can be pulled; it is plugged in."""
     socket = folder / f"{device_id}-uart"

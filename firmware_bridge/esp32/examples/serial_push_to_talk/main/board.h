@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "earshot_update.h"
+
 /* Milliseconds since power-on; wraps after 49 days. */
 uint32_t board_milliseconds(void);
 
@@ -37,6 +39,9 @@ size_t board_hear(int16_t *samples, size_t count);
 
 /* A line for people: on a serial monitor, a display. `text` is UTF-8 and does not end with a zero. */
 void board_print(const char *what, const char *text, size_t size);
+
+/* Which firmware images are for this board, and how it takes them (earshot_update.h). NULL: none now. A board that never takes any leaves this out. */
+const char *board_takes_images(earshot_update_config *how);
 
 /* Sleeps until bytes came from the gateway, or so long. */
 void board_wait(uint32_t milliseconds);

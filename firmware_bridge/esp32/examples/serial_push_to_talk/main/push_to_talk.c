@@ -26,6 +26,8 @@
 
 struct talk {
     earshot_device device;
+    earshot_update update;
+    bool takes_images;
     bool talking;
     bool overrun; /* something of this stretch found no room */
     uint16_t stream;
@@ -51,6 +53,9 @@ static void hear(void *context, const earshot_frame *frame)
     static const char *const statuses[] = {"idle", "listening", "transcribing", "thinking", "busy", "error"};
 
     (void)context;
+    if (talk.takes_images) {
+        earshot_update_hear(&talk.update, frame);
+    }
     switch (frame->type) {
     case EARSHOT_T_WELCOME:
         print("linked", board_device_id());
@@ -81,12 +86,22 @@ static void print_number(const char *what, uint32_t number)
     print(what, digits);
 }
 
+__attribute__((weak)) const char *board_takes_images(earshot_update_config *how)
+{
+    (void)how;
+    return NULL;
+}
+
 static void begin(void)
 {
+    earshot_update_config updates;
+    const char *kind = board_takes_images(&updates);
     earshot_config config = {
         .id = board_device_id(),
         .boot = board_random(),
         .firmware = TALK_FIRMWARE,
+        .kind = kind,
+        .takes_images = kind != NULL,
         .ring = ring,
         .ring_size = sizeof ring,
         .frame_size = FRAME_BYTES,
@@ -99,6 +114,11 @@ static void begin(void)
             board_wait(1000);
         }
     }
+    talk.takes_images = kind != NULL;
+    if (talk.takes_images) {
+        earshot_update_init(&talk.update, &talk.device, &updates, board_milliseconds());
+    }
+    print("firmware", TALK_FIRMWARE);
     print("device", config.id);
     earshot_carrier_up(&talk.device, EARSHOT_SERIAL, board_milliseconds());
 }
@@ -165,6 +185,9 @@ void push_to_talk(void)
         look_at_button();
         if (talk.talking) {
             send_audio();
+        }
+        if (talk.takes_images) {
+            earshot_update_poll(&talk.update, board_milliseconds());
         }
         uint32_t due = earshot_poll(&talk.device, board_milliseconds());
         board_wait(due < LOOK_MILLISECONDS ? due + (due == 0) : LOOK_MILLISECONDS);
