@@ -21,7 +21,14 @@ APPLICATION = ESP32 / "examples" / "serial_push_to_talk" / "main"
 EMULATED = ESP32 / "emulated"
 PREFIX = "riscv64-unknown-elf-"
 PICOLIBC = Path("/usr/lib/picolibc/riscv64-unknown-elf/lib/rv32imac/ilp32/libc.a")
-TARGET = ("-march=rv32imac", "-mabi=ilp32", "-specs=picolibc.specs", "-std=gnu11", "-Os", "-ffunction-sections")
+TARGET = (
+    "-march=rv32imac",
+    "-mabi=ilp32",
+    "-specs=picolibc.specs",
+    "-std=gnu11",
+    "-Os",
+    "-ffunction-sections",
+)
 STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 RAM = 128 * 1024
 """A small chip's."""
