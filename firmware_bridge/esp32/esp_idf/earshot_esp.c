@@ -17,6 +17,7 @@
 #include "freertos/queue.h"
 #include "freertos/task.h"
 #include "hearing.h"
+#include "image.h"
 #include "light.h"
 #include "sdkconfig.h"
 #include "setup.h"
@@ -41,6 +42,8 @@ static struct {
     earshot_esp_config config;
     earshot_settings settings;
     earshot_device device;
+    earshot_update update;
+    bool takes_images;
     earshot_codec codec;
     const earshot_wire *wire;
     const earshot_board *board;
@@ -53,8 +56,10 @@ static struct {
     uint32_t reply_at, report_at;
     earshot_light light;
     earshot_texts texts;
-    portMUX_TYPE lock;          /* of `counted` */
+    portMUX_TYPE lock;          /* of what follows */
     earshot_counters counted;
+    earshot_update_state update_state;
+    uint32_t update_bytes, update_of;
 } own = {.lock = portMUX_INITIALIZER_UNLOCKED};
 
 static uint32_t now_ms(void)
@@ -111,6 +116,16 @@ void earshot_esp_counted(earshot_counters *counters)
     taskEXIT_CRITICAL(&own.lock);
 }
 
+earshot_update_state earshot_esp_update(uint32_t *bytes, uint32_t *of)
+{
+    taskENTER_CRITICAL(&own.lock);
+    earshot_update_state state = own.update_state;
+    *bytes = own.update_bytes;
+    *of = own.update_of;
+    taskEXIT_CRITICAL(&own.lock);
+    return state;
+}
+
 /* -- What the gateway says. */
 
 static const char *ended(char *buffer, size_t room, const char *text, size_t size)
@@ -157,6 +172,9 @@ static void hear(void *unused, const earshot_frame *frame)
     (void)unused;
     if (config->frame) {
         config->frame(config->context, frame);
+    }
+    if (own.takes_images) {
+        earshot_update_hear(&own.update, frame);
     }
     switch (frame->type) {
     case EARSHOT_T_WELCOME:
@@ -300,6 +318,9 @@ static earshot_light light_of_status(void)
 
 static earshot_light light_now(void)
 {
+    if (own.takes_images && earshot_update_where(&own.update) != EARSHOT_UPDATE_NONE && !own.stream) {
+        return EARSHOT_LIGHT_UPDATING;
+    }
     switch (earshot_where(&own.device)) {
     case EARSHOT_LINKED:
         return own.stream ? EARSHOT_LIGHT_LISTENING : light_of_status();
@@ -342,19 +363,33 @@ static void report(void)
     char line[200];
     own.report_at = now_ms();
     earshot_microphone_counted(&mic);
-    snprintf(line, sizeof line, "microphone: clock %+ld ppm, %lu clipped, %lu buffers overrun, %lu samples unsent; ring %lu; heap %lu",
-             (long)mic.drift_ppm, (unsigned long)mic.clipped, (unsigned long)mic.overruns, (unsigned long)earshot_hearing_lost(),
+    int16_t loudest = (int16_t)(mic.peak > INT16_MAX ? INT16_MAX : mic.peak);
+    int16_t peak = (int16_t)(earshot_level(&loudest, 1) / 256);
+    snprintf(line, sizeof line, "microphone: peak %d dB, clock %+ld ppm, %lu clipped, %lu buffers overrun, %lu samples unsent; ring %lu; heap %lu",
+             peak, (long)mic.drift_ppm, (unsigned long)mic.clipped, (unsigned long)mic.overruns, (unsigned long)earshot_hearing_lost(),
              (unsigned long)earshot_count(&own.device)->overrun_samples, (unsigned long)heap_caps_get_free_size(MALLOC_CAP_8BIT));
     earshot_log(&own.device, 6, line);
-    int16_t loudest = (int16_t)(mic.peak > INT16_MAX ? INT16_MAX : mic.peak);
-    earshot_notify(&own.device, EARSHOT_LEVEL, (int16_t)(earshot_level(&loudest, 1) / 256), "peak", 0);
+    earshot_notify(&own.device, EARSHOT_LEVEL, peak, "peak", 0);
 }
 
 static void publish_counters(void)
 {
+    uint32_t of = 0;
+    uint32_t bytes = own.takes_images ? earshot_update_progress(&own.update, &of) : 0;
     taskENTER_CRITICAL(&own.lock);
     own.counted = *earshot_count(&own.device);
+    own.update_state = own.takes_images ? earshot_update_where(&own.update) : EARSHOT_UPDATE_NONE;
+    own.update_bytes = bytes;
+    own.update_of = of;
     taskEXIT_CRITICAL(&own.lock);
+}
+
+/* What is due, and in how many milliseconds the next is. */
+static uint32_t do_what_is_due(void)
+{
+    uint32_t update = own.takes_images ? earshot_update_poll(&own.update, now_ms()) : UINT32_MAX;
+    uint32_t link = earshot_poll(&own.device, now_ms());
+    return update < link ? update : link;
 }
 
 static void look_at_setup(void)
@@ -384,7 +419,7 @@ static void link_for_ever(void *unused)
         if (report_is_due()) {
             report();
         }
-        uint32_t due = earshot_poll(&own.device, now_ms());
+        uint32_t due = do_what_is_due();
         show_light();
         publish_counters();
         TickType_t wait = pdMS_TO_TICKS(due < LOOK_MS ? due : LOOK_MS);
@@ -453,11 +488,16 @@ static esp_err_t make_device(void)
         .frame_size = earshot_coder_payload(),
         .wants_partials = own.config.partial != NULL,
         .wants_pieces = own.config.reply != NULL,
+        .takes_images = own.takes_images,
         .key = own.settings.has_key ? own.settings.key : NULL,
         .prove = earshot_prove,
         .port = {.write = write_wire, .hear = hear},
     };
     earshot_result made = earshot_init(&own.device, &config);
+    if (own.takes_images && made == EARSHOT_OK) {
+        const earshot_update_config update = {.number = own.config.number, .port = earshot_image_port(own.settings.image_key)};
+        earshot_update_init(&own.update, &own.device, &update, now_ms());
+    }
     ESP_RETURN_ON_FALSE(made == EARSHOT_OK, ESP_ERR_INVALID_ARG, TAG, "the device id \"%s\", or firmware or kind, cannot be", config.id);
     return ESP_OK;
 }
@@ -524,6 +564,7 @@ esp_err_t earshot_esp_start(const earshot_esp_config *config)
     ESP_RETURN_ON_ERROR(earshot_settings_read(&own.settings), TAG, "settings");
     own.wire = wire_of(own.settings.carrier);
     ESP_RETURN_ON_FALSE(own.wire, ESP_ERR_NOT_SUPPORTED, TAG, "carrier \"%s\" is not in this firmware", own.settings.carrier);
+    own.takes_images = earshot_image_can(config, &own.settings);
     own.codec = codec_of_choice();
     ESP_RETURN_ON_ERROR(earshot_coder_open(own.codec), TAG, "codec");
     ESP_RETURN_ON_ERROR(earshot_hearing_open(config), TAG, "hearing");

@@ -109,6 +109,8 @@ static void read_all(nvs_handle_t nvs, earshot_settings *settings)
     nvs_get_u32(nvs, EARSHOT_NVS_BAUD, &settings->baud);
     settings->ca_pem = read_certificate(nvs);
     read_key(nvs, settings);
+    size_t size = sizeof settings->image_key;
+    settings->has_image_key = nvs_get_blob(nvs, EARSHOT_NVS_IMAGE_KEY, settings->image_key, &size) == ESP_OK && size == sizeof settings->image_key;
 }
 
 static esp_err_t open_flash(void)

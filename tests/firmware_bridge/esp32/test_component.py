@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.firmware_bridge.esp32.boards import DOCUMENT, boards, drawings, with_table
 from tests.firmware_bridge.esp32.made import COMPONENT, compiler
 
 ROOT = COMPONENT.parents[1]
@@ -141,30 +142,23 @@ def test_every_file_that_a_manifest_names_is_there() -> None:
     assert read("LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_pins_of_a_board_are_the_chips_and_nobodys_twice(tmp_path: Path) -> None:
-    program = tmp_path / "boards"
-    source = Path(__file__).with_name("boards.c")
-    include = COMPONENT / "esp_idf" / "include"
-    subprocess.run(
-        [compiler(), "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{include}", "-o", program, source],
-        check=True,
-    )
-    lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-    pins_of = {
-        "esp32": set(range(40)) - {6, 7, 8, 9, 10, 11, 20, 24, 28, 29, 30, 31},
-        "esp32c3": set(range(22)) - set(range(11, 18)),
-    }
-    pins_of["esp32s3"] = set(range(49)) - set(range(22, 33))
-    for row in map(json.loads, lines):
+PINS = {
+    "esp32": set(range(40)) - {6, 7, 8, 9, 10, 11, 20, 24, 28, 29, 30, 31},
+    "esp32c3": set(range(22)) - set(range(11, 18)),
+    "esp32s3": set(range(49)) - set(range(22, 33)),
+}
+"""GPIOs that there are and that the flash does not take."""
+
+
+def test_pins_of_a_board_are_the_chips_and_only_clocks_are_shared() -> None:
+    for row in boards(compiler()):
         used = {name: pin for name, pin in row["pins"].items() if pin >= 0}
-        assert set(used.values()) <= pins_of[row["chip"]], row["name"]
+        assert set(used.values()) <= PINS[row["chip"]], row["name"]
         if row["chip"] == "esp32":
-            assert {
-                pin for name, pin in used.items() if name != "button" and not name.startswith("in.data")
-            } <= set(range(34))
+            outputs = {pin for name, pin in used.items() if name not in {"button", "in.data"}}
+            assert max(outputs) < 34, "the ESP32's 34 to 39 are inputs only"
         shared = {pin for pin in used.values() if list(used.values()).count(pin) > 1}
-        clocks = {used.get(name) for name in ("in.bclk", "in.ws", "out.bclk", "out.ws")}
-        assert shared <= clocks, f"{row['name']}: {shared}"
+        assert shared <= {used.get(name) for name in ("in.bclk", "in.ws", "out.bclk", "out.ws")}, row["name"]
         assert row["source"]
 
 
@@ -178,3 +172,12 @@ def test_it_compiles_against_the_headers_of_esp_idf() -> None:
     checked = subprocess.run([ROOT / ".ci" / "esp-idf"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.count("files read") == 6
+
+
+def test_the_documentation_shows_the_table_of_boards_and_its_wires() -> None:
+    rows = boards(compiler())
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert with_table(document, rows) == document, "python -m tests.firmware_bridge.esp32.boards"
+    for name, drawn in drawings(rows).items():
+        assert (DOCUMENT.parent / name).read_text(encoding="utf-8") == drawn, name
+        assert f"({name})" in document

@@ -20,6 +20,7 @@
 #include "earshot_led.h"
 #include "earshot_microphone.h"
 #include "earshot_settings.h"
+#include "earshot_update.h"
 #include "esp_err.h"
 
 #ifdef __cplusplus
@@ -48,8 +49,9 @@ typedef struct {
      * esp-sr's WakeNet and microWakeWord fit in here; examples/mqtt_always_on shows the first. */
     const char *(*wake)(void *context, const int16_t *samples, size_t count, int16_t *score);
 
-    const char *firmware;        /* name and version for people; NULL: "earshot" and the library's */
-    const char *kind;            /* which images over the air are for it; NULL: none */
+    const char *firmware;        /* name and version; NULL: "earshot" and the library's. An image over the air is known by it, too */
+    const char *kind;            /* which images over the air are for it; NULL: it takes none (docs/protocol.md, 3.5) */
+    uint32_t number;             /* of this image, as it was signed: no smaller one is taken; 0: not known */
     bool own_microphone;         /* no capture: the application calls earshot_esp_hear */
     const earshot_board *board;  /* NULL: the one that Kconfig chose */
 } earshot_esp_config;
@@ -65,6 +67,9 @@ void earshot_esp_hear(const int16_t *samples, size_t count);
 
 /* A line of the device's log at the gateway. `level`: syslog's, 0 to 7. Any task; 120 bytes of it. */
 void earshot_esp_log(uint8_t level, const char *text);
+
+/* Where an image over the air stands, and how much of it is there. Any task; a moment ago. */
+earshot_update_state earshot_esp_update(uint32_t *bytes, uint32_t *of);
 
 /* What it read from NVS: for the application to show. Holds for ever. */
 const earshot_settings *earshot_esp_settings(void);

@@ -29,6 +29,8 @@ typedef struct {
     const char *ca_pem;                             /* NULL: the firmware's own bundle */
     uint8_t key[32];
     bool has_key;
+    uint8_t image_key[EARSHOT_NVS_IMAGE_KEY_MOST];  /* whose signed images it takes */
+    bool has_image_key;
 } earshot_settings;
 
 /* Opens NVS and reads. What is absent, or longer than it may be, is as earshot_nvs_keys.h says of what is absent.
