@@ -87,6 +87,7 @@ firmware_bridge.microphones:    firmware_bridge firmware_bridge.link
 firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 firmware_bridge.carriers firmware_bridge.microphones
 firmware_bridge.flashing:       firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge
+firmware_bridge.line_test:      firmware_bridge firmware_bridge.link firmware_bridge.carriers
 firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.carriers
 
@@ -183,6 +184,7 @@ gateway:                        .contract .orchestrators .client
                                 .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
+                                firmware_bridge.line_test
                                 firmware_bridge.simulator transcription.process .contract .settings .process
                                 .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app

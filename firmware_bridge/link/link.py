@@ -362,6 +362,10 @@ class GatewayEnd:
         self._images.append(frame)
         return True
 
+    def ping(self, number: int) -> None:
+        """Ask the device for a PONG, whose timestamp will be ``number``."""
+        self._urgently(Ping(self._stamped(Header(timestamp=number))))
+
     def delivered(self) -> list[str]:
         """Correlation ids of the replies the device has acknowledged since the last call."""
         return self._outbox.delivered()

@@ -25,6 +25,7 @@ COMMANDS = {
     "listen": "Show live what a running gateway hears and answers.",
     "simulate": "Be an ESP32 that speaks recordings to a gateway.",
     "flash": "Give a board on a cable its firmware and its settings.",
+    "link-test": "Measure a serial line: rate, errors, latency, what it carries.",
     "check-config": "Check the configuration, or print the default one.",
     "reload": "Let a running gateway read its configuration again.",
     "doctor": "What is plugged in, installed, missing, and how to get it.",

@@ -1,0 +1,131 @@
+"""A line with a device on it, tested: at which rate it speaks, how late it answers, how much comes through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from firmware_bridge.line_test.board_line import BoardLine
+from firmware_bridge.line_test.line_report import RATES, LineReport
+
+UNREADABLE_BYTES = 24
+"""So many that are no text, and no frame among them: it is another rate. A HELLO is longer."""
+FLOOD_WINDOW = 4
+"""Questions on the way at once: what a device answers without dropping one."""
+ANSWER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTestPlan:
+    """How it is gone about.
+
+    ``rate``: where it is looked first. ``patience``: how long a silent line is listened to; a device that greets says
+    HELLO every 8 s. ``seconds``: how long it is measured, and ``flood`` how long with as much as goes through.
+    """
+
+    rate: int
+    others: Sequence[int] = RATES
+    patience: float = 9.0
+    seconds: float = 10.0
+    flood: float = 2.0
+    pause: float = 0.1
+    look: float = 1.0
+
+
+async def measure_line(port: str, plan: LinkTestPlan, on_step: Callable[[str], None]) -> LineReport:
+    """What was measured at the rate the device speaks at; at the first one where it speaks at none.
+
+    Raises PortUnavailable.
+    """
+    first: LineReport | None = None
+    for rate in (plan.rate, *(other for other in plan.others if other != plan.rate)):
+        on_step(f"listening at {rate} baud")
+        async with BoardLine(port, rate) as line:
+            await _hear(line, plan.patience)
+            found = line.counters.frames > 0 or line.device
+            report = (
+                await _measure(line, plan, on_step) if found else line.report(plan.rate, line.trouble(), 0.0)
+            )
+        first = first or report
+        if found or report.gone:
+            return report
+        if rate == plan.rate and (not report.bytes or report.bytes == report.text_bytes):
+            return report  # silent, or text that can be read: another rate would not help
+    assert first
+    return first
+
+
+async def _hear(line: BoardLine, patience: float) -> None:
+    """Until there is a frame, or what comes is none, or nothing comes."""
+    try:
+        async with asyncio.timeout(patience):
+            while not (line.counters.frames or line.gone or _is_unreadable(line)):
+                line.changed.clear()
+                await line.changed.wait()
+    except TimeoutError:
+        return
+
+
+def _is_unreadable(line: BoardLine) -> bool:
+    seen = line.counters
+    return seen.broken > 1 and seen.bytes - seen.noise_bytes >= UNREADABLE_BYTES
+
+
+async def _measure(line: BoardLine, plan: LinkTestPlan, on_step: Callable[[str], None]) -> LineReport:
+    on_step(f"measuring for {plan.seconds + plan.flood:g} s")
+    looking = asyncio.create_task(_look(line, plan.look), name="line quality")
+    try:
+        await _ask_now_and_then(line, plan)
+        through = await _flood(line, plan.flood) if line.device and not line.gone else 0.0
+    finally:
+        looking.cancel()
+        await asyncio.wait((looking,))
+    return line.report(plan.rate, line.trouble(), through)
+
+
+async def _look(line: BoardLine, pause: float) -> None:
+    while True:
+        await asyncio.sleep(pause)
+        line.trouble()
+
+
+async def _ask_now_and_then(line: BoardLine, plan: LinkTestPlan) -> None:
+    """How late answers are on a line that has nothing else to do."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + plan.seconds
+    while loop.time() < end and not line.gone:
+        if line.device:
+            line.ask()
+        await asyncio.sleep(plan.pause)
+    await _answers(line, ANSWER_SECONDS)
+
+
+async def _answers(line: BoardLine, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while line.waiting and not line.gone:
+                line.changed.clear()
+                await line.changed.wait()
+    except TimeoutError:
+        line.give_up()
+
+
+async def _flood(line: BoardLine, seconds: float) -> float:
+    """Bytes a second while as many questions are on the way as the device takes."""
+    loop = asyncio.get_running_loop()
+    begun, before = loop.time(), line.counters.bytes
+    asked, trips = line.pings, line.round_trips.copy()
+    while loop.time() < begun + seconds and not line.gone:
+        while line.waiting < FLOOD_WINDOW:
+            line.ask()
+        line.changed.clear()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await line.changed.wait()
+        except TimeoutError:
+            line.give_up()
+    through = (line.counters.bytes - before) / (loop.time() - begun)
+    line.give_up()
+    line.pings, line.round_trips = asked, trips  # how late they are counts where there is no hurry
+    return through
