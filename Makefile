@@ -47,8 +47,9 @@ chaos: $(VENV)/.dev  ## everything is killed, cut and filled; the table in docs/
 	@.ci/system-packages
 	$(BIN)/python -m tests.chaos
 
-fuzz: $(VENV)/.dev  ## inputs that coverage leads to, against everything that reads what strangers send (10 minutes each: 3 hours)
+fuzz: $(VENV)/.dev  ## inputs that coverage leads to, against everything that reads what strangers send (10 minutes each: 4 hours)
 	@$(BIN)/python -m tests.fuzz --each --seconds $(or $(SECONDS),600)
+	@$(BIN)/python -m tests.fuzz.c --seconds $(or $(SECONDS),600)
 
 bench: $(VENV)/.dev  ## all benchmarks; regenerates the table in docs/benchmarks.md
 	@.ci/system-packages
