@@ -36,7 +36,7 @@ def synthesized() -> Iterator[tuple[str, Samples]]:
 
 def spoken(text: str, voice: str, words_per_minute: int) -> Samples:
     """A text as espeak-ng says it."""
-    command = [ESPEAK, "-v", voice, "-s", str(words_per_minute), "--stdout", text]
+    command = [ESPEAK, "-v", voice, "-s", str(words_per_minute), "--stdout", "--", text]
     wav = subprocess.run(command, capture_output=True, check=True).stdout
     return _resampled(np.frombuffer(wav, np.int16, offset=WAV_HEADER))
 
