@@ -208,7 +208,8 @@ benchmarks.load:                firmware_bridge.simulator transcription transcri
 benchmarks.peers:               firmware_bridge.link .contract benchmarks.instruments benchmarks.load
 benchmarks:                     firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge firmware_bridge.simulator transcription
-                                transcription.utterance transcription.models transcription.transcriber
+                                transcription.utterance transcription.wake transcription.models
+                                transcription.transcriber
                                 transcription.whisper transcription.sphinx transcription.process .contract
                                 .settings .broker .broker.opening .broker.backends .journal.records
                                 .journal.effects .journal .hub .orchestrators .observing .pipeline.asking

@@ -123,6 +123,16 @@ class DeviceNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingFaulty:
+    """What a device records cannot be understood as it is; ``reason`` follows its name. Empty: it can (again)."""
+
+    device_id: str
+    boot: int
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceLog:
     """Text a device printed: a LOG frame, or bytes outside frames on a serial line.
 
@@ -194,6 +204,7 @@ LinkEvent: TypeAlias = (
     | AudioReceived
     | StreamStopped
     | DeviceNotice
+    | RecordingFaulty
     | DeviceLog
     | LinkChanged
     | HelloRefused

@@ -169,6 +169,8 @@ class GatewayEnd:
     def credit(self, frames: int) -> None:
         frames = max(0, min(frames, self._settings.credit_frames))
         if frames != self._credit:
+            if frames > self._credit:
+                self._streams.given_credit()
             self._credit = frames
             self._inbox.acknowledge_by(self._now)
 
@@ -410,6 +412,7 @@ class GatewayEnd:
         outbox = self._outbox.window
         outbox.rewind(outbox.acknowledged, hello.header.credit)
         self._inbox.resumed(self._now)
+        self._streams.greeted(self._now)
         self._welcome(hello)
 
     def _welcome(self, hello: Hello) -> None:

@@ -5,6 +5,7 @@ Gets the device's frames in order, each once, and turns them into events. No I/O
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,15 @@ from typing import Final
 
 from firmware_bridge.link.clock_drift import ClockDrift
 from firmware_bridge.link.codecs import CodecError, Decoder, decoder_for
-from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStarted, StreamStopped
+from firmware_bridge.link.events import (
+    AudioReceived,
+    LinkEvent,
+    RecordingFaulty,
+    StreamStarted,
+    StreamStopped,
+)
 from firmware_bridge.link.frames import Audio, AudioStart, AudioStop, Codec
+from firmware_bridge.link.recording_faults import RecordingFault, RecordingFaults
 from firmware_bridge.link.window import distance
 
 MAX_OPEN_STREAMS: Final = 8
@@ -25,6 +33,9 @@ MAX_UNSETTLED: Final = 16_384
 STOP_LOST: Final = 2.0
 """Seconds without audio after which a stream that lost frames has lost its stop too."""
 
+QUIET_SECONDS: Final = 0.3
+"""Whoever had sent nothing for so long, and could have, begins a stream as it is spoken."""
+
 _MASK: Final = 0xFFFFFFFF
 
 
@@ -35,6 +46,7 @@ class _Stream:
     number: int
     end: int
     heard_at: float
+    faults: RecordingFaults
     settled: int = -1
     stopped: bool = False
     frames_lost: bool = False
@@ -64,6 +76,17 @@ class AudioStreams:
         self._heard_any = False
         self._lost_any = False
         self._drift_ppm: float | None = None
+        self._fault: RecordingFault | None = None
+        self._sent_at = -math.inf
+        self._is_behind = False
+
+    def greeted(self, now: float) -> None:
+        """The device may send what it has kept."""
+        self._sent_at = now
+
+    def given_credit(self) -> None:
+        """The device had to keep what it recorded, and may send it from now on."""
+        self._is_behind = True
 
     def start(self, frame: AudioStart, now: float) -> list[LinkEvent]:
         """AUDIO_START; a number that is still open is ended first."""
@@ -71,9 +94,16 @@ class AudioStreams:
         stream = self._streams.get(number)
         events: list[LinkEvent] = self._end(stream) if stream and not stream.stopped else []
         begun = frame.header.sequence
+        is_live = not self._is_behind and now - self._sent_at >= QUIET_SECONDS
         events += self._open(
-            number, frame.header.timestamp, now, end_on_silence=frame.end_on_silence, begun=begun
+            number,
+            frame.header.timestamp,
+            now,
+            end_on_silence=frame.end_on_silence,
+            begun=begun,
+            is_live=is_live,
         )
+        self._sent_at, self._is_behind = now, False
         self.passed(frame.header.sequence)
         return events
 
@@ -87,7 +117,7 @@ class AudioStreams:
             events = self._open(header.stream, begin, now, end_on_silence=frame.end_on_silence)
             stream = self._streams[header.stream]
         self._heard_any = True
-        stream.heard_at = now
+        stream.heard_at = self._sent_at = now
         stream.frames_lost = False
         lost = distance(stream.end & _MASK, header.timestamp)
         try:
@@ -101,6 +131,9 @@ class AudioStreams:
         stream.drift.heard(stream.end, now)
         self._remember(header.sequence, stream)
         events.append(AudioReceived(self._device_id, self._boot, header.stream, position, pcm, lost))
+        stream.faults.look(pcm, frame.codec, stream.drift)
+        if stream.faults.fault is not self._fault:
+            events += self._judge(stream.faults)
         return events
 
     def stop(self, frame: AudioStop, now: float) -> list[LinkEvent]:
@@ -125,6 +158,15 @@ class AudioStreams:
             if (ppm := stream.drift.ppm) is not None:
                 return ppm
         return self._drift_ppm
+
+    def _judge(self, faults: RecordingFaults) -> list[LinkEvent]:
+        """What is wrong with what it records, once each time that this changes."""
+        fault = faults.fault
+        if fault == self._fault or (fault is None and not faults.is_fine):
+            return []
+        self._fault = fault
+        reason, remedy = ("", "") if fault is None else (fault.reason, fault.remedy)
+        return [RecordingFaulty(self._device_id, self._boot, reason, remedy)]
 
     def passed(self, sequence: int) -> None:
         """A frame that is durable by having been received: everything that is not audio."""
@@ -172,7 +214,14 @@ class AudioStreams:
         return timestamp  # it was under way already: what came before is not ours
 
     def _open(
-        self, number: int, position: int, now: float, *, end_on_silence: bool, begun: int | None = None
+        self,
+        number: int,
+        position: int,
+        now: float,
+        *,
+        end_on_silence: bool,
+        begun: int | None = None,
+        is_live: bool = False,
     ) -> list[LinkEvent]:
         events: list[LinkEvent] = []
         opened = [stream for stream in self._streams.values() if not stream.stopped]
@@ -181,7 +230,7 @@ class AudioStreams:
         self._streams.pop(number, None)
         if len(self._streams) >= MAX_STREAMS:
             del self._streams[next(iter(self._streams))]
-        self._streams[number] = _Stream(number, position, now)
+        self._streams[number] = _Stream(number, position, now, RecordingFaults(is_live=is_live))
         return [*events, StreamStarted(self._device_id, self._boot, number, end_on_silence, begun)]
 
     def _end(self, stream: _Stream, lost: int = 0) -> list[LinkEvent]:

@@ -70,6 +70,7 @@ class AudioFacts(Struct, frozen=True, kw_only=True):
     gaps: int = 0
     lost_ms: float = 0.0
     end_reason: Line = "stop"
+    clipped_ms: float = 0.0
 
 
 class RecognizerFacts(Struct, frozen=True, kw_only=True):

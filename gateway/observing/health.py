@@ -44,6 +44,7 @@ _RANKS = {
     "agents": 3,
     "mqtt": 4,
     "journal": 5,
+    "recording": 20,
     "devices": 21,
     "page": 30,
     "configuration": 31,

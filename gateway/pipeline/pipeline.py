@@ -31,6 +31,7 @@ from firmware_bridge.link.events import (
     LinkChanged,
     LinkEvent,
     NoticeKind,
+    RecordingFaulty,
     StreamStarted,
     StreamStopped,
 )
@@ -71,6 +72,7 @@ from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.due_answers import DueAnswers
+from gateway.pipeline.telling.recording_health import RecordingHealth
 from gateway.pipeline.telling.roster import Roster
 from gateway.pipeline.turns import OnItsWay, Turns
 from gateway.pipeline.understanding import Understanding
@@ -136,10 +138,10 @@ class Pipeline:
         """The word in between."""
         mishaps = self._mishaps = health.mishaps
         self._now = asyncio.get_running_loop().time
-        self._devices, self._broker = devices, broker
-        self._announce, self._journal = announcer, journal
+        self._devices, self._broker, self._announce, self._journal = devices, broker, announcer, journal
         self._settling = Settling(devices)
         self._wake_words = WakeWords(config.devices, health, announcer.place)
+        self._recording_health = RecordingHealth(health)
         self._hearing = Hearing(
             config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
@@ -237,7 +239,10 @@ class Pipeline:
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
         """What a stage has to report, to whom it concerns."""
         match fact:
-            case Complete():
+            case Complete(heard, utterance):
+                if utterance.has_speech:
+                    samples, clipped = len(utterance.samples), utterance.clipped
+                    self._recording_health.heard(heard.session.device_id, samples, clipped)
                 self._understanding.begin(fact)
             case Posted(letter, receipt):
                 if letter.agent and not receipt.subscribers:
@@ -383,10 +388,10 @@ class Pipeline:
                 self._announce.noticed(event)
                 if event.kind is NoticeKind.WAKE_WORD:
                     self._hearing.woken(event)
-            case DeviceLog() | LinkChanged() | HelloRefused():
+            case DeviceLog() | LinkChanged() | HelloRefused() | RecordingFaulty():
                 self._note(event)
 
-    def _note(self, event: DeviceLog | LinkChanged | HelloRefused) -> None:
+    def _note(self, event: DeviceLog | LinkChanged | HelloRefused | RecordingFaulty) -> None:
         """What is no part of what anybody says."""
         match event:
             case DeviceLog():
@@ -398,12 +403,15 @@ class Pipeline:
                     self.logs.forget(event.link)
             case HelloRefused():
                 self.roster.refused(event)
+            case RecordingFaulty():
+                self._recording_health.found(event)
 
     def forget(self, device_id: str) -> bool:
         """Nobody misses a device that is away any more; False when it is here, or nobody knows it."""
         if not self.roster.forget(device_id):
             return False
         self._devices.forget(device_id)
+        self._recording_health.forget(device_id)
         self.logs.forget(device_id)
         return True
 
@@ -417,6 +425,7 @@ class Pipeline:
             self._due.renew(event.device_id, event.boot)
             self.announcements.renew(event.device_id)
         with self._mishaps.contained("the list of devices", **names):
+            self._recording_health.welcome(event)
             self.roster.connected(event)
             self.logs.adopt(event.link, event.device_id)
         with self._mishaps.contained("the answers for a device", **names):

@@ -72,7 +72,7 @@ class Utterance:
     ``peak_probability`` is the highest probability of speech that any window had: it tells near
     speech from nothing at all when ``has_speech`` is false. ``lost_samples`` may exceed the
     length when a hole too long to conceal ended the utterance. ``wake_word``: what was said to its device right before
-    it, or at its beginning, and is no part of it.
+    it, or at its beginning, and is no part of it. ``clipped``: how many samples were at full scale as they came.
     """
 
     samples: Samples
@@ -85,6 +85,7 @@ class Utterance:
     lost_samples: int = 0
     peak_probability: float = 0.0
     wake_word: str = ""
+    clipped: int = 0
 
     @property
     def seconds(self) -> float:

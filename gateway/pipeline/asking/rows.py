@@ -35,6 +35,7 @@ class _Facts(Struct, frozen=True, kw_only=True):
     lost_samples: int = 0
     peak_probability: float = 0.0
     wake_word: str = ""
+    clipped: int = 0
 
 
 def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
@@ -48,6 +49,7 @@ def utterance_row(spoken: Spoken, now: float) -> UtteranceRow:
         lost_samples=utterance.lost_samples,
         peak_probability=utterance.peak_probability,
         wake_word=utterance.wake_word,
+        clipped=utterance.clipped,
     )
     return UtteranceRow(
         **spoken.name.row_ids(),
@@ -92,6 +94,7 @@ def spoken(row: UtteranceRow, session: Session, turn: Turn, now: float) -> Spoke
         lost_samples=facts.lost_samples,
         peak_probability=facts.peak_probability,
         wake_word=facts.wake_word,
+        clipped=facts.clipped,
     )
     return Spoken(utterance_name(row), session, turn, utterance, now - max(0.0, row.age))
 

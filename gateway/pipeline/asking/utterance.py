@@ -127,6 +127,7 @@ class Spoken:
             gaps=self.utterance.gaps,
             lost_ms=milliseconds(self.utterance.lost_samples),
             end_reason=self.utterance.end_reason,
+            clipped_ms=milliseconds(self.utterance.clipped),
         )
 
     def log(self, message: TranscriptionMessage, error: str | None, now: float) -> None:
@@ -146,6 +147,7 @@ class Spoken:
             end_reason=audio.end_reason,
             gaps=audio.gaps,
             lost_ms=round(audio.lost_ms),
+            clipped_ms=round(audio.clipped_ms),
             engine=recognizer.engine,
             model=recognizer.model,
             context_ms=round(recognizer.context_ms),

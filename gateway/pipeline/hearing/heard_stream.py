@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.pipeline.hearing.clipping import Clipping
 from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
 from gateway.pipeline.sessions.hints import SessionHints
@@ -41,7 +42,7 @@ class HeardStream:
     """A session, and what cuts its audio into utterances."""
 
     __slots__ = (
-        "_announce", "_meter", "_recognizer", "_segmenter", "_tell", "_wake_word", "_without_offset",
+        "_announce", "_clipping", "_meter", "_recognizer", "_segmenter", "_tell", "_wake_word", "_without_offset",
         "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
         "wake_words",
     )  # fmt: skip
@@ -77,6 +78,7 @@ class HeardStream:
         self._announce = announcer
         self._tell = tell
         self._without_offset = OffsetFilter()
+        self._clipping = Clipping()
         self._meter = LevelMeter(lambda: announcer.wants_levels(session.device_id))
 
     @property
@@ -92,6 +94,7 @@ class HeardStream:
     def hear(self, chunk: AudioChunk) -> None:
         """The next audio."""
         self.heard_to = chunk.position + len(chunk.samples)
+        self._clipping.hear(chunk)
         chunk = self._without_offset(chunk)
         level = self._meter.feed(chunk.samples)
         if level is not None:
@@ -145,7 +148,8 @@ class HeardStream:
                 self.drop_guess()
             case Utterance():
                 utterance, self._wake_word = self._unworded(event), ""
-                self._tell(Complete(self, utterance))
+                clipped = self._clipping.within(event.start, event.end)
+                self._tell(Complete(self, replace(utterance, clipped=clipped) if clipped else utterance))
             case NothingSaid():
                 self.drop()
             case Woken() | FellAsleep():
