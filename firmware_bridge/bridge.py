@@ -18,7 +18,7 @@ from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.admission import Admission
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
-from firmware_bridge.link.frames import FaultCode, Hello
+from firmware_bridge.link.frames import FaultCode, Hello, Image, Offer
 from firmware_bridge.link.framing import Decoded, DecoderCounters
 from firmware_bridge.link.wires import MQTT, Carrier, Line
 from firmware_bridge.settings import DeviceSettings
@@ -238,6 +238,12 @@ class Bridge:
         """Tell a device what it did wrong, best effort."""
         self._fleet.send_fault(device_id, code, message)
         self._flush_soon()
+
+    def send_image(self, device_id: str, boot: int, frame: Offer | Image) -> bool:
+        """An offer of firmware, or a part of it, behind all else."""
+        end = self._fleet.end(device_id, boot)
+        self._flush_soon()
+        return end is not None and end.send_image(frame)
 
     def attach(self, name: str, carrier: Carrier) -> None:
         """From now on ``carrier`` is the way out on lines of this name; its owner tells this bridge what comes in."""

@@ -31,6 +31,7 @@ from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError
 from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
+from gateway.firmware.at_work import OF_IMAGES, FirmwareAtWork
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
@@ -96,6 +97,15 @@ class Gateway:
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.register = Register(self._folder, config.devices, self.health, self._readmit)
+        self.firmware = FirmwareAtWork(
+            self._folder,
+            room_of=lambda device_id: self.register.settings.rooms.get(device_id, ""),
+            user_of=lambda device_id: self.pipeline.user(device_id),  # noqa: PLW0108 - it is not there yet
+            baudrate=config.devices.serial.baudrate,
+            health=self.health,
+            publish=self.hub.publish,
+            audit=self.audit,
+        )
 
     async def __aenter__(self) -> Self:
         config = self.config
@@ -136,6 +146,8 @@ class Gateway:
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
             self._start(self.register.watch, "device registry")
+            self.firmware.connect(self.bridge)
+            self._start(self.firmware.run, "firmware")
             self._stack = stack.pop_all()
 
     async def __aexit__(self, *exc: object) -> None:
@@ -339,6 +351,9 @@ class Gateway:
             self.audit.note(
                 What.NOT_ADMITTED, address=event.link, device_id=event.device_id, reason=event.reason
             )
+        if isinstance(event, OF_IMAGES):
+            with self.mishaps.contained("firmware over the air"):
+                self.firmware.hear(event)
         self.pipeline.hear(event)
 
     def _delivered(self, device_id: str, boot: int, correlation_id: str) -> None:

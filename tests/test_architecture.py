@@ -19,6 +19,7 @@ from docs.plan.modules import DOCUMENT, filled, places, tables
 
 SANS_IO = {
     "firmware_bridge.link.admission",
+    "gateway.firmware.deployment",
     "firmware_bridge.link.challenges",
     "firmware_bridge.images.serving",
     "firmware_bridge.images.taker",
@@ -89,7 +90,7 @@ firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_br
 firmware_bridge.flashing:       firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge
 firmware_bridge.line_test:      firmware_bridge firmware_bridge.link firmware_bridge.carriers
 firmware_bridge.simulator:      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
-                                firmware_bridge.carriers
+                                firmware_bridge.images firmware_bridge.carriers
 
 transcription:
 transcription.utterance:        transcription
@@ -131,6 +132,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
+.firmware:                      firmware_bridge firmware_bridge.link firmware_bridge.images .contract .access
+                                .observing
 .pipeline.agents:               .contract .settings
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
@@ -180,8 +183,8 @@ gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .hub .orchestrators .observing .registry .pipeline.telling .pipeline .answering
-                                .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
+                                .hub .orchestrators .observing .registry .firmware .pipeline.telling .pipeline
+                                .answering .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
                                 firmware_bridge.line_test

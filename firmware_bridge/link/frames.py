@@ -337,6 +337,8 @@ OFFER_SIZE: Final = _OFFER.size
 """Bytes of an OFFER's payload without its version."""
 IMAGE_SIZE: Final = _IMAGE.size
 """Bytes of an IMAGE's payload without its data."""
+NAME_MOST: Final = 64
+"""Characters of an image's kind and version."""
 FETCH_MOST: Final = 8192
 """Bytes that one FETCH may ask for."""
 

@@ -13,11 +13,13 @@ import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.mqtt_address import Credentials
+from firmware_bridge.images.taker import ImageTaker
 from firmware_bridge.link.codecs import AdpcmEncoder
 from firmware_bridge.link.device_end import DOWN_CREDIT, DeviceEnd, DeviceState
 from firmware_bridge.link.events import SAMPLE_RATE, NoticeKind
@@ -34,6 +36,7 @@ from firmware_bridge.link.frames import (
     Welcome,
 )
 from firmware_bridge.link.framing import Decoded, Noise
+from firmware_bridge.simulator.flash import SimulatedFlash
 from firmware_bridge.simulator.user import (
     FaultShown,
     Linked,
@@ -95,24 +98,33 @@ class SimulatedDevice:
         credit: int = DOWN_CREDIT,
         key: bytes = b"",
         mischief: Mischief | None = None,
+        kind: str = "",
+        flash: SimulatedFlash | None = None,
         report: Callable[[Report], None] = lambda _report: None,
     ) -> None:
-        """``speed``: times real time; infinity is as fast as ring and gateway take it."""
+        """``speed``: times real time; infinity is as fast as ring and gateway take it.
+
+        ``flash``: with it the device takes firmware images of its ``kind``, and is what is in it.
+        """
         if codec is Codec.OPUS:
             raise ValueError("the simulator speaks pcm16 and adpcm")
         self.device_id = device_id
         self.wire = wire
-        self.end = DeviceEnd(
+        self._switch_on = partial(
+            DeviceEnd,
             device_id,
-            boot=secrets.randbits(32) if boot is None else boot,
             ring_frames=ring_frames,
-            firmware="simulator",
             wants_partials=wants_partials,
             wants_pieces=wants_pieces,
             max_payload=max_payload,
             credit=credit,
             key=key,
+            kind=kind,
+            takes_images=flash is not None,
         )
+        self.flash, self._is_wired = flash, False
+        self.taker: ImageTaker | None = None
+        self.end = self._switched_on(secrets.randbits(32) if boot is None else boot)
         self.mischief = MischiefMaker(mischief or Mischief(), checksummed=wire.checksummed)
         self._unplug_seconds = mischief.unplug_seconds if mischief else 0.0
         self._ring_frames = ring_frames
@@ -133,6 +145,9 @@ class SimulatedDevice:
         self._loop = asyncio.get_running_loop()
         self._refused: asyncio.Future[None] = self._loop.create_future()
         self._alarm = Alarm(self._tick)
+        if self.flash is not None:
+            self.flash.on_restart = self._restart_soon
+            self.taker = ImageTaker(self.end, self.flash, self._loop.time())
         self._running = [self._tasks.create_task(self.wire.run(self), name=f"{self.device_id}'s wire")]
         if self._unplug_seconds:
             self._running.append(
@@ -221,13 +236,14 @@ class SimulatedDevice:
     def wire_up(self) -> None:
         """Frames can be sent now."""
         now = self._loop.time()
-        self._missing = ""
+        self._is_wired, self._missing = True, ""
         self._report(WireChanged(self.device_id, now, up=True))
         self.end.hello(now)
         self._pump()
 
     def wire_down(self) -> None:
         """Nothing can be sent any more."""
+        self._is_wired = False
         self._linked.clear()
         self.end.carrier_lost()
         self._report(WireChanged(self.device_id, self._loop.time(), up=False))
@@ -251,6 +267,8 @@ class SimulatedDevice:
         now = self._loop.time()
         for frame in self.end.receive(decoded, now):
             self._show(frame, now)
+            if self.taker is not None:
+                self.taker.hear(frame, now)
         if self.end.state is not DeviceState.LINKED:
             self._linked.clear()
         if isinstance(decoded, Pong):
@@ -331,12 +349,34 @@ class SimulatedDevice:
         for frame in self.end.outgoing():
             for data in self.mischief.through(self.wire.encode(frame)):
                 self.wire.write(data)
-        deadline = self.end.next_deadline(self._loop.time())
-        if deadline is not None:
-            self._alarm.set(deadline)
+        now = self._loop.time()
+        for part in (self.end, self.taker):
+            if part is not None and (deadline := part.next_deadline(now)) is not None:
+                self._alarm.set(deadline)
 
     def _tick(self) -> None:
-        self.end.tick(self._loop.time())
+        now = self._loop.time()
+        self.end.tick(now)
+        if self.taker is not None:
+            self.taker.tick(now)
+        self._pump()
+
+    def _switched_on(self, boot: int) -> DeviceEnd:
+        return self._switch_on(boot=boot, firmware="simulator" if self.flash is None else self.flash.firmware)
+
+    def _restart_soon(self) -> None:
+        self._loop.call_soon(self._restart)
+
+    def _restart(self) -> None:
+        """With whatever firmware its bootloader finds; what was in its ring is gone."""
+        assert self.flash is not None
+        self.flash.boot()
+        now = self._loop.time()
+        self.end = self._switched_on(secrets.randbits(32))
+        self.taker = ImageTaker(self.end, self.flash, now)
+        self._linked.clear()
+        if self._is_wired:
+            self.end.hello(now)
         self._pump()
 
     async def _keep_unplugging(self) -> None:

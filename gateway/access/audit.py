@@ -61,6 +61,7 @@ class What(enum.StrEnum):
     DOOR = "door changed by the configuration"
     DEAD_LETTER = "dead letter touched"
     CONTENT = "content filtered"
+    FIRMWARE = "firmware over the air"
     REGISTRY = "device registry changed"
     CUT_OFF = "device cut off"
 
@@ -68,7 +69,7 @@ class What(enum.StrEnum):
 _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})
 
 _SERIOUS = _REFUSALS | {What.DOOR}
-_BOUNDED = _REFUSALS | {What.CONTENT}
+_BOUNDED = _REFUSALS | {What.CONTENT, What.FIRMWARE}
 """Those that somebody outside can cause as often as they like."""
 
 

@@ -16,6 +16,7 @@ from gateway.contract.events import (
     DeliveryEvent,
     DeviceEvent,
     ErrorEvent,
+    FirmwareEvent,
     HealthEvent,
     HubEvent,
     ListenerEvent,
@@ -58,7 +59,7 @@ def lines(event: ListenerEvent) -> Iterator[Text]:
     yield text
 
 
-def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: PLR0911 - one for each kind of event
+def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: C901, PLR0911 - one for each kind of event
     match event:
         case SaidEvent():
             return EventLine(event.device_id, "said", "dim", "", "", event.correlation_id)
@@ -88,6 +89,8 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: P
             return _reply(event)
         case DeliveryEvent():
             return _delivery(event)
+        case FirmwareEvent():
+            return _firmware(event)
 
 
 def _delivery(event: DeliveryEvent) -> EventLine:
@@ -95,6 +98,11 @@ def _delivery(event: DeliveryEvent) -> EventLine:
     if not event.session_id:
         said = f"the announcement is there, after {event.speech_to_reply_ms:.0f} ms"
     return EventLine(event.device_id, "delivered", "dim", said, "", event.correlation_id)
+
+
+def _firmware(event: FirmwareEvent) -> EventLine:
+    said = ", ".join(filter(None, (f"firmware {event.version}", f"{event.percent} %", event.reason)))
+    return EventLine(event.device_id, event.stage, "cyan", said)
 
 
 def _device(event: DeviceEvent) -> EventLine:

@@ -195,8 +195,35 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     rank: int = 10
 
 
+class FirmwareEvent(HubEventBase, frozen=True, kw_only=True, tag="firmware"):
+    """How far a device has come with a firmware image that it is offered over the air.
+
+    ``stage``: ``offered``, ``fetching`` (``percent`` of it is there), ``starting``, ``confirmed``, ``declined``,
+    ``failed``, ``rolled back``, ``missing``; ``reason`` says why. ``version``: the image's.
+    """
+
+    device_id: str
+    user_id: str
+    version: str
+    stage: str
+    percent: int = 0
+    reason: str = ""
+
+    @property
+    def droppable(self) -> bool:
+        """The next one says how far it is."""
+        return self.stage == "fetching"
+
+
 HubEvent: TypeAlias = (
-    TranscriptionEvent | PartialEvent | StatusEvent | ReplyEvent | DeliveryEvent | DeviceEvent | HealthEvent
+    TranscriptionEvent
+    | PartialEvent
+    | StatusEvent
+    | ReplyEvent
+    | DeliveryEvent
+    | DeviceEvent
+    | HealthEvent
+    | FirmwareEvent
 )
 
 EVENT_KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(HubEvent))

@@ -25,8 +25,8 @@ PUBLIC = {
     ),
     "gateway.events": (
         "EVENT_KINDS FORGOTTEN MOST_NAMES MOST_TOKEN_CHARACTERS Authenticate DeliveryEvent DeviceEvent ErrorEvent "
-        "HealthEvent HubEvent HubEventBase ListenerEvent PartialEvent ReplyEvent SaidEvent Say SnapshotEvent "
-        "StatusEvent Subscribe TranscriptionEvent decode_event decode_first decode_say decode_subscribe"
+        "FirmwareEvent HealthEvent HubEvent HubEventBase ListenerEvent PartialEvent ReplyEvent SaidEvent Say "
+        "SnapshotEvent StatusEvent Subscribe TranscriptionEvent decode_event decode_first decode_say decode_subscribe"
     ),
     "gateway.listener": (
         "CONNECT_SECONDS HEARTBEAT_SECONDS MAX_EVENT_BYTES BadAddress GatewayUnreachable Listener ListenerError "

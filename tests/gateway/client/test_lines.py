@@ -16,6 +16,7 @@ from gateway.client.lines import lines
 from gateway.contract.events import (
     EVENT_KINDS,
     ErrorEvent,
+    FirmwareEvent,
     HealthEvent,
     HubEvent,
     ListenerEvent,
@@ -25,6 +26,14 @@ from gateway.contract.events import (
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
 
 HEALTH = HealthEvent(component="recognizer", state="degraded", reason="no model", remedy="fetch one")
+FIRMWARE = FirmwareEvent(
+    device_id="kitchen",
+    user_id="anna",
+    version="2.0",
+    stage="failed",
+    percent=43,
+    reason="its flash could not be written",
+)
 
 SHOWN: list[tuple[ListenerEvent, str]] = [
     (transcription(), 'kitchen heard "turn on the light" 410 ms after the end of speech c_correlation_1'),
@@ -67,6 +76,7 @@ SHOWN: list[tuple[ListenerEvent, str]] = [
     (device(state="disconnected", reason="cable"), "kitchen disconnected over mqtt, 1.4.0, cable"),
     (msgspec.structs.replace(device(), lost_frames=3), "kitchen connected over mqtt, 1.4.0, 3 frames lost"),
     (msgspec.structs.replace(device(notice="button"), value=2), "kitchen button 2"),
+    (FIRMWARE, "kitchen failed firmware 2.0, 43 %, its flash could not be written"),
     (HEALTH, "recognizer degraded no model (fetch one)"),
     (HealthEvent(component="web", state="healthy"), "web healthy"),
     (SaidEvent(session_id="s", device_id="web-ann", correlation_id="web-s-1"), "web-ann said web-s-1"),
