@@ -39,7 +39,15 @@ def build(name: str, folder: Path, *, afl: bool = False) -> Path | None:
             ["cc", sanitizers, "-D_DEFAULT_SOURCE", str(HERE / "alone.c")],
         ]
     for compiler in compilers:
-        command = [*compiler, *OPTIONS, f"-I{LIBRARY}", HERE / f"{name}.c", *SOURCES, "-o", program]
+        command: list[str | Path] = [
+            *compiler,
+            *OPTIONS,
+            f"-I{LIBRARY}",
+            HERE / f"{name}.c",
+            *SOURCES,
+            "-o",
+            program,
+        ]
         if (
             shutil.which(compiler[0])
             and not subprocess.run(command, capture_output=True, check=False).returncode
