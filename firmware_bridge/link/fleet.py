@@ -479,7 +479,9 @@ class Fleet:
         self, line: Line, device_id: str, code: FaultCode | None, reason: str, now: float, *, remedy: str = ""
     ) -> None:
         """Report that a HELLO was not good, though not as often as it is said."""
-        if code is None or not self._refused.allows((line.carrier, device_id, code), now):
+        # That a proof was wrong is news, though it was refused for want of one just before.
+        what = reason if remedy else code
+        if code is None or not self._refused.allows((line.carrier, device_id, what), now):
             return
         allowance = self._refusals.setdefault(
             line.carrier, Allowance(REFUSAL_BURST, REFUSALS_PER_SECOND, now)

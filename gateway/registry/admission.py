@@ -152,6 +152,7 @@ class Register:
             try:
                 devices = await asyncio.to_thread(self.file.read)
             except RegistryUnreadable as error:
+                self._stamp = _UNREAD  # it is tried again, for it may be for want of a descriptor
                 self._health.set(COMPONENT, HealthState.DEGRADED, str(error), _UNREADABLE.remedy)
                 return
             self._stamp = stamp

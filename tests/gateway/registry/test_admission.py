@@ -161,6 +161,17 @@ async def test_a_file_that_broke_while_it_ran_changes_nothing_and_is_told(tmp_pa
     assert COMPONENT not in house.health.report().components
 
 
+async def test_a_broken_file_that_goes_away_is_over(tmp_path: Path) -> None:
+    """There was none before, and there is none after."""
+    house = await gate(tmp_path)
+    house.register.file.path.write_text("nonsense")
+    await house.register.look()
+    assert COMPONENT in house.health.report().components
+    house.register.file.path.unlink()
+    await house.register.look()
+    assert COMPONENT not in house.health.report().components
+
+
 async def test_without_knowing_who_is_revoked_nobody_comes_in(tmp_path: Path) -> None:
     """Pages and programs have tokens, and are no matter of the register's."""
     (tmp_path / "devices.json").write_text("nonsense")
