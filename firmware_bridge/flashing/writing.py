@@ -40,6 +40,18 @@ def write(bootloader: Bootloader, job: FlashJob, on_board: Callable[[Board], Non
     return settings
 
 
+def flash_file(firmware: Firmware, settings: Mapping[str, NvsValue | None]) -> bytes:
+    """What a board's flash would hold from its beginning: for an emulator, or for whoever flashes many at once."""
+    check_together(checked := {name: value for name, value in settings.items() if value is not None})
+    nvs = nvs_of(firmware.partitions)
+    image = nvs_image(merged(b"", checked), nvs.size)
+    pieces = (*firmware.without(nvs), FlashPiece(nvs.offset, image, "settings"))
+    flash = bytearray(b"\xff" * max(piece.end for piece in pieces))
+    for piece in pieces:
+        flash[piece.offset : piece.end] = piece.data
+    return bytes(flash)
+
+
 def _pieces(bootloader: Bootloader, job: FlashJob) -> tuple[list[FlashPiece], dict[str, NvsValue]]:
     if not job.firmware and not job.settings:
         return [], {}

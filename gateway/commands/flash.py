@@ -19,9 +19,10 @@ from firmware_bridge.flashing.nvs_keys import BY_NAME
 from firmware_bridge.flashing.nvs_pages import NvsValue
 from firmware_bridge.flashing.ports import the_board
 from firmware_bridge.flashing.trouble import FlashTrouble
-from firmware_bridge.flashing.writing import FlashJob, write
+from firmware_bridge.flashing.writing import FlashJob, flash_file, write
 from firmware_bridge.link.events import DeviceConnected, DeviceLog, HelloRefused, LinkEvent
 from firmware_bridge.named_files import read_named
+from gateway.access.private_files import write_private
 from gateway.commands.options import Trouble
 from gateway.config.strict_yaml import YamlProblem, parse
 from gateway.contract.escaping import one_line
@@ -70,6 +71,12 @@ _ASKED = {
 )
 @click.option("--settings-only", is_flag=True, help="Leave the firmware as it is.")
 @click.option("--erase", is_flag=True, help="Erase all of its flash before.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="No board: write what its flash would hold, settings and all, into a file that only you can read.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait until it says HELLO.")
 @click.option(
     "--wait",
@@ -95,10 +102,15 @@ def command(image: Path | None, **options: Any) -> None:
     earshot flash build/ --id kitchen --room Kitchen --carrier serial
     earshot flash firmware.bin --id attic --carrier mqtt --wifi Home --broker mqtt://box.local
     earshot flash --settings-only --room Attic
+    earshot flash build/ --id emulated --carrier serial --out emulated.bin
     """  # noqa: D301
     _check_wanted(image, options)
     try:
         settings = _settings(options)
+        if options["out"]:
+            assert image
+            _write_file(options["out"], flash_file(read_firmware(image), settings))
+            return
         _flash(image, settings, options)
     except FlashTrouble as error:
         raise Trouble(f"{error.reason}\nremedy: {error.remedy}") from error
@@ -107,6 +119,8 @@ def command(image: Path | None, **options: Any) -> None:
 def _check_wanted(image: Path | None, options: Mapping[str, Any]) -> None:
     if options["settings_only"] and (image or options["erase"]):
         raise click.UsageError("--settings-only leaves everything else as it is: without IMAGE and --erase")
+    if options["out"] and not image:
+        raise click.UsageError("--out takes an IMAGE")
     if not (image or options["settings_only"] or options["erase"]):
         raise click.UsageError("what is to be flashed? Say IMAGE, or --settings-only")
 
@@ -125,6 +139,14 @@ def _flash(image: Path | None, settings: Mapping[str, NvsValue | None], options:
     click.echo("written, and compared with what the board has")
     if not options["no_wait"] and (job.firmware or settings):
         _wait(port, now, options["wait"])
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    try:
+        write_private(path.absolute(), data)
+    except OSError as error:
+        raise FlashTrouble(f"{path} cannot be written: {error.strerror}", "another place for it") from error
+    click.echo(f"{path} holds all of it")
 
 
 def _wait(port: str, settings: Mapping[str, NvsValue], seconds: float) -> None:

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firmware_bridge.flashing.bootloader import Bootloader
+from firmware_bridge.flashing.images import read_firmware
 from firmware_bridge.flashing.nvs_pages import read_entries
 from firmware_bridge.link.device_end import DeviceEnd
 from gateway.commands.cli import main
@@ -140,6 +141,7 @@ def test_a_password_is_asked_for_where_somebody_can_answer_and_is_not_shown(tmp_
         (("--settings-only", "build"), "without IMAGE"),
         (("--settings-only", "--erase"), "without IMAGE"),
         (("--carrier", "smoke"), "smoke"),
+        (("--out", "x.bin"), "--out takes an IMAGE"),
     ],
 )
 def test_a_command_line_that_says_nothing_is_wrong(words: tuple[str, ...], told: str) -> None:
@@ -165,6 +167,25 @@ def test_a_settings_file_that_is_none_is_told_without_its_words(text: str, told:
     assert result.exit_code == 1
     assert told in result.output
     assert "remedy: " in result.output
+
+
+def test_a_file_holds_what_a_boards_flash_would_and_is_ours_alone(tmp_path: Path) -> None:
+    build = samples.build_folder(tmp_path / "build", "esp32")
+    out = tmp_path / "kitchen.bin"
+    result = flash(build, "--id", "kitchen", "--carrier", "serial", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert out.stat().st_mode & 0o777 == 0o600
+    data = out.read_bytes()
+    for piece in read_firmware(build).pieces:
+        assert data[piece.offset : piece.end] == piece.data
+    nvs = read_entries(data[samples.NVS_AT :][: samples.NVS_SIZE])
+    assert {one.key: one.value for one in nvs} == {"id": "kitchen", "carrier": "serial"}
+    again = read_firmware(out)
+    assert again.chip.name == "ESP32"
+    refused = flash(build, "--carrier", "mqtt", "--out", out)
+    assert (refused.exit_code, out.read_bytes()) == (1, data)
+    assert flash(build, "--out", tmp_path / "none" / "x" / "y" / "kitchen.bin").exit_code == 0
+    assert flash(build, "--out", build).exit_code == 1
 
 
 def test_an_image_that_is_none_is_told_before_a_port_is_looked_for(tmp_path: Path) -> None:
