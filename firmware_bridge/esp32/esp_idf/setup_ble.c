@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "earshot_improv.h"
 #include "esp_check.h"
 #include "host/ble_gap.h"
 #include "host/ble_gatt.h"
@@ -28,7 +29,7 @@ static const char *const TAG = "earshot";
 static const ble_uuid128_t service = UUID(0x00), state_uuid = UUID(0x01), error_uuid = UUID(0x02), command_uuid = UUID(0x03),
                            result_uuid = UUID(0x04), can_uuid = UUID(0x05);
 static uint16_t state_handle, error_handle, command_handle, result_handle, can_handle;
-static uint8_t state = AUTHORIZED, error = NO_ERROR, command[3 + 2 + EARSHOT_NVS_WIFI_SSID_MOST + EARSHOT_NVS_WIFI_PASS_MOST];
+static uint8_t state = AUTHORIZED, error = NO_ERROR, command[3 + 2 + EARSHOT_IMPROV_SSID_MOST + EARSHOT_IMPROV_PASSWORD_MOST];
 static size_t command_size;
 static uint8_t own_address_type;
 static const uint8_t result[] = {JOIN, 0, JOIN}; /* no page to go to */
@@ -63,32 +64,14 @@ static bool is_sound(void)
     return sum == command[command_size - 1];
 }
 
-/* command: 1, length, ssid's length, ssid, password's length, password, checksum */
-static bool wifi_of(char *ssid, char *password)
-{
-    size_t name = command[2];
-    if (name < 1 || name > EARSHOT_NVS_WIFI_SSID_MOST || 4 + name >= command_size) {
-        return false;
-    }
-    size_t secret = command[3 + name];
-    if (secret > EARSHOT_NVS_WIFI_PASS_MOST || 5 + name + secret != command_size) {
-        return false;
-    }
-    memcpy(ssid, command + 3, name);
-    ssid[name] = 0;
-    memcpy(password, command + 4 + name, secret);
-    password[secret] = 0;
-    return true;
-}
-
 static void obey(void)
 {
-    char ssid[EARSHOT_NVS_WIFI_SSID_MOST + 1], password[EARSHOT_NVS_WIFI_PASS_MOST + 1];
+    char ssid[EARSHOT_IMPROV_SSID_MOST + 1], password[EARSHOT_IMPROV_PASSWORD_MOST + 1];
     if (!is_sound()) {
         set_error(INVALID);
     } else if (command[0] != JOIN) {
         set_error(UNKNOWN);
-    } else if (!wifi_of(ssid, password)) {
+    } else if (!earshot_improv_wifi(command + 2, command_size - 3, ssid, password)) {
         set_error(INVALID);
     } else {
         set_error(NO_ERROR);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "earshot_portal.h"
 #include "esp_check.h"
 #include "esp_http_server.h"
 #include "freertos/FreeRTOS.h"
@@ -13,7 +14,6 @@
 #include "setup.h"
 #include "wifi.h"
 
-#define DNS_MOST 512
 #define FORM_MOST 400 /* a name and a password, each letter as %XX */
 
 static const char *const TAG = "earshot";
@@ -32,51 +32,13 @@ static esp_err_t show_page(httpd_req_t *request)
     return httpd_resp_send(request, PAGE, HTTPD_RESP_USE_STRLEN);
 }
 
-/* Telephones look for a page of theirs, and show what they get instead. */
+/* Every name that a telephone asks for is ours, so whatever it looks for leads to the page. Telephones look for a page of theirs, and show what they get instead. */
 static esp_err_t send_to_page(httpd_req_t *request, httpd_err_code_t error)
 {
     (void)error;
     httpd_resp_set_status(request, "302 Found");
     httpd_resp_set_hdr(request, "Location", "http://192.168.4.1/");
     return httpd_resp_send(request, "", 0);
-}
-
-static int digit(char letter)
-{
-    if (letter >= '0' && letter <= '9') {
-        return letter - '0';
-    }
-    letter = (char)(letter | 0x20);
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
-/* A form's value as it was typed, in place. */
-static void plain(char *text)
-{
-    char *to = text;
-    for (char *from = text; *from; from++) {
-        if (*from == '%' && digit(from[1]) >= 0 && digit(from[2]) >= 0) {
-            *to++ = (char)(digit(from[1]) * 16 + digit(from[2]));
-            from += 2;
-        } else {
-            *to++ = *from == '+' ? ' ' : *from;
-        }
-    }
-    *to = 0;
-}
-
-static bool value(const char *form, const char *name, char *out, size_t room)
-{
-    char coded[3 * EARSHOT_NVS_WIFI_PASS_MOST + 1];
-    if (httpd_query_key_value(form, name, coded, sizeof coded) != ESP_OK) {
-        return false;
-    }
-    plain(coded);
-    if (strlen(coded) >= room) {
-        return false;
-    }
-    strcpy(out, coded);
-    return true;
 }
 
 static void close_portal(bool joined)
@@ -101,7 +63,8 @@ static esp_err_t join(httpd_req_t *request)
         held += (size_t)count;
     }
     form[held] = 0;
-    if (!value(form, "ssid", ssid, sizeof ssid) || !ssid[0] || !value(form, "password", password, sizeof password)) {
+    bool told = earshot_form_field(form, "ssid", ssid, sizeof ssid) && earshot_form_field(form, "password", password, sizeof password);
+    if (!told || !ssid[0]) {
         return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a name has 1 to 32 letters, a password up to 64");
     }
     esp_err_t sent = httpd_resp_sendstr(request, "Joining. This network goes when it worked; if it stays, the password was wrong.");
@@ -109,33 +72,9 @@ static esp_err_t join(httpd_req_t *request)
     return sent;
 }
 
-/* Answers every question for an address with our own: so whatever a telephone asks for leads to the page. */
-static size_t answer(uint8_t *packet, size_t size)
-{
-    if (size < 12 || size + 16 > DNS_MOST || packet[2] & 0x80 || packet[4] || packet[5] != 1) {
-        return 0;
-    }
-    size_t at = 12;
-    while (at < size && packet[at]) {
-        at += 1u + packet[at];
-    }
-    at += 5; /* the name's end, type and class */
-    if (at > size) {
-        return 0;
-    }
-    const uint8_t record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4};
-    packet[2] = 0x84;
-    packet[3] = 0;
-    memset(packet + 6, 0, 6);
-    packet[7] = 1;
-    memcpy(packet + at, record, sizeof record);
-    memcpy(packet + at + sizeof record, OWN_ADDRESS, sizeof OWN_ADDRESS);
-    return at + sizeof record + sizeof OWN_ADDRESS;
-}
-
 static void answer_for_ever(void *unused)
 {
-    static uint8_t packet[DNS_MOST];
+    static uint8_t packet[EARSHOT_DNS_MOST];
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_ANY)};
     struct sockaddr_storage peer;
     (void)unused;
@@ -147,7 +86,7 @@ static void answer_for_ever(void *unused)
     for (;;) {
         socklen_t length = sizeof peer;
         ssize_t count = recvfrom(port, packet, sizeof packet, 0, (struct sockaddr *)&peer, &length);
-        size_t told = count > 0 ? answer(packet, (size_t)count) : 0;
+        size_t told = count > 0 ? earshot_dns_answer(packet, (size_t)count, OWN_ADDRESS) : 0;
         if (told) {
             sendto(port, packet, told, 0, (struct sockaddr *)&peer, length);
         }

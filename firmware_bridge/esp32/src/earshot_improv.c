@@ -60,15 +60,14 @@ static void say_url(const earshot_improv *improv, uint8_t command)
     say_result(improv, command, &improv->url, improv->url ? 1 : 0);
 }
 
-/* data: length, text, length, text. Returns 0 where they do not fit in it or are longer than a Wi-Fi's may be. */
-static int wifi_of(const uint8_t *data, size_t count, char *ssid, char *password)
+bool earshot_improv_wifi(const uint8_t *data, size_t count, char *ssid, char *password)
 {
     if (count < 1 || data[0] < 1 || data[0] > EARSHOT_IMPROV_SSID_MOST || count < 2u + data[0]) {
-        return 0;
+        return false;
     }
     size_t at = 1u + data[0];
     if (data[at] > EARSHOT_IMPROV_PASSWORD_MOST || count != at + 1 + data[at]) {
-        return 0;
+        return false;
     }
     memcpy(ssid, data + 1, data[0]);
     ssid[data[0]] = 0;
@@ -80,7 +79,7 @@ static int wifi_of(const uint8_t *data, size_t count, char *ssid, char *password
 static void join(earshot_improv *improv, const uint8_t *data, size_t count)
 {
     char ssid[EARSHOT_IMPROV_SSID_MOST + 1], password[EARSHOT_IMPROV_PASSWORD_MOST + 1];
-    if (!wifi_of(data, count, ssid, password)) {
+    if (!earshot_improv_wifi(data, count, ssid, password)) {
         say_error(improv, INVALID);
         return;
     }

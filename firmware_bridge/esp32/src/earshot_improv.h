@@ -12,6 +12,7 @@
 #ifndef EARSHOT_IMPROV_H
 #define EARSHOT_IMPROV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,10 @@ void earshot_improv_joined(earshot_improv *improv, const char *url);
 
 /* It was not: the password is wrong, or nobody calls himself so. */
 void earshot_improv_failed(earshot_improv *improv);
+
+/* The Wi-Fi in the data of a command to join one: length, name, length, password. `ssid` and `password` have room for the most
+ * and a zero. False: they do not fill the data, are too long, or have a zero within. (Improv over Bluetooth has the same.) */
+bool earshot_improv_wifi(const uint8_t *data, size_t count, char *ssid, char *password);
 
 /* A network that was found, and the end of them all. Nothing is told that was not asked for. */
 void earshot_improv_network(earshot_improv *improv, const char *ssid, int rssi, int asks_for_password);
