@@ -10,7 +10,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
@@ -28,6 +28,10 @@ def needs_emulator() -> None:
     needs_compiler()
     if shutil.which(QEMU) is None:
         pytest.skip("qemu-system-misc is not installed")
+
+
+Image: TypeAlias = Path | tuple[Path, Path]
+"""A firmware that is started as it is, or the two flashes of a board that starts one out of them."""
 
 
 class Line(NamedTuple):
@@ -87,7 +91,7 @@ class Machine:
         await self._process.wait()
 
 
-def _memory(image: Path | tuple[Path, Path]) -> list[str]:
+def _memory(image: Image) -> list[str]:
     if isinstance(image, Path):
         return ["-kernel", str(image)]
     flashes = (f"if=pflash,unit={unit},format=raw,file={file}" for unit, file in enumerate(image))
@@ -96,9 +100,9 @@ def _memory(image: Path | tuple[Path, Path]) -> list[str]:
 
 @asynccontextmanager
 async def switched_on(
-    image: Path | tuple[Path, Path], folder: Path, device_id: str = "emulated", serial: str = "pty"
+    image: Image, folder: Path, device_id: str = "emulated", serial: str = "pty", crashes: int = 0
 ) -> AsyncIterator[Machine]:
-    """A board with this firmware, or with these two flashes; ``serial``: where its UART leads to, in qemu's words."""
+    """A board with this firmware; ``serial``: where its UART leads, in qemu's words. ``crashes``: meant ones."""
     button = folder / f"{device_id}-button"
     button.touch()
     process = await asyncio.create_subprocess_exec(
@@ -115,13 +119,13 @@ async def switched_on(
     try:
         with running(machine.read()):
             yield machine
-            assert machine.said("crashed") == []
+            assert len(machine.said("crashed")) == crashes, machine.console.items
     finally:
         await machine.stop()
 
 
 @asynccontextmanager
-async def on_a_terminal(image: Path, folder: Path, device_id: str = "emulated") -> AsyncIterator[Machine]:
+async def on_a_terminal(image: Image, folder: Path, device_id: str = "emulated") -> AsyncIterator[Machine]:
     """A board whose UART is a pseudo-terminal of qemu's own, under the name of a port in the folder."""
     async with switched_on(image, folder, device_id) as machine:
         (folder / f"usb-{device_id}").symlink_to(await machine.terminal())
@@ -131,12 +135,13 @@ async def on_a_terminal(image: Path, folder: Path, device_id: str = "emulated") 
 
 @asynccontextmanager
 async def on_a_cable(
-    image: Path | tuple[Path, Path], folder: Path, device_id: str = "emulated", seed: int = 0
+    image: Image, folder: Path, device_id: str = "emulated", seed: int = 0, crashes: int = 0
 ) -> AsyncIterator[tuple[Machine, Cable]]:
     """A board on a cable that can be pulled; it is plugged in."""
     socket = folder / f"{device_id}-uart"
     cable = Cable(folder / f"usb-{device_id}", seed)
-    async with switched_on(image, folder, device_id, f"unix:{socket},server=on,wait=off") as machine:
+    serial = f"unix:{socket},server=on,wait=off"
+    async with switched_on(image, folder, device_id, serial, crashes) as machine:
         await machine.told("device")
         cable.plug()
         with running(cable.run(socket)):
