@@ -21,6 +21,7 @@ import psutil
 
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result
+from benchmarks.load import local_microphones
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import DeviceWire, Mqtt, PseudoTerminal
 from firmware_bridge.speech_files import read_wav, recordings
@@ -47,6 +48,16 @@ def run(*, quick: bool) -> Result:
             Bar(f"{carrier}: a silent device", silent / DEVICES, 0.5, "at most", "% of a core"),
             Bar(f"{carrier}: a speaking device", speaking / DEVICES, 3.0, "at most", "% of a core"),
         ]
+    cost, wait = local_microphones.costs(seconds), local_microphones.waits(quick=quick)
+    metrics["local microphones"] = local_microphones.MICROPHONES
+    metrics["speech to text, serial, p50_ms"] = wait.serial
+    metrics["speech to text, local microphone, p50_ms"] = wait.microphone
+    later = wait.microphone - wait.serial
+    bars += [
+        Bar("local microphone: silent, with its process", cost.silent, 0.5, "at most", "% of a core"),
+        Bar("local microphone: speaking, with its process", cost.speaking, 3.0, "at most", "% of a core"),
+        Bar("local microphone: text later than of a serial device", later, 0.0, "at most", "ms"),
+    ]
     return Result(metrics, bars)
 
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from firmware_bridge.microphones.microphones import Microphones
 
 
+WAKE_WORD_SECONDS = 2.0
+"""As long as a wake word is, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
     """A carrier, why it is down or weak, and what was counted on it since it came up (None: nothing counts)."""
@@ -80,7 +84,9 @@ class Bridge:
     def _local_microphones(self, settings: DeviceSettings) -> Microphones:
         from firmware_bridge.microphones.microphones import Microphones  # noqa: PLC0415 - only where there are any
 
-        return Microphones(settings.microphones, self)
+        wake = settings.wake
+        pause = wake.seconds + WAKE_WORD_SECONDS if wake.devices or wake.rooms else 0.0
+        return Microphones(settings.microphones, self, pause_seconds=pause)
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()

@@ -205,7 +205,8 @@ gateway:                        .contract .orchestrators .client
 
 benchmarks.instruments:         transcription.utterance transcription.transcriber transcription.scheduling
                                 .access
-benchmarks.load:                firmware_bridge.simulator transcription transcription.models .contract
+benchmarks.load:                firmware_bridge.speech_files firmware_bridge.simulator transcription
+                                transcription.models .contract
                                 .access .broker .config .hub .orchestrators .client .app
                                 benchmarks.instruments
 benchmarks.peers:               firmware_bridge.link .contract benchmarks.instruments benchmarks.load

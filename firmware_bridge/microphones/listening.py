@@ -1,6 +1,6 @@
 """What a process that listens does: a microphone's samples in, the sound worth hearing out, mono and at 16 kHz.
 
-In silence it reads five periods at a time and hands on nothing. What was heard shortly before somebody began to speak
+In silence it reads ten periods at a time and hands on nothing. What was heard shortly before somebody began to speak
 goes with it.
 """
 
@@ -27,8 +27,9 @@ from firmware_bridge.microphones.records import (
     SoundRecord,
 )
 from firmware_bridge.microphones.resampling import Pcm, Resampler
+from firmware_bridge.microphones.sound_devices import BLOCK_PERIODS
 
-PERIODS_IN_SILENCE: Final = 5
+PERIODS_IN_SILENCE: Final = 10
 PREROLL_SECONDS: Final = 0.6
 """Kept of the silence before what is loud: a word's soft beginning, and what the segmenter wants before it."""
 METER_SECONDS: Final = 0.1
@@ -57,7 +58,7 @@ class SoundListener:
         self._microphone = microphone
         self._wanted = wanted
         self._say = say
-        self._gate = LoudnessGate(wanted.gate_db, PERIOD_SECONDS)
+        self._gate = LoudnessGate(wanted.gate_db, wanted.hold_seconds, PERIOD_SECONDS)
         self._before: deque[Pcm] = deque(maxlen=round(PREROLL_SECONDS / PERIOD_SECONDS))
         self._resampler: Resampler | None = None
         self._lost = 0
@@ -71,7 +72,7 @@ class SoundListener:
 
     def step(self, clock: Callable[[], float]) -> None:
         """The next of it."""
-        periods = 1 if self._gate.open else PERIODS_IN_SILENCE
+        periods = BLOCK_PERIODS if self._gate.open or self._wanted.meter else PERIODS_IN_SILENCE
         data, overflowed = self._microphone.read(periods)
         samples = self._mono(data)
         now = clock()

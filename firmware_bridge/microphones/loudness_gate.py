@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 MEMORY_SECONDS: Final = 15
 """So long the quietest moment counts: a fan that is switched on is noise after that."""
-HOLD_SECONDS: Final = 3.0
-"""What is open stays so for as long after the last that was loud; longer than any pause within what is said."""
 QUIETEST: Final = 4.0
 """Noise below (in units of PCM16, -78 dB) is taken as this loud: a muted microphone has none at all."""
 RELEASE_DB: Final = 2.0
@@ -36,8 +34,8 @@ def levels(samples: npt.NDArray[np.int16], period: int) -> Levels:
 class LoudnessGate:
     """Open or closed; fed the levels of each stretch of periods, in order."""
 
-    def __init__(self, above_db: float, period_seconds: float) -> None:
-        """``above_db``: how far above the noise it opens; 0: it is always open."""
+    def __init__(self, above_db: float, hold_seconds: float, period_seconds: float) -> None:
+        """``above_db``: how far above the noise it opens (0: it is always open); it stays so for ``hold_seconds``."""
         self.open = above_db == 0
         self._opens = np.float32(10 ** (above_db / 20))
         self._holds = np.float32(10 ** (max(above_db - RELEASE_DB, above_db / 2) / 20))
@@ -46,7 +44,7 @@ class LoudnessGate:
         self._second: list[Levels] = []
         self._per_second = round(1 / period_seconds)
         self._in_second = 0
-        self._hold = round(HOLD_SECONDS / period_seconds)
+        self._hold = round(hold_seconds / period_seconds)
         self._quiet = 0
 
     def feed(self, heard: Levels) -> bool:

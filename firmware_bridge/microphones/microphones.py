@@ -42,6 +42,8 @@ WATCH_SECONDS = 1.0
 """How often /dev/snd is looked at while a microphone is missing."""
 PROVEN_SECONDS = 10.0
 """Who was listened to for so long is looked for with the short waits again."""
+HOLD_SECONDS = 8.0
+"""A stream goes on for so long after the last that was loud: longer than any pause within what is said."""
 SOUND_CARDS = Path("/dev/snd")
 BY_ITSELF = "plug it in; it is found by itself; `earshot microphones` names those there are"
 
@@ -65,7 +67,11 @@ class _Wanted:
 class Microphones:
     """The carrier of all of them."""
 
-    def __init__(self, settings: Mapping[str, MicrophoneSettings], wires: Wires) -> None:
+    def __init__(
+        self, settings: Mapping[str, MicrophoneSettings], wires: Wires, *, pause_seconds: float = 0.0
+    ) -> None:
+        """``pause_seconds``: so long may somebody think before they go on in the same stream."""
+        self._hold = max(HOLD_SECONDS, pause_seconds)
         self.carriers = tuple(carrier_of(device_id) for device_id in settings)
         self._settings = settings
         self._wires = wires
@@ -153,8 +159,9 @@ class Microphones:
         """One life of the process that listens to it."""
         settings = wanted.settings
         order = Listen(
-            name=wanted.name, channel=settings.channel, rate=settings.rate, gate_db=settings.gate_db
-        )
+            name=wanted.name, channel=settings.channel, rate=settings.rate, gate_db=settings.gate_db,
+            hold_seconds=self._hold,
+        )  # fmt: skip
         await SoundProcess(order, lambda record: self._take(wanted, record), _note).run()
 
     def _take(self, wanted: _Wanted, record: SoundRecord) -> None:

@@ -24,13 +24,15 @@ class Look(Struct, frozen=True, tag=True):
 class Listen(Struct, frozen=True, tag=True, kw_only=True):
     """Hand on what a microphone hears; ``name`` is exact, the others as in ``MicrophoneSettings``.
 
-    ``meter``: hand on nothing, and tell often how loud it is.
+    ``hold_seconds``: what is loud is followed by so much of what is not. ``meter``: hand on nothing, and tell often how
+    loud it is.
     """
 
     name: str
     channel: int = 1
     rate: int = 0
     gate_db: float = 6.0
+    hold_seconds: float = 8.0
     meter: bool = False
 
 

@@ -16,7 +16,9 @@ from firmware_bridge.microphones.records import PERIOD_SECONDS, Listen, SoundDev
 
 RATES: Final = (SAMPLE_RATE, 48_000, 32_000, 44_100, 24_000, 96_000, 22_050, 192_000, 11_025, 8_000)
 """Which are tried, in this order."""
-LATENCY_SECONDS: Final = 0.12
+BLOCK_PERIODS: Final = 2
+"""So many periods come from the driver at a time: each waking costs more than all that is done with the sound."""
+LATENCY_SECONDS: Final = 0.16
 """Room for what was not read in time."""
 MOST_CHANNELS: Final = 16
 """A device that claims more is no hardware; of such a one two are mixed."""
@@ -63,14 +65,14 @@ class OpenMicrophone:
         device = _find(library, wanted.name, "max_input_channels")
         self.rate, self.channels = _format(library, device, wanted)
         self.period: int = round(self.rate * PERIOD_SECONDS)
-        """Samples of each channel that come at a time."""
+        """Samples of each channel in 20 ms."""
         with _in_words(wanted.name):
             self._stream = library.RawInputStream(
                 samplerate=self.rate,
                 device=device["index"],
                 channels=self.channels,
                 dtype="int16",
-                blocksize=self.period,
+                blocksize=BLOCK_PERIODS * self.period,
                 latency=LATENCY_SECONDS,
             )
         self._name = wanted.name

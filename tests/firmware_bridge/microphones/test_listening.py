@@ -47,7 +47,7 @@ class Played:
 def hear(source: Played, **wanted: object) -> list[SoundRecord]:
     """All that is said of it."""
     said: list[SoundRecord] = []
-    listener = SoundListener(source, Listen(name="a", **wanted), said.append)  # type: ignore[arg-type]
+    listener = SoundListener(source, Listen(name="a", hold_seconds=3.0, **wanted), said.append)  # type: ignore[arg-type]
     while not source.over:
         listener.step(lambda: source.now)
     return said

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from firmware_bridge.microphones.loudness_gate import HOLD_SECONDS, MEMORY_SECONDS, LoudnessGate, levels
+from firmware_bridge.microphones.loudness_gate import MEMORY_SECONDS, LoudnessGate, levels
 from firmware_bridge.speech_files import read_wav, recordings
 
-RATE, PERIOD = 16_000, 320
+RATE, PERIOD, HOLD_SECONDS = 16_000, 320, 3.0
 CHANCE = np.random.default_rng(13)
 SPEECH = np.frombuffer(read_wav(recordings()[0].path), np.int16).astype(np.float64)
 
@@ -25,7 +25,7 @@ def hum(seconds: float, peak: float, offset: float = 0) -> np.ndarray:
 
 def openings(sound: np.ndarray, above_db: float = 6.0, periods: int = 5) -> Iterator[bool]:
     """Whether the gate is open, each 100 ms."""
-    gate = LoudnessGate(above_db, PERIOD / RATE)
+    gate = LoudnessGate(above_db, HOLD_SECONDS, PERIOD / RATE)
     samples = np.clip(sound, -32768, 32767).astype(np.int16)
     for start in range(0, len(samples) - periods * PERIOD + 1, periods * PERIOD):
         yield gate.feed(levels(samples[start : start + periods * PERIOD], PERIOD))

@@ -23,6 +23,7 @@ from firmware_bridge.link.events import (
     StreamStopped,
 )
 from firmware_bridge.microphones import microphone as microphone_device
+from firmware_bridge.microphones import microphones as microphones_of_the_box
 from firmware_bridge.microphones import sound_process
 from firmware_bridge.microphones.microphone import MicrophoneCounters
 from firmware_bridge.settings import MicrophoneSettings
@@ -39,6 +40,11 @@ Gateway = Callable[..., AbstractAsyncContextManager[Any]]
 
 def microphone(name: str, **settings: Any) -> MicrophoneSettings:
     return MicrophoneSettings(name=name, **settings)
+
+
+@pytest.fixture(autouse=True)
+def short_silences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphones_of_the_box, "HOLD_SECONDS", 1.0)
 
 
 def captures() -> list[psutil.Process]:

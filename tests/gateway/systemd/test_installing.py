@@ -93,7 +93,7 @@ def test_the_unit_keeps_its_promises() -> None:
     assert unit["Restart"] == ["always"]
     assert unit["OOMPolicy"] == ["continue"]
     assert unit["User"] == ["earshot"]
-    assert {"char-ttyUSB rw", "char-ttyACM rw"} <= set(unit["DeviceAllow"])
+    assert {"char-ttyUSB rw", "char-ttyACM rw", "char-alsa rw"} <= set(unit["DeviceAllow"])
     assert int(unit["WatchdogSec"][0]) >= 10
     longest_drain = 60
     assert int(unit["TimeoutStopSec"][0]) > longest_drain >= GatewayConfig().shutdown.drain_seconds
@@ -101,7 +101,7 @@ def test_the_unit_keeps_its_promises() -> None:
 
 def test_the_drivers_of_the_allowed_devices_are_loaded_before_the_service() -> None:
     unit = directives()
-    for driver in ("usbserial", "cdc_acm"):
+    for driver in ("usbserial", "cdc_acm", "snd"):
         assert f"modprobe@{driver}.service" in unit["Wants"][0].split()
         assert any(f"modprobe@{driver}.service" in after.split() for after in unit["After"])
 
