@@ -63,6 +63,8 @@ MAX_BEST_EFFORT: Final = 16
 HELLO_AGAIN: Final = 0.25
 """Seconds until HELLO is said again; doubles up to HELLO_AGAIN_MAX."""
 HELLO_AGAIN_MAX: Final = 8.0
+ANSWERED_WITHIN: Final = 60_000
+"""Milliseconds: what answers a HELLO from longer ago is a late one, however long the greeting has been going on."""
 REFUSED_PAUSE: Final = 10.0
 """Seconds until a refused device says HELLO again."""
 STOPPED_PAUSE: Final = 1.0
@@ -320,6 +322,8 @@ class DeviceEnd:
         if self.state is DeviceState.GREETING and self._now >= self._hello_at:
             self._hello_at = self._now + self._patience
             self._patience = min(2 * self._patience, HELLO_AGAIN_MAX)
+            if (self._milliseconds() - self._greeting_since) & _MASK > ANSWERED_WITHIN:
+                self._greeting_since = (self._milliseconds() - ANSWERED_WITHIN) & _MASK
             hello, self._proof = self._hello(), ""
             return [hello]
         if self.state is not DeviceState.LINKED:

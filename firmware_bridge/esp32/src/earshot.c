@@ -5,7 +5,7 @@
 /* docs/protocol.md, 4.7; in milliseconds */
 enum {
     ACK_DELAY = 40, ACK_FRAMES = 16, ASK_AGAIN = 100, ASK_AGAIN_MAX = 1600, RESEND = 250, RESEND_MAX = 4000, HELLO_AGAIN = 250,
-    HELLO_AGAIN_MAX = 8000, REFUSED_PAUSE = 10000, STOPPED_PAUSE = 1000, PING_IDLE = 5000, PING_BLOCKED = 1000, UNHEARD = 15000,
+    HELLO_AGAIN_MAX = 8000, ANSWERED_WITHIN = 60000, REFUSED_PAUSE = 10000, STOPPED_PAUSE = 1000, PING_IDLE = 5000, PING_BLOCKED = 1000, UNHEARD = 15000,
     DOWN_RING = 256, MAX_BEST_EFFORT = 16, MAX_RANGES = 16
 };
 enum { VERSION = 1, RESENT = 1, END_ON_SILENCE = 2, WANTS_PARTIALS = 2, WANTS_PIECES = 4, TAKES_IMAGES = 8 };
@@ -645,6 +645,8 @@ static bool send_hello(earshot_device *device) {
     if (!has_come(device->now, device->hello_at)) return false;
     device->hello_at = device->now + device->patience;
     device->patience = 2 * device->patience < HELLO_AGAIN_MAX ? 2 * device->patience : HELLO_AGAIN_MAX;
+    /* However long it takes, the clock's turning round makes no answer an early one. */
+    if (device->now - device->greeting_since > ANSWERED_WITHIN) device->greeting_since = device->now - ANSWERED_WITHIN;
     send(device, CONTROL, device->control, write_hello(device));
     return true;
 }

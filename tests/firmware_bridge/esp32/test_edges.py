@@ -175,6 +175,18 @@ def test_a_pause_of_almost_half_the_clock_is_noticed() -> None:
     assert one.state is DeviceState.GREETING
 
 
+def test_a_gateway_that_was_away_for_weeks_is_still_welcome() -> None:
+    one, now = jig.Device("kitchen", boot=BOOT, ring_frames=16), 1.0
+    one.hello(now)
+    for _ in range(5):
+        now += 10 * 86_400
+        one.tick(now)
+        assert any(isinstance(frame, Hello) for frame in one.outgoing())
+    timestamp = int(1000 * now) & 0xFFFFFFFF
+    assert one.receive(Welcome(Header(LINK, timestamp=timestamp - 61_000), BOOT, 0, 0), now) == []
+    assert one.receive(Welcome(Header(LINK, timestamp=timestamp), BOOT, 0, 0), now)
+
+
 @pytest.mark.slow
 def test_streams_are_numbered_from_one_again_after_the_last() -> None:
     one, numbers = linked(ring_frames=8), []

@@ -155,6 +155,18 @@ def test_only_its_own_timely_welcome_counts() -> None:
     assert device.end.counters.ignored == 4
 
 
+def test_a_gateway_that_was_away_for_weeks_is_still_welcome() -> None:
+    """Milliseconds turn round after fifty days: what was first said in this greeting is then not before, but after."""
+    device = Device(linked=False)
+    device.end.hello(device.now)
+    for _ in range(5):
+        device.after(10 * 86_400)
+        assert len(device.says(Hello)) == 1
+    timestamp = int(device.now * 1000) & 0xFFFFFFFF
+    assert device.hears(device.welcome(timestamp=timestamp - 61_000)) == []
+    assert len(device.hears(device.welcome(timestamp=timestamp))) == 1
+
+
 def test_after_welcome_it_sends_from_where_the_gateway_is() -> None:
     device = Device(linked=False)
     stream = device.end.start_stream()
