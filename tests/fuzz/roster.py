@@ -33,7 +33,15 @@ _SOUND = (
 TARGETS = {
     "serial": Target(_FRAMES, 5_000),
     "frames": Target(_FRAMES, 20_000),
-    "hello": Target((*_FRAMES, "firmware_bridge.link.fleet", "firmware_bridge.link.link"), 6_000),
+    "hello": Target(
+        (
+            *_FRAMES,
+            "firmware_bridge.link.fleet",
+            "firmware_bridge.link.link",
+            "firmware_bridge.link.challenges",
+        ),
+        6_000,
+    ),
     "link": Target(
         (
             *_FRAMES,
@@ -90,6 +98,9 @@ TARGETS = {
             "gateway.access.page_sessions",
         ),
         1_500,
+    ),
+    "registry": Target(
+        ("gateway.registry.file", "gateway.registry.records", "gateway.registry.in_effect"), 800
     ),
     "requests": Target(
         (

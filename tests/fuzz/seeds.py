@@ -190,6 +190,12 @@ def _door() -> Iterator[tuple[str, bytes]]:
         "tokens",
         b'[{"token_id":"t_2","name":"bob","role":"listener","digest":"00","made_at":1e9,"expires_at":9e9}]',
     )
+    yield (
+        "registry",
+        b'[{"device_id":"attic","standing":"approved","changed_at":1.7e9,"key":"' + b"0a" * 32 + b'",'
+        b'"facts":{"name":"the board","room":"Attic","user":"bob","priority":"urgent"}}]',
+    )
+    yield "registry", b'[{"device_id":"kitchen","standing":"revoked","changed_at":1.7e9}]'
     yield "tokens", b'{"0011":["t_2",9e9]}'
     yield "tokens", (b"k" * 32).hex().encode() + b"\n"
     yield "tokens", b"earshot_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh-RJn6K"

@@ -28,6 +28,7 @@ from gateway.commands.doctor.content import content
 from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
+from gateway.commands.doctor.registry import registry
 from gateway.commands.doctor.state import state
 from gateway.commands.doctor.wake_words import wake_words
 from gateway.config.configuration import GatewayConfig
@@ -77,6 +78,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: web(config),
         lambda: open_files(config.web),
         lambda: door(config.web, state_folder(config, path, environ)),
+        lambda: registry(config.devices, state_folder(config, path, environ)),
         lambda: state(journal_file(config, path, environ)),
         lambda: system(config),
     )
@@ -93,6 +95,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "web",
         "open files",
         "door",
+        "device registry",
         "state",
         "system",
     )
