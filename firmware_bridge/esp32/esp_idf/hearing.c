@@ -25,7 +25,8 @@ static struct {
     MessageBufferHandle_t queue;
     atomic_bool talk, over;
     atomic_uint lost;
-    bool open;
+    bool open;                /* a START is in the queue, or was, and no STOP yet */
+    bool awake;               /* a wake word was heard */
     int16_t frame[FRAME_MOST];
     size_t held;
     uint32_t sent, hole;
@@ -108,20 +109,34 @@ static void add(const int16_t *samples, size_t count)
     }
 }
 
-static void begin(bool end_on_silence)
+/* False: the queue is full; it is tried again with the next samples. */
+static bool begin(bool end_on_silence)
 {
     earshot_coder_begin();
     hearing.sent = hearing.hole = 0;
     hearing.held = 0;
-    atomic_store(&hearing.over, false);
     hearing.next.what = EARSHOT_HEARD_START;
     hearing.next.end_on_silence = end_on_silence;
-    hearing.open = put(0);
+    return put(0);
+}
+
+/* Samples of a stretch, which begins with them if it has not yet. */
+static void send(const int16_t *samples, size_t count, bool end_on_silence)
+{
+    hearing.open = hearing.open || begin(end_on_silence);
+    if (hearing.open) {
+        add(samples, count);
+    } else {
+        atomic_fetch_add(&hearing.lost, count);
+    }
 }
 
 /* A stop that finds no room is tried again with the next samples: hearing.open stays. */
 static void finish(void)
 {
+    if (!hearing.open) {
+        return;
+    }
     if (hearing.held) {
         put_frame();
     }
@@ -132,13 +147,9 @@ static void finish(void)
 
 static inline void while_held(const int16_t *samples, size_t count)
 {
-    bool talk = atomic_load(&hearing.talk);
-    if (talk && !hearing.open) {
-        begin(false);
-    }
-    if (talk && hearing.open) {
-        add(samples, count);
-    } else if (hearing.open) {
+    if (atomic_load(&hearing.talk)) {
+        send(samples, count, false);
+    } else {
         finish();
     }
 }
@@ -149,22 +160,20 @@ static inline void whenever_spoken(const int16_t *samples, size_t count)
     size_t older_count, newer_count;
     switch (earshot_gate_feed(&hearing.gate, samples, count)) {
     case EARSHOT_GATE_OPENS:
-        begin(true);
+        finish(); /* what found no room for its end before */
         earshot_gate_before(&hearing.gate, &older, &older_count, &newer, &newer_count);
-        add(older, older_count);
-        add(newer, newer_count);
+        send(older, older_count, true);
+        send(newer, newer_count, true);
         break;
     case EARSHOT_GATE_OPEN:
-        add(samples, count);
+        send(samples, count, true);
         break;
     case EARSHOT_GATE_SHUTS:
-        add(samples, count);
+        send(samples, count, true);
         finish();
         break;
     default:
-        if (hearing.open) {
-            finish();
-        }
+        finish();
     }
 }
 
@@ -179,18 +188,22 @@ static bool word_in(const int16_t *samples, size_t count)
     return hearing.next.word != NULL;
 }
 
+/* The gateway hears the end of what was said; nobody speaks for 15 s. */
 static inline void after_a_word(const int16_t *samples, size_t count)
 {
-    if (!hearing.open) {
-        bool heard = word_in(samples, count);
-        if (atomic_exchange(&hearing.talk, false) || heard) {
-            begin(true);
-        }
-    } else if (atomic_load(&hearing.over) || hearing.sent > WAKE_MOST) {
+    if (!hearing.awake) {
         finish();
-    } else {
-        add(samples, count);
+        bool heard = word_in(samples, count);
+        hearing.awake = atomic_exchange(&hearing.talk, false) || heard;
+        atomic_store(&hearing.over, false);
+        return;
     }
+    if (atomic_load(&hearing.over) || (hearing.open && hearing.sent > WAKE_MOST)) {
+        hearing.awake = false;
+        finish();
+        return;
+    }
+    send(samples, count, true);
 }
 
 void earshot_hearing_feed(const int16_t *samples, size_t count)

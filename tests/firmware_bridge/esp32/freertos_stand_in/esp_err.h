@@ -1,0 +1,10 @@
+#ifndef ESP_ERR_STAND_IN_H
+#define ESP_ERR_STAND_IN_H
+
+typedef int esp_err_t;
+#define ESP_OK 0
+#define ESP_FAIL -1
+#define ESP_ERR_NO_MEM 0x101
+#define ESP_ERR_NOT_SUPPORTED 0x106
+
+#endif
