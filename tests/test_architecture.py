@@ -167,6 +167,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal .config .hub .observing .registry .pipeline
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.images .firmware
                                 firmware_bridge.bridge transcription transcription.models
                                 transcription.transcriber .contract .settings .access .broker
                                 .journal.records .journal.effects .journal.dead_letters .journal .config
@@ -186,6 +187,7 @@ gateway:                        .contract .orchestrators .client
                                 .hub .orchestrators .observing .registry .firmware .pipeline.telling .pipeline
                                 .answering .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
+                                firmware_bridge.images .firmware
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
                                 firmware_bridge.line_test
                                 firmware_bridge.simulator transcription.process .contract .settings .process

@@ -65,7 +65,14 @@ class Api:
         """The answer's JSON, or None; ``names`` stand in the braces of ``path``. Raises ApiError."""
         url = self._base + path.format(*(quote(name, safe="") for name in names))
         data = None if body is None else json.dumps(body).encode()
-        headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
+        return self._answer(url, data, "application/json", method)
+
+    def upload(self, path: str, data: bytes) -> Any:
+        """The same with the bytes of a file. Raises ApiError."""
+        return self._answer(self._base + path, data, "application/octet-stream", "POST")
+
+    def _answer(self, url: str, data: bytes | None, media: str, method: str) -> Any:
+        headers = self._headers if data is None else {**self._headers, "Content-Type": media}
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http, https only
         try:
             with self._opener.open(request, timeout=SECONDS) as response:

@@ -39,6 +39,13 @@ class AskedGateway:
         except ApiError as error:
             raise NoAnswer(error) from error
 
+    def upload(self, path: str, data: bytes) -> Any:
+        """As ``ask``, with the bytes of a file."""
+        try:
+            return self._api.upload(path, data)
+        except ApiError as error:
+            raise NoAnswer(error) from error
+
     @cached_property
     def _api(self) -> Api:
         url, ca_file = self.url, self._ca_file
