@@ -10,8 +10,7 @@ enum {
 };
 enum { VERSION = 1, RESENT = 1, END_ON_SILENCE = 2, WANTS_PARTIALS = 2, WANTS_PIECES = 4, TAKES_IMAGES = 8 };
 enum { TYPE = 1, FLAGS = 2, LINK = 3, STREAM = 4, CREDIT = 6, SEQUENCE = 8, ACKNOWLEDGE = 12, TIMESTAMP = 16, HEADER = EARSHOT_HEADER };
-enum { NOWHERE, RING, OUTBOX, CONTROL };                  /* where the frame on its way out lies */
-enum { SLOT_SIZE = 0, SLOT_AGAIN = 2, SLOT_FRAME = 4 };   /* a slot: u16 size, u8 whether to be sent again, the frame */
+enum { SLOT_SIZE = 0, SLOT_AGAIN = 2, SLOT_FRAME = 4 }; /* a slot: u16 size, u8 whether to be sent again, the frame */
 
 typedef char credit_is_possible[EARSHOT_CREDIT >= 1 && EARSHOT_CREDIT <= DOWN_RING ? 1 : -1];
 typedef char mtu_is_possible[EARSHOT_MTU >= 64 && EARSHOT_MTU <= EARSHOT_PAYLOAD ? 1 : -1];
@@ -88,7 +87,7 @@ static void forget(earshot_device *device, uint32_t before) {
 static uint8_t *next_slot(earshot_device *device) {
     if (ring_room(device) <= 0) return NULL;
     uint8_t *place = slot(device, device->next);
-    if (device->out_of == RING && device->out == place + SLOT_FRAME) return NULL; /* it is half written */
+    if (device->out == place + SLOT_FRAME) return NULL; /* it is half written */
     if ((uint32_t)distance(device->oldest, device->next) >= device->slots) forget(device, device->oldest + 1);
     return place;
 }
@@ -275,13 +274,22 @@ static uint8_t *write_text(uint8_t *at, const char *text) {
     return at;
 }
 
-static uint8_t *write_number(uint8_t *at, const char *key, uint32_t value) {
+static uint8_t *write_number(uint8_t *at, uint32_t value) {
     char digits[11];
     size_t count = sizeof digits;
     digits[--count] = 0;
     do digits[--count] = (char)('0' + value % 10);
     while (value /= 10);
-    return write_text(write_text(at, key), digits + count);
+    return write_text(at, digits + count);
+}
+
+/* A text with a number in the place of each '#'. */
+static uint8_t *write_numbers(uint8_t *at, const char *text, const uint32_t *numbers) {
+    for (; *text; text++) {
+        if (*text == '#') at = write_number(at, *numbers++);
+        else *at++ = (uint8_t)*text;
+    }
+    return at;
 }
 
 static uint8_t *write_proof(uint8_t *at, const uint8_t *proof) {
@@ -300,14 +308,11 @@ static size_t write_hello(earshot_device *device) {
                            (config->takes_images ? (unsigned)TAKES_IMAGES : 0u);
     head(device->control, EARSHOT_T_HELLO, (uint8_t)flags, 0, device->now);
     uint8_t *at = device->control + HEADER;
+    const uint32_t numbers[] = {device->boot, device->slots, device->next, device->oldest, device->durable, EARSHOT_MTU};
     at = write_text(write_text(at, "{\"id\":\""), config->id);
-    at = write_number(at, "\",\"boot\":", device->boot);
-    at = write_text(write_text(at, ",\"fw\":\""), config->firmware ? config->firmware : "");
-    at = write_number(at, "\",\"ring\":", device->slots);
-    at = write_number(at, ",\"next\":", device->next);
-    at = write_number(at, ",\"oldest\":", device->oldest);
-    at = write_number(at, ",\"durable\":", device->durable);
-    at = write_number(at, ",\"mtu\":", EARSHOT_MTU);
+    at = write_numbers(at, "\",\"boot\":#,\"fw\":\"", numbers);
+    at = write_text(at, config->firmware ? config->firmware : "");
+    at = write_numbers(at, "\",\"ring\":#,\"next\":#,\"oldest\":#,\"durable\":#,\"mtu\":#", numbers + 1);
     if (config->kind && *config->kind) at = write_text(write_text(write_text(at, ",\"kind\":\""), config->kind), "\"");
     if (device->proven) at = write_proof(at, device->proof);
     device->proven = false;
@@ -410,38 +415,38 @@ static void take_text(earshot_frame *frame, uint32_t from) {
 
 /* Reads what a TRANSCRIPT or a REPLY holds. */
 static bool take_labelled(earshot_frame *frame) {
-    if (frame->size < 1 || frame->size < 1 + frame->payload[0] || !is_ascii(frame->payload + 1, frame->payload[0])) return false;
+    if (frame->size < 1 + frame->payload[0] || !is_ascii(frame->payload + 1, frame->payload[0])) return false;
     frame->id = (const char *)frame->payload + 1;
     frame->id_size = frame->payload[0];
     take_text(frame, 1u + frame->id_size);
     return true;
 }
 
+/* The least bytes of payload by type. */
+static const uint8_t LEAST[EARSHOT_T_FAULT + 1] = {
+    [EARSHOT_T_WELCOME] = 16, [EARSHOT_T_CHALLENGE] = 20, [EARSHOT_T_OFFER] = 104, [EARSHOT_T_IMAGE] = 8, [EARSHOT_T_STATUS] = 1,
+    [EARSHOT_T_PARTIAL] = 2, [EARSHOT_T_TRANSCRIPT] = 1, [EARSHOT_T_REPLY] = 1, [EARSHOT_T_ACK] = 5, [EARSHOT_T_FAULT] = 2,
+};
+
 /* Reads the payload. False: it is malformed, which is no worse than a type that is not known: its number counts, and nobody is told. */
 static bool understood(earshot_frame *frame) {
     const uint8_t *payload = frame->payload;
+    if (frame->type < sizeof LEAST && frame->size < LEAST[frame->type]) return false;
     switch (frame->type) {
-        case EARSHOT_T_WELCOME: return frame->size >= 16;
-        case EARSHOT_T_CHALLENGE: return frame->size >= 20;
-        case EARSHOT_T_OFFER: return frame->size >= 104;
-        case EARSHOT_T_IMAGE: return frame->size >= 8;
         case EARSHOT_T_STATUS:
-            if (frame->size < 1 || payload[0] > EARSHOT_ERROR) return false;
             frame->code = payload[0];
-            return true;
+            return payload[0] <= EARSHOT_ERROR;
+        case EARSHOT_T_FAULT:
+            frame->code = payload[0];
+            take_text(frame, 2);
+            return payload[0] >= EARSHOT_F_SAY_HELLO && payload[0] <= EARSHOT_F_SHUTTING_DOWN;
         case EARSHOT_T_PARTIAL:
-            if (frame->size < 2) return false;
             frame->stable = get16(payload);
             take_text(frame, 2);
             return true;
         case EARSHOT_T_TRANSCRIPT:
         case EARSHOT_T_REPLY: return take_labelled(frame);
-        case EARSHOT_T_ACK: return frame->size >= 5 && payload[4] <= MAX_RANGES && frame->size >= 5u + 8u * payload[4];
-        case EARSHOT_T_FAULT:
-            if (frame->size < 2 || payload[0] < EARSHOT_F_SAY_HELLO || payload[0] > EARSHOT_F_SHUTTING_DOWN) return false;
-            frame->code = payload[0];
-            take_text(frame, 2);
-            return true;
+        case EARSHOT_T_ACK: return payload[4] <= MAX_RANGES && frame->size >= 5u + 8u * payload[4];
         default: return true;
     }
 }
@@ -538,12 +543,11 @@ void earshot_receive(earshot_device *device, const uint8_t *bytes, size_t size, 
 /* -- frames that go out */
 
 /* A frame is next on the carrier: what all frames tell is filled in, and with it everything is acknowledged. */
-static void send(earshot_device *device, uint8_t of, uint8_t *frame, size_t size) {
+static void send(earshot_device *device, uint8_t *frame, size_t size) {
     frame[LINK] = device->state == EARSHOT_LINKED ? device->link : 0;
     put16(frame + CREDIT, EARSHOT_CREDIT);
     put32(frame + ACKNOWLEDGE, device->expected);
     device->out = frame;
-    device->out_of = of;
     device->out_size = (uint16_t)size;
     device->out_at = device->piece_size = device->piece_at = 0;
     if (device->carrier == EARSHOT_SERIAL) device->out_crc = earshot_crc32(0, frame, size);
@@ -554,13 +558,12 @@ static void send(earshot_device *device, uint8_t of, uint8_t *frame, size_t size
 }
 
 static void sent_whole(earshot_device *device) {
-    if (device->out_of == OUTBOX) {
+    if (device->out == device->outbox + 2) {
         const size_t whole = 2u + get16(device->outbox);
         device->outbox_size = (uint16_t)(device->outbox_size - whole);
         device->outbox_count--;
         memmove(device->outbox, device->outbox + whole, device->outbox_size);
     }
-    device->out_of = NOWHERE;
     device->out = NULL;
 }
 
@@ -598,7 +601,7 @@ static void send_slot(earshot_device *device, uint32_t number, bool before) {
     place[SLOT_FRAME + FLAGS] = (uint8_t)((place[SLOT_FRAME + FLAGS] & ~RESENT) | (before ? RESENT : 0));
     device->counters.sent++;
     device->counters.resent += before;
-    send(device, RING, place + SLOT_FRAME, get16(place + SLOT_SIZE));
+    send(device, place + SLOT_FRAME, get16(place + SLOT_SIZE));
     if (device->resend_due || device->acknowledged == device->sent) return;
     device->resend_due = true;
     device->resend_at = device->now + device->resend_patience;
@@ -623,7 +626,7 @@ static bool send_new(earshot_device *device) {
 
 static bool send_once(earshot_device *device) {
     if (!device->outbox_count) return false;
-    send(device, OUTBOX, device->outbox + 2, get16(device->outbox));
+    send(device, device->outbox + 2, get16(device->outbox));
     return true;
 }
 
@@ -636,7 +639,7 @@ static bool send_ack(earshot_device *device) {
     put32(payload + 5, device->expected);
     put32(payload + 9, device->highest);
     device->ack_wanted = false;
-    send(device, CONTROL, device->control, (size_t)HEADER + (device->asking ? 13 : 5));
+    send(device, device->control, (size_t)HEADER + (device->asking ? 13 : 5));
     device->asking = false;
     return true;
 }
@@ -647,7 +650,7 @@ static bool send_hello(earshot_device *device) {
     device->patience = 2 * device->patience < HELLO_AGAIN_MAX ? 2 * device->patience : HELLO_AGAIN_MAX;
     /* However long it takes, the clock's turning round makes no answer an early one. */
     if (device->now - device->greeting_since > ANSWERED_WITHIN) device->greeting_since = device->now - ANSWERED_WITHIN;
-    send(device, CONTROL, device->control, write_hello(device));
+    send(device, device->control, write_hello(device));
     return true;
 }
 
@@ -729,11 +732,9 @@ void earshot_carrier_up(earshot_device *device, earshot_carrier carrier, uint32_
     device->block_size = 0;
     device->block_lost = false;
     device->out = NULL;
-    device->out_of = NOWHERE;
     greet(device);
     if (carrier != EARSHOT_SERIAL) return;
     device->out = device->control; /* a delimiter alone: what was on the line before ends there */
-    device->out_of = CONTROL;
     device->out_size = 0;
     device->out_at = 5;
     device->piece[0] = 0;
@@ -745,7 +746,6 @@ void earshot_carrier_lost(earshot_device *device) {
     device->state = EARSHOT_OFFLINE;
     pause_sending(device);
     device->out = NULL;
-    device->out_of = NOWHERE;
     device->outbox_size = device->outbox_count = 0;
 }
 
@@ -848,26 +848,28 @@ uint32_t earshot_boot(const earshot_device *device) {
 
 /* -- beginning */
 
-static bool is_id(const char *id) {
-    size_t size = 0;
-    for (; id[size]; size++) {
-        const char one = id[size];
-        const bool good = (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || (one >= '0' && one <= '9') || one == '_' || one == '-';
-        if (!good || size >= EARSHOT_TEXT) return false;
-    }
-    return size > 0;
+static bool is_of_id(char one) {
+    return (one >= 'a' && one <= 'z') || (one >= 'A' && one <= 'Z') || (one >= '0' && one <= '9') || one == '_' || one == '-';
 }
 
-static bool is_plain(const char *text) {
+static bool is_plain(char one) {
+    return one >= ' ' && one <= '~' && one != '"' && one != '\\';
+}
+
+static bool is_text_of(const char *text, bool (*good)(char)) {
     size_t size = 0;
-    if (!text) return true;
-    for (; text[size]; size++)
-        if (text[size] < ' ' || text[size] > '~' || text[size] == '"' || text[size] == '\\' || size >= EARSHOT_TEXT) return false;
+    while (text[size])
+        if (!good(text[size++]) || size > EARSHOT_TEXT) return false;
     return true;
 }
 
+static bool is_text_or_none(const char *text) {
+    return !text || is_text_of(text, is_plain);
+}
+
 earshot_result earshot_init(earshot_device *device, const earshot_config *config) {
-    if (!device || !config || !config->id || !is_id(config->id) || !is_plain(config->firmware) || !is_plain(config->kind)) return EARSHOT_BAD_CONFIG;
+    if (!device || !config || !config->id || !*config->id || !is_text_of(config->id, is_of_id)) return EARSHOT_BAD_CONFIG;
+    if (!is_text_or_none(config->firmware) || !is_text_or_none(config->kind)) return EARSHOT_BAD_CONFIG;
     if (!config->ring || !config->port.write || (config->key && !config->prove)) return EARSHOT_BAD_CONFIG;
     if (config->frame_size < 16 || config->frame_size > EARSHOT_PAYLOAD) return EARSHOT_BAD_CONFIG;
     const size_t slots = config->ring_size / EARSHOT_SLOT((size_t)config->frame_size);

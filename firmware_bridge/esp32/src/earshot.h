@@ -247,22 +247,23 @@ uint32_t earshot_boot(const earshot_device *device);
 #define EARSHOT_CONTROL_ 480
 
 struct earshot_device {
-    uint32_t boot, now;
-    uint8_t state, carrier, link;
-    /* the frame on its way out */
-    uint8_t out_of; /* where it came from */
-    uint16_t out_size, out_at, piece_size, piece_at;
-    const uint8_t *out;
-    uint32_t out_crc;
+    /* Numbers first: a RISC-V or Thumb reaches the first 128 bytes with the shortest instructions. */
+    uint32_t now;
     /* ring: oldest <= acknowledged <= sent <= next, and how far credit goes */
-    uint32_t slots, oldest_slot, oldest, acknowledged, sent, next, edge, highest_sent, durable;
+    uint32_t oldest, acknowledged, sent, next, edge, highest_sent, durable, slots, oldest_slot;
     uint32_t again; /* how many slots are to be sent again */
     uint32_t resend_at, resend_patience;
     /* what comes down */
-    uint32_t expected, highest, ack_at, ask_at, asked, unanswered, transcripts_had, replies_had;
-    bool resend_due, ack_due, ask_due, ack_wanted, asking, proven;
+    uint32_t expected, highest, ack_at, ask_at, asked, unanswered;
     /* greeting, and the times */
-    uint32_t greeting_since, hello_at, patience, heard_at, sent_at;
+    uint32_t boot, greeting_since, hello_at, patience, heard_at, sent_at;
+    /* the frame on its way out */
+    const uint8_t *out;
+    uint32_t out_crc;
+    uint32_t transcripts_had, replies_had;
+    uint16_t out_size, out_at, piece_size, piece_at;
+    uint8_t state, carrier, link;
+    bool resend_due, ack_due, ask_due, ack_wanted, asking, proven;
     /* streams, bytes on their way in, what is said once */
     uint16_t last_stream, block_size, outbox_size, outbox_count;
     uint8_t streams_open, waiting_count;
