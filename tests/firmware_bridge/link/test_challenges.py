@@ -254,11 +254,10 @@ def test_a_device_comes_in_through_a_wire_that_loses_and_doubles(house: GuardedH
             house.now += 0.05
             device.tick(house.now)
             for frame in device.outgoing():
-                for _ in range(chance.choice((0, 1, 1, 2))):
+                for _ in range(chance.choice((0, 1, 1, 1, 1, 2, 3))):
                     for where, answer in house.arrive(line, frame):
-                        if where == line and chance.random() < 0.7:
+                        if where == line and chance.random() < 0.85:
                             device.receive(answer, house.now)
-            assert house.now - began < 60
-        assert house.now - began < REFUSED_PAUSE * 4
+            assert house.now - began < 6 * REFUSED_PAUSE, "three challenges in a row may be lost now and then"
         assert [(one.boot, one.connected) for one in house.fleet.devices()] == [(seed, True)]
         house.now += 300
