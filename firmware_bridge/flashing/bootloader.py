@@ -57,11 +57,17 @@ class Bootloader:
     """
 
     def __init__(
-        self, port: str, rate: int = UPLOAD_RATE, on_progress: Progress = lambda _what, _done: None
+        self,
+        port: str,
+        rate: int = UPLOAD_RATE,
+        on_progress: Progress = lambda _what, _done: None,
+        attempts: int = CONNECT_ATTEMPTS,
     ) -> None:
+        """``attempts``: how often a board that is silent is spoken to."""
         self.port = port
         self._rate = rate
         self._on_progress = on_progress
+        self._attempts = attempts
 
     def look(self) -> Board:
         """Which chip this is."""
@@ -102,7 +108,7 @@ class Bootloader:
         """What esptool has said on its way to success."""
         line = [
             *(sys.executable, "-P", "-m", "esptool", "--port", self.port, "--baud", str(self._rate)),
-            *("--connect-attempts", str(CONNECT_ATTEMPTS), "--after", after, *words),
+            *("--connect-attempts", str(self._attempts), "--after", after, *words),
         ]
         descriptors = [file.fileno() for file in files]
         status, said = _output(line, descriptors, self._told)

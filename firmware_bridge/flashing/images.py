@@ -20,6 +20,7 @@ from firmware_bridge.named_files import read_named
 MOST_BYTES: Final = 64 * 1024 * 1024
 """No board's flash is larger."""
 FLASHER_ARGS: Final = "flasher_args.json"
+PLATFORMIO_APP: Final = "firmware.bin"
 
 _MAGIC: Final = 0xE9
 _HEADER: Final = struct.Struct("<BBBBIB3xHB2x2x4xB")
@@ -76,8 +77,12 @@ class Firmware:
 
 
 def read_firmware(path: Path) -> Firmware:
-    """A merged image, or a folder with flasher_args.json. Raises FlashTrouble."""
-    return _read_folder(path) if path.is_dir() else _read_merged(path)
+    """A merged image, or a folder that ESP-IDF or PlatformIO has built in. Raises FlashTrouble."""
+    if not path.is_dir():
+        return _read_merged(path)
+    if (path / PLATFORMIO_APP).exists() and not (path / FLASHER_ARGS).exists():
+        return _read_platformio(path)
+    return _read_folder(path)
 
 
 class _Part(msgspec.Struct):
@@ -113,13 +118,38 @@ def _read_folder(folder: Path) -> Firmware:
     return _checked(Firmware(chip, _in_order(pieces), table, _number(args.table.offset, folder)))
 
 
+def _read_platformio(folder: Path) -> Firmware:
+    """Of `.pio/build/ENVIRONMENT/`: three files, and the places that PlatformIO puts them at."""
+    app = _bytes(folder / PLATFORMIO_APP)
+    chip = _chip_at(app, 0)
+    if chip is None:
+        raise FlashTrouble(
+            f"{folder / PLATFORMIO_APP} is no firmware of an ESP32", "build it again: `pio run`"
+        )
+    table = _bytes(folder / "partitions.bin")
+    partitions = read_partitions(table)
+    pieces = [
+        FlashPiece(chip.bootloader, _bytes(folder / "bootloader.bin"), "bootloader.bin"),
+        FlashPiece(TABLE_OFFSET, table[:TABLE_SIZE], "partitions.bin"),
+        *(FlashPiece(one.offset, app, PLATFORMIO_APP) for one in _apps(partitions)[:1]),
+        # What was to be started before, of images that came over the air, is forgotten: the first one is.
+        *(FlashPiece(one.offset, b"\xff" * one.size, one.label) for one in partitions if one.chooses_app),
+    ]
+    return _checked(Firmware(chip, _in_order(pieces), partitions, TABLE_OFFSET))
+
+
+def _apps(partitions: Iterable[Partition]) -> list[Partition]:
+    return sorted((one for one in partitions if one.is_app), key=lambda one: one.offset)
+
+
 def _flasher_args(path: Path) -> _FlasherArgs:
     try:
         return msgspec.json.decode(read_named(path), type=_FlasherArgs)
     except FileNotFoundError as error:
         raise FlashTrouble(
-            f"{path.parent} has no {FLASHER_ARGS}: it is no folder that ESP-IDF has built in",
-            "point at the project's build/, after `idf.py build`; of Arduino and PlatformIO at a merged image",
+            f"{path.parent} has no {FLASHER_ARGS}: it is no folder that ESP-IDF or PlatformIO has built in",
+            "point at the project's build/, after `idf.py build`, or at PlatformIO's .pio/build/ENVIRONMENT/; of "
+            "Arduino at the merged image",
         ) from error
     except (OSError, msgspec.MsgspecError) as error:
         raise FlashTrouble(f"{path} cannot be read: {error}", "build the firmware again") from error
@@ -194,8 +224,7 @@ def _checked(firmware: Firmware) -> Firmware:
 def _images(firmware: Firmware) -> Iterator[tuple[int, int, str]]:
     """Where images that start must lie: the bootloader, and the first application. And how much room there is."""
     yield firmware.chip.bootloader, firmware.table_at - firmware.chip.bootloader, "the bootloader"
-    apps = sorted((one for one in firmware.partitions if one.is_app), key=lambda one: one.offset)
-    for app in apps[:1]:
+    for app in _apps(firmware.partitions)[:1]:
         yield app.offset, app.size, f"the application in partition {app.label}"
 
 

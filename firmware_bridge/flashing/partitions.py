@@ -18,7 +18,7 @@ _ENTRY: Final = struct.Struct("<2sBBII16sI")
 _MAGIC: Final = b"\xaaP"
 _DIGEST_MAGIC: Final = b"\xeb\xeb"
 _END: Final = b"\xff" * _ENTRY.size
-_DATA, _NVS = 1, 2
+_DATA, _NVS, _OTA = 1, 2, 0
 _LEAST_NVS: Final = 0x3000
 
 
@@ -36,6 +36,11 @@ class Partition:
     def end(self) -> int:
         """Where the next one may begin."""
         return self.offset + self.size
+
+    @property
+    def chooses_app(self) -> bool:
+        """Whether it says which of several firmwares is started (otadata)."""
+        return (self.type, self.subtype) == (_DATA, _OTA)
 
     @property
     def is_app(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from firmware_bridge.flashing.board_settings import check_together
@@ -23,13 +23,11 @@ class FlashJob:
     erase: bool = False
 
 
-def write(bootloader: Bootloader, job: FlashJob, on_board: Callable[[Board], None]) -> dict[str, NvsValue]:
+def write(bootloader: Bootloader, board: Board, job: FlashJob) -> dict[str, NvsValue]:
     """Do it, and return the settings that the board has now, so far as they were looked at.
 
-    ``on_board`` is told which board it is before anything is written. Raises FlashTrouble. Blocks.
+    Raises FlashTrouble. Blocks.
     """
-    board = bootloader.look()
-    on_board(board)
     if job.firmware:
         job.firmware.check(board.chip, board.flash_bytes)
     pieces, settings = _pieces(bootloader, job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,27 +14,22 @@ from firmware_bridge.flashing.board_settings import CARRIERS, checked
 from firmware_bridge.flashing.bootloader import UPLOAD_RATE, Board, Bootloader, check_installed
 from firmware_bridge.flashing.greeting import greet
 from firmware_bridge.flashing.images import read_firmware
-from firmware_bridge.flashing.nvs_keys import BY_NAME
 from firmware_bridge.flashing.nvs_pages import NvsValue
 from firmware_bridge.flashing.ports import the_board
 from firmware_bridge.flashing.trouble import FlashTrouble
 from firmware_bridge.flashing.writing import FlashJob, flash_file, write
 from firmware_bridge.link.events import DeviceConnected, DeviceLog, HelloRefused, LinkEvent
-from firmware_bridge.named_files import read_named
 from gateway.access.private_files import write_private
-from gateway.commands.options import Trouble
-from gateway.config.strict_yaml import YamlProblem, parse
+from gateway.commands.arrival import Arrival
+from gateway.commands.asking import AskedGateway
+from gateway.commands.flash_settings import settings_said
+from gateway.commands.options import Trouble, config_option, token_option
+from gateway.commands.registering import new_key
 from gateway.contract.escaping import one_line
 
 LINK_RATE = 921_600
 WAIT_SECONDS = 30.0
-_GOES_WITH = {"wifi_ssid": ("wifi_pass",), "mqtt_url": ("mqtt_user", "mqtt_pass"), "ws_url": ("ws_token",)}
-"""Where the first is told anew, the others are too: the old password belongs to another network."""
-_ASKED = {
-    "wifi_pass": "Wi-Fi password (empty: an open network)",
-    "mqtt_pass": "Password at the MQTT broker (empty: none)",
-    "ws_token": "Token of the gateway's (empty: none)",
-}
+_NETWORK = "Is the Wi-Fi's name and password right, does the broker let it in, and is it approved (`earshot devices`)?"
 
 
 @click.command("flash")
@@ -69,6 +63,16 @@ _ASKED = {
     metavar="FILE",
     help="More settings as `name: value` lines, passwords among them (docs/flashing.md names them); mode 0600.",
 )
+@click.option(
+    "--add",
+    is_flag=True,
+    help="Approve it at the gateway, with room and user, and give it a key of its own to prove itself with.",
+)
+@config_option
+@click.option(
+    "--url", default="", help="The page of the gateway that it belongs to. Without it: the one here."
+)
+@token_option
 @click.option("--settings-only", is_flag=True, help="Leave the firmware as it is.")
 @click.option("--erase", is_flag=True, help="Erase all of its flash before.")
 @click.option(
@@ -106,9 +110,15 @@ def command(image: Path | None, **options: Any) -> None:
     """  # noqa: D301
     _check_wanted(image, options)
     try:
-        settings = _settings(options)
+        settings = settings_said(options)
+        if options["add"] and not settings.get("id"):
+            raise click.UsageError("--add needs the --id that it is to have")
         if options["out"]:
             assert image
+            if options["add"]:
+                settings = _with_key(
+                    AskedGateway(options["config_path"], options["url"], options["token"], ""), settings
+                )
             _write_file(options["out"], flash_file(read_firmware(image), settings))
             return
         _flash(image, settings, options)
@@ -127,18 +137,43 @@ def _check_wanted(image: Path | None, options: Mapping[str, Any]) -> None:
 
 def _flash(image: Path | None, settings: Mapping[str, NvsValue | None], options: Mapping[str, Any]) -> None:
     check_installed()
-    job = FlashJob(read_firmware(image) if image else None, settings, options["erase"])
-    if not job.firmware and not settings and not job.erase:
+    firmware = read_firmware(image) if image else None
+    if not (firmware or settings or options["erase"] or options["add"]):
         raise click.UsageError("no setting was said that is to change")
-    port = the_board(options["port"])
-    progress = _Progress()
-    now = write(
-        Bootloader(port, options["upload_rate"], progress), job, lambda board: _show_board(port, board)
-    )
+    asked = AskedGateway(options["config_path"], options["url"], options["token"], "")
+    port, progress = the_board(options["port"]), _Progress()
+    bootloader = Bootloader(port, options["upload_rate"], progress)
+    board = bootloader.look()
+    _show_board(port, board)
+    if firmware:
+        firmware.check(board.chip, board.flash_bytes)
+    arrival = None if options["no_wait"] else _arrival(asked, settings)
+    job = FlashJob(firmware, _with_key(asked, settings) if options["add"] else settings, options["erase"])
+    now = write(bootloader, board, job)
     progress.end()
     click.echo("written, and compared with what the board has")
-    if not options["no_wait"] and (job.firmware or settings):
-        _wait(port, now, options["wait"])
+    if not options["no_wait"] and (job.firmware or job.settings):
+        _wait(port, now, options["wait"], arrival)
+
+
+def _with_key(asked: AskedGateway, settings: Mapping[str, NvsValue | None]) -> dict[str, NvsValue | None]:
+    """The settings, and a key that the gateway's register has for this device from now on."""
+    device = str(settings["id"])
+    facts = {name: str(settings[name]) for name in ("room", "user") if settings.get(name)}
+    key = new_key(asked, device, facts)
+    click.echo(one_line(f"{device} is approved, and has a key of its own"))
+    return {**settings, **checked({"key": key})}
+
+
+def _arrival(asked: AskedGateway, settings: Mapping[str, NvsValue | None]) -> Arrival | None:
+    """To see it come over the network; None: it comes over this cable, or nobody can tell."""
+    if settings.get("carrier") not in ("mqtt", "websocket") or not settings.get("id"):
+        return None
+    try:
+        return Arrival(asked, str(settings["id"]))
+    except click.ClickException as error:
+        click.echo(one_line(f"nobody can tell whether it reaches the gateway: {error.message}"), err=True)
+        return None
 
 
 def _write_file(path: Path, data: bytes) -> None:
@@ -149,20 +184,37 @@ def _write_file(path: Path, data: bytes) -> None:
     click.echo(f"{path} holds all of it")
 
 
-def _wait(port: str, settings: Mapping[str, NvsValue], seconds: float) -> None:
-    carrier = settings.get("carrier", "serial")
-    if carrier != "serial":
-        click.echo(
-            f"it says HELLO over {carrier!s}: `earshot devices list` shows it there; until then what it prints:"
-        )
+def _wait(port: str, settings: Mapping[str, NvsValue], seconds: float, arrival: Arrival | None) -> None:
+    carrier = str(settings.get("carrier", "serial"))
     baud = settings.get("baud", LINK_RATE)
     assert isinstance(baud, int)
-    hello = asyncio.run(greet(port, baud, seconds, _show))
-    if hello is None and carrier == "serial":
+    if carrier == "serial":
+        hello = asyncio.run(greet(port, baud, seconds, _show))
+    else:
+        click.echo(f"it says HELLO over {carrier}; what it prints until then:")
+        hello = asyncio.run(_elsewhere(port, baud, seconds, arrival))
+    if hello is None and (carrier == "serial" or arrival):
         raise FlashTrouble(
             f"it was flashed, and said no HELLO in {seconds:g} s",
-            "press RESET; what it printed stands above. `earshot link-test PORT` finds another rate",
+            "press RESET; what it printed stands above. "
+            + ("`earshot link-test PORT` finds another rate" if carrier == "serial" else _NETWORK),
         )
+    if isinstance(hello, dict):
+        click.echo(
+            one_line(
+                f"{hello['device_id']} has said HELLO over {hello['link']}, firmware {hello['firmware']}"
+            )
+        )
+
+
+async def _elsewhere(port: str, baud: int, seconds: float, arrival: Arrival | None) -> Any:
+    """Show what it prints, until it has arrived."""
+    printing = asyncio.create_task(greet(port, baud, seconds, _show), name="what the board prints")
+    try:
+        return await arrival.comes(seconds) if arrival else await printing
+    finally:
+        printing.cancel()
+        await asyncio.wait((printing,))
 
 
 def _show_board(port: str, board: Board) -> None:
@@ -199,51 +251,3 @@ class _Progress:
         """What comes next stands in a line of its own."""
         if self._shown:
             click.echo(f"\r{'':<20}\r", nl=False)
-
-
-def _settings(options: Mapping[str, Any]) -> dict[str, NvsValue | None]:
-    """What was said and asked for. A name without a value is to be gone."""
-    said: dict[str, Any] = _from_file(options["settings_file"]) if options["settings_file"] else {}
-    said |= {name: options[name] for name in BY_NAME if options.get(name) is not None}
-    if options["device_id"] is not None:
-        said["id"] = options["device_id"]
-    if options["ca_file"]:
-        said["ca_pem"] = _text_of(options["ca_file"])
-    gone = {name for name, value in said.items() if value is None}
-    for name in (name for first in _GOES_WITH if said.get(first) for name in _GOES_WITH[first]):
-        if name not in said:
-            said[name] = _asked_for(name)
-            gone |= {name} if not said[name] else set()
-    return {**checked({name: said[name] for name in said.keys() - gone}), **dict.fromkeys(gone)}
-
-
-def _asked_for(name: str) -> str:
-    if name not in _ASKED or not sys.stdin.isatty():
-        return ""
-    said: str = click.prompt(_ASKED[name], default="", hide_input=True, show_default=False, err=True)
-    return said
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    """Raises FlashTrouble; no line of it is quoted."""
-    try:
-        data = parse(_text_of(path)).data
-    except YamlProblem as error:
-        raise FlashTrouble(f"{path}:{error.line} cannot be read", "lines of `name: value`") from error
-    if not isinstance(data, dict) or any(isinstance(value, dict | list) for value in data.values()):
-        raise FlashTrouble(f"{path} holds no settings", "lines of `name: value`")
-    secret = any(BY_NAME[name].secret for name in data.keys() & BY_NAME.keys())
-    if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise FlashTrouble(f"{path} holds secrets and others may look into it", f"chmod 600 {path}")
-    return data
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return read_named(path).decode("utf-8")
-    except OSError as error:
-        raise FlashTrouble(
-            f"{path} cannot be read: {error.strerror}", "look whose it is, and what"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise FlashTrouble(f"{path} is no text", "UTF-8") from error

@@ -45,9 +45,15 @@ def _facts(command: _Command) -> _Command:
     return command
 
 
-def _do(ctx: click.Context, device: str, change: _Change) -> str:
+def new_key(asked: AskedGateway, device: str, facts: dict[str, str]) -> str:
+    """Approve a device, with these facts and a key of its own, which is returned this once."""
+    return _do(
+        asked, device, _Change("given a key", lambda file, one: file.make_key(one, facts), "key", facts)
+    )
+
+
+def _do(asked: AskedGateway, device: str, change: _Change) -> str:
     """Do it, here or by the API; the key that was made, if one was."""
-    asked: AskedGateway = ctx.obj
     if asked.url:
         return _ask(asked, device, change)
     config = read_config(asked.config_path)
@@ -95,7 +101,7 @@ def approve(ctx: click.Context, devices: tuple[str, ...], *, waiting: bool) -> N
     if bool(devices) == waiting:
         raise click.UsageError("name devices, or --waiting for all that wait")
     for device in devices or _awaiting(ctx.obj):
-        _do(ctx, device, _Change("approved", RegistryFile.approve, "approve"))
+        _do(ctx.obj, device, _Change("approved", RegistryFile.approve, "approve"))
         _say(f"{device} may come in")
 
 
@@ -105,7 +111,7 @@ def approve(ctx: click.Context, devices: tuple[str, ...], *, waiting: bool) -> N
 def deny(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Refuse devices, whatever holds for those whom nobody knows; who is here is cut off."""
     for device in devices:
-        _do(ctx, device, _Change("denied", RegistryFile.deny, "deny"))
+        _do(ctx.obj, device, _Change("denied", RegistryFile.deny, "deny"))
         _say(f"{device} is refused from now on")
 
 
@@ -115,7 +121,7 @@ def deny(ctx: click.Context, devices: tuple[str, ...]) -> None:
 def revoke(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Cut devices off, now, and forget their keys; what is being said is dropped."""
     for device in devices:
-        _do(ctx, device, _Change("revoked", RegistryFile.revoke, "revoke"))
+        _do(ctx.obj, device, _Change("revoked", RegistryFile.revoke, "revoke"))
         _say(f"{device} is revoked")
 
 
@@ -128,7 +134,7 @@ def add(ctx: click.Context, /, device: str, *, no_key: bool, **facts: str | None
     """Approve a device before it comes, and print the key it is to have: write it into the device."""
     told = _told(**facts)
     if no_key:
-        _do(ctx, device, _Change("approved", lambda file, one: file.approve(one, told), "approve", told))
+        _do(ctx.obj, device, _Change("approved", lambda file, one: file.approve(one, told), "approve", told))
         _say(f"{device} may come in")
         return
     _hand_over(ctx, device, told)
@@ -143,8 +149,7 @@ def key(ctx: click.Context, device: str) -> None:
 
 
 def _hand_over(ctx: click.Context, device: str, told: dict[str, str]) -> None:
-    made = _do(ctx, device, _Change("given a key", lambda file, one: file.make_key(one, told), "key", told))
-    click.echo(made)
+    click.echo(new_key(ctx.obj, device, told))
     said = f"{device} comes in with this key and no other; it is not shown again"
     click.echo(one_line(said), err=True)
 
@@ -158,7 +163,7 @@ def describe(ctx: click.Context, /, device: str, **facts: str | None) -> None:
     told = _told(**facts)
     if not told:
         raise click.UsageError("say --name, --room, --user or --priority")
-    _do(ctx, device, _Change("described", lambda file, one: file.describe(one, told), facts=told))
+    _do(ctx.obj, device, _Change("described", lambda file, one: file.describe(one, told), facts=told))
     _say(f"{device}: {', '.join(f'{name} {value or chr(34) * 2}' for name, value in told.items())}")
 
 
@@ -168,7 +173,7 @@ def describe(ctx: click.Context, /, device: str, **facts: str | None) -> None:
 def unregister(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Take back all that was said of devices here: they are unknown again (devices.unknown)."""
     for device in devices:
-        _do(ctx, device, _Change("unregistered", RegistryFile.remove, "unregister"))
+        _do(ctx.obj, device, _Change("unregistered", RegistryFile.remove, "unregister"))
         _say(f"{device} is unknown again")
 
 

@@ -49,6 +49,8 @@ class Board:
         self.port = port
         self.opened = 0
         """How often somebody has spoken to it."""
+        self.greeted = threading.Event()
+        """Somebody has spoken to it who is no esptool."""
         self._bootloader = bootloader
         self._device = device
         self._left = pull_after
@@ -88,8 +90,10 @@ class Board:
                 self._relay(bootloader, first)
         elif _SYNC in first[:64]:
             self._babble()
-        elif self._device:
-            self._speak(self._device, first)
+        else:
+            self.greeted.set()
+            if self._device:
+                self._speak(self._device, first)
 
     def _babble(self) -> None:
         while (data := self._read(_STEP)) is not None and not self._end.is_set():

@@ -61,6 +61,41 @@ def test_what_would_cover_the_settings_is_left_out(tmp_path: Path) -> None:
     assert behind == FlashPiece(0xF000, data[0xF000:], "talk.bin")
 
 
+def _platformio(folder: Path) -> Path:
+    rows = (
+        ("nvs", 1, 2, 0x9000, 0x5000),
+        ("otadata", 1, 0, 0xE000, 0x2000),
+        ("app1", 0, 0x11, 0x150000, 0x140000),
+        ("app0", 0, 0x10, 0x10000, 0x140000),
+    )
+    written(folder / "firmware.bin", samples.image(ESP32, app=True, size=30_000))
+    written(folder / "bootloader.bin", samples.image(ESP32))
+    written(folder / "partitions.bin", samples.table(rows))
+    return folder
+
+
+def test_what_platformio_has_built_is_put_where_it_belongs(tmp_path: Path) -> None:
+    firmware = read_firmware(_platformio(tmp_path))
+    assert firmware.chip is ESP32
+    assert [(piece.offset, piece.name) for piece in firmware.pieces] == [
+        (0x1000, "bootloader.bin"),
+        (0x8000, "partitions.bin"),
+        (0xE000, "otadata"),
+        (0x10000, "firmware.bin"),
+    ]
+    assert set(firmware.pieces[2].data) == {0xFF}, "no image that came over the air is started instead"
+
+
+def test_what_platformio_has_not_finished_is_told(tmp_path: Path) -> None:
+    folder = _platformio(tmp_path)
+    (folder / "bootloader.bin").unlink()
+    with pytest.raises(FlashTrouble, match=r"there is no .*bootloader\.bin"):
+        read_firmware(folder)
+    written(folder / "firmware.bin", b"nothing of the kind")
+    with pytest.raises(FlashTrouble, match="no firmware of an ESP32"):
+        read_firmware(folder)
+
+
 def _cut(data: bytes) -> bytes:
     return data[:-100]
 

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import pytest
 
-from firmware_bridge.flashing.bootloader import Board as FoundBoard
 from firmware_bridge.flashing.bootloader import Bootloader
 from firmware_bridge.flashing.images import FlashPiece, read_firmware
 from firmware_bridge.flashing.nvs_image import nvs_image
@@ -50,7 +49,7 @@ def test_a_build_folder_and_settings_are_on_the_board(plug: Plug, tmp_path: Path
     steps: list[tuple[str, int]] = []
     bootloader = Bootloader(str(board.port), on_progress=lambda *step: steps.append(step))
     firmware = read_firmware(samples.build_folder(tmp_path / "build"))
-    seen: list[FoundBoard] = []
+    seen = bootloader.look()
     settings = {
         "id": "kitchen",
         "room": "Küche",
@@ -58,9 +57,9 @@ def test_a_build_folder_and_settings_are_on_the_board(plug: Plug, tmp_path: Path
         "baud": 921_600,
         "image_key": b"\7" * 64,
     }
-    assert write(bootloader, FlashJob(firmware, settings), seen.append) == settings
-    assert (seen[0].chip.name, seen[0].flash_bytes) == ("ESP32-C3", 4 * 2**20)
-    assert seen[0].mac.startswith("24:0a:c4")
+    assert write(bootloader, seen, FlashJob(firmware, settings)) == settings
+    assert (seen.chip.name, seen.flash_bytes) == ("ESP32-C3", 4 * 2**20)
+    assert seen.mac.startswith("24:0a:c4")
     assert steps[-1] == ("writing", 100)
     for piece in firmware.pieces:
         assert bootloader.read(piece.offset, len(piece.data)) == piece.data, piece.name
@@ -80,9 +79,9 @@ def test_a_merged_image_leaves_the_settings_that_are_there(plug: Plug, tmp_path:
     firmware = read_firmware(_written(path, samples.merged(samples.BY_TARGET["esp32"])))
     nvs = next(one for one in firmware.partitions if one.label == "nvs")
     bootloader.write([*firmware.without(nvs), a_piece(there)])
-    write(bootloader, FlashJob(firmware), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(firmware))
     assert bootloader.read(samples.NVS_AT, samples.NVS_SIZE) == there
-    write(bootloader, FlashJob(firmware, {"room": "Attic", "id": "top"}), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(firmware, {"room": "Attic", "id": "top"}))
     assert settings_on(bootloader) == {"id": "top", "room": "Attic", "wifi_pass": "not to be lost"}
     whole = bootloader.read(samples.NVS_AT, samples.NVS_SIZE)
     assert old[2] in read_entries(whole)
@@ -96,17 +95,17 @@ def test_settings_alone_go_where_the_boards_own_table_says(plug: Plug) -> None:
         ("app", 0, 0, 0x30000, 0x10000),
     )
     bootloader.write([a_piece(samples.table(rows), 0x8000)])
-    write(bootloader, FlashJob(settings={"id": "hall"}), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(settings={"id": "hall"}))
     assert read_entries(bootloader.read(0x20000, 0x4000)) == (NvsEntry("earshot", "id", "string", "hall"),)
 
 
 def test_erased_is_all_of_it(plug: Plug, tmp_path: Path) -> None:
     bootloader = Bootloader(str(plug("esp32c3").port))
     firmware = read_firmware(samples.build_folder(tmp_path / "build"))
-    write(bootloader, FlashJob(firmware, {"id": "a", "room": "b"}), lambda _board: None)
-    write(bootloader, FlashJob(firmware, {"id": "c"}, erase=True), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(firmware, {"id": "a", "room": "b"}))
+    write(bootloader, bootloader.look(), FlashJob(firmware, {"id": "c"}, erase=True))
     assert settings_on(bootloader) == {"id": "c"}
-    write(bootloader, FlashJob(erase=True), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(erase=True))
     assert set(bootloader.read(0, 0x20000)) == {0xFF}
 
 
@@ -114,7 +113,7 @@ def test_a_firmware_for_another_chip_is_not_written(plug: Plug, tmp_path: Path) 
     bootloader = Bootloader(str(plug("esp32").port))
     firmware = read_firmware(samples.build_folder(tmp_path / "build", "esp32c3"))
     with pytest.raises(FlashTrouble, match=r"for the ESP32-C3, and the board has an ESP32$"):
-        write(bootloader, FlashJob(firmware, {"id": "a"}, erase=True), lambda _board: None)
+        write(bootloader, bootloader.look(), FlashJob(firmware, {"id": "a"}, erase=True))
     assert set(bootloader.read(0, 0x10000)) == {0xFF}
 
 
@@ -124,15 +123,15 @@ def test_a_firmware_larger_than_the_flash_is_not_written(plug: Plug, tmp_path: P
     data = samples.merged(samples.BY_TARGET["esp32"], partitions=samples.table(rows))
     firmware = read_firmware(_written(tmp_path / "large.bin", data))
     with pytest.raises(FlashTrouble, match="needs 8 MiB of flash, and the board has 4"):
-        write(bootloader, FlashJob(firmware), lambda _board: None)
+        write(bootloader, bootloader.look(), FlashJob(firmware))
 
 
 def test_settings_that_cannot_work_are_not_written_and_nothing_is_erased(plug: Plug, tmp_path: Path) -> None:
     bootloader = Bootloader(str(plug("esp32c3").port))
     firmware = read_firmware(samples.build_folder(tmp_path / "build"))
-    write(bootloader, FlashJob(firmware, {"id": "a"}), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(firmware, {"id": "a"}))
     with pytest.raises(FlashTrouble, match="needs wifi_ssid and mqtt_url"):
-        write(bootloader, FlashJob(firmware, {"carrier": "mqtt"}, erase=True), lambda _board: None)
+        write(bootloader, bootloader.look(), FlashJob(firmware, {"carrier": "mqtt"}, erase=True))
     assert settings_on(bootloader) == {"id": "a"}
 
 
@@ -140,7 +139,7 @@ def test_a_cable_that_is_pulled_in_the_middle_is_told(plug: Plug) -> None:
     board = plug("esp32c3", pull_after=60_000)
     large = FlashPiece(samples.APP_AT, random.Random(1).randbytes(200_000), "large")
     with pytest.raises(FlashTrouble, match="unplugged in the middle") as error:
-        Bootloader(str(board.port)).write([large])
+        Bootloader(str(board.port), attempts=1).write([large])
     assert "flash it again" in error.value.remedy
 
 
@@ -155,7 +154,7 @@ def test_a_board_that_is_not_in_download_mode_is_told_with_the_buttons(
     board = Board(tmp_path / "usb-board", None, runs_on=runs_on)
     try:
         with pytest.raises(FlashTrouble) as error:
-            Bootloader(str(board.port)).look()
+            Bootloader(str(board.port), attempts=1).look()
     finally:
         board.close()
     assert "hold BOOT" in error.value.remedy
@@ -164,7 +163,7 @@ def test_a_board_that_is_not_in_download_mode_is_told_with_the_buttons(
 
 def test_a_port_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(FlashTrouble, match="cannot be opened"):
-        Bootloader(str(tmp_path / "usb-none")).look()
+        Bootloader(str(tmp_path / "usb-none"), attempts=1).look()
 
 
 def test_nothing_of_what_is_written_lies_in_a_file_or_on_a_command_line(plug: Plug, tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_nothing_of_what_is_written_lies_in_a_file_or_on_a_command_line(plug: Pl
     bootloader = Bootloader(str(board.port), on_progress=look)
     firmware = read_firmware(samples.build_folder(tmp_path / "build"))
     settings = {"id": "a", "wifi_ssid": "Home", "wifi_pass": secret}
-    write(bootloader, FlashJob(firmware, settings), lambda _board: None)
+    write(bootloader, bootloader.look(), FlashJob(firmware, settings))
     assert settings_on(bootloader)["wifi_pass"] == secret
     assert any(b"write-flash" in line for line in seen)
     assert not any(secret.encode() in line for line in seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import subprocess
@@ -19,8 +20,10 @@ from firmware_bridge.flashing.images import read_firmware
 from firmware_bridge.flashing.nvs_pages import read_entries
 from firmware_bridge.link.device_end import DeviceEnd
 from gateway.commands.cli import main
+from gateway.registry.file import RegistryFile
 from tests.firmware_bridge.flashing import samples
 from tests.firmware_bridge.flashing.board import Board, mock_bootloader
+from tests.gateway.web.api.served import open_served
 
 Plug: TypeAlias = Callable[[], Board]
 
@@ -167,6 +170,45 @@ def test_a_settings_file_that_is_none_is_told_without_its_words(text: str, told:
     assert result.exit_code == 1
     assert told in result.output
     assert "remedy: " in result.output
+
+
+NETWORK = ("--carrier", "mqtt", "--wifi", "Home", "--broker", "mqtt://box")
+
+
+@pytest.mark.slow
+async def test_a_board_on_the_network_is_seen_to_reach_its_gateway(plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    build = samples.build_folder(tmp_path / "build")
+    async with open_served(tmp_path / "gateway") as served:
+        words = (build, "--port", board.port, "--id", "kitchen", *NETWORK, "--url", served.url, "--wait", 60)
+        flashing = asyncio.create_task(asyncio.to_thread(flash, *words))
+        assert await asyncio.to_thread(board.greeted.wait, 60)
+        async with served.works.board("kitchen"):
+            result = await flashing
+        assert result.exit_code == 0, result.output
+        assert "kitchen has said HELLO over air-kitchen, firmware simulator" in result.output
+        board.silence()
+        lost = await asyncio.to_thread(flash, "--settings-only", *words[1:-1], 0.2)
+    assert lost.exit_code == 1
+    assert (
+        "said no HELLO in 0.2 s\nremedy: press RESET; what it printed stands above. Is the Wi-Fi"
+        in lost.output
+    )
+
+
+def test_what_is_added_has_a_key_that_the_gateway_knows_and_nobody_sees(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"journal: {{path: {tmp_path}/state/journal.db}}", encoding="utf-8")
+    build, out = samples.build_folder(tmp_path / "build"), tmp_path / "attic.bin"
+    words = (build, "--id", "attic", "--room", "Attic", "--user", "ann", "--carrier", "serial", "--add")
+    result = flash(*words, "--out", out, "--config", config)
+    assert result.exit_code == 0, result.output
+    assert "attic is approved, and has a key of its own" in result.output
+    nvs = {one.key: one.value for one in read_entries(out.read_bytes()[samples.NVS_AT :][: samples.NVS_SIZE])}
+    known = RegistryFile(tmp_path / "state").read()["attic"]
+    assert (known.key, known.facts.room, known.facts.user) == (nvs["key"], "Attic", "ann")
+    assert str(nvs["key"]) not in result.output
+    assert "--add needs the --id" in flash(build, "--add").output
 
 
 def test_a_file_holds_what_a_boards_flash_would_and_is_ours_alone(tmp_path: Path) -> None:
