@@ -28,7 +28,8 @@ esp_err_t earshot_button_open(int of, void (*wake)(void))
     gpio_config_t config = {
         .pin_bit_mask = 1ULL << pin,
         .mode = GPIO_MODE_INPUT,
-        .pull_up_en = GPIO_PULLUP_ENABLE, /* without effect at the ESP32's 34 to 39, where boards have their own */
+        /* The ESP32's 34 to 39 can neither put out nor pull up: boards that use them have a resistor there. */
+        .pull_up_en = GPIO_IS_VALID_OUTPUT_GPIO(pin) ? GPIO_PULLUP_ENABLE : GPIO_PULLUP_DISABLE,
         .intr_type = wake ? GPIO_INTR_ANYEDGE : GPIO_INTR_DISABLE,
     };
     ESP_RETURN_ON_ERROR(gpio_config(&config), TAG, "button at %d", pin);

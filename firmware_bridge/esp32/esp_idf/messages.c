@@ -43,7 +43,7 @@ esp_err_t earshot_messages_open(bool (*send)(const uint8_t *bytes, size_t size))
     if (!up || !down) {
         return ESP_ERR_NO_MEM;
     }
-    BaseType_t made = xTaskCreate(send_for_ever, "earshot send", 4096, NULL, tskIDLE_PRIORITY + 5, NULL);
+    BaseType_t made = xTaskCreate(send_for_ever, "earshot send", 6144, NULL, tskIDLE_PRIORITY + 5, NULL);
     return made == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
 }
 

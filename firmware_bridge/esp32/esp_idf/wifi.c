@@ -55,12 +55,6 @@ static void try_again(void *unused)
     }
 }
 
-static void give_up(void *unused)
-{
-    (void)unused;
-    tell(false);
-}
-
 static void got_address(void)
 {
     atomic_store(&wifi.joined, true);
@@ -122,6 +116,18 @@ static esp_err_t configure(const char *ssid, const char *password)
     memcpy(config.sta.password, wifi.password, strlen(wifi.password));
     wifi.wanted = true;
     return esp_wifi_set_config(WIFI_IF_STA, &config);
+}
+
+/* A new one that was not joined: back to that which was, or to none. */
+static void give_up(void *unused)
+{
+    (void)unused;
+    wifi.wanted = wifi.settings->wifi_ssid[0] != 0;
+    esp_wifi_disconnect();
+    if (wifi.wanted && configure(wifi.settings->wifi_ssid, wifi.settings->wifi_pass) == ESP_OK) {
+        esp_wifi_connect();
+    }
+    tell(false);
 }
 
 static esp_err_t timers(void)

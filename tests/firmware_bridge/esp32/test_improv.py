@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import os
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.link.frames import Header, Ping
 from firmware_bridge.link.framing import encode_serial
-from tests.firmware_bridge.esp32.made import library
+from tests.firmware_bridge.esp32.made import COMPONENT, STRICT, compiler, library
 
 STATE, ERROR, COMMAND, RESULT = 1, 2, 3, 4
 JOIN, ASK_STATE, ASK_INFO, ASK_NETWORKS = 1, 2, 3, 4
@@ -217,3 +221,25 @@ def test_anything_in_any_pieces_is_answered_with_whole_packets(
     assert board.said == whole.said
     for said in board.said:
         assert said == packet(said[7], said[9:-2])
+
+
+@pytest.mark.slow
+def test_the_published_client_tells_a_board_its_wi_fi(tmp_path: Path) -> None:
+    """``npx esbuild node_modules/improv-wifi-serial-sdk/dist/serial.js --bundle --format=esm --outfile=sdk.mjs``"""
+    sdk = os.environ.get("IMPROV_SDK")
+    if sdk is None:
+        pytest.skip("IMPROV_SDK names no bundle of npm's improv-wifi-serial-sdk")
+    here, board = Path(__file__).parent, tmp_path / "board"
+    sources = (here / "improv_jig.c", COMPONENT / "src" / "earshot_improv.c")
+    command = [compiler(), *STRICT, "-D_GNU_SOURCE", f"-I{COMPONENT / 'src'}", "-o", board, *sources]
+    subprocess.run(command, check=True)
+    client = [compiler("node"), here / "improv_client.mjs", sdk, board]
+    told = json.loads(subprocess.run(client, capture_output=True, text=True, check=True, timeout=60).stdout)
+    assert told["info"]["name"] == "kitchen"
+    assert [(one["name"], one["rssi"], one["secured"]) for one in told["networks"]] == [
+        ("Guests", -80, False),
+        ("House", -57, True),
+    ]
+    assert told["refused"] == "UNABLE_TO_CONNECT"
+    assert (told["state"], told["url"]) == (JOINED, "http://box:8080/")
+    assert told["hostname"] == "UNKNOWN_RPC_COMMAND"
