@@ -1,5 +1,6 @@
 #include "earshot_esp.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "earshot_texts.h"
 #include "esp_check.h"
 #include "esp_heap_caps.h"
+#include "esp_log.h"
 #include "esp_random.h"
 #include "esp_timer.h"
 #include "freertos/FreeRTOS.h"
@@ -427,6 +429,37 @@ static void link_for_ever(void *unused)
     }
 }
 
+/* -- Logs, where the console is on the line that carries frames: they go to the gateway instead. */
+
+#if (CONFIG_EARSHOT_SERIAL_USB_JTAG && (CONFIG_ESP_CONSOLE_USB_SERIAL_JTAG || CONFIG_ESP_CONSOLE_SECONDARY_USB_SERIAL_JTAG)) || \
+    (CONFIG_EARSHOT_SERIAL_UART && CONFIG_ESP_CONSOLE_UART_NUM == CONFIG_EARSHOT_UART_PORT)
+#define CONSOLE_IS_ON_LINE 1
+#endif
+
+/* Without the colours and the end of the line; the level is its first letter. */
+static int log_to_gateway(const char *format, va_list values)
+{
+    char line[LOG_BYTES + 1];
+    int size = vsnprintf(line, sizeof line, format, values);
+    char *text = line[0] == '\033' && strchr(line, 'm') ? strchr(line, 'm') + 1 : line;
+    text[strcspn(text, "\033\r\n")] = 0;
+    if (text[0]) {
+        earshot_esp_log(text[0] == 'E' ? 3 : text[0] == 'W' ? 4 : text[0] == 'I' ? 6 : 7, text);
+    }
+    return size;
+}
+
+static void keep_line_clean(void)
+{
+#if CONSOLE_IS_ON_LINE
+    if (own.wire->kind == EARSHOT_SERIAL) {
+        esp_log_set_vprintf(log_to_gateway);
+    }
+#else
+    (void)log_to_gateway;
+#endif
+}
+
 /* -- Beginning. */
 
 static const earshot_wire *wire_of(const char *carrier)
@@ -575,6 +608,7 @@ esp_err_t earshot_esp_start(const earshot_esp_config *config)
     ESP_RETURN_ON_ERROR(earshot_light_open(own.board), TAG, "light");
     ESP_RETURN_ON_ERROR(earshot_button_open(own.board->button, wake_from_interrupt), TAG, "button");
     ESP_RETURN_ON_ERROR(open_carrier(), TAG, "carrier");
+    keep_line_clean();
     BaseType_t made = xTaskCreate(link_for_ever, "earshot link", CONFIG_EARSHOT_LINK_STACK, NULL, tskIDLE_PRIORITY + 6, &own.task);
     ESP_RETURN_ON_FALSE(made == pdPASS, ESP_ERR_NO_MEM, TAG, "no memory for the link's task");
     return open_microphone();

@@ -53,7 +53,7 @@ def test_every_option_is_in_kconfig_and_every_one_there_is_asked_for() -> None:
         for name in re.findall(r"\bCONFIG_(EARSHOT_\w+)", path.read_text(encoding="utf-8"))
     }
     choices = set(re.findall(r"^\s*choice (EARSHOT_\w+)", KCONFIG, re.MULTILINE))
-    defaults = {"EARSHOT_PUSH_TO_TALK", "EARSHOT_CARRIER_SERIAL", "EARSHOT_SERIAL_UART", "EARSHOT_CODEC_AUTO"}
+    defaults = {"EARSHOT_PUSH_TO_TALK", "EARSHOT_CARRIER_SERIAL", "EARSHOT_CODEC_AUTO"}
     """What a choice is where nothing else of it was chosen."""
     assert asked <= SYMBOLS
     assert SYMBOLS - asked == choices | defaults
