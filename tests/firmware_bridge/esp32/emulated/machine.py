@@ -49,6 +49,10 @@ class Machine:
         self._process = process
         self._button = button
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def press(self) -> None:
         """Hold the button for as long as the recording lasts."""
         with self._button.open("ab") as file:
