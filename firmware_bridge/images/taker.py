@@ -186,12 +186,14 @@ class ImageTaker:
     def _confirm(self) -> None:
         self._port.confirm()
         memory = self._memory
-        self._memory = TakerMemory(
-            image=memory.image,
-            number=memory.number,
+        self._memory = replace(
+            memory,
+            phase=TakerPhase.NONE,
             running=memory.image,
             running_number=memory.number,
             running_slot=self._port.running(),
+            rejected=bytes(32),
+            rejected_number=0,
         )
         self._port.save(self._memory)
         self.state = TakerState.NONE
