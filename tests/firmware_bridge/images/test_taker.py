@@ -210,6 +210,7 @@ def test_bytes_that_are_not_those_of_the_offer_are_not_started(make: Make) -> No
     assert house.run_until_told(S.CONFIRMED)
 
 
+@pytest.mark.slow
 def test_a_gateway_that_sends_nothing_is_given_up_until_it_offers_again(make: Make) -> None:
     house = House(make)
     manifest = house.offer(file_of(an_image(100_000)))
@@ -272,6 +273,7 @@ def test_a_bad_line_loses_time_and_nothing_else(make: Make, seed: int) -> None:
     assert house.flash.image == an_image(60_000)
 
 
+@pytest.mark.slow
 def test_the_power_may_go_at_every_step(make: Make) -> None:
     """And at none of them is there anything but one of the two firmwares, nor is anything said that is not so."""
     image = an_image(4000)
