@@ -13,6 +13,8 @@ from firmware_bridge.flashing.trouble import FlashTrouble
 TABLE_OFFSET: Final = 0x8000
 """Where it lies unless somebody moved it."""
 TABLE_SIZE: Final = 0xC00
+NVS_LABEL: Final = "nvs"
+"""What `nvs_flash_init` takes."""
 
 _ENTRY: Final = struct.Struct("<2sBBII16sI")
 _MAGIC: Final = b"\xaaP"
@@ -71,7 +73,7 @@ def read_partitions(table: bytes) -> tuple[Partition, ...]:
 def nvs_of(partitions: Iterable[Partition]) -> Partition:
     """Where settings stand: what `nvs_flash_init` takes. Raises FlashTrouble."""
     every = [one for one in partitions if (one.type, one.subtype) == (_DATA, _NVS)]
-    chosen = next((one for one in every if one.label == "nvs"), None)
+    chosen = next((one for one in every if one.label == NVS_LABEL), None)
     if chosen is None:
         raise FlashTrouble(
             "the partition table has no NVS partition called nvs",

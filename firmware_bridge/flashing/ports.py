@@ -27,7 +27,7 @@ def candidates(patterns: tuple[str, ...] = PATTERNS) -> list[str]:
 def the_board(named: str = "", patterns: tuple[str, ...] = PATTERNS) -> str:
     """The port that is meant: the named one, or the only one. Raises FlashTrouble, also where it is not free."""
     if not named:
-        named = _only(candidates(patterns))
+        named = _only(_free(candidates(patterns)))
     if "://" not in named:  # what is no port of this machine is esptool's to open
         check_free(named)
     return named
@@ -43,6 +43,12 @@ def check_free(port: str) -> None:
             raise FlashTrouble(f"{port}: {error.problem.reason}", error.problem.remedy) from error
         pid, name = holder
         raise FlashTrouble(f"{port} is in use by {name} (process {pid})", _let_go(name)) from error
+
+
+def _free(ports: list[str]) -> list[str]:
+    """Those that nobody is seen to have open; all of them where there is only one, to say who has it."""
+    free = [port for port in ports if _holder(port) is None]
+    return free or ports
 
 
 def _only(ports: list[str]) -> str:

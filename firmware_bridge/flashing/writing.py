@@ -11,7 +11,14 @@ from firmware_bridge.flashing.images import Firmware, FlashPiece
 from firmware_bridge.flashing.nvs_image import merged, nvs_image
 from firmware_bridge.flashing.nvs_keys import NAMESPACE
 from firmware_bridge.flashing.nvs_pages import NvsEntry, NvsValue
-from firmware_bridge.flashing.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, nvs_of, read_partitions
+from firmware_bridge.flashing.partitions import (
+    NVS_LABEL,
+    TABLE_OFFSET,
+    TABLE_SIZE,
+    Partition,
+    nvs_of,
+    read_partitions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +60,20 @@ def flash_file(firmware: Firmware, settings: Mapping[str, NvsValue | None]) -> b
 def _pieces(bootloader: Bootloader, job: FlashJob) -> tuple[list[FlashPiece], dict[str, NvsValue]]:
     if not job.firmware and not job.settings:
         return [], {}
+    if job.firmware and not job.settings:
+        return _leaving_settings(job.firmware), {}
     nvs = nvs_of(job.firmware.partitions if job.firmware else _partitions_of(bootloader))
     pieces = list(job.firmware.without(nvs)) if job.firmware else []
-    if not job.settings:
-        return pieces, {}
     entries = _entries(bootloader, job, nvs)
     settings = {one.key: one.value for one in entries if one.namespace == NAMESPACE}
     check_together(settings)
     return [*pieces, FlashPiece(nvs.offset, nvs_image(entries, nvs.size), "settings")], settings
+
+
+def _leaving_settings(firmware: Firmware) -> list[FlashPiece]:
+    """Also of one that keeps none."""
+    nvs = next((one for one in firmware.partitions if one.label == NVS_LABEL), None)
+    return list(firmware.without(nvs) if nvs else firmware.pieces)
 
 
 def _partitions_of(bootloader: Bootloader) -> tuple[Partition, ...]:

@@ -11,7 +11,7 @@ from firmware_bridge.carriers.line_quality import LineQuality, LineTrouble
 from firmware_bridge.carriers.serial_link import DELIMITER, ByteStream, open_port
 from firmware_bridge.line_test.line_report import LineReport, latency_of
 from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStopped
-from firmware_bridge.link.frames import DeviceFrame, Hello, Pong
+from firmware_bridge.link.frames import DeviceFrame, FaultCode, Hello, Pong
 from firmware_bridge.link.framing import (
     Decoded,
     DecoderCounters,
@@ -65,6 +65,11 @@ class BoardLine:
 
     async def __aexit__(self, *exc: object) -> None:
         self._alarm.cancel()
+        if (
+            self.device and not self.gone
+        ):  # it looks for the gateway at once, not when it has been silent for long
+            self.device.close(self._loop.time(), "the line was tested", FaultCode.SHUTTING_DOWN)
+            self._pump()
         self._stream.close()
         self._port.close()
 

@@ -26,7 +26,7 @@ RATES: Final = (
 """Those that firmware is usually built with, the likeliest first."""
 BITS_PER_BYTE: Final = 10
 """8N1: a start bit and a stop bit around each byte."""
-NEEDED: Final = {"PCM16": 33_500, "IMA ADPCM": 9_700, "Opus": 4_500}
+NEEDED: Final = {"PCM16": 33_500, "IMA ADPCM": 9_700, "Opus": 4_300}
 """Bytes a second of speech in frames of 20 ms, framing included; Opus at 24 kbit/s."""
 _HEADROOM: Final = 1.15
 """What is sent again, acknowledgements and text find room beside speech."""

@@ -13,7 +13,6 @@ UNREADABLE_BYTES = 24
 """So many that are no text, and no frame among them: it is another rate. A HELLO is longer."""
 FLOOD_WINDOW = 4
 """Questions on the way at once: what a device answers without dropping one."""
-ANSWER_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,7 @@ class LinkTestPlan:
 
     ``rate``: where it is looked first. ``patience``: how long a silent line is listened to; a device that greets says
     HELLO every 8 s. ``seconds``: how long it is measured, and ``flood`` how long with as much as goes through.
+    ``answer``: after which time a question counts as unanswered.
     """
 
     rate: int
@@ -30,6 +30,7 @@ class LinkTestPlan:
     seconds: float = 10.0
     flood: float = 2.0
     pause: float = 0.1
+    answer: float = 2.0
     look: float = 1.0
 
 
@@ -77,7 +78,7 @@ async def _measure(line: BoardLine, plan: LinkTestPlan, on_step: Callable[[str],
     looking = asyncio.create_task(_look(line, plan.look), name="line quality")
     try:
         await _ask_now_and_then(line, plan)
-        through = await _flood(line, plan.flood) if line.device and not line.gone else 0.0
+        through = await _flood(line, plan) if line.device and not line.gone else 0.0
     finally:
         looking.cancel()
         await asyncio.wait((looking,))
@@ -98,7 +99,7 @@ async def _ask_now_and_then(line: BoardLine, plan: LinkTestPlan) -> None:
         if line.device:
             line.ask()
         await asyncio.sleep(plan.pause)
-    await _answers(line, ANSWER_SECONDS)
+    await _answers(line, plan.answer)
 
 
 async def _answers(line: BoardLine, seconds: float) -> None:
@@ -111,17 +112,17 @@ async def _answers(line: BoardLine, seconds: float) -> None:
         line.give_up()
 
 
-async def _flood(line: BoardLine, seconds: float) -> float:
+async def _flood(line: BoardLine, plan: LinkTestPlan) -> float:
     """Bytes a second while as many questions are on the way as the device takes."""
     loop = asyncio.get_running_loop()
     begun, before = loop.time(), line.counters.bytes
     asked, trips = line.pings, line.round_trips.copy()
-    while loop.time() < begun + seconds and not line.gone:
+    while loop.time() < begun + plan.flood and not line.gone:
         while line.waiting < FLOOD_WINDOW:
             line.ask()
         line.changed.clear()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(plan.answer):
                 await line.changed.wait()
         except TimeoutError:
             line.give_up()

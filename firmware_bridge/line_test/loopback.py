@@ -18,7 +18,7 @@ SECONDS: Final = 1.0
 """For each rate."""
 WINDOW: Final = 4
 """Frames on the way: an adapter's buffer holds no more."""
-SILENCE: Final = 0.5
+SILENCE: Final = 1.5
 _FRAME_BYTES: Final = 640
 
 

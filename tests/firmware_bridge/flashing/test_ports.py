@@ -73,6 +73,8 @@ def test_who_has_a_port_is_named_with_the_remedy(name: str, tmp_path: Path, term
         assert holder.stdout.readline() == b"has it\n"
         with pytest.raises(FlashTrouble, match=f"in use by .*process {holder.pid}") as error:
             the_board(str(port.name))
+        another = str(terminal("usb-another").name)
+        assert the_board(patterns=(f"{tmp_path}/usb-*",)) == another, "the only one that nobody has"
         holder.communicate()
     told = "systemctl stop earshot" if name == "earshot" else "close it"
     assert told in error.value.remedy

@@ -87,6 +87,20 @@ def test_a_merged_image_leaves_the_settings_that_are_there(plug: Plug, tmp_path:
     assert old[2] in read_entries(whole)
 
 
+def test_a_firmware_without_a_place_for_settings_is_flashed_and_takes_none(
+    plug: Plug, tmp_path: Path
+) -> None:
+    bootloader = Bootloader(str(plug("esp32c3").port))
+    board = bootloader.look()
+    rows = (("factory", 0, 0, samples.APP_AT, samples.APP_SIZE),)
+    data = samples.merged(samples.BY_TARGET["esp32c3"], partitions=samples.table(rows))
+    firmware = read_firmware(_written(tmp_path / "small.bin", data))
+    write(bootloader, board, FlashJob(firmware))
+    assert bootloader.read(0x8000, 0x8100) == data[0x8000:0x10100]
+    with pytest.raises(FlashTrouble, match="no NVS partition"):
+        write(bootloader, board, FlashJob(firmware, {"id": "a"}))
+
+
 def test_settings_alone_go_where_the_boards_own_table_says(plug: Plug) -> None:
     bootloader = Bootloader(str(plug("esp32s3").port))
     rows = (

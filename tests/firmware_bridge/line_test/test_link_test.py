@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from firmware_bridge.carriers.serial_link import PortUnavailable
 from firmware_bridge.line_test.line_report import LineReport, LineVerdict, judge
 from firmware_bridge.line_test.link_test import LinkTestPlan, measure_line
 from firmware_bridge.line_test.loopback import hear_itself, judge_loopback
-from firmware_bridge.link.device_end import DeviceEnd
+from firmware_bridge.link.device_end import DeviceEnd, DeviceState
 from tests.firmware_bridge.line_test.wire import Wire, flips
 
 pytestmark = pytest.mark.slow
@@ -45,15 +46,24 @@ async def measured(wire: Wire, plan: LinkTestPlan = PLAN) -> tuple[LineReport, L
     return report, judge(report)
 
 
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not done():  # noqa: ASYNC110 - another thread's device
+            await asyncio.sleep(0.01)
+
+
 async def test_a_sound_line_holds_and_says_how_late_and_how_much(plug: Plug) -> None:
-    report, verdict = await measured(plug(a_device()))
-    assert verdict == LineVerdict(holds=True, reason="it holds: PCM16, IMA ADPCM, Opus")
+    device = a_device()
+    report, verdict = await measured(plug(device))
+    assert verdict.holds
+    assert report.carries == ("PCM16", "IMA ADPCM", "Opus")
     assert (report.device, report.firmware, report.rate) == ("kitchen", "talk 1", 921_600)
     assert (report.broken, report.lost_samples, report.trouble) == (0, 0, None)
     assert report.pongs == report.pings > 5
     assert report.latency
     assert 0 < report.latency.least <= report.latency.median <= report.latency.late <= report.latency.most
     assert report.bytes_per_second > 0
+    await until(lambda: device.state is not DeviceState.LINKED)  # it knows that nobody is there any more
 
 
 async def test_speech_is_counted_and_forgotten_by_the_device(plug: Plug) -> None:
@@ -83,14 +93,14 @@ async def test_a_slow_line_carries_adpcm_and_says_so(plug: Plug) -> None:
 
 
 async def test_flipped_bits_are_counted_and_told(plug: Plug) -> None:
-    report, verdict = await measured(plug(a_device(), speaks=True, harm=flips(0.0002)))
+    report, verdict = await measured(plug(a_device(), speaks=True, harm=flips(0.0005)))
     assert report.broken > 0
     assert "% of what arrives is broken" in verdict.reason
     assert "cable" in verdict.remedy
 
 
 async def test_a_device_that_hears_nothing_is_told_from_one_that_is_not_heard(plug: Plug) -> None:
-    plan = LinkTestPlan(921_600, patience=1, seconds=1, flood=0.1, pause=0.1)
+    plan = LinkTestPlan(921_600, patience=1, seconds=1, flood=0.1, pause=0.1, answer=0.1)
     report, verdict = await measured(plug(a_device(), harm_down=lambda _data: b""), plan)
     assert report.greetings >= 3
     assert not verdict.holds
