@@ -55,6 +55,7 @@ TARGETS = {
     "device_end": Target(
         (*_FRAMES, "firmware_bridge.link.device_end", "firmware_bridge.link.repeats"), 6_000
     ),
+    "twins": Target((*_FRAMES, "firmware_bridge.link.device_end", "firmware_bridge.link.repeats"), 1_500),
     "messages": Target(
         (
             "gateway.contract.messages",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import struct
 import wave
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ def _wire() -> Iterator[tuple[str, bytes]]:
     yield "link", talk
     yield "device_end", b"\x07\x00" + talk + b"\x05\x08" + bytes(8) + b"\x05\x07" + bytes(7)
     yield "masks", websocket_frame(1, b"hello") + websocket_frame(2, bytes(200))
+    for seed in range(3):
+        yield "twins", random.Random(seed).randbytes(1_500)
 
 
 def _said() -> Iterator[tuple[str, bytes]]:

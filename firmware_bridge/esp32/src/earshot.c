@@ -819,7 +819,7 @@ earshot_result earshot_log(earshot_device *device, uint8_t level, const char *te
 }
 
 earshot_result earshot_say(earshot_device *device, uint8_t type, const void *payload, size_t size) {
-    if (size > EARSHOT_PAYLOAD || (size && !payload)) return EARSHOT_BAD_ARGUMENT;
+    if (size > EARSHOT_PAYLOAD || (size && !payload) || (type & 0xf0) == 0x10) return EARSHOT_BAD_ARGUMENT;
     return enqueue(device, type, 0, device->now, payload, size) ? EARSHOT_OK : EARSHOT_FULL;
 }
 

@@ -227,7 +227,7 @@ earshot_result earshot_notify(earshot_device *device, earshot_notice kind, int16
 /* A line of the device's log, best effort. `level`: syslog's severity, 0 to 7. `text` ends with a zero; what exceeds 192 bytes is cut. EARSHOT_FULL. */
 earshot_result earshot_log(earshot_device *device, uint8_t level, const char *text);
 
-/* Any other unnumbered frame, best effort (PING, FETCH, UPDATE). EARSHOT_FULL. */
+/* Any other unnumbered frame, best effort (PING, FETCH, UPDATE). EARSHOT_BAD_ARGUMENT (a type that devices number, 0x10 to 0x1f), EARSHOT_FULL. */
 earshot_result earshot_say(earshot_device *device, uint8_t type, const void *payload, size_t size);
 
 /* -- Looking. */

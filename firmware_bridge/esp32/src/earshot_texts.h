@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* One text that grows. Set `buffer` and `capacity`, the rest to zero. What exceeds the capacity is cut at a character. */
+/* One text that grows. Set `buffer` and `capacity` (at least 1), the rest to zero. What exceeds the capacity is cut at a character. */
 typedef struct {
     char *buffer; /* ended by a zero */
     size_t capacity;

@@ -284,6 +284,17 @@ def test_texts_are_cut_at_a_character() -> None:
     assert [frame.text for frame in said if isinstance(frame, Log)] == ["\u00fc" * 96]
 
 
+@pytest.mark.parametrize(
+    ("capacity", "shown"), [(1, ""), (2, "D"), (9, "Der Flur"), (10, "Der Flur"), (11, "Der Flur\u00fc")]
+)
+def test_what_has_no_room_on_a_board_is_cut_at_a_character(capacity: int, shown: str) -> None:
+    board = jig.Board(pieces=True, capacity=capacity)
+    assert board.take(0, b"c-1", "Der Flur\u00fc".encode()) == shown.encode()
+    more = board.take(0, b"c-1", b"!")
+    assert more is not None
+    assert more.decode() == shown + ("!" if capacity > 11 else "")
+
+
 def test_what_is_said_once_is_bounded_and_what_finds_no_room_is_counted() -> None:
     one = linked()
     for _ in range(20):
@@ -295,6 +306,7 @@ def test_what_is_said_once_is_bounded_and_what_finds_no_room_is_counted() -> Non
     assert all(isinstance(frame, Log) for frame in one.outgoing())
     assert one.say(0x07, bytes(1000)) == jig.FULL
     assert one.say(0x07, bytes(2049)) == jig.BAD_ARGUMENT
+    assert one.say(0x11, b"") == jig.BAD_ARGUMENT
 
 
 def test_more_than_it_has_room_for_without_a_delimiter_is_counted_once_and_the_next_frame_is_found() -> None:

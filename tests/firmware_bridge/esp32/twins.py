@@ -7,6 +7,7 @@ more with each act, so that what is due in the same millisecond is due for both.
 
 from __future__ import annotations
 
+import hmac
 import random
 import zlib
 from collections.abc import Callable
@@ -479,11 +480,13 @@ def adpcm(rng: random.Random) -> None:
 
 
 def proofs(rng: random.Random) -> None:
-    """A proof of each."""
+    """A proof of each, and of any message."""
     challenge = Challenge(Header(), rng.getrandbits(32), rng.randbytes(16))
     name, key = "k" * rng.randrange(1, 65), rng.randbytes(32)
     message = challenge.nonce + challenge.boot.to_bytes(4, "little") + name.encode()
     assert jig.prove(key, message).hex() == proof_of(key, challenge, name)
+    message = rng.randbytes(rng.randrange(300))
+    assert jig.prove(key, message) == hmac.digest(key, message, "sha256")
 
 
 class Shown:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 HERE = Path(__file__).parent
 LIBRARY = HERE.parents[2] / "firmware_bridge" / "esp32" / "src"
 VECTORS = HERE.parents[1] / "vectors"
-SOURCES = [
-    LIBRARY / f"{name}.c"
-    for name in ("earshot", "earshot_framing", "earshot_adpcm", "earshot_texts", "earshot_proof")
-]
-HARNESSES = ("device", "framing", "adpcm", "texts")
+SOURCES = sorted(LIBRARY.glob("*.c"))
+HARNESSES = ("device", "framing", "adpcm", "texts", "update", "strangers")
 OPTIONS = ("-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-fno-sanitize-recover=all")
 _PLUG, _WELCOME, _HEAR, _TALK = 10, 4, 0xE0, 0x57
 
@@ -28,32 +27,38 @@ _PLUG, _WELCOME, _HEAR, _TALK = 10, 4, 0xE0, 0x57
 def build(name: str, folder: Path, *, afl: bool = False) -> Path | None:
     """The program; None: there is nothing to make it with."""
     program = folder / f"{name}{'-afl' if afl else ''}"
-    sanitizers = "-fsanitize=address,undefined"
-    if afl:
-        if shutil.which("afl-clang-fast") is None:
-            return None
-        compilers = [["afl-clang-fast", "-fsanitize=fuzzer", sanitizers]]
-    else:
-        compilers = [
-            ["clang", "-fsanitize=fuzzer", sanitizers],
-            ["cc", sanitizers, "-D_DEFAULT_SOURCE", str(HERE / "alone.c")],
-        ]
-    for compiler in compilers:
-        command: list[str | Path] = [
-            *compiler,
-            *OPTIONS,
-            f"-I{LIBRARY}",
-            HERE / f"{name}.c",
-            *SOURCES,
-            "-o",
-            program,
-        ]
-        if (
-            shutil.which(compiler[0])
-            and not subprocess.run(command, capture_output=True, check=False).returncode
-        ):
+    for compiler, *beside in _AFL if afl else _COMPILERS:
+        library = _library(*compiler)
+        if library is None:
+            continue
+        options = (*OPTIONS, f"-I{LIBRARY}", "-o", str(program))
+        files = map(str, (HERE / f"{name}.c", *beside, *library))
+        if not subprocess.run((*compiler, *options, *files), capture_output=True, check=False).returncode:
             return program
     return None
+
+
+_Compiler: TypeAlias = tuple[str, ...]
+_SANITIZERS = "-fsanitize=address,undefined"
+_AFL: list[tuple[_Compiler, *tuple[Path, ...]]] = [(("afl-clang-fast", "-fsanitize=fuzzer", _SANITIZERS),)]
+_COMPILERS: list[tuple[_Compiler, *tuple[Path, ...]]] = [
+    (("clang", "-fsanitize=fuzzer", _SANITIZERS),),
+    (("cc", "-D_DEFAULT_SOURCE", _SANITIZERS), HERE / "alone.c"),
+]
+_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+@cache
+def _library(*compiler: str) -> tuple[Path, ...] | None:
+    """The library's objects, made once; None: this compiler is not there, or cannot."""
+    if shutil.which(compiler[0]) is None:
+        return None
+    _folders.append(tempfile.TemporaryDirectory(prefix="earshot-fuzz-c-"))
+    folder = Path(_folders[-1].name)
+    command = (*compiler, *OPTIONS, f"-I{LIBRARY}", "-c", *map(str, SOURCES))
+    if subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode:
+        return None
+    return tuple(folder.glob("*.o"))
 
 
 def write_seeds(name: str, folder: Path) -> None:
@@ -111,4 +116,33 @@ def _texts() -> Iterator[bytes]:
         yield bytes((20, 8 | one["wants_pieces"] << 7)) + replies
 
 
-_SEEDS = {"device": _device, "framing": _framing, "adpcm": _adpcm, "texts": _texts}
+def _update() -> Iterator[bytes]:
+    """An image that is offered, fetched, started and kept; one that is not reached; one that is no good."""
+    offered = _act(0x06) + _act(0x04, b"\1\x14\2\1")
+    fetched = offered + _act(0x00, b"\x82") * 2 + _act(0x0F) * 2 + _act(0x67)
+    for reads in (b"", b"\0"):
+        yield fetched + _act(0x06) + reads
+        yield fetched + _act(0xE7) * 4 + _act(0x0F) + reads
+        yield fetched + _act(0x0E) * 2 + _act(0x06) + _act(0x04, b"\1\x14\2\1") + reads
+    yield offered + _act(0x00, b"\x82\0\5") * 2 + _act(0x0F)
+    yield offered + _act(0x00, b"\x40") + _act(0x00, b"\x40\x20") + _act(0xA7) + _act(0x0D) + fetched
+    yield _act(0x06) + _act(0x04, b"\1\x14\2\0") + _act(0x1C) + fetched
+
+
+def _strangers() -> Iterator[bytes]:
+    yield b"ssid=my+net%21&p=&password=%c3%bc"
+    yield bytes.fromhex("12340100000100000000000003777777056365") + b"a\0\0\1\0\1"
+    for data in (b"\1\6\3net\1x", b"\2\0", b"\3\0", b"\4\0", b"\1\x0d\3net\x08password"):
+        packet = b"IMPROV\1\3" + bytes((len(data),)) + data
+        yield packet + bytes((sum(packet) & 0xFF,)) + b"\n"
+        yield data
+
+
+_SEEDS = {
+    "device": _device,
+    "framing": _framing,
+    "adpcm": _adpcm,
+    "texts": _texts,
+    "update": _update,
+    "strangers": _strangers,
+}

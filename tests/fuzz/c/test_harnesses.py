@@ -12,7 +12,14 @@ import pytest
 from tests.fuzz.c.harnesses import HARNESSES, HERE, LIBRARY, OPTIONS, SOURCES, build, write_seeds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-RUNS = {"device": 4_000, "framing": 5_000, "adpcm": 5_000, "texts": 20_000}
+RUNS = {
+    "device": 4_000,
+    "framing": 5_000,
+    "adpcm": 5_000,
+    "texts": 10_000,
+    "update": 2_000,
+    "strangers": 10_000,
+}
 
 
 @pytest.mark.parametrize("name", HARNESSES)
@@ -31,12 +38,13 @@ def test_a_broken_promise_would_be_found(tmp_path: Path) -> None:
     cc = shutil.which("cc")
     if cc is None:
         pytest.skip("there is no C compiler (cc)")
-    core = SOURCES[0].read_text(encoding="utf-8")
+    core = (LIBRARY / "earshot.c").read_text(encoding="utf-8")
     guard = "if (ring_room(device) <= 0) return NULL;"
     assert guard in core
     (tmp_path / "broken.c").write_text(core.replace(guard, ""))
     program = tmp_path / "device"
-    sources = [tmp_path / "broken.c", *SOURCES[1:], HERE / "device.c", HERE / "alone.c"]
+    others = [one for one in SOURCES if one.name != "earshot.c"]
+    sources = [tmp_path / "broken.c", *others, HERE / "device.c", HERE / "alone.c"]
     subprocess.run([cc, *OPTIONS, "-D_DEFAULT_SOURCE", f"-I{LIBRARY}", *sources, "-o", program], check=True)
     write_seeds("device", tmp_path / "seeds")
     done = run(program, tmp_path, 4_000)
