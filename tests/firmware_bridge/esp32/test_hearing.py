@@ -100,7 +100,7 @@ def _library(choice: str) -> Path:
     folder.mkdir()
     (folder / "sdkconfig.h").write_text(f"#define CONFIG_EARSHOT_{choice} 1\n")
     parts = ("src", "esp_idf", "esp_idf/include")
-    folders = (folder, Path(__file__).parent / "freertos_stand_in", *(COMPONENT / part for part in parts))
+    folders = (folder, Path(__file__).parent / "idf_stand_in", *(COMPONENT / part for part in parts))
     command = [compiler(), "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"]
     made = folder / "hearing.so"
     subprocess.run([*command, "-o", made, *(f"-I{each}" for each in folders), *FILES], check=True)
