@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from firmware_bridge.line_test.board_line import BoardLine
 from firmware_bridge.line_test.line_report import RATES, LineReport
 
-UNREADABLE_BYTES = 24
-"""So many that are no text, and no frame among them: it is another rate. A HELLO is longer."""
+UNREADABLE_BYTES = 500
+UNREADABLE_BLOCKS = 4
+"""So many that are no text, and no frame among them: it is another rate. Of four HELLOs, a bad line spoils not all."""
 FLOOD_WINDOW = 4
 """Questions on the way at once: what a device answers without dropping one."""
 
@@ -39,22 +40,25 @@ async def measure_line(port: str, plan: LinkTestPlan, on_step: Callable[[str], N
 
     Raises PortUnavailable.
     """
-    first: LineReport | None = None
-    for rate in (plan.rate, *(other for other in plan.others if other != plan.rate)):
-        on_step(f"listening at {rate} baud")
-        async with BoardLine(port, rate) as line:
-            await _hear(line, plan.patience)
-            found = line.counters.frames > 0 or line.device
-            report = (
-                await _measure(line, plan, on_step) if found else line.report(plan.rate, line.trouble(), 0.0)
-            )
-        first = first or report
-        if found or report.gone:
-            return report
-        if rate == plan.rate and (not report.bytes or report.bytes == report.text_bytes):
-            return report  # silent, or text that can be read: another rate would not help
-    assert first
+    first = await _at(port, plan.rate, plan, on_step)
+    if first.frames or first.gone or first.bytes == first.text_bytes:
+        return first  # silent, or text that can be read: another rate would not help
+    for rate in (other for other in plan.others if other != plan.rate):
+        report = await _at(port, rate, plan, on_step)
+        if report.frames or report.gone:
+            # A line that has no rate is read at any, and was only noisy before.
+            again = await _at(port, plan.rate, plan, on_step)
+            return again if again.frames else report
     return first
+
+
+async def _at(port: str, rate: int, plan: LinkTestPlan, on_step: Callable[[str], None]) -> LineReport:
+    on_step(f"listening at {rate} baud")
+    async with BoardLine(port, rate) as line:
+        await _hear(line, plan.patience)
+        if line.counters.frames:
+            return await _measure(line, plan, on_step)
+        return line.report(plan.rate, line.trouble(), 0.0)
 
 
 async def _hear(line: BoardLine, patience: float) -> None:
@@ -70,7 +74,7 @@ async def _hear(line: BoardLine, patience: float) -> None:
 
 def _is_unreadable(line: BoardLine) -> bool:
     seen = line.counters
-    return seen.broken > 1 and seen.bytes - seen.noise_bytes >= UNREADABLE_BYTES
+    return seen.broken >= UNREADABLE_BLOCKS or seen.bytes - seen.noise_bytes >= UNREADABLE_BYTES
 
 
 async def _measure(line: BoardLine, plan: LinkTestPlan, on_step: Callable[[str], None]) -> LineReport:

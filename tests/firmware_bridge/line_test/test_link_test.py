@@ -84,6 +84,19 @@ async def test_the_rate_at_which_the_device_speaks_is_found(plug: Plug) -> None:
     assert "set devices.serial.baudrate to 115200" in verdict.remedy
 
 
+async def test_a_line_without_a_rate_that_was_noisy_at_first_is_no_other_rate(plug: Plug) -> None:
+    """As USB is: it is read at any."""
+    spoilt = [b"\1\2\0\3\4\0\5\6\0\7\7\0"]
+
+    def at_first(data: bytes) -> bytes:
+        return spoilt.pop() if spoilt else data
+
+    plan = LinkTestPlan(921_600, others=(115_200,), patience=3, seconds=0.2, flood=0, pause=0.02)
+    report, verdict = await measured(plug(a_device(), rate=0, harm=at_first), plan)
+    assert (report.rate, report.device) == (921_600, "kitchen")
+    assert verdict.holds
+
+
 async def test_a_slow_line_carries_adpcm_and_says_so(plug: Plug) -> None:
     plan = LinkTestPlan(115_200, patience=0.4, seconds=0.3, flood=0, pause=0.02)
     report, verdict = await measured(plug(a_device(), rate=115_200), plan)

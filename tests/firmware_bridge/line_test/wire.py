@@ -63,8 +63,10 @@ class Wire:
         late: float = 0.0,
         bridged_up_to: int = 0,
     ) -> None:
-        """``says``: again and again, outside frames. ``late``: seconds until the device hears. ``bridged_up_to``: a
-        plug instead of a device, which spoils what is faster.
+        """What the wire is like.
+
+        ``rate``: the device's; 0: the line has none. ``says``: again and again, outside frames. ``late``: seconds until
+        the device hears. ``bridged_up_to``: a plug instead of a device, which spoils what is faster.
         """
         self.port = port
         self._device = device
@@ -93,6 +95,10 @@ class Wire:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self.port.unlink(missing_ok=True)
+
+    @property
+    def _reads(self) -> bool:
+        return not self._rate or self._set_to == self._rate
 
     @property
     def _set_to(self) -> int:
@@ -127,10 +133,10 @@ class Wire:
         device.tick(now)
         up = b"".join(map(encode_serial, device.outgoing()))
         if up:
-            self._write(self._harm(up) if self._set_to == self._rate else at_another_rate(up))
+            self._write(self._harm(up) if self._reads else at_another_rate(up))
 
     def _hear(self, device: DeviceEnd, data: bytes, now: float) -> None:
-        heard = self._harm_down(data) if self._set_to == self._rate else at_another_rate(data)
+        heard = self._harm_down(data) if self._reads else at_another_rate(data)
         for arrival in self._decoder.feed(heard):
             if not isinstance(arrival, Noise | FrameRejected):
                 device.receive(arrival, now)
