@@ -102,6 +102,8 @@ class DeviceCounters:
     duplicates: int = 0
     repeated: int = 0
     ignored: int = 0
+    dropped: int = 0
+    """LOG, PONG and others that are said once and found no room."""
 
 
 @dataclass(slots=True)
@@ -476,6 +478,8 @@ class DeviceEnd:
     def _say(self, frame: DeviceFrame) -> None:
         if len(self._best_effort) < MAX_BEST_EFFORT:
             self._best_effort.append(frame)
+        else:
+            self._counters.dropped += 1
 
     def _ping_at(self) -> float:
         return self._sent_at + (PING_BLOCKED if self._ring.blocked else PING_IDLE)

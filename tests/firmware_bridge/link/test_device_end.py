@@ -484,6 +484,7 @@ def test_a_ping_is_answered_and_logs_are_best_effort_and_bounded() -> None:
     for number in range(100):
         device.end.log(6, str(number))
     assert [log.text for log in device.says(Log)] == [str(number) for number in range(MAX_BEST_EFFORT)]
+    assert device.end.counters.dropped == 100 - MAX_BEST_EFFORT
 
 
 def greeting(device: Device) -> None:
