@@ -12,7 +12,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from firmware_bridge.link.device_end import DeviceEnd, DeviceState, FromGateway
+from firmware_bridge.images.taker_states import TAKER_TABLE, TakerEvent, TakerState
+from firmware_bridge.link.device_end import DeviceEnd, DeviceState, FromGateway, LinkStateError
 from firmware_bridge.link.frames import (
     FETCH_MOST,
     Image,
@@ -34,16 +35,6 @@ GOODBYE: Final = 0.5
 VERIFY_PAUSE: Final = 1.0
 """Seconds between two looks at signatures: they cost a small chip a part of one."""
 TRY_AGAIN: Final = 10.0
-
-
-class TakerState(enum.Enum):
-    """Where an update stands on a device."""
-
-    NONE = 0
-    FETCHING = 1
-    WHOLE = 2
-    STARTING = 3
-    TRIAL = 4
 
 
 class TakerPhase(enum.IntEnum):
@@ -196,7 +187,7 @@ class ImageTaker:
             rejected_number=0,
         )
         self._port.save(self._memory)
-        self.state = TakerState.NONE
+        self._move(TakerEvent.WELCOME)
         self._tell(UpdateState.CONFIRMED)
 
     def _offered(self, offer: Offer) -> None:
@@ -248,11 +239,11 @@ class ImageTaker:
         self._memory = replace(self._memory, image=offer.sha256, number=offer.number)
         self._size, self._offset, self._hash = offer.size, 0, hashlib.sha256()
         self._go_on()
-        if not self._port.begin(offer.size):
+        self._move(TakerEvent.OFFER)
+        if self._port.begin(offer.size):
+            self._tell(UpdateState.FETCHING)
+        else:
             self._give_up(UpdateReason.STORAGE)
-            return
-        self.state = TakerState.FETCHING
-        self._tell(UpdateState.FETCHING)
 
     def _go_on(self) -> None:
         self._wanted = True
@@ -284,7 +275,7 @@ class ImageTaker:
         if self._hash.digest() != self._memory.image:
             self._give_up(UpdateReason.BAD_IMAGE)
             return
-        self.state = TakerState.WHOLE
+        self._move(TakerEvent.WHOLE)
         self._tell(UpdateState.FETCHING)
 
     # -- what is due
@@ -297,7 +288,8 @@ class ImageTaker:
         if self.state is TakerState.FETCHING and self._linked and self._wanted:
             self._keep_fetching()
         elif self.state is TakerState.WHOLE and self._end.is_quiet:
-            self.state, self._due_at = TakerState.STARTING, now + GOODBYE
+            self._move(TakerEvent.QUIET)
+            self._due_at = now + GOODBYE
             self._tell(UpdateState.STARTING)
         elif self.state is TakerState.STARTING and (self._told is None or now >= self._due_at):
             self._start()
@@ -342,6 +334,12 @@ class ImageTaker:
         else:
             port.start()
 
+    def _move(self, event: TakerEvent) -> None:
+        state = TAKER_TABLE.get((self.state, event))
+        if state is None:
+            raise LinkStateError(f"{event.value} while {self.state.name}, device {self._end.device_id}")
+        self.state = state
+
     # -- what the gateway is told
 
     @property
@@ -352,5 +350,5 @@ class ImageTaker:
         self._told = _Told(self._image, state, reason, self._offset)
 
     def _give_up(self, reason: UpdateReason) -> None:
-        self.state = TakerState.NONE
+        self._move(TakerEvent.GIVEN_UP)
         self._tell(UpdateState.FAILED, reason)

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.images import taker
+from firmware_bridge.images.taker_states import TAKER_TABLE, TakerState
 from firmware_bridge.link import device_end, link, streams, window
 from firmware_bridge.link.events import DeviceStatus, NoticeKind
 from firmware_bridge.link.frames import (
+    FETCH_MOST,
     HEADER_SIZE,
     MAX_PAYLOAD,
     MAX_RANGES,
@@ -114,8 +117,8 @@ def types() -> str:
     return table("| type | name | sent by | numbered |", map(row, FrameType))
 
 
-def diagram(moves: dict[Any, enum.Enum], first: enum.Enum) -> str:
-    lines = [f"    [*] --> {first.name}"]
+def diagram(moves: dict[Any, enum.Enum], *first: enum.Enum) -> str:
+    lines = [f"    [*] --> {state.name}" for state in first]
     lines += [f"    {state.name} --> {after.name}: {event.value}" for (state, event), after in moves.items()]
     return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```"]) + "\n"
 
@@ -147,6 +150,11 @@ def timers() -> str:
         ("numbered frames a gateway keeps for a device", settings.outbox_frames, ""),
         ("open streams of a device", streams.MAX_OPEN_STREAMS, ""),
         ("stream ended without audio, after a loss", streams.STOP_LOST, "s"),
+        ("image asked for at a time", FETCH_MOST, "bytes at most"),
+        ("image asked for again after", taker.AGAIN, "s without any of it"),
+        ("image given up until it is offered again after", taker.STALLED, "s without any of it"),
+        ("signature looked at again after", taker.VERIFY_PAUSE, "s"),
+        ("new image sent back when not welcomed within", taker.TRIAL, "s (configurable)"),
     ]
     return table("| what | value | |", (f"| {what} | {value:g} | {unit} |" for what, value, unit in rows))
 
@@ -209,6 +217,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "notices": lambda: codes(NOTICES),
     "statuses": lambda: codes(STATUSES),
     "faults": lambda: codes(FAULTS),
+    "taker-states": lambda: diagram(TAKER_TABLE, TakerState.NONE, TakerState.TRIAL),
     "update-states": lambda: codes(UPDATE_STATES),
     "update-reasons": lambda: codes(UPDATE_REASONS),
     "device-states": lambda: diagram(DEVICE_TABLE, DeviceState.OFFLINE),
