@@ -100,6 +100,9 @@ TARGETS = {
         ),
         1_500,
     ),
+    "firmware": Target(
+        ("firmware_bridge.images.image_file", "gateway.firmware.room", "gateway.firmware.deployment"), 1_500
+    ),
     "registry": Target(
         ("gateway.registry.file", "gateway.registry.records", "gateway.registry.in_effect"), 800
     ),

@@ -15,6 +15,7 @@ import av
 import msgspec
 import numpy as np
 
+from firmware_bridge.images.image_file import Manifest
 from firmware_bridge.link.frames import decode
 from firmware_bridge.link.framing import encode_serial
 from gateway.config.configuration import GatewayConfig
@@ -199,6 +200,7 @@ def _door() -> Iterator[tuple[str, bytes]]:
         b'"facts":{"name":"the board","room":"Attic","user":"bob","priority":"urgent"}}]',
     )
     yield "registry", b'[{"device_id":"kitchen","standing":"revoked","changed_at":1.7e9}]'
+    yield from _firmware()
     yield "tokens", b'{"0011":["t_2",9e9]}'
     yield "tokens", (b"k" * 32).hex().encode() + b"\n"
     yield "tokens", b"earshot_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh-RJn6K"
@@ -217,6 +219,24 @@ def _door() -> Iterator[tuple[str, bytes]]:
         "requests",
         b"a=%ff\nHost: [::1]:8080\r\nX-Forwarded-For: 1.2.3.4, [::1]:9\r\nX-Forwarded-Proto: https",
     )
+
+
+def _firmware() -> Iterator[tuple[str, bytes]]:
+    data = b"an image"
+    sha256 = hashlib.sha256(data).hexdigest()
+    manifest = Manifest(
+        kind="s3-box-3", version="2.0.1", number=1_796_000_000, size=len(data), sha256=sha256,
+        key="6b" * 64, signature="01" * 64,
+    )  # fmt: skip
+    image = manifest.head() + data
+    yield "firmware", image
+    yield "firmware", image[:-1]
+    yield "firmware", image.replace(b"2.0.1", b"2.0.2")
+    rollout = (
+        b'[{"sha256":"00","number":1,"kind":"s3","version":"1.0","offered_at":1,"counted_from":1,"devices":["a"],'
+        b'"rooms":["Kitchen"],"everybody":true,"again":{"a":2.5},"paused":"stopped by itself"}]'
+    )
+    yield "firmware", rollout
 
 
 def main() -> None:
