@@ -16,7 +16,7 @@ from tests.system.house import RECORDINGS
 
 pytestmark = pytest.mark.slow
 
-PLAN = LinkTestPlan(921_600, seconds=RECORDINGS["u00"].seconds + 1.5, flood=0.5)
+PLAN = LinkTestPlan(921_600, seconds=RECORDINGS["u00"].seconds + 1.5, flood=0.5, answer=0.5)
 
 
 @pytest.fixture(autouse=True)
