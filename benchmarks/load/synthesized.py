@@ -38,10 +38,10 @@ def spoken(text: str, voice: str, words_per_minute: int) -> Samples:
     """A text as espeak-ng says it."""
     command = [ESPEAK, "-v", voice, "-s", str(words_per_minute), "--stdout", "--", text]
     wav = subprocess.run(command, capture_output=True, check=True).stdout
-    return _resampled(np.frombuffer(wav, np.int16, offset=WAV_HEADER))
+    return resampled(np.frombuffer(wav, np.int16, offset=WAV_HEADER))
 
 
-def _resampled(samples: Samples) -> Samples:
+def resampled(samples: Samples) -> Samples:
     """From espeak's rate to ours: what our rate cannot carry is left out."""
     length = len(samples) * SAMPLE_RATE // ESPEAK_RATE
     spectrum = np.fft.rfft(samples)[: length // 2 + 1]

@@ -173,8 +173,12 @@ def pins(peer: Peer) -> Path:
 
 
 def _python(peer: Peer) -> Path:
-    """The interpreter of an environment with just that peer; made once and kept."""
-    pinned = pins(peer)
+    """The interpreter of an environment with just that peer."""
+    return interpreter(peer.name.replace(" ", "-"), pins(peer))
+
+
+def interpreter(name: str, pinned: Path) -> Path:
+    """That of an environment with just what is pinned there; made once and kept. Raises PeerMissing."""
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -187,7 +191,7 @@ def _python(peer: Peer) -> Path:
 
     # The folder is renamed when it is whole: its scripts do not survive that, `python -m` does.
     digest = hashlib.sha256(sys.version.encode() + pinned.read_bytes()).hexdigest()
-    return cached(f"{peer.name.replace(' ', '-')}-{digest[:12]}", make) / "bin" / "python"
+    return cached(f"{name}-{digest[:12]}", make) / "bin" / "python"
 
 
 def reason(stderr: str) -> str:

@@ -32,8 +32,8 @@ BEFORE = 3 * SAMPLE_RATE // 2
 """Samples before a wake word was certain in which it lies."""
 AGAIN = 3 * SAMPLE_RATE // 2
 """Speech that began so many samples before a wake word was certain is that wake word."""
-TAIL = 2 * WINDOW
-"""Speech that ends so soon after a wake word was certain is the end of that word: no other is so short."""
+TAIL = 6 * WINDOW
+"""Speech that ends so soon after the end of a wake word is a rest of it: no word is so short."""
 LOOK_AHEAD = SAMPLE_RATE * 240 // 1000
 """Samples behind the place where it was certain that tell whether there is a pause; the word is told at once."""
 NAMED_LAG = SAMPLE_RATE // 5
@@ -96,6 +96,7 @@ class WakeGate:
         self._spotted: Spotted | None = None
         self._awake: UtteranceSegmenter | None = None
         self._woken_at = -AGAIN
+        self._heard_from = self._given_to = 0
         self._speech_from: int | None = None
         self._kept = bytearray()
         self._received = 0
@@ -109,8 +110,8 @@ class WakeGate:
 
     @property
     def in_utterance(self) -> bool:
-        """Whether an utterance is in progress."""
-        return self._awake is not None and self._awake.in_utterance
+        """Whether an utterance is in progress, or awaited: there was a wake word."""
+        return not self.is_asleep
 
     @property
     def needed_from(self) -> int:
@@ -146,7 +147,7 @@ class WakeGate:
 
     def wake(self, phrase: str) -> list[GateEvent]:
         """Somebody else has just heard the wake word: what follows is an utterance, unless it is known already."""
-        if self._spotted is not None or self.in_utterance or self._received < self._woken_at + AGAIN:
+        if self._spotted is not None or self._is_spoken_to or self._received < self._woken_at + AGAIN:
             return []
         kept = self._samples(0, self._received)
         end = word_end(kept, max(0, len(kept) - NAMED_LAG)) if self._begun else 0
@@ -188,9 +189,13 @@ class WakeGate:
     def _certain_at(self, spotted: Spotted) -> int:
         return spotted.certain_at + self._shift
 
+    @property
+    def _is_spoken_to(self) -> bool:
+        return self._awake is not None and self._awake.in_utterance
+
     def _is_within(self, spotted: Spotted) -> bool:
         """Whether it is a part of what is being said."""
-        return self.in_utterance and (self._speech_from or 0) < self._certain_at(spotted) - AGAIN
+        return self._is_spoken_to and (self._speech_from or 0) < self._certain_at(spotted) - AGAIN
 
     def _begin(self, spotted: Spotted) -> list[GateEvent]:
         """It is known where the wake word ends."""
@@ -198,15 +203,16 @@ class WakeGate:
         certain_at = self._certain_at(spotted)
         since = max(self._kept_from, certain_at - BEFORE)
         samples = self._samples(since, certain_at + LOOK_AHEAD)
-        end = word_end(samples, max(0, spotted.likely_at + self._shift - since))
+        end = word_end(samples, max(0, spotted.likely_at + self._shift - since), spotted.word.lag)
         return self._begin_at(since + end, certain_at)
 
     def _begin_at(self, position: int, woken_at: int) -> list[GateEvent]:
-        events: list[GateEvent] = [NothingSaid()] if self.in_utterance else []
+        position = max(position, self._given_to)
+        events: list[GateEvent] = [NothingSaid()] if self._is_spoken_to else []
         if self._awake is None:
             self._needed_from = self._kept_from
         self._awake = self._new_segmenter()
-        self._woken_at, self._speech_from = woken_at, None
+        self._woken_at, self._heard_from, self._speech_from = woken_at, position, None
         if position < self._received:
             events += self._hand_on(AudioChunk(position, self._samples(position, self._received)))
         return events
@@ -223,11 +229,12 @@ class WakeGate:
                 self._speech_from = event.position
             if not isinstance(event, Utterance):
                 told.append(event)
-            elif event.has_speech and event.speech_end <= self._woken_at + TAIL:
+            elif event.has_speech and event.speech_end <= self._heard_from + TAIL:
                 self._speech_from = None
                 told.append(NothingSaid())
             else:
                 told.append(event)
+                self._given_to = event.end
                 if event.end_reason not in {EndReason.PAUSE, EndReason.MAX_LENGTH}:
                     return [*told, self._sleep(in_vain=False)]
         return told

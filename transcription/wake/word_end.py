@@ -11,7 +11,11 @@ HOP = 160
 FRAME = 2 * HOP
 """Samples whose loudness is one value: 20 ms, every 10."""
 EARLIEST, LATEST = 9 * HOP, 5 * HOP
-"""So far before and after its first likely step a wake word ends: -80 to +50 ms were seen, of twelve voices."""
+"""So far before and after its first likely step a wake word ends of which nothing is known."""
+SOONER = 10 * HOP
+"""A word of which it is known may end so much sooner, when it is followed by a pause."""
+DRAWN_OUT = 30 * HOP
+"""A word before a pause is so much longer, at most; behind it there may be another, which has its own pause."""
 PAUSE = 9
 """Frames of silence, 100 ms: whoever spoke it waits. Before a consonant within speech there are fewer."""
 ABOVE_ROOM = 6.0
@@ -23,20 +27,25 @@ AS_DEEP = 3.0
 _Levels = npt.NDArray[np.float64]
 
 
-def word_end(samples: Samples, likely_at: int) -> int:
+def word_end(samples: Samples, likely_at: int, lag: int | None = None) -> int:
     """The index in ``samples`` from which what follows the word is to be heard.
 
-    ``samples`` end soon after it was certain. Where there is a pause behind it, that is the pause's beginning; else the
-    deepest dip around the place where the word was likely first.
+    ``samples`` end soon after it was certain. Where there is a pause behind it, that is the pause's beginning; else
+    ``lag`` samples behind the place where the word was likely first, where that is known of it, and if it is not, the
+    deepest dip around that place.
     """
     levels = _levels(samples)
     if not len(levels):
         return len(samples)
-    first = max(0, (likely_at - EARLIEST) // HOP - 1)
+    earliest = likely_at - EARLIEST if lag is None else likely_at + lag - SOONER
+    first = max(0, earliest // HOP - 1)
     limit = min(float(np.percentile(levels, 10)) + ABOVE_ROOM, float(levels[-100:].max()) - BELOW_VOICE)
-    pause = _pause(levels[first:] <= limit)
+    latest = likely_at + (LATEST if lag is None else lag) + DRAWN_OUT
+    pause = _pause(levels[first : max(first, latest // HOP) + PAUSE] <= limit)
     if pause is not None:
         return (first + pause) * HOP + HOP
+    if lag is not None:
+        return min(len(samples), max(0, likely_at + lag))
     last = min(len(levels), (likely_at + LATEST) // HOP)
     if first >= last:
         return min(len(samples), max(0, likely_at))

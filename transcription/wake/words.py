@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from transcription.audio import SAMPLE_RATE
 from transcription.errors import ModelUnavailable
 
 PACKAGE = "pymicro_wakeword"
@@ -22,6 +23,9 @@ INSTALL = f"{sys.executable} -m pip install 'earshot-gateway[wake]'"
 LARGEST = 4 * 1024 * 1024
 """Bytes of a network; those that are known have less than 100,000."""
 MANIFEST = ".json"
+LAGS = {"okay_nabu": 40, "hey_jarvis": -110, "hey_mycroft": 110, "alexa": -120}
+"""Milliseconds from the first step at which a word is likely to its end: where nothing was lost of what 5 voices said
+behind it in one breath, and nothing of the word was left."""
 MAGIC = b"TFL3"
 """Bytes 4 to 8 of every network."""
 
@@ -36,6 +40,8 @@ class WakeWord:
     digest: bytes
     certainty: float
     steps: int
+    lag: int | None = None
+    """Samples from the first step at which it is likely to its end (below 0: it had ended); None: nobody knows."""
 
     @property
     def is_own(self) -> bool:
@@ -105,4 +111,5 @@ def _read(name: str, file: Path, certainty: float | None) -> WakeWord:
         digest(network),
         manifest.micro.probability_cutoff if certainty is None else certainty,
         manifest.micro.sliding_window_size,
+        LAGS[name] * SAMPLE_RATE // 1000 if name in LAGS else None,
     )

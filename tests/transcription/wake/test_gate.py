@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.transcription.speech import TEXTS, chunks, recording
+from tests.transcription.speech import TEXTS, LevelVad, chunks, recording
 from tests.transcription.wake.spoken import in_a_room, needs_espeak, pause, say, word
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.segmenter import EndReason, SpeechStarted, Utterance, UtteranceSegmenter
 from transcription.utterance.vad import SileroModel
-from transcription.wake.ear import Ear
+from transcription.wake.ear import Ear, Spotted
 from transcription.wake.gate import KEPT, FellAsleep, GateEvent, NothingSaid, WakeGate, Woken
 from transcription.whisper.engine import WhisperTranscriber
 
@@ -230,3 +233,58 @@ def test_a_word_that_both_hear_wakes_once() -> None:
     samples = in_a_room(pause(1.5), say("okay nabu"), pause(0.6))
     assert kinds(hear(one, samples)) == [Woken]
     assert one.wake("okay nabu") == []
+
+
+def test_from_the_wake_word_on_an_utterance_is_awaited() -> None:
+    """Who ends a gateway just then leaves it to the next one, with the wake word."""
+    one = gate("okay_nabu")
+    hear(one, in_a_room(pause(1.5), say("okay nabu"), pause(0.6)))
+    assert one.in_utterance
+    assert one.needed_from <= int(1.5 * SAMPLE_RATE)
+
+
+# -- whatever comes
+
+
+class Nervous:
+    """Hears a wake word every so many samples, in whatever it is given."""
+
+    def __init__(self, every: int) -> None:
+        self.heard = 0
+        self._every = every
+
+    def feed(self, samples: Samples) -> Spotted | None:
+        before, self.heard = self.heard, self.heard + len(samples)
+        at = self.heard // self._every * self._every
+        return Spotted(word(), max(0, at - 1600), at, 0.9) if at > before else None
+
+
+@given(
+    st.integers(500, 40_000),
+    st.lists(st.tuples(st.integers(0, 9_000), st.integers(0, 40_000), st.integers(0, 30_000)), max_size=12),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_comes_each_sample_is_in_one_utterance_at_most(
+    every: int, stretches: list[tuple[int, int, int]]
+) -> None:
+    ear = Nervous(every)
+    one = WakeGate(lambda: ear, loud_segmenter, 1.0)
+    rng = np.random.default_rng(every)
+    position, events = 0, list[GateEvent]()
+    for hole, loud, quiet in stretches:
+        samples = np.concatenate([rng.integers(8_000, 30_000, loud), rng.integers(1, 300, quiet)]).astype(
+            np.int16
+        )
+        events += one.feed(AudioChunk(position + hole, samples, hole))
+        position += hole + len(samples)
+        assert 0 <= one.needed_from <= position
+        assert position - one.needed_from <= 2 * KEPT + 31 * SAMPLE_RATE
+    events += one.finish(EndReason.STOP)
+    said = [event for event in events if isinstance(event, Utterance)]
+    assert all(before.end <= after.start for before, after in pairwise(said))
+    assert all(0 <= event.start < event.end <= position for event in said)
+    assert one.needed_from == position
+
+
+def loud_segmenter() -> UtteranceSegmenter:
+    return UtteranceSegmenter(LevelVad(), SegmenterSettings(), end_on_silence=True)

@@ -67,7 +67,7 @@ async def test_a_turn_is_found_with_all_that_the_page_needs(served: Served) -> N
         found
     )
     assert names(await served.get("/utterances", params={"conversation_id": "v_other"})) == []
-    assert set(one["audio"]) == {"seconds", "gaps", "lost_ms", "end_reason"}
+    assert set(one["audio"]) == {"seconds", "gaps", "lost_ms", "end_reason", "clipped_ms"}
     assert set(one["timings"]) == {"endpoint_ms", "queue_ms", "recognize_ms", "text_ms"}
     assert one["reply"].items() >= {"text": "yes", "agent": "home", "error": None, "fallback": False}.items()
     assert one["reply"]["text_to_reply_ms"] > 0
