@@ -575,7 +575,12 @@ static esp_err_t open_carrier(void)
 #else
     (void)open_setup;
 #endif
-    return own.wire->open(&own.settings);
+    esp_err_t opened = own.wire->open(&own.settings);
+    if (opened == ESP_ERR_INVALID_STATE) {
+        ESP_LOGE(TAG, "it does not know where its gateway is: earshot flash, or the set-up page, tells it");
+        return ESP_OK; /* and can be set up */
+    }
+    return opened;
 }
 
 static void heard(void *unused, const int16_t *samples, size_t count)

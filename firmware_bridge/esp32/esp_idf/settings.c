@@ -151,19 +151,41 @@ esp_err_t earshot_settings_read(earshot_settings *settings)
     return ESP_OK;
 }
 
-esp_err_t earshot_settings_keep_wifi(earshot_settings *settings, const char *ssid, const char *password)
+typedef struct {
+    const char *key, *text;
+} entry;
+
+static esp_err_t keep(const entry *entries, size_t count)
 {
     nvs_handle_t nvs;
-    ESP_RETURN_ON_ERROR(nvs_open(EARSHOT_NVS_NAMESPACE, NVS_READWRITE, &nvs), TAG, "NVS");
-    esp_err_t kept = nvs_set_str(nvs, EARSHOT_NVS_WIFI_SSID, ssid);
-    if (kept == ESP_OK) {
-        kept = nvs_set_str(nvs, EARSHOT_NVS_WIFI_PASS, password);
+    esp_err_t kept = nvs_open(EARSHOT_NVS_NAMESPACE, NVS_READWRITE, &nvs);
+    if (kept != ESP_OK) {
+        return kept;
+    }
+    for (size_t i = 0; i < count && kept == ESP_OK; i++) {
+        kept = nvs_set_str(nvs, entries[i].key, entries[i].text);
     }
     if (kept == ESP_OK) {
         kept = nvs_commit(nvs);
     }
     nvs_close(nvs);
+    return kept;
+}
+
+esp_err_t earshot_settings_keep_wifi(earshot_settings *settings, const char *ssid, const char *password)
+{
+    const entry entries[] = {{EARSHOT_NVS_WIFI_SSID, ssid}, {EARSHOT_NVS_WIFI_PASS, password}};
     snprintf(settings->wifi_ssid, sizeof settings->wifi_ssid, "%s", ssid);
     snprintf(settings->wifi_pass, sizeof settings->wifi_pass, "%s", password);
-    return kept;
+    return keep(entries, 2);
+}
+
+esp_err_t earshot_settings_keep_gateway(const char *url)
+{
+    bool mqtt = !strncmp(url, "mqtt://", 7) || !strncmp(url, "mqtts://", 8);
+    bool websocket = !strncmp(url, "ws://", 5) || !strncmp(url, "wss://", 6);
+    const entry entries[] = {
+        {EARSHOT_NVS_MQTT_PASS, ""}, {EARSHOT_NVS_WS_TOKEN, ""}, /* first: no other gateway is told the secrets of the one before */
+        {mqtt ? EARSHOT_NVS_MQTT_URL : EARSHOT_NVS_WS_URL, url}, {EARSHOT_NVS_CARRIER, mqtt ? "mqtt" : "websocket"}};
+    return mqtt || websocket ? keep(entries, sizeof entries / sizeof *entries) : ESP_ERR_INVALID_ARG;
 }

@@ -8,13 +8,14 @@
 #include "earshot_portal.h"
 #include "esp_check.h"
 #include "esp_http_server.h"
+#include "esp_system.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 #include "lwip/sockets.h"
 #include "setup.h"
 #include "wifi.h"
 
-#define FORM_MOST 400 /* a name and a password, each letter as %XX */
+#define FORM_MOST 1200 /* a name, a password and an address, each letter as %XX */
 
 static const char *const TAG = "earshot";
 static const uint8_t OWN_ADDRESS[] = {192, 168, 4, 1}; /* of ESP-IDF's access points */
@@ -24,7 +25,8 @@ static const char PAGE[] =
     "<!doctype html><meta name=viewport content='width=device-width'><title>Earshot</title>"
     "<style>body{font:18px sans-serif;margin:2em auto;max-width:20em}input,button{font:inherit;width:100%;margin:.3em 0 1em;padding:.4em}</style>"
     "<h1>Earshot</h1><form method=post action=/join><label>Wi-Fi<input name=ssid maxlength=32 required></label>"
-    "<label>Password<input name=password type=password maxlength=64></label><button>Join</button></form>";
+    "<label>Password<input name=password type=password maxlength=64></label>"
+    "<label>Gateway<input name=gateway maxlength=255 placeholder='as it is; or ws://box:8080/device, mqtt://box'></label><button>Join</button></form>";
 
 static esp_err_t show_page(httpd_req_t *request)
 {
@@ -41,11 +43,27 @@ static esp_err_t send_to_page(httpd_req_t *request, httpd_err_code_t error)
     return httpd_resp_send(request, "", 0);
 }
 
+static bool has_new_gateway;
+
+/* The server stays: nobody reaches it any more. */
 static void close_portal(bool joined)
 {
-    if (joined) {
-        earshot_wifi_own("", false); /* the server stays: nobody reaches it any more */
+    if (joined && has_new_gateway) {
+        esp_restart(); /* another carrier begins at the beginning */
+    } else if (joined) {
+        earshot_wifi_own("", false);
     }
+}
+
+/* An empty field: as it is. */
+static bool keep_gateway(const char *form)
+{
+    char url[EARSHOT_NVS_WS_URL_MOST + 1];
+    if (!earshot_form_field(form, "gateway", url, sizeof url)) {
+        return false;
+    }
+    has_new_gateway = url[0] != 0;
+    return !has_new_gateway || earshot_settings_keep_gateway(url) == ESP_OK;
 }
 
 static esp_err_t join(httpd_req_t *request)
@@ -66,6 +84,9 @@ static esp_err_t join(httpd_req_t *request)
     bool told = earshot_form_field(form, "ssid", ssid, sizeof ssid) && earshot_form_field(form, "password", password, sizeof password);
     if (!told || !ssid[0]) {
         return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a name has 1 to 32 letters, a password up to 64");
+    }
+    if (!keep_gateway(form)) {
+        return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a gateway is ws://, wss://, mqtt:// or mqtts:// and a name");
     }
     esp_err_t sent = httpd_resp_sendstr(request, "Joining. This network goes when it worked; if it stays, the password was wrong.");
     earshot_wifi_join(ssid, password, close_portal);
@@ -97,6 +118,7 @@ esp_err_t earshot_setup_portal_open(const earshot_settings *settings)
 {
     char name[33];
     httpd_config_t config = HTTPD_DEFAULT_CONFIG();
+    config.stack_size = 8192;
     const httpd_uri_t page = {.uri = "/", .method = HTTP_GET, .handler = show_page};
     const httpd_uri_t form = {.uri = "/join", .method = HTTP_POST, .handler = join};
     snprintf(name, sizeof name, "Earshot %.24s", settings->id);

@@ -64,6 +64,7 @@ static void name_topics(const earshot_settings *settings)
 
 static esp_err_t open_mqtt(const earshot_settings *settings)
 {
+    ESP_RETURN_ON_ERROR(earshot_messages_open(send_message), TAG, "queues");
     ESP_RETURN_ON_FALSE(settings->mqtt_url[0], ESP_ERR_INVALID_STATE, TAG, "NVS names no broker (mqtt_url)");
     name_topics(settings);
     esp_mqtt_client_config_t config = {
@@ -82,7 +83,6 @@ static esp_err_t open_mqtt(const earshot_settings *settings)
         config.broker.verification.crt_bundle_attach = esp_crt_bundle_attach;
     }
 #endif
-    ESP_RETURN_ON_ERROR(earshot_messages_open(send_message), TAG, "queues");
     client = esp_mqtt_client_init(&config);
     ESP_RETURN_ON_FALSE(client, ESP_ERR_INVALID_ARG, TAG, "no broker's address: %s", settings->mqtt_url);
     ESP_RETURN_ON_ERROR(esp_mqtt_client_register_event(client, MQTT_EVENT_ANY, happened, NULL), TAG, "MQTT");

@@ -74,6 +74,7 @@ static void happened(void *unused, esp_event_base_t base, int32_t id, void *data
 static esp_err_t open_websocket(const earshot_settings *settings)
 {
     static char headers[sizeof settings->ws_token + 32];
+    ESP_RETURN_ON_ERROR(earshot_messages_open(send_message), TAG, "queues");
     ESP_RETURN_ON_FALSE(settings->ws_url[0], ESP_ERR_INVALID_STATE, TAG, "NVS names no gateway (ws_url)");
     if (settings->ws_token[0]) {
         snprintf(headers, sizeof headers, "Authorization: Bearer %s\r\n", settings->ws_token);
@@ -95,7 +96,6 @@ static esp_err_t open_websocket(const earshot_settings *settings)
         config.crt_bundle_attach = esp_crt_bundle_attach;
     }
 #endif
-    ESP_RETURN_ON_ERROR(earshot_messages_open(send_message), TAG, "queues");
     client = esp_websocket_client_init(&config);
     ESP_RETURN_ON_FALSE(client, ESP_ERR_INVALID_ARG, TAG, "no gateway's address: %s", settings->ws_url);
     ESP_RETURN_ON_ERROR(esp_websocket_register_events(client, WEBSOCKET_EVENT_ANY, happened, NULL), TAG, "WebSocket");

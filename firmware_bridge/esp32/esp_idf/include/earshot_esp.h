@@ -56,7 +56,8 @@ typedef struct {
     const earshot_board *board;  /* NULL: the one that Kconfig chose */
 } earshot_esp_config;
 
-/* Once. The configuration is copied. ESP_ERR_NO_MEM, ESP_ERR_INVALID_STATE (NVS lacks what the carrier needs), what drivers say. */
+/* Once. The configuration is copied. ESP_ERR_NO_MEM, ESP_ERR_NOT_SUPPORTED (NVS names a carrier that is not in this firmware), what drivers
+ * say. A board that does not know its Wi-Fi or its gateway yet starts, and waits to be told. */
 esp_err_t earshot_esp_start(const earshot_esp_config *config);
 
 /* Begins or ends a stretch of audio, as the button does. Any task. */

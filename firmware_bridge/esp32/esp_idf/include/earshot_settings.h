@@ -40,6 +40,10 @@ esp_err_t earshot_settings_read(earshot_settings *settings);
 /* Keeps a Wi-Fi that was joined, here and in NVS. */
 esp_err_t earshot_settings_keep_wifi(earshot_settings *settings, const char *ssid, const char *password);
 
+/* Keeps where the gateway is, in NVS, for the next start: mqtt://, mqtts://, ws:// or wss://, which names the carrier, too.
+ * The password and the token of the one before are gone. ESP_ERR_INVALID_ARG: something else. */
+esp_err_t earshot_settings_keep_gateway(const char *url);
+
 #ifdef __cplusplus
 }
 #endif
