@@ -48,15 +48,21 @@ def run(*, quick: bool) -> Result:
             Bar(f"{carrier}: a silent device", silent / DEVICES, 0.5, "at most", "% of a core"),
             Bar(f"{carrier}: a speaking device", speaking / DEVICES, 3.0, "at most", "% of a core"),
         ]
-    cost, wait = local_microphones.costs(seconds), local_microphones.waits(quick=quick)
+    local = local_microphones.measure(seconds, alone, quick=quick)
     metrics["local microphones"] = local_microphones.MICROPHONES
-    metrics["speech to text, serial, p50_ms"] = wait.serial
-    metrics["speech to text, local microphone, p50_ms"] = wait.microphone
-    later = wait.microphone - wait.serial
+    metrics["speech to text, serial, p50_ms"] = local.text_of_board
+    metrics["speech to text, local microphone, p50_ms"] = local.text_of_microphone
+    as_soon = local.text_of_board + local_microphones.EAR_MS
     bars += [
-        Bar("local microphone: silent, with its process", cost.silent, 0.5, "at most", "% of a core"),
-        Bar("local microphone: speaking, with its process", cost.speaking, 3.0, "at most", "% of a core"),
-        Bar("local microphone: text later than of a serial device", later, 0.0, "at most", "ms"),
+        Bar("local microphone: silent, with its process", local.silent, 0.5, "at most", "% of a core"),
+        Bar("local microphone: speaking, with its process", local.speaking, 3.0, "at most", "% of a core"),
+        Bar(
+            "local microphone: text as soon as of a serial device",
+            local.text_of_microphone,
+            as_soon,
+            "at most",
+            "ms",
+        ),
     ]
     return Result(metrics, bars)
 

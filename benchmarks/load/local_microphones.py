@@ -29,9 +29,11 @@ from gateway.contract.events import Subscribe, TranscriptionEvent
 from tests.servers.pulseaudio import NAMES, PulseAudio
 
 MICROPHONES = len(NAMES)
-UTTERANCES, QUICK_UTTERANCES = 12, 3
-SETTLE_SECONDS = 6.0
-"""Until all microphones are open, and until the gate has closed again."""
+UTTERANCES, QUICK_UTTERANCES = 16, 2
+SETTLE_SECONDS = 3.0
+"""Until what opening a microphone costs is over."""
+EAR_MS = 10.0
+"""So exactly is it known when speech in the room had ended: the ear gets sound in pieces of so long."""
 LOUD = 300
 """A sample beyond is speech."""
 PATIENCE = 30.0
@@ -41,69 +43,80 @@ Speak: TypeAlias = Callable[[Path], Awaitable[Callable[[], float]]]
 """Says a recording; what comes back tells when its speech had ended."""
 
 
-class Costs(NamedTuple):
-    """Percent of a core for each microphone, beyond what the gateway takes without any."""
+class Figures(NamedTuple):
+    """What was measured.
+
+    ``silent``, ``speaking``: percent of a core for each microphone, beyond what the gateway takes without any; its
+    processes that listen are in it, the recognizer's is not. The others: from the end of speech to the text, the median
+    in milliseconds.
+    """
 
     silent: float
     speaking: float
+    text_of_microphone: float
+    text_of_board: float
 
 
-class Waits(NamedTuple):
-    """From the end of speech to the text, the median in milliseconds."""
-
-    microphone: float
-    serial: float
-
-
-def costs(seconds: float) -> Costs:
-    """What they cost the gateway and its processes that listen; not the recognizer."""
-    with _room(NAMES) as (room, settings), tempfile.TemporaryDirectory() as folder:
-        with gateway_process(
-            "transcription: {model: bundled}\ndevices: {mqtt: {embedded_port: 0}}\n"
-        ) as gateway:
-            alone = _load(gateway, seconds / 2)
-        with gateway_process(settings, room.environment()) as gateway:
-            time.sleep(SETTLE_SECONDS)
-            silent = _load(gateway, seconds)
-            speech = b"".join(read_wav(one.path) for one in recordings() if one.demo)
-            enough = (speech * (2 + int(32_000 * seconds) // len(speech)))[: int(32_000 * (seconds + 10))]
-            wav = Path(folder, "speech.wav")
-            wav.write_bytes(wav_file(enough))
-            for name in NAMES:
-                room.play(name, wav)
-            time.sleep(SETTLE_SECONDS / 2)
-            speaking = _load(gateway, seconds)
-        return Costs((silent - alone) / MICROPHONES, (speaking - alone) / MICROPHONES)
-
-
-def waits(*, quick: bool) -> Waits:
-    """A microphone and a board on a serial line say the same by turns."""
+def measure(seconds: float, alone: float, *, quick: bool) -> Figures:
+    """``alone``: percent of a core that a gateway takes without devices."""
     said = [one.path for one in recordings() if one.demo][: QUICK_UTTERANCES if quick else UTTERANCES]
-    with _room(NAMES[:1]) as (room, settings), tempfile.TemporaryDirectory() as folder:
-        ports = f"  serial: {{ports: ['{folder}/tty*'], scan_seconds: 0.2}}\n"
-        with gateway_process(settings + ports, room.environment()) as gateway:
-            return asyncio.run(_take_turns(gateway, room, Path(folder, "tty"), said))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _room() as room,
+        gateway_process(_settings(folder), room.environment()) as gateway,
+    ):
+        _wait_for_microphones(gateway)
+        silent = _load(gateway, seconds)
+        waits = asyncio.run(_take_turns(gateway, room, Path(folder, "tty"), said))
+        speech = b"".join(read_wav(one.path) for one in recordings() if one.demo)
+        wav = Path(folder, "speech.wav")
+        wav.write_bytes(wav_file((speech * 10)[: int(32_000 * (seconds + 10))]))
+        for name in NAMES:
+            room.play(name, wav)
+        time.sleep(SETTLE_SECONDS)
+        speaking = _load(gateway, seconds)
+    return Figures((silent - alone) / MICROPHONES, (speaking - alone) / MICROPHONES, *waits)
 
 
 @contextmanager
-def _room(names: tuple[str, ...]) -> Iterator[tuple[PulseAudio, str]]:
-    """PulseAudio with these microphones, and a gateway's settings for them."""
+def _room() -> Iterator[PulseAudio]:
+    """PulseAudio with all microphones plugged in."""
     with tempfile.TemporaryDirectory(prefix="pulse-") as folder:
         room = PulseAudio(Path(folder)).start()
         try:
-            for name in names:
+            for name in NAMES:
                 room.plug(name)
-            microphones = ", ".join(f"mic-{i}: {{name: '{name}'}}" for i, name in enumerate(names))
-            devices = f"devices:\n  mqtt: {{embedded_port: 0}}\n  microphones: {{{microphones}}}\n"
-            yield room, f"transcription: {{model: bundled}}\n{devices}"
+            yield room
         finally:
             room.kill()
 
 
+def _settings(folder: str) -> str:
+    microphones = ", ".join(f"mic-{i}: {{name: '{name}'}}" for i, name in enumerate(NAMES))
+    return (
+        "transcription: {model: bundled}\n"
+        f"devices:\n  mqtt: {{embedded_port: 0}}\n  microphones: {{{microphones}}}\n"
+        f"  serial: {{ports: ['{folder}/tty*'], scan_seconds: 0.2}}\n"
+    )
+
+
+def _wait_for_microphones(gateway: GatewayProcess) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while len(_listening(gateway)) < MICROPHONES:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the microphones were not open in time")
+        time.sleep(0.1)
+    time.sleep(SETTLE_SECONDS)
+
+
+def _listening(gateway: GatewayProcess) -> list[psutil.Process]:
+    """The processes that listen."""
+    return [one for one in psutil.Process(gateway.pid).children() if "Listen" in " ".join(one.cmdline())]
+
+
 def _load(gateway: GatewayProcess, seconds: float) -> float:
     """What the gateway and the processes that listen take of one core over so long, in percent."""
-    own = psutil.Process(gateway.pid)
-    processes = [own, *(one for one in own.children() if "microphones.capture" in " ".join(one.cmdline()))]
+    processes = [psutil.Process(gateway.pid), *_listening(gateway)]
 
     def spent() -> float:
         return sum(sum(one.cpu_times()[:2]) for one in processes)
@@ -113,7 +126,9 @@ def _load(gateway: GatewayProcess, seconds: float) -> float:
     return 100 * (spent() - before) / (time.perf_counter() - began)
 
 
-async def _take_turns(gateway: GatewayProcess, room: PulseAudio, port: Path, said: list[Path]) -> Waits:
+async def _take_turns(
+    gateway: GatewayProcess, room: PulseAudio, port: Path, said: list[Path]
+) -> tuple[float, float]:
     texts: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
     async with (
         Listener(gateway.url, Subscribe()) as listener,
@@ -122,7 +137,6 @@ async def _take_turns(gateway: GatewayProcess, room: PulseAudio, port: Path, sai
     ):
         watching = asyncio.create_task(_watch(listener, texts))
         await board.connected()
-        await asyncio.sleep(SETTLE_SECONDS)
         heard: dict[str, list[float]] = {BOARD: [], "mic-0": []}
         for recording in said:
             for device_id, speak in ((BOARD, _by_board(board)), ("mic-0", _in_the_room(room, ear))):
@@ -133,7 +147,7 @@ async def _take_turns(gateway: GatewayProcess, room: PulseAudio, port: Path, sai
                 heard[device_id].append(1000 * (at - ended()))
                 await asyncio.sleep(1.0)
         watching.cancel()
-    return Waits(percentile(heard["mic-0"], 50), percentile(heard[BOARD], 50))
+    return percentile(heard["mic-0"], 50), percentile(heard[BOARD], 50)
 
 
 async def _watch(listener: Listener, texts: asyncio.Queue[tuple[str, float]]) -> None:
@@ -179,7 +193,7 @@ class _Ear:
     async def __aenter__(self) -> Self:
         self._recorder = await asyncio.create_subprocess_exec(
             "/usr/bin/parec", f"--device={self._name.replace(' ', '_')}.monitor", "--raw", "--format=s16le",
-            "--rate=16000", "--channels=1", "--latency-msec=10",
+            "--rate=16000", "--channels=1", f"--latency-msec={EAR_MS:.0f}",
             stdout=asyncio.subprocess.PIPE, env={**os.environ, **self._room.variables},
         )  # fmt: skip
         self._listening = asyncio.create_task(self._listen())

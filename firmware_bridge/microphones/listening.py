@@ -1,6 +1,6 @@
 """What a process that listens does: a microphone's samples in, the sound worth hearing out, mono and at 16 kHz.
 
-In silence it reads ten periods at a time and hands on nothing. What was heard shortly before somebody began to speak
+In silence it reads seldom and hands on nothing. What was heard shortly before somebody began to speak
 goes with it.
 """
 
@@ -27,13 +27,12 @@ from firmware_bridge.microphones.records import (
     SoundRecord,
 )
 from firmware_bridge.microphones.resampling import Pcm, Resampler
-from firmware_bridge.microphones.sound_devices import BLOCK_PERIODS
 
-PERIODS_IN_SILENCE: Final = 10
 PREROLL_SECONDS: Final = 0.6
 """Kept of the silence before what is loud: a word's soft beginning, and what the segmenter wants before it."""
 METER_SECONDS: Final = 0.1
 """How often a meter is told the level."""
+PERIODS_OF_SPEECH: Final = 3
 PIECE: Final = 960
 """Samples that are handed on at once, at most: 60 ms."""
 FULL_SCALE: Final = 32768.0
@@ -48,7 +47,10 @@ class SampleSource(Protocol):
     period: int
 
     def read(self, periods: int) -> tuple[memoryview | bytes, bool]:
-        """PCM16, channels interleaved, and whether something was lost before."""
+        """PCM16, channels interleaved, and whether something was lost before. Waits for it."""
+
+    def rest(self) -> int:
+        """Let some sound gather; how many periods to read then."""
 
 
 class SoundListener:
@@ -72,8 +74,7 @@ class SoundListener:
 
     def step(self, clock: Callable[[], float]) -> None:
         """The next of it."""
-        periods = BLOCK_PERIODS if self._gate.open or self._wanted.meter else PERIODS_IN_SILENCE
-        data, overflowed = self._microphone.read(periods)
+        data, overflowed = self._microphone.read(self._periods())
         samples = self._mono(data)
         now = clock()
         if overflowed:
@@ -83,6 +84,14 @@ class SoundListener:
             self._say(measured)
         if not self._wanted.meter:
             self._pass(samples, is_open=self._gate.feed(heard))
+
+    def _periods(self) -> int:
+        """How much to wait for: in the middle of speech there is no hurry, and its end is to be known at once."""
+        if self._wanted.meter:
+            return 1
+        if not self._gate.open:
+            return self._microphone.rest()
+        return PERIODS_OF_SPEECH if self._gate.loud else 1
 
     def _pass(self, samples: Pcm, *, is_open: bool) -> None:
         if is_open:

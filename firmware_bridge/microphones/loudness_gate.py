@@ -21,6 +21,9 @@ QUIETEST: Final = 4.0
 RELEASE_DB: Final = 2.0
 """So far below what opens it begins what counts as quiet."""
 
+ALWAYS_DB: Final = 6.0
+"""Beyond the noise, where nothing is kept back: what is loud, for those who want to know."""
+
 Levels = npt.NDArray[np.float32]
 
 
@@ -36,10 +39,12 @@ class LoudnessGate:
 
     def __init__(self, above_db: float, hold_seconds: float, period_seconds: float) -> None:
         """``above_db``: how far above the noise it opens (0: it is always open); it stays so for ``hold_seconds``."""
-        self.open = above_db == 0
+        self._always = self.open = above_db == 0
+        self.loud = False
+        """Whether it was loud to the end of what was heard last."""
+        above_db = above_db or ALWAYS_DB
         self._opens = np.float32(10 ** (above_db / 20))
         self._holds = np.float32(10 ** (max(above_db - RELEASE_DB, above_db / 2) / 20))
-        self._always = above_db == 0
         self._seconds: deque[Levels] = deque(maxlen=MEMORY_SECONDS)
         self._second: list[Levels] = []
         self._per_second = round(1 / period_seconds)
@@ -49,17 +54,14 @@ class LoudnessGate:
 
     def feed(self, heard: Levels) -> bool:
         """Whether it is open now."""
-        if self._always:
-            return True
         noise = self._noise(heard)
-        if not self.open:
-            self.open = bool((heard >= self._opens * noise).any())
-            self._quiet = 0
-            return self.open
+        if not self.open and not (heard >= self._opens * noise).any():
+            return False
         loud = np.flatnonzero((heard >= self._holds * noise).any(axis=0))
         periods = heard.shape[1]
         self._quiet = self._quiet + periods if not len(loud) else periods - 1 - int(loud[-1])
-        self.open = self._quiet < self._hold
+        self.loud = self._quiet == 0
+        self.open = self._always or self._quiet < self._hold
         return self.open
 
     def _noise(self, heard: Levels) -> Levels:

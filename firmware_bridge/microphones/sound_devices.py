@@ -6,9 +6,11 @@ is plugged in later shows in a new process alone. Every error of its is a :class
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 from firmware_bridge.link.events import SAMPLE_RATE
@@ -16,10 +18,10 @@ from firmware_bridge.microphones.records import PERIOD_SECONDS, Listen, SoundDev
 
 RATES: Final = (SAMPLE_RATE, 48_000, 32_000, 44_100, 24_000, 96_000, 22_050, 192_000, 11_025, 8_000)
 """Which are tried, in this order."""
-BLOCK_PERIODS: Final = 2
-"""So many periods come from the driver at a time: each waking costs more than all that is done with the sound."""
-LATENCY_SECONDS: Final = 0.16
-"""Room for what was not read in time."""
+BUFFER_PERIODS: Final = 16
+"""Room for what was not read in time. PortAudio has four, and makes them longer where there is to be more room."""
+REST_SECONDS: Final = 0.2
+"""As long may nobody look, at most, while it is quiet; half of the room there is, where that is less."""
 MOST_CHANNELS: Final = 16
 """A device that claims more is no hardware; of such a one two are mixed."""
 _BUSY: Final = -9985
@@ -62,6 +64,7 @@ class OpenMicrophone:
 
     def __init__(self, wanted: Listen) -> None:
         library = _library()
+        _allow_periods(library)
         device = _find(library, wanted.name, "max_input_channels")
         self.rate, self.channels = _format(library, device, wanted)
         self.period: int = round(self.rate * PERIOD_SECONDS)
@@ -72,9 +75,10 @@ class OpenMicrophone:
                 device=device["index"],
                 channels=self.channels,
                 dtype="int16",
-                blocksize=BLOCK_PERIODS * self.period,
-                latency=LATENCY_SECONDS,
+                blocksize=self.period,
+                latency=BUFFER_PERIODS * PERIOD_SECONDS,
             )
+        self._rest: float = min(REST_SECONDS, self._stream.latency / 2)
         self._name = wanted.name
 
     def __enter__(self) -> Self:
@@ -90,6 +94,13 @@ class OpenMicrophone:
         with _in_words(self._name):
             data, overflowed = self._stream.read(periods * self.period)
         return data, bool(overflowed)
+
+    def rest(self) -> int:
+        """Let some sound gather, and how many periods that is: each waking costs more than all that is done with it."""
+        time.sleep(self._rest)
+        with _in_words(self._name):
+            there: int = self._stream.read_available
+        return max(1, there // self.period)
 
 
 def play(name: str, pcm: bytes, rate: int) -> None:
@@ -115,6 +126,12 @@ def _library() -> Any:
     except OSError as error:  # the package is there, the system's library is not
         raise SoundUnavailable("PortAudio is not installed", "sudo apt install libportaudio2") from error
     return sounddevice
+
+
+def _allow_periods(library: Any) -> None:
+    """So that a large buffer has short periods; sounddevice does not pass this on."""
+    with suppress(AttributeError, OSError):  # a PortAudio without ALSA
+        ctypes.CDLL(library._libname).PaAlsa_SetNumPeriods(BUFFER_PERIODS)  # noqa: SLF001
 
 
 def _first(library: Any) -> tuple[int, int]:

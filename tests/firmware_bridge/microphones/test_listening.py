@@ -32,6 +32,9 @@ class Played:
     def over(self) -> bool:
         return self._at >= len(self._sound)
 
+    def rest(self) -> int:
+        return 10
+
     def read(self, periods: int) -> tuple[bytes, bool]:
         overflowed, skipped = self.lose > 0, round(self.lose * self.rate)
         self.lose = 0.0
