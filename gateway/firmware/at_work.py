@@ -25,7 +25,7 @@ from firmware_bridge.link.wires import MQTT, WEB
 from gateway.access.audit import Audit, What
 from gateway.contract.events import FirmwareEvent, HubEvent
 from gateway.firmware.deployment import Deployment
-from gateway.firmware.records import BROKEN, FirmwareError, Stage, UpdateProgress
+from gateway.firmware.records import BROKEN, FirmwareError, Rollout, Stage, UpdateProgress
 from gateway.firmware.room import FirmwareRoom, Stamps
 from gateway.observing.health import Health, HealthState
 
@@ -74,6 +74,7 @@ class FirmwareAtWork:
         self._serving = ImageServing()
         self._boots: dict[str, int] = {}
         self._stamps: Stamps = _UNREAD
+        self._there: tuple[list[Manifest], list[Rollout]] = ([], [])
         self._wake = asyncio.Event()
         self._dirty = False
         self._kept_at = 0.0
@@ -153,7 +154,9 @@ class FirmwareAtWork:
             self._health.set(COMPONENT, HealthState.DEGRADED, str(error), "restore it, or remove it")
             return
         self._stamps = stamps
-        self._deployment.take(images, rollouts, time.time())
+        if (images, rollouts) != self._there:  # how far devices are is written there, too
+            self._there = images, rollouts
+            self._deployment.take(images, rollouts, time.time())
         self._show()
 
     def _offer(self) -> None:

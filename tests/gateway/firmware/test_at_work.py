@@ -221,3 +221,16 @@ async def test_a_device_that_has_left_gets_nothing(tmp_path: Path) -> None:
         sent = len(house.links.sent)
         await asyncio.sleep(0.1)
         assert len(house.links.sent) == sent
+
+
+@pytest.mark.slow
+async def test_what_is_written_of_progress_is_no_reason_to_offer_anew(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        house.come("kitchen")
+        manifest = await house.offered("kitchen")
+        house.says("kitchen", manifest, UpdateState.FETCHING, UpdateReason.NONE)
+        await passes(lambda: bool(house.room.progress()))
+        offers = len(house.links.offers("kitchen"))
+        house.room.write_progress([])
+        await asyncio.sleep(1.2)
+        assert len(house.links.offers("kitchen")) == offers
