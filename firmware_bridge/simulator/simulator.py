@@ -416,6 +416,8 @@ class SimulateOptions:
     key: bytes = b""
     patience: float = 30.0
     mischief: Mischief = field(default_factory=Mischief)
+    kind: str = ""
+    flash: SimulatedFlash | None = None
 
     def wire(self) -> DeviceWire:
         """The wire that was asked for. Raises ValueError when it is not exactly one, or a bad URL."""
@@ -454,6 +456,8 @@ async def simulate(options: SimulateOptions, report: Callable[[Report], None]) -
         wants_partials=options.wants_partials,
         wants_pieces=options.wants_pieces,
         key=options.key,
+        kind=options.kind,
+        flash=options.flash,
         mischief=options.mischief,
         report=report,
     ) as device:

@@ -15,6 +15,7 @@ import click
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.link.frames import Codec
+from firmware_bridge.simulator.flash import SimulatedFlash
 from firmware_bridge.simulator.simulator import SimulateOptions, WireRefused, simulate
 from firmware_bridge.simulator.user import (
     FaultShown,
@@ -132,6 +133,13 @@ _SECONDS = click.FloatRange(0)
     help="What it proves who it is with (earshot devices key); better in $EARSHOT_DEVICE_KEY.",
 )
 @click.option(
+    "--image-key",
+    default="",
+    metavar="HEX",
+    help="Take firmware over the air that is signed by this key (earshot firmware keygen prints it).",
+)
+@click.option("--kind", default="simulator", show_default=True, help="Which images are for it.")
+@click.option(
     "--patience", type=_SECONDS, default=30.0, show_default=True, help="Seconds to wait for a reply."
 )
 @click.option(
@@ -172,7 +180,9 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
         }
     )
     options["mqtt"] = _with_login(options["mqtt"], options["device_id"], config_path)
-    options["key"] = _key(options["key"])
+    options["key"] = _key(options["key"], "--key")
+    image_key = _key(options.pop("image_key"), "--image-key")
+    options["flash"] = SimulatedFlash(image_key) if image_key else None
     files = Credentials(**{name: options.pop(name) for name in ("ca_file", "cert_file", "key_file")})
     url = options.pop("ws")
     if not url and not any(options[carrier] for carrier in ("serial", "pty", "mqtt")):
@@ -193,11 +203,11 @@ def command(*, codec: str, once: bool, config_path: Path | None, **options: Any)
     sys.exit(status)
 
 
-def _key(text: str) -> bytes:
+def _key(text: str, option: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise click.BadParameter("expected hexadecimal digits", param_hint="--key") from error
+        raise click.BadParameter("expected hexadecimal digits", param_hint=option) from error
 
 
 def _with_login(url: str, device_id: str, config_path: Path | None) -> str:

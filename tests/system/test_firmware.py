@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,20 @@ async def test_a_paused_rollout_is_left_alone_until_it_goes_on(house: Any, tmp_p
         assert kitchen.taker.progress == so_far
         room.resume("2.0")
         await stage(one, "kitchen", Stage.CONFIRMED)
+
+
+@pytest.mark.slow
+async def test_the_simulator_of_the_command_line_takes_one(house: Any, tmp_path: Path) -> None:
+    room = firmware(tmp_path, image=b"simulated firmware 2.0\n")
+    room.offer("2.0", everybody=True)
+    async with house() as one:
+        command = (
+            *(sys.executable, "-m", "gateway", "simulate", "--ws", one.gateway.url, "--id", "web-local-sim"),
+            *("--loop", "--image-key", public_of(key()).hex()),
+        )
+        simulator = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            await stage(one, "web-local-sim", Stage.CONFIRMED)
+        finally:
+            simulator.terminate()
+            await simulator.wait()
