@@ -152,7 +152,9 @@ def _flash(image: Path | None, settings: Mapping[str, NvsValue | None], options:
     now = write(bootloader, board, job)
     progress.end()
     click.echo("written, and compared with what the board has")
-    if not options["no_wait"] and (job.firmware or job.settings):
+    if "://" in port:
+        click.echo("it is on no port of this machine: nobody here waits for its HELLO")
+    elif not options["no_wait"] and (job.firmware or job.settings):
         _wait(port, now, options["wait"], arrival)
 
 

@@ -8,7 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -65,6 +65,16 @@ def test_a_board_is_flashed_told_who_it_is_and_welcomed(plug: Plug, tmp_path: Pa
     assert "boot: ESP-IDF" in boots
     assert hello == "kitchen says HELLO, firmware talk 1.0; HELLO to you, kitchen"
     assert settings_on(board) == {"id": "kitchen", "room": "Kitchen", "carrier": "serial"}
+
+
+@pytest.mark.slow
+def test_a_board_behind_a_network_port_is_flashed_and_not_waited_for(tmp_path: Path) -> None:
+    """An emulator's UART, for one: esptool knows the way."""
+    build = samples.build_folder(tmp_path / "build")
+    with mock_bootloader(tmp_path, "esp32c3") as tcp:
+        result = flash(build, "--port", f"socket://127.0.0.1:{tcp}", "--id", "kitchen")
+    assert result.exit_code == 0, result.output
+    assert "nobody here waits for its HELLO" in result.output
 
 
 @pytest.mark.slow
@@ -134,6 +144,37 @@ def test_a_password_is_asked_for_where_somebody_can_answer_and_is_not_shown(tmp_
     assert process.returncode == 1
     assert b"no such port" in said
     assert b"correct" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", ["esptool", "esp_idf_nvs_partition_gen"])
+def test_without_the_extra_it_is_told_how_to_get_it(missing: str, plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    build = samples.build_folder(tmp_path / "build")
+    program = f"import sys; sys.modules[{missing!r}] = None; from gateway.commands.cli import main; main()"
+    words = [sys.executable, "-c", program, "flash", str(build), "--port", str(board.port), "--id", "kitchen"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "remedy: pip install 'earshot-gateway[flash]'" in done.stderr
+    assert "written" not in done.stdout
+
+
+@pytest.mark.slow
+def test_how_far_it_is_stands_on_a_terminal(plug: Plug, tmp_path: Path) -> None:
+    board = plug()
+    build = samples.build_folder(tmp_path / "build")
+    words = [sys.executable, "-m", "gateway", "flash", str(build), "--port", str(board.port), "--no-wait"]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # that is how a terminal ends
+            while data := os.read(ours, 1000):
+                said += data
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"\rwriting: 100 %" in said
+    assert said.endswith(b"\r                    \rwritten, and compared with what the board has\r\n")
 
 
 @pytest.mark.parametrize(
