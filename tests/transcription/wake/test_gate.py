@@ -140,7 +140,7 @@ def test_each_utterance_wants_a_wake_word_of_its_own() -> None:
     assert kinds(events) == 2 * [Woken, Utterance, FellAsleep]
 
 
-@pytest.mark.parametrize("frame", [1, 160, 333, 960, 4096])
+@pytest.mark.parametrize("frame", [pytest.param(1, marks=pytest.mark.slow), 160, 333, 960, 4096])
 def test_the_size_of_the_chunks_changes_nothing(frame: int) -> None:
     samples = in_a_room(pause(1.5), say("okay nabu"), pause(0.3), command()[:16_000], pause(1.0))
     expected = only(hear(gate("okay_nabu"), samples))

@@ -45,6 +45,7 @@ def test_those_that_come_with_the_package(name: str, phrase: str) -> None:
     Ear([found])
 
 
+@pytest.mark.slow
 def test_ones_own_by_its_file(tmp_path: Path) -> None:
     found = find_wake_word(str(own_model(tmp_path)), 0.7)
     assert (found.phrase, found.certainty) == ("Hey House", 0.7)
@@ -69,6 +70,7 @@ def test_without_the_package_it_is_told_how_to_get_it(monkeypatch: pytest.Monkey
     ["", "{}", "[]", '{"wake_word": "x", "model": 7}', "\udcff", "{" * 10_000,
      '{"wake_word": "x", "model": "x.tflite", "micro": {"probability_cutoff": 7, "sliding_window_size": 5}}',
      '{"wake_word": "x", "model": "x.tflite", "micro": {"probability_cutoff": 0.9, "sliding_window_size": 0}}'],
+    ids=["nothing", "no fields", "a list", "a number", "no text", "too deep", "no probability", "no steps"],
 )  # fmt: skip
 def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
@@ -88,7 +90,11 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         find_wake_word(str(path))
 
 
-@pytest.mark.parametrize("content", [b"", b"TFL3", b"x" * 5000, bytes(4) + b"TFL3" + bytes(LARGEST)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"TFL3", b"x" * 5000, bytes(4) + b"TFL3" + bytes(LARGEST)],
+    ids=["nothing", "too short", "something else", "too large"],
+)
 def test_a_network_that_is_none_is_not_opened(tmp_path: Path, content: bytes) -> None:
     path = own_model(tmp_path)
     (tmp_path / "hey_house.tflite").write_bytes(content)
@@ -96,6 +102,7 @@ def test_a_network_that_is_none_is_not_opened(tmp_path: Path, content: bytes) ->
         find_wake_word(str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [100, 5_000, 40_000])
 def test_a_network_that_is_cut_off_ends_no_process_but_the_one_that_tries_it(
     tmp_path: Path, kept: int

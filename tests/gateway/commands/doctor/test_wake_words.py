@@ -17,6 +17,7 @@ def test_where_none_is_wanted_nothing_is_said() -> None:
     assert list(wake_words(WakeSettings(devices={"hall": ()}))) == []
 
 
+@pytest.mark.slow
 def test_those_that_can_be_heard_and_for_whom(tmp_path: Path) -> None:
     own = str(own_model(tmp_path))
     found = list(wake_words(WakeSettings(devices={"kitchen": ("alexa", own)}, rooms={"Hall": ("alexa",)})))
@@ -26,6 +27,7 @@ def test_those_that_can_be_heard_and_for_whom(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_one_that_cannot_and_what_to_do(tmp_path: Path) -> None:
     network = own_model(tmp_path).with_suffix(".tflite")
     network.write_bytes(network.read_bytes()[:20_000])

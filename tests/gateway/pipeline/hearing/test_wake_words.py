@@ -79,6 +79,7 @@ async def test_without_it_nothing_is_transcribed_published_or_kept(tmp_path: Pat
         assert [row async for row in kept.utterances()] == []
 
 
+@pytest.mark.slow
 async def test_a_wake_word_in_vain_is_told_and_the_next_is_heard() -> None:
     wake = {"devices": {"kitchen": ["okay_nabu"]}, "seconds": 2}
     async with open_works(devices={"wake": wake}) as works, works.board() as kitchen:
@@ -196,6 +197,7 @@ async def test_what_one_device_heard_wakes_no_other() -> None:
 # -- what is missing, and what changes
 
 
+@pytest.mark.slow
 async def test_a_word_that_is_not_there_leaves_its_device_unheard_until_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +253,7 @@ async def test_settings_change_while_a_stream_is_open() -> None:
 # -- a gateway that ends meanwhile
 
 
+@pytest.mark.slow
 async def test_what_is_said_behind_a_wake_word_survives_the_gateway(tmp_path: Path) -> None:
     parts: dict[str, Any] = {"subscribed": True, "devices": NABU}
     async with House(tmp_path, MEMORY) as house:
