@@ -55,15 +55,33 @@ class SoundProcess:
     async def run(self) -> None:
         """Until it has ended, of which GaveUp or Played is the last word; cancel it to end the process."""
         self._loop = asyncio.get_running_loop()
+        try:
+            ours, process = await self._start()
+        except OSError as error:  # no memory, no descriptors
+            self._hand(GaveUp(f"no process can be started ({error.strerror})", "end other programs"))
+            return
+        await self._attend(ours, process)
+        if not self._gave_up:
+            said = f": {self._said[-1]}" if self._said else ""
+            self._hand(GaveUp(f"the process that works with sound ended{said}", "it is started again"))
+
+    async def _start(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+        """Our end of its socket, and the process. Raises OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
+        ours.setblocking(False)
+        try:
             with theirs:
-                process = await child.start(
-                    MODULE, str(theirs.fileno()), order_line(self._order), pass_fds=(theirs.fileno(),)
-                )
+                words = str(theirs.fileno()), order_line(self._order)
+                return ours, await child.start(MODULE, *words, pass_fds=(theirs.fileno(),))
+        except BaseException:
+            ours.close()
+            raise
+
+    async def _attend(self, ours: socket.socket, process: asyncio.subprocess.Process) -> None:
+        """Take what it says until it ends, and end it."""
+        with ours:
             assert process.stderr
             reading = asyncio.create_task(child.listen_to(process.stderr, self._note), name="a sound process")
-            ours.setblocking(False)
             self._heard_at = self._loop.time()
             self._loop.add_reader(ours, self._readable, ours)
             try:
@@ -74,9 +92,6 @@ class SoundProcess:
                     process.kill()  # it owns nothing; the kernel closes its device
                 await process.wait()
                 await reading
-        if not self._gave_up:
-            said = f": {self._said[-1]}" if self._said else ""
-            self._hand(GaveUp(f"the process that works with sound ended{said}", "it is started again"))
 
     async def _end(self) -> None:
         """Wait for it, or for too long without a word."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from firmware_bridge.settings import MicrophoneSettings
+from gateway.config import strict_yaml
+from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import DeviceEvent
 from tests.servers.pulseaudio import PulseAudio
 from tests.system.house import RECORDINGS, House, text
@@ -14,6 +20,15 @@ from tests.system.house import RECORDINGS, House, text
 pytestmark = pytest.mark.slow
 
 DESK = "Desk USB Mic"
+PAGE = (Path(__file__).parents[2] / "docs" / "microphones.md").read_text(encoding="utf-8")
+
+
+def test_the_settings_of_the_page_are_settings() -> None:
+    block = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert block
+    devices = msgspec.convert(strict_yaml.parse(block[1]).data, GatewayConfig).devices
+    assert devices.microphones["door"] == MicrophoneSettings(name="Scarlett*", channel=2, rate=48_000)
+    assert devices.known["desk"].room == "Office"
 
 
 @pytest.mark.parametrize("heard_by", [{}, {"rate": 44_100, "channel": 2}])

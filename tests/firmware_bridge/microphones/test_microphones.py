@@ -26,7 +26,8 @@ from firmware_bridge.microphones import microphone as microphone_device
 from firmware_bridge.microphones import microphones as microphones_of_the_box
 from firmware_bridge.microphones import sound_process
 from firmware_bridge.microphones.microphone import MicrophoneCounters
-from firmware_bridge.settings import MicrophoneSettings
+from firmware_bridge.microphones.records import Listen, read_order
+from firmware_bridge.settings import MicrophoneSettings, WakeSettings
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import PseudoTerminal
 from firmware_bridge.speech_files import recordings
@@ -129,6 +130,32 @@ async def test_a_process_that_dies_is_started_again(gateway: Gateway, pulseaudio
         child.kill()
         await house.heard.first(LinkChanged, link="microphone desk", up=False)
         await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
+
+
+async def test_a_sound_server_that_dies_and_comes_back_takes_its_microphones_with_it(
+    gateway: Gateway, pulseaudio: PulseAudio
+) -> None:
+    pulseaudio.plug(DESK)
+    async with gateway(microphones={"desk": microphone(DESK)}) as house:
+        await house.heard.first(DeviceConnected, device_id="desk")
+        await asyncio.to_thread(pulseaudio.kill)
+        await house.heard.first(LinkChanged, link="microphone desk", up=False)
+        await asyncio.to_thread(pulseaudio.start)
+        await asyncio.to_thread(pulseaudio.plug, DESK)
+        await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
+
+
+async def test_after_a_wake_word_one_may_think_as_long_as_its_settings_say(
+    gateway: Gateway, pulseaudio: PulseAudio
+) -> None:
+    pulseaudio.plug(DESK)
+    wake = WakeSettings(devices={"desk": ("okay_nabu",)}, seconds=20.0)
+    async with gateway(microphones={"desk": microphone(DESK)}, wake=wake) as house:
+        await house.heard.first(DeviceConnected, device_id="desk")
+        (child,) = captures()
+        order = read_order(child.cmdline()[-1])
+        assert isinstance(order, Listen)
+        assert order.hold_seconds > 20.0
 
 
 async def test_no_board_has_the_id_of_a_microphone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,15 @@ async def test_what_is_not_installed_is_said_with_its_package(
     assert isinstance(missing, GaveUp)
     assert missing.reason == reason
     assert remedy in missing.remedy
+
+
+async def test_where_no_process_can_be_started_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
+    (gave_up,) = await said_by()
+    assert isinstance(gave_up, GaveUp)
+    assert gave_up.reason == "no process can be started (No such file or directory)"
 
 
 async def test_one_that_dies_says_why_as_well_as_it_can(behaves: Callable[[str], object]) -> None:
