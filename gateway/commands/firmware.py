@@ -290,10 +290,12 @@ def _status_lines(told: FirmwareTold) -> Iterator[str]:
         yield f"{rollout.version} for {rollout.kind}: offered to {rollout.circle or 'nobody'}"
         if rollout.paused:
             yield f"    PAUSED: {rollout.paused}"
-        for one in told.devices:
-            if one.version == rollout.version and one.sha256 == rollout.sha256:
-                when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at))
-                yield f"    {one.device_id:<16}  {one.words} since {when}"
+        mine = [one for one in told.devices if (one.sha256, one.number) == (rollout.sha256, rollout.number)]
+        for one in mine:
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at))
+            yield f"    {one.device_id:<16}  {one.words} since {when}"
+        for device_id in sorted(set(rollout.devices) - {one.device_id for one in mine}):
+            yield f"    {device_id:<16}  no word yet: it is away, of another kind, or takes no images"
 
 
 def _image_line(image: Manifest) -> str:

@@ -73,7 +73,10 @@ class FirmwareRoom:
         manifest = checked(data)
         with self._changing():
             self._check_room(manifest)
+            rollouts = self.rollouts()
             write_private(self._path(manifest), data)
+            if any(one.sha256 == manifest.sha256 for one in rollouts):  # the circle is what it was
+                self._write([_renumbered(one, manifest) for one in rollouts])
         return manifest
 
     def _check_room(self, manifest: Manifest) -> None:
@@ -175,7 +178,7 @@ class FirmwareRoom:
 
     def _rollout(self, image: Manifest, before: Rollout | None) -> Rollout:
         if before is not None:
-            return structs.replace(before, number=image.number)
+            return _renumbered(before, image)
         now = self._clock()
         return Rollout(
             sha256=image.sha256,
@@ -236,6 +239,10 @@ class FirmwareRoom:
                 yield
         except OSError as error:
             raise _unwritable(self.folder, error) from error
+
+
+def _renumbered(rollout: Rollout, image: Manifest) -> Rollout:
+    return structs.replace(rollout, number=image.number) if rollout.sha256 == image.sha256 else rollout
 
 
 def _read(path: Path, of: type[_Row]) -> list[_Row]:

@@ -30,6 +30,7 @@ class DeviceUpdate(Struct, frozen=True, kw_only=True):
     device_id: str
     version: str
     sha256: str
+    number: int
     stage: Stage
     percent: int
     reason: str
@@ -74,6 +75,7 @@ def _update(one: UpdateProgress) -> DeviceUpdate:
         device_id=one.device_id,
         version=one.version,
         sha256=one.sha256,
+        number=one.number,
         stage=one.stage,
         percent=one.percent,
         reason=one.reason,

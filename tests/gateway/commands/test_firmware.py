@@ -90,7 +90,9 @@ def test_an_image_goes_its_way(tmp_path: Path, config: Path, key: Path) -> None:
     assert run(*here, "offer", "1.4.0").exit_code == 2
     assert run(*here, "offer", "1.4.0", "--device", "kitchen").exit_code == 0
     assert run(*here, "offer", "1.4.0", "--room", "Hall").exit_code == 0
-    assert "offered to kitchen, room Hall" in run(*here, "status").stdout
+    shown = run(*here, "status").stdout
+    assert "offered to kitchen, room Hall" in shown
+    assert "kitchen           no word yet" in shown
     assert run(*here, "pause", "1.4.0").exit_code == 0
     assert "PAUSED" in run(*here, "status").stdout
     assert run(*here, "resume", "1.4.0").exit_code == 0

@@ -62,6 +62,15 @@ def test_signed_again_it_takes_its_own_place(room: FirmwareRoom) -> None:
     assert room.images() == [again]
 
 
+def test_signed_again_its_circle_is_what_it_was(room: FirmwareRoom) -> None:
+    room.add(signed())
+    room.offer("2.0", device="kitchen")
+    room.pause("2.0")
+    room.add(signed(number=7))
+    (rollout,) = room.rollouts()
+    assert (rollout.number, rollout.circle, bool(rollout.paused)) == (7, "kitchen", True)
+
+
 def test_another_image_of_the_same_name_is_refused(room: FirmwareRoom) -> None:
     room.add(signed())
     room.add(signed(kind="c3"))
