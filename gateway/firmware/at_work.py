@@ -83,7 +83,7 @@ class FirmwareAtWork:
 
     def hear(self, event: LinkEvent) -> None:
         """Take what is one of OF_IMAGES; all else is left alone."""
-        now = time.time()
+        now = time.monotonic()
         match event:
             case DeviceConnected():
                 self._connected(event, now)
@@ -141,7 +141,7 @@ class FirmwareAtWork:
         except FirmwareError as error:
             log.warning("how far devices had come with their firmware is forgotten", reason=str(error))
             return
-        self._deployment.recall(kept)
+        self._deployment.recall(kept, time.monotonic())
 
     async def _look(self) -> None:
         """What lies on the disk is what there is. What cannot be read changes nothing."""
@@ -156,11 +156,11 @@ class FirmwareAtWork:
         self._stamps = stamps
         if (images, rollouts) != self._there:  # how far devices are is written there, too
             self._there = images, rollouts
-            self._deployment.take(images, rollouts, time.time())
+            self._deployment.take(images, rollouts, time.monotonic())
         self._show()
 
     def _offer(self) -> None:
-        for due in self._deployment.due(time.time()):
+        for due in self._deployment.due(time.monotonic()):
             self._send(due.device_id, due.manifest.offer)
 
     def _send(self, device_id: str, frame: Offer | Image) -> bool:

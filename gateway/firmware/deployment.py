@@ -1,11 +1,13 @@
 """Who is to be offered which image, and how far each has come: a state machine without I/O.
 
-It is told what devices and people say, and asked what is to be offered now. Time is ``now``, Unix time.
+It is told what devices and people say, and asked what is to be offered now. Time is ``now``, the seconds
+of a clock that nobody sets.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -85,8 +87,10 @@ class DueOffer:
 class Deployment:
     """All rollouts of the house. After every call ``changed`` and ``stopped`` may have something new."""
 
-    def __init__(self, room_of: Callable[[str], str]) -> None:
-        self._room_of = room_of
+    def __init__(self, room_of: Callable[[str], str], unix: Callable[[], float] = time.time) -> None:
+        """``unix``: what is written down, and compared with what people said when."""
+        self._room_of, self._unix = room_of, unix
+        self._since: dict[str, float] = {}
         self._images: dict[str, Manifest] = {}
         self._rollouts: list[Rollout] = []
         self._progress: dict[str, UpdateProgress] = {}
@@ -114,9 +118,10 @@ class Deployment:
         wanted = self._wanted(device_id, here)
         return here.offered if wanted is not None and wanted[1] == here.offered else None
 
-    def recall(self, kept: Iterable[UpdateProgress]) -> None:
+    def recall(self, kept: Iterable[UpdateProgress], now: float) -> None:
         """How far devices had come, of each what it did last."""
         self._progress = {one.device_id: one for one in kept} | self._progress
+        self._since = dict.fromkeys(self._progress, now) | self._since
 
     # -- what people say
 
@@ -162,7 +167,7 @@ class Deployment:
         if reason in _AGAIN:
             here.offer_at = now + _AGAIN[reason]
         words = WORDS[reason] if stage is not Stage.CONFIRMED else ""
-        self._set(self._started(here, here.offered, now), stage, now, event.offset, words)
+        self._set(self._started(here, here.offered), stage, now, event.offset, words)
 
     def asked(self, device_id: str, offset: int, now: float) -> None:
         """It fetches, from there on."""
@@ -170,7 +175,7 @@ class Deployment:
         if here is None or here.offered is None:
             return
         here.offer_at, here.patience = now + OFFER_AGAIN_MAX, OFFER_AGAIN
-        one = self._started(here, here.offered, now)
+        one = self._started(here, here.offered)
         if one.stage in UNDER_WAY and offset <= one.size:
             self._set(one, Stage.FETCHING, now, offset)
 
@@ -188,7 +193,7 @@ class Deployment:
                 continue
             here.offered = manifest
             here.offer_at, here.patience = now + here.patience, min(2 * here.patience, OFFER_AGAIN_MAX)
-            one = self._started(here, manifest, now)
+            one = self._started(here, manifest)
             if one.stage not in UNDER_WAY or self._progress.get(device_id) is not one:
                 self._set(one, Stage.OFFERED, now)
             offers.append(DueOffer(device_id, here.hello.boot, manifest))
@@ -208,7 +213,7 @@ class Deployment:
     def _is_done(self, device_id: str, rollout: Rollout, here: _Here, now: float) -> bool:
         """Whether a device has this image behind it, for better or worse."""
         manifest = self._images[rollout.sha256]
-        one = self._started(here, manifest, now)
+        one = self._started(here, manifest)
         if here.hello.firmware == rollout.version:
             if one.stage is not Stage.CONFIRMED:
                 self._set(one, Stage.CONFIRMED, now, manifest.size)
@@ -227,7 +232,8 @@ class Deployment:
     def _miss(self, now: float) -> None:
         """Devices that started an image and were not seen since; who went away before keeps nobody waiting."""
         for one in list(self._progress.values()):
-            if one.device_id in self._here or one.stage not in UNDER_WAY or one.at + MISSING_SECONDS > now:
+            until = self._since[one.device_id] + MISSING_SECONDS
+            if one.device_id in self._here or one.stage not in UNDER_WAY or until > now:
                 continue
             if one.stage is Stage.STARTING:
                 self._set(one, Stage.MISSING, now, one.offset, "it did not come back after it was started")
@@ -236,7 +242,7 @@ class Deployment:
 
     # -- how far
 
-    def _started(self, here: _Here, manifest: Manifest, now: float) -> UpdateProgress:
+    def _started(self, here: _Here, manifest: Manifest) -> UpdateProgress:
         """What is known of this device and this image."""
         one = self._progress.get(here.hello.device_id)
         if one is not None and (one.sha256, one.number) == (manifest.sha256, manifest.number):
@@ -247,12 +253,13 @@ class Deployment:
             number=manifest.number,
             version=manifest.version,
             stage=Stage.OFFERED,
-            at=now,
+            at=self._unix(),
             size=manifest.size,
         )
 
     def _set(self, one: UpdateProgress, stage: Stage, now: float, offset: int = 0, reason: str = "") -> None:
-        after = structs.replace(one, stage=stage, at=now, offset=offset, reason=reason)
+        after = structs.replace(one, stage=stage, at=self._unix(), offset=offset, reason=reason)
+        self._since[one.device_id] = now
         before = self._progress.pop(one.device_id, None)
         self._progress[one.device_id] = after
         self._forget_oldest()
@@ -289,4 +296,4 @@ class Deployment:
     def _forget_oldest(self) -> None:
         away = [device_id for device_id in self._progress if device_id not in self._here]
         for device_id in away[: max(0, len(away) - KEPT)]:
-            del self._progress[device_id]
+            del self._progress[device_id], self._since[device_id]

@@ -49,9 +49,14 @@ def hello(device_id: str, firmware: str = "1.0", **more: object) -> DeviceConnec
 class House:
     def __init__(self, *images: Manifest, progress: tuple[UpdateProgress, ...] = ()) -> None:
         self.now = 10.0
-        self.deployment = Deployment(lambda device_id: ROOMS.get(device_id, ""))
-        self.deployment.recall(progress)
+        self.wall = 1_700_000_000.0
+        self.deployment = Deployment(lambda device_id: ROOMS.get(device_id, ""), lambda: self.unix)
+        self.deployment.recall(progress, self.now)
         self.images = images or (image(),)
+
+    @property
+    def unix(self) -> float:
+        return self.wall + self.now
 
     def take(self, *rollouts: Rollout) -> None:
         self.deployment.take(self.images, rollouts, self.now)
@@ -191,7 +196,7 @@ def test_what_does_not_pass_is_left_until_somebody_says_so(state: S, reason: R) 
     house.deployment.disconnected("kitchen")
     house.come("kitchen")
     assert not house.due(10_000)
-    house.take(rollout(image(), "kitchen", everybody=True, again={"kitchen": house.now}))
+    house.take(rollout(image(), "kitchen", everybody=True, again={"kitchen": house.unix}))
     assert house.due()
     house.take(rollout(image(number=3), everybody=True))  # it was signed again
     house.images = (image(number=3),)
@@ -262,7 +267,7 @@ def test_those_from_before_it_was_resumed_do_not_count() -> None:
     house.due()
     house.says("kitchen", S.ROLLED_BACK, R.NOT_REACHED)
     house.now += 1
-    house.take(rollout(image(), everybody=True, counted_from=house.now))
+    house.take(rollout(image(), everybody=True, counted_from=house.unix))
     house.due()
     house.says("hall", S.ROLLED_BACK, R.NOT_REACHED)
     assert not house.deployment.stopped
@@ -284,6 +289,20 @@ def test_a_device_that_does_not_come_back_is_missing_and_stops_it_as_well() -> N
     house.take(rollout(image(), "kitchen"))
     house.due()
     assert house.stages == {"kitchen": Stage.CONFIRMED}
+
+
+def test_a_clock_that_is_set_makes_nobody_missing_and_keeps_nobody_waiting() -> None:
+    house = House()
+    house.take(rollout(image(), everybody=True))
+    house.come("kitchen", "hall")
+    house.due()
+    house.says("kitchen", S.STARTING)
+    house.deployment.disconnected("kitchen")
+    house.wall += 1_000_000
+    house.due(5)
+    assert house.stages["kitchen"] is Stage.STARTING
+    house.wall -= 2_000_000
+    assert "hall" in house.due(60)
 
 
 def test_who_goes_away_in_the_middle_keeps_no_place() -> None:
