@@ -229,6 +229,8 @@ def test_starts_and_stops_wait_for_room_and_are_bounded() -> None:
         {"device_id": ""},
         {"device_id": "a b"},
         {"device_id": "a" * 65},
+        *({"device_id": f"a{one}"} for one in "@[`{/:.,"),
+        *({"firmware": f"a{one}"} for one in '\x1f\x7f"\\'),
         {"firmware": 'demo "1"'},
         {"firmware": "d\u00e9mo"},
         {"firmware": "x" * 65},
@@ -260,6 +262,15 @@ def test_the_longest_of_everything_goes_into_a_hello() -> None:
     (hello,) = one.outgoing()
     assert isinstance(hello, Hello)
     assert (hello.device_id, hello.firmware, hello.kind) == ("k" * 64, "f" * 64, "b" * 64)
+
+
+@pytest.mark.parametrize(("device_id", "firmware"), [("AZaz09_-", " ~!#[]"), ("0", "")])
+def test_whatever_a_name_may_have_it_has(device_id: str, firmware: str) -> None:
+    one = jig.Device(device_id, boot=BOOT, ring_frames=4, firmware=firmware)
+    one.hello(1.0)
+    (hello,) = one.outgoing()
+    assert isinstance(hello, Hello)
+    assert (hello.device_id, hello.firmware) == (device_id, firmware)
 
 
 def test_audio_that_cannot_be_is_refused_and_changes_nothing() -> None:
@@ -305,6 +316,7 @@ def test_what_is_said_once_is_bounded_and_what_finds_no_room_is_counted() -> Non
         one.log(3, "x" * 100)
     assert all(isinstance(frame, Log) for frame in one.outgoing())
     assert one.say(0x07, bytes(1000)) == jig.FULL
+    assert one.say(0x07, bytes(2048)) == jig.FULL
     assert one.say(0x07, bytes(2049)) == jig.BAD_ARGUMENT
     assert one.say(0x11, b"") == jig.BAD_ARGUMENT
 

@@ -347,7 +347,9 @@ class Twins:
         one, ring = self.reference, self.reference._ring
         boot = one.boot if self.rng.random() < 0.95 else self.rng.getrandbits(32)
         resume = self.near(self.rng.choice((ring.oldest, ring.acknowledged, ring.next)), 1, -1, 2, -2)
-        return Welcome(self.greets(), boot, resume, self.near(one._inbox.expected, 1, 5, -1, 256, 257, 1000))
+        return Welcome(
+            self.greets(), boot, resume, self.near(one._inbox.expected, 1, 5, -1, -256, -257, 256, 1000)
+        )
 
     def challenge(self) -> DeviceFrame:
         boot = self.reference.boot if self.rng.random() < 0.9 else 7

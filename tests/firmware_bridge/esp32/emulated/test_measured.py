@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,20 @@ async def test_its_line_is_measured_while_it_speaks(tmp_path: Path) -> None:
 async def test_a_noisy_line_is_told(tmp_path: Path) -> None:
     async with on_a_cable(firmware("u00", "TALK_ADPCM=1"), tmp_path) as (board, cable):
 
+        async def disturb() -> None:
+            """Once it is linked: a WELCOME and the next HELLOs that are lost would leave nothing to be measured."""
+            board.press()
+            await cable.carries(500)
+            cable.flip = 2e-3
+
+        disturbing = []
+
         def step(what: str) -> None:
             if what.startswith("measuring"):
-                cable.flip = 2e-3
-                board.press()
+                disturbing.append(asyncio.create_task(disturb()))
 
         report = await measure_line(str(tmp_path / "usb-emulated"), PLAN, step)
+        await asyncio.gather(*disturbing)
     assert report.broken > 0
     assert "% of what arrives is broken" in judge(report).reason
 
