@@ -29,8 +29,8 @@ from gateway.contract.events import Subscribe, TranscriptionEvent
 from tests.servers.pulseaudio import NAMES, PulseAudio
 
 MICROPHONES = len(NAMES)
-UTTERANCES, QUICK_UTTERANCES = 16, 2
-SETTLE_SECONDS = 3.0
+UTTERANCES, QUICK_UTTERANCES = 16, 1
+SETTLE_SECONDS = 2.0
 """Until what opening a microphone costs is over."""
 EAR_MS = 10.0
 """So exactly is it known when speech in the room had ended: the ear gets sound in pieces of so long."""
