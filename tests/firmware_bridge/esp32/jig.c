@@ -69,6 +69,7 @@ void *jig_new(const char *id, uint32_t boot, const char *firmware, const char *k
     if (!one) abort();
     const size_t ring_size = (size_t)slots * EARSHOT_SLOT((size_t)frame_size);
     one->ring = malloc(ring_size);
+    memset(one->ring, 0xa5, ring_size); /* what stood there before is nobody's business */
     one->each = one->left = SIZE_MAX;
     const earshot_config config = {.id = id, .boot = boot, .firmware = firmware, .kind = kind, .ring = one->ring, .ring_size = ring_size,
                                    .frame_size = frame_size, .wants_partials = wants & 1, .wants_pieces = wants >> 1 & 1,

@@ -38,7 +38,7 @@ from firmware_bridge.link.frames import (
     decode,
     proof_of,
 )
-from firmware_bridge.link.framing import FrameRejected, SerialDecoder, encode_serial, stuff, unstuff
+from firmware_bridge.link.framing import FrameRejected, Noise, SerialDecoder, encode_serial, stuff, unstuff
 from firmware_bridge.link.reply_texts import ReplyTexts
 from tests.firmware_bridge.esp32 import jig
 
@@ -463,6 +463,19 @@ def framing(rng: random.Random) -> None:
     assert jig.unstuff(bytes(block).replace(b"\0", b"\1")) == (bytes(found[:-4]) if good and found else None)
 
 
+def lines(rng: random.Random) -> None:
+    """A frame behind lines of text, or behind what is none."""
+    text = "".join(rng.choices("ets Jul 29\r\n\t\x1b[0m~", k=rng.randrange(12))).encode()
+    if rng.random() < 0.5:
+        text += rng.choice(
+            (b"\n", b"\x01\n", b"\x7f\n", b"\xfc\n", b"\x1b\n", b"\x1f\n", b"\x0b\n", b"\x0c\n", b"\x0e\n")
+        )
+    block = text + jig.stuff(b"\x01" + rng.randbytes(22))[:-1]
+    items = list(SerialDecoder().feed(block + b"\0"))
+    found = [one for one in items if not isinstance(one, Noise) and getattr(one, "code", True) is not None]
+    assert (jig.unstuff(block) is not None) is bool(found), block
+
+
 def adpcm(rng: random.Random) -> None:
     """A payload made and read by both, and one of random bytes."""
     count = 2 * rng.randrange(40)
@@ -524,8 +537,9 @@ def differ(seed: int, inputs: int) -> int:
             twins.act()
         for _ in range(50):
             framing(rng)
+            lines(rng)
             adpcm(rng)
             shown.act()
         proofs(rng)
-        done += 800 + 151
+        done += 800 + 4 * 50 + 1
     return done
