@@ -30,6 +30,8 @@ SANS_IO = {
     "firmware_bridge.link.frames",
     "firmware_bridge.link.framing",
     "firmware_bridge.link.link",
+    "firmware_bridge.link.recording_faults",
+    "firmware_bridge.link.voice_pitch",
     "gateway.pipeline.agents.breaker",
     "gateway.pipeline.agents.copies",
     "gateway.pipeline.agents.roster",
@@ -50,6 +52,8 @@ SANS_IO = {
     "transcription.scheduling.drafts",
     "transcription.scheduling.partial_text",
     "transcription.utterance.segmenter",
+    "transcription.wake.gate",
+    "transcription.wake.word_end",
 }
 IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho", "aiohttp"}
 CLIENT_LIBRARIES = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import os
 import subprocess
 import sys
 from collections import deque
@@ -14,7 +17,7 @@ import numpy as np
 
 from transcription.audio import Samples
 from transcription.errors import ModelUnavailable
-from transcription.wake.words import INSTALL, WakeWord, digest
+from transcription.wake.words import INSTALL, WakeWord
 
 STEP: Final = 160
 """Samples that are looked at together: 10 ms."""
@@ -43,10 +46,9 @@ class Ear:
 
     def __init__(self, words: Sequence[WakeWord]) -> None:
         """Raises ModelUnavailable."""
-        try:
-            from pymicro_wakeword import MicroWakeWordFeatures  # noqa: PLC0415 - where wake words are wanted
-        except (ImportError, OSError) as error:
-            raise ModelUnavailable(f"pymicro-wakeword cannot be loaded: {error}", remedy=INSTALL) from error
+        prepare()
+        from pymicro_wakeword import MicroWakeWordFeatures  # noqa: PLC0415 - where wake words are wanted
+
         self._features: Any = MicroWakeWordFeatures()
         self._detectors = [_Detector(word) for word in words]
         self._left: Samples = np.zeros(0, np.int16)
@@ -98,28 +100,56 @@ class _Detector:
         return Spotted(self._word, likely_at, heard, mean)
 
 
-def _open(word: WakeWord) -> Any:
-    from pymicro_wakeword import MicroWakeWord, microwakeword  # noqa: PLC0415
-
-    if digest(word.network) != word.digest:  # it was tried as another
-        reason = f"{word.network} is another file than at the start"
-        raise ModelUnavailable(reason, remedy="start the gateway again")
+@functools.cache
+def _library() -> Path:
+    """TensorFlow Lite; where it lies is looked up once, on the disk."""
+    try:
+        from pymicro_wakeword import microwakeword  # noqa: PLC0415 - where wake words are wanted
+    except (ImportError, OSError) as error:
+        raise ModelUnavailable(f"pymicro-wakeword cannot be loaded: {error}", remedy=INSTALL) from error
     folder = Path(microwakeword.__file__).parent / "lib"
     libraries = sorted(folder.glob("*tensorflowlite_c.*"))
     if not libraries:
         raise ModelUnavailable(f"there is no TensorFlow Lite in {folder}", remedy=INSTALL)
+    return libraries[0]
+
+
+def _open(word: WakeWord) -> Any:
+    """Its model, from memory: a file may have become another, and what is no model would end this process."""
+    library = _library()
+    from pymicro_wakeword import MicroWakeWord  # noqa: PLC0415
+
+    class FromMemory(MicroWakeWord):
+        def _load_model(self) -> None:
+            lib: Any = self.lib
+            create = lib.TfLiteModelCreate
+            create.argtypes, create.restype = [ctypes.c_char_p, ctypes.c_size_t], ctypes.c_void_p
+            lib.TfLiteModelCreateFromFile = lambda _path: _not_null(create(word.content, len(word.content)))
+            super()._load_model()
+
     try:
-        return MicroWakeWord(
+        return FromMemory(
             word.name,
             wake_word=word.phrase,
-            tflite_model=word.network,
+            tflite_model=word.name,
             probability_cutoff=word.certainty,
             sliding_window_size=1,  # the mean is our own: we want to see each step
             trained_languages=[],
-            libtensorflowlite_c_path=libraries[0],
+            libtensorflowlite_c_path=library,
         )
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
         raise ModelUnavailable(f"{word.network} cannot be opened: {error}", remedy=INSTALL) from error
+
+
+def _not_null(model: int | None) -> int:
+    if model is None:
+        raise ValueError("it is no model")
+    return model
+
+
+def prepare() -> None:
+    """Do what takes time before the first ear: load the package, find its parts. Raises ModelUnavailable."""
+    _library()
 
 
 def probe(word: WakeWord) -> None:
@@ -127,23 +157,18 @@ def probe(word: WakeWord) -> None:
 
     Takes half a second. Raises ModelUnavailable.
     """
-    fields = (
-        word.name,
-        word.phrase,
-        str(word.network),
-        word.digest.hex(),
-        str(word.certainty),
-        str(word.steps),
-    )
+    fields = (word.name, word.phrase, str(word.certainty), str(word.steps))
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", __name__, *fields],
-            capture_output=True, text=True, errors="replace", check=False, timeout=PROBE_SECONDS,
+            input=word.content, capture_output=True, check=False, timeout=PROBE_SECONDS,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ModelUnavailable(f"{word.network} could not be tried: {error}", remedy=_OTHER_MODEL) from error
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"it ended the process ({done.returncode})"])[-1]
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = (lines or [f"it ended the process ({done.returncode})"])[-1]
         raise ModelUnavailable(f"{word.network} does not work as a wake word: {said}", remedy=_OTHER_MODEL)
 
 
@@ -151,8 +176,8 @@ _OTHER_MODEL = "take a model that the trainer of microWakeWord made (streaming, 
 
 
 def _try(fields: Sequence[str]) -> int:
-    name, phrase, network, known, certainty, steps = fields
-    word = WakeWord(name, phrase, Path(network), bytes.fromhex(known), float(certainty), int(steps))
+    name, phrase, certainty, steps = fields
+    word = WakeWord(name, phrase, Path(name), sys.stdin.buffer.read(), float(certainty), int(steps))
     try:
         ear = Ear([word])
         ear.feed(np.random.default_rng(0).normal(0, 1000, 100 * STEP).astype(np.int16))

@@ -5,7 +5,6 @@ A model is two files: a manifest in JSON, as the trainer of microWakeWord writes
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from dataclasses import dataclass
@@ -30,14 +29,15 @@ MAGIC = b"TFL3"
 """Bytes 4 to 8 of every network."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WakeWord:
     """One wake word. ``certainty``: the probability, on average over ``steps`` steps, from which it was said."""
 
     name: str
     phrase: str
     network: Path
-    digest: bytes
+    content: bytes
+    """The network's: whatever becomes of its file, this is what is used."""
     certainty: float
     steps: int
     lag: int | None = None
@@ -77,8 +77,8 @@ def find_wake_word(name: str, certainty: float | None = None) -> WakeWord:
     return _read(name, manifest, certainty)
 
 
-def digest(network: Path) -> bytes:
-    """Of a network that looks like one. Raises ModelUnavailable: what is none would end this process."""
+def _content(network: Path) -> bytes:
+    """Of a file that looks like a network. Raises ModelUnavailable: what is none would end this process."""
     try:
         with network.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -87,7 +87,7 @@ def digest(network: Path) -> bytes:
         raise ModelUnavailable(reason, remedy=_REMEDY) from error
     if content[4:8] != MAGIC or len(content) > LARGEST:
         raise ModelUnavailable(f"{network} is no TensorFlow Lite model", remedy=_REMEDY)
-    return hashlib.sha256(content).digest()
+    return content
 
 
 _REMEDY = (
@@ -108,7 +108,7 @@ def _read(name: str, file: Path, certainty: float | None) -> WakeWord:
         name,
         manifest.wake_word,
         network,
-        digest(network),
+        _content(network),
         manifest.micro.probability_cutoff if certainty is None else certainty,
         manifest.micro.sliding_window_size,
         LAGS[name] * SAMPLE_RATE // 1000 if name in LAGS else None,

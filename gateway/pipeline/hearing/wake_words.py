@@ -13,7 +13,7 @@ from firmware_bridge.settings import DeviceSettings
 from gateway.observing.health import Health, HealthState
 from transcription.errors import ModelUnavailable
 from transcription.utterance.segmenter import UtteranceSegmenter
-from transcription.wake.ear import Ear, probe
+from transcription.wake.ear import Ear, prepare, probe
 from transcription.wake.gate import WakeGate
 from transcription.wake.words import WakeWord, find_wake_word
 
@@ -126,6 +126,7 @@ class WakeWords:
 def _find(wanted: _Wanted) -> WakeWord | ModelUnavailable:
     try:
         word = find_wake_word(wanted.name, wanted.certainty)
+        prepare()
         if word.is_own:
             probe(word)
     except ModelUnavailable as error:
