@@ -26,7 +26,7 @@ from firmware_bridge.images.image_file import (
 )
 from firmware_bridge.named_files import read_named
 from gateway.access.audit import Audit, What
-from gateway.access.private_files import write_private
+from gateway.access.private_files import as_owner_of, make_folder, write_private
 from gateway.commands.asking import AskedGateway
 from gateway.commands.options import Trouble, config_option, own_folder, read_config, token_option
 from gateway.contract.escaping import one_line
@@ -39,6 +39,7 @@ _NO_CRYPTOGRAPHY = (
     "keys and signatures need the package cryptography\nremedy: pip install 'earshot-gateway[firmware]'"
 )
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Result = TypeVar("_Result")
 
 
 class Shelf:
@@ -56,13 +57,13 @@ class Shelf:
         """All that there is."""
         if self._asked.url:
             return msgspec.convert(self._asked.ask("/firmware"), FirmwareTold)
-        return _tried(lambda: told_of(FirmwareRoom(self._folder)))
+        return self._done(told_of)
 
     def add(self, data: bytes) -> Manifest:
         """Keep it."""
         if self._asked.url:
             return msgspec.convert(self._asked.upload("/firmware", data), Manifest)
-        manifest = _tried(lambda: FirmwareRoom(self._folder).add(data))
+        manifest = self._done(lambda room: room.add(data))
         self._note(f"{manifest.version} for {manifest.kind} added")
         return manifest
 
@@ -72,19 +73,25 @@ class Shelf:
             body = {"version": version, "kind": kind, **(circle or {})}
             self._asked.ask(f"/firmware/{verb}", method="POST", body=body)
             return
-        room = FirmwareRoom(self._folder)
-        _tried(lambda: getattr(room, verb)(version, kind=kind, **(circle or {})))
+        self._done(lambda room: getattr(room, verb)(version, kind=kind, **(circle or {})))
         named = [f"{name} {value}" for name, value in (circle or {}).items() if value]
         self._note(f"{verb} {version}", *named)
+
+    def _done(self, work: Callable[[FirmwareRoom], _Result]) -> _Result:
+        """As the folder's owner, whatever lies in it: root writes nothing that they could not. Raises Trouble."""
+        folder = self._folder
+        try:
+            make_folder(folder)
+            with as_owner_of(folder):
+                return _tried(lambda: work(FirmwareRoom(folder)))
+        except OSError as error:
+            raise Trouble(f"{folder}: {error.strerror or error}") from error
 
     def _note(self, *words: str) -> None:
         audit = Audit(self._folder)
         audit.note(What.FIRMWARE, change=", ".join(words), by=f"uid {os.getuid()}")
         if audit.lost:
             click.echo("warning: the audit log beside the journal cannot be written", err=True)
-
-
-_Result = TypeVar("_Result")
 
 
 def _tried(work: Callable[[], _Result]) -> _Result:

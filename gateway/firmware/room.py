@@ -24,7 +24,14 @@ from firmware_bridge.images.image_file import (
     checked,
     read_manifest,
 )
-from gateway.access.private_files import Stamp, alone, open_private, read_private, stamp_of, write_private
+from gateway.access.private_files import (
+    Stamp,
+    alone,
+    open_private,
+    read_private,
+    stamp_of,
+    write_private,
+)
 from gateway.firmware.records import (
     FirmwareError,
     FirmwareUnreadable,
@@ -62,10 +69,9 @@ class FirmwareRoom:
     def images(self) -> list[Manifest]:
         """What the images say of themselves, by kind and number. What is none is left out."""
         found = []
-        with suppress(FileNotFoundError):
-            for path in self._files():
-                with suppress(BadImage, OSError):
-                    found.append(self._head(path)[0])
+        for path in self._files():
+            with suppress(BadImage, OSError):
+                found.append(self._head(path)[0])
         return sorted(found, key=lambda one: (one.kind, one.number))
 
     def add(self, data: bytes) -> Manifest:
@@ -212,7 +218,12 @@ class FirmwareRoom:
         return found
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX)
+        try:
+            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise FirmwareUnreadable(f"{self.folder} cannot be read: {error.strerror or error}") from error
 
     def _path(self, manifest: Manifest) -> Path:
         return self.folder / f"{manifest.sha256[:32]}{SUFFIX}"

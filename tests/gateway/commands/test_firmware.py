@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,38 @@ def test_what_is_not_there_or_not_signed_is_refused(tmp_path: Path, config: Path
     done = run("--config", config, "add", tmp_path / "app.bin")
     assert (done.exit_code, "no signed image" in done.output) == (1, True)
     assert run("--config", config, "add", tmp_path / "nowhere").exit_code == 1
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """A folder with the state of somebody else, which root comes by."""
+    if os.geteuid() != 0:
+        pytest.skip("only root acts for others")
+    (tmp_path / "config.yaml").write_text(f"journal: {{path: {tmp_path}/state/journal.db}}\n")
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 12_345, 12_345)
+    for above in (tmp_path, *tmp_path.parents[:-2]):  # not /tmp itself
+        above.chmod(above.stat().st_mode | 0o011)
+    return tmp_path
+
+
+def test_what_root_makes_is_the_gateways(others: Path, key: Path, tmp_path: Path) -> None:
+    here = ("--config", others / "config.yaml")
+    assert run(*here, "add", signed(tmp_path, key)).exit_code == 0
+    assert run(*here, "offer", "1.4.0", "--all").exit_code == 0
+    made = [others / "state" / "firmware", *(others / "state" / "firmware").iterdir()]
+    assert {path.stat().st_uid for path in made} == {12_345}
+    assert len(made) > 2
+
+
+def test_through_a_link_that_was_planted_root_writes_nothing(others: Path, key: Path, tmp_path: Path) -> None:
+    target = others / "roots"
+    target.mkdir(mode=0o755)
+    (others / "state" / "firmware").symlink_to(target)
+    done = run("--config", others / "config.yaml", "add", signed(tmp_path, key))
+    assert done.exit_code == 1
+    assert "cannot be written" in done.output
+    assert list(target.iterdir()) == []
 
 
 async def test_the_same_over_the_api_of_a_gateway_elsewhere(tmp_path: Path, key: Path) -> None:

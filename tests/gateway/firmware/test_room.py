@@ -9,7 +9,14 @@ import pytest
 
 from firmware_bridge.images.image_file import MOST_BYTES, BadImage, read_manifest, signed_image
 from firmware_bridge.images.signing import new_key
-from gateway.firmware.records import FirmwareError, FirmwareUnreadable, NoSuchImage, Stage, UpdateProgress
+from gateway.firmware.records import (
+    FirmwareError,
+    FirmwareUnreadable,
+    FirmwareUnwritable,
+    NoSuchImage,
+    Stage,
+    UpdateProgress,
+)
 from gateway.firmware.room import MOST_IMAGES, FirmwareRoom
 
 
@@ -54,6 +61,14 @@ def test_files_are_for_nobody_else(room: FirmwareRoom) -> None:
     room.offer("2.0", everybody=True)
     assert room.folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o177 == 0 for path in room.folder.iterdir())
+
+
+def test_a_folder_that_cannot_be_read_is_told(room: FirmwareRoom) -> None:
+    room.folder.write_bytes(b"no folder")
+    with pytest.raises(FirmwareUnreadable):
+        room.images()
+    with pytest.raises(FirmwareUnwritable):
+        room.add(signed())
 
 
 def test_signed_again_it_takes_its_own_place(room: FirmwareRoom) -> None:
