@@ -31,6 +31,8 @@ NEEDED: Final = {"PCM16": 33_500, "IMA ADPCM": 9_700, "Opus": 4_300}
 _HEADROOM: Final = 1.15
 """What is sent again, acknowledgements and text find room beside speech."""
 _SOUND_SHARE: Final = 0.001
+_BAD_SHARE: Final = 0.02
+"""Of all blocks; beyond that, what is sent again costs more than a slower line would."""
 _LATE: Final = 0.1
 _PINGS_LOST: Final = 0.02
 _GREETINGS: Final = 3
@@ -111,7 +113,14 @@ def latency_of(round_trips: Iterable[float]) -> Latency | None:
 
 def judge(report: LineReport) -> LineVerdict:
     """The first thing that is wrong, for it explains the others."""
-    return _unreadable(report) or _misplaced(report) or _damaged(report) or _poor(report) or _well(report)
+    return (
+        _unreadable(report)
+        or _misplaced(report)
+        or _damaged(report)
+        or _lossy(report)
+        or _poor(report)
+        or _well(report)
+    )
 
 
 def _unreadable(report: LineReport) -> LineVerdict | None:
@@ -167,12 +176,22 @@ def _misplaced(report: LineReport) -> LineVerdict | None:
 def _damaged(report: LineReport) -> LineVerdict | None:
     if report.trouble:
         return LineVerdict(holds=False, reason=report.trouble.reason, remedy=report.trouble.remedy)
+    if report.broken_share > _BAD_SHARE:
+        return LineVerdict(
+            holds=False,
+            reason=f"{100 * report.broken_share:.0f} % of what arrives is broken",
+            remedy="a shorter or shielded cable, a common ground, another adapter, or a lower rate at both ends",
+        )
     if not report.device:
         return LineVerdict(
             holds=False,
             reason="frames arrive, and no HELLO that can be answered",
             remedy="press the board's RESET; if it stays so, its firmware is of another version",
         )
+    return None
+
+
+def _lossy(report: LineReport) -> LineVerdict | None:
     if report.lost_samples:
         return LineVerdict(
             holds=False,
@@ -184,7 +203,9 @@ def _damaged(report: LineReport) -> LineVerdict | None:
     if report.pings and lost > max(1, _PINGS_LOST * report.pings):
         return LineVerdict(
             holds=False,
-            reason=f"{lost} of {report.pings} questions were not answered, and what arrived was whole",
+            reason=f"{lost} of {report.pings} questions were not answered, and what arrived was whole"
+            if not report.broken
+            else f"{lost} of {report.pings} questions were not answered",
             remedy="the way to the board loses bytes: a slower rate, or a larger UART buffer in the firmware",
         )
     if not report.carries:

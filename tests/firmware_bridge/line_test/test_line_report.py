@@ -61,6 +61,8 @@ def test_a_sound_line_carries_all_and_needs_nothing() -> None:
         ),
         ({"rate": 115_200}, False, "speaks at 115200 baud, and 921600 was expected"),
         ({"trouble": LineTrouble("9 % of what arrives is broken", "cable")}, False, "9 %"),
+        ({"broken": 20, "pongs": 0}, False, "5 % of what arrives is broken"),
+        ({"broken": 2, "pongs": 9}, False, "91 of 100 questions were not answered"),
         ({"device": None}, False, "no HELLO that can be answered"),
         ({"lost_samples": 8000}, False, "0.5 s of speech were lost"),
         ({"pongs": 97}, False, "3 of 100 questions were not answered"),
