@@ -107,7 +107,7 @@ transcription.sphinx:           transcription transcription.utterance transcript
                                 transcription.whisper
 transcription.process:          transcription transcription.utterance transcription.transcriber
 transcription.sound_files:      transcription transcription.process
-transcription.wake:             transcription transcription.utterance transcription.transcriber
+transcription.wake:             transcription transcription.utterance transcription.models transcription.transcriber
 transcription.scheduling:       transcription transcription.utterance transcription.models
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 transcription.sphinx transcription.process

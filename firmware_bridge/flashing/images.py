@@ -151,7 +151,7 @@ def _flasher_args(path: Path) -> _FlasherArgs:
             "point at the project's build/, after `idf.py build`, or at PlatformIO's .pio/build/ENVIRONMENT/; of "
             "Arduino at the merged image",
         ) from error
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise FlashTrouble(f"{path} cannot be read: {error}", "build the firmware again") from error
 
 

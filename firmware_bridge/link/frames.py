@@ -229,7 +229,7 @@ class Hello(_Frame):
     def _parse(cls, header: Header, flags: int, payload: bytes, /) -> Self:
         try:
             said = msgspec.json.decode(_text(payload), type=_HelloJson)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise FrameError(FaultCode.MALFORMED, f"HELLO: {error}") from error
         if not is_device_id(said.id):
             raise FrameError(FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -")

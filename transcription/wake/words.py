@@ -16,11 +16,10 @@ from msgspec import Meta, Struct
 
 from transcription.audio import SAMPLE_RATE
 from transcription.errors import ModelUnavailable
+from transcription.models.cache_files import read_description
 
 PACKAGE = "pymicro_wakeword"
 INSTALL = f"{sys.executable} -m pip install 'earshot-gateway[wake]'"
-LARGEST = 4 * 1024 * 1024
-"""Bytes of a network; those that are known have less than 100,000."""
 MANIFEST = ".json"
 LAGS = {"okay_nabu": 40, "hey_jarvis": -110, "hey_mycroft": 110, "alexa": -120}
 """Milliseconds from the first step at which a word is likely to its end: where nothing was lost of what 5 voices said
@@ -56,7 +55,7 @@ class _Micro(Struct, frozen=True):
 
 class _Manifest(Struct, frozen=True):
     wake_word: Annotated[str, Meta(min_length=1, max_length=64)]
-    model: str
+    model: Annotated[str, Meta(pattern=r"^[^\0]+$")]
     micro: _Micro
 
 
@@ -77,17 +76,19 @@ def find_wake_word(name: str, certainty: float | None = None) -> WakeWord:
     return _read(name, manifest, certainty)
 
 
-def _content(network: Path) -> bytes:
-    """Of a file that looks like a network. Raises ModelUnavailable: what is none would end this process."""
-    try:
-        with network.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        reason = f"{network} cannot be read: {error.strerror}"
-        raise ModelUnavailable(reason, remedy=_REMEDY) from error
-    if content[4:8] != MAGIC or len(content) > LARGEST:
-        raise ModelUnavailable(f"{network} is no TensorFlow Lite model", remedy=_REMEDY)
+def _network(path: Path) -> bytes:
+    """What looks like a network. Raises ModelUnavailable: what is none would end this process."""
+    content = _content(path)
+    if content[4:8] != MAGIC:
+        raise ModelUnavailable(f"{path} is no TensorFlow Lite model", remedy=_REMEDY)
     return content
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return read_description(file)
+    except OSError as error:
+        raise ModelUnavailable(f"{file} cannot be read: {error.strerror}", remedy=_REMEDY) from error
 
 
 _REMEDY = (
@@ -97,10 +98,8 @@ _REMEDY = (
 
 def _read(name: str, file: Path, certainty: float | None) -> WakeWord:
     try:
-        manifest = msgspec.json.decode(file.read_bytes(), type=_Manifest)
-    except OSError as error:
-        raise ModelUnavailable(f"{file} cannot be read: {error.strerror}", remedy=_REMEDY) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        manifest = msgspec.json.decode(_content(file), type=_Manifest)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         reason = f"{file} is no manifest of a wake word: {error}"
         raise ModelUnavailable(reason, remedy="take the one that its trainer wrote") from error
     network = file.parent / manifest.model
@@ -108,7 +107,7 @@ def _read(name: str, file: Path, certainty: float | None) -> WakeWord:
         name,
         manifest.wake_word,
         network,
-        _content(network),
+        _network(network),
         manifest.micro.probability_cutoff if certainty is None else certainty,
         manifest.micro.sliding_window_size,
         LAGS[name] * SAMPLE_RATE // 1000 if name in LAGS else None,

@@ -192,6 +192,12 @@ def test_what_is_wrong_has_its_code(data: bytes, code: FaultCode) -> None:
         assert caught.value.type_byte == data[1]
 
 
+def test_a_hello_nested_without_end_is_malformed() -> None:
+    with pytest.raises(FrameError, match="HELLO: maximum recursion depth") as caught:
+        decode(raw(FrameType.HELLO, (b'{"id":"a","x":' + b"[" * MAX_PAYLOAD)[:MAX_PAYLOAD]))
+    assert caught.value.code is FaultCode.MALFORMED
+
+
 def test_a_short_hello_is_filled_up() -> None:
     hello = decode(raw(FrameType.HELLO, b'{"id":"a","boot":1,"next":9,"new key":[1]}'))
     assert hello == Hello(Header(link=7), "a", 1, "", 0, 9, 9, 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from tests.transcription.wake.spoken import word
 from transcription.errors import ModelUnavailable
+from transcription.models.cache_files import MOST_BYTES
 from transcription.wake import words
 from transcription.wake.ear import Ear, probe
-from transcription.wake.words import LARGEST, find_wake_word
+from transcription.wake.words import find_wake_word
 
 
 def own_model(folder: Path, **fields: Any) -> Path:
@@ -67,10 +69,11 @@ def test_without_the_package_it_is_told_how_to_get_it(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"wake_word": "x", "model": 7}', "\udcff", "{" * 10_000,
+    ["", "{}", "[]", '{"wake_word": "x", "model": 7}', "\udcff", '{"x":' + "[" * 100_000,
+     '{"wake_word": "x", "model": "x\\u0000", "micro": {"probability_cutoff": 0.9, "sliding_window_size": 5}}',
      '{"wake_word": "x", "model": "x.tflite", "micro": {"probability_cutoff": 7, "sliding_window_size": 5}}',
      '{"wake_word": "x", "model": "x.tflite", "micro": {"probability_cutoff": 0.9, "sliding_window_size": 0}}'],
-    ids=["nothing", "no fields", "a list", "a number", "no text", "too deep", "no probability", "no steps"],
+    ids=["nothing", "no fields", "a list", "a number", "no text", "too deep", "no name", "no probability", "no steps"],
 )  # fmt: skip
 def test_a_manifest_that_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
@@ -90,10 +93,28 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         find_wake_word(str(path))
 
 
+@pytest.mark.parametrize("name", ["hey_house.json", "hey_house.tflite"])
+def test_nobody_waits_for_a_pipe_nor_reads_without_end(tmp_path: Path, name: str) -> None:
+    path = own_model(tmp_path)
+    file = tmp_path / name
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ModelUnavailable, match=f"{name} cannot be read: it is no file"):
+        find_wake_word(str(path))
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(ModelUnavailable, match=f"{name} cannot be read: it is no file"):
+        find_wake_word(str(path))
+    file.unlink()
+    file.write_bytes(bytes(4) + b"TFL3" + bytes(MOST_BYTES))
+    with pytest.raises(ModelUnavailable, match=f"{name} cannot be read: larger than"):
+        find_wake_word(str(path))
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"TFL3", b"x" * 5000, bytes(4) + b"TFL3" + bytes(LARGEST)],
-    ids=["nothing", "too short", "something else", "too large"],
+    [b"", b"TFL3", b"x" * 5000],
+    ids=["nothing", "too short", "something else"],
 )
 def test_a_network_that_is_none_is_not_opened(tmp_path: Path, content: bytes) -> None:
     path = own_model(tmp_path)
