@@ -3,7 +3,8 @@
 Twenty devices in a process of their own, on serial lines and then on MQTT. All the speech goes through
 voice activity and segmenter, which run in the gateway's process and are in the figures; the recognizer
 and the MQTT broker have their own and are not. What the gateway itself takes without a device is in them, and
-so is a listener that watches the levels of all of them, as the page does.
+so is a listener that watches the levels of all of them, as the page does. Then three virtual microphones of the
+gateway's own machine, with the processes that listen to them, and when their text is there beside a serial device's.
 """
 
 from __future__ import annotations

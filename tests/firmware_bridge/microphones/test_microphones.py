@@ -84,6 +84,23 @@ async def test_a_microphone_that_comes_and_goes_is_a_state(gateway: Gateway, pul
         await house.heard.first(DeviceConnected, device_id="desk", resumed=True)
 
 
+async def test_a_card_that_comes_is_looked_at_at_once(
+    gateway: Gateway, pulseaudio: PulseAudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "SOUND_CARDS": tmp_path,
+        "WATCH_SECONDS": 0.05,
+        "FIRST_SECONDS": 90,
+        "MOST_SECONDS": 90,
+    }.items():
+        monkeypatch.setattr(microphones_of_the_box, name, value)
+    async with gateway(microphones={"desk": microphone(DESK)}) as house:
+        await house.heard.first(LinkChanged, link="microphone desk", up=False)
+        pulseaudio.plug(DESK)
+        await asyncio.to_thread((tmp_path / "pcmC1D0c").touch)
+        await house.heard.first(DeviceConnected, device_id="desk")
+
+
 async def test_each_of_several_has_a_microphone_of_its_own(gateway: Gateway, pulseaudio: PulseAudio) -> None:
     pulseaudio.plug(DOOR)
     pulseaudio.plug(DESK)
