@@ -86,7 +86,7 @@ class Microphones:
             self._wanted[carrier_of(device_id)] = _Wanted(settings, microphone)
         try:
             async with asyncio.TaskGroup() as tasks:
-                cards = ""
+                cards = await asyncio.to_thread(_cards)
                 while True:
                     await self._look(tasks)
                     cards = await self._something_to_do(cards)
@@ -120,6 +120,8 @@ class Microphones:
             if missing:
                 there = await asyncio.to_thread(_cards)
                 if there != cards:
+                    for one in missing.values():
+                        one.failed.clear()  # it may be the very one that came
                     return there
                 if any(one.look_at <= now for one in missing.values()):
                     return cards
