@@ -37,6 +37,8 @@ FEW: Final = 8
 """Values of a byte that are still silence."""
 AGAIN_SECONDS: Final = 5.0
 """How often it is looked at how fast samples come."""
+PAUSE_SECONDS: Final = 0.3
+"""Longer than between two pieces: a device that sends only what is loud, or a line that stood still."""
 SURE_SECONDS: Final = 1.0
 """So much later it must still be so: a line that stands still looks like a slow clock, for a moment."""
 
@@ -78,6 +80,7 @@ class RecordingFaults:
     """One stream: to be shown each piece of it. ``fault``: what is wrong; None: nothing that is known."""
 
     __slots__ = (
+        "_came_at",
         "_count",
         "_due",
         "_is_live",
@@ -93,6 +96,7 @@ class RecordingFaults:
         """``is_live``: it began as it was spoken; its device had nothing older to send."""
         self._is_live = is_live
         self._count = 0
+        self._came_at = 0.0
         self._layouts: Counter[RecordingFault | None] = Counter()
         self._due = LIVE_SECONDS if is_live else LONG_SECONDS
         self._suspected = self._rate = 0
@@ -104,6 +108,9 @@ class RecordingFaults:
     def look(self, pcm: bytes, codec: Codec, drift: ClockDrift) -> None:
         """The next piece, after ``drift`` has heard of it."""
         self._count += 1
+        if drift.seconds > self._came_at + PAUSE_SECONDS:
+            self._is_live = False  # it has stood still: what comes may be late, or not all that was recorded
+        self._came_at = drift.seconds
         if codec is Codec.PCM16 and (self._count < FIRST or not self._count % EVERY):
             self._look_at_layout(pcm)
         if self._rate:

@@ -142,6 +142,20 @@ def test_a_line_that_stands_still_for_a_while_is_no_slow_clock() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("share", [0.5, 0.69, 0.75])
+def test_a_device_that_sends_only_what_is_loud_has_no_slow_clock(share: float) -> None:
+    """Its positions stand still while it does: in all, as few samples come as from a clock at 8, 11 or 12 kHz."""
+    link = Link()
+    link.number, samples, found, pauses = 1, np.tile(speech(*LONG), 2), list[LinkEvent](), 0.0
+    link.streams.start(AudioStart(link.header(0), end_on_silence=False), link.now)
+    for start in range(0, len(samples) - FRAME, FRAME):
+        if start % (64 * FRAME) == 0:
+            pauses += 64 * FRAME / 16_000 * (1 / share - 1)
+        frame = Audio(link.header(start), Codec.PCM16, samples[start : start + FRAME].tobytes())
+        found += link.streams.audio(frame, link.now + start / 16_000 + pauses)
+    assert [event for event in found if isinstance(event, RecordingFaulty)] == []
+
+
 @pytest.mark.parametrize("name", ["u00", "u01", "u02", "u03", "u05", "u06"])
 def test_the_pitch_of_a_voice_goes_with_the_rate(name: str) -> None:
     heard = pitch(speech(name)[:32_000].tobytes())
