@@ -178,7 +178,7 @@ def test_everything_that_a_test_looks_for_on_the_machine_is_installed_for_it() -
     installed = set(
         re.findall(r"has ([a-z-]+) \|\|", (ROOT / ".ci" / "system-packages").read_text(encoding="utf-8"))
     )
-    comes_with = {"mosquitto_passwd": "mosquitto", "epmd": "rabbitmq-server"}
+    comes_with = {"mosquitto_passwd": "mosquitto", "epmd": "rabbitmq-server", "nm": "cc"}
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for line in path.read_text(encoding="utf-8").splitlines():
             sought = re.findall(r"""which\("([a-z_-]+)"\)""", line)
