@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from msgspec import structs
 
 from firmware_bridge.images.image_file import Manifest
 from firmware_bridge.images.serving import Helping, ImageServing
@@ -76,6 +77,9 @@ class FirmwareAtWork:
         self._stamps: Stamps = _UNREAD
         self._there: tuple[list[Manifest], list[Rollout]] = ([], [])
         self._wake = asyncio.Event()
+        self._unwritten: dict[str, str] = {}
+        """Rollouts that stopped by themselves, and why, until that is written."""
+        self._stop_at = 0.0
         self._dirty = False
         self._kept_at = 0.0
 
@@ -154,10 +158,14 @@ class FirmwareAtWork:
             self._health.set(COMPONENT, HealthState.DEGRADED, str(error), "restore it, or remove it")
             return
         self._stamps = stamps
+        rollouts = [
+            structs.replace(one, paused=one.paused or self._unwritten.get(one.sha256, "")) for one in rollouts
+        ]
         if (images, rollouts) != self._there:  # how far devices are is written there, too
             self._there = images, rollouts
             self._deployment.take(images, rollouts, time.monotonic())
-        self._show()
+        if not self._unwritten:
+            self._show()
 
     def _offer(self) -> None:
         for due in self._deployment.due(time.monotonic()):
@@ -197,10 +205,9 @@ class FirmwareAtWork:
         stopped, self._deployment.stopped = self._deployment.stopped, {}
         for sha256, why in stopped.items():
             self._audit.note(What.FIRMWARE, image=sha256[:16], outcome=why)
+        self._unwritten |= stopped
         try:
-            if stopped:
-                await asyncio.to_thread(self.room.stop, stopped)
-                self._show()
+            await self._write_stopped()
             await self._keep()
         except FirmwareError as error:
             self._health.set(
@@ -224,12 +231,23 @@ class FirmwareAtWork:
                 What.FIRMWARE, device_id=one.device_id, version=one.version, outcome=one.stage.value
             )
 
+    async def _write_stopped(self) -> None:
+        """So that it holds after us, too; what fails is tried again."""
+        now = time.monotonic()
+        if not self._unwritten or now < self._stop_at:
+            return
+        self._stop_at = now + KEEP_SECONDS
+        await asyncio.to_thread(self.room.stop, self._unwritten)
+        self._unwritten, self._stop_at = {}, 0.0
+        self._show()
+
     async def _keep(self) -> None:
         now = time.monotonic()
         if not self._dirty or now < self._kept_at + KEEP_SECONDS:
             return
-        self._dirty, self._kept_at = False, now
+        self._kept_at = now
         await asyncio.to_thread(self.room.write_progress, self._deployment.progress())
+        self._dirty = False
 
     def _show(self) -> None:
         """A rollout that stopped by itself is a matter of health until somebody has said what is to become of it."""

@@ -29,6 +29,7 @@ from gateway.access.private_files import (
     alone,
     open_private,
     read_private,
+    refuse_links,
     stamp_of,
     write_private,
 )
@@ -67,11 +68,18 @@ class FirmwareRoom:
     # -- images
 
     def images(self) -> list[Manifest]:
-        """What the images say of themselves, by kind and number. What is none is left out."""
+        """What the images say of themselves, by kind and number. What is none is left out.
+
+        Raises FirmwareUnreadable where that is not to be known now.
+        """
         found = []
         for path in self._files():
-            with suppress(BadImage, OSError):
+            try:
                 found.append(self._head(path)[0])
+            except (BadImage, FileNotFoundError):
+                continue
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return sorted(found, key=lambda one: (one.kind, one.number))
 
     def add(self, data: bytes) -> Manifest:
@@ -218,12 +226,13 @@ class FirmwareRoom:
         return found
 
     def _files(self) -> list[Path]:
+        """Without what is no file of ours: nobody opens that."""
         try:
-            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX)
+            return sorted(path for path in self.folder.iterdir() if path.suffix == SUFFIX and _is_own(path))
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise FirmwareUnreadable(f"{self.folder} cannot be read: {error.strerror or error}") from error
+            raise _unreadable(self.folder, error) from error
 
     def _path(self, manifest: Manifest) -> Path:
         return self.folder / f"{manifest.sha256[:32]}{SUFFIX}"
@@ -262,9 +271,20 @@ def _read(path: Path, of: type[_Row]) -> list[_Row]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise FirmwareUnreadable(f"{path} cannot be read: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FirmwareUnreadable(f"{path} is damaged: {error}") from error
+
+
+def _is_own(path: Path) -> bool:
+    with suppress(OSError):
+        refuse_links(path)
+        return True
+    return False
+
+
+def _unreadable(path: Path, error: OSError) -> FirmwareUnreadable:
+    return FirmwareUnreadable(f"{path} cannot be read: {error.strerror or error}")
 
 
 def _unwritable(path: Path, error: OSError) -> FirmwareUnwritable:

@@ -212,6 +212,22 @@ async def test_what_stops_is_written_told_and_audited(tmp_path: Path) -> None:
         await passes(lambda: not house.state)
 
 
+@pytest.mark.slow
+async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        house.come("kitchen")
+        manifest = await house.offered("kitchen")
+        lock = house.room.folder / "rollouts.json.lock"
+        lock.unlink()
+        lock.mkdir()  # nobody can change the rollouts
+        house.says("kitchen", manifest, UpdateState.ROLLED_BACK, UpdateReason.NOT_REACHED)
+        await passes(lambda: "cannot be written" in house.state)
+        lock.rmdir()
+        await passes(lambda: house.room.rollouts()[0].stopped_itself)
+        await passes(lambda: "kitchen rolled back" in house.state)
+        assert (tmp_path / FILE).read_text().count("stopped by itself") == 1
+
+
 async def test_a_device_that_has_left_gets_nothing(tmp_path: Path) -> None:
     async with open_house(tmp_path) as house:
         house.come("kitchen")

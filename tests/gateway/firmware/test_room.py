@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from functools import cache
 from pathlib import Path
 
@@ -107,6 +109,26 @@ def test_what_is_no_image_is_not_listed(room: FirmwareRoom) -> None:
     (room.folder / "x.earshot").write_bytes(b"nonsense")
     (room.folder / "y.earshot").symlink_to("/etc/passwd")
     assert len(room.images()) == 1
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path, room: FirmwareRoom) -> None:
+    (tmp_path / "firmware").write_bytes(b"")
+    with pytest.raises(FirmwareUnreadable, match="firmware cannot be read: Not a directory"):
+        room.images()
+    with pytest.raises(FirmwareError):
+        room.add(signed())
+
+
+def test_for_want_of_descriptors_nothing_is_taken_for_gone(room: FirmwareRoom) -> None:
+    room.add(signed())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(free := os.dup(0))  # the lowest number that is left: the folder has it, and no image
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(FirmwareUnreadable, match="cannot be read: Too many open files"):
+            room.images()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_an_image_that_was_changed_is_not_handed_out(room: FirmwareRoom) -> None:
