@@ -39,24 +39,26 @@ enum { DATA = 0, INTERRUPTS = 1, FIFO = 2, LINE = 3, MODEM = 4, STATE = 5 };
 #define set_bits(name, bits) __asm__ volatile("csrs " #name ", %0" : : "r"(bits) : "memory")
 #define clear_bits(name, bits) __asm__ volatile("csrc " #name ", %0" : : "r"(bits) : "memory")
 
-/* One writer and one reader each: an interrupt and the program. A power of two. */
-#define QUEUE_BYTES 8192u
+/* One writer and one reader each: an interrupt and the program. `room` is a power of two. */
 struct queue {
+    uint8_t *bytes;
+    uint32_t room;
     volatile uint32_t put;
     volatile uint32_t taken;
-    uint8_t bytes[QUEUE_BYTES];
 };
 
-static struct queue received;
-static struct queue to_send;
+static uint8_t received_bytes[16384]; /* twice what one FETCH asks for: the flash may take its time */
+static uint8_t bytes_to_send[2048];
+static struct queue received = {.bytes = received_bytes, .room = sizeof received_bytes};
+static struct queue to_send = {.bytes = bytes_to_send, .room = sizeof bytes_to_send};
 static volatile uint32_t overruns;
 
 static bool put(struct queue *queue, uint8_t byte)
 {
-    if (queue->put - queue->taken == QUEUE_BYTES) {
+    if (queue->put - queue->taken == queue->room) {
         return false;
     }
-    queue->bytes[queue->put % QUEUE_BYTES] = byte;
+    queue->bytes[queue->put % queue->room] = byte;
     queue->put++;
     return true;
 }
@@ -66,7 +68,7 @@ static bool take(struct queue *queue, uint8_t *byte)
     if (queue->put == queue->taken) {
         return false;
     }
-    *byte = queue->bytes[queue->taken % QUEUE_BYTES];
+    *byte = queue->bytes[queue->taken % queue->room];
     queue->taken++;
     return true;
 }
