@@ -9,7 +9,8 @@ import pytest
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.link.events import AudioReceived, LinkEvent, StreamStopped
 from firmware_bridge.settings import DeviceSettings, MqttSettings, SerialSettings
-from gateway.pipeline.asking.utterance import UTTERANCE
+from gateway.contract.events import DeviceEvent
+from gateway.observing.log import UTTERANCE
 from tests.firmware_bridge.esp32.emulated.image import firmware
 from tests.firmware_bridge.esp32.emulated.machine import needs_emulator, on_a_cable, on_a_terminal
 from tests.record import Record, passes
@@ -43,10 +44,10 @@ async def test_a_pulled_cable_and_a_noisy_line_in_mid_speech_lose_nothing(tmp_pa
     async with open_house(tmp_path) as house, on_a_cable(firmware("u00", ADPCM), tmp_path) as (board, cable):
         await board.told("linked")
         board.press()
-        for _ in range(2):
+        for count in (1, 2):
             await cable.carries(SOME)
             cable.pull()
-            await cable.carries(SOME)
+            await house.events.first(DeviceEvent, state="disconnected", count=count)
             cable.plug()
         cable.flip = 2e-3  # every third frame
         assert await board.told("heard") == text("u00")
