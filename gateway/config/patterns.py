@@ -8,6 +8,7 @@ looked for (:mod:`gateway.contract.audience`), so that a few of the latter do no
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 
 MOST_REPEATS = 3
@@ -30,8 +31,10 @@ class _Part:
 def mistake(pattern: str) -> str:
     """Why a pattern cannot be taken; empty: it can."""
     try:
-        re.compile(pattern, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # a later Python would read it otherwise
+            re.compile(pattern, re.IGNORECASE)
+    except (FutureWarning, re.error, OverflowError, RecursionError) as error:
         return f"expected a regular expression ({error})"
     return _slow(pattern)
 

@@ -51,7 +51,7 @@ class RegistryFile:
         """All of them; none where there is no file. Raises RegistryUnreadable."""
         try:
             data = read_private(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter: where its folder would be, a file is
             return {}
         except OSError as error:
             raise RegistryUnreadable(f"{self.path} cannot be read: {error.strerror or error}") from error

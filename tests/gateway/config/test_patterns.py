@@ -54,6 +54,11 @@ def test_what_people_write_is_taken(pattern: str) -> None:
     assert mistake(pattern) == ""
 
 
+@pytest.mark.parametrize("pattern", ["[[a]", "[a||b]", "[a--b]"])
+def test_what_python_will_read_otherwise_one_day_is_refused(pattern: str) -> None:
+    assert "expected a regular expression" in mistake(pattern)
+
+
 @pytest.mark.parametrize("pattern", FOR_EVER)
 def test_what_can_take_for_ever_is_refused(pattern: str) -> None:
     assert "can take for ever" in mistake(pattern)
@@ -74,7 +79,7 @@ def test_what_is_none_is_refused(pattern: str) -> None:
 def test_every_text_is_judged(pattern: str) -> None:
     try:
         re.compile(pattern)
-    except (re.error, OverflowError):
+    except (re.error, OverflowError, FutureWarning):
         assert mistake(pattern)
     else:
         assert "expected a regular expression" not in mistake(pattern)
