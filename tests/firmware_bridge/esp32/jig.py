@@ -36,6 +36,7 @@ _SIGNATURES = {
     "jig_written": "v vp",
     "jig_heard": "v vp",
     "jig_device_size": "N -",
+    "jig_init_without": "i i",
     "jig_board": "v NB",
     "jig_board_free": "- v",
     "jig_show": "z vBzBzH",

@@ -264,6 +264,10 @@ def test_the_longest_of_everything_goes_into_a_hello() -> None:
     assert (hello.device_id, hello.firmware, hello.kind) == ("k" * 64, "f" * 64, "b" * 64)
 
 
+def test_nothing_that_is_needed_may_be_left_out() -> None:
+    assert [jig.core().jig_init_without(what) for what in range(5)] == [1, 1, 1, 1, 0]
+
+
 @pytest.mark.parametrize(("device_id", "firmware"), [("AZaz09_-", " ~!#[]"), ("0", "")])
 def test_whatever_a_name_may_have_it_has(device_id: str, firmware: str) -> None:
     one = jig.Device(device_id, boot=BOOT, ring_frames=4, firmware=firmware)
@@ -290,9 +294,10 @@ def test_texts_are_cut_at_a_character() -> None:
     one.notice(NoticeKind.WAKE_WORD, 0, "\u00fc" * 40)
     one.notice(NoticeKind.WAKE_WORD, 0, "x" + "\u2600" * 40)
     one.log(3, "\u00fc" * 200)
+    one.log(3, "x" * 300)
     said = one.outgoing()
     assert [frame.text for frame in said if isinstance(frame, Notice)] == ["\u00fc" * 30, "x" + "\u2600" * 19]
-    assert [frame.text for frame in said if isinstance(frame, Log)] == ["\u00fc" * 96]
+    assert [frame.text for frame in said if isinstance(frame, Log)] == ["\u00fc" * 96, "x" * 192]
 
 
 @pytest.mark.parametrize(
