@@ -31,7 +31,7 @@ COMMANDS = {
     "doctor": "What is plugged in, installed, missing, and how to get it.",
     "models": "Speech models: list, fetch, remove, and which one keeps up here.",
     "token": "Who may talk to the gateway: tokens, made and taken back.",
-    "devices": "The devices: which there are, what they print, forget one.",
+    "devices": "The devices: who is here, who may come in, what they print.",
     "firmware": "Firmware over the air: sign images, offer them, see how far devices are.",
     "microphones": "The microphones of this machine, and whether they hear.",
     "dlq": "What could not be done: look at it, try it again.",

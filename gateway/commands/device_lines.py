@@ -9,7 +9,7 @@ from typing import Any
 
 def lines_of(told: dict[str, Any]) -> Iterator[str]:
     """All that the gateway told of its devices and its links, and what is plugged in beside."""
-    if not told["devices"]:
+    if not any(told[group] for group in ("devices", "waiting", "refused")):
         yield "no device has called yet"
     yield from map(_device, told["devices"])
     yield from map(_waiting, told["waiting"])

@@ -116,7 +116,7 @@ def command(ctx: click.Context, config_path: Path | None, url: str, token: str, 
     \b
     earshot firmware keygen firmware.key                 # once; keep it well, and not on the gateway
     earshot firmware sign build/app.bin --kind s3-box-3 --version 1.4.0 --key firmware.key
-    earshot firmware add app-1.4.0.earshot
+    earshot firmware add build/app-1.4.0.earshot
     earshot firmware offer 1.4.0 --device kitchen        # first one, then a room, then all
     earshot firmware status
     earshot firmware offer 1.4.0 --all

@@ -99,8 +99,8 @@ _NETWORK = "Is the Wi-Fi's name and password right, does the broker let it in, a
 def command(image: Path | None, **options: Any) -> None:
     """Flash a board on a cable, tell it who it is, and wait for its HELLO.
 
-    IMAGE: a firmware, as one merged file or as ESP-IDF's build folder. What is not said stays on the board as it is;
-    passwords are asked for, or stand in the --settings file.
+    IMAGE: a firmware, as one merged file, or ESP-IDF's or PlatformIO's build folder. What is not said
+    stays on the board as it is; passwords are asked for, or stand in the --settings file.
 
     \b
     earshot flash build/ --id kitchen --room Kitchen --carrier serial

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from firmware_bridge.microphones.names import fits, inputs, lasting, outputs
@@ -23,7 +23,8 @@ from firmware_bridge.settings import DeviceSettings
 from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
 
-BAR = 24
+ANY = "*"
+BAR = 20
 """Characters of the level's bar."""
 QUIETEST_DB = -72.0
 """Where the bar begins."""
@@ -48,7 +49,7 @@ class TriedMicrophone(Struct, frozen=True, kw_only=True):
 
 
 @click.command("microphones")
-@click.argument("wanted", required=False, default="*", metavar="[NAME|PATTERN]")
+@click.argument("wanted", required=False, default=ANY, metavar="[NAME|PATTERN]")
 @config_option
 @click.option(
     "--seconds",
@@ -79,13 +80,7 @@ def command(
         return
     names = [one for one in found if one.inputs > 0 and fits(wanted, one.name)]
     if not names:
-        there = ", ".join(one.name for one in found if one.inputs > 0) or "none at all"
-        raise _failed(
-            GaveUp(
-                f"no microphone {wanted} can be opened (there is: {there})",
-                "plug it in; one that a running gateway or another program listens to is not to be seen here",
-            )
-        )
+        raise _failed(_none_of(wanted, found))
     microphones = _named(names, found, settings)
     if as_json and not only_list:
         microphones = [asyncio.run(_hear(one, seconds)) for one in microphones]
@@ -99,6 +94,16 @@ def command(
 
 def _failed(why: GaveUp) -> click.ClickException:
     return click.ClickException(f"{one_line(why.reason)}\nremedy: {one_line(why.remedy)}")
+
+
+def _none_of(wanted: str, found: tuple[SoundDevice, ...]) -> GaveUp:
+    there = ", ".join(one.name for one in found if one.inputs > 0)
+    return GaveUp(
+        f"no microphone {wanted} can be opened (there is: {there or 'none at all'})"
+        if wanted != ANY
+        else "there is no microphone here that can be opened",
+        "plug it in; one that a running gateway or another program listens to is not to be seen here",
+    )
 
 
 def _named(
@@ -184,7 +189,8 @@ def _show(live: Live | None, tried: list[TriedMicrophone], now: TriedMicrophone)
 
 
 def _table(microphones: Iterable[TriedMicrophone]) -> Table:
-    table = Table("name in config.yaml", "channels", "rate", "level", "device", box=None, header_style="bold")
+    level = Column("level", no_wrap=True)
+    table = Table("name in config.yaml", "channels", "rate", level, "device", box=None, header_style="bold")
     for one in microphones:
         rate = f"{one.rate} Hz" if one.rate else ""
         table.add_row(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from firmware_bridge.speech_files import wav_file
 from gateway.commands.cli import main
-from gateway.commands.microphones import TriedMicrophone, _level
+from gateway.commands.microphones import TriedMicrophone, _level, _none_of, _table
 from tests.servers.pulseaudio import PulseAudio
 
 pytestmark = pytest.mark.slow
@@ -67,6 +69,18 @@ def test_none_of_that_name_says_which_there_are(pulseaudio: PulseAudio, config: 
     assert done.exit_code == 1
     assert "no microphone blue* can be opened" in done.stderr
     assert DESK in done.stderr
+
+
+def test_where_there_is_none_that_is_said_and_no_pattern_that_nobody_typed() -> None:
+    assert _none_of("*", ()).reason == "there is no microphone here that can be opened"
+    assert "no microphone desk* can be opened (there is: none at all)" in _none_of("desk*", ()).reason
+
+
+def test_a_row_stays_on_one_line_of_a_narrow_terminal() -> None:
+    console = Console(width=80, record=True, file=StringIO())
+    one = TriedMicrophone(name="usbmic", write="usbmic", channels=32, rate=16_000, level_db=-16.0)
+    console.print(_table([one]))
+    assert len(console.export_text().splitlines()) == 2
 
 
 def test_a_tone_goes_to_the_loudspeaker(pulseaudio: PulseAudio, config: Path) -> None:

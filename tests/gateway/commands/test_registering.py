@@ -102,7 +102,9 @@ async def test_a_gateway_that_is_named_is_asked(tmp_path: Path) -> None:
         for name in ("kitchen", "attic"):
             hello = Hello(Header(), name, 5, "fw 1", 0, 0, 0, 0)
             served.works.bridge.receive(Line("mqtt", name), [hello])
-        assert "kitchen           WAITS for approval: over mqtt, fw 1" in (await ask(served)).output
+        told = (await ask(served)).output
+        assert "kitchen           WAITS for approval: over mqtt, fw 1" in told
+        assert "no device has called yet" not in told
         assert "attic may come in" in (await ask(served, "approve", "--waiting")).output
         made = await ask(served, "add", "hall", "--room", "Hall", "--priority", "urgent")
         assert RegistryFile(tmp_path).read()["hall"].key == made.stdout.split()[-1]
