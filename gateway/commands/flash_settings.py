@@ -57,6 +57,11 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise FlashTrouble(f"{path}:{error.line} cannot be read", "lines of `name: value`") from error
     if not isinstance(data, dict) or any(isinstance(value, dict | list) for value in data.values()):
         raise FlashTrouble(f"{path} holds no settings", "lines of `name: value`")
+    for name, value in data.items():
+        if not isinstance(value, str | None) and name in BY_NAME and BY_NAME[name].type != "u32":
+            raise FlashTrouble(  # 0123 is not 123, and nobody would see it
+                f"{path}: {name} is a number or a yes or no as it stands there", f'in quotes: {name}: "..."'
+            )
     secret = any(BY_NAME[name].secret for name in data.keys() & BY_NAME.keys())
     if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise FlashTrouble(f"{path} holds secrets and others may look into it", f"chmod 600 {path}")

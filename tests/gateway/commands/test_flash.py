@@ -202,6 +202,9 @@ def test_a_command_line_that_says_nothing_is_wrong(words: tuple[str, ...], told:
         ("id: [1\n", ":2 cannot be read"),
         ("wifi: x\n", "no setting 'wifi'"),
         ("id: kitchen table\n", "id is not what it has to be"),
+        ("wifi_ssid: Home\nwifi_pass: 0123456789\n", "remedy: in quotes: wifi_pass: "),
+        ("mqtt_pass: 1.50\n", "remedy: in quotes: mqtt_pass: "),
+        ("room: true\n", "remedy: in quotes: room: "),
     ],
 )
 def test_a_settings_file_that_is_none_is_told_without_its_words(text: str, told: str, tmp_path: Path) -> None:
@@ -211,6 +214,7 @@ def test_a_settings_file_that_is_none_is_told_without_its_words(text: str, told:
     assert result.exit_code == 1
     assert told in result.output
     assert "remedy: " in result.output
+    assert "123456789" not in result.output
 
 
 NETWORK = ("--carrier", "mqtt", "--wifi", "Home", "--broker", "mqtt://box")
