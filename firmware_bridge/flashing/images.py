@@ -165,8 +165,8 @@ def _number(text: str, folder: Path) -> int:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    path = (folder / name.replace("\0", "")).resolve()
+    if "\0" in name or not path.is_relative_to(folder.resolve()):
         raise FlashTrouble(
             f"{folder / FLASHER_ARGS} names {name}, outside its folder", "build the firmware again"
         )

@@ -30,6 +30,7 @@ public:
     {
         earshot_config config = earshot_config();
         heard_ = heard;
+        stream_ = 0; /* what was said before it was begun again is over */
         config.id = id;
         config.boot = boot;
         config.firmware = "Arduino, earshot " EARSHOT_VERSION;

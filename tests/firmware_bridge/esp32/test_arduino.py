@@ -109,3 +109,38 @@ def test_the_sketch_speaks_and_is_told_what_it_said(program: Path) -> None:
         assert process.stderr.read(17) == b"turn on the light"
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+BEGUN_AGAIN = """
+#include "EarshotDevice.h"
+struct Line : Stream {
+    int available() override { return 0; }
+    int read() override { return -1; }
+    int peek() override { return -1; }
+    size_t write(uint8_t) override { return 1; }
+    size_t write(const uint8_t *, size_t size) override { return size; }
+} line;
+static EarshotDevice<4> device(line);
+static const int16_t samples[320] = {};
+unsigned long millis() { return 7; }
+int main() {
+    for (uint32_t boot = 1; boot < 3; boot++) {
+        if (!device.begin("kitchen", boot) || device.talking()) return 1;
+        if (!device.start() || !device.audio(samples, 320)) return 2;
+    }
+    return 0;
+}
+"""
+
+
+def test_a_device_that_is_begun_again_can_talk_again(tmp_path: Path) -> None:
+    source, made = tmp_path / "again.cpp", tmp_path / "again"
+    source.write_text(BEGUN_AGAIN, encoding="utf-8")
+    library = [COMPONENT / "src" / f"earshot{part}.c" for part in ("", "_framing")]
+    subprocess.run(
+        [compiler("g++"), "-std=c++17", *FOLDERS, "-c", "-o", tmp_path / "again.o", source], check=True
+    )
+    subprocess.run(
+        [compiler(), "-std=c99", "-o", made, tmp_path / "again.o", *library, "-lstdc++"], check=True
+    )
+    assert subprocess.run([made], check=False, timeout=10).returncode == 0

@@ -174,11 +174,22 @@ def _change(**changed: object) -> Callable[[Path], None]:
         (_change(flash_files="nothing"), "cannot be read"),
         (_change(flash_files={"zero": "talk.bin"}), "'zero' is no offset"),
         (_change(flash_files={"0x0": "../outside.bin"}), "outside its folder"),
+        (_change(flash_files={"0x0": "a\0.bin"}), "outside its folder"),
         (_change(extra_esptool_args={"chip": "esp8266"}), "which is not known here"),
         (_change(flash_files={"0x10000": "talk.bin", "0x10100": "talk.bin"}), "runs into"),
         (_change(flash_files={"0x10000": "talk.bin"}), "the bootloader is missing"),
     ],
-    ids=["no args", "a file is missing", "no files", "offset", "outside", "chip", "overlap", "no bootloader"],
+    ids=[
+        "no args",
+        "a file is missing",
+        "no files",
+        "offset",
+        "outside",
+        "no name",
+        "chip",
+        "overlap",
+        "none",
+    ],
 )
 def test_a_folder_that_cannot_be_flashed_is_told(
     harm: Callable[[Path], None], told: str, tmp_path: Path
