@@ -32,7 +32,7 @@ COMMANDS = {
     "models": "Speech models: list, fetch, remove, and which one keeps up here.",
     "token": "Who may talk to the gateway: tokens, made and taken back.",
     "devices": "The devices: who is here, who may come in, what they print.",
-    "firmware": "Firmware over the air: sign images, offer them, see how far devices are.",
+    "firmware": "Firmware over the air: sign images, offer them, see how far.",
     "microphones": "The microphones of this machine, and whether they hear.",
     "dlq": "What could not be done: look at it, try it again.",
     "service": "Run the gateway under systemd.",

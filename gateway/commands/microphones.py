@@ -24,7 +24,7 @@ from gateway.commands.options import config_option, read_config
 from gateway.contract.escaping import json_text, one_line
 
 ANY = "*"
-BAR = 20
+BAR = 24
 """Characters of the level's bar."""
 QUIETEST_DB = -72.0
 """Where the bar begins."""
@@ -190,7 +190,16 @@ def _show(live: Live | None, tried: list[TriedMicrophone], now: TriedMicrophone)
 
 def _table(microphones: Iterable[TriedMicrophone]) -> Table:
     level = Column("level", no_wrap=True)
-    table = Table("name in config.yaml", "channels", "rate", level, "device", box=None, header_style="bold")
+    table = Table(
+        "name in config.yaml",
+        "channels",
+        "rate",
+        level,
+        "device",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for one in microphones:
         rate = f"{one.rate} Hz" if one.rate else ""
         table.add_row(
