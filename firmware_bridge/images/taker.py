@@ -291,7 +291,7 @@ class ImageTaker:
             self._move(TakerEvent.QUIET)
             self._due_at = now + GOODBYE
             self._tell(UpdateState.STARTING)
-        elif self.state is TakerState.STARTING and (self._told is None or now >= self._due_at):
+        elif self.state is TakerState.STARTING and self._may_start:
             self._start()
         elif self.state is TakerState.TRIAL and now >= self._due_at:
             self._due_at = now + TRY_AGAIN
@@ -311,6 +311,11 @@ class ImageTaker:
         if self.state is not TakerState.FETCHING or not self._linked or not self._wanted:
             return None
         return now if self._asked_to == self._offset else max(now, self._asked_at + AGAIN)
+
+    @property
+    def _may_start(self) -> bool:
+        """Somebody may have begun to speak while the gateway was told."""
+        return self._end.is_quiet and (self._told is None or self._now >= self._due_at)
 
     def _keep_fetching(self) -> None:
         if self._now >= self._progress_at + STALLED:

@@ -196,7 +196,8 @@ class SimulatedDevice:
             if end_on_silence:
                 silence = bytes(2 * int(SAMPLE_RATE * TRAILING_SILENCE_SECONDS))
                 await self._record(stream, silence, until=conversation.heard_out)
-            self.end.stop_stream(stream)
+            if self._keeps(stream):
+                self.end.stop_stream(stream)
             self._pump()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
@@ -287,10 +288,14 @@ class SimulatedDevice:
         for start in range(0, len(pcm), size):
             piece = pcm[start : start + size]
             await self._microphone_reaches(began + (start + len(piece)) / 2 / SAMPLE_RATE / self._speed)
-            if until is not None and until.is_set():
+            if (until is not None and until.is_set()) or not self._keeps(stream):
                 return
             self.end.audio(stream, self._encode(piece), len(piece) // 2, self._codec)
             self._pump()
+
+    def _keeps(self, stream: int) -> bool:
+        """Whether it has not been restarted since; what was being said then is gone with its ring."""
+        return not self._conversations[stream].is_lost
 
     async def _microphone_reaches(self, when: float) -> None:
         if self._speed != math.inf:
@@ -375,6 +380,9 @@ class SimulatedDevice:
         self.end = self._switched_on(secrets.randbits(32))
         self.taker = ImageTaker(self.end, self.flash, now)
         self._linked.clear()
+        for conversation in self._conversations.values():
+            conversation.lose()
+        self._progress.set()
         if self._is_wired:
             self.end.hello(now)
         self._pump()

@@ -156,6 +156,12 @@ class SpokenStream:
         self.heard_out = asyncio.Event()
         """The gateway has found the end of the speech."""
         self.answered = asyncio.Event()
+        self.is_lost = False
+
+    def lose(self) -> None:
+        """The device restarts: nobody waits for an answer to this any more."""
+        self.is_lost = True
+        self.answered.set()
 
     def show_status(self, status: DeviceStatus, now: float) -> None:
         """The gateway said what it is doing."""

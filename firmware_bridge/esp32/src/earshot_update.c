@@ -319,7 +319,7 @@ uint32_t earshot_update_poll(earshot_update *update, uint32_t now) {
     if (earshot_where(update->device) != EARSHOT_LINKED) update->linked = false;
     if (update->state == EARSHOT_UPDATE_FETCHING) keep_fetching(update);
     else if (update->state == EARSHOT_UPDATE_WHOLE && may_start(update)) say_goodbye(update);
-    else if (update->state == EARSHOT_UPDATE_STARTING && (is_told(update) || has_come(now, update->due_at))) start(update);
+    else if (update->state == EARSHOT_UPDATE_STARTING && may_start(update) && (is_told(update) || has_come(now, update->due_at))) start(update);
     else if (update->state == EARSHOT_UPDATE_TRIAL) keep_trying(update);
     say_told(update);
     return patience(update);

@@ -131,6 +131,17 @@ def test_nothing_is_started_while_somebody_speaks(make: Make) -> None:
     assert house.run_until_told(S.CONFIRMED)
 
 
+def test_who_speaks_while_the_gateway_is_told_is_heard_out(make: Make) -> None:
+    house = House(make)
+    house.offer(file_of(an_image()))
+    assert house.run(20, lambda: house.board.where is TakerState.STARTING)
+    stream = house.board.end.start_stream()
+    house.run(30)
+    assert "start" not in house.flash.steps
+    house.board.end.stop_stream(stream)
+    assert house.run_until_told(S.CONFIRMED)
+
+
 def test_an_image_that_does_not_reach_the_gateway_is_rolled_back_and_not_taken_again(make: Make) -> None:
     house = House(make)
     manifest = house.offer(file_of(an_image()))

@@ -13,6 +13,7 @@ from firmware_bridge.link import device_end
 from firmware_bridge.link.events import DeviceConnected, DeviceStatus
 from firmware_bridge.link.frames import Codec, Header, Reply, TranscriptText
 from firmware_bridge.simulator import simulator
+from firmware_bridge.simulator.flash import SimulatedFlash
 from firmware_bridge.simulator.simulator import SimulatedDevice, SimulateOptions, simulate
 from firmware_bridge.simulator.user import (
     Linked,
@@ -27,6 +28,7 @@ from firmware_bridge.simulator.user import (
 )
 from firmware_bridge.simulator.wires import Mischief, Mqtt, PseudoTerminal, SerialPort
 from firmware_bridge.speech_files import BadRecording, read_wav, recordings
+from tests.record import passes
 
 SPEECH = recordings()[0]
 
@@ -35,6 +37,22 @@ SPEECH = recordings()[0]
 def impatient_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """A HELLO that was lost is said again soon, for the tests' sake."""
     monkeypatch.setattr(device_end, "HELLO_AGAIN", 0.05)
+
+
+async def test_a_restart_while_its_user_speaks_ends_that_speech_and_nothing_else(
+    gateway: Any, tmp_path: Path
+) -> None:
+    """New firmware that cannot reach the gateway goes back, whoever speaks."""
+    wire, flash = PseudoTerminal(tmp_path / "usb-1"), SimulatedFlash(bytes(64))
+    async with gateway(tmp_path / "usb-1"), SimulatedDevice("sim", wire, speed=20, flash=flash) as sim:
+        await sim.connected()
+        saying = asyncio.ensure_future(sim.say(SPEECH.path))
+        await passes(lambda: not sim.end.is_quiet)
+        flash.start()
+        cut = await saying
+        said = await sim.say(SPEECH.path)
+    assert (cut.transcript, cut.reply) == (None, None)
+    assert said.transcript is not None
 
 
 async def test_it_reports_its_conversation_in_order_with_rising_times(
