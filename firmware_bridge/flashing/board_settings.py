@@ -20,6 +20,7 @@ _LEAST_BAUD: Final = 9_600
 _KEY_DIGITS: Final = 64
 _IMAGE_KEY_BYTES: Final = 64
 _WPA_LEAST: Final = 8
+_OPTIONS: Final = {"wifi_ssid": "--wifi", "mqtt_url": "--broker", "ws_url": "--gateway"}
 
 
 def checked(values: Mapping[str, str | int]) -> dict[str, NvsValue]:
@@ -35,7 +36,7 @@ def check_together(settings: Mapping[str, NvsValue]) -> None:
     if missing:
         raise FlashTrouble(
             f"a board whose carrier is {carrier} needs {' and '.join(missing)}, too",
-            "say so on the command line or in the --settings file",
+            f"say so by {' and '.join(_OPTIONS[name] for name in missing)}, or in the --settings file",
         )
 
 

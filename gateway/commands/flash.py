@@ -201,6 +201,12 @@ def _wait(port: str, settings: Mapping[str, NvsValue], seconds: float, arrival: 
             "press RESET; what it printed stands above. "
             + ("`earshot link-test PORT` finds another rate" if carrier == "serial" else _NETWORK),
         )
+    told_id = str(settings.get("id", ""))
+    if told_id and isinstance(hello, DeviceConnected) and hello.device_id != told_id:
+        raise FlashTrouble(
+            f"it was told to be {told_id}, and calls itself {hello.device_id}",
+            "its firmware reads no settings, as Arduino's sketch: the id stands in its source",
+        )
     if isinstance(hello, dict):
         click.echo(
             one_line(

@@ -25,6 +25,7 @@ from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _APP = re.compile(r"(auto|builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
+LEAST_MICROPHONE_RATE = 8_000
 _HOOK = re.compile(r"([A-Za-z_][\w.]*:[A-Za-z_]\w*|)")
 
 
@@ -36,6 +37,13 @@ def fit(data: Any) -> tuple[GatewayConfig, list[Mistake]]:
     contradictions = _contradictions(config)
     mistakes += [Mistake(paths[0], message) for paths, message in contradictions if wrong.isdisjoint(paths)]
     return config, mistakes
+
+
+def _microphones(devices: DeviceSettings) -> Iterator[Contradiction]:
+    for name, one in devices.microphones.items():
+        if 0 < one.rate < LEAST_MICROPHONE_RATE:
+            message = f"expected 0 or a whole number from {LEAST_MICROPHONE_RATE} to 192000, got {one.rate}"
+            yield (("devices", "microphones", name, "rate"),), message
 
 
 def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
@@ -51,6 +59,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
         )
         yield (("devices", "mqtt", "url"),), message
     yield from _known_devices(config.devices)
+    yield from _microphones(config.devices)
     try:
         check_broker_url(config.broker.url)
     except BrokerError as error:

@@ -105,7 +105,7 @@ def expected(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(expected(one) for one in arguments)
     if origin is Literal:
-        return "one of " + ", ".join(arguments)
+        return "one of " + ", ".join(one or '""' for one in arguments)
     if origin is tuple:
         return f"a list, each item {expected(arguments[0])}"
     if origin is dict:

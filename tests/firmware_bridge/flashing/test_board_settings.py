@@ -81,16 +81,17 @@ def test_a_setting_that_there_is_not_is_told_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "missing"),
+    ("settings", "missing", "options"),
     [
-        ({"carrier": "mqtt"}, "wifi_ssid and mqtt_url"),
-        ({"carrier": "mqtt", "wifi_ssid": "x"}, "mqtt_url"),
-        ({"carrier": "websocket", "mqtt_url": "x", "wifi_ssid": "x"}, "ws_url"),
+        ({"carrier": "mqtt"}, "wifi_ssid and mqtt_url", "--wifi and --broker"),
+        ({"carrier": "mqtt", "wifi_ssid": "x"}, "mqtt_url", "--broker"),
+        ({"carrier": "websocket", "mqtt_url": "x", "wifi_ssid": "x"}, "ws_url", "--gateway"),
     ],
 )
-def test_a_carrier_without_its_way_is_told(settings: dict[str, str], missing: str) -> None:
-    with pytest.raises(FlashTrouble, match=f"needs {missing}, too"):
+def test_a_carrier_without_its_way_is_told(settings: dict[str, str], missing: str, options: str) -> None:
+    with pytest.raises(FlashTrouble, match=f"needs {missing}, too") as told:
         check_together(settings)
+    assert told.value.remedy == f"say so by {options}, or in the --settings file"
 
 
 @pytest.mark.parametrize("settings", [{}, {"carrier": "serial"}, SOUND, {"wifi_ssid": "x"}])

@@ -115,6 +115,15 @@ def test_a_board_that_says_no_hello_is_told_with_the_remedy(plug: Plug, tmp_path
 
 
 @pytest.mark.slow
+def test_a_firmware_that_does_not_take_its_id_is_told_of(plug: Plug, tmp_path: Path) -> None:
+    result = flash(samples.build_folder(tmp_path / "build"), "--port", plug().port, "--id", "attic")
+    assert result.exit_code == 1
+    assert (
+        "told to be attic, and calls itself kitchen\nremedy: its firmware reads no settings" in result.output
+    )
+
+
+@pytest.mark.slow
 def test_a_password_is_asked_for_where_somebody_can_answer_and_is_not_shown(tmp_path: Path) -> None:
     """Typed on a terminal; the board is none, so that what was typed goes nowhere."""
     ours, theirs = pty.openpty()

@@ -19,6 +19,11 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "devices: {known: {kitchen: {priority: high}}}",
+            'FILE:1: devices.known.kitchen.priority: expected one of "", urgent, normal, background, got \'high\'',
+        ),
+        ("devices: {microphones: {desk: {rate: 100}}}", "FILE:1: devices.microphones.desk.rate: expected 0 or a whole"),
         ('web: {host: ""}', "FILE:1: web.host: expected an address; 0.0.0.0 is every one of this machine"),
         *[
             (f"web: {{hosts: ['{host}']}}", "FILE:1: web.hosts[0]: expected name or name:port, got")
