@@ -30,6 +30,7 @@ quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(find firmware_bridge tests -name '*.[ch]')
 	$(BIN)/mypy
 
 plan: $(VENV)/.dev  ## the floor plan in docs/architecture.md, made from the imports and the docstrings

@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static void delay(int file) {
+static void delay(int file)
+{
     const char *name = getenv("SLOW_SYNC_FILE"), *milliseconds = getenv("SLOW_SYNC_MS");
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -19,11 +20,18 @@ static void delay(int file) {
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
-static int slowly(const char *call, int file) {
+static int slowly(const char *call, int file)
+{
     int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
     delay(file);
     return real(file);
 }
 
-int fsync(int file) { return slowly("fsync", file); }
-int fdatasync(int file) { return slowly("fdatasync", file); }
+int fsync(int file)
+{
+    return slowly("fsync", file);
+}
+int fdatasync(int file)
+{
+    return slowly("fdatasync", file);
+}

@@ -1,5 +1,5 @@
-/* The second flash of qemu's riscv32 machine `virt`: two Intel chips side by side, in sectors. While one of these works nothing can be read
- * from it: programs run from elsewhere. */
+/* The second flash of qemu's riscv32 machine `virt`: two Intel chips side by side, in sectors. While one of these works
+ * nothing can be read from it: programs run from elsewhere. */
 #ifndef FLASH_H
 #define FLASH_H
 

@@ -1,4 +1,5 @@
-/* Two places for a firmware in the flash, and a record of which is started: what the bootloader and the firmware know of each other. */
+/* Two places for a firmware in the flash, and a record of which is started: what the bootloader and the firmware know
+ * of each other. */
 #ifndef IMAGES_H
 #define IMAGES_H
 
@@ -16,7 +17,7 @@ enum { KEPT_RECORD = 0, KEPT_UPDATE = 1 }; /* pairs of kept.h */
 enum {
     IMAGE_KNOWN = 1, /* it has reached a gateway */
     IMAGE_FRESH,     /* it was never started */
-    IMAGE_ON_TRIAL   /* it was started, and has not reached a gateway yet: whatever resets the board now takes it back */
+    IMAGE_ON_TRIAL /* it was started, and has not reached a gateway yet: whatever resets the board now takes it back */
 };
 
 struct image_record {

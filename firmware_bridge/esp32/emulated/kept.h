@@ -1,5 +1,5 @@
-/* A few bytes that are kept in the flash, whole or not at all: written in turn to one sector of a pair and the other, so that whenever the power
- * fails one of them is what it was. */
+/* A few bytes that are kept in the flash, whole or not at all: written in turn to one sector of a pair and the other,
+ * so that whenever the power fails one of them is what it was. */
 #ifndef KEPT_H
 #define KEPT_H
 

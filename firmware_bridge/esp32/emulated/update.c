@@ -121,8 +121,18 @@ bool update_begin(earshot_update_config *config)
     *config = (earshot_update_config){
         .number = IMAGE_NUMBER,
         .trial_ms = TRIAL_MILLISECONDS,
-        .port = {.running = running, .room = room, .verify = verify, .begin = begin, .write = write, .read = read,
-                 .finish = finish, .start = start, .confirm = confirm, .roll_back = roll_back, .load = load, .save = save},
+        .port = {.running = running,
+                 .room = room,
+                 .verify = verify,
+                 .begin = begin,
+                 .write = write,
+                 .read = read,
+                 .finish = finish,
+                 .start = start,
+                 .confirm = confirm,
+                 .roll_back = roll_back,
+                 .load = load,
+                 .save = save},
     };
     return kept_read(KEPT_RECORD, &record, sizeof record);
 }

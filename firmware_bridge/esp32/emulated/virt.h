@@ -1,4 +1,5 @@
-/* The board that qemu's riscv32 machine `virt` is: one UART, one clock, a switch. Interrupts fill and drain the UART. */
+/* The board that qemu's riscv32 machine `virt` is: one UART, one clock, a switch. Interrupts fill and drain the UART.
+ */
 #ifndef VIRT_H
 #define VIRT_H
 
@@ -23,7 +24,8 @@ uint32_t virt_uart_overruns(void);
 /* Sleeps until a byte came or `microseconds` are over. */
 void virt_sleep(uint32_t microseconds);
 
-/* Is told of a fault of the program, before the machine is reset as by a watchdog. The owner of this board writes it. */
+/* Is told of a fault of the program, before the machine is reset as by a watchdog. The owner of this board writes it.
+ */
 void virt_crashed(uint32_t cause, uint32_t address);
 
 /* As the reset button does. */

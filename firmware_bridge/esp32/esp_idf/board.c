@@ -4,9 +4,12 @@
 #if CONFIG_EARSHOT_BOARD_OTHER
 
 static const earshot_board other = {
-    .name = "another board", .chip = CONFIG_IDF_TARGET, .source = "menuconfig",
+    .name = "another board",
+    .chip = CONFIG_IDF_TARGET,
+    .source = "menuconfig",
 #if CONFIG_EARSHOT_PIN_MIC_PDM
-    .mic = EARSHOT_MIC_PDM, .in = {EARSHOT_NO_PIN, EARSHOT_NO_PIN, CONFIG_EARSHOT_PIN_MIC_WS, CONFIG_EARSHOT_PIN_MIC_DATA},
+    .mic = EARSHOT_MIC_PDM,
+    .in = {EARSHOT_NO_PIN, EARSHOT_NO_PIN, CONFIG_EARSHOT_PIN_MIC_WS, CONFIG_EARSHOT_PIN_MIC_DATA},
 #else
     .mic = EARSHOT_MIC_I2S,
     .in = {EARSHOT_NO_PIN, CONFIG_EARSHOT_PIN_MIC_BCLK, CONFIG_EARSHOT_PIN_MIC_WS, CONFIG_EARSHOT_PIN_MIC_DATA},
@@ -21,9 +24,9 @@ static const earshot_board other = {
     .button = CONFIG_EARSHOT_PIN_BUTTON,
     .led = CONFIG_EARSHOT_PIN_LED < 0 ? EARSHOT_LED_NONE :
 #if CONFIG_EARSHOT_LED_IS_RGB
-           EARSHOT_LED_RGB,
+                                      EARSHOT_LED_RGB,
 #else
-           EARSHOT_LED_PLAIN,
+                                      EARSHOT_LED_PLAIN,
 #endif
     .led_pin = CONFIG_EARSHOT_PIN_LED,
 };

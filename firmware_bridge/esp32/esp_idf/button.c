@@ -37,7 +37,8 @@ esp_err_t earshot_button_open(int of, void (*wake)(void))
         return ESP_OK;
     }
     esp_err_t service = gpio_install_isr_service(0);
-    ESP_RETURN_ON_FALSE(service == ESP_OK || service == ESP_ERR_INVALID_STATE, service, TAG, "button"); /* there may be one */
+    ESP_RETURN_ON_FALSE(service == ESP_OK || service == ESP_ERR_INVALID_STATE, service, TAG,
+                        "button"); /* there may be one */
     return gpio_isr_handler_add((gpio_num_t)pin, edge, NULL);
 }
 

@@ -40,12 +40,8 @@ static size_t code_opus(const int16_t *samples, size_t count, uint8_t *out)
 size_t earshot_coder_code(const int16_t *samples, size_t count, uint8_t *out)
 {
     switch (coder) {
-    case EARSHOT_PCM16:
-        memcpy(out, samples, count * sizeof *samples);
-        return count * sizeof *samples;
-    case EARSHOT_IMA_ADPCM:
-        return earshot_adpcm_encode(&adpcm, samples, count & ~(size_t)1, out);
-    default:
-        return code_opus(samples, count, out);
+    case EARSHOT_PCM16: memcpy(out, samples, count * sizeof *samples); return count * sizeof *samples;
+    case EARSHOT_IMA_ADPCM: return earshot_adpcm_encode(&adpcm, samples, count & ~(size_t)1, out);
+    default: return code_opus(samples, count, out);
     }
 }

@@ -1,4 +1,5 @@
-/* From samples to the payloads of AUDIO frames: PCM16, IMA ADPCM, and Opus where Espressif's library is built in. One task. */
+/* From samples to the payloads of AUDIO frames: PCM16, IMA ADPCM, and Opus where Espressif's library is built in. One
+ * task. */
 #ifndef EARSHOT_CODER_H
 #define EARSHOT_CODER_H
 
@@ -19,8 +20,8 @@ uint16_t earshot_coder_payload(void);
 /* A stream begins: nothing is left of the one before. */
 void earshot_coder_begin(void);
 
-/* Codes `count` samples: a whole frame, or the last of a stream, which is filled up with silence where the codec wants a whole
- * one. Returns bytes in `out` (EARSHOT_CODED_MOST); 0: it did not work. */
+/* Codes `count` samples: a whole frame, or the last of a stream, which is filled up with silence where the codec wants
+ * a whole one. Returns bytes in `out` (EARSHOT_CODED_MOST); 0: it did not work. */
 size_t earshot_coder_code(const int16_t *samples, size_t count, uint8_t *out);
 
 #endif

@@ -58,11 +58,13 @@ esp_err_t earshot_converter_open(const earshot_board *board, void *receiver)
         .codec_if = codec_of(board, bus),
         .data_if = audio_codec_new_i2s_data(&samples),
     };
-    ESP_RETURN_ON_FALSE(config.codec_if && config.data_if, ESP_ERR_NOT_FOUND, TAG, "%s: its converter does not answer", board->name);
+    ESP_RETURN_ON_FALSE(config.codec_if && config.data_if, ESP_ERR_NOT_FOUND, TAG, "%s: its converter does not answer",
+                        board->name);
     esp_codec_dev_handle_t device = esp_codec_dev_new(&config);
     ESP_RETURN_ON_FALSE(device, ESP_ERR_NO_MEM, TAG, "no memory for the converter");
     esp_codec_dev_sample_info_t shape = {.bits_per_sample = 16, .channel = 2, .sample_rate = EARSHOT_RATE};
-    ESP_RETURN_ON_FALSE(esp_codec_dev_open(device, &shape) == ESP_CODEC_DEV_OK, ESP_FAIL, TAG, "the converter refuses 16 kHz");
+    ESP_RETURN_ON_FALSE(esp_codec_dev_open(device, &shape) == ESP_CODEC_DEV_OK, ESP_FAIL, TAG,
+                        "the converter refuses 16 kHz");
     esp_codec_dev_set_in_gain(device, 30.0f);
     return ESP_OK;
 }

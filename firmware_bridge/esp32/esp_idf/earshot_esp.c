@@ -26,7 +26,7 @@
 #include "wifi.h"
 #include "wire.h"
 
-#define LOOK_MS 10          /* at the button, and at a line that wakes nobody */
+#define LOOK_MS 10 /* at the button, and at a line that wakes nobody */
 #define REPLIES 2
 #define REPLY_BYTES 2048
 #define REPLY_SHOWN_MS 3000
@@ -51,14 +51,14 @@ static struct {
     const earshot_board *board;
     TaskHandle_t task;
     QueueHandle_t logs;
-    uint32_t ups;               /* of the wire, as it was last seen */
-    uint16_t stream;            /* 0: none */
-    bool held;                  /* the button */
+    uint32_t ups;    /* of the wire, as it was last seen */
+    uint16_t stream; /* 0: none */
+    bool held;       /* the button */
     uint8_t status;
     uint32_t reply_at, report_at;
     earshot_light light;
     earshot_texts texts;
-    portMUX_TYPE lock;          /* of what follows */
+    portMUX_TYPE lock; /* of what follows */
     earshot_counters counted;
     earshot_update_state update_state;
     uint32_t update_bytes, update_of;
@@ -184,9 +184,7 @@ static void hear(void *unused, const earshot_frame *frame)
             earshot_texts_forget(&own.texts);
         }
         break;
-    case EARSHOT_T_STATUS:
-        hear_status(frame);
-        break;
+    case EARSHOT_T_STATUS: hear_status(frame); break;
     case EARSHOT_T_PARTIAL:
         if (config->partial) {
             config->partial(config->context, text_of(frame), frame->stable);
@@ -197,9 +195,7 @@ static void hear(void *unused, const earshot_frame *frame)
             config->transcript(config->context, id_of(frame), text_of(frame));
         }
         break;
-    case EARSHOT_T_REPLY:
-        hear_reply(frame);
-        break;
+    case EARSHOT_T_REPLY: hear_reply(frame); break;
     case EARSHOT_T_SPEECH_START:
     case EARSHOT_T_SPEECH:
     case EARSHOT_T_SPEECH_STOP:
@@ -207,11 +203,8 @@ static void hear(void *unused, const earshot_frame *frame)
             config->speech(config->context, frame);
         }
         break;
-    case EARSHOT_T_FAULT:
-        ESP_LOGW(TAG, "the gateway: %s", text_of(frame));
-        break;
-    default:
-        break;
+    case EARSHOT_T_FAULT: ESP_LOGW(TAG, "the gateway: %s", text_of(frame)); break;
+    default: break;
     }
 }
 
@@ -267,16 +260,13 @@ static void take_heard(void)
                 earshot_log(&own.device, 4, "too many streams wait: this one is not sent");
             }
             break;
-        case EARSHOT_HEARD_WORD:
-            earshot_notify(&own.device, EARSHOT_WAKE_WORD, heard.score, heard.word, 0);
-            break;
+        case EARSHOT_HEARD_WORD: earshot_notify(&own.device, EARSHOT_WAKE_WORD, heard.score, heard.word, 0); break;
         case EARSHOT_HEARD_STOP:
             take_audio(&heard);
             earshot_stop(&own.device, own.stream);
             own.stream = 0;
             break;
-        default:
-            take_audio(&heard);
+        default: take_audio(&heard);
         }
     }
 }
@@ -324,15 +314,12 @@ static earshot_light light_now(void)
         return EARSHOT_LIGHT_UPDATING;
     }
     switch (earshot_where(&own.device)) {
-    case EARSHOT_LINKED:
-        return own.stream ? EARSHOT_LIGHT_LISTENING : light_of_status();
-    case EARSHOT_GREETING:
-        return EARSHOT_LIGHT_GREETING;
-    case EARSHOT_REFUSED:
-        return EARSHOT_LIGHT_REFUSED;
+    case EARSHOT_LINKED: return own.stream ? EARSHOT_LIGHT_LISTENING : light_of_status();
+    case EARSHOT_GREETING: return EARSHOT_LIGHT_GREETING;
+    case EARSHOT_REFUSED: return EARSHOT_LIGHT_REFUSED;
     default:
         return own.wire->kind == EARSHOT_MESSAGES && !own.settings.wifi_ssid[0] ? EARSHOT_LIGHT_SET_UP
-                                                                                   : EARSHOT_LIGHT_NO_CARRIER;
+                                                                                : EARSHOT_LIGHT_NO_CARRIER;
     }
 }
 
@@ -367,9 +354,12 @@ static void report(void)
     earshot_microphone_counted(&mic);
     int16_t loudest = (int16_t)(mic.peak > INT16_MAX ? INT16_MAX : mic.peak);
     int16_t peak = (int16_t)(earshot_level(&loudest, 1) / 256);
-    snprintf(line, sizeof line, "microphone: peak %d dB, clock %+ld ppm, %lu clipped, %lu buffers overrun, %lu samples unsent; ring %lu; heap %lu",
-             peak, (long)mic.drift_ppm, (unsigned long)mic.clipped, (unsigned long)mic.overruns, (unsigned long)earshot_hearing_lost(),
-             (unsigned long)earshot_count(&own.device)->overrun_samples, (unsigned long)heap_caps_get_free_size(MALLOC_CAP_8BIT));
+    snprintf(line, sizeof line,
+             "microphone: peak %d dB, clock %+ld ppm, %lu clipped, %lu buffers overrun, %lu samples unsent; ring %lu; "
+             "heap %lu",
+             peak, (long)mic.drift_ppm, (unsigned long)mic.clipped, (unsigned long)mic.overruns,
+             (unsigned long)earshot_hearing_lost(), (unsigned long)earshot_count(&own.device)->overrun_samples,
+             (unsigned long)heap_caps_get_free_size(MALLOC_CAP_8BIT));
     earshot_log(&own.device, 6, line);
     earshot_notify(&own.device, EARSHOT_LEVEL, peak, "peak", 0);
 }
@@ -431,7 +421,8 @@ static void link_for_ever(void *unused)
 
 /* -- Logs, where the console is on the line that carries frames: they go to the gateway instead. */
 
-#if (CONFIG_EARSHOT_SERIAL_USB_JTAG && (CONFIG_ESP_CONSOLE_USB_SERIAL_JTAG || CONFIG_ESP_CONSOLE_SECONDARY_USB_SERIAL_JTAG)) || \
+#if (CONFIG_EARSHOT_SERIAL_USB_JTAG &&                                                        \
+     (CONFIG_ESP_CONSOLE_USB_SERIAL_JTAG || CONFIG_ESP_CONSOLE_SECONDARY_USB_SERIAL_JTAG)) || \
     (CONFIG_EARSHOT_SERIAL_UART && CONFIG_ESP_CONSOLE_UART_NUM == CONFIG_EARSHOT_UART_PORT)
 #define CONSOLE_IS_ON_LINE 1
 #endif
@@ -510,7 +501,8 @@ static esp_err_t make_device(void)
     size_t frames = CONFIG_EARSHOT_RING_MS * (EARSHOT_RATE / 1000) / earshot_coder_frame();
     size_t size = (frames < 8 ? 8 : frames) * slot;
     uint8_t *ring = ring_of(size);
-    ESP_RETURN_ON_FALSE(ring, ESP_ERR_NO_MEM, TAG, "no %u bytes for the ring: make EARSHOT_RING_MS less", (unsigned)size);
+    ESP_RETURN_ON_FALSE(ring, ESP_ERR_NO_MEM, TAG, "no %u bytes for the ring: make EARSHOT_RING_MS less",
+                        (unsigned)size);
     earshot_config config = {
         .id = own.settings.id,
         .boot = esp_random(),
@@ -528,10 +520,12 @@ static esp_err_t make_device(void)
     };
     earshot_result made = earshot_init(&own.device, &config);
     if (own.takes_images && made == EARSHOT_OK) {
-        const earshot_update_config update = {.number = own.config.number, .port = earshot_image_port(own.settings.image_key)};
+        const earshot_update_config update = {.number = own.config.number,
+                                              .port = earshot_image_port(own.settings.image_key)};
         earshot_update_init(&own.update, &own.device, &update, now_ms());
     }
-    ESP_RETURN_ON_FALSE(made == EARSHOT_OK, ESP_ERR_INVALID_ARG, TAG, "the device id \"%s\", or firmware or kind, cannot be", config.id);
+    ESP_RETURN_ON_FALSE(made == EARSHOT_OK, ESP_ERR_INVALID_ARG, TAG,
+                        "the device id \"%s\", or firmware or kind, cannot be", config.id);
     return ESP_OK;
 }
 
@@ -591,7 +585,8 @@ static void heard(void *unused, const int16_t *samples, size_t count)
 
 static esp_err_t open_microphone(void)
 {
-    const earshot_microphone_config config = {.board = own.board, .heard = heard, .stack = CONFIG_EARSHOT_CAPTURE_STACK};
+    const earshot_microphone_config config = {
+        .board = own.board, .heard = heard, .stack = CONFIG_EARSHOT_CAPTURE_STACK};
     return own.config.own_microphone ? ESP_OK : earshot_microphone_start(&config);
 }
 
@@ -601,7 +596,8 @@ esp_err_t earshot_esp_start(const earshot_esp_config *config)
     own.board = config->board ? config->board : earshot_this_board();
     ESP_RETURN_ON_ERROR(earshot_settings_read(&own.settings), TAG, "settings");
     own.wire = wire_of(own.settings.carrier);
-    ESP_RETURN_ON_FALSE(own.wire, ESP_ERR_NOT_SUPPORTED, TAG, "carrier \"%s\" is not in this firmware", own.settings.carrier);
+    ESP_RETURN_ON_FALSE(own.wire, ESP_ERR_NOT_SUPPORTED, TAG, "carrier \"%s\" is not in this firmware",
+                        own.settings.carrier);
     own.takes_images = earshot_image_can(config, &own.settings);
     own.codec = codec_of_choice();
     ESP_RETURN_ON_ERROR(earshot_coder_open(own.codec), TAG, "codec");
@@ -614,7 +610,8 @@ esp_err_t earshot_esp_start(const earshot_esp_config *config)
     ESP_RETURN_ON_ERROR(earshot_button_open(own.board->button, wake_from_interrupt), TAG, "button");
     ESP_RETURN_ON_ERROR(open_carrier(), TAG, "carrier");
     keep_line_clean();
-    BaseType_t made = xTaskCreate(link_for_ever, "earshot link", CONFIG_EARSHOT_LINK_STACK, NULL, tskIDLE_PRIORITY + 6, &own.task);
+    BaseType_t made =
+        xTaskCreate(link_for_ever, "earshot link", CONFIG_EARSHOT_LINK_STACK, NULL, tskIDLE_PRIORITY + 6, &own.task);
     ESP_RETURN_ON_FALSE(made == pdPASS, ESP_ERR_NO_MEM, TAG, "no memory for the link's task");
     return open_microphone();
 }

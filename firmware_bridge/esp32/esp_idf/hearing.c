@@ -25,8 +25,8 @@ static struct {
     MessageBufferHandle_t queue;
     atomic_bool talk, over;
     atomic_uint lost;
-    bool open;                /* a START is in the queue, or was, and no STOP yet */
-    bool awake;               /* a wake word was heard */
+    bool open;  /* a START is in the queue, or was, and no STOP yet */
+    bool awake; /* a wake word was heard */
     int16_t frame[FRAME_MOST];
     size_t held;
     uint32_t sent, hole;
@@ -165,22 +165,20 @@ static inline void whenever_spoken(const int16_t *samples, size_t count)
         send(older, older_count, true);
         send(newer, newer_count, true);
         break;
-    case EARSHOT_GATE_OPEN:
-        send(samples, count, true);
-        break;
+    case EARSHOT_GATE_OPEN: send(samples, count, true); break;
     case EARSHOT_GATE_SHUTS:
         send(samples, count, true);
         finish();
         break;
-    default:
-        finish();
+    default: finish();
     }
 }
 
 static bool word_in(const int16_t *samples, size_t count)
 {
     hearing.next.score = 0;
-    hearing.next.word = hearing.config.wake ? hearing.config.wake(hearing.config.context, samples, count, &hearing.next.score) : NULL;
+    hearing.next.word =
+        hearing.config.wake ? hearing.config.wake(hearing.config.context, samples, count, &hearing.next.score) : NULL;
     if (hearing.next.word) {
         hearing.next.what = EARSHOT_HEARD_WORD;
         put(0);

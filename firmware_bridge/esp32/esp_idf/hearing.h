@@ -1,5 +1,5 @@
-/* From the microphone's samples to what the link sends: when a stretch of audio begins and ends, and its coded frames. It
- * works in the microphone's task and fills a queue, from which the link's task takes.
+/* From the microphone's samples to what the link sends: when a stretch of audio begins and ends, and its coded frames.
+ * It works in the microphone's task and fills a queue, from which the link's task takes.
  */
 #ifndef EARSHOT_HEARING_H
 #define EARSHOT_HEARING_H
@@ -9,10 +9,10 @@
 
 typedef struct {
     enum { EARSHOT_HEARD_START, EARSHOT_HEARD_AUDIO, EARSHOT_HEARD_STOP, EARSHOT_HEARD_WORD } what;
-    bool end_on_silence;      /* START */
-    int16_t score;            /* WORD */
+    bool end_on_silence; /* START */
+    int16_t score;       /* WORD */
     const char *word;
-    uint32_t hole;            /* AUDIO: samples that found no room in the queue before these */
+    uint32_t hole; /* AUDIO: samples that found no room in the queue before these */
     uint16_t samples, size;
     uint8_t bytes[EARSHOT_CODED_MOST];
 } earshot_heard;

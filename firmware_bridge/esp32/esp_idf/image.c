@@ -127,7 +127,16 @@ static bool save(void *unused, const earshot_update_memory *memory)
 earshot_update_port earshot_image_port(const uint8_t *image_key)
 {
     key = image_key;
-    return (earshot_update_port){
-        .running = running, .room = room, .verify = verify, .begin = begin, .write = write_bytes, .read = read_bytes, .finish = finish,
-        .start = start, .confirm = confirm, .roll_back = roll_back, .load = load, .save = save};
+    return (earshot_update_port){.running = running,
+                                 .room = room,
+                                 .verify = verify,
+                                 .begin = begin,
+                                 .write = write_bytes,
+                                 .read = read_bytes,
+                                 .finish = finish,
+                                 .start = start,
+                                 .confirm = confirm,
+                                 .roll_back = roll_back,
+                                 .load = load,
+                                 .save = save};
 }

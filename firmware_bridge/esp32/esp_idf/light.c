@@ -11,7 +11,7 @@
 
 #define TICKS_PER_US 10 /* of the RMT channel */
 #define STEP_MS 40
-#define BRIGHTNESS 48   /* of 255: it stands in a bedroom, too */
+#define BRIGHTNESS 48 /* of 255: it stands in a bedroom, too */
 
 static const char *const TAG = "earshot";
 static atomic_int shown = EARSHOT_LIGHT_OFF;
@@ -100,5 +100,7 @@ esp_err_t earshot_light_open(const earshot_board *of)
         ESP_RETURN_ON_ERROR(gpio_reset_pin(board->led_pin), TAG, "light");
         ESP_RETURN_ON_ERROR(gpio_set_direction(board->led_pin, GPIO_MODE_OUTPUT), TAG, "light");
     }
-    return xTaskCreate(show_for_ever, "earshot light", 3072, NULL, tskIDLE_PRIORITY + 1, NULL) == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
+    return xTaskCreate(show_for_ever, "earshot light", 3072, NULL, tskIDLE_PRIORITY + 1, NULL) == pdPASS
+               ? ESP_OK
+               : ESP_ERR_NO_MEM;
 }

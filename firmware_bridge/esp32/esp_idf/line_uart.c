@@ -6,7 +6,7 @@
 #define PORT ((uart_port_t)CONFIG_EARSHOT_UART_PORT)
 #define RECEIVED 4096 /* 40 ms at 921600 baud */
 #define SENT 2048
-#define ITEM 32       /* of the driver's ring buffer, besides the bytes */
+#define ITEM 32 /* of the driver's ring buffer, besides the bytes */
 
 static const char *const TAG = "earshot";
 

@@ -10,7 +10,8 @@
 #include "freertos/task.h"
 #include "wire.h"
 
-#define QUEUED (3 * EARSHOT_MESSAGE) /* either way: a second of Opus, 200 ms of PCM16; the device's ring holds the rest */
+#define QUEUED \
+    (3 * EARSHOT_MESSAGE) /* either way: a second of Opus, 200 ms of PCM16; the device's ring holds the rest */
 
 typedef struct {
     uint32_t connection;

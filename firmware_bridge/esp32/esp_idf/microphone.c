@@ -15,7 +15,7 @@
 #include "driver/i2s_pdm.h"
 #endif
 
-#define BUFFERS 6                 /* of DMA, 20 ms each: so long may `heard` take */
+#define BUFFERS 6 /* of DMA, 20 ms each: so long may `heard` take */
 #define DRIFT_AFTER_US 10000000
 
 static const char *const TAG = "earshot";
@@ -48,8 +48,11 @@ static esp_err_t as_i2s(const earshot_board *board, i2s_data_bit_width_t width)
     i2s_std_config_t config = {
         .clk_cfg = I2S_STD_CLK_DEFAULT_CONFIG(EARSHOT_RATE),
         .slot_cfg = I2S_STD_PHILIPS_SLOT_DEFAULT_CONFIG(width, mode),
-        .gpio_cfg = {
-            .mclk = board->in.mclk, .bclk = board->in.bclk, .ws = board->in.ws, .din = board->in.data, .dout = I2S_GPIO_UNUSED},
+        .gpio_cfg = {.mclk = board->in.mclk,
+                     .bclk = board->in.bclk,
+                     .ws = board->in.ws,
+                     .din = board->in.data,
+                     .dout = I2S_GPIO_UNUSED},
     };
     if (!both) {
         config.slot_cfg.slot_mask = board->take ? I2S_STD_SLOT_RIGHT : I2S_STD_SLOT_LEFT;
@@ -137,7 +140,8 @@ esp_err_t earshot_microphone_start(const earshot_microphone_config *config)
     microphone.config = *config;
     microphone.board = board;
     earshot_slots_init(&microphone.slots, &shape);
-    ESP_RETURN_ON_ERROR(open_channel(board, wide ? I2S_DATA_BIT_WIDTH_32BIT : I2S_DATA_BIT_WIDTH_16BIT), TAG, "microphone");
+    ESP_RETURN_ON_ERROR(open_channel(board, wide ? I2S_DATA_BIT_WIDTH_32BIT : I2S_DATA_BIT_WIDTH_16BIT), TAG,
+                        "microphone");
     uint32_t stack = config->stack ? config->stack : 4096;
     BaseType_t made = xTaskCreate(listen_for_ever, "earshot mic", stack, NULL, configMAX_PRIORITIES - 4, NULL);
     return made == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;

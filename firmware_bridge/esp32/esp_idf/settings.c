@@ -110,7 +110,8 @@ static void read_all(nvs_handle_t nvs, earshot_settings *settings)
     settings->ca_pem = read_certificate(nvs);
     read_key(nvs, settings);
     size_t size = sizeof settings->image_key;
-    settings->has_image_key = nvs_get_blob(nvs, EARSHOT_NVS_IMAGE_KEY, settings->image_key, &size) == ESP_OK && size == sizeof settings->image_key;
+    settings->has_image_key = nvs_get_blob(nvs, EARSHOT_NVS_IMAGE_KEY, settings->image_key, &size) == ESP_OK &&
+                              size == sizeof settings->image_key;
 }
 
 static esp_err_t open_flash(void)
@@ -185,7 +186,9 @@ esp_err_t earshot_settings_keep_gateway(const char *url)
     bool mqtt = !strncmp(url, "mqtt://", 7) || !strncmp(url, "mqtts://", 8);
     bool websocket = !strncmp(url, "ws://", 5) || !strncmp(url, "wss://", 6);
     const entry entries[] = {
-        {EARSHOT_NVS_MQTT_PASS, ""}, {EARSHOT_NVS_WS_TOKEN, ""}, /* first: no other gateway is told the secrets of the one before */
-        {mqtt ? EARSHOT_NVS_MQTT_URL : EARSHOT_NVS_WS_URL, url}, {EARSHOT_NVS_CARRIER, mqtt ? "mqtt" : "websocket"}};
+        {EARSHOT_NVS_MQTT_PASS, ""},
+        {EARSHOT_NVS_WS_TOKEN, ""}, /* first: no other gateway is told the secrets of the one before */
+        {mqtt ? EARSHOT_NVS_MQTT_URL : EARSHOT_NVS_WS_URL, url},
+        {EARSHOT_NVS_CARRIER, mqtt ? "mqtt" : "websocket"}};
     return mqtt || websocket ? keep(entries, sizeof entries / sizeof *entries) : ESP_ERR_INVALID_ARG;
 }

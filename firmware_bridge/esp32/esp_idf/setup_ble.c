@@ -19,17 +19,19 @@
 #include "wifi.h"
 
 /* https://www.improv-wifi.com/ble: 00467768-6228-2272-4663-27747826800N, least byte first. */
-#define UUID(n) BLE_UUID128_INIT(n, 0x80, 0x26, 0x78, 0x74, 0x27, 0x63, 0x46, 0x72, 0x22, 0x28, 0x62, 0x68, 0x77, 0x46, 0x00)
+#define UUID(n) \
+    BLE_UUID128_INIT(n, 0x80, 0x26, 0x78, 0x74, 0x27, 0x63, 0x46, 0x72, 0x22, 0x28, 0x62, 0x68, 0x77, 0x46, 0x00)
 
 enum { AUTHORIZED = 2, JOINING = 3, JOINED = 4 };
 enum { NO_ERROR = 0, INVALID = 1, UNKNOWN = 2, CANNOT_JOIN = 3 };
 enum { JOIN = 1 };
 
 static const char *const TAG = "earshot";
-static const ble_uuid128_t service = UUID(0x00), state_uuid = UUID(0x01), error_uuid = UUID(0x02), command_uuid = UUID(0x03),
-                           result_uuid = UUID(0x04), can_uuid = UUID(0x05);
+static const ble_uuid128_t service = UUID(0x00), state_uuid = UUID(0x01), error_uuid = UUID(0x02),
+                           command_uuid = UUID(0x03), result_uuid = UUID(0x04), can_uuid = UUID(0x05);
 static uint16_t state_handle, error_handle, command_handle, result_handle, can_handle;
-static uint8_t state = AUTHORIZED, error = NO_ERROR, command[3 + 2 + EARSHOT_IMPROV_SSID_MOST + EARSHOT_IMPROV_PASSWORD_MOST];
+static uint8_t state = AUTHORIZED, error = NO_ERROR,
+               command[3 + 2 + EARSHOT_IMPROV_SSID_MOST + EARSHOT_IMPROV_PASSWORD_MOST];
 static size_t command_size;
 static uint8_t own_address_type;
 static const uint8_t result[] = {JOIN, 0, JOIN}; /* no page to go to */
@@ -120,10 +122,19 @@ static int accessed(uint16_t connection, uint16_t attribute, struct ble_gatt_acc
 }
 
 static const struct ble_gatt_chr_def characteristics[] = {
-    {.uuid = &state_uuid.u, .access_cb = accessed, .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY, .val_handle = &state_handle},
-    {.uuid = &error_uuid.u, .access_cb = accessed, .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY, .val_handle = &error_handle},
+    {.uuid = &state_uuid.u,
+     .access_cb = accessed,
+     .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY,
+     .val_handle = &state_handle},
+    {.uuid = &error_uuid.u,
+     .access_cb = accessed,
+     .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY,
+     .val_handle = &error_handle},
     {.uuid = &command_uuid.u, .access_cb = accessed, .flags = BLE_GATT_CHR_F_WRITE, .val_handle = &command_handle},
-    {.uuid = &result_uuid.u, .access_cb = accessed, .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY, .val_handle = &result_handle},
+    {.uuid = &result_uuid.u,
+     .access_cb = accessed,
+     .flags = BLE_GATT_CHR_F_READ | BLE_GATT_CHR_F_NOTIFY,
+     .val_handle = &result_handle},
     {.uuid = &can_uuid.u, .access_cb = accessed, .flags = BLE_GATT_CHR_F_READ, .val_handle = &can_handle},
     {0},
 };
@@ -151,8 +162,10 @@ static void advertise(void)
     const struct ble_gap_adv_params how = {.conn_mode = BLE_GAP_CONN_MODE_UND, .disc_mode = BLE_GAP_DISC_MODE_GEN};
     /* Service data of 0x4677: state, what it can, four zeros. */
     const uint8_t data[] = {0x77, 0x46, state, 0, 0, 0, 0, 0};
-    struct ble_hs_adv_fields fields = {
-        .flags = BLE_HS_ADV_F_DISC_GEN | BLE_HS_ADV_F_BREDR_UNSUP, .uuids128 = &service, .num_uuids128 = 1, .uuids128_is_complete = 1};
+    struct ble_hs_adv_fields fields = {.flags = BLE_HS_ADV_F_DISC_GEN | BLE_HS_ADV_F_BREDR_UNSUP,
+                                       .uuids128 = &service,
+                                       .num_uuids128 = 1,
+                                       .uuids128_is_complete = 1};
     struct ble_hs_adv_fields answer = {.svc_data_uuid16 = data, .svc_data_uuid16_len = sizeof data};
     if (ble_gap_adv_set_fields(&fields) || ble_gap_adv_rsp_set_fields(&answer) ||
         ble_gap_adv_start(own_address_type, NULL, BLE_HS_FOREVER, &how, happened, NULL)) {
@@ -180,7 +193,8 @@ esp_err_t earshot_setup_ble_open(const earshot_settings *settings)
     ble_hs_cfg.sync_cb = ready;
     ble_svc_gap_init();
     ble_svc_gatt_init();
-    ESP_RETURN_ON_FALSE(ble_gatts_count_cfg(services) == 0 && ble_gatts_add_svcs(services) == 0, ESP_FAIL, TAG, "Improv's service");
+    ESP_RETURN_ON_FALSE(ble_gatts_count_cfg(services) == 0 && ble_gatts_add_svcs(services) == 0, ESP_FAIL, TAG,
+                        "Improv's service");
     ble_svc_gap_device_name_set(settings->id);
     nimble_port_freertos_init(run);
     return ESP_OK;

@@ -23,10 +23,12 @@ static httpd_handle_t server;
 
 static const char PAGE[] =
     "<!doctype html><meta name=viewport content='width=device-width'><title>Earshot</title>"
-    "<style>body{font:18px sans-serif;margin:2em auto;max-width:20em}input,button{font:inherit;width:100%;margin:.3em 0 1em;padding:.4em}</style>"
+    "<style>body{font:18px sans-serif;margin:2em auto;max-width:20em}input,button{font:inherit;width:100%;margin:.3em "
+    "0 1em;padding:.4em}</style>"
     "<h1>Earshot</h1><form method=post action=/join><label>Wi-Fi<input name=ssid maxlength=32 required></label>"
     "<label>Password<input name=password type=password maxlength=64></label>"
-    "<label>Gateway<input name=gateway maxlength=255 placeholder='as it is; or ws://box:8080/device, mqtt://box'></label><button>Join</button></form>";
+    "<label>Gateway<input name=gateway maxlength=255 placeholder='as it is; or ws://box:8080/device, "
+    "mqtt://box'></label><button>Join</button></form>";
 
 static esp_err_t show_page(httpd_req_t *request)
 {
@@ -34,7 +36,8 @@ static esp_err_t show_page(httpd_req_t *request)
     return httpd_resp_send(request, PAGE, HTTPD_RESP_USE_STRLEN);
 }
 
-/* Every name that a telephone asks for is ours, so whatever it looks for leads to the page. Telephones look for a page of theirs, and show what they get instead. */
+/* Every name that a telephone asks for is ours, so whatever it looks for leads to the page. Telephones look for a page
+ * of theirs, and show what they get instead. */
 static esp_err_t send_to_page(httpd_req_t *request, httpd_err_code_t error)
 {
     (void)error;
@@ -81,14 +84,17 @@ static esp_err_t join(httpd_req_t *request)
         held += (size_t)count;
     }
     form[held] = 0;
-    bool told = earshot_form_field(form, "ssid", ssid, sizeof ssid) && earshot_form_field(form, "password", password, sizeof password);
+    bool told = earshot_form_field(form, "ssid", ssid, sizeof ssid) &&
+                earshot_form_field(form, "password", password, sizeof password);
     if (!told || !ssid[0]) {
         return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a name has 1 to 32 letters, a password up to 64");
     }
     if (!keep_gateway(form)) {
-        return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST, "a gateway is ws://, wss://, mqtt:// or mqtts:// and a name");
+        return httpd_resp_send_err(request, HTTPD_400_BAD_REQUEST,
+                                   "a gateway is ws://, wss://, mqtt:// or mqtts:// and a name");
     }
-    esp_err_t sent = httpd_resp_sendstr(request, "Joining. This network goes when it worked; if it stays, the password was wrong.");
+    esp_err_t sent =
+        httpd_resp_sendstr(request, "Joining. This network goes when it worked; if it stays, the password was wrong.");
     earshot_wifi_join(ssid, password, close_portal);
     return sent;
 }
@@ -127,7 +133,9 @@ esp_err_t earshot_setup_portal_open(const earshot_settings *settings)
     ESP_RETURN_ON_ERROR(httpd_register_uri_handler(server, &page), TAG, "page");
     ESP_RETURN_ON_ERROR(httpd_register_uri_handler(server, &form), TAG, "page");
     ESP_RETURN_ON_ERROR(httpd_register_err_handler(server, HTTPD_404_NOT_FOUND, send_to_page), TAG, "page");
-    return xTaskCreate(answer_for_ever, "earshot dns", 3072, NULL, tskIDLE_PRIORITY + 2, NULL) == pdPASS ? ESP_OK : ESP_ERR_NO_MEM;
+    return xTaskCreate(answer_for_ever, "earshot dns", 3072, NULL, tskIDLE_PRIORITY + 2, NULL) == pdPASS
+               ? ESP_OK
+               : ESP_ERR_NO_MEM;
 }
 
 #endif

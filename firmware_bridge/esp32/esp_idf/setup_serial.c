@@ -67,8 +67,13 @@ static void scan(void *unused)
 void earshot_setup_serial_open(const earshot_settings *settings, const char *firmware,
                                size_t (*to)(const uint8_t *bytes, size_t count))
 {
-    earshot_improv_port port = {
-        .out = out, .join = join, .scan = scan, .firmware = firmware, .version = EARSHOT_VERSION, .chip = CONFIG_IDF_TARGET, .name = settings->id};
+    earshot_improv_port port = {.out = out,
+                                .join = join,
+                                .scan = scan,
+                                .firmware = firmware,
+                                .version = EARSHOT_VERSION,
+                                .chip = CONFIG_IDF_TARGET,
+                                .name = settings->id};
     line = to;
     told = xMessageBufferCreate(24 * (sizeof(news) + sizeof(size_t)));
     earshot_improv_init(&improv, &port, earshot_wifi_is_joined());
@@ -84,17 +89,10 @@ void earshot_setup_serial_look(void)
     news one;
     while (told && xMessageBufferReceive(told, &one, sizeof one, 0) == sizeof one) {
         switch (one.what) {
-        case JOINED:
-            earshot_improv_joined(&improv, NULL);
-            break;
-        case FAILED:
-            earshot_improv_failed(&improv);
-            break;
-        case NETWORK:
-            earshot_improv_network(&improv, one.ssid, one.rssi, one.locked);
-            break;
-        default:
-            earshot_improv_networks_end(&improv);
+        case JOINED: earshot_improv_joined(&improv, NULL); break;
+        case FAILED: earshot_improv_failed(&improv); break;
+        case NETWORK: earshot_improv_network(&improv, one.ssid, one.rssi, one.locked); break;
+        default: earshot_improv_networks_end(&improv);
         }
     }
 }

@@ -24,7 +24,7 @@ static const char *const TAG = "earshot";
 static struct {
     earshot_settings *settings;
     atomic_bool joined;
-    bool wanted;                    /* there is a network to join */
+    bool wanted; /* there is a network to join */
     char ssid[EARSHOT_NVS_WIFI_SSID_MOST + 1], password[EARSHOT_NVS_WIFI_PASS_MOST + 1];
     void (*done)(bool joined);
     earshot_wifi_found *found;
@@ -112,7 +112,7 @@ static esp_err_t configure(const char *ssid, const char *password)
         .sta = {.threshold.authmode = password[0] ? WIFI_AUTH_WPA2_PSK : WIFI_AUTH_OPEN, .pmf_cfg.capable = true}};
     snprintf(wifi.ssid, sizeof wifi.ssid, "%s", ssid);
     snprintf(wifi.password, sizeof wifi.password, "%s", password);
-    memcpy(config.sta.ssid, wifi.ssid, strlen(wifi.ssid));             /* of 32 bytes and 64: without a zero where they are full */
+    memcpy(config.sta.ssid, wifi.ssid, strlen(wifi.ssid)); /* of 32 bytes and 64: without a zero where they are full */
     memcpy(config.sta.password, wifi.password, strlen(wifi.password));
     wifi.wanted = true;
     return esp_wifi_set_config(WIFI_IF_STA, &config);
@@ -145,7 +145,8 @@ esp_err_t earshot_wifi_open(earshot_settings *settings)
     ESP_RETURN_ON_ERROR(timers(), TAG, "Wi-Fi");
     ESP_RETURN_ON_ERROR(esp_netif_init(), TAG, "network");
     esp_err_t loop = esp_event_loop_create_default();
-    ESP_RETURN_ON_FALSE(loop == ESP_OK || loop == ESP_ERR_INVALID_STATE, loop, TAG, "events"); /* the application may have one */
+    ESP_RETURN_ON_FALSE(loop == ESP_OK || loop == ESP_ERR_INVALID_STATE, loop, TAG,
+                        "events"); /* the application may have one */
     esp_netif_create_default_wifi_sta();
     ESP_RETURN_ON_ERROR(esp_wifi_init(&config), TAG, "Wi-Fi");
     ESP_RETURN_ON_ERROR(esp_event_handler_register(WIFI_EVENT, ESP_EVENT_ANY_ID, happened, NULL), TAG, "events");

@@ -1,4 +1,5 @@
-/* The board's Wi-Fi: joins, joins again for ever, looks for networks, and is an access point of its own for the set-up page. */
+/* The board's Wi-Fi: joins, joins again for ever, looks for networks, and is an access point of its own for the set-up
+ * page. */
 #ifndef EARSHOT_WIFI_H
 #define EARSHOT_WIFI_H
 
@@ -10,8 +11,8 @@
 /* Once. Joins what the settings name, if they name one. */
 esp_err_t earshot_wifi_open(earshot_settings *settings);
 
-/* Joins another one, and keeps it in NVS once it was joined. `done` (may be NULL) is called in the event task, once: joined, or not
- * within 20 s. */
+/* Joins another one, and keeps it in NVS once it was joined. `done` (may be NULL) is called in the event task, once:
+ * joined, or not within 20 s. */
 void earshot_wifi_join(const char *ssid, const char *password, void (*done)(bool joined));
 
 bool earshot_wifi_is_joined(void);

@@ -7,7 +7,8 @@
 
 typedef struct {
     earshot_carrier kind;
-    /* Once. Settings stay where they are. ESP_ERR_INVALID_STATE: they do not say where to; it stays down. The wire calls earshot_wake() when something came or it came up or went down. */
+    /* Once. Settings stay where they are. ESP_ERR_INVALID_STATE: they do not say where to; it stays down. The wire
+     * calls earshot_wake() when something came or it came up or went down. */
     esp_err_t (*open)(const earshot_settings *settings);
     /* In the link's task, without waiting. Messages: all of it or nothing. */
     size_t (*write)(const uint8_t *bytes, size_t size);

@@ -18,7 +18,9 @@
 
 static const char *const TAG = "earshot";
 static esp_mqtt_client_handle_t client;
-static struct { char up[TOPIC], down[TOPIC], state[TOPIC]; } topics;
+static struct {
+    char up[TOPIC], down[TOPIC], state[TOPIC];
+} topics;
 static int subscription;
 
 static bool send_message(const uint8_t *bytes, size_t size)
@@ -33,25 +35,20 @@ static void happened(void *unused, esp_event_base_t base, int32_t id, void *data
     (void)unused;
     (void)base;
     switch ((esp_mqtt_event_id_t)id) {
-    case MQTT_EVENT_CONNECTED:
-        subscription = esp_mqtt_client_subscribe_single(client, topics.down, 0);
-        break;
+    case MQTT_EVENT_CONNECTED: subscription = esp_mqtt_client_subscribe_single(client, topics.down, 0); break;
     case MQTT_EVENT_SUBSCRIBED:
         if (event->msg_id == subscription) {
             esp_mqtt_client_publish(client, topics.state, "online", 0, 0, 1);
             earshot_messages_up();
         }
         break;
-    case MQTT_EVENT_DISCONNECTED:
-        earshot_messages_down();
-        break;
+    case MQTT_EVENT_DISCONNECTED: earshot_messages_down(); break;
     case MQTT_EVENT_DATA:
         if (!event->retain && event->data_len == event->total_data_len) {
             earshot_messages_came((const uint8_t *)event->data, (size_t)event->data_len);
         }
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -89,7 +86,7 @@ static esp_err_t open_mqtt(const earshot_settings *settings)
     return esp_mqtt_client_start(client);
 }
 
-const earshot_wire earshot_wire_mqtt = {
-    EARSHOT_MESSAGES, open_mqtt, earshot_messages_write, earshot_messages_read, earshot_messages_times_up};
+const earshot_wire earshot_wire_mqtt = {EARSHOT_MESSAGES, open_mqtt, earshot_messages_write, earshot_messages_read,
+                                        earshot_messages_times_up};
 
 #endif

@@ -21,7 +21,11 @@
 
 static const char *const TAG = "earshot";
 static esp_websocket_client_handle_t client;
-static struct { uint8_t bytes[EARSHOT_MESSAGE]; size_t size; bool broken; } coming;
+static struct {
+    uint8_t bytes[EARSHOT_MESSAGE];
+    size_t size;
+    bool broken;
+} coming;
 
 static bool send_message(const uint8_t *bytes, size_t size)
 {
@@ -56,18 +60,11 @@ static void happened(void *unused, esp_event_base_t base, int32_t id, void *data
     (void)unused;
     (void)base;
     switch (id) {
-    case WEBSOCKET_EVENT_CONNECTED:
-        earshot_messages_up();
-        break;
+    case WEBSOCKET_EVENT_CONNECTED: earshot_messages_up(); break;
     case WEBSOCKET_EVENT_DISCONNECTED:
-    case WEBSOCKET_EVENT_CLOSED:
-        earshot_messages_down();
-        break;
-    case WEBSOCKET_EVENT_DATA:
-        take(data);
-        break;
-    default:
-        break;
+    case WEBSOCKET_EVENT_CLOSED: earshot_messages_down(); break;
+    case WEBSOCKET_EVENT_DATA: take(data); break;
+    default: break;
     }
 }
 
@@ -102,7 +99,7 @@ static esp_err_t open_websocket(const earshot_settings *settings)
     return esp_websocket_client_start(client);
 }
 
-const earshot_wire earshot_wire_websocket = {
-    EARSHOT_MESSAGES, open_websocket, earshot_messages_write, earshot_messages_read, earshot_messages_times_up};
+const earshot_wire earshot_wire_websocket = {EARSHOT_MESSAGES, open_websocket, earshot_messages_write,
+                                             earshot_messages_read, earshot_messages_times_up};
 
 #endif

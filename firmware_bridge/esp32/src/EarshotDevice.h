@@ -14,16 +14,18 @@
 #include "earshot_adpcm.h"
 
 /* frames: what is kept while the gateway is away. A frame has 320 samples of PCM16 (20 ms). */
-template <size_t frames>
-class EarshotDevice {
-public:
-    /* what: EARSHOT_T_STATUS, _PARTIAL, _TRANSCRIPT, _REPLY or _FAULT; the text is UTF-8 and ends with a zero (STATUS: empty, see
-     * frame.code). */
+template <size_t frames> class EarshotDevice
+{
+  public:
+    /* what: EARSHOT_T_STATUS, _PARTIAL, _TRANSCRIPT, _REPLY or _FAULT; the text is UTF-8 and ends with a zero (STATUS:
+     * empty, see frame.code). */
     typedef void (*Heard)(uint8_t what, const char *text, const earshot_frame &frame);
 
     static const size_t SAMPLES = 320;
 
-    explicit EarshotDevice(Stream &line) : line_(line) {}
+    explicit EarshotDevice(Stream &line) : line_(line)
+    {
+    }
 
     /* id: 1 to 64 of A-Z a-z 0-9 _ -. boot: a random number, another one at each power-on. False: the id cannot be. */
     bool begin(const char *id, uint32_t boot, Heard heard = nullptr)
@@ -61,8 +63,14 @@ public:
         earshot_poll(&device_, millis());
     }
 
-    bool linked() const { return earshot_where(&device_) == EARSHOT_LINKED; }
-    bool talking() const { return stream_ != 0; }
+    bool linked() const
+    {
+        return earshot_where(&device_) == EARSHOT_LINKED;
+    }
+    bool talking() const
+    {
+        return stream_ != 0;
+    }
 
     /* Begins to talk; endOnSilence: the gateway finds the end. */
     bool start(bool endOnSilence = false)
@@ -74,7 +82,8 @@ public:
     bool audio(const int16_t *samples, size_t count)
     {
         uint32_t length = static_cast<uint32_t>(count);
-        return talking() && earshot_audio(&device_, stream_, EARSHOT_PCM16, samples, count * sizeof *samples, length) == EARSHOT_OK;
+        return talking() &&
+               earshot_audio(&device_, stream_, EARSHOT_PCM16, samples, count * sizeof *samples, length) == EARSHOT_OK;
     }
 
     void stop()
@@ -86,9 +95,12 @@ public:
     }
 
     /* For all that this class has no name for: earshot_notify, earshot_log, earshot_count. */
-    earshot_device *device() { return &device_; }
+    earshot_device *device()
+    {
+        return &device_;
+    }
 
-private:
+  private:
     /* What the line's buffer takes now. A line that does not know (0 for ever) is given a little, and may wait. */
     static size_t write(void *context, const uint8_t *bytes, size_t size)
     {
@@ -102,8 +114,9 @@ private:
     static void hear(void *context, const earshot_frame *frame)
     {
         EarshotDevice *self = static_cast<EarshotDevice *>(context);
-        bool told = frame->type == EARSHOT_T_STATUS || frame->type == EARSHOT_T_PARTIAL || frame->type == EARSHOT_T_TRANSCRIPT ||
-                    frame->type == EARSHOT_T_REPLY || frame->type == EARSHOT_T_FAULT;
+        bool told = frame->type == EARSHOT_T_STATUS || frame->type == EARSHOT_T_PARTIAL ||
+                    frame->type == EARSHOT_T_TRANSCRIPT || frame->type == EARSHOT_T_REPLY ||
+                    frame->type == EARSHOT_T_FAULT;
         if (!self->heard_ || !told) {
             return;
         }

@@ -4,15 +4,18 @@
 enum { STATE = 4, LAST = 88 };
 
 static const int16_t STEPS[LAST + 1] = {
-    7,    8,    9,    10,   11,   12,   13,   14,   16,   17,   19,   21,   23,    25,    28,    31,    34,    37,    41,    45,    50,    55,   60,
-    66,   73,   80,   88,   97,   107,  118,  130,  143,  157,  173,  190,  209,   230,   253,   279,   307,   337,   371,   408,   449,   494,  544,
-    598,  658,  724,  796,  876,  963,  1060, 1166, 1282, 1411, 1552, 1707, 1878,  2066,  2272,  2499,  2749,  3024,  3327,  3660,  4026,  4428, 4871,
-    5358, 5894, 6484, 7132, 7845, 8630, 9493, 10442, 11487, 12635, 13899, 15289, 16818, 18500, 20350, 22385, 24623, 27086, 29794, 32767,
+    7,    8,     9,     10,    11,    12,    13,    14,    16,    17,    19,    21,    23,    25,    28,
+    31,   34,    37,    41,    45,    50,    55,    60,    66,    73,    80,    88,    97,    107,   118,
+    130,  143,   157,   173,   190,   209,   230,   253,   279,   307,   337,   371,   408,   449,   494,
+    544,  598,   658,   724,   796,   876,   963,   1060,  1166,  1282,  1411,  1552,  1707,  1878,  2066,
+    2272, 2499,  2749,  3024,  3327,  3660,  4026,  4428,  4871,  5358,  5894,  6484,  7132,  7845,  8630,
+    9493, 10442, 11487, 12635, 13899, 15289, 16818, 18500, 20350, 22385, 24623, 27086, 29794, 32767,
 };
 static const int8_t SHIFTS[8] = {-1, -1, -1, -1, 2, 4, 6, 8};
 
 /* Takes a code: the next sample, and the step after it. */
-static int16_t move(earshot_adpcm *state, unsigned code) {
+static int16_t move(earshot_adpcm *state, unsigned code)
+{
     const int32_t step = STEPS[state->index];
     int32_t difference = step >> 3;
     if (code & 4) difference += step;
@@ -28,7 +31,8 @@ static int16_t move(earshot_adpcm *state, unsigned code) {
 }
 
 /* The code that comes nearest to a sample from below. */
-static unsigned code_of(const earshot_adpcm *state, int16_t sample) {
+static unsigned code_of(const earshot_adpcm *state, int16_t sample)
+{
     int32_t left = (int32_t)sample - state->predictor, step = STEPS[state->index];
     unsigned code = 0;
     if (left < 0) {
@@ -43,7 +47,8 @@ static unsigned code_of(const earshot_adpcm *state, int16_t sample) {
     return code;
 }
 
-size_t earshot_adpcm_encode(earshot_adpcm *state, const int16_t *samples, size_t count, uint8_t *out) {
+size_t earshot_adpcm_encode(earshot_adpcm *state, const int16_t *samples, size_t count, uint8_t *out)
+{
     out[0] = (uint8_t)(state->predictor & 255);
     out[1] = (uint8_t)((uint16_t)state->predictor >> 8);
     out[2] = state->index;
@@ -58,7 +63,8 @@ size_t earshot_adpcm_encode(earshot_adpcm *state, const int16_t *samples, size_t
     return EARSHOT_ADPCM_SIZE(count);
 }
 
-size_t earshot_adpcm_decode(const uint8_t *payload, size_t size, int16_t *out) {
+size_t earshot_adpcm_decode(const uint8_t *payload, size_t size, int16_t *out)
+{
     if (size < STATE || payload[2] > LAST) return 0;
     earshot_adpcm state = {(int16_t)(uint16_t)(payload[0] | payload[1] << 8), payload[2]};
     for (size_t at = STATE; at < size; at++) {

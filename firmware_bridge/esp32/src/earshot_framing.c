@@ -9,7 +9,8 @@ static const uint32_t NIBBLES[16] = {
 };
 #endif
 
-uint32_t earshot_crc32(uint32_t crc, const uint8_t *bytes, size_t size) {
+uint32_t earshot_crc32(uint32_t crc, const uint8_t *bytes, size_t size)
+{
 #ifdef EARSHOT_CRC32
     return EARSHOT_CRC32(crc, bytes, size);
 #else
@@ -23,12 +24,14 @@ uint32_t earshot_crc32(uint32_t crc, const uint8_t *bytes, size_t size) {
 #endif
 }
 
-static uint8_t byte_at(const uint8_t *frame, size_t size, uint32_t crc, size_t at) {
+static uint8_t byte_at(const uint8_t *frame, size_t size, uint32_t crc, size_t at)
+{
     if (at < size) return frame[at];
     return (uint8_t)(crc >> 8 * (at - size) & 255);
 }
 
-size_t earshot_stuff_group(uint8_t *group, const uint8_t *frame, size_t size, uint32_t crc, uint16_t *at) {
+size_t earshot_stuff_group(uint8_t *group, const uint8_t *frame, size_t size, uint32_t crc, uint16_t *at)
+{
     const size_t whole = size + CRC;
     size_t end = *at, run = 0;
     while (end < whole && run < FULL) {
@@ -47,7 +50,8 @@ size_t earshot_stuff_group(uint8_t *group, const uint8_t *frame, size_t size, ui
     return run + 2;
 }
 
-size_t earshot_stuff(uint8_t *out, const uint8_t *frame, size_t size) {
+size_t earshot_stuff(uint8_t *out, const uint8_t *frame, size_t size)
+{
     const uint32_t crc = earshot_crc32(0, frame, size);
     size_t length = 0;
     for (uint16_t at = 0; at <= size + CRC;) length += earshot_stuff_group(out + length, frame, size, crc, &at);
@@ -55,7 +59,8 @@ size_t earshot_stuff(uint8_t *out, const uint8_t *frame, size_t size) {
 }
 
 /* Undoes COBS in place; returns the size, 0 if the codes do not add up. */
-static size_t uncover(uint8_t *block, size_t size) {
+static size_t uncover(uint8_t *block, size_t size)
+{
     size_t out = 0;
     for (size_t at = 0; at < size;) {
         const uint8_t code = block[at++];
@@ -69,7 +74,8 @@ static size_t uncover(uint8_t *block, size_t size) {
 }
 
 /* Whether the codes of a block add up, and what they hold is right; nothing is changed. */
-static bool holds_frame(const uint8_t *block, size_t size) {
+static bool holds_frame(const uint8_t *block, size_t size)
+{
     uint32_t crc = 0;
     size_t whole = 0;
     static const uint8_t zero = 0;
@@ -87,19 +93,22 @@ static bool holds_frame(const uint8_t *block, size_t size) {
     return whole >= CRC && crc == 0x2144df1cu; /* the CRC-32 of anything and its own CRC-32 */
 }
 
-static bool is_text(uint8_t byte) {
+static bool is_text(uint8_t byte)
+{
     return (byte >= ' ' && byte <= '~') || byte == '\t' || byte == '\r' || byte == '\n' || byte == 0x1b;
 }
 
 /* How much of a block is lines of text: up to its last newline, as far as all before is text. */
-static size_t lines(const uint8_t *block, size_t size) {
+static size_t lines(const uint8_t *block, size_t size)
+{
     size_t end = 0;
     for (size_t at = 0; at < size && is_text(block[at]); at++)
         if (block[at] == '\n') end = at + 1;
     return end;
 }
 
-size_t earshot_unstuff(uint8_t *block, size_t size, const uint8_t **frame) {
+size_t earshot_unstuff(uint8_t *block, size_t size, const uint8_t **frame)
+{
     if (!holds_frame(block, size)) {
         const size_t text = lines(block, size);
         block += text;

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#define DB 256                /* what is in dB counts in these parts */
+#define DB 256 /* what is in dB counts in these parts */
 #define SILENCE (-96 * DB)
 #define SAMPLES_PER_MS 16
-#define NOISE_RISES_PER_S (3 * DB)   /* while it is shut; half of it while it is open */
-#define DB_OF_AN_OCTAVE 771          /* 10 * log10(2), in 256ths */
+#define NOISE_RISES_PER_S (3 * DB) /* while it is shut; half of it while it is open */
+#define DB_OF_AN_OCTAVE 771        /* 10 * log10(2), in 256ths */
 
 /* The logarithm to the base of two, in 256ths, straight between the powers of two: right within 0.09 octaves. */
 static int32_t octaves(uint64_t value)
@@ -59,8 +59,8 @@ static void keep(earshot_gate *gate, const int16_t *samples, size_t count)
     gate->held = gate->held + count > room ? room : gate->held + count;
 }
 
-size_t earshot_gate_before(const earshot_gate *gate, const int16_t **older, size_t *older_count,
-                           const int16_t **newer, size_t *newer_count)
+size_t earshot_gate_before(const earshot_gate *gate, const int16_t **older, size_t *older_count, const int16_t **newer,
+                           size_t *newer_count)
 {
     int wrapped = gate->held == gate->config.before_samples;
     size_t begin = wrapped ? gate->at : 0;

@@ -107,23 +107,16 @@ static void told(earshot_improv *improv, const uint8_t *data, size_t count)
         return;
     }
     switch (data[0]) {
-    case JOIN:
-        join(improv, data + 2, count - 2);
-        break;
+    case JOIN: join(improv, data + 2, count - 2); break;
     case ASK_STATE:
         say_state(improv);
         if (improv->state == EARSHOT_IMPROV_JOINED) {
             say_url(improv, ASK_STATE);
         }
         break;
-    case ASK_INFO:
-        say_result(improv, ASK_INFO, about, 4);
-        break;
-    case ASK_NETWORKS:
-        tell_networks(improv);
-        break;
-    default:
-        say_error(improv, UNKNOWN);
+    case ASK_INFO: say_result(improv, ASK_INFO, about, 4); break;
+    case ASK_NETWORKS: tell_networks(improv); break;
+    default: say_error(improv, UNKNOWN);
     }
 }
 

@@ -1,5 +1,6 @@
-/* Improv over a serial line: a page in a browser, a telephone or `earshot` tells the board its Wi-Fi, without a cable of
- * its own and without a firmware made for this house. The protocol is https://www.improv-wifi.com/serial (version 1).
+/* Improv over a serial line: a page in a browser, a telephone or `earshot` tells the board its Wi-Fi, without a cable
+ * of its own and without a firmware made for this house. The protocol is https://www.improv-wifi.com/serial (version
+ * 1).
  *
  *     "IMPROV" 0x01 TYPE LENGTH data CHECKSUM '\n'      CHECKSUM: the sum of all bytes before it, modulo 256
  *
@@ -24,11 +25,7 @@ extern "C" {
 #define EARSHOT_IMPROV_PASSWORD_MOST 64
 #define EARSHOT_IMPROV_HEAD 9 /* before the data */
 
-typedef enum {
-    EARSHOT_IMPROV_READY = 2,
-    EARSHOT_IMPROV_JOINING = 3,
-    EARSHOT_IMPROV_JOINED = 4
-} earshot_improv_state;
+typedef enum { EARSHOT_IMPROV_READY = 2, EARSHOT_IMPROV_JOINING = 3, EARSHOT_IMPROV_JOINED = 4 } earshot_improv_state;
 
 typedef struct {
     void *owner;
@@ -48,7 +45,7 @@ typedef struct {
     uint8_t packet[EARSHOT_IMPROV_HEAD + 256];
     uint16_t held;
     uint8_t scanning;
-    const char *url;          /* where the joined board's page is: the gateway's; NULL: nowhere */
+    const char *url; /* where the joined board's page is: the gateway's; NULL: nowhere */
 } earshot_improv;
 
 /* port is copied, its texts are kept. `joined`: it has a Wi-Fi already. */
@@ -63,8 +60,9 @@ void earshot_improv_joined(earshot_improv *improv, const char *url);
 /* It was not: the password is wrong, or nobody calls himself so. */
 void earshot_improv_failed(earshot_improv *improv);
 
-/* The Wi-Fi in the data of a command to join one: length, name, length, password. `ssid` and `password` have room for the most
- * and a zero. False: they do not fill the data, are too long, or have a zero within. (Improv over Bluetooth has the same.) */
+/* The Wi-Fi in the data of a command to join one: length, name, length, password. `ssid` and `password` have room for
+ * the most and a zero. False: they do not fill the data, are too long, or have a zero within. (Improv over Bluetooth
+ * has the same.) */
 bool earshot_improv_wifi(const uint8_t *data, size_t count, char *ssid, char *password);
 
 /* A network that was found, and the end of them all. Nothing is told that was not asked for. */

@@ -2,19 +2,13 @@
 
 static const earshot_light_pattern patterns[EARSHOT_LIGHTS] = {
     /*                                 colour   on    off swells */
-    [EARSHOT_LIGHT_OFF]          = {0x000000, 1000,    0, 0},
-    [EARSHOT_LIGHT_SET_UP]       = {0x0000ff,  250,  250, 0},
-    [EARSHOT_LIGHT_NO_CARRIER]   = {0xff4000,  100, 1900, 0},
-    [EARSHOT_LIGHT_GREETING]     = {0xff4000,  500,  500, 0},
-    [EARSHOT_LIGHT_REFUSED]      = {0xff0000, 1500,  500, 0},
-    [EARSHOT_LIGHT_IDLE]         = {0x000800, 1000,    0, 0},
-    [EARSHOT_LIGHT_LISTENING]    = {0x00ff00, 1000,    0, 0},
-    [EARSHOT_LIGHT_TRANSCRIBING] = {0x00c0ff,  400,    0, 1},
-    [EARSHOT_LIGHT_THINKING]     = {0x6000ff, 1200,    0, 1},
-    [EARSHOT_LIGHT_REPLY]        = {0xffffff, 1000,    0, 0},
-    [EARSHOT_LIGHT_BUSY]         = {0xffc000, 2000,    0, 1},
-    [EARSHOT_LIGHT_ERROR]        = {0xff0000,  100,  100, 0},
-    [EARSHOT_LIGHT_UPDATING]     = {0xff00ff,  800,    0, 1},
+    [EARSHOT_LIGHT_OFF] = {0x000000, 1000, 0, 0},          [EARSHOT_LIGHT_SET_UP] = {0x0000ff, 250, 250, 0},
+    [EARSHOT_LIGHT_NO_CARRIER] = {0xff4000, 100, 1900, 0}, [EARSHOT_LIGHT_GREETING] = {0xff4000, 500, 500, 0},
+    [EARSHOT_LIGHT_REFUSED] = {0xff0000, 1500, 500, 0},    [EARSHOT_LIGHT_IDLE] = {0x000800, 1000, 0, 0},
+    [EARSHOT_LIGHT_LISTENING] = {0x00ff00, 1000, 0, 0},    [EARSHOT_LIGHT_TRANSCRIBING] = {0x00c0ff, 400, 0, 1},
+    [EARSHOT_LIGHT_THINKING] = {0x6000ff, 1200, 0, 1},     [EARSHOT_LIGHT_REPLY] = {0xffffff, 1000, 0, 0},
+    [EARSHOT_LIGHT_BUSY] = {0xffc000, 2000, 0, 1},         [EARSHOT_LIGHT_ERROR] = {0xff0000, 100, 100, 0},
+    [EARSHOT_LIGHT_UPDATING] = {0xff00ff, 800, 0, 1},
 };
 
 earshot_light_pattern earshot_light_shows(earshot_light light)

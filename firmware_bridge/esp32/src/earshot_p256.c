@@ -5,24 +5,35 @@
 /* Numbers of 256 bits are eight words, the lowest first. Products are Montgomery's: a * b / 2^256. */
 enum { WORDS = 8, BYTES = 32 };
 
-typedef struct { uint32_t w[WORDS]; } number;
 typedef struct {
-    number m;       /* the modulus */
+    uint32_t w[WORDS];
+} number;
+typedef struct {
+    number m;         /* the modulus */
     uint32_t inverse; /* -1/m modulo 2^32 */
-    number square;  /* 2^512 modulo m: brings a number into Montgomery's form */
+    number square;    /* 2^512 modulo m: brings a number into Montgomery's form */
 } modulus;
-typedef struct { number x, y, z; } point; /* Jacobian, in Montgomery's form; z 0: infinity */
+typedef struct {
+    number x, y, z;
+} point; /* Jacobian, in Montgomery's form; z 0: infinity */
 
-static const modulus P = {{{0xffffffff, 0xffffffff, 0xffffffff, 0, 0, 0, 1, 0xffffffff}}, 1,
+static const modulus P = {{{0xffffffff, 0xffffffff, 0xffffffff, 0, 0, 0, 1, 0xffffffff}},
+                          1,
                           {{3, 0, 0xffffffff, 0xfffffffb, 0xfffffffe, 0xffffffff, 0xfffffffd, 4}}};
-static const modulus N = {{{0xfc632551, 0xf3b9cac2, 0xa7179e84, 0xbce6faad, 0xffffffff, 0xffffffff, 0, 0xffffffff}}, 0xee00bc4f,
-                          {{0xbe79eea2, 0x83244c95, 0x49bd6fa6, 0x4699799c, 0x2b6bec59, 0x2845b239, 0xf3d95620, 0x66e12d94}}};
-static const number B = {{0x27d2604b, 0x3bce3c3e, 0xcc53b0f6, 0x651d06b0, 0x769886bc, 0xb3ebbd55, 0xaa3a93e7, 0x5ac635d8}};
-static const number GX = {{0xd898c296, 0xf4a13945, 0x2deb33a0, 0x77037d81, 0x63a440f2, 0xf8bce6e5, 0xe12c4247, 0x6b17d1f2}};
-static const number GY = {{0x37bf51f5, 0xcbb64068, 0x6b315ece, 0x2bce3357, 0x7c0f9e16, 0x8ee7eb4a, 0xfe1a7f9b, 0x4fe342e2}};
+static const modulus N = {
+    {{0xfc632551, 0xf3b9cac2, 0xa7179e84, 0xbce6faad, 0xffffffff, 0xffffffff, 0, 0xffffffff}},
+    0xee00bc4f,
+    {{0xbe79eea2, 0x83244c95, 0x49bd6fa6, 0x4699799c, 0x2b6bec59, 0x2845b239, 0xf3d95620, 0x66e12d94}}};
+static const number B = {
+    {0x27d2604b, 0x3bce3c3e, 0xcc53b0f6, 0x651d06b0, 0x769886bc, 0xb3ebbd55, 0xaa3a93e7, 0x5ac635d8}};
+static const number GX = {
+    {0xd898c296, 0xf4a13945, 0x2deb33a0, 0x77037d81, 0x63a440f2, 0xf8bce6e5, 0xe12c4247, 0x6b17d1f2}};
+static const number GY = {
+    {0x37bf51f5, 0xcbb64068, 0x6b315ece, 0x2bce3357, 0x7c0f9e16, 0x8ee7eb4a, 0xfe1a7f9b, 0x4fe342e2}};
 static const number ONE = {{1}};
 
-static number read(const uint8_t *bytes) {
+static number read(const uint8_t *bytes)
+{
     number a;
     for (unsigned at = 0; at < WORDS; at++) {
         const uint8_t *from = bytes + BYTES - 4 - 4 * at;
@@ -31,18 +42,21 @@ static number read(const uint8_t *bytes) {
     return a;
 }
 
-static bool is_zero(const number *a) {
+static bool is_zero(const number *a)
+{
     uint32_t any = 0;
     for (unsigned at = 0; at < WORDS; at++) any |= a->w[at];
     return !any;
 }
 
-static bool is_same(const number *a, const number *b) {
+static bool is_same(const number *a, const number *b)
+{
     return !memcmp(a, b, sizeof *a);
 }
 
 /* a - b into `into`; whether it went below zero. */
-static bool subtract(number *into, const number *a, const number *b) {
+static bool subtract(number *into, const number *a, const number *b)
+{
     uint64_t borrow = 0;
     for (unsigned at = 0; at < WORDS; at++) {
         const uint64_t word = (uint64_t)a->w[at] - b->w[at] - borrow;
@@ -53,7 +67,8 @@ static bool subtract(number *into, const number *a, const number *b) {
 }
 
 /* a + b into `into`; whether it went beyond 256 bits. */
-static bool add(number *into, const number *a, const number *b) {
+static bool add(number *into, const number *a, const number *b)
+{
     uint64_t carry = 0;
     for (unsigned at = 0; at < WORDS; at++) {
         carry += (uint64_t)a->w[at] + b->w[at];
@@ -63,24 +78,28 @@ static bool add(number *into, const number *a, const number *b) {
     return carry;
 }
 
-static bool is_less(const number *a, const number *b) {
+static bool is_less(const number *a, const number *b)
+{
     number scratch;
     return subtract(&scratch, a, b);
 }
 
-static number plus(const number *a, const number *b, const modulus *of) {
+static number plus(const number *a, const number *b, const modulus *of)
+{
     number sum, less;
     const bool beyond = add(&sum, a, b), below = subtract(&less, &sum, &of->m);
     return beyond || !below ? less : sum;
 }
 
-static number minus(const number *a, const number *b, const modulus *of) {
+static number minus(const number *a, const number *b, const modulus *of)
+{
     number rest;
     if (subtract(&rest, a, b)) add(&rest, &rest, &of->m);
     return rest;
 }
 
-static number times(const number *a, const number *b, const modulus *of) {
+static number times(const number *a, const number *b, const modulus *of)
+{
     uint32_t t[WORDS + 2] = {0};
     for (unsigned at = 0; at < WORDS; at++) {
         uint64_t carry = 0;
@@ -109,20 +128,24 @@ static number times(const number *a, const number *b, const modulus *of) {
     return t[WORDS] || !below ? less : product;
 }
 
-static number squared(const number *a, const modulus *of) {
+static number squared(const number *a, const modulus *of)
+{
     return times(a, a, of);
 }
 
-static number twice(const number *a, const modulus *of) {
+static number twice(const number *a, const modulus *of)
+{
     return plus(a, a, of);
 }
 
-static number in_form(const number *a, const modulus *of) {
+static number in_form(const number *a, const modulus *of)
+{
     return times(a, &of->square, of);
 }
 
 /* 1/a by Fermat; in form and out of it. */
-static number inverse(const number *a, const modulus *of) {
+static number inverse(const number *a, const modulus *of)
+{
     static const number TWO = {{2}};
     number power, result = in_form(&ONE, of);
     subtract(&power, &of->m, &TWO);
@@ -133,10 +156,12 @@ static number inverse(const number *a, const modulus *of) {
     return result;
 }
 
-static void double_it(point *p) {
+static void double_it(point *p)
+{
     if (is_zero(&p->z)) return;
     const number zz = squared(&p->z, &P), yy = squared(&p->y, &P);
-    number left = minus(&p->x, &zz, &P), right = plus(&p->x, &zz, &P), m = times(&left, &right, &P), s = times(&p->x, &yy, &P), t;
+    number left = minus(&p->x, &zz, &P), right = plus(&p->x, &zz, &P), m = times(&left, &right, &P),
+           s = times(&p->x, &yy, &P), t;
     t = twice(&m, &P);
     m = plus(&t, &m, &P); /* 3 (x - z^2) (x + z^2) */
     s = twice(&s, &P);
@@ -154,7 +179,8 @@ static void double_it(point *p) {
 }
 
 /* p + q into p; q is not infinity, its z may be any. */
-static void add_to(point *p, const point *q) {
+static void add_to(point *p, const point *q)
+{
     if (is_zero(&q->z)) return;
     if (is_zero(&p->z)) {
         *p = *q;
@@ -167,8 +193,10 @@ static void add_to(point *p, const point *q) {
     s2 = times(&s2, &p->z, &P);
     const number h = minus(&u2, &u1, &P), r = minus(&s2, &s1, &P);
     if (is_zero(&h)) {
-        if (is_zero(&r)) double_it(p);
-        else memset(p, 0, sizeof *p);
+        if (is_zero(&r))
+            double_it(p);
+        else
+            memset(p, 0, sizeof *p);
         return;
     }
     const number hh = squared(&h, &P), hhh = times(&h, &hh, &P), v = times(&u1, &hh, &P);
@@ -184,7 +212,8 @@ static void add_to(point *p, const point *q) {
     p->y = minus(&t, &s1, &P);
 }
 
-static bool is_on_curve(const number *x, const number *y) {
+static bool is_on_curve(const number *x, const number *y)
+{
     const number b = in_form(&B, &P), yy = squared(y, &P), xx = squared(x, &P), three = plus(x, x, &P);
     number right = times(&xx, x, &P);
     right = minus(&right, &three, &P);
@@ -194,7 +223,8 @@ static bool is_on_curve(const number *x, const number *y) {
 }
 
 /* The public key as a point. False: it is none. */
-static bool read_key(point *key, const uint8_t *bytes) {
+static bool read_key(point *key, const uint8_t *bytes)
+{
     const number x = read(bytes), y = read(bytes + BYTES);
     if (!is_less(&x, &P.m) || !is_less(&y, &P.m)) return false;
     key->x = in_form(&x, &P);
@@ -204,7 +234,8 @@ static bool read_key(point *key, const uint8_t *bytes) {
 }
 
 /* u1 times the generator and u2 times the key. */
-static point combined(const number *u1, const number *u2, const point *key) {
+static point combined(const number *u1, const number *u2, const point *key)
+{
     point sum, generator = {in_form(&GX, &P), in_form(&GY, &P), key->z}, both = generator;
     add_to(&both, key);
     memset(&sum, 0, sizeof sum);
@@ -217,7 +248,8 @@ static point combined(const number *u1, const number *u2, const point *key) {
 }
 
 /* Whether the point's x is r modulo the order, without dividing by z^2. */
-static bool has_x(const point *p, number r) {
+static bool has_x(const point *p, number r)
+{
     const number zz = squared(&p->z, &P);
     for (;;) {
         number x = in_form(&r, &P);
@@ -227,7 +259,8 @@ static bool has_x(const point *p, number r) {
     }
 }
 
-bool earshot_p256_verify(const uint8_t *key, const uint8_t *digest, const uint8_t *signature) {
+bool earshot_p256_verify(const uint8_t *key, const uint8_t *digest, const uint8_t *signature)
+{
     point q;
     const number r = read(signature), s = read(signature + BYTES);
     number e = read(digest);
@@ -240,7 +273,8 @@ bool earshot_p256_verify(const uint8_t *key, const uint8_t *digest, const uint8_
     return !is_zero(&sum.z) && has_x(&sum, r);
 }
 
-bool earshot_p256_signed(const uint8_t *key, const uint8_t *message, size_t size, const uint8_t *signature) {
+bool earshot_p256_signed(const uint8_t *key, const uint8_t *message, size_t size, const uint8_t *signature)
+{
     earshot_sha256 hash;
     uint8_t digest[32];
     earshot_sha256_begin(&hash);

@@ -70,8 +70,10 @@ static size_t end_of_question(const uint8_t *packet, size_t size)
 
 size_t earshot_dns_answer(uint8_t *packet, size_t size, const uint8_t address[4])
 {
-    const uint8_t record[RECORD] = {0xc0, HEADER, 0, A, 0, IN, 0, 0, 0, 30, 0, 4, address[0], address[1], address[2], address[3]};
-    bool is_question = size >= HEADER && size <= EARSHOT_DNS_MOST && !(packet[2] & 0xf8) && !packet[4] && packet[5] == 1;
+    const uint8_t record[RECORD] = {0xc0, HEADER, 0, A, 0,          IN,         0,          0,
+                                    0,    30,     0, 4, address[0], address[1], address[2], address[3]};
+    bool is_question =
+        size >= HEADER && size <= EARSHOT_DNS_MOST && !(packet[2] & 0xf8) && !packet[4] && packet[5] == 1;
     size_t end = is_question ? end_of_question(packet, size) : 0;
     if (!end || end + RECORD > EARSHOT_DNS_MOST) {
         return 0;

@@ -1,4 +1,5 @@
-/* How a device proves who it is (docs/protocol.md, CHALLENGE): HMAC-SHA256, for earshot_config.prove. A chip that has it in hardware may bring its own. */
+/* How a device proves who it is (docs/protocol.md, CHALLENGE): HMAC-SHA256, for earshot_config.prove. A chip that has
+ * it in hardware may bring its own. */
 #ifndef EARSHOT_PROOF_H
 #define EARSHOT_PROOF_H
 

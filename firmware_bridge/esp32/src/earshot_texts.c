@@ -1,13 +1,15 @@
 #include "earshot_texts.h"
 
-static uint64_t hashed(const char *bytes, size_t size) {
+static uint64_t hashed(const char *bytes, size_t size)
+{
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     while (size--) hash = (hash ^ (uint8_t)*bytes++) * UINT64_C(0x100000001b3);
     return hash;
 }
 
 /* The text of a correlation id: its own, a free one, or the one that was used longest ago. */
-static earshot_text *text_of(earshot_texts *texts, uint64_t id) {
+static earshot_text *text_of(earshot_texts *texts, uint64_t id)
+{
     earshot_text *oldest = &texts->texts[0];
     for (size_t at = 0; at < texts->count; at++) {
         earshot_text *text = &texts->texts[at];
@@ -20,7 +22,8 @@ static earshot_text *text_of(earshot_texts *texts, uint64_t id) {
     return oldest;
 }
 
-static void grow(earshot_text *text, const char *more, size_t size) {
+static void grow(earshot_text *text, const char *more, size_t size)
+{
     const size_t room = text->capacity - 1 - text->length;
     if (text->full) return;
     if (size > room) {
@@ -32,7 +35,8 @@ static void grow(earshot_text *text, const char *more, size_t size) {
     text->length += size;
 }
 
-const char *earshot_texts_take(earshot_texts *texts, const earshot_frame *reply) {
+const char *earshot_texts_take(earshot_texts *texts, const earshot_frame *reply)
+{
     if (!texts->count) return NULL;
     earshot_text *text = text_of(texts, hashed(reply->id, reply->id_size));
     if (reply->flags & EARSHOT_WHOLE) {
@@ -46,6 +50,7 @@ const char *earshot_texts_take(earshot_texts *texts, const earshot_frame *reply)
     return reply->flags & EARSHOT_CONTINUED ? NULL : text->buffer;
 }
 
-void earshot_texts_forget(earshot_texts *texts) {
+void earshot_texts_forget(earshot_texts *texts)
+{
     for (size_t at = 0; at < texts->count; at++) texts->texts[at].used = 0;
 }

@@ -1,5 +1,5 @@
-/* What to show of the replies that earshot_frame's REPLY carries (docs/protocol.md, 3.3 and 3.4): texts that come in several frames, in pieces, or
- * in place of others. For who has room for whole texts; the caller owns it. */
+/* What to show of the replies that earshot_frame's REPLY carries (docs/protocol.md, 3.3 and 3.4): texts that come in
+ * several frames, in pieces, or in place of others. For who has room for whole texts; the caller owns it. */
 #ifndef EARSHOT_TEXTS_H
 #define EARSHOT_TEXTS_H
 
@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-/* One text that grows. Set `buffer` and `capacity` (at least 1), the rest to zero. What exceeds the capacity is cut at a character. */
+/* One text that grows. Set `buffer` and `capacity` (at least 1), the rest to zero. What exceeds the capacity is cut at
+ * a character. */
 typedef struct {
     char *buffer; /* ended by a zero */
     size_t capacity;
@@ -26,7 +27,8 @@ typedef struct {
     uint32_t turn;
 } earshot_texts;
 
-/* To be given each REPLY. Returns the text to show now in place of what was shown under this correlation id; NULL: nothing new. Holds until the next call. */
+/* To be given each REPLY. Returns the text to show now in place of what was shown under this correlation id; NULL:
+ * nothing new. Holds until the next call. */
 const char *earshot_texts_take(earshot_texts *texts, const earshot_frame *reply);
 
 /* To be called at a WELCOME that says `anew`. */

@@ -34,8 +34,13 @@ static void scan(void *owner)
 
 int main(void)
 {
-    const earshot_improv_port port = {
-        .out = out, .join = join, .scan = scan, .firmware = "Earshot", .version = "0.1.0", .chip = "ESP32-C3", .name = "kitchen"};
+    const earshot_improv_port port = {.out = out,
+                                      .join = join,
+                                      .scan = scan,
+                                      .firmware = "Earshot",
+                                      .version = "0.1.0",
+                                      .chip = "ESP32-C3",
+                                      .name = "kitchen"};
     uint8_t bytes[64];
     ssize_t count;
     earshot_improv_init(&improv, &port, 0);

@@ -8,17 +8,20 @@ typedef struct {
     earshot_update update;
 } updating;
 
-static size_t write_beside(void *context, const uint8_t *bytes, size_t size) {
+static size_t write_beside(void *context, const uint8_t *bytes, size_t size)
+{
     return write_some(((updating *)context)->jig, bytes, size);
 }
 
-static void hear_beside(void *context, const earshot_frame *frame) {
+static void hear_beside(void *context, const earshot_frame *frame)
+{
     updating *one = context;
     earshot_update_hear(&one->update, frame);
     hear(one->jig, frame);
 }
 
-void *update_new(jig *device, uint32_t number, uint32_t trial_ms, const earshot_update_port *port, uint32_t now) {
+void *update_new(jig *device, uint32_t number, uint32_t trial_ms, const earshot_update_port *port, uint32_t now)
+{
     updating *one = calloc(1, sizeof *one);
     if (!one) abort();
     one->jig = device;
@@ -30,18 +33,22 @@ void *update_new(jig *device, uint32_t number, uint32_t trial_ms, const earshot_
     return one;
 }
 
-void update_free(updating *one) {
+void update_free(updating *one)
+{
     free(one);
 }
 
-uint32_t update_poll(updating *one, uint32_t now) {
+uint32_t update_poll(updating *one, uint32_t now)
+{
     return earshot_update_poll(&one->update, now);
 }
 
-int update_where(const updating *one) {
+int update_where(const updating *one)
+{
     return (int)earshot_update_where(&one->update);
 }
 
-size_t update_size(void) {
+size_t update_size(void)
+{
     return sizeof(earshot_update);
 }

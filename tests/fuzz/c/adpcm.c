@@ -1,9 +1,11 @@
-/* Any payload is decoded within its bounds; any samples are coded to a payload that holds them, and that decodes near them. */
+/* Any payload is decoded within its bounds; any samples are coded to a payload that holds them, and that decodes near
+ * them. */
 #include "promises.h"
 
 #include "earshot_adpcm.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     if (size > 4096) return 0;
     int16_t *out = malloc(size > 4 ? 4 * (size - 4) : 1), *samples = malloc(size ? size : 1);
     if (!out || !samples) abort();

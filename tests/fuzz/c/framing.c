@@ -1,18 +1,20 @@
-/* Any bytes as a block between two delimiters, and any bytes as a frame: nothing is read or written outside, and what was stuffed
- * comes back, whole or group by group. */
+/* Any bytes as a block between two delimiters, and any bytes as a frame: nothing is read or written outside, and what
+ * was stuffed comes back, whole or group by group. */
 #include "promises.h"
 
 #include "earshot_framing.h"
 
 /* In memory of just their size, so that a byte beyond it is found. */
-static uint8_t *copied(const uint8_t *data, size_t size) {
+static uint8_t *copied(const uint8_t *data, size_t size)
+{
     uint8_t *copy = malloc(size ? size : 1);
     if (!copy) abort();
     if (size) memcpy(copy, data, size);
     return copy;
 }
 
-static void any_block(const uint8_t *data, size_t size) {
+static void any_block(const uint8_t *data, size_t size)
+{
     uint8_t *block = copied(data, size);
     const uint8_t *frame = NULL;
     const size_t length = earshot_unstuff(block, size, &frame);
@@ -20,8 +22,10 @@ static void any_block(const uint8_t *data, size_t size) {
     free(block);
 }
 
-static void there_and_back(const uint8_t *data, size_t size) {
-    uint8_t *out = malloc(EARSHOT_STUFFED(size + 4)), *groups = malloc(EARSHOT_STUFFED(size + 4) + 257), *group = malloc(257);
+static void there_and_back(const uint8_t *data, size_t size)
+{
+    uint8_t *out = malloc(EARSHOT_STUFFED(size + 4)), *groups = malloc(EARSHOT_STUFFED(size + 4) + 257),
+            *group = malloc(257);
     const uint8_t *frame = NULL;
     if (!out || !groups || !group) abort();
     const size_t length = earshot_stuff(out, data, size);
@@ -41,7 +45,8 @@ static void there_and_back(const uint8_t *data, size_t size) {
     free(group);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     if (size > 4096) return 0;
     any_block(data, size);
     there_and_back(data, size);

@@ -1,6 +1,6 @@
 /*
- * The emulated board's bootloader, in its first flash: starts the image that the record names. One that was started before and has not said
- * since that it reached a gateway is taken back: the other one is started, for good.
+ * The emulated board's bootloader, in its first flash: starts the image that the record names. One that was started
+ * before and has not said since that it reached a gateway is taken back: the other one is started, for good.
  */
 #include "images.h"
 

@@ -1,4 +1,5 @@
-/* Earshot on an ESP32 with ESP-IDF: a microphone, a button, a light and a carrier around the library in ../src/earshot.h.
+/* Earshot on an ESP32 with ESP-IDF: a microphone, a button, a light and a carrier around the library in
+ * ../src/earshot.h.
  *
  *     static void heard(void *context, const char *id, const char *text) { printf("you said: %s\n", text); }
  *
@@ -6,8 +7,9 @@
  *
  * Pins, codec, carrier and what starts a stretch of audio come from Kconfig ("Earshot"), names and passwords from NVS
  * (docs/flashing.md). What it makes: a task that owns the link (it alone touches the library's object), one for the
- * microphone, one for the light, one that sends where the carrier is a network's. All callbacks come from the link's task,
- * except `wake`, which comes from the microphone's; they must not wait: while they do, audio piles up (a second of it).
+ * microphone, one for the light, one that sends where the carrier is a network's. All callbacks come from the link's
+ * task, except `wake`, which comes from the microphone's; they must not wait: while they do, audio piles up (a second
+ * of it).
  */
 #ifndef EARSHOT_ESP_H
 #define EARSHOT_ESP_H
@@ -28,42 +30,46 @@ extern "C" {
 #endif
 
 typedef struct {
-    void *context;               /* handed to all of them; each may be NULL */
+    void *context; /* handed to all of them; each may be NULL */
 
     /* What was said. Texts end with a zero and hold until the return. */
     void (*transcript)(void *context, const char *id, const char *text);
-    /* What is understood so far; its first `stable` bytes will not change. With it the gateway is asked for partial texts. */
+    /* What is understood so far; its first `stable` bytes will not change. With it the gateway is asked for partial
+     * texts. */
     void (*partial)(void *context, const char *text, size_t stable);
-    /* The answer, all of it so far: shown in place of what was shown under this id. final: for good. failed: it says that
-     * something went wrong. 2 KiB of it are kept; what is longer is cut. */
+    /* The answer, all of it so far: shown in place of what was shown under this id. final: for good. failed: it says
+     * that something went wrong. 2 KiB of it are kept; what is longer is cut. */
     void (*reply)(void *context, const char *id, const char *text, bool final, bool failed);
-    /* Audio for a loudspeaker, as frames of types EARSHOT_T_SPEECH_START, _SPEECH and _SPEECH_STOP. No gateway sends any yet. */
+    /* Audio for a loudspeaker, as frames of types EARSHOT_T_SPEECH_START, _SPEECH and _SPEECH_STOP. No gateway sends
+     * any yet. */
     void (*speech)(void *context, const earshot_frame *frame);
     /* What is going on has changed; it is what the light shows. */
     void (*state)(void *context, earshot_light light);
     /* Any frame, before the others are called. */
     void (*frame)(void *context, const earshot_frame *frame);
 
-    /* The wake hook (Kconfig: "after a wake word"): hears every 20 ms, says the word where it ends in them (a text that stays),
-     * and its score, 0 to 32767; else NULL. What is said behind it is sent until the gateway has heard its end, 15 s at most.
-     * esp-sr's WakeNet and microWakeWord fit in here; examples/mqtt_always_on shows the first. */
+    /* The wake hook (Kconfig: "after a wake word"): hears every 20 ms, says the word where it ends in them (a text that
+     * stays), and its score, 0 to 32767; else NULL. What is said behind it is sent until the gateway has heard its end,
+     * 15 s at most. esp-sr's WakeNet and microWakeWord fit in here; examples/mqtt_always_on shows the first. */
     const char *(*wake)(void *context, const int16_t *samples, size_t count, int16_t *score);
 
-    const char *firmware;        /* name and version; NULL: "earshot" and the library's. An image over the air is known by it, too */
-    const char *kind;            /* which images over the air are for it; NULL: it takes none (docs/protocol.md, 3.5) */
-    uint32_t number;             /* of this image, as it was signed: no smaller one is taken; 0: not known */
-    bool own_microphone;         /* no capture: the application calls earshot_esp_hear */
-    const earshot_board *board;  /* NULL: the one that Kconfig chose */
+    const char
+        *firmware; /* name and version; NULL: "earshot" and the library's. An image over the air is known by it, too */
+    const char *kind;           /* which images over the air are for it; NULL: it takes none (docs/protocol.md, 3.5) */
+    uint32_t number;            /* of this image, as it was signed: no smaller one is taken; 0: not known */
+    bool own_microphone;        /* no capture: the application calls earshot_esp_hear */
+    const earshot_board *board; /* NULL: the one that Kconfig chose */
 } earshot_esp_config;
 
-/* Once. The configuration is copied. ESP_ERR_NO_MEM, ESP_ERR_NOT_SUPPORTED (NVS names a carrier that is not in this firmware), what drivers
- * say. A board that does not know its Wi-Fi or its gateway yet starts, and waits to be told. */
+/* Once. The configuration is copied. ESP_ERR_NO_MEM, ESP_ERR_NOT_SUPPORTED (NVS names a carrier that is not in this
+ * firmware), what drivers say. A board that does not know its Wi-Fi or its gateway yet starts, and waits to be told. */
 esp_err_t earshot_esp_start(const earshot_esp_config *config);
 
 /* Begins or ends a stretch of audio, as the button does. Any task. */
 void earshot_esp_talk(bool talk);
 
-/* Samples of a microphone of one's own (own_microphone), 16 kHz mono, any count. One task, which needs the stack of the coder. */
+/* Samples of a microphone of one's own (own_microphone), 16 kHz mono, any count. One task, which needs the stack of the
+ * coder. */
 void earshot_esp_hear(const int16_t *samples, size_t count);
 
 /* A line of the device's log at the gateway. `level`: syslog's, 0 to 7. Any task; 120 bytes of it. */

@@ -14,10 +14,10 @@ extern "C" {
 
 typedef struct {
     const char *name;
-    esp_err_t (*open)(uint32_t baud);                      /* once; USB has no rate */
-    size_t (*write)(const uint8_t *bytes, size_t size);    /* takes what fits now, says how much */
-    size_t (*read)(uint8_t *bytes, size_t room);           /* what came, at most `room` */
-    bool (*there)(void);                                   /* somebody is at the other end; a UART cannot know and says yes */
+    esp_err_t (*open)(uint32_t baud);                   /* once; USB has no rate */
+    size_t (*write)(const uint8_t *bytes, size_t size); /* takes what fits now, says how much */
+    size_t (*read)(uint8_t *bytes, size_t room);        /* what came, at most `room` */
+    bool (*there)(void); /* somebody is at the other end; a UART cannot know and says yes */
 } earshot_line;
 
 extern const earshot_line earshot_line_uart;

@@ -11,24 +11,35 @@
 #define LOW 0x0
 #define SERIAL_8N1 0x800001c
 
-class Print {
-public:
-    virtual ~Print() {}
+class Print
+{
+  public:
+    virtual ~Print()
+    {
+    }
     virtual size_t write(uint8_t byte) = 0;
     virtual size_t write(const uint8_t *buffer, size_t size) = 0;
-    virtual int availableForWrite() { return 0; }
-    size_t println(const char text[]) { return write(reinterpret_cast<const uint8_t *>(text), strlen(text)); }
+    virtual int availableForWrite()
+    {
+        return 0;
+    }
+    size_t println(const char text[])
+    {
+        return write(reinterpret_cast<const uint8_t *>(text), strlen(text));
+    }
 };
 
-class Stream : public Print {
-public:
+class Stream : public Print
+{
+  public:
     virtual int available() = 0;
     virtual int read() = 0;
     virtual int peek() = 0;
 };
 
-class HardwareSerial : public Stream {
-public:
+class HardwareSerial : public Stream
+{
+  public:
     void begin(unsigned long baud, uint32_t config = SERIAL_8N1, int8_t rxPin = -1, int8_t txPin = -1);
     size_t setRxBufferSize(size_t size);
     size_t setTxBufferSize(size_t size);

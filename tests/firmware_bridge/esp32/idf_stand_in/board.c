@@ -1,5 +1,5 @@
-/* A board whose drivers are a PC's: its line is a terminal, its microphone a file of samples that is heard four times as
- * fast as it was spoken, its button a line on stdin ("press": it is held as long as the recording lasts; "hold" and
+/* A board whose drivers are a PC's: its line is a terminal, its microphone a file of samples that is heard four times
+ * as fast as it was spoken, its button a line on stdin ("press": it is held as long as the recording lasts; "hold" and
  * "release"). What the component tells its owner is printed.
  *
  * board DESCRIPTOR_OF_A_TERMINAL SAMPLES
@@ -42,19 +42,57 @@ static size_t read_terminal(uint8_t *bytes, size_t room)
     return count > 0 ? (size_t)count : 0;
 }
 
-static bool always(void) { return true; }
+static bool always(void)
+{
+    return true;
+}
 
 const earshot_line earshot_line_uart = {"a terminal", open_terminal, write_terminal, read_terminal, always};
-const earshot_line *earshot_this_line(void) { return &earshot_line_uart; }
+const earshot_line *earshot_this_line(void)
+{
+    return &earshot_line_uart;
+}
 
-esp_err_t earshot_button_open(int pin, void (*woken)(void)) { (void)pin; (void)woken; return ESP_OK; }
-bool earshot_button_held(uint32_t now_ms) { (void)now_ms; return false; }
-esp_err_t earshot_light_open(const earshot_board *board) { (void)board; return ESP_OK; }
-void earshot_light_show(earshot_light light) { (void)light; }
-esp_err_t earshot_microphone_start(const earshot_microphone_config *config) { (void)config; return ESP_OK; }
-void earshot_microphone_counted(earshot_microphone_counts *counts) { memset(counts, 0, sizeof *counts); }
-bool earshot_image_can(const earshot_esp_config *config, const earshot_settings *settings) { (void)config; (void)settings; return false; }
-earshot_update_port earshot_image_port(const uint8_t *key) { (void)key; return (earshot_update_port){.context = NULL}; }
+esp_err_t earshot_button_open(int pin, void (*woken)(void))
+{
+    (void)pin;
+    (void)woken;
+    return ESP_OK;
+}
+bool earshot_button_held(uint32_t now_ms)
+{
+    (void)now_ms;
+    return false;
+}
+esp_err_t earshot_light_open(const earshot_board *board)
+{
+    (void)board;
+    return ESP_OK;
+}
+void earshot_light_show(earshot_light light)
+{
+    (void)light;
+}
+esp_err_t earshot_microphone_start(const earshot_microphone_config *config)
+{
+    (void)config;
+    return ESP_OK;
+}
+void earshot_microphone_counted(earshot_microphone_counts *counts)
+{
+    memset(counts, 0, sizeof *counts);
+}
+bool earshot_image_can(const earshot_esp_config *config, const earshot_settings *settings)
+{
+    (void)config;
+    (void)settings;
+    return false;
+}
+earshot_update_port earshot_image_port(const uint8_t *key)
+{
+    (void)key;
+    return (earshot_update_port){.context = NULL};
+}
 
 /* -- The owner. */
 

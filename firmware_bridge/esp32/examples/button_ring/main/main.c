@@ -1,5 +1,5 @@
-/* The smallest: a C3 with a button and a microphone, IMA ADPCM, 2 s of ring in 17 KB, and a light that says what is going on.
- * What it misses while the cable is out longer than 2 s is a gap that the transcript reports. */
+/* The smallest: a C3 with a button and a microphone, IMA ADPCM, 2 s of ring in 17 KB, and a light that says what is
+ * going on. What it misses while the cable is out longer than 2 s is a gap that the transcript reports. */
 #include "earshot_esp.h"
 #include "esp_err.h"
 

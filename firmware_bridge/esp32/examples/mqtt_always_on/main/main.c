@@ -1,5 +1,6 @@
-/* A microphone that is always on, over Wi-Fi and MQTT: an ESP32-S3 with PSRAM, which keeps half a minute while the broker,
- * the gateway or the Wi-Fi is away. With "after a wake word" in menuconfig, esp-sr's WakeNet opens the ear (wake_net.c). */
+/* A microphone that is always on, over Wi-Fi and MQTT: an ESP32-S3 with PSRAM, which keeps half a minute while the
+ * broker, the gateway or the Wi-Fi is away. With "after a wake word" in menuconfig, esp-sr's WakeNet opens the ear
+ * (wake_net.c). */
 #include <stdio.h>
 
 #include "earshot_esp.h"
@@ -23,7 +24,10 @@ static void answered(void *context, const char *id, const char *text, bool final
 
 void app_main(void)
 {
-    earshot_esp_config config = {.transcript = heard, .reply = answered, .firmware = "mqtt_always_on " EARSHOT_VERSION, .kind = "mqtt_always_on"};
+    earshot_esp_config config = {.transcript = heard,
+                                 .reply = answered,
+                                 .firmware = "mqtt_always_on " EARSHOT_VERSION,
+                                 .kind = "mqtt_always_on"};
 #if CONFIG_EARSHOT_WAKE_WORD
     ESP_ERROR_CHECK(wake_net_open());
     config.wake = wake_net_hear;

@@ -33,14 +33,15 @@ bool board_button(void);
 /* The microphone begins to listen (true), or stops. */
 void board_listen(bool listen);
 
-/* Takes the next `count` samples that the microphone heard, 16 kHz, once there are so many; says how many: `count` or 0,
- * after board_listen(false) what remains. */
+/* Takes the next `count` samples that the microphone heard, 16 kHz, once there are so many; says how many: `count` or
+ * 0, after board_listen(false) what remains. */
 size_t board_hear(int16_t *samples, size_t count);
 
 /* A line for people: on a serial monitor, a display. `text` is UTF-8 and does not end with a zero. */
 void board_print(const char *what, const char *text, size_t size);
 
-/* Which firmware images are for this board, and how it takes them (earshot_update.h). NULL: none now. A board that never takes any leaves this out. */
+/* Which firmware images are for this board, and how it takes them (earshot_update.h). NULL: none now. A board that
+ * never takes any leaves this out. */
 const char *board_takes_images(earshot_update_config *how);
 
 /* Sleeps until bytes came from the gateway, or so long. */

@@ -16,8 +16,9 @@
 #define TALK_ADPCM 0 /* 1: a quarter of the bytes on the line and in the ring; needed at 115200 baud */
 #endif
 #define FRAME_BYTES (TALK_ADPCM ? EARSHOT_ADPCM_SIZE(FRAME_SAMPLES) : 2u * FRAME_SAMPLES)
+/* What is kept while the gateway is away: 2.5 s of PCM16, or 8 s of IMA ADPCM. */
 #ifndef TALK_RING_BYTES
-#define TALK_RING_BYTES (80u * 1024u) /* what is kept while the gateway is away: 2.5 s of PCM16, or 8 s of IMA ADPCM */
+#define TALK_RING_BYTES (80u * 1024u)
 #endif
 #ifndef TALK_FIRMWARE
 #define TALK_FIRMWARE "push-to-talk " EARSHOT_VERSION
@@ -57,25 +58,18 @@ static void hear(void *context, const earshot_frame *frame)
         earshot_update_hear(&talk.update, frame);
     }
     switch (frame->type) {
-    case EARSHOT_T_WELCOME:
-        print("linked", board_device_id());
-        break;
+    case EARSHOT_T_WELCOME: print("linked", board_device_id()); break;
     case EARSHOT_T_STATUS:
         if (frame->code < sizeof statuses / sizeof *statuses) {
             print("status", statuses[frame->code]);
         }
         break;
-    case EARSHOT_T_TRANSCRIPT:
-        board_print("heard", frame->text, frame->text_size);
-        break;
+    case EARSHOT_T_TRANSCRIPT: board_print("heard", frame->text, frame->text_size); break;
     case EARSHOT_T_REPLY: /* a long one comes in parts */
         board_print((frame->flags & EARSHOT_CONTINUED) != 0 ? "reply, first" : "reply", frame->text, frame->text_size);
         break;
-    case EARSHOT_T_FAULT:
-        board_print("fault", frame->text, frame->text_size);
-        break;
-    default:
-        break;
+    case EARSHOT_T_FAULT: board_print("fault", frame->text, frame->text_size); break;
+    default: break;
     }
 }
 
@@ -135,7 +129,8 @@ static earshot_result send_frame(const int16_t *samples, size_t count)
     return earshot_audio(&talk.device, talk.stream, EARSHOT_IMA_ADPCM, coded, size, (uint32_t)count);
 }
 
-/* What the microphone has, frame by frame, the last one as short as it is. What finds no room in the ring is counted, and told once. */
+/* What the microphone has, frame by frame, the last one as short as it is. What finds no room in the ring is counted,
+ * and told once. */
 static void send_audio(void)
 {
     static int16_t samples[FRAME_SAMPLES];

@@ -1,4 +1,5 @@
-/* The application: while the button is held, what the microphone hears goes to the gateway; what comes back is printed. */
+/* The application: while the button is held, what the microphone hears goes to the gateway; what comes back is printed.
+ */
 #ifndef PUSH_TO_TALK_H
 #define PUSH_TO_TALK_H
 

@@ -1,5 +1,5 @@
-/* A stand-in for ESP-IDF on a PC, for the files of the component that hold no driver: the little of FreeRTOS that they use, by
- * POSIX threads. Real tasks and real clocks; sizes of stacks and priorities mean nothing. */
+/* A stand-in for ESP-IDF on a PC, for the files of the component that hold no driver: the little of FreeRTOS that they
+ * use, by POSIX threads. Real tasks and real clocks; sizes of stacks and priorities mean nothing. */
 #ifndef FREERTOS_STAND_IN_H
 #define FREERTOS_STAND_IN_H
 

@@ -24,8 +24,8 @@ static inline void *task_begins(void *task)
     return NULL;
 }
 
-static inline BaseType_t xTaskCreate(void (*run)(void *), const char *name, uint32_t stack, void *context, unsigned priority,
-                                     TaskHandle_t *made)
+static inline BaseType_t xTaskCreate(void (*run)(void *), const char *name, uint32_t stack, void *context,
+                                     unsigned priority, TaskHandle_t *made)
 {
     TaskHandle_t task = calloc(1, sizeof *task);
     (void)name;
