@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -50,7 +51,7 @@ class SphinxTranscriber:
         except (ImportError, RuntimeError) as error:  # RuntimeError: its model files are gone
             raise ModelUnavailable(
                 f"pocketsphinx is not installed or not whole: {error}",
-                remedy="pip install 'earshot-gateway[pocketsphinx]'",
+                remedy=f"{sys.executable} -m pip install 'earshot-gateway[pocketsphinx]'",
             ) from error
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:

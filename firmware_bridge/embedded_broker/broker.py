@@ -145,8 +145,8 @@ async def _serve(port: int, orders: _Orders) -> dict[str, str]:
     except ImportError:
         return {
             "reason": "the embedded MQTT broker (amqtt) is not installed",
-            "remedy": "pip install 'earshot-gateway[embedded]', or install mosquitto and set devices.mqtt.url "
-            "to mqtt://127.0.0.1",
+            "remedy": f"{sys.executable} -m pip install 'earshot-gateway[embedded]', "
+            "or install mosquitto and set devices.mqtt.url to mqtt://127.0.0.1",
         }
     # The socket is opened here and not by amqtt, so that a free port can be asked for and a port
     # in use is an OSError; amqtt calls such a listener external.

@@ -125,7 +125,9 @@ class Bootloader:
 def check_installed() -> None:
     """Raises FlashTrouble."""
     if importlib.util.find_spec("esptool") is None:
-        raise FlashTrouble("esptool is not installed", "pip install 'earshot-gateway[flash]'")
+        raise FlashTrouble(
+            "esptool is not installed", f"{sys.executable} -m pip install 'earshot-gateway[flash]'"
+        )
 
 
 def _output(

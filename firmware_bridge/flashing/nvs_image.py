@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -31,7 +32,8 @@ def nvs_image(entries: Iterable[NvsEntry], size: int) -> bytes:
         from esp_idf_nvs_partition_gen import nvs_partition_gen  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise FlashTrouble(
-            f"esp-idf-nvs-partition-gen cannot be used: {error}", "pip install 'earshot-gateway[flash]'"
+            f"esp-idf-nvs-partition-gen cannot be used: {error}",
+            f"{sys.executable} -m pip install 'earshot-gateway[flash]'",
         ) from error
     out = io.BytesIO()
     nvs = nvs_partition_gen.nvs_open(out, size - PAGE, _VERSION)  # a page is always left to be tidied into

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -28,7 +29,7 @@ class Resampler:
         except ImportError as error:
             raise SoundUnavailable(
                 f"it has {rate} Hz and not {SAMPLE_RATE}, and soxr is not installed",
-                "pip install 'earshot-gateway[microphone]'",
+                f"{sys.executable} -m pip install 'earshot-gateway[microphone]'",
             ) from error
         self._stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="int16", quality=QUALITY)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -121,7 +122,7 @@ def _library() -> Any:
         import sounddevice  # noqa: PLC0415 - an optional stack, and only in a process of its own
     except ModuleNotFoundError as error:
         raise SoundUnavailable(
-            "sounddevice is not installed", "pip install 'earshot-gateway[microphone]'"
+            "sounddevice is not installed", f"{sys.executable} -m pip install 'earshot-gateway[microphone]'"
         ) from error
     except OSError as error:  # the package is there, the system's library is not
         raise SoundUnavailable("PortAudio is not installed", "sudo apt install libportaudio2") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -67,7 +68,7 @@ def open_broker(
     except ImportError as error:
         raise BrokerError(
             f"the client library of {url.partition(':')[0]}:// is missing: "
-            f"pip install 'earshot-gateway[{adapter.extra}]'"
+            f"{sys.executable} -m pip install 'earshot-gateway[{adapter.extra}]'"
         ) from error
     return NetworkBroker(url, adapter.scheme, connect, settings, on_status)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ from gateway.firmware.told import FirmwareTold, told_of
 from gateway.process.clock import SET_SINCE
 
 _NO_CRYPTOGRAPHY = (
-    "keys and signatures need the package cryptography\nremedy: pip install 'earshot-gateway[firmware]'"
+    "keys and signatures need the package cryptography\n"
+    f"remedy: {sys.executable} -m pip install 'earshot-gateway[firmware]'"
 )
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Result = TypeVar("_Result")

@@ -81,7 +81,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(ModelUnavailable) as caught:
         SphinxTranscriber(TranscriptionSettings()).load()
-    assert caught.value.remedy == "pip install 'earshot-gateway[pocketsphinx]'"
+    assert caught.value.remedy == f"{sys.executable} -m pip install 'earshot-gateway[pocketsphinx]'"
 
 
 def test_another_language_is_refused() -> None:

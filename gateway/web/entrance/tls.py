@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +106,8 @@ def _own_files(settings: WebSettings, folder: Path | None) -> tuple[Path, Path]:
         if there:
             return certificate, key  # what somebody made elsewhere
         raise TlsUnavailable(
-            "the package cryptography is not installed", "pip install 'earshot-gateway[tls]'"
+            "the package cryptography is not installed",
+            f"{sys.executable} -m pip install 'earshot-gateway[tls]'",
         ) from error
     if there and _is_timely(certificate, validity):
         return certificate, key

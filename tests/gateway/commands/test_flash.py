@@ -164,7 +164,7 @@ def test_without_the_extra_it_is_told_how_to_get_it(missing: str, plug: Plug, tm
     words = [sys.executable, "-c", program, "flash", str(build), "--port", str(board.port), "--id", "kitchen"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "remedy: pip install 'earshot-gateway[flash]'" in done.stderr
+    assert f"remedy: {sys.executable} -m pip install 'earshot-gateway[flash]'" in done.stderr
     assert "written" not in done.stdout
 
 

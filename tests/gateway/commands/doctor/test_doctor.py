@@ -268,7 +268,10 @@ def test_no_port_and_no_wish_for_one() -> None:
 @pytest.mark.parametrize(
     ("raises", "remedy"),
     [
-        ("ModuleNotFoundError('sounddevice')", "pip install 'earshot-gateway[microphone]'"),
+        (
+            "ModuleNotFoundError('sounddevice')",
+            f"{sys.executable} -m pip install 'earshot-gateway[microphone]'",
+        ),
         ("OSError('PortAudio library not found')", "sudo apt install libportaudio2"),
     ],
 )
