@@ -102,6 +102,16 @@ async def test_what_cannot_be_decided_is_told_where_it_was_tried(page: Page, tmp
         await expect(page.locator(".board .reason")).to_contain_text("cannot be written")
 
 
+async def test_on_a_phone_the_brokers_row_has_its_name_on_one_line(page: Page, site: Site) -> None:
+    site.parts.bridge.carrier_up("mqtt")
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(f"{site.url}#health")
+    name = page.locator(".board h4", has_text="mqtt")
+    await expect(page.get_by_role("button", name="MQTT password")).to_be_visible()
+    assert await name.evaluate("one => one.getBoundingClientRect().height < 30")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def knock(site: Site, device_id: str) -> None:
     hello = Hello(Header(), device_id, 5, "fw 1", 0, 0, 0, 0)
     site.parts.bridge.receive(Line("mqtt", device_id), [hello])
