@@ -495,6 +495,18 @@ static uint8_t *ring_of(size_t size)
 #endif
 }
 
+static bool may_take(void *context)
+{
+    (void)context;
+    return own.config.may_take(own.config.context);
+}
+
+static bool may_restart(void *context)
+{
+    (void)context;
+    return own.config.may_restart(own.config.context);
+}
+
 static esp_err_t make_device(void)
 {
     size_t slot = EARSHOT_SLOT(earshot_coder_payload());
@@ -520,8 +532,10 @@ static esp_err_t make_device(void)
     };
     earshot_result made = earshot_init(&own.device, &config);
     if (own.takes_images && made == EARSHOT_OK) {
-        const earshot_update_config update = {.number = own.config.number,
-                                              .port = earshot_image_port(own.settings.image_key)};
+        earshot_update_config update = {.number = own.config.number,
+                                        .port = earshot_image_port(own.settings.image_key)};
+        update.port.may_take = own.config.may_take ? may_take : NULL;
+        update.port.may_start = own.config.may_restart ? may_restart : NULL;
         earshot_update_init(&own.update, &own.device, &update, now_ms());
     }
     ESP_RETURN_ON_FALSE(made == EARSHOT_OK, ESP_ERR_INVALID_ARG, TAG,

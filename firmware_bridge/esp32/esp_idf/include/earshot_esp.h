@@ -53,8 +53,13 @@ typedef struct {
      * 15 s at most. esp-sr's WakeNet and microWakeWord fit in here; examples/mqtt_always_on shows the first. */
     const char *(*wake)(void *context, const int16_t *samples, size_t count, int16_t *score);
 
-    const char
-        *firmware; /* name and version; NULL: "earshot" and the library's. An image over the air is known by it, too */
+    /* Whether an image over the air may be taken now (a battery is full enough), and whether the board may be restarted
+     * into it. NULL: always, and as soon as nobody speaks; a microphone of one's own that never stops needs
+     * may_restart. */
+    bool (*may_take)(void *context);
+    bool (*may_restart)(void *context);
+
+    const char *firmware;       /* name and version; NULL: "earshot" and the library's. An image is known by it, too */
     const char *kind;           /* which images over the air are for it; NULL: it takes none (docs/protocol.md, 3.5) */
     uint32_t number;            /* of this image, as it was signed: no smaller one is taken; 0: not known */
     bool own_microphone;        /* no capture: the application calls earshot_esp_hear */
