@@ -295,7 +295,8 @@ class SimulatedDevice:
 
     def _keeps(self, stream: int) -> bool:
         """Whether it has not been restarted since; what was being said then is gone with its ring."""
-        return not self._conversations[stream].is_lost
+        conversation = self._conversations.get(stream)
+        return conversation is None or not conversation.is_lost
 
     async def _microphone_reaches(self, when: float) -> None:
         if self._speed != math.inf:

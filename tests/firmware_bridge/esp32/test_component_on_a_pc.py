@@ -136,8 +136,11 @@ async def test_its_light_says_what_is_going_on(program: Path, tmp_path: Path) ->
     async with open_house(tmp_path), on_a_terminal(program, tmp_path, "u00") as board:
         board.order("press")
         await board.told("reply")
-        await board.console.until(lambda: LIGHTS.index("IDLE") == int(board.said("light")[-1]))
-        shown = [LIGHTS[int(number)] for number in board.said("light")]
-        assert shown[0] == "GREETING"
-        of_the_turn = [light for light in shown if light not in {"GREETING", "IDLE"}]
+
+        def shown() -> list[str]:
+            return [LIGHTS[int(number)] for number in board.said("light")]
+
+        await board.console.until(lambda: "REPLY" in shown() and shown()[-1] == "IDLE")
+        assert shown()[0] == "GREETING"
+        of_the_turn = [light for light in shown() if light not in {"GREETING", "IDLE"}]
         assert (of_the_turn[0], of_the_turn[-1]) == ("LISTENING", "REPLY")

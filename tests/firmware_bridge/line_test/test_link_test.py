@@ -113,7 +113,7 @@ async def test_flipped_bits_are_counted_and_told(plug: Plug) -> None:
 
 
 async def test_a_device_that_hears_nothing_is_told_from_one_that_is_not_heard(plug: Plug) -> None:
-    plan = LinkTestPlan(921_600, patience=1, seconds=1, flood=0.1, pause=0.1, answer=0.1)
+    plan = LinkTestPlan(921_600, patience=1, seconds=1.5, flood=0.1, pause=0.1, answer=0.1)
     report, verdict = await measured(plug(a_device(), harm_down=lambda _data: b""), plan)
     assert report.greetings >= 3
     assert not verdict.holds

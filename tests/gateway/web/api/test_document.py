@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.images.image_file import signed_image
+from firmware_bridge.images.signing import new_key
 from gateway.contract.events import DeviceEvent
 from gateway.journal import effects as e
 from gateway.web.api.table import OPERATIONS
@@ -31,6 +33,8 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed: apt-get install curl")
     audio = loud(1) + quiet(1)
+    image = signed_image(b"firmware", kind="s3", version="1.4.0", number=1, private=new_key())
+    (tmp_path / "app-1.4.0.earshot").write_bytes(image)
     async with (
         open_served(tmp_path, journal_settings={"keep_audio": True}) as served,
         served.works.board(),
