@@ -24,8 +24,11 @@ test: $(VENV)/.dev check  ## what CI runs
 	@.ci/system-packages
 	@.ci/tests $(BIN)/python
 
+# What is compiled, served over HTTP, attacked or killed belongs to the whole suite; here it is not even imported.
+WHOLE := attacks benchmarks chaos firmware_bridge/esp32 fuzz gateway/web system
+
 quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
-	$(BIN)/python -m pytest -n 3 -m "not slow" -q --hypothesis-profile quick
+	$(BIN)/python -m pytest -n 3 -m "not slow" -q --hypothesis-profile quick $(WHOLE:%=--ignore tests/%)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
