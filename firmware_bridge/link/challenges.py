@@ -1,8 +1,9 @@
 """Challenges at HELLO: what was asked on which line, and whether what came in answer proves anything. No I/O.
 
 Each HELLO is asked with a nonce of its own, which is good for one answer on the same line, for some seconds. On a slow
-wire HELLOs and challenges cross, so a few may be open at once. What answers a nonce that was used or has ended is no
-attack but a frame that came late or twice: it is asked anew. What answers none is wrong.
+wire HELLOs and challenges cross, so a few may be open at once; and on a broker others may say HELLO on the same line,
+which is nothing that the device said. What answers a nonce that was used or has ended is no attack but a frame that
+came late or twice: it is asked anew. What answers none is wrong.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Judgement(enum.Enum):
 
 @dataclass(slots=True)
 class _Asked:
+    device_id: str
     challenge: Challenge
     until: float
     is_used: bool = False
@@ -51,10 +53,11 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Talk:
-    """With one device on one line. ``times``: challenges on that line since the last one that was answered."""
+    """On one line, with whoever says HELLO there: who changes names or boots is asked no oftener.
 
-    device_id: str
-    boot: int
+    ``times``: challenges since the last one that was answered.
+    """
+
     asked: deque[_Asked] = field(default_factory=lambda: deque(maxlen=_KEPT))
     times: int = 0
     quiet_until: float = 0.0
@@ -71,7 +74,7 @@ class Challenges:
 
     def judge(self, line: Line, hello: Hello, key: bytes, now: float) -> tuple[Judgement, Challenge | None]:
         """Whether ``hello`` proves that it has the key; the challenge it gets, when it is ASKED."""
-        talk = self._talk(line, hello, now)
+        talk = self._talk(line, now)
         if hello.proof:
             answered = _answered(talk, hello, key)
             if answered is None:
@@ -81,17 +84,12 @@ class Challenges:
                 return Judgement.PROVEN, None
         return self._ask(talk, hello, now)
 
-    def _talk(self, line: Line, hello: Hello, now: float) -> _Talk:
-        talk = self._talks.pop(line, None) or _Talk(hello.device_id, hello.boot)
+    def _talk(self, line: Line, now: float) -> _Talk:
+        talk = self._talks.pop(line, None) or _Talk()
         while talk.asked and now >= talk.asked[0].until + NONCE_SECONDS:
             talk.asked.popleft()
         if not talk.asked:
             talk.times = 0
-        if (talk.device_id, talk.boot) != (
-            hello.device_id,
-            hello.boot,
-        ):  # whoever changes names is asked no oftener
-            talk = _Talk(hello.device_id, hello.boot, times=talk.times, quiet_until=talk.quiet_until)
         self._talks[line] = talk
         if len(self._talks) > CHALLENGED_LINES:
             self._talks.popitem(last=False)
@@ -106,7 +104,7 @@ class Challenges:
         talk.times += 1
         header = Header(timestamp=hello.header.timestamp)
         challenge = Challenge(header, hello.boot, secrets.token_bytes(_NONCE_BYTES))
-        talk.asked.append(_Asked(challenge, now + NONCE_SECONDS))
+        talk.asked.append(_Asked(hello.device_id, challenge, now + NONCE_SECONDS))
         return Judgement.ASKED, challenge
 
 
@@ -114,6 +112,7 @@ def _answered(talk: _Talk, hello: Hello, key: bytes) -> _Asked | None:
     """What it is the answer to, of what was asked; which of them, no time tells."""
     found = None
     for one in talk.asked:
-        if hmac.compare_digest(proof_of(key, one.challenge, hello.device_id), hello.proof):
+        is_its_own = (one.device_id, one.challenge.boot) == (hello.device_id, hello.boot)
+        if hmac.compare_digest(proof_of(key, one.challenge, hello.device_id), hello.proof) and is_its_own:
             found = one
     return found

@@ -189,6 +189,33 @@ def test_an_impostor_disturbs_nobody_and_learns_nothing(house: GuardedHouse) -> 
     assert {type(event) for event in house.events} <= {HelloRefused}
 
 
+@pytest.mark.parametrize("proof", ["", "0" * 64], ids=["without a proof", "with a wrong one"])
+def test_what_another_boot_says_on_its_line_is_not_laid_at_its_door(house: GuardedHouse, proof: str) -> None:
+    """On a broker whoever may publish may do so on the device's topic, too."""
+    asked = challenge(house)
+    for boot in range(1000, 1100):
+        house.now += 0.001
+        house.arrive(LINE, replace(hello(boot=boot), proof=proof))
+    assert isinstance(only(house, LINE, proven(asked)), Welcome)
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+def test_a_device_comes_in_while_other_boots_flood_its_line(house: GuardedHouse, kind: str) -> None:
+    """Each of its frames is overtaken by another's HELLO."""
+    device = DEVICES[kind]("kitchen", boot=1, ring_frames=8, key=KEY)
+    device.hello(house.now)
+    for boot in range(1000, 1000 + 1200):
+        house.now += 0.05
+        device.tick(house.now)
+        answers = house.arrive(LINE, hello(boot=boot)) if boot % 5 == 0 else []
+        for frame in device.outgoing():
+            answers += house.arrive(LINE, hello(boot=boot + 5000)) + house.arrive(LINE, frame)
+        for _, answer in answers:
+            device.receive(answer, house.now)
+    assert device.state is DeviceState.LINKED
+    assert [(one.boot, one.connected) for one in house.fleet.devices()] == [(1, True)]
+
+
 def test_another_key_has_who_is_here_prove_itself_again(house: GuardedHouse) -> None:
     ((_, welcome),) = house.arrive(LINE, proven(challenge(house)))
     house.gate.keys["kitchen"] = OTHER_KEY
