@@ -173,6 +173,6 @@ def _lines(asked: AskedGateway, name: str, after: int) -> list[dict[str, Any]]:
     links = [link for link in asked.ask("/links")["links"] if link["link"] == name]
     if not links:
         raise Trouble(
-            one_line(f"there is no port {name}") + "\nremedy: earshot devices names those there are"
+            one_line(f"there is no port {name}") + "\nremedy: `earshot devices` names those there are"
         )
     return [line for line in links[0]["lines"] if line["number"] > after]

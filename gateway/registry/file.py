@@ -120,7 +120,9 @@ class RegistryFile:
 
     def _write(self, devices: Registered) -> None:
         if len(devices) > MAX_DEVICES:
-            raise RegistryError(f"there are {MAX_DEVICES} devices already: earshot devices remove ID")
+            raise RegistryError(
+                f"there are {MAX_DEVICES} devices already: earshot devices unregister ID takes one away"
+            )
         data = msgspec.json.encode(list(devices.values()))
         # Who is cut off is cut off, though the disk be full: without its indentation it fits where it was.
         write_private(self.path, msgspec.json.format(data) + b"\n", cramped=data)
