@@ -15,17 +15,16 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
-import msgspec
 from msgspec import Struct, structs
 
 from gateway.access.latest_time import latest
 from gateway.access.principals import Principal, Role
-from gateway.access.private_files import Stamp, alone, read_private, stamp_of, write_private
+from gateway.access.private_files import Stamp
+from gateway.access.private_records import PrivateRecords
 from gateway.access.token_text import digest, new_text
 from gateway.process.clock import DAY
 
@@ -146,29 +145,20 @@ class TokenFile:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE
         self._clock = clock
+        self._records = PrivateRecords(self.path, Token, TokensUnreadable, TokensUnwritable)
 
     def stamp(self) -> Stamp:
         """Another one when the file has changed."""
-        return stamp_of(self.path)
+        return self._records.stamp()
 
     def read(self) -> Tokens:
         """All tokens; none where there is no file. Raises TokensUnreadable."""
-        try:
-            data = read_private(self.path)
-        except FileNotFoundError:
-            return Tokens()
-        except OSError as error:
-            raise TokensUnreadable(f"{self.path} cannot be read: {error.strerror or error}") from error
-        try:
-            tokens = msgspec.json.decode(data, type=list[Token])
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise TokensUnreadable(f"{self.path} is damaged: {error}") from error
-        return Tokens.of(tokens)
+        return Tokens.of(self._records.read())
 
     def create(self, wish: Wish) -> tuple[Token, str]:
         """A new token, and it in writing."""
         wish.check()
-        with self._changing():
+        with self._records.changing():
             there, now = self.read(), self._clock()
             if any(token.name == wish.name for token in there.living(now)):
                 raise TokenError(
@@ -188,7 +178,7 @@ class TokenFile:
         return self._revoke(lambda there: there.tokens.values())
 
     def _revoke(self, which: Callable[[Tokens], Iterable[Token]]) -> list[Token]:
-        with self._changing():
+        with self._records.changing():
             there, now = self.read(), self._clock()
             ended = {
                 token.token_id: structs.replace(token, revoked_at=now)
@@ -200,7 +190,7 @@ class TokenFile:
 
     def rotate(self, which: str, *, days: float, overlap: float) -> tuple[Token, str]:
         """A new token in place of another, which stays good for ``overlap`` seconds more."""
-        with self._changing():
+        with self._records.changing():
             there, now = self.read(), self._clock()
             old = [token for token in self._found(there, which) if not token.problem(now)]
             if not old:
@@ -246,14 +236,4 @@ class TokenFile:
             raise TokenError(
                 f"there are {MAX_TOKENS} tokens already; those that ended go after {FORGET_DAYS} days"
             )
-        data = msgspec.json.encode(kept)
-        # What is revoked is revoked, though the disk be full: without its indentation it fits where it was.
-        write_private(self.path, msgspec.json.format(data) + b"\n", cramped=data)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        try:
-            with alone(self.path):
-                yield
-        except OSError as error:
-            raise TokensUnwritable(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._records.write(kept)

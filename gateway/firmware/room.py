@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
 from firmware_bridge.images.image_file import (
     MOST_OF_HEAD,
@@ -28,11 +27,11 @@ from gateway.access.private_files import (
     Stamp,
     alone,
     open_private,
-    read_private,
     refuse_links,
     stamp_of,
     write_private,
 )
+from gateway.access.private_records import PrivateRecords
 from gateway.firmware.records import (
     FirmwareError,
     FirmwareUnreadable,
@@ -50,7 +49,7 @@ MOST_NAMED = 256
 """Devices or rooms that a rollout names."""
 
 Stamps: TypeAlias = tuple[Stamp, Stamp]
-_Row = TypeVar("_Row")
+_Row = TypeVar("_Row", bound=Struct)
 
 
 class FirmwareRoom:
@@ -58,12 +57,13 @@ class FirmwareRoom:
 
     def __init__(self, state_folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.folder = state_folder / FOLDER
-        self._rollouts, self._progress = self.folder / ROLLOUTS, self.folder / PROGRESS
+        self._rollouts = self._records(ROLLOUTS, Rollout)
+        self._progress = self._records(PROGRESS, UpdateProgress)
         self._clock = clock
 
     def stamps(self) -> Stamps:
         """Others when images or rollouts have changed."""
-        return stamp_of(self.folder), stamp_of(self._rollouts)
+        return stamp_of(self.folder), self._rollouts.stamp()
 
     # -- images
 
@@ -90,7 +90,7 @@ class FirmwareRoom:
             rollouts = self.rollouts()
             write_private(self._path(manifest), data)
             if any(one.sha256 == manifest.sha256 for one in rollouts):  # the circle is what it was
-                self._write([_renumbered(one, manifest) for one in rollouts])
+                self._rollouts.write([_renumbered(one, manifest) for one in rollouts])
         return manifest
 
     def _check_room(self, manifest: Manifest) -> None:
@@ -113,7 +113,7 @@ class FirmwareRoom:
             for manifest in gone:
                 self._path(manifest).unlink(missing_ok=True)
             sums = {manifest.sha256 for manifest in gone}
-            self._write([one for one in self.rollouts() if one.sha256 not in sums])
+            self._rollouts.write([one for one in self.rollouts() if one.sha256 not in sums])
         return gone
 
     def read(self, manifest: Manifest, offset: int, end: int) -> bytes:
@@ -132,7 +132,7 @@ class FirmwareRoom:
 
     def rollouts(self) -> list[Rollout]:
         """To whom images are offered. Raises FirmwareUnreadable."""
-        return _read(self._rollouts, Rollout)
+        return self._rollouts.read()
 
     def offer(
         self, version: str, *, kind: str = "", device: str = "", room: str = "", everybody: bool = False
@@ -165,7 +165,7 @@ class FirmwareRoom:
     def stop(self, stopped: dict[str, str]) -> None:
         """Rollouts that the gateway pauses, by their image's SHA-256, and why."""
         with self._changing():
-            self._write(
+            self._rollouts.write(
                 [
                     structs.replace(one, paused=one.paused or stopped.get(one.sha256, ""))
                     for one in self.rollouts()
@@ -187,7 +187,7 @@ class FirmwareRoom:
             ]
             there |= {one.sha256: one for one in changed}
             kept = {image.sha256 for image in self.images()}
-            self._write([one for one in there.values() if one.sha256 in kept])
+            self._rollouts.write([one for one in there.values() if one.sha256 in kept])
         return changed
 
     def _rollout(self, image: Manifest, before: Rollout | None) -> Rollout:
@@ -207,16 +207,16 @@ class FirmwareRoom:
 
     def progress(self) -> list[UpdateProgress]:
         """As the running gateway wrote it last. Raises FirmwareUnreadable."""
-        return _read(self._progress, UpdateProgress)
+        return self._progress.read()
 
     def write_progress(self, rows: list[UpdateProgress]) -> None:
         """Only the running gateway does."""
-        try:
-            write_private(self._progress, msgspec.json.encode(rows))
-        except OSError as error:
-            raise _unwritable(self._progress, error) from error
+        self._progress.write(rows)
 
     # -- inside
+
+    def _records(self, name: str, of: type[_Row]) -> PrivateRecords[_Row]:
+        return PrivateRecords(self.folder / name, of, FirmwareUnreadable, FirmwareUnwritable)
 
     def _named(self, version: str, kind: str) -> list[Manifest]:
         found = [one for one in self.images() if one.version == version and kind in ("", one.kind)]
@@ -249,31 +249,17 @@ class FirmwareRoom:
         finally:
             os.close(file)
 
-    def _write(self, rollouts: list[Rollout]) -> None:
-        write_private(self._rollouts, msgspec.json.format(msgspec.json.encode(rollouts)) + b"\n")
-
     @contextmanager
     def _changing(self) -> Iterator[None]:
         try:
-            with alone(self._rollouts):
+            with alone(self._rollouts.path):
                 yield
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise FirmwareUnwritable(f"{self.folder} cannot be written: {error.strerror or error}") from error
 
 
 def _renumbered(rollout: Rollout, image: Manifest) -> Rollout:
     return structs.replace(rollout, number=image.number) if rollout.sha256 == image.sha256 else rollout
-
-
-def _read(path: Path, of: type[_Row]) -> list[_Row]:
-    try:
-        return msgspec.json.decode(read_private(path), type=list[of])  # type: ignore[valid-type]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise FirmwareUnreadable(f"{path} is damaged: {error}") from error
 
 
 def _is_own(path: Path) -> bool:
@@ -285,7 +271,3 @@ def _is_own(path: Path) -> bool:
 
 def _unreadable(path: Path, error: OSError) -> FirmwareUnreadable:
     return FirmwareUnreadable(f"{path} cannot be read: {error.strerror or error}")
-
-
-def _unwritable(path: Path, error: OSError) -> FirmwareUnwritable:
-    return FirmwareUnwritable(f"{path} cannot be written: {error.strerror or error}")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,7 +17,8 @@ from msgspec import structs
 
 from firmware_bridge.link.frames import is_device_id
 from firmware_bridge.settings import KnownDevice
-from gateway.access.private_files import Stamp, alone, read_private, stamp_of, write_private
+from gateway.access.private_files import Stamp
+from gateway.access.private_records import PrivateRecords
 from gateway.registry.records import (
     KEY_BYTES,
     RegisteredDevice,
@@ -42,24 +42,24 @@ class RegistryFile:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = folder / FILE
         self._clock = clock
+        self._records = PrivateRecords(
+            self.path,
+            RegisteredDevice,
+            RegistryUnreadable,
+            RegistryUnwritable,
+            absent=(
+                FileNotFoundError,
+                NotADirectoryError,
+            ),  # the latter: where its folder would be, a file is
+        )
 
     def stamp(self) -> Stamp:
         """Another one when the file has changed."""
-        return stamp_of(self.path)
+        return self._records.stamp()
 
     def read(self) -> Registered:
         """All of them; none where there is no file. Raises RegistryUnreadable."""
-        try:
-            data = read_private(self.path)
-        except (FileNotFoundError, NotADirectoryError):  # the latter: where its folder would be, a file is
-            return {}
-        except OSError as error:
-            raise RegistryUnreadable(f"{self.path} cannot be read: {error.strerror or error}") from error
-        try:
-            devices = msgspec.json.decode(data, type=list[RegisteredDevice])
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise RegistryUnreadable(f"{self.path} is damaged: {error}") from error
-        return {device.device_id: device for device in devices}
+        return {device.device_id: device for device in self._records.read()}
 
     def approve(self, device_id: str, facts: Mapping[str, str] | None = None) -> RegisteredDevice:
         """It may come in; ``facts`` are those of KnownDevice that are to be changed."""
@@ -88,7 +88,7 @@ class RegistryFile:
 
     def remove(self, device_id: str) -> None:
         """Nobody has ever heard of it."""
-        with self._changing():
+        with self._records.changing():
             there = self.read()
             if device_id not in there:
                 raise _unknown(device_id)
@@ -105,7 +105,7 @@ class RegistryFile:
     ) -> RegisteredDevice:
         if not is_device_id(device_id):
             raise RegistryError(f"{device_id!r:.80} is no device's id: 1 to 64 of A-Z a-z 0-9 _ and -")
-        with self._changing():
+        with self._records.changing():
             there, now = self.read(), self._clock()
             try:
                 device = there.get(device_id) or RegisteredDevice(
@@ -123,17 +123,7 @@ class RegistryFile:
             raise RegistryError(
                 f"there are {MAX_DEVICES} devices already: earshot devices unregister ID takes one away"
             )
-        data = msgspec.json.encode(list(devices.values()))
-        # Who is cut off is cut off, though the disk be full: without its indentation it fits where it was.
-        write_private(self.path, msgspec.json.format(data) + b"\n", cramped=data)
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        try:
-            with alone(self.path):
-                yield
-        except OSError as error:
-            raise RegistryUnwritable(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._records.write(list(devices.values()))
 
 
 def _checked(facts: Mapping[str, str]) -> Mapping[str, str]:
