@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.link.device_end import DeviceEnd, DeviceState, LinkStateError
+from firmware_bridge.link.events import SAMPLE_RATE
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.wires import MICROPHONE, Line, Wires
 from firmware_bridge.microphones.records import Measured, Sound
@@ -28,11 +29,12 @@ WEAK_SECONDS = 60.0
 
 @dataclass(slots=True)
 class MicrophoneCounters:
-    """What one microphone has heard since it was opened."""
+    """What one microphone has heard since it was opened; ``dropped_ms``: for which the gateway had no time."""
 
     frames: int = 0
     overruns: int = 0
     lost_ms: int = 0
+    dropped_ms: int = 0
     drift_ppm: int = 0
     level_db: int = 0
 
@@ -56,6 +58,7 @@ class Microphone:
         self._alarm = Alarm(self._tick)
         self._stream: int | None = None
         self._weak_until: float | None = None
+        self._untold_ms = 0
         self._inbox: list[DeviceFrame] = []
 
     def plugged(self) -> None:
@@ -79,12 +82,21 @@ class Microphone:
         if self._stream is None:
             with contextlib.suppress(LinkStateError):  # as many streams as may be are waiting for a gateway
                 self._stream = self._end.start_stream(end_on_silence=True)
-        if self._stream is not None:
-            if sound.lost:
-                self._end.skip(self._stream, sound.lost)
-            self._end.audio(self._stream, sound.pcm, len(sound.pcm) // 2)
+        if self._stream is not None and self._is_kept(self._stream, sound):
             self.counters.frames += 1
+        else:
+            self._drop(sound)
         self._pump()
+
+    def _is_kept(self, stream: int, sound: Sound) -> bool:
+        if sound.lost:
+            self._end.skip(stream, sound.lost)
+        return self._end.audio(stream, sound.pcm, len(sound.pcm) // 2)
+
+    def _drop(self, sound: Sound) -> None:
+        milliseconds = len(sound.pcm) // 2 * 1000 // SAMPLE_RATE
+        self.counters.dropped_ms += milliseconds
+        self._untold_ms += milliseconds
 
     def measured(self, measured: Measured) -> None:
         """How it goes; who loses sound says so."""
@@ -97,13 +109,16 @@ class Microphone:
             level_db=round(measured.level_db),
         )
         if measured.overruns > before.overruns:
-            self._complain(measured.lost_ms - before.lost_ms)
+            self._complain(measured.lost_ms - before.lost_ms, "this machine was too busy to take it")
+        elif self._untold_ms:
+            self._complain(self._untold_ms, "the gateway had no time for it")
+            self._untold_ms = 0
         elif self._weak_until is not None and self._loop.time() >= self._weak_until:
             self._weak_until = None
             self._wires.carrier_weak(self.line.carrier, "", "")
 
-    def _complain(self, lost_ms: int) -> None:
-        reason = f"{lost_ms} ms of sound were lost: this machine was too busy to take it"
+    def _complain(self, lost_ms: int, why: str) -> None:
+        reason = f"{lost_ms} ms of sound were lost: {why}"
         self._weak_until = self._loop.time() + WEAK_SECONDS
         self._wires.carrier_weak(self.line.carrier, reason, "give it less to do, or a smaller speech model")
         self._end.log(LOG_WARNING, reason)

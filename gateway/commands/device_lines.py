@@ -65,7 +65,7 @@ def _registered(device: dict[str, Any]) -> str:
 
 def _link(link: dict[str, Any]) -> Iterator[str]:
     counted = link["counters"]
-    bad = ("crc_errors", "cobs_errors", "oversized", "overruns", "lost_ms")
+    bad = ("crc_errors", "cobs_errors", "oversized", "overruns", "lost_ms", "dropped_ms")
     broken = {name: counted[name] for name in bad if counted.get(name)}
     facts = [f"{counted['frames']} frames" if counted else "", *(f"{n} {name}" for name, n in broken.items())]
     yield f"{link['link']}: {'up' if link['up'] else 'down'}, {', '.join(filter(None, facts))}".rstrip(", ")
