@@ -143,24 +143,25 @@ def _home() -> Path:
 def packages() -> Iterator[Finding]:
     """Each package that Earshot needs or can use, with its version or how to get it."""
     pip = f"{sys.executable} -m pip install "
-    for name, extra in _required().items():
+    for name, extras in _required().items():
         try:
             yield ok(f"package {name}", metadata.version(name))
         except metadata.PackageNotFoundError:
-            if extra:
-                yield ok(f"package {name}", "optional, not installed", f"{pip}'{DISTRIBUTION}[{extra}]'")
+            if all(extras):
+                wanted = f"{pip}'{DISTRIBUTION}[{','.join(extras)}]'"
+                yield ok(f"package {name}", "optional, not installed", wanted)
             else:
                 yield fail(f"package {name}", "not installed", f"{pip}{DISTRIBUTION}")
 
 
-def _required() -> dict[str, str]:
-    """The packages, once each (some are required differently by Python), with the extra that wants them."""
-    found: dict[str, str] = {}
+def _required() -> dict[str, dict[str, None]]:
+    """The packages, once each (some are required differently by Python), with the extras that want them; "": all do."""
+    found: dict[str, dict[str, None]] = {}
     for requirement in metadata.requires(DISTRIBUTION) or ():
         name = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"""extra == ["'](\w+)["']""", requirement)
         if name and name[0] != DISTRIBUTION and not (extra and extra[1] == "dev"):
-            found.setdefault(name[0], extra[1] if extra else "")
+            found.setdefault(name[0], {})[extra[1] if extra else ""] = None
     return found
 
 

@@ -134,13 +134,16 @@ def test_what_is_not_installed_comes_with_the_pip_command(monkeypatch: pytest.Mo
         "no-such-thing>=1",
         'no-such-extra>=2 ; python_version != "3.12" and extra == "microphone"',
         'no-such-extra>=1 ; python_version == "3.12" and extra == "microphone"',
+        'no-such-cipher>=1; extra == "tls"',
+        'no-such-cipher>=1; extra == "firmware"',
         'no-such-tool; extra == "dev"',
     ]
     monkeypatch.setattr(importlib.metadata, "requires", lambda _name: requirements)
-    needed, optional = doctor.packages()
+    needed, optional, wanted_twice = doctor.packages()
     assert (needed.state, needed.remedy) == ("fail", f"{sys.executable} -m pip install earshot-gateway")
     assert (optional.state, optional.detail) == ("ok", "optional, not installed")
     assert optional.remedy.endswith("-m pip install 'earshot-gateway[microphone]'")
+    assert wanted_twice.remedy.endswith("-m pip install 'earshot-gateway[tls,firmware]'")
 
 
 @pytest.mark.parametrize(
