@@ -38,11 +38,8 @@ def distance(start: int, end: int) -> int:
     return ((end - start + _HALF) & _MASK) - _HALF
 
 
-class ReceiveWindow(Generic[T]):
-    """Puts numbered frames in order, drops duplicates, knows what is missing and when to say so.
-
-    Holds at most ``size`` frames: what lies further ahead is refused (``beyond``).
-    """
+class _Inbound:
+    """What comes in, however it is put in order: when to acknowledge, and when to ask for what is missing."""
 
     def __init__(self, expected: int, size: int) -> None:
         self.expected = expected
@@ -54,16 +51,47 @@ class ReceiveWindow(Generic[T]):
         """How often in a row the frame now expected was asked for."""
         self.duplicates = 0
         self.out_of_order = 0
-        self.beyond = 0
         self._size = size
-        self._early: dict[int, T] = {}
         self._highest = expected
         self._unacknowledged = 0
 
-    def accept(self, sequence: int, frame: T, now: float) -> list[T]:
-        """Take a frame; returns those that are in order now, perhaps none."""
+    def acknowledge_by(self, when: float) -> None:
+        """An acknowledgement is wanted, at ``when`` at the latest."""
+        if self.acknowledge_at is None or when < self.acknowledge_at:
+            self.acknowledge_at = when
+
+    def acknowledged(self) -> None:
+        """An acknowledgement has gone out."""
+        self.acknowledge_at = None
+        self._unacknowledged = 0
+
+    def _arrived(self, now: float) -> None:
         self._unacknowledged += 1
         self.acknowledge_by(now if self._unacknowledged >= ACK_FRAMES else now + ACK_DELAY)
+
+    def _asks(self, now: float) -> bool:
+        """Whether it is time to ask for what is missing; the next time is later."""
+        if self.ask_at is None or now < self.ask_at:
+            return False
+        self.ask_at = now + min(ASK_AGAIN * 2 ** min(self.asked, 8), ASK_AGAIN_MAX)
+        self.asked += 1
+        return True
+
+
+class ReceiveWindow(_Inbound, Generic[T]):
+    """Puts numbered frames in order, drops duplicates, knows what is missing and when to say so.
+
+    Holds at most ``size`` frames: what lies further ahead is refused (``beyond``).
+    """
+
+    def __init__(self, expected: int, size: int) -> None:
+        super().__init__(expected, size)
+        self.beyond = 0
+        self._early: dict[int, T] = {}
+
+    def accept(self, sequence: int, frame: T, now: float) -> list[T]:
+        """Take a frame; returns those that are in order now, perhaps none."""
+        self._arrived(now)
         if sequence == self.expected:
             self.expected = (sequence + 1) & _MASK
             return [frame, *self._in_order(now)] if self._early else [frame]
@@ -124,10 +152,8 @@ class ReceiveWindow(Generic[T]):
 
     def ask(self, now: float) -> tuple[tuple[int, int], ...]:
         """The missing ranges, if it is time to ask for them: (first, last), both inclusive."""
-        if self.ask_at is None or now < self.ask_at:
+        if not self._asks(now):
             return ()
-        self.ask_at = now + min(ASK_AGAIN * 2 ** min(self.asked, 8), ASK_AGAIN_MAX)
-        self.asked += 1
         ranges: list[tuple[int, int]] = []
         first = self.expected
         for sequence in sorted(self._early, key=lambda key: distance(self.expected, key)):
@@ -142,42 +168,17 @@ class ReceiveWindow(Generic[T]):
         if self.ask_at is not None:
             self.ask_at = now + ASK_AGAIN_MAX
 
-    def acknowledge_by(self, when: float) -> None:
-        """An acknowledgement is wanted, at ``when`` at the latest."""
-        if self.acknowledge_at is None or when < self.acknowledge_at:
-            self.acknowledge_at = when
 
-    def acknowledged(self) -> None:
-        """An acknowledgement has gone out."""
-        self.acknowledge_at = None
-        self._unacknowledged = 0
-
-
-class InOrderWindow(Generic[T]):
+class InOrderWindow(_Inbound, Generic[T]):
     """A receive window that keeps nothing: what comes before its turn is dropped, and asked for again.
 
-    For who has no memory for it (the library in C). All from the frame now expected to the last one seen is asked for.
+    For who has no memory for it (the library in C). All from the frame now expected to the last one seen is asked for;
+    what lies ``size`` frames ahead or further is no reason to ask for anything.
     """
-
-    def __init__(self, expected: int, size: int) -> None:
-        """``size``: what lies further ahead is no reason to ask for anything."""
-        self.expected = expected
-        self.acknowledge_at: float | None = None
-        """When an acknowledgement is due."""
-        self.ask_at: float | None = None
-        """When missing ranges are to be asked for (again)."""
-        self.asked = 0
-        """How often in a row the frame now expected was asked for."""
-        self.duplicates = 0
-        self.out_of_order = 0
-        self._size = size
-        self._highest = expected
-        self._unacknowledged = 0
 
     def accept(self, sequence: int, frame: T, now: float) -> list[T]:
         """Take a frame; returns it if it is its turn."""
-        self._unacknowledged += 1
-        self.acknowledge_by(now if self._unacknowledged >= ACK_FRAMES else now + ACK_DELAY)
+        self._arrived(now)
         ahead = distance(self.expected, sequence)
         if not ahead:
             self._move_on(now)
@@ -204,21 +205,9 @@ class InOrderWindow(Generic[T]):
 
     def ask(self, now: float) -> tuple[tuple[int, int], ...]:
         """The missing range, if it is time to ask for it: (first, last), both inclusive."""
-        if self.ask_at is None or now < self.ask_at:
+        if not self._asks(now):
             return ()
-        self.ask_at = now + min(ASK_AGAIN * 2 ** min(self.asked, 8), ASK_AGAIN_MAX)
-        self.asked += 1
         return ((self.expected, self._highest),)
-
-    def acknowledge_by(self, when: float) -> None:
-        """An acknowledgement is wanted, at ``when`` at the latest."""
-        if self.acknowledge_at is None or when < self.acknowledge_at:
-            self.acknowledge_at = when
-
-    def acknowledged(self) -> None:
-        """An acknowledgement has gone out."""
-        self.acknowledge_at = None
-        self._unacknowledged = 0
 
 
 class SendWindow(Generic[T]):
