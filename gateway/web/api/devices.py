@@ -28,8 +28,8 @@ from gateway.web.parts import RunningParts
 class Device(Struct, frozen=True, kw_only=True):
     """One device, connected or expected back.
 
-    ``since``: when it came or went (Unix time). ``reason``: why it went. ``counters``: what its link has seen since the
-    device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
+    ``since``: when it came or went (Unix time). ``reason``: why it went, or may not come back. ``counters``: what its link has
+    seen since the device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
     ``has_key``: it has to prove itself. ``drift_ppm``: by how many millionths its clock is fast, once that is known.
     ``level``: how loud it is, in dBFS, if it was heard in the last seconds and somebody asked before.
     """
@@ -286,7 +286,7 @@ def _device(
         link=known.hello.link,
         firmware=known.hello.firmware,
         since=known.since,
-        reason="" if known.gone is None else known.gone.reason,
+        reason="" if known.gone is None else running.register.why_not(device_id) or known.gone.reason,
         counters={} if on_link is None else asdict(on_link.counters),
         name=running.pipeline.device_name(device_id),
         has_key=running.register.key(device_id) is not None,

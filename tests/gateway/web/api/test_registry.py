@@ -61,6 +61,17 @@ async def test_who_waits_is_listed_and_comes_in_once_it_is_approved(tmp_path: Pa
         assert [one["device_id"] for one in told["registered"]] == ["kitchen"]
 
 
+async def test_who_is_away_is_told_by_why_it_may_not_come_back(tmp_path: Path) -> None:
+    async with served_with(tmp_path) as served:
+        knock(served)
+        served.works.bridge.line_lost(Line("mqtt", "kitchen"), "unplugged")
+        reasons = []
+        for how in ("revoke", "deny", "approve"):
+            await served.call("POST", f"/devices/kitchen/{how}")
+            reasons.append((await served.get("/devices/kitchen"))["reason"])
+        assert reasons == ["kitchen was revoked", "kitchen was denied", "unplugged"]
+
+
 @pytest.mark.parametrize("how", ["deny", "revoke"])
 async def test_who_is_cut_off_is_gone_when_the_answer_comes(tmp_path: Path, how: str) -> None:
     async with served_with(tmp_path) as served, served.works.board() as kitchen:
