@@ -55,7 +55,7 @@ function noticeRow() {
 function trouble(problems) {
   const [{ component, state, works, reason, remedy, about }] = problems;
   const more = problems.length > 1 ? `, and ${count(problems.length - 1, "more problem")}` : "";
-  const what = component === "devices" ? "A device is refused" : `${component} ${healthWords({ state, works }).toLowerCase()}`;
+  const what = component === "devices" ? "A device is not let in" : `${component} ${healthWords({ state, works }).toLowerCase()}`;
   const headline = `${about ? `${about} is away` : what}${more}`;
   return { state, headline, subline: [reason, remedy && `What to do: ${remedy}`].filter(Boolean).join(". ") || "No reason is known." };
 }

@@ -47,7 +47,7 @@ async def test_who_is_missed_is_named_but_behind_what_everybody_misses(page: Pag
     house.health.set("devices", HealthState.DEGRADED, "bath on mqtt is refused", "give it another id")
     house.health.set("broker", HealthState.HEALTHY)
     house.health.forget(port)
-    await expect(headline).to_have_text("A device is refused")
+    await expect(headline).to_have_text("A device is not let in")
     await expect(page.locator(".problem h3")).not_to_contain_text([port])
     house.health.forget("devices")
     await expect(page.locator(".problem h3")).to_have_text(["recognizer", "broker"])
