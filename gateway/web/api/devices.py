@@ -28,10 +28,11 @@ from gateway.web.parts import RunningParts
 class Device(Struct, frozen=True, kw_only=True):
     """One device, connected or expected back.
 
-    ``since``: when it came or went (Unix time). ``reason``: why it went, or may not come back. ``counters``: what its link has
-    seen since the device was switched on; nothing, once it has been away for minutes. ``priority``: urgent, normal or background.
-    ``has_key``: it has to prove itself. ``drift_ppm``: by how many millionths its clock is fast, once that is known.
-    ``level``: how loud it is, in dBFS, if it was heard in the last seconds and somebody asked before.
+    ``since``: when it came or went (Unix time). ``reason``: why it went, or may not come back. ``counters``: what its
+    link has seen since the device was switched on; nothing, once it has been away for minutes. ``priority``: urgent,
+    normal or background. ``has_key``: it has to prove itself. ``drift_ppm``: by how many millionths its clock is fast,
+    once that is known. ``level``: how loud it is, in dBFS, if it was heard in the last seconds and somebody asked
+    before.
     """
 
     device_id: str
