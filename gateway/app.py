@@ -12,7 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from msgspec import structs
@@ -31,7 +31,7 @@ from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError
 from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
-from gateway.firmware.at_work import OF_IMAGES, FirmwareAtWork
+from gateway.firmware.standby import FirmwareStandby, OfImages
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal, Journal, JournalInUse, JournalState, NoJournal
 from gateway.journal.errors import NoHome
@@ -61,6 +61,9 @@ from transcription.errors import ModelUnavailable
 from transcription.scheduling.scheduler import Recognizer
 from transcription.utterance.segmenter import VoiceActivity, Window
 from transcription.utterance.vad import SileroModel
+
+if TYPE_CHECKING:
+    from gateway.firmware.at_work import FirmwareAtWork
 
 log = structlog.get_logger(__name__)
 
@@ -97,15 +100,7 @@ class Gateway:
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.register = Register(self._folder, config.devices, self.health, self._readmit)
-        self.firmware = FirmwareAtWork(
-            self._folder,
-            room_of=lambda device_id: self.register.settings.rooms.get(device_id, ""),
-            user_of=lambda device_id: self.pipeline.user(device_id),  # noqa: PLW0108 - it is not there yet
-            baudrate=config.devices.serial.baudrate,
-            health=self.health,
-            publish=self.hub.publish,
-            audit=self.audit,
-        )
+        self.firmware = FirmwareStandby(self._folder, self._firmware_at_work)
 
     async def __aenter__(self) -> Self:
         config = self.config
@@ -146,7 +141,6 @@ class Gateway:
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
             self._start(self.register.watch, "device registry")
-            self.firmware.connect(self.bridge)
             self._start(self.firmware.run, "firmware")
             self._stack = stack.pop_all()
 
@@ -226,6 +220,20 @@ class Gateway:
             journal=self.journal,
             health=self.health,
             content=self.content,
+        )
+
+    def _firmware_at_work(self) -> FirmwareAtWork:
+        from gateway.firmware.at_work import FirmwareAtWork  # noqa: PLC0415 - where there are images
+
+        return FirmwareAtWork(
+            self._folder,
+            self.bridge,
+            room_of=lambda device_id: self.register.settings.rooms.get(device_id, ""),
+            user_of=self.pipeline.user,
+            baudrate=self.config.devices.serial.baudrate,
+            health=self.health,
+            publish=self.hub.publish,
+            audit=self.audit,
         )
 
     def _open_filter(self) -> ContentFilter:
@@ -351,7 +359,7 @@ class Gateway:
             self.audit.note(
                 What.NOT_ADMITTED, address=event.link, device_id=event.device_id, reason=event.reason
             )
-        if isinstance(event, OF_IMAGES):
+        if isinstance(event, OfImages):
             with self.mishaps.contained("firmware over the air"):
                 self.firmware.hear(event)
         self.pipeline.hear(event)

@@ -417,6 +417,21 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
     assert done.stdout.strip() == "[]"
 
 
+def test_the_command_that_runs_the_gateway_loads_nothing_that_is_not_configured() -> None:
+    """Its idle memory is a bar: firmware without a folder of images, and tracebacks in colour."""
+    code = (
+        "import sys\n"
+        "from gateway.commands.cli import main\n"
+        "assert main.get_command(None, 'run')\n"
+        "ours = {'firmware_bridge.images.serving', 'gateway.firmware.at_work', 'gateway.firmware.deployment',"
+        " 'gateway.firmware.room'}\n"
+        "print(sorted((ours | {'rich', 'pygments'}) & sys.modules.keys()))\n"
+        "import rich.console"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_decisions_are_numbered_one_after_the_other() -> None:
     records = sorted((ROOT / "docs" / "adr").glob("*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from gateway.contract.escaping import in_lines
+from gateway.process.lean_structlog import load_structlog
 
 COMMANDS = {
     "run": "Run the gateway.",
@@ -54,6 +55,8 @@ class LazyGroup(click.Group):
         """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name == "run":
+            load_structlog()
         place = f"gateway.commands.{cmd_name.replace('-', '_')}"
         module = importlib.import_module(f"{place}.command" if cmd_name in ROOMS else place)
         command: click.Command = module.command

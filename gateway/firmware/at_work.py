@@ -19,7 +19,6 @@ from firmware_bridge.link.events import (
     DeviceDisconnected,
     ImageAsked,
     ImageTold,
-    LinkEvent,
 )
 from firmware_bridge.link.frames import IMAGE_SIZE, NAME_MOST, OFFER_SIZE, Header, Image, Offer
 from firmware_bridge.link.wires import MQTT, WEB
@@ -28,19 +27,17 @@ from gateway.contract.events import FirmwareEvent, HubEvent
 from gateway.firmware.deployment import Deployment
 from gateway.firmware.records import BROKEN, FirmwareError, Rollout, Stage, UpdateProgress
 from gateway.firmware.room import FirmwareRoom, Stamps
+from gateway.firmware.standby import LOOK_SECONDS, OfImages
 from gateway.observing.health import Health, HealthState
 
 log = structlog.get_logger(__name__)
 
 COMPONENT = "firmware"
-LOOK_SECONDS = 0.5
-"""How often the folder is looked at, and whether an offer is due."""
 KEEP_SECONDS = 2.0
 """How far devices have come is written at most so often."""
 NETWORK_BYTES_PER_SECOND = 128_000.0
 SERIAL_SHARE = 0.5
 """Of a serial line: the rest is for what is said and answered."""
-OF_IMAGES = (DeviceConnected, DeviceDisconnected, ImageAsked, ImageTold)
 _UNREAD: Stamps = ((0, 0, 0), (0, 0, 0))
 _REMEDY = "earshot firmware status shows which; earshot firmware resume VERSION goes on"
 
@@ -58,6 +55,7 @@ class FirmwareAtWork:
     def __init__(
         self,
         folder: Path,
+        links: ImageLinks,
         *,
         room_of: Callable[[str], str],
         user_of: Callable[[str], str],
@@ -68,6 +66,7 @@ class FirmwareAtWork:
     ) -> None:
         """``baudrate``: of serial lines. ``folder``: the gateway's, of what must not be lost."""
         self.room = FirmwareRoom(folder)
+        self._links = links
         self._user_of = user_of
         self._serial_rate = baudrate / 10 * SERIAL_SHARE
         self._health, self._publish, self._audit = health, publish, audit
@@ -85,8 +84,8 @@ class FirmwareAtWork:
 
     # -- what devices say
 
-    def hear(self, event: LinkEvent) -> None:
-        """Take what is one of OF_IMAGES; all else is left alone."""
+    def hear(self, event: OfImages) -> None:
+        """Take what a device says of images, or that it has come or gone."""
         now = time.monotonic()
         match event:
             case DeviceConnected():
@@ -174,10 +173,6 @@ class FirmwareAtWork:
     def _send(self, device_id: str, frame: Offer | Image) -> bool:
         boot = self._boots.get(device_id)
         return boot is not None and self._links.send_image(device_id, boot, frame)
-
-    def connect(self, links: ImageLinks) -> None:
-        """From now on this is the way to the devices."""
-        self._links = links
 
     async def _serve(self) -> None:
         for helping in self._serving.due(asyncio.get_running_loop().time()):

@@ -40,8 +40,8 @@ from gateway.firmware.records import (
     Rollout,
     UpdateProgress,
 )
+from gateway.firmware.standby import FOLDER
 
-FOLDER = "firmware"
 ROLLOUTS = "rollouts.json"
 PROGRESS = "progress.json"
 MOST_IMAGES = 32

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from firmware_bridge.images.image_file import Manifest
 from gateway.firmware.records import Rollout, Stage, UpdateProgress
-from gateway.firmware.room import FirmwareRoom
+
+if TYPE_CHECKING:
+    from gateway.firmware.room import FirmwareRoom
 
 
 class OfferedImage(Struct, frozen=True, kw_only=True):

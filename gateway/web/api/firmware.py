@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from aiohttp import web
 from msgspec import Meta, Struct
@@ -14,10 +14,12 @@ from firmware_bridge.images.image_file import MOST_BYTES, MOST_OF_HEAD, BadImage
 from gateway.access.audit import What
 from gateway.access.principals import Right
 from gateway.firmware.records import FirmwareError, FirmwareUnreadable, FirmwareUnwritable, NoSuchImage
-from gateway.firmware.room import FirmwareRoom
 from gateway.firmware.told import FirmwareTold, told_of
 from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.entrance.problems import Problem, misfit, not_found, unavailable
+
+if TYPE_CHECKING:
+    from gateway.firmware.room import FirmwareRoom
 
 _MEDIA = ("application/octet-stream",)
 _Result = TypeVar("_Result")
@@ -68,29 +70,31 @@ async def offer_image(call: Call[None, None, ImageOffer]) -> FirmwareTold:
 
 async def pause_image(call: Call[None, None, Image]) -> FirmwareTold:
     """Devices that fetch it stop, and keep what they have."""
-    return await _change(call, "pause", FirmwareRoom.pause)
+    return await _change(call, "pause", lambda room, image: room.pause(image.version, image.kind))
 
 
 async def resume_image(call: Call[None, None, Image]) -> FirmwareTold:
     """Devices that broke before do not count any more."""
-    return await _change(call, "resume", FirmwareRoom.resume)
+    return await _change(call, "resume", lambda room, image: room.resume(image.version, image.kind))
 
 
 async def remove_image(call: Call[None, None, Image]) -> FirmwareTold:
     """Devices that run it go on with it."""
-    return await _change(call, "remove", FirmwareRoom.remove)
+    return await _change(call, "remove", lambda room, image: room.remove(image.version, image.kind))
 
 
 async def _change(
-    call: Call[None, None, Image], verb: str, change: Callable[[FirmwareRoom, str, str], object]
+    call: Call[None, None, Image], verb: str, change: Callable[[FirmwareRoom, Image], object]
 ) -> FirmwareTold:
-    await _done(call, lambda room: change(room, call.body.version, call.body.kind))
+    await _done(call, lambda room: change(room, call.body))
     _note(call, f"{verb} {call.body.version}")
     return await _done(call, told_of)
 
 
 async def _done(call: AnyCall, work: Callable[[FirmwareRoom], _Result]) -> _Result:
     """In the gateway's folder, which it looks at within a second. Raises Problem."""
+    from gateway.firmware.room import FirmwareRoom  # noqa: PLC0415 - where somebody asks
+
     if call.parts.folder is None:
         raise Problem(HTTPStatus.CONFLICT, "this gateway keeps nothing")
     try:

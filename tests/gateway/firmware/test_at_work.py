@@ -56,6 +56,7 @@ class House:
         self.health = Health(self.events.append)
         self.work = FirmwareAtWork(
             folder,
+            self.links,
             room_of=lambda _device: "",
             user_of=lambda _device: "ann",
             baudrate=921_600,
@@ -63,7 +64,6 @@ class House:
             publish=self.events.append,
             audit=Audit(folder),
         )
-        self.work.connect(self.links)
         self.room = self.work.room
 
     def come(self, *devices: str, link: str = "mqtt", max_payload: int = 2048) -> None:
