@@ -28,6 +28,7 @@ from firmware_bridge.images.image_file import (
 from firmware_bridge.named_files import read_named
 from gateway.access.audit import Audit, What
 from gateway.access.private_files import as_owner_of, make_folder, write_private
+from gateway.commands import near_names
 from gateway.commands.asking import AskedGateway
 from gateway.commands.options import Trouble, config_option, own_folder, read_config, token_option
 from gateway.contract.escaping import one_line
@@ -78,6 +79,10 @@ class Shelf:
         self._done(lambda room: getattr(room, verb)(version, kind=kind, **(circle or {})))
         named = [f"{name} {value}" for name, value in (circle or {}).items() if value]
         self._note(f"{verb} {version}", *named)
+
+    def tell_strangers(self, device: str, room: str) -> None:
+        """If no device of the running gateway's is called so, or is there."""
+        near_names.tell_strangers(self._asked, [device] if device else [], [room] if room else [])
 
     def _done(self, work: Callable[[FirmwareRoom], _Result]) -> _Result:
         """As the folder's owner, whatever lies in it: root writes nothing that they could not. Raises Trouble."""
@@ -245,38 +250,30 @@ def offer(shelf: Shelf, *, version: str, kind: str, device: str, room: str, ever
     """
     if [bool(device), bool(room), everybody].count(True) != 1:
         raise click.UsageError("say one of --device, --room and --all")
+    shelf.tell_strangers(device, room)
     shelf.change("offer", version, kind, {"device": device, "room": room, "everybody": everybody})
     click.echo(one_line(f"{version} is offered to {device or room or 'all of its kind'}"))
 
 
-@command.command("pause")
-@click.argument("version")
-@_of_kind
-@click.pass_obj
-def pause(shelf: Shelf, version: str, kind: str) -> None:
-    """Offer an image to nobody for now; devices that fetch it stop, and keep what they have."""
-    shelf.change("pause", version, kind)
-    click.echo(one_line(f"{version} is offered to nobody"))
+def _changing(verb: str, said: str, help_text: str) -> None:
+    """The command that does this to an image."""
+
+    @command.command(verb, help=help_text)
+    @click.argument("version")
+    @_of_kind
+    @click.pass_obj
+    def change(shelf: Shelf, version: str, kind: str) -> None:
+        shelf.change(verb, version, kind)
+        click.echo(one_line(f"{version} {said}"))
 
 
-@command.command("resume")
-@click.argument("version")
-@_of_kind
-@click.pass_obj
-def resume(shelf: Shelf, version: str, kind: str) -> None:
-    """Go on with what was paused, or stopped by itself."""
-    shelf.change("resume", version, kind)
-    click.echo(one_line(f"{version} is offered again"))
-
-
-@command.command("remove")
-@click.argument("version")
-@_of_kind
-@click.pass_obj
-def remove(shelf: Shelf, version: str, kind: str) -> None:
-    """Take an image away; devices that run it go on with it."""
-    shelf.change("remove", version, kind)
-    click.echo(one_line(f"{version} is removed"))
+_changing(
+    "pause",
+    "is offered to nobody",
+    "Offer an image to nobody for now; devices that fetch it stop, and keep what they have.",
+)
+_changing("resume", "is offered again", "Go on with what was paused, or stopped by itself.")
+_changing("remove", "is removed", "Take an image away; devices that run it go on with it.")
 
 
 @command.command("status")

@@ -7,7 +7,7 @@ that file is not ours to write, or the gateway is named with ``--url``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import click
 
 from gateway.access.audit import Audit, What
 from gateway.commands.asking import AskedGateway
+from gateway.commands.near_names import tell_strangers
 from gateway.commands.options import Trouble, own_folder, read_config
 from gateway.contract.escaping import one_line
 from gateway.registry.file import RegistryFile
@@ -73,6 +74,12 @@ def _do(asked: AskedGateway, device: str, change: _Change) -> str:
     return changed.key if changed is not None else ""
 
 
+def _do_each(asked: AskedGateway, devices: Iterable[str], change: _Change, said: str) -> None:
+    for device in devices:
+        _do(asked, device, change)
+        _say(f"{device} {said}")
+
+
 def _ask(asked: AskedGateway, device: str, change: _Change) -> str:
     if change.facts:
         asked.ask("/devices/{}", device, method="PATCH", body=change.facts)
@@ -100,9 +107,9 @@ def approve(ctx: click.Context, devices: tuple[str, ...], *, waiting: bool) -> N
     """Let devices in, also those that were denied or revoked. They need not have come yet."""
     if bool(devices) == waiting:
         raise click.UsageError("name devices, or --waiting for all that wait")
-    for device in devices or _awaiting(ctx.obj):
-        _do(ctx.obj, device, _Change("approved", RegistryFile.approve, "approve"))
-        _say(f"{device} may come in")
+    tell_strangers(ctx.obj, devices)
+    named = devices or _awaiting(ctx.obj)
+    _do_each(ctx.obj, named, _Change("approved", RegistryFile.approve, "approve"), "may come in")
 
 
 @click.command("deny")
@@ -110,9 +117,8 @@ def approve(ctx: click.Context, devices: tuple[str, ...], *, waiting: bool) -> N
 @click.pass_context
 def deny(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Refuse devices, whatever holds for those whom nobody knows; who is here is cut off."""
-    for device in devices:
-        _do(ctx.obj, device, _Change("denied", RegistryFile.deny, "deny"))
-        _say(f"{device} is refused from now on")
+    tell_strangers(ctx.obj, devices)
+    _do_each(ctx.obj, devices, _Change("denied", RegistryFile.deny, "deny"), "is refused from now on")
 
 
 @click.command("revoke")
@@ -120,9 +126,8 @@ def deny(ctx: click.Context, devices: tuple[str, ...]) -> None:
 @click.pass_context
 def revoke(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Cut devices off, now, and forget their keys; what is being said is dropped."""
-    for device in devices:
-        _do(ctx.obj, device, _Change("revoked", RegistryFile.revoke, "revoke"))
-        _say(f"{device} is revoked")
+    tell_strangers(ctx.obj, devices)
+    _do_each(ctx.obj, devices, _Change("revoked", RegistryFile.revoke, "revoke"), "is revoked")
 
 
 @click.command("add")
@@ -163,6 +168,7 @@ def describe(ctx: click.Context, /, device: str, **facts: str | None) -> None:
     told = _told(**facts)
     if not told:
         raise click.UsageError("say --name, --room, --user or --priority")
+    tell_strangers(ctx.obj, [device])
     _do(ctx.obj, device, _Change("described", lambda file, one: file.describe(one, told), facts=told))
     _say(f"{device}: {', '.join(f'{name} {value or chr(34) * 2}' for name, value in told.items())}")
 
@@ -172,9 +178,8 @@ def describe(ctx: click.Context, /, device: str, **facts: str | None) -> None:
 @click.pass_context
 def unregister(ctx: click.Context, devices: tuple[str, ...]) -> None:
     """Take back all that was said of devices here: they are unknown again (devices.unknown)."""
-    for device in devices:
-        _do(ctx.obj, device, _Change("unregistered", RegistryFile.remove, "unregister"))
-        _say(f"{device} is unknown again")
+    change = _Change("unregistered", RegistryFile.remove, "unregister")
+    _do_each(ctx.obj, devices, change, "is unknown again")
 
 
 COMMANDS = (approve, deny, revoke, add, key, describe, unregister)

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from firmware_bridge.images.image_file import checked
 from firmware_bridge.images.signing import public_of
+from firmware_bridge.link.frames import Header, Hello
+from firmware_bridge.link.wires import Line
 from gateway.access.audit import FILE
 from gateway.commands.cli import main
 from tests.gateway.web.api.served import open_served
@@ -146,6 +148,25 @@ def test_through_a_link_that_was_planted_root_writes_nothing(others: Path, key: 
     assert done.exit_code == 1
     assert "cannot be written" in done.output
     assert list(target.iterdir()) == []
+
+
+async def test_an_offer_to_a_name_that_no_device_has_is_told(tmp_path: Path, key: Path) -> None:
+    async with open_served(tmp_path / "there", devices={"rooms": {"kitchen": "Kitchen"}}) as served:
+        hello = Hello(Header(), "kitchen", 5, "fw 1", 0, 0, 0, 0)
+        served.works.bridge.receive(Line("mqtt", "kitchen"), [hello])
+
+        async def noted(*words: str | Path) -> str:
+            done = await asyncio.to_thread(run, "--url", served.url, *words)
+            assert done.exit_code == 0, done.output
+            return done.stderr
+
+        await noted("add", signed(tmp_path, key))
+        assert "kitchn has not come" in await noted("offer", "1.4.0", "--device", "kitchn")
+        assert "no device of Nowhere has come since the gateway started; there are Kitchen" in await noted(
+            "offer", "1.4.0", "--room", "Nowhere"
+        )
+        for meant in (("--device", "kitchen"), ("--room", "Kitchen"), ("--all",)):
+            assert await noted("offer", "1.4.0", *meant) == ""
 
 
 async def test_the_same_over_the_api_of_a_gateway_elsewhere(tmp_path: Path, key: Path) -> None:

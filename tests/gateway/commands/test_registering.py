@@ -118,6 +118,23 @@ async def test_a_gateway_that_is_named_is_asked(tmp_path: Path) -> None:
         assert (gone.exit_code, "nobody has written down" in gone.output) == (1, True)
 
 
+async def test_a_name_that_no_device_has_is_told_and_what_is_said_of_it_stands(tmp_path: Path) -> None:
+    async with open_served(tmp_path, devices={"unknown": "approve"}) as served:
+        hello = Hello(Header(), "kitchen", 5, "fw 1", 0, 0, 0, 0)
+        served.works.bridge.receive(Line("mqtt", "kitchen"), [hello])
+        done = await ask(served, "approve", "kitchn", "attic", "kitchen")
+        assert done.stdout.count("may come in") == 3
+        assert done.stderr.splitlines() == [
+            "note: kitchn has not come since the gateway started; did you mean kitchen?",
+            "note: attic has not come since the gateway started; waiting for approval: kitchen",
+        ]
+        assert standings(tmp_path) == dict.fromkeys(("kitchn", "attic", "kitchen"), "approved")
+        served.works.bridge.receive(Line("mqtt", "kitchen"), [hello])
+        for how in (("deny", "Kitchen"), ("revoke", "Kitchen"), ("describe", "Kitchen", "--room", "Hall")):
+            assert "did you mean kitchen?" in (await ask(served, *how)).stderr
+        assert (await ask(served, "revoke", "kitchen")).stderr == ""
+
+
 def test_without_a_page_the_file_is_all_that_is_needed(folder: Path) -> None:
     config = folder.parent / "config.yaml"
     config.write_text(f"{{journal: {{path: {folder}/journal.db}}, web: {{enabled: false}}}}")
