@@ -194,8 +194,8 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.images .firmware
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
                                 firmware_bridge.line_test
-                                firmware_bridge.simulator transcription.process .contract .settings .process
-                                .access .journal.errors .journal.records .journal.dead_letters .journal
+                                firmware_bridge.simulator transcription.process transcription.wake .contract .settings
+                                .process .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
                                 firmware_bridge.simulator

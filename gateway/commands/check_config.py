@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from gateway.commands.options import config_option, read_config
+from firmware_bridge.settings import WakeSettings
+from gateway.commands.options import WrongConfig, config_option, read_config
 from gateway.config import docs
-from gateway.config.loading import locate
+from gateway.config.loading import ConfigError, ConfigProblem, locate
 from gateway.contract.escaping import one_line
 
 
@@ -35,10 +37,23 @@ def command(path: Path | None, config_path: Path | None, *, print_default: bool,
     if path and config_path:
         raise click.UsageError(f"one at a time: --config {config_path}, or {path}")
     path = path or config_path
-    read_config(path)
+    config = read_config(path)
     file = locate(path, os.environ)
+    wake = config.devices.wake
+    if (wake.devices or wake.rooms) and (problems := [*_unheard(wake, str(file or ""))]):
+        raise WrongConfig(ConfigError(problems))
     click.echo(
         f"{one_line(str(file))}: all right"
         if file
         else "no config.yaml: the defaults apply, and are all right"
     )
+
+
+def _unheard(wake: WakeSettings, origin: str) -> Iterator[ConfigProblem]:
+    """Wake words that do not exist; a gateway that has one runs, and does not listen where it is waited for."""
+    from transcription.wake.words import no_such_word  # noqa: PLC0415 - only where one is configured
+
+    for section, places in (("devices", wake.devices), ("rooms", wake.rooms)):
+        for place, words in places.items():
+            for error in filter(None, map(no_such_word, words)):
+                yield ConfigProblem(origin, f"devices.wake.{section}.{place}", f"{error}; {error.remedy}")

@@ -28,6 +28,10 @@ MAGIC = b"TFL3"
 """Bytes 4 to 8 of every network."""
 
 
+class NoSuchWakeWord(ModelUnavailable):
+    """None of that name comes with the package."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WakeWord:
     """One wake word. ``certainty``: the probability, on average over ``steps`` steps, from which it was said."""
@@ -72,8 +76,19 @@ def find_wake_word(name: str, certainty: float | None = None) -> WakeWord:
     if not own and not manifest.is_file():
         known = ", ".join(sorted(path.stem for path in manifest.parent.glob("*.json")))
         remedy = f"name one of {known}, or the manifest (.json) of a model of your own"
-        raise ModelUnavailable(f"there is no wake word {name}", remedy=remedy)
+        raise NoSuchWakeWord(f"there is no wake word {name}", remedy=remedy)
     return _read(name, manifest, certainty)
+
+
+def no_such_word(name: str) -> NoSuchWakeWord | None:
+    """Why there is none of that name; what this machine lacks beside is no matter here."""
+    try:
+        find_wake_word(name)
+    except NoSuchWakeWord as error:
+        return error
+    except ModelUnavailable:
+        pass
+    return None
 
 
 def _network(path: Path) -> bytes:

@@ -167,6 +167,18 @@ def test_a_wrong_configuration_is_status_2_with_every_problem(
     assert "$EARSHOT_WEB__PORT: web.port: expected a whole number from 0 to 65535, got 70000\n" in done.stderr
 
 
+def test_a_wake_word_that_does_not_exist_is_a_wrong_configuration(nowhere: Path) -> None:
+    wake = "devices: {wake: {devices: {kitchen: [okay_nabbu, alexa]}, rooms: {Hall: [okay_nabbu, own.json]}}}"
+    (nowhere / "config.yaml").write_text(wake)
+    done = earshot("check-config")
+    assert (done.exit_code, done.stdout) == (2, "")
+    for place in ("devices.kitchen", "rooms.Hall"):
+        assert f"config.yaml: devices.wake.{place}: there is no wake word okay_nabbu; name" in done.stderr
+    assert done.stderr.startswith("Error: the configuration has 2 problems\n")
+    (nowhere / "config.yaml").write_text(wake.replace("okay_nabbu", "okay_nabu"))
+    assert earshot("check-config").exit_code == 0
+
+
 def test_a_missing_file_is_status_2_with_the_remedy() -> None:
     done = earshot("check-config", "nowhere.yaml")
     assert done.exit_code == 2
