@@ -20,11 +20,11 @@ from firmware_bridge.link.events import (
     ImageAsked,
     ImageTold,
 )
-from firmware_bridge.link.frames import IMAGE_SIZE, NAME_MOST, OFFER_SIZE, Header, Image, Offer
+from firmware_bridge.link.frames import IMAGE_SIZE, Header, Image, Offer
 from firmware_bridge.link.wires import MQTT, WEB
 from gateway.access.audit import Audit, What
 from gateway.contract.events import FirmwareEvent, HubEvent
-from gateway.firmware.deployment import Deployment
+from gateway.firmware.deployment import LEAST_PAYLOAD, Deployment
 from gateway.firmware.records import BROKEN, FirmwareError, Rollout, Stage, UpdateProgress
 from gateway.firmware.room import FirmwareRoom, Stamps
 from gateway.firmware.standby import LOOK_SECONDS, OfImages
@@ -101,11 +101,10 @@ class FirmwareAtWork:
                 self._asked(event, now)
 
     def _connected(self, event: DeviceConnected, now: float) -> None:
-        if event.max_payload < OFFER_SIZE + NAME_MOST:
-            return
-        self._boots[event.device_id] = event.boot
-        rate = NETWORK_BYTES_PER_SECOND if event.link in (MQTT, WEB) else self._serial_rate
-        self._serving.admit(event.device_id, piece=event.max_payload - IMAGE_SIZE, rate=rate)
+        if event.max_payload >= LEAST_PAYLOAD:
+            self._boots[event.device_id] = event.boot
+            rate = NETWORK_BYTES_PER_SECOND if event.link in (MQTT, WEB) else self._serial_rate
+            self._serving.admit(event.device_id, piece=event.max_payload - IMAGE_SIZE, rate=rate)
         self._deployment.connected(event, now)
         self._wake.set()
 

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from firmware_bridge.images.image_file import Manifest
 from firmware_bridge.link.events import DeviceConnected, ImageTold
-from firmware_bridge.link.frames import UpdateReason, UpdateState
+from firmware_bridge.link.frames import NAME_MOST, OFFER_SIZE, UpdateReason, UpdateState
 from firmware_bridge.pacing import Allowance
 from gateway.firmware.records import BROKEN, STOPPED, UNDER_WAY, Rollout, Stage, UpdateProgress
 
@@ -36,6 +36,8 @@ SAYINGS, SAYINGS_PER_SECOND = 20.0, 0.5
 """So much a device may say about images at once, and in the long run; more is not listened to."""
 KEPT = 1_024
 """Devices whose progress is remembered beside those that are here."""
+LEAST_PAYLOAD = OFFER_SIZE + NAME_MOST
+"""A device that takes less is offered nothing: no offer would be sure to fit."""
 STOPPING_CIRCLE, STOPPING_ALL = 1, 2
 """So many devices that break stop a rollout: while it is for some, and once it is for all."""
 _STAGES = {
@@ -60,7 +62,8 @@ WORDS = {
     UpdateReason.NOT_REACHED: "it did not reach the gateway, or crashed; it is taken again once it is signed again",
     UpdateReason.OLDER: "it runs something newer; to go back, sign the older image again",
 }
-_PASSING = {WORDS[reason] for reason in _AGAIN}
+TOO_SMALL = f"its frames are too small for an offer: it takes fewer than {LEAST_PAYLOAD} bytes (mtu)"
+_PASSING = {*(WORDS[reason] for reason in _AGAIN), TOO_SMALL}
 
 
 @dataclass(slots=True)
@@ -191,6 +194,9 @@ class Deployment:
             rollout, manifest = wanted
             if self._is_done(device_id, rollout, here, now) or not self._has_room(device_id, rollout):
                 continue
+            if here.hello.max_payload < LEAST_PAYLOAD:
+                self._leave_out(here, manifest, now)
+                continue
             here.offered = manifest
             here.offer_at, here.patience = now + here.patience, min(2 * here.patience, OFFER_AGAIN_MAX)
             one = self._started(here, manifest)
@@ -220,6 +226,13 @@ class Deployment:
             return True
         is_over = one.stage not in UNDER_WAY and one.reason not in _PASSING
         return is_over and rollout.again.get(device_id, 0.0) <= one.at
+
+    def _leave_out(self, here: _Here, manifest: Manifest, now: float) -> None:
+        """No offer would fit: until it comes back with larger frames it is asked no more."""
+        here.offer_at = math.inf
+        one = self._started(here, manifest)
+        if one.reason != TOO_SMALL:
+            self._set(one, Stage.DECLINED, now, reason=TOO_SMALL)
 
     def _has_room(self, device_id: str, rollout: Rollout) -> bool:
         busy = [

@@ -17,6 +17,7 @@ from firmware_bridge.link.frames import Image, Offer, UpdateReason, UpdateState
 from gateway.access.audit import FILE, Audit
 from gateway.contract.events import FirmwareEvent, HubEvent
 from gateway.firmware.at_work import NETWORK_BYTES_PER_SECOND, FirmwareAtWork
+from gateway.firmware.deployment import TOO_SMALL
 from gateway.observing.health import Health
 from tests.record import passes
 from tests.system.house import running
@@ -124,6 +125,9 @@ async def test_a_device_that_takes_small_payloads_gets_small_pieces_and_one_too_
         await passes(lambda: sum(len(one.data) for one in house.links.images("small")) == 1000)
         assert all(len(one.data) <= 192 for one in house.links.images("small"))
         assert not house.links.offers("tiny")
+        await passes(
+            lambda: ("tiny", TOO_SMALL) in {(one.device_id, one.reason) for one in house.room.progress()}
+        )
 
 
 async def test_what_is_not_a_devices_is_not_to_be_had(tmp_path: Path) -> None:

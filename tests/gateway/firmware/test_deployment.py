@@ -12,7 +12,15 @@ from msgspec import structs
 from firmware_bridge.images.image_file import Manifest
 from firmware_bridge.link.events import DeviceConnected, ImageTold
 from firmware_bridge.link.frames import UpdateReason, UpdateState
-from gateway.firmware.deployment import LATER, MISSING_SECONDS, MOST_AT_ONCE, UNSTUCK, Deployment
+from gateway.firmware.deployment import (
+    LATER,
+    LEAST_PAYLOAD,
+    MISSING_SECONDS,
+    MOST_AT_ONCE,
+    TOO_SMALL,
+    UNSTUCK,
+    Deployment,
+)
 from gateway.firmware.records import Rollout, Stage, UpdateProgress
 
 ROOMS = {"kitchen": "downstairs", "hall": "downstairs", "attic": "upstairs"}
@@ -351,4 +359,22 @@ def test_news_of_somebody_unheard_of_or_of_another_image_is_none() -> None:
     house.news.clear()
     house.says("kitchen", S.ROLLED_BACK, of=image("9.0"))
     house.deployment.asked("stranger", 0, house.now)
+    assert house.stages == {"kitchen": Stage.OFFERED}
+
+
+def test_one_whose_frames_are_too_small_for_an_offer_is_told_of() -> None:
+    """It is news once, stops nobody, and over as soon as its frames are larger."""
+    house = House()
+    house.take(rollout(house.images[0], everybody=True))
+    house.come("kitchen", max_payload=LEAST_PAYLOAD - 1)
+    assert house.due() == {}
+    (told,) = house.deployment.changed
+    assert (told.stage, told.reason) == (Stage.DECLINED, TOO_SMALL)
+    since = told.at
+    house.come("kitchen", max_payload=LEAST_PAYLOAD - 1)
+    assert house.due(5.0) == {}
+    assert [one.at for one in house.deployment.progress()] == [since]
+    assert (len(house.deployment.changed), house.deployment.stopped) == (1, {})
+    house.come("kitchen", max_payload=LEAST_PAYLOAD)
+    assert house.due(5.0) == {"kitchen": "2.0"}
     assert house.stages == {"kitchen": Stage.OFFERED}
