@@ -153,10 +153,19 @@ class MqttConnection:
     async def connect(self) -> None:
         """Look the name up, connect, and agree on TLS. Raises MqttUnavailable."""
         try:
-            await asyncio.to_thread(_connect, self._client, self.address, self._session)
+            await asyncio.to_thread(self._reach)
         except OSError as error:
             raise self._words.unreachable(self.address, error) from error
+        except asyncio.CancelledError:  # the thread goes on
+            self.abort()
+            raise
         self._watch()
+
+    def _reach(self) -> None:
+        try:
+            _connect(self._client, self.address, self._session)
+        finally:
+            self._socket.connected()
 
     async def log_in(self) -> None:
         """Raises MqttUnavailable, and MqttSilent when the broker does not know this session's version."""

@@ -29,10 +29,17 @@ class MqttSocket:
         self._loop = asyncio.get_running_loop()
         self._client = client
         self._misc: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self._max_packet = max_packet
         self._receive = client._sock_recv  # noqa: SLF001
         self._empty = dict(client._in_packet)  # noqa: SLF001
         client._sock_recv = self._bounded  # noqa: SLF001
+
+    def connected(self) -> None:
+        """In the thread that connects, which may come too late: whoever closed this found no socket then."""
+        sock = self._client.socket()
+        if self._is_closed and sock is not None:
+            sock.close()
 
     def watch(self) -> bool:
         """Begin; False when the connection is lost already."""
@@ -75,6 +82,7 @@ class MqttSocket:
     def close(self) -> None:
         """Break the connection. Idempotent."""
         self.stop()
+        self._is_closed = True
         sock = self._client.socket()
         if sock is not None and sock.fileno() != -1:
             self._client.on_socket_close = None

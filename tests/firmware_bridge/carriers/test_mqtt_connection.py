@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -124,6 +126,40 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
         port = mute.getsockname()[1]
         with pytest.raises(MqttUnavailable, match="does not answer"):
             await open_to(f"mqtt://127.0.0.1:{port}", "one", lambda _t, _p: None, connect_seconds=0.1)
+
+
+class LateAddress(BrokerAddress):
+    """Its login is known when somebody says so."""
+
+    asked = threading.Event()
+    known = threading.Event()
+
+    def login(self) -> None:
+        self.asked.set()
+        assert self.known.wait(10)
+
+
+async def test_who_is_cancelled_while_connecting_leaves_nothing_open() -> None:
+    """The thread that connects cannot be cancelled."""
+    gone = asyncio.get_running_loop().create_future()
+
+    async def wait_for_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        gone.set_result(None)
+
+    async with await asyncio.start_server(wait_for_the_end, "127.0.0.1", 0) as server:
+        address = LateAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+        connection = MqttConnection(address, MqttSession(client_id="a"), lambda _: None)
+        connecting = asyncio.create_task(connection.connect())
+        assert await asyncio.to_thread(address.asked.wait, 10)
+        connecting.cancel()
+        await asyncio.wait((connecting,))
+        address.known.set()
+        async with asyncio.timeout(5):
+            await gone
+    assert connecting.cancelled()
 
 
 async def test_stay_connected_tries_again_after_each_end_and_each_failure() -> None:
