@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from firmware_bridge.images.image_file import Manifest
-from gateway.firmware.records import Rollout, Stage, UpdateProgress
+from gateway.firmware.records import Stage
 
 if TYPE_CHECKING:
     from gateway.firmware.room import FirmwareRoom
@@ -54,35 +54,6 @@ def told_of(room: FirmwareRoom) -> FirmwareTold:
     """What lies in the room. Raises FirmwareError."""
     return FirmwareTold(
         images=tuple(room.images()),
-        rollouts=tuple(map(_offered, room.rollouts())),
-        devices=tuple(map(_update, room.progress())),
-    )
-
-
-def _offered(one: Rollout) -> OfferedImage:
-    return OfferedImage(
-        version=one.version,
-        kind=one.kind,
-        number=one.number,
-        sha256=one.sha256,
-        circle=one.circle,
-        paused=one.paused,
-        offered_at=one.offered_at,
-        devices=one.devices,
-        rooms=one.rooms,
-        everybody=one.everybody,
-    )
-
-
-def _update(one: UpdateProgress) -> DeviceUpdate:
-    return DeviceUpdate(
-        device_id=one.device_id,
-        version=one.version,
-        sha256=one.sha256,
-        number=one.number,
-        stage=one.stage,
-        percent=one.percent,
-        reason=one.reason,
-        words=one.words,
-        at=one.at,
+        rollouts=tuple(convert(one, OfferedImage, from_attributes=True) for one in room.rollouts()),
+        devices=tuple(convert(one, DeviceUpdate, from_attributes=True) for one in room.progress()),
     )

@@ -106,7 +106,8 @@ async def _done(call: AnyCall, work: Callable[[FirmwareRoom], _Result]) -> _Resu
     except (FirmwareUnreadable, FirmwareUnwritable) as error:
         raise unavailable(str(error), "look at the folder firmware beside the journal") from error
     except FirmwareError as error:
-        raise Problem(HTTPStatus.CONFLICT, *str(error).split("\nremedy: ", 1)[:1]) from error
+        reason, _, remedy = str(error).partition("\nremedy: ")
+        raise Problem(HTTPStatus.CONFLICT, reason, remedy=remedy) from error
     except ImportError as error:
         raise unavailable(
             "signatures need the package cryptography", "install earshot-gateway[firmware]"

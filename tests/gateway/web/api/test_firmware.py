@@ -77,4 +77,6 @@ async def test_what_is_no_signed_image_is_refused_and_nothing_is_kept(tmp_path: 
         assert FirmwareRoom(tmp_path).images() == []
         await add(served, file())
         other = signed_image(b"other", kind="s3", version="2.0", number=6, private=new_key())
-        await add(served, other, 409)
+        told = await add(served, other, 409)
+        assert told["detail"] == "there is another image 2.0 for s3"
+        assert told["remedy"] == "earshot firmware remove 2.0, or another version"
