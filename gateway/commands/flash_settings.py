@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from firmware_bridge.flashing.board_settings import checked
 from firmware_bridge.flashing.nvs_keys import BY_NAME
 from firmware_bridge.flashing.nvs_pages import NvsValue
 from firmware_bridge.flashing.trouble import FlashTrouble
-from firmware_bridge.named_files import read_named
+from firmware_bridge.named_files import read_guarded
 from gateway.config.strict_yaml import YamlProblem, parse
 
 _GOES_WITH = {"wifi_ssid": ("wifi_pass",), "mqtt_url": ("mqtt_user", "mqtt_pass"), "ws_url": ("ws_token",)}
@@ -33,7 +32,7 @@ def settings_said(options: Mapping[str, Any]) -> dict[str, NvsValue | None]:
     if options["device_id"] is not None:
         said["id"] = options["device_id"]
     if options["ca_file"]:
-        said["ca_pem"] = _text_of(options["ca_file"])
+        said["ca_pem"] = _text_of(options["ca_file"])[0]
     gone = {name for name, value in said.items() if value is None}
     for name in (name for first in _GOES_WITH if said.get(first) for name in _GOES_WITH[first]):
         if name not in said:
@@ -51,8 +50,9 @@ def _asked_for(name: str) -> str:
 
 def _from_file(path: Path) -> dict[str, Any]:
     """Raises FlashTrouble; no line of it is quoted."""
+    text, is_private = _text_of(path)
     try:
-        data = parse(_text_of(path)).data
+        data = parse(text).data
     except YamlProblem as error:
         raise FlashTrouble(f"{path}:{error.line} cannot be read", "lines of `name: value`") from error
     if not isinstance(data, dict) or any(isinstance(value, dict | list) for value in data.values()):
@@ -63,14 +63,16 @@ def _from_file(path: Path) -> dict[str, Any]:
                 f"{path}: {name} is a number or a yes or no as it stands there", f'in quotes: {name}: "..."'
             )
     secret = any(BY_NAME[name].secret for name in data.keys() & BY_NAME.keys())
-    if secret and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if secret and not is_private:
         raise FlashTrouble(f"{path} holds secrets and others may look into it", f"chmod 600 {path}")
     return data
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path) -> tuple[str, bool]:
+    """And whether nobody else may look into it."""
     try:
-        return read_named(path).decode("utf-8")
+        data, is_private = read_guarded(path)
+        return data.decode("utf-8"), is_private
     except OSError as error:
         raise FlashTrouble(
             f"{path} cannot be read: {error.strerror}", "look whose it is, and what"
