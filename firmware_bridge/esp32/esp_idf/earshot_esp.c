@@ -54,6 +54,7 @@ static struct {
     uint32_t ups;    /* of the wire, as it was last seen */
     uint16_t stream; /* 0: none */
     bool held;       /* the button */
+    bool replied;    /* so lately, at reply_at, that the light shows it */
     uint8_t status;
     uint32_t reply_at, report_at;
     earshot_light light;
@@ -157,7 +158,8 @@ static void hear_reply(const earshot_frame *frame)
         bool final = frame->flags & EARSHOT_FINAL;
         own.config.reply(own.config.context, id_of(frame), text, final, frame->flags & EARSHOT_FAILED);
     }
-    own.reply_at = now_ms() | 1;
+    own.replied = true;
+    own.reply_at = now_ms();
 }
 
 static void hear_status(const earshot_frame *frame)
@@ -299,10 +301,10 @@ static earshot_light light_of_status(void)
         [EARSHOT_BUSY] = EARSHOT_LIGHT_BUSY,
         [EARSHOT_ERROR] = EARSHOT_LIGHT_ERROR,
     };
-    if (own.reply_at && now_ms() - own.reply_at > REPLY_SHOWN_MS) {
-        own.reply_at = 0;
+    if (own.replied && now_ms() - own.reply_at > REPLY_SHOWN_MS) {
+        own.replied = false;
     }
-    if (own.reply_at && own.status == EARSHOT_IDLE) {
+    if (own.replied && own.status == EARSHOT_IDLE) {
         return EARSHOT_LIGHT_REPLY;
     }
     return own.status < sizeof lights / sizeof *lights ? lights[own.status] : EARSHOT_LIGHT_IDLE;
