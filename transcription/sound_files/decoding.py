@@ -19,10 +19,9 @@ import numpy as np
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.sound_files.chain import parts
 from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Lookahead, Source
-from transcription.sound_files.mixing import Mixer, Mono, Planes
+from transcription.sound_files.mixing import MAX_CHANNELS, Mixer, Mono, Planes
 from transcription.sound_files.parts import Part
 
-MAX_CHANNELS = 16
 MAX_PLANES = 8
 """Channels that a decoder keeps apart."""
 RATES = range(1_000, 384_001)

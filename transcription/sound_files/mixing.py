@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+MAX_CHANNELS: Final = 16
 CLEAR: Final = 0.9
 """Of a correlation that counts at once."""
 QUIET: Final = 1e-3
