@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeAlias, assert_never
@@ -39,7 +39,7 @@ from gateway.access.principals import Principal
 from gateway.broker.address import replies_group
 from gateway.broker.base import BrokerStatus, MessageBroker, Subscription
 from gateway.broker.opening import MEMORY
-from gateway.contract.messages import REPLIES_TOPIC, WantedHints
+from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
@@ -54,8 +54,9 @@ from gateway.pipeline.asking.pieces import Pieces
 from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.somebody import Somebody
-from gateway.pipeline.asking.typed_text import Said, Saying, done
+from gateway.pipeline.asking.typed_text import CannotSay, Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
+from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.content.port import ContentFilter, NoFilter, Way
 from gateway.pipeline.erasing import Erasing
 from gateway.pipeline.hearing.heard_stream import Complete
@@ -69,6 +70,7 @@ from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.askers import Asker
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.due_answers import DueAnswers
@@ -302,6 +304,7 @@ class Pipeline:
     async def __aexit__(self, *exc: object) -> None:
         """Whatever is not published by now stays in the journal, or with its device."""
         self._hearing.close()
+        self._announce.askers.close()
         self.transcribing.close()
         ending = asyncio.create_task(until_done([*self._workers, *self._turns]), name="the end of the turns")
         await self._stack.aclose()
@@ -450,10 +453,26 @@ class Pipeline:
     async def say(self, text: str, principal: Principal, hints: WantedHints | None = None) -> Said:
         """Words of a listener, put to the orchestrators as if its device had heard them. Raises SayError."""
         spoken, message = self._saying.begin(text, principal, hints)
-        work = partial(self._publishing.publish, spoken, message)
-        await done(self._turns.start(OnItsWay(spoken.session, spoken.turn, spoken), work))
+        await self._put(spoken, message)
         name = spoken.name
         return Said(session_id=name.session_id, device_id=name.device_id, correlation_id=name.correlation_id)
+
+    @asynccontextmanager
+    async def ask(
+        self, text: str, principal: Principal, hints: WantedHints | None = None
+    ) -> AsyncIterator[Asker]:
+        """Words of a program, which is told what is answered until it leaves. Raises SayError."""
+        askers = self._announce.askers
+        if askers.are_full:
+            raise CannotSay(f"{len(askers)} questions of programs wait for their answers already")
+        spoken, message = self._saying.begin(text, principal, hints)
+        with askers.expect(spoken.name.correlation_id) as asker:
+            await self._put(spoken, message)
+            yield asker
+
+    async def _put(self, spoken: Spoken, message: TranscriptionMessage) -> None:
+        work = partial(self._publishing.publish, spoken, message)
+        await done(self._turns.start(OnItsWay(spoken.session, spoken.turn, spoken), work))
 
     # -- answer, deliver: what orchestrators say, into the device's hands
 

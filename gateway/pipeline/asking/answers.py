@@ -146,7 +146,7 @@ class Answers:
                 await self._endings.show_interim(request, text, reply.agent)
                 await self._commit(received)
             case Routed(request):
-                await self._take_whole(request, outcome, reply.agent, received)
+                await self._take_whole(request, outcome, reply, received)
             case Late():
                 await self._late.take(outcome, reply, _missed(outcome, reply), received)
             case Forged():
@@ -238,13 +238,21 @@ class Answers:
             await self._refuse(delivery, f"the gateway failed on it ({type(error).__name__})")
 
     async def _take_whole(
-        self, request: PendingRequest, outcome: Routed, agent: str, received: Received
+        self, request: PendingRequest, outcome: Routed, reply: OrchestratorReply, received: Received
     ) -> None:
         """The end of an answer: durable first, then the device's and the listeners'."""
         question = self._questions.get(request.correlation_id)
         if question is not None:
             self._questions.note_published(question)
-        await self._endings.end(request, Ending(outcome.whole, agent, outcome.error), received)
+        ending = Ending(
+            outcome.whole,
+            reply.agent,
+            outcome.error,
+            confidence=reply.confidence,
+            data=reply.data,
+            puzzled=not reply.understood,
+        )
+        await self._endings.end(request, ending, received)
 
     # -- a request ends
 

@@ -18,6 +18,7 @@ from gateway.pipeline.sessions.names import NO_BOOT
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
+from gateway.pipeline.telling.askers import First, Grown, WholeAnswer
 from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
 from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.process.mishaps import Mishaps
@@ -127,6 +128,7 @@ class Endings:
             self._questions.wait(question)
             if not self.holds_pieces:
                 self._announce.live.piece(request.name, text)
+                self._announce.askers.tell(request.correlation_id, Grown(text))
             question.spoken.advance(TurnEvent.PIECE)
 
     async def show_interim(self, request: PendingRequest, text: str, agent: str) -> None:
@@ -148,6 +150,7 @@ class Endings:
             flags=looked_at.flags,
         )
         self._announce.live.interim(request.name, text)
+        self._announce.askers.tell(request.correlation_id, First(text))
         self._questions.wait(question)
         question.spoken.advance(TurnEvent.PIECE)
 
@@ -160,7 +163,7 @@ class Endings:
         self._questions.wait(question)
         ruling = await self._content.look(Way.REPLY, progress, question.request.name)
         if self._questions.get(correlation_id) is question:
-            self._announce.progress(question.spoken.session, ruling.text)
+            self._announce.progress(question.spoken.session, correlation_id, ruling.text)
 
     async def give_the_fallback(
         self,
@@ -242,6 +245,7 @@ class Endings:
             confidence=ending.confidence,
             data=ending.data,
         )
+        self._announce.askers.tell(request.correlation_id, _for_whoever_asked(whole, ending))
         if question is not None:
             self._hand_over(question, whole, ending)
         return committed
@@ -308,3 +312,15 @@ class Endings:
     def since(self, request: PendingRequest) -> float:
         """How long ago it was asked, in milliseconds."""
         return 1000 * (self._now() - request.published_at)
+
+
+def _for_whoever_asked(whole: str, ending: Ending) -> WholeAnswer:
+    return WholeAnswer(
+        text=whole,
+        error=ending.error,
+        fallback=ending.fallback,
+        puzzled=ending.puzzled,
+        agent=ending.agent,
+        agents=ending.agents,
+        data=ending.data,
+    )

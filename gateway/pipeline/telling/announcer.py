@@ -29,6 +29,7 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
+from gateway.pipeline.telling.askers import Askers, SignOfLife, WholeAnswer
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
 from gateway.pipeline.telling.levels import Levels
@@ -52,6 +53,8 @@ class Announcer:
         self._devices = devices
         self.live = LiveReplies(devices)
         """What devices are told of answers before their end."""
+        self.askers = Askers()
+        """Programs that wait for an answer, and are told it."""
         self._hub = hub
         self._settings = settings
         self.texts = texts
@@ -223,6 +226,7 @@ class Announcer:
         """There will be no answer, which the device's user is told in the ``language`` that was spoken."""
         text = self.texts.text(cause, language, session.device_id)
         self.live.forget(correlation_id)
+        self.askers.tell(correlation_id, WholeAnswer(text=text, error=cause.value, agent="gateway"))
         self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
         self.status(session, DeviceStatus.ERROR)
 
@@ -242,8 +246,9 @@ class Announcer:
             ReplyEvent(**name.spoken_ids(), text=text, final=final, text_to_reply_ms=elapsed_ms, **facts)
         )
 
-    def progress(self, session: Session, detail: str) -> None:
+    def progress(self, session: Session, correlation_id: str, detail: str) -> None:
         """What an agent says that it is doing; for the device it is a sign of life."""
+        self.askers.tell(correlation_id, SignOfLife(detail[:MOST_DETAIL]))
         self._devices.send_status(*session.name, DeviceStatus.THINKING)
         self._hub.publish(StatusEvent(**session.ids(), status="thinking", detail=detail[:MOST_DETAIL]))
 
