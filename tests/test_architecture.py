@@ -169,6 +169,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .registry .pipeline
+.web.explaining:                .journal .web.entrance .web.parts
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
@@ -177,8 +178,10 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.records .journal.effects .journal.dead_letters .journal .config
                                 .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
+                                .web.explaining
+.web.openai:                    .web.entrance .web.parts .web.explaining .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
-                                .web.entrance .web.parts .web.listeners .web.api
+                                .web.entrance .web.parts .web.listeners .web.api .web.openai
 .answering:                     .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline

@@ -45,6 +45,11 @@ def read(text: str) -> str:
     return digest(text)
 
 
+def is_meant_as_one(text: str) -> bool:
+    """Whether somebody shows this as a token of ours, be it mistyped or ended."""
+    return text.startswith(PREFIX) or _OLD.fullmatch(text) is not None
+
+
 def digest(text: str) -> str:
     """What is kept of a token. Of 256 random bits it tells nothing, and needs no salt and no slowness."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -21,6 +21,7 @@ from gateway.journal import AnyJournal
 from gateway.observing.health import Health
 from gateway.pipeline.pipeline import Pipeline
 from gateway.registry.admission import Register
+from gateway.settings.openai import OpenAISettings
 from gateway.settings.web import WebSettings
 from transcription.recognizing import Recognizing
 
@@ -63,6 +64,7 @@ class Parts:
     folder: Path | None = None
     audit: Audit = field(default_factory=lambda: Audit(None, of_gateway=True))
 
+    openai: OpenAISettings = field(default_factory=OpenAISettings)
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
 

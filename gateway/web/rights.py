@@ -19,6 +19,12 @@ ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/device"): (Right.BE_DEVICE, Right.SPEAK),  # boards, and the microphones of pages
     ("GET", "/api/"): Open.EVERYBODY,
     ("GET", "/api"): Open.EVERYBODY,
+    # OpenAI's audio interface (gateway/web/openai/), where it is switched on
+    ("GET", "/v1/models"): Right.SPEAK,
+    ("GET", "/v1/models/{model}"): Right.SPEAK,
+    ("POST", "/v1/audio/transcriptions"): Right.SPEAK,
+    ("POST", "/v1/audio/translations"): Right.SPEAK,
+    ("GET", "/v1/realtime"): Right.SPEAK,
     **{(one.method, PREFIX + one.path): one.right for one in OPERATIONS},
 }
 

@@ -7,6 +7,7 @@
     GET /ws        events as a WebSocket (docs/events.md)
     GET /events    the same as server-sent events
     GET /device    a device's WebSocket (docs/protocol.md)
+    /v1/           OpenAI's audio interface, where it is switched on (docs/openai.md)
     GET /livez     200 as long as the event loop turns
     GET /api/v1/   the API (docs/api.md); /api/ describes it
     GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component
@@ -25,6 +26,7 @@ from typing import Self
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.access.door import Door
 from gateway.contract.messages import encode
@@ -114,7 +116,7 @@ class WebServer:
         return tls
 
     def _application(self, guard: Guard, tls: Tls | None) -> web.Application:
-        application = web.Application(middlewares=[explained, guard.check])
+        application = web.Application(middlewares=[explained, *self._of_openai(), guard.check])
         headers = dict(SECURITY_HEADERS)
         if tls is not None and not tls.is_self_signed:  # else a new one would lock its owner out
             headers["Strict-Transport-Security"] = HSTS
@@ -131,9 +133,21 @@ class WebServer:
         application.router.add_get("/events", self._streams.serve)
         application.router.add_get("/device", self._devices.serve)
         add_routes(application.router, self._parts)
+        if self._parts.openai.enabled:
+            from gateway.web.openai.routes import add_openai  # noqa: PLC0415 - nothing of it where nobody wants it
+
+            add_openai(application.router, self._parts)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
         return application
+
+    def _of_openai(self) -> list[Middleware]:
+        """What tells errors below /v1 in OpenAI's form, where it is switched on."""
+        if not self._parts.openai.enabled:
+            return []
+        from gateway.web.openai.errors import told_as_openai  # noqa: PLC0415 - as above
+
+        return [told_as_openai]
 
     async def _readyz(self, request: web.Request) -> web.Response:
         report, principal = self._parts.health.report(), visit_of(request).principal

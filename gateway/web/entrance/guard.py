@@ -2,7 +2,8 @@
 
 Whoever passes is a Principal, which :func:`who` gives. A token stands in ``Authorization: Bearer``, in the
 subprotocol ``earshot.token.<token>``, in a cookie that the page was given for it, or in a WebSocket's first message
-(:func:`introduce`); never in a URL.
+(:func:`introduce`); never in a URL. Programs that were made for OpenAI may show it in ``X-API-Key``, and where nobody
+needs one, whatever they show instead is nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gateway.access.door import Door, NotAdmitted, Stay
 from gateway.access.limits import Buckets, Crowd, Rate, address_key
 from gateway.access.needed import Needed, Open
 from gateway.access.principals import Principal, Right
+from gateway.access.token_text import is_meant_as_one
 from gateway.settings.web import WebSettings
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import RETRY_SECONDS, Visitor
@@ -46,6 +48,9 @@ PROTOCOL = "earshot"
 """The WebSocket subprotocol that the gateway takes where one is offered."""
 SUBPROTOCOL = "earshot.token."
 """What stands before a token that is offered beside it."""
+FOREIGN = "/v1/"
+"""What others have defined. Their programs cannot be without a key: one that is none of ours says nothing."""
+API_KEY = "X-API-Key"
 BURST_SECONDS = 10.0
 """So many seconds' worth may come at once."""
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "auth", "authorization", "api_key", "jwt"})
@@ -220,7 +225,7 @@ class Guard:
     async def _identify(self, request: web.Request, visit: Visit) -> None:
         """Find out who it is, as far as the request says."""
         text, session = _shown(request, self.cookie)
-        if not text:
+        if not text or self._is_filler(request, text, session=session):
             visit.principal = self.door.without_token()
             return
         if session:
@@ -235,6 +240,12 @@ class Guard:
             if (wait := self.failed(visit)) > 0:
                 raise too_many("wrong tokens", wait) from error
             raise unauthorized(f"this token will not do: {error}") from error
+
+    def _is_filler(self, request: web.Request, text: str, *, session: bool) -> bool:
+        """Where nobody needs a token, a program that cannot be without some key; never one of ours that has ended."""
+        if session or self.door.required or not request.path.startswith(FOREIGN):
+            return False
+        return not is_meant_as_one(text)
 
     def _same_site(self, request: web.Request, visit: Visit) -> None:
         """A browser sends its cookie whoever made it send the request; only our own page may make it do something."""
@@ -367,6 +378,8 @@ def _shown(request: web.Request, cookie: str) -> tuple[str, bool]:
     for protocol in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
         if protocol.strip().startswith(SUBPROTOCOL):
             return protocol.strip().removeprefix(SUBPROTOCOL), False
+    if request.path.startswith(FOREIGN) and (key := request.headers.get(API_KEY, "").strip()):
+        return key, False
     return request.cookies.get(cookie, ""), True
 
 

@@ -15,11 +15,13 @@ from gateway.access.audit import Audit
 from gateway.contract.events import HubEvent
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health
+from gateway.settings.openai import OpenAISettings
 from gateway.web import WebServer
 from gateway.web.parts import Parts as Served
 from gateway.web.parts import RunningParts
 
 PATIENCE = 40.0
+OFF = OpenAISettings()
 
 
 @dataclass
@@ -48,6 +50,7 @@ def web_server(
     port: int | None = None,
     running: Callable[[], RunningParts | None] = lambda: None,
     folder: Path | None = None,
+    openai: OpenAISettings = OFF,
 ) -> WebServer:
     """A server for ``hub``, with its settings. ``running``: the rest of the gateway, where a test has one.
 
@@ -55,7 +58,7 @@ def web_server(
     """
     settings = hub.settings if port is None else structs.replace(hub.settings, port=port)
     health = health or Health(hub.publish)
-    return WebServer(Served(settings, hub, health, running, folder, Audit(folder, of_gateway=True)))
+    return WebServer(Served(settings, hub, health, running, folder, Audit(folder, of_gateway=True), openai))
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from aiohttp import ClientResponse, ClientSession
 
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
+from gateway.settings.openai import OpenAISettings
 from gateway.web.parts import RunningParts as Parts
-from tests.gateway.web.house import web_server
+from tests.gateway.web.house import OFF, web_server
 from tests.gateway.works import Engine, Works, open_works
 
 
@@ -42,13 +43,22 @@ class Served:
 
 
 @asynccontextmanager
-async def open_served(folder: Path, engine: Engine | None = None, **parts: Any) -> AsyncIterator[Served]:
+async def open_served(
+    folder: Path, engine: Engine | None = None, openai: OpenAISettings = OFF, **parts: Any
+) -> AsyncIterator[Served]:
     """``parts`` are those of ``open_works``; there is a journal unless ``journal`` is None."""
     async with AsyncExitStack() as stack:
         journal = parts.pop("journal", folder / "journal.db")
         works = await stack.enter_async_context(open_works(engine, journal=journal, **parts))
         server = await stack.enter_async_context(
-            web_server(works.hub, works.health, port=0, running=lambda: served_parts(works), folder=folder)
+            web_server(
+                works.hub,
+                works.health,
+                port=0,
+                running=lambda: served_parts(works),
+                folder=folder,
+                openai=openai,
+            )
         )
         client = await stack.enter_async_context(ClientSession())
         yield Served(works, server.url, client)

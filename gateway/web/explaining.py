@@ -1,0 +1,91 @@
+"""Whatever goes wrong with a program's request, as a Problem under an id; in which form, its interface says."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeAlias
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.journal import JournalError
+from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
+from gateway.web.parts import NotRunning
+
+log = structlog.get_logger(__name__)
+
+CORRELATION_HEADER = "X-Correlation-ID"
+_CORRELATION = web.RequestKey("earshot.correlation_id", str)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+Tell: TypeAlias = Callable[[Problem, str], web.Response]
+"""A problem in an interface's own form, under the id."""
+
+
+def correlation_of(request: web.Request) -> str:
+    """The id of a request that is ``explained``."""
+    return request[_CORRELATION]
+
+
+async def explained(request: web.Request, handler: Handler, tell: Tell, header: str) -> web.StreamResponse:
+    """The answer, or what is told of why there is none; its id stands in ``header``, and in the log."""
+    given = request.headers.get(CORRELATION_HEADER, "")
+    request[_CORRELATION] = correlation_id = (
+        given if _TOKEN.fullmatch(given) else f"r_{secrets.token_urlsafe(16)}"
+    )
+    with structlog.contextvars.bound_contextvars(request_id=correlation_id):
+        try:
+            response = await handler(request)
+        except Exception as error:
+            if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+                error.headers[header] = correlation_id
+                raise
+            response = tell(problem_of(error, request), correlation_id)
+            if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                response.force_close()  # the rest of it is not wanted
+    if not response.prepared:
+        response.headers[header] = correlation_id
+    return response
+
+
+def problem_of(error: Exception, request: web.Request) -> Problem:
+    """What is told of it. What nobody has expected is in the log, and nowhere else."""
+    match error:
+        case Problem():
+            return error
+        case web.HTTPException():
+            return _translated(error)
+        case NotRunning():
+            later = unavailable(str(error), "try again soon; /readyz says what is missing")
+            later.headers["Retry-After"] = "2"
+            return later
+        case JournalError():
+            return unavailable(str(error), "/readyz says what is wrong with the journal")
+        case _:
+            log.error("request failed", method=request.method, path=request.path, exc_info=error)
+            return Problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "something is wrong with the gateway, not with the request",
+                remedy="the gateway's log has the details, under this correlation id",
+            )
+
+
+def _translated(error: web.HTTPException) -> Problem:
+    """The router's refusals in our words, the door's in its own."""
+    status = HTTPStatus(error.status)
+    kept = ("Allow", "Retry-After", "WWW-Authenticate")
+    headers = {name: error.headers[name] for name in kept if name in error.headers}
+    if error.content_type == PROBLEM_TYPE:
+        return Problem(status, msgspec.json.decode(error.text or "{}").get("detail", ""), headers=headers)
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            return Problem(status, "there is nothing here; /api/v1/openapi.json says what there is")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return Problem(status, f"there is {headers.get('Allow', 'another method')} here", headers=headers)
+        case _:
+            return Problem(status, (error.text or "").strip(), headers=headers)
