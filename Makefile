@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test quick check plan latest oldest lock chaos fuzz bench bench-wer dictation esp-idf clean wanted
+.PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-wer dictation esp-idf clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -23,6 +23,10 @@ demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE
 test: $(VENV)/.dev check  ## what CI runs
 	@.ci/system-packages
 	@.ci/tests $(BIN)/python
+
+real: $(VENV)/.dev  ## fetches what is real and large (real weights, a Home Assistant: 800 MB, once), and runs the tests that want it
+	@.ci/system-packages
+	@.ci/real $(BIN)/python
 
 # What is compiled, served over HTTP, attacked or killed belongs to the whole suite; here it is not even imported.
 WHOLE := attacks benchmarks chaos firmware_bridge/esp32 fuzz gateway/web system

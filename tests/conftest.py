@@ -55,6 +55,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What wants something that is not here is not run, and said so: in one line for each file (tests/real)."""
+    for thing in (thing for marker in item.iter_markers("real") for thing in marker.args):
+        if not thing.here:
+            pytest.skip(f"{item.path.relative_to(item.config.rootpath)} is not run: {thing.absence}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_places() -> Iterator[Path]:
     """Where this run's processes put what nobody names a place for: two runs meet nowhere, and nothing is left.

@@ -179,19 +179,20 @@ def _python(peer: Peer) -> Path:
 
 def interpreter(name: str, pinned: Path) -> Path:
     """That of an environment with just what is pinned there; made once and kept. Raises PeerMissing."""
-
-    def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
-        command += ["--python", str(folder / "bin" / "python"), "--no-deps", "--require-hashes"]
-        command += ["--requirements", str(pinned), "--build-constraints", str(REQUIREMENTS / "test.txt")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise PeerMissing(f"cannot be installed: {reason(done.stderr)}")
-
     # The folder is renamed when it is whole: its scripts do not survive that, `python -m` does.
     digest = hashlib.sha256(sys.version.encode() + pinned.read_bytes()).hexdigest()
-    return cached(f"{name}-{digest[:12]}", make) / "bin" / "python"
+    return cached(f"{name}-{digest[:12]}", partial(install, pinned, sys.executable)) / "bin" / "python"
+
+
+def install(pinned: Path, python: str, folder: Path) -> None:
+    """An environment of that Python, with just what is pinned there. Raises PeerMissing."""
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
+    command += ["--python", str(folder / "bin" / "python"), "--no-deps", "--require-hashes"]
+    command += ["--requirements", str(pinned), "--build-constraints", str(REQUIREMENTS / "test.txt")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PeerMissing(f"cannot be installed: {reason(done.stderr)}")
 
 
 def reason(stderr: str) -> str:

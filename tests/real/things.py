@@ -1,0 +1,88 @@
+"""What is real and large: fetched by ``make real``, kept outside the checkout, and wanted by the tests beside.
+
+A test names what it wants: ``@pytest.mark.real(HOME_ASSISTANT)``. Where that is not here it is not run, and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.instruments.cache import cache, cached
+from benchmarks.peers.environments import REQUIREMENTS, install
+from docs.plan.house import ROOT
+
+KEPT = cache()
+"""As it is when this is imported: each run of the tests has a cache of its own for all else."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One that is fetched. Its folder in the cache is there when it is whole."""
+
+    name: str
+    """For people, with its version."""
+
+    megabytes: int
+    """So much is fetched."""
+
+    folder: str
+    """Another one for each version, or whatever else it is pinned by."""
+
+    make: Callable[[Path], None]
+    """Fills a folder, or raises whatever its author thinks."""
+
+    why_not: Callable[[], str] = str
+    """Why it cannot be had on this machine, which is nobody's fault; nothing if it can."""
+
+    @property
+    def place(self) -> Path:
+        """Its folder."""
+        return KEPT / self.folder
+
+    @property
+    def here(self) -> bool:
+        return self.place.is_dir()
+
+    @property
+    def absence(self) -> str:
+        """What is said where it is wanted and not here."""
+        why = self.why_not()
+        return f"{self.name} cannot be had: {why}" if why else f"{self.name} is not here: make real"
+
+    def fetch(self) -> Path:
+        """Fetch it, unless it is here."""
+        return cached(self.folder, self.make, KEPT)
+
+
+def environment(name: str, megabytes: int, lock: str, python: str) -> Thing:
+    """Somebody's program with all it needs: what ``requirements/<lock>.txt`` pins, on that Python (``python3.13``)."""
+    pinned = REQUIREMENTS / f"{lock}.txt"
+    digest = hashlib.sha256(python.encode() + pinned.read_bytes()).hexdigest()
+
+    def why_not() -> str:
+        return "" if found(python) else f"no {python} runs on this machine"
+
+    def make(folder: Path) -> None:
+        install(pinned, found(python), folder)
+
+    return Thing(name, megabytes, f"{lock}-{digest[:12]}", make, why_not)
+
+
+def interpreter(thing: Thing) -> Path:
+    """That of an environment which is here."""
+    return thing.place / "bin" / "python"
+
+
+@functools.cache
+def found(python: str) -> str:
+    """The path of a Python that runs, or nothing."""
+    done = subprocess.run([ROOT / ".ci" / "python", python], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")
