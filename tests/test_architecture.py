@@ -45,6 +45,9 @@ SANS_IO = {
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
+    "gateway.adapters.wyoming.events",
+    "gateway.adapters.wyoming.info",
+    "gateway.adapters.wyoming.wire",
     "gateway.contract.messages",
     "gateway.pipeline.sessions.names",
     "gateway.pipeline.sessions.session",
@@ -117,6 +120,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 .contract .settings .process
+.adapters:
+.adapters.wyoming:              .contract
 .broker:                        firmware_bridge transcription .contract .settings
 .broker.backends:               firmware_bridge.carriers transcription .contract .settings .broker
 .broker.opening:                .settings .broker .broker.backends

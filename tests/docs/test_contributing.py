@@ -20,7 +20,7 @@ STEP = re.compile(
 PLACE = re.compile(r'in (?P<file>\S+), (?:(?P<side>below|above) "(?P<line>.*)"|at the end)')
 NEW = "new "
 PACKAGES = ("gateway", "transcription", "firmware_bridge")
-MADE = {"gateway/adapters/", "gateway/broker/backends/pigeons.py"}
+MADE = {"gateway/broker/backends/pigeons.py"}
 """What a step makes that does not stand there in full."""
 
 PROOFS = {

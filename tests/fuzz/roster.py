@@ -117,6 +117,10 @@ TARGETS = {
         800,
     ),
     "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
+    "wyoming_wire": Target(
+        ("gateway.adapters.wyoming.wire", "gateway.adapters.wyoming.events", "gateway.adapters.wyoming.info"),
+        8_000,
+    ),
     "masks": Target(("gateway.web.entrance.masks",), 5_000),
     "content": Target(("gateway.pipeline.content",), 6_000),
     "model_files": Target(

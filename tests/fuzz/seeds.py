@@ -18,6 +18,17 @@ import numpy as np
 from firmware_bridge.images.image_file import Manifest
 from firmware_bridge.link.frames import decode
 from firmware_bridge.link.framing import encode_serial
+from gateway.adapters.wyoming import wire
+from gateway.adapters.wyoming.events import (
+    ErrorReport,
+    PongEvent,
+    SoundChunk,
+    SoundForm,
+    SoundStart,
+    SoundStop,
+    TranscribeRequest,
+)
+from gateway.adapters.wyoming.info import Describe, Info
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.agents import (
     AgentAnswer,
@@ -42,6 +53,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _settings()
     yield from _door()
     yield from _said()
+    yield from _wyoming()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -71,6 +83,25 @@ def _said() -> Iterator[tuple[str, bytes]]:
         "D\u00e9ja\u0300-VU in the STRASSE [card number] [phone number] ***",
     ):
         yield "content", text.encode()
+
+
+def _wyoming() -> Iterator[tuple[str, bytes]]:
+    form = SoundForm(16_000, 2, 1)
+    said = (
+        TranscribeRequest(language="en", transcript_names=("Hall",), context={"conversation_id": "c"}),
+        SoundStart(16_000, 2, 1, 0),
+        SoundChunk(form, bytes(20)),
+        SoundStop(),
+    )
+    yield "wyoming_wire", b"".join(map(wire.encode, said))
+    yield (
+        "wyoming_wire",
+        b"".join(map(wire.encode, (Describe(), Info(), ErrorReport("no", "x"), PongEvent("p")))),
+    )
+    yield (
+        "wyoming_wire",
+        b'{"type":"transcript","data":{"text":"a"},"data_length":12,"payload_length":2}\n{"text":"b"}xy',
+    )
 
 
 def _json() -> Iterator[tuple[str, bytes]]:

@@ -1,0 +1,1 @@
+"""Other people's programs: their protocols onto the same recognizer, sessions and replies."""
