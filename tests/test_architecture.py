@@ -91,7 +91,7 @@ firmware_bridge.images:         firmware_bridge firmware_bridge.link
 firmware_bridge.speech_files:   firmware_bridge firmware_bridge.link
 firmware_bridge.embedded_broker:firmware_bridge firmware_bridge.link
 firmware_bridge.carriers:       firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
-firmware_bridge.microphones:    firmware_bridge firmware_bridge.link
+firmware_bridge.microphones:    firmware_bridge firmware_bridge.link firmware_bridge.carriers
 firmware_bridge.bridge:         firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 firmware_bridge.carriers firmware_bridge.microphones
 firmware_bridge.flashing:       firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 import pytest
 
+from firmware_bridge.carriers.inner_device import RING_FRAMES
 from firmware_bridge.link.device_end import MAX_STREAMS
 from firmware_bridge.link.events import DeviceConnected, DeviceLog, LinkChanged, LinkEvent, StreamStarted
 from firmware_bridge.link.fleet import Fleet
 from firmware_bridge.link.framing import Decoded
 from firmware_bridge.link.wires import Line
 from firmware_bridge.microphones import microphone as microphone_device
-from firmware_bridge.microphones.microphone import RING_FRAMES, Microphone
+from firmware_bridge.microphones.microphone import Microphone
 from firmware_bridge.microphones.records import Measured, Sound
 from firmware_bridge.settings import DeviceSettings
 
