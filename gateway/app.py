@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -53,6 +54,7 @@ from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.registry.admission import Register
+from gateway.settings.adapters import AdapterSettings
 from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts, RunningParts
@@ -142,6 +144,7 @@ class Gateway:
             self._is_up = True
             self._start(self.register.watch, "device registry")
             self._start(self.firmware.run, "firmware")
+            self._start_adapters()
             self._stack = stack.pop_all()
 
     async def __aexit__(self, *exc: object) -> None:
@@ -312,6 +315,19 @@ class Gateway:
             self._start(work, name)
         if self.config.broker.url != MEMORY:
             self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")
+
+    def _start_adapters(self) -> None:
+        if self.config.adapters == AdapterSettings():
+            return
+        from gateway.adapters.opening import adapters  # noqa: PLC0415 - where there are any
+        from gateway.adapters.parts import AdapterParts  # noqa: PLC0415
+
+        parts = AdapterParts(
+            config=self.config, pipeline=self.pipeline, recognizer=self.recognizer, bridge=self.bridge,
+            hub=self.hub, register=self.register, health=self.health, folder=self._folder,
+        )  # fmt: skip
+        for name, work in adapters(parts):
+            self._start(partial(self.mishaps.keep_up, name, work), name)
 
     async def _open_page(self) -> None:
         if not self.config.web.enabled:

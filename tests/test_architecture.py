@@ -120,8 +120,6 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 .contract .settings .process
-.adapters:
-.adapters.wyoming:              .contract
 .broker:                        firmware_bridge transcription .contract .settings
 .broker.backends:               firmware_bridge.carriers transcription .contract .settings .broker
 .broker.opening:                .settings .broker .broker.backends
@@ -150,6 +148,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.recordings:           firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.sound_files
                                 .settings
+.pipeline.dictation:            firmware_bridge transcription transcription.utterance
+                                transcription.transcriber transcription.recognizing transcription.scheduling
 .pipeline.content:              .contract .settings .process .pipeline.sessions
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
@@ -171,6 +171,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker .broker.opening .journal.records .journal.effects .journal .observing
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
+                                .pipeline.dictation .pipeline.recordings
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .registry .pipeline
@@ -190,6 +191,11 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .answering:                     .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
+.adapters.doors:                firmware_bridge .access .observing
+.adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
+                                .pipeline
+.adapters.wyoming:              .contract
+.adapters:                      .adapters.parts
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client
@@ -197,7 +203,8 @@ gateway:                        .contract .orchestrators .client
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .hub .orchestrators .observing .registry .firmware .pipeline.telling .pipeline
-                                .answering .pipeline.content .pipeline.sessions .web.entrance .web.parts .web .systemd
+                                .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
+                                .web.entrance .web.parts .web .systemd
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing

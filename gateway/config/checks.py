@@ -15,7 +15,7 @@ from firmware_bridge.settings import DeviceSettings
 from gateway.access.principals import WEB_DEVICE
 from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
-from gateway.config import outline, who_answers
+from gateway.config import adapters, outline, who_answers
 from gateway.config.configuration import GatewayConfig
 from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.content import ContentSettings
@@ -72,6 +72,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from _places(config)
     yield from _credentials_for_nothing(config)
     yield from _web(config.web)
+    yield from adapters.contradictions(config.adapters)
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
 

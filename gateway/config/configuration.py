@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from firmware_bridge.settings import DeviceSettings
+from gateway.settings.adapters import AdapterSettings
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
 from gateway.settings.history import HistorySettings
@@ -31,5 +32,6 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     history: HistorySettings = HistorySettings()
     privacy: PrivacySettings = PrivacySettings()
     web: WebSettings = WebSettings()
+    adapters: AdapterSettings = AdapterSettings()
     log: LogSettings = LogSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

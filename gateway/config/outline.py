@@ -252,7 +252,7 @@ def _text_limits(bounds: Mapping[str, Any]) -> str:
 
 
 def _near(word: str, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1)), None)
+    return next(iter(difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.7)), None)
 
 
 def _first_paragraph(cls: type[Struct]) -> str:

@@ -58,6 +58,7 @@ from gateway.pipeline.asking.typed_text import CannotSay, Said, Saying, done
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.content.port import ContentFilter, NoFilter, Way
+from gateway.pipeline.dictation.dictations import Dictations
 from gateway.pipeline.erasing import Erasing
 from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
@@ -177,11 +178,22 @@ class Pipeline:
             announcements=self.announcements, announcer=announcer, logs=self.logs, turns=self._turns,
         )  # fmt: skip
         """What somebody said, let go of wherever it waits."""
+        self._serve_programs(config, recognizer, listen)
+        self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
+
+    def _serve_programs(
+        self, config: Sections, recognizer: Recognizing, listen: Callable[[], VoiceActivity]
+    ) -> None:
+        """Speech whose text goes back to who sent it."""
+        self.dictations = Dictations(recognizer, listen, config.transcription)
+        """What programs dictate."""
         self.transcribing = Transcribing(
-            config.web.uploads, recognizer, listen, lambda: self._hearing.in_speech
+            config.web.uploads,
+            recognizer,
+            listen,
+            lambda: self._hearing.in_speech or self.dictations.in_speech,
         )
         """Recordings that somebody has sent."""
-        self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""
@@ -268,6 +280,7 @@ class Pipeline:
         self.roster.reconfigure(config.devices)
         self._understanding.reconfigure(config.transcription)
         self._hearing.reconfigure(config.transcription)
+        self.dictations.reconfigure(config.transcription)
         self._wake_words.reconfigure(config.devices)
         self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
@@ -509,6 +522,7 @@ class Pipeline:
         a ring, for the next gateway; of a device without one, what was heard is transcribed.
         """
         self._hearing.close()
+        self.dictations.close()
         end = self._now() + seconds
         await self._until(lambda: not self._hearing.in_speech, end - seconds / 2)
         self._hearing.hand_back()

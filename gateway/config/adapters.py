@@ -1,0 +1,51 @@
+"""What is wrong with adapters, beyond what single settings can say."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config.outline import Contradiction, Path, shown
+from gateway.settings.adapters import AdapterSettings
+from gateway.settings.wyoming import WyomingSettings
+
+
+def contradictions(settings: AdapterSettings) -> Iterator[Contradiction]:
+    """All of it, with where it stands."""
+    yield from _wyoming(settings.wyoming, ("adapters", "wyoming"))
+
+
+def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
+    for i, place in enumerate(settings.listen):
+        if not _is_place(place):
+            yield ((*here, "listen", i),), f"expected tcp://host:port or unix:///path, got {shown(place)}"
+    for name, address in settings.allow.items():
+        if mistake := _nobody(address):
+            yield ((*here, "allow", name),), f"{mistake}, got {shown(address)}"
+    for device_id, place in settings.satellites.items():
+        if not _is_place(place):
+            message = f"expected tcp://host:port or unix:///path, got {shown(place)}"
+            yield ((*here, "satellites", device_id),), message
+
+
+def _is_place(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    if url.query or url.fragment or url.username is not None:
+        return False
+    if url.scheme == "unix":
+        return not url.netloc and len(url.path) > 1
+    return url.scheme == "tcp" and bool(url.hostname) and port is not None and url.path in ("", "/")
+
+
+def _nobody(text: str) -> str:
+    """Why nobody can be let in by that; empty: somebody can."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return "expected an address or a network, such as 192.168.1.5 or 192.168.1.0/24"
+    return "" if network.prefixlen else "expected somebody, not everybody: this protocol has no passwords"
