@@ -38,6 +38,12 @@ SPOOL_BYTES = 1024 * 1024 * 1024
 """Of a file that has to be there as a whole."""
 SPOOL_FOLDER: Final = "/var/tmp"  # noqa: S108 - on a disk, where /tmp may be memory; the file has no name there
 
+
+def spool_folder() -> str | None:
+    """Where a file is kept that has to be there as a whole; None: where others are."""
+    return SPOOL_FOLDER if os.access(SPOOL_FOLDER, os.W_OK) else None
+
+
 _CODECS = ("pcm_", "flac", "opus", "vorbis", "mp1", "mp2", "mp3", "adpcm_", "aac", "alac", "amr")
 _NAMELESS = "mp3,aac,amr"
 """What begins anywhere: one of these demuxers, whichever FFmpeg thinks it is."""
@@ -318,7 +324,7 @@ class _Seekable(_Watched):
 @contextmanager
 def _spooled(part: Part) -> Iterator[_Watched]:
     """All of it on the disk, without a name. Raises NoRoom, BadSound."""
-    with tempfile.TemporaryFile(dir=SPOOL_FOLDER if os.access(SPOOL_FOLDER, os.W_OK) else None) as spool:
+    with tempfile.TemporaryFile(dir=spool_folder()) as spool:
         while piece := part.read(PIECE_BYTES):
             if part.size > SPOOL_BYTES:
                 raise BadSound(f"its index is at its end, and it has more than {SPOOL_BYTES >> 20} MiB")

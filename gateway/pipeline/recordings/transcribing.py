@@ -1,15 +1,4 @@
-"""Recordings into text: decoded and cut by a thread as they come, transcribed piece by piece behind the devices.
-
-::
-
-    FileRefused
-      TooManyFiles     so many are being transcribed already, or so many of one owner
-      TooLarge         more bytes, or more seconds, than are taken, or what takes too much to be decoded
-      TooSlow          it did not come on, or so slowly that it only kept a place
-      NoRecording      it is nothing that can be decoded
-      NoDisk           it has to be kept until its end, and there is no room for it
-      Stopped          the gateway is stopping, or whoever sent it has gone
-"""
+"""Recordings into text: decoded and cut by a thread as they come, transcribed piece by piece behind the devices."""
 
 from __future__ import annotations
 
@@ -17,11 +6,21 @@ import asyncio
 import os
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from firmware_bridge.shares import has_share
+from gateway.pipeline.recordings.coming import coming
+from gateway.pipeline.recordings.refusals import (
+    FileRefused,
+    NoDisk,
+    NoRecording,
+    Stopped,
+    TooLarge,
+    TooManyFiles,
+)
 from gateway.pipeline.recordings.thread_queues import Inflow, Outflow
 from gateway.settings.web import UploadSettings
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
@@ -32,12 +31,10 @@ from transcription.settings import SegmenterSettings
 from transcription.sound_files.decoder_process import TooCostly, decoded
 from transcription.sound_files.decoding import LostSound, NoRoom
 from transcription.sound_files.lookahead import BadSound
-from transcription.transcriber import Hints, Transcript
+from transcription.transcriber import Hints, Transcript, Word
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity
 
-LEAST_BYTES = 32
-"""A second, while it is waited for: less than that is no recording, however slowly somebody speaks."""
 UNREAD_BYTES = 256 * 1024
 """What waits to be decoded."""
 WAITING_UTTERANCES = 2
@@ -51,34 +48,6 @@ NICENESS = 10
 """Decoding gives way to everything else on the machine."""
 
 
-class FileRefused(Exception):
-    """Base of why a recording is not transcribed; its words are for whoever sent it."""
-
-
-class TooManyFiles(FileRefused):
-    """So many are being transcribed already, or so many of one owner."""
-
-
-class TooLarge(FileRefused):
-    """More than is taken of one."""
-
-
-class TooSlow(FileRefused):
-    """Nothing, or next to nothing, came for too long."""
-
-
-class NoRecording(FileRefused):
-    """Nothing that can be decoded."""
-
-
-class NoDisk(FileRefused):
-    """No room where it has to be kept until its end."""
-
-
-class Stopped(FileRefused):
-    """It is not wanted any more."""
-
-
 @dataclass(frozen=True, slots=True)
 class Passage:
     """One utterance of a recording; times in seconds from its beginning. Without a transcript, ``error`` says why."""
@@ -87,6 +56,21 @@ class Passage:
     end: float
     transcript: Transcript | None
     error: str = ""
+
+    @property
+    def text(self) -> str:
+        """What was said; empty: nothing, or it was not understood."""
+        return self.transcript.text.strip() if self.transcript is not None else ""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words, where they were wanted, with times of the recording."""
+        said = self.transcript.words if self.transcript is not None and self.text else ()
+        # A sum may be too much in its last digit.
+        return tuple(
+            replace(word, start=self.start + word.start, end=min(self.start + word.end, self.end))
+            for word in said
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +88,33 @@ class RecordingText:
     passages: list[Passage] = field(default_factory=list)
     seconds: float = 0.0
     missing: list[Gap] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that was said."""
+        return " ".join(passage.text for passage in self.passages if passage.text)
+
+    @property
+    def language(self) -> str:
+        """The one that was spoken most; empty: nobody spoke."""
+        spoken = [one.transcript.language for one in self.passages if one.transcript is not None and one.text]
+        languages = [language for language in spoken if language]
+        return max(set(languages), key=languages.count, default="")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """One of those for recordings, kept for its ``owner`` from before the first byte is read."""
+
+    name: str
+    owner: str
+
+
+Tell: TypeAlias = Callable[[Passage], Awaitable[None]]
+
+
+async def _nobody(_passage: Passage) -> None:
+    """It is wanted as a whole."""
 
 
 class Transcribing:
@@ -123,7 +134,23 @@ class Transcribing:
         self._is_spoken = is_spoken
         self._now = asyncio.get_running_loop().time
         self._open: set[_Work] = set()
+        self._places: set[Place] = set()
         self._numbers = 0
+
+    @contextmanager
+    def place(self, owner: str) -> Iterator[Place]:
+        """Keep a place for a recording of ``owner``. Raises TooManyFiles."""
+        taken = Counter(place.owner for place in self._places)
+        if not has_share(self._settings.at_once, taken, owner):
+            of_all = f"{len(self._places)} recordings are being transcribed already"
+            raise TooManyFiles(f"{of_all}, {taken[owner]} of them with this token")
+        self._numbers += 1
+        place = Place(f"file {self._numbers}", owner)
+        self._places.add(place)
+        try:
+            yield place
+        finally:
+            self._places.discard(place)
 
     async def transcribe(
         self,
@@ -135,22 +162,33 @@ class Transcribing:
         *,
         priority: Priority = Priority.NORMAL,
     ) -> RecordingText:
-        """Everything that is said in it. ``is_gone``: nobody waits for it any more. ``owner``: who sends it.
+        """All that is said in it, in a place of its ``owner``'s. Raises TooManyFiles; as ``transcribe_at``."""
+        with self.place(owner) as place:
+            return await self.transcribe_at(place, body, cut, hints, is_gone, priority=priority)
 
-        ``priority``: among the recordings; all are behind what devices say.
+    async def transcribe_at(
+        self,
+        place: Place,
+        body: AsyncIterator[bytes],
+        cut: SegmenterSettings,
+        hints: Hints,
+        is_gone: Callable[[], bool],
+        *,
+        priority: Priority = Priority.NORMAL,
+        tell: Tell = _nobody,
+    ) -> RecordingText:
+        """Everything that is said in it. ``is_gone``: nobody waits for it any more.
 
-        Raises FileRefused, and as the recognizer's ``transcribe`` but for EngineFailed.
+        ``priority``: among the recordings; all are behind what devices say. ``tell`` gets each passage once it is
+        understood, and waits as long as it likes.
+
+        Raises FileRefused, as the recognizer's ``transcribe`` but for EngineFailed, and as ``tell``.
         """
-        taken = Counter(work.owner for work in self._open)
-        if not has_share(self._settings.at_once, taken, owner):
-            of_all = f"{len(self._open)} recordings are being transcribed already"
-            raise TooManyFiles(f"{of_all}, {taken[owner]} of them with this token")
-        self._numbers += 1
         segmenter = UtteranceSegmenter(self._listen(), cut, end_on_silence=True)
-        work = _Work(self._settings, segmenter, f"file {self._numbers}", owner, priority)
+        work = _Work(self._settings, segmenter, place, priority)
         self._open.add(work)
         try:
-            return await self._run(work, body, hints, is_gone)
+            return await self._run(work, body, hints, is_gone, tell)
         finally:
             self._open.discard(work)
             await work.end()
@@ -161,7 +199,12 @@ class Transcribing:
             work.inflow.abort(Stopped("the gateway is stopping"))
 
     async def _run(
-        self, work: _Work, body: AsyncIterator[bytes], hints: Hints, is_gone: Callable[[], bool]
+        self,
+        work: _Work,
+        body: AsyncIterator[bytes],
+        hints: Hints,
+        is_gone: Callable[[], bool],
+        tell: Tell,
     ) -> RecordingText:
         recording = RecordingText()
         work.begin(body)
@@ -169,7 +212,9 @@ class Transcribing:
             await self._lull()
             if is_gone():
                 raise Stopped("whoever sent it has gone")
-            recording.passages.append(await self._passage(work, utterance, hints))
+            passage = await self._passage(work, utterance, hints)
+            recording.passages.append(passage)
+            await tell(passage)
         if work.failure is not None:
             raise work.failure
         recording.seconds = work.samples / SAMPLE_RATE
@@ -193,35 +238,6 @@ class Transcribing:
             await asyncio.sleep(LULL_STEP)
 
 
-class _Pace:
-    """Whether a body comes on, by the time in which it is waited for; not by that in which it has to wait for us."""
-
-    def __init__(self, seconds: float) -> None:
-        """Looked at whenever so long was waited."""
-        self._seconds = seconds
-        self._now = asyncio.get_running_loop().time
-        self._waited = 0.0
-        self._bytes = 0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """It is waited for."""
-        since = self._now()
-        yield
-        self._waited += self._now() - since
-
-    def came(self, size: int) -> None:
-        """So much has come. Raises TooSlow."""
-        self._bytes += size
-        if self._waited < self._seconds:
-            return
-        if self._bytes < LEAST_BYTES * self._waited:
-            raise TooSlow(
-                f"{self._bytes} bytes came in {self._waited:.0f} s, {LEAST_BYTES} a second are the least"
-            )
-        self._waited, self._bytes = 0.0, 0
-
-
 class _Work:
     """One recording: the task that reads it, and the thread that decodes and cuts it."""
 
@@ -229,12 +245,10 @@ class _Work:
         self,
         settings: UploadSettings,
         segmenter: UtteranceSegmenter,
-        name: str,
-        owner: str,
+        place: Place,
         priority: Priority,
     ) -> None:
-        self.name = name
-        self.owner = owner
+        self.name = place.name
         self.priority = priority
         self.inflow = Inflow(UNREAD_BYTES)
         self.utterances: Outflow[Utterance] = Outflow(WAITING_UTTERANCES)
@@ -245,7 +259,7 @@ class _Work:
         self._settings = settings
         self._segmenter = segmenter
         self._reading: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._decode, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._decode, name=place.name, daemon=True)
 
     def begin(self, body: AsyncIterator[bytes]) -> None:
         """Read, decode and cut it."""
@@ -263,22 +277,9 @@ class _Work:
         await asyncio.to_thread(self._thread.join)
 
     async def _read(self, body: AsyncIterator[bytes]) -> None:
-        settings, left = self._settings, self._settings.megabytes * 1024 * 1024
-        pace = _Pace(settings.stall_seconds)
         try:
-            while True:
-                with pace.waiting():
-                    async with asyncio.timeout(settings.stall_seconds):
-                        piece = await anext(body, b"")
-                if not piece:
-                    break
-                pace.came(len(piece))
-                left -= len(piece)
-                if left < 0:
-                    raise TooLarge(f"it has more than {settings.megabytes} MiB (web.uploads.megabytes)")  # noqa: TRY301
+            async for piece in coming(body, self._settings):
                 await self.inflow.put(piece)
-        except TimeoutError:
-            self.inflow.abort(TooSlow(f"nothing came for {settings.stall_seconds:g} s"))
         except FileRefused as error:
             self.inflow.abort(error)
         except Exception as error:  # noqa: BLE001 - the boundary: the wire broke

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Literal, TypeAlias
 
@@ -11,11 +10,10 @@ from msgspec import Meta, Struct
 
 from gateway.access.principals import Right
 from gateway.contract.messages import Language, WordTime
-from gateway.pipeline.recordings import subtitles, transcribing
-from gateway.pipeline.recordings.transcribing import FileRefused, Passage, RecordingText
+from gateway.pipeline.recordings import subtitles
+from gateway.pipeline.recordings.transcribing import Passage, RecordingText
 from gateway.web.api.operation import JSON, Call, Operation
-from gateway.web.entrance.problems import Problem, misfit, unavailable
-from transcription.errors import ModelUnavailable, TranscriptionError
+from gateway.web.recordings import body_of, check_length, is_gone, refused_as_problems
 from transcription.transcriber import Hints
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
@@ -51,16 +49,6 @@ RECORDINGS = (
 
 MISSING_HEADER = "X-Missing"
 MISSING_IN_HEADER = 20
-
-_STATUS: dict[type[FileRefused], HTTPStatus] = {
-    transcribing.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
-    transcribing.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    transcribing.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
-    transcribing.NoRecording: HTTPStatus.UNPROCESSABLE_ENTITY,
-    transcribing.NoDisk: HTTPStatus.SERVICE_UNAVAILABLE,
-    transcribing.Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
-}
-
 
 _Hint: TypeAlias = Annotated[str, Meta(max_length=300)]
 """What two of these come to in a URL, every character in twelve, a line of HTTP has room for."""
@@ -122,82 +110,43 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
         hotwords=settings.hotwords if query.hotwords is None else query.hotwords,
         word_timestamps=query.words,
     )
-    most = running.config.web.uploads.megabytes
-    if (request.content_length or 0) > most * 1024 * 1024:
-        too_large = f"it has more than {most} MiB (web.uploads.megabytes)"
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
-    try:
+    check_length(request, running.config.web.uploads)
+    with refused_as_problems("body"):
         recording = await pipeline.transcribing.transcribe(
-            _body(request),
-            running.config.transcription.segmenter,
+            body_of(request),
+            settings.segmenter,
             hints,
-            lambda: _is_gone(request),
+            lambda: is_gone(request),
             who.owner,
             priority=pipeline.priority(who.own_device, who.own_user),
         )
-    except FileRefused as error:
-        raise _refusal(error) from error
-    except ModelUnavailable as error:
-        raise unavailable(str(error), error.remedy) from error
-    except TranscriptionError as error:
-        raise unavailable(str(error), "try again soon") from error
     return _answer(_transcription(recording), query.format)
 
 
-async def _body(request: web.Request) -> AsyncIterator[bytes]:
-    async for piece in request.content.iter_any():
-        yield piece
-
-
-def _is_gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
-
-
-def _refusal(error: FileRefused) -> Problem:
-    if isinstance(error, transcribing.NoRecording):
-        return misfit("body", str(error))
-    headers = {"Retry-After": "10"} if isinstance(error, transcribing.TooManyFiles) else {}
-    return Problem(_STATUS[type(error)], str(error), headers=headers)
-
-
 def _transcription(recording: RecordingText) -> Transcription:
-    parts = tuple(part for passage in recording.passages if (part := _part(passage)) is not None)
-    languages = [part.language for part in parts if part.language]
+    parts = tuple(_part(passage) for passage in recording.passages if passage.text or passage.error)
     return Transcription(
-        text=" ".join(part.text for part in parts if part.text),
+        text=recording.text,
         seconds=recording.seconds,
-        language=max(set(languages), key=languages.count, default=""),
+        language=recording.language,
         segments=parts,
         missing=tuple(Absent(at=gap.at, reason=gap.reason) for gap in recording.missing),
     )
 
 
-def _part(passage: Passage) -> Part | None:
-    """None: nothing was said in it."""
+def _part(passage: Passage) -> Part:
     said = passage.transcript
-    if said is None:
-        return Part(
-            start=passage.start, end=passage.end, text="", language="", confidence=0.0, error=passage.error
-        )
-    text = said.text.strip()
-    if not text:
-        return None
-    words = tuple(
-        WordTime(
-            word=one.word,
-            start=passage.start + one.start,
-            end=min(passage.start + one.end, passage.end),  # a sum may be too much in its last digit
-            probability=one.probability,
-        )
-        for one in said.words
-    )
     return Part(
         start=passage.start,
         end=passage.end,
-        text=text,
-        language=said.language,
-        confidence=said.confidence,
-        words=words,
+        text=passage.text,
+        language=said.language if said is not None else "",
+        confidence=said.confidence if said is not None else 0.0,
+        error=passage.error or None,
+        words=tuple(
+            WordTime(word=one.word, start=one.start, end=one.end, probability=one.probability)
+            for one in passage.words
+        ),
     )
 
 

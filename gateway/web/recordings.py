@@ -1,0 +1,61 @@
+"""Recordings over HTTP, whichever interface they came by: their bytes, whether somebody waits, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.pipeline.recordings import refusals
+from gateway.pipeline.recordings.refusals import FileRefused
+from gateway.settings.web import UploadSettings
+from gateway.web.entrance.problems import Problem, misfit, unavailable
+from transcription.errors import ModelUnavailable, TranscriptionError
+
+_STATUS: dict[type[FileRefused], HTTPStatus] = {
+    refusals.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
+    refusals.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    refusals.TooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    refusals.NoDisk: HTTPStatus.SERVICE_UNAVAILABLE,
+    refusals.Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+@contextmanager
+def refused_as_problems(place: str) -> Iterator[None]:
+    """What is refused in here is raised as a Problem. ``place``: where the recording stands in the request."""
+    try:
+        yield
+    except FileRefused as error:
+        raise _refusal(error, place) from error
+    except ModelUnavailable as error:
+        raise unavailable(str(error), error.remedy) from error
+    except TranscriptionError as error:
+        raise unavailable(str(error), "try again soon") from error
+
+
+def check_length(request: web.Request, settings: UploadSettings) -> None:
+    """Whether a body that says how long it is may come at all. Raises Problem."""
+    if (request.content_length or 0) > settings.megabytes * 1024 * 1024:
+        too_large = f"it has more than {settings.megabytes} MiB (web.uploads.megabytes)"
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, too_large)
+
+
+async def body_of(request: web.Request) -> AsyncIterator[bytes]:
+    """Its pieces as they come."""
+    async for piece in request.content.iter_any():
+        yield piece
+
+
+def is_gone(request: web.Request) -> bool:
+    """Whether nobody waits for an answer any more."""
+    return request.transport is None or request.transport.is_closing()
+
+
+def _refusal(error: FileRefused, place: str) -> Problem:
+    if isinstance(error, refusals.NoRecording):
+        return misfit(place, str(error))
+    headers = {"Retry-After": "10"} if isinstance(error, refusals.TooManyFiles) else {}
+    return Problem(_STATUS[type(error)], str(error), headers=headers)
