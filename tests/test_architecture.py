@@ -176,15 +176,16 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .registry .pipeline
 .web.explaining:                .journal .web.entrance .web.parts
+.web.recordings:                transcription .settings .pipeline.recordings .web.entrance
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
-                                firmware_bridge.bridge transcription transcription.models
+                                firmware_bridge.bridge transcription.models
                                 transcription.transcriber .contract .settings .access .broker
                                 .journal.records .journal.effects .journal.dead_letters .journal .config
                                 .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
-                                .web.explaining
+                                .web.explaining .web.recordings
 .web.openai:                    .web.entrance .web.parts .web.explaining .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai

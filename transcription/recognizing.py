@@ -44,6 +44,8 @@ class RecognizerState:
     remedy: str = ""
     progress: float | None = None
     """Of a model that takes long to come: how much is done, in [0, 1]; ``reason`` says of what."""
+    languages: tuple[str, ...] = ()
+    """Codes of those that the engine knows; empty: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class SphinxTranscriber:
 
     engine = "pocketsphinx"
     model = "en-us"
+    languages = (LANGUAGE,)
 
     def __init__(self, settings: TranscriptionSettings) -> None:
         self._language = settings.language
@@ -61,6 +62,8 @@ class SphinxTranscriber:
             raise EngineFailed("the model is not loaded")
         if hints.language not in {None, "auto", LANGUAGE}:
             raise EngineFailed(f"pocketsphinx knows only English, not {hints.language!r}")
+        if hints.task == "translate":
+            raise EngineFailed("pocketsphinx knows only English, and translates nothing")
         if not utterance.has_speech:
             return self._transcript("", 0.0, (), started)
         decoder = self._decoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from transcription.errors import EngineFailed
 from transcription.utterance.segmenter import Utterance
@@ -24,7 +24,8 @@ class Hints:
 
     ``language``: a code, or ``auto`` (the engine finds out); None: as in the engine's settings.
     ``prompt`` is text as it might have stood before the utterance; ``hotwords`` are words that are likely
-    in it. An engine that has no use for a hint ignores it. ``draft``: a quick look is enough, because the
+    in it. An engine that has no use for a hint ignores it. ``task``: "translate" wants the text in English,
+    whatever is spoken; an engine that cannot do that fails. ``draft``: a quick look is enough, because the
     speech goes on; a result that cannot be right is not looked at twice, but marked ``doubtful``.
     """
 
@@ -33,6 +34,7 @@ class Hints:
     hotwords: str = ""
     word_timestamps: bool = False
     draft: bool = False
+    task: Literal["transcribe", "translate"] = "transcribe"
 
 
 NO_HINTS = Hints()
@@ -112,6 +114,15 @@ class Transcriber(Protocol):
 
     def close(self) -> None:
         """Free the model. Idempotent; ``load`` may follow."""
+
+
+@runtime_checkable
+class Multilingual(Protocol):
+    """An engine that says which languages it knows, once it is loaded."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Their codes. With English and others it translates into English, too."""
 
 
 class BatchTranscriber(ABC):

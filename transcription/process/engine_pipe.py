@@ -34,11 +34,12 @@ class TranscribeAll(Struct, frozen=True, tag=True):
 
 
 class Loaded(Struct, frozen=True, tag=True):
-    """The engine is ready; its own names, and whether it gains by batches."""
+    """The engine is ready; its own names, whether it gains by batches, and the languages it knows."""
 
     engine: str
     model: str
     batches: bool = False
+    languages: tuple[str, ...] = ()
 
 
 class Missing(Struct, frozen=True, tag=True):

@@ -93,6 +93,11 @@ class ProcessTranscriber(BatchTranscriber):
         return self._loaded.model
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages it knows; none before it was loaded."""
+        return self._loaded.languages
+
+    @property
     def pid(self) -> int:
         """The process's id. Only after ``load``."""
         assert self._child is not None

@@ -37,7 +37,7 @@ from transcription.process.engine_pipe import (
     read_request,
 )
 from transcription.process.pipe import Garbled, write
-from transcription.transcriber import BatchTranscriber, OnProgress, Transcriber
+from transcription.transcriber import BatchTranscriber, Multilingual, OnProgress, Transcriber
 
 BEAT_SECONDS = 2.0
 OOM_SCORE = "500"
@@ -67,7 +67,8 @@ class Worker:
             self._say(Missing(str(error), error.remedy))
             return
         batches = isinstance(engine, BatchTranscriber) and engine.batches
-        self._say(Loaded(engine.engine, engine.model, batches))
+        languages = engine.languages if isinstance(engine, Multilingual) else ()
+        self._say(Loaded(engine.engine, engine.model, batches, languages))
         slack = Slack()  # it is warmed up, in the full context too
         while True:
             request = self._waiting.get()

@@ -17,7 +17,7 @@ from transcription.models.free_memory import has_room
 from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import OnProgress, Transcriber
+from transcription.transcriber import Multilingual, OnProgress, Transcriber
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +171,7 @@ class EngineKeeper:
         reason = f"asleep: nothing was said for {idle:g} s; speech wakes it"
         if self.state.phase is Phase.DEGRADED:
             reason = f"{reason}; {self.state.reason}"
-        self._become(RecognizerState(Phase.ASLEEP, engine.engine, engine.model, reason, self.state.remedy))
+        self._become(_with(engine, Phase.ASLEEP, reason, self.state.remedy))
 
     # -- open
 
@@ -179,7 +179,7 @@ class EngineKeeper:
         """Try to; whether there is nothing to be done for now."""
         wanted = _engine_settings(self._wanted)
         if self.engine is not None and self._loaded == wanted:
-            self._become(RecognizerState(Phase.READY, self.engine.engine, self.engine.model))
+            self._become(_with(self.engine, Phase.READY))
             return True
         if self._given_up == wanted and self.engine is not None:
             return True
@@ -236,7 +236,7 @@ class EngineKeeper:
         else:
             at_hand = self.engine
             reason = str(error) if before is None else f"{error}; {at_hand.model} goes on meanwhile"
-            self._become(RecognizerState(Phase.DEGRADED, at_hand.engine, at_hand.model, reason, error.remedy))
+            self._become(_with(at_hand, Phase.DEGRADED, reason, error.remedy))
         return self.engine is not None and self._given_up is not None
 
     async def _install(self, opened: OpenEngine, settings: TranscriptionSettings) -> None:
@@ -251,11 +251,9 @@ class EngineKeeper:
             ended = asyncio.wrap_future(opened.ended)
             ended.add_done_callback(lambda ended: self.lose(engine, ended.result()))
         if missing is None:
-            self._become(RecognizerState(Phase.READY, engine.engine, engine.model))
+            self._become(_with(engine, Phase.READY))
         else:
-            self._become(
-                RecognizerState(Phase.DEGRADED, engine.engine, engine.model, str(missing), missing.remedy)
-            )
+            self._become(_with(engine, Phase.DEGRADED, str(missing), missing.remedy))
         if isinstance(missing, NotHereYet):
             self._news.set()  # fetch it at once
 
@@ -287,9 +285,9 @@ class EngineKeeper:
         if self.engine is None:
             self._become(RecognizerState(Phase.LOADING, reason=what, progress=share))
         elif self.state.phase in {Phase.READY, Phase.DEGRADED}:
-            engine, model = self.engine.engine, self.engine.model
-            reason = f"{what}; {engine if self._loaded is None else model} goes on meanwhile"
-            self._become(RecognizerState(self.state.phase, engine, model, reason, progress=share))
+            at_hand = self.engine.engine if self._loaded is None else self.engine.model
+            reason = f"{what}; {at_hand} goes on meanwhile"
+            self._become(_with(self.engine, self.state.phase, reason, progress=share))
 
     def _become(self, state: RecognizerState) -> None:
         if state == self.state:
@@ -300,6 +298,14 @@ class EngineKeeper:
             log.info("recognizer has its engine", engine=state.engine, model=state.model)
         self.state = state
         self._on_change(state)
+
+
+def _with(
+    engine: Transcriber, phase: Phase, reason: str = "", remedy: str = "", progress: float | None = None
+) -> RecognizerState:
+    """The state with this engine."""
+    languages = engine.languages if isinstance(engine, Multilingual) else ()
+    return RecognizerState(phase, engine.engine, engine.model, reason, remedy, progress, languages)
 
 
 def _engine_settings(settings: TranscriptionSettings) -> TranscriptionSettings:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Take:
     hotwords: str = ""
     words: bool = False
     seconds: float = math.inf
+    task: Literal["transcribe", "translate"] = "transcribe"
 
 
 class WhisperDecoder:
@@ -85,14 +86,14 @@ class WhisperDecoder:
         return self.decode_all([take])[0]
 
     def decode_all(self, takes: Sequence[Take]) -> list[Hypothesis]:
-        """The same at once for several of equal language, prompt and hotwords, in the longest one's context.
+        """The same at once for several of equal task, language, prompt and hotwords, in the longest one's context.
 
         CTranslate2 needs the task to stand at the same place of each start.
         """
         encoded = self._encode(takes)
         languages = self._languages(takes, encoded)
         starts = [
-            start_tokens(self._tokenizers[language], take.prompt, take.hotwords)
+            start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task)
             for take, (language, _) in zip(takes, languages, strict=True)
         ]
         most_tokens = max(_most_tokens(take, start) for take, start in zip(takes, starts, strict=True))
@@ -111,7 +112,7 @@ class WhisperDecoder:
             self._hypothesis(take, result, language, frames, _most_tokens(take, start))
             for take, result, language, start in zip(takes, results, languages, starts, strict=True)
         ]
-        if len(takes) == 1 and takes[0].words:
+        if len(takes) == 1 and takes[0].words and takes[0].task == "transcribe":  # else they were never said
             said = [replace(said[0], words=self._align(takes[0], encoded, said[0]))]
         return said
 

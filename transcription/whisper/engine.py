@@ -54,7 +54,7 @@ class Prepared:
         """What must be equal in a batch, and the length of context. Word times are told for one alone."""
         take = self.take
         alone = id(self) if take.words else None
-        return (take.language, take.prompt, take.hotwords, alone), take.frames
+        return (take.task, take.language, take.prompt, take.hotwords, alone), take.frames
 
 
 class WhisperTranscriber(BatchTranscriber):
@@ -83,6 +83,11 @@ class WhisperTranscriber(BatchTranscriber):
     def model(self) -> str:
         """The model's name, as in the settings."""
         return self._settings.model
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that the model knows; none before it is loaded."""
+        return tuple(self._decoder.languages) if self._decoder is not None else ()
 
     def load(self, on_progress: OnProgress = untold) -> None:
         """Find, fetch if need be, load and warm up. Raises ModelUnavailable. Idempotent."""
@@ -158,6 +163,7 @@ class WhisperTranscriber(BatchTranscriber):
         started = time.perf_counter()
         utterance, hints = task.utterance, task.hints
         language = self._spoken(decoder, hints)
+        self._check_task(decoder, hints)
         if not utterance.has_speech and utterance.peak_probability < NO_VOICE:
             unheard = Hypothesis("", (), 0.0, 1 - utterance.peak_probability, language or "", 0)
             return self._transcript(unheard, 0.0, started)
@@ -167,7 +173,15 @@ class WhisperTranscriber(BatchTranscriber):
         limit = token_limit(len(samples) / SAMPLE_RATE, full_context=frames == FULL)
         own = min(len(samples), len(utterance.samples)) / SAMPLE_RATE
         take = Take(
-            features, frames, limit, language, hints.prompt, hints.hotwords, hints.word_timestamps, own
+            features,
+            frames,
+            limit,
+            language,
+            hints.prompt,
+            hints.hotwords,
+            hints.word_timestamps,
+            own,
+            hints.task,
         )
         return Prepared(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
 
@@ -206,6 +220,11 @@ class WhisperTranscriber(BatchTranscriber):
         if hints.language not in decoder.languages:
             raise EngineFailed(f"the model {self.model} does not know the language {hints.language!r}")
         return hints.language
+
+    def _check_task(self, decoder: WhisperDecoder, hints: Hints) -> None:
+        """Raises EngineFailed."""
+        if hints.task == "translate" and len(decoder.languages) == 1:
+            raise EngineFailed(f"the model {self.model} knows only one language, and translates nothing")
 
     def _transcript(
         self,

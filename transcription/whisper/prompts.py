@@ -11,18 +11,20 @@ POSITIONS = 448
 """Of a Whisper decoder, for what it reads and what it says together."""
 
 
-def start_tokens(tokenizer: Any, prompt: str, hotwords: str) -> list[int]:
+def start_tokens(tokenizer: Any, prompt: str, hotwords: str, task: str = "transcribe") -> list[int]:
     """The tokens that a hypothesis begins with, as faster-whisper's ``get_prompt`` builds them.
 
     ``tokenizer`` is faster-whisper's, of the language spoken. What is too much of ``hotwords`` is cut
     from their end, of ``prompt`` from its beginning. Without either there is nothing before the task: no
     model is shown an empty past.
     """
-    task = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+    *start, asked = tokenizer.sot_sequence
+    asked = tokenizer.translate if task == "translate" else asked
+    begin = [*start, asked, tokenizer.no_timestamps]
     words = _text_tokens(tokenizer, hotwords)[:MOST_TOKENS]
     room = MOST_TOKENS - len(words)
     before = _text_tokens(tokenizer, prompt)[-room:] if room else []
-    return [tokenizer.sot_prev, *words, *before, *task] if words or before else task
+    return [tokenizer.sot_prev, *words, *before, *begin] if words or before else begin
 
 
 def _text_tokens(tokenizer: Any, text: str) -> list[int]:

@@ -103,7 +103,7 @@ class RecordingText:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class FilePlace:
     """One of those for recordings, kept for its ``owner`` from before the first byte is read."""
 
     name: str
@@ -134,18 +134,18 @@ class Transcribing:
         self._is_spoken = is_spoken
         self._now = asyncio.get_running_loop().time
         self._open: set[_Work] = set()
-        self._places: set[Place] = set()
+        self._places: set[FilePlace] = set()
         self._numbers = 0
 
     @contextmanager
-    def place(self, owner: str) -> Iterator[Place]:
+    def place(self, owner: str) -> Iterator[FilePlace]:
         """Keep a place for a recording of ``owner``. Raises TooManyFiles."""
         taken = Counter(place.owner for place in self._places)
         if not has_share(self._settings.at_once, taken, owner):
             of_all = f"{len(self._places)} recordings are being transcribed already"
             raise TooManyFiles(f"{of_all}, {taken[owner]} of them with this token")
         self._numbers += 1
-        place = Place(f"file {self._numbers}", owner)
+        place = FilePlace(f"file {self._numbers}", owner)
         self._places.add(place)
         try:
             yield place
@@ -168,7 +168,7 @@ class Transcribing:
 
     async def transcribe_at(
         self,
-        place: Place,
+        place: FilePlace,
         body: AsyncIterator[bytes],
         cut: SegmenterSettings,
         hints: Hints,
@@ -245,7 +245,7 @@ class _Work:
         self,
         settings: UploadSettings,
         segmenter: UtteranceSegmenter,
-        place: Place,
+        place: FilePlace,
         priority: Priority,
     ) -> None:
         self.name = place.name
