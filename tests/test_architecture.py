@@ -195,7 +195,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.doors:                firmware_bridge .access .observing
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
-.adapters.wyoming:              .contract
+.adapters.asking:               .contract .settings .access .pipeline.telling
+.adapters.wyoming:              .contract .access .pipeline.asking .pipeline.telling .adapters.asking
 .adapters:                      .adapters.parts
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
