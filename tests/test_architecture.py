@@ -52,6 +52,9 @@ SANS_IO = {
     "gateway.pipeline.sessions.names",
     "gateway.pipeline.sessions.session",
     "gateway.web.entrance.masks",
+    "gateway.web.openai.realtime_items",
+    "gateway.web.openai.realtime_messages",
+    "gateway.web.openai.realtime_settings",
     "transcription.scheduling.drafts",
     "transcription.scheduling.partial_text",
     "transcription.utterance.segmenter",
@@ -172,6 +175,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings
+.adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .registry .pipeline
@@ -186,13 +190,14 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
                                 .web.explaining .web.recordings
-.web.openai:                    .web.entrance .web.parts .web.explaining .web.api
+.web.openai:                    transcription transcription.utterance transcription.scheduling
+                                transcription.sound_files transcription.transcriber .contract .access .adapters.doors
+                                .pipeline.dictation .web.entrance .web.parts .web.listeners .web.explaining .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .answering:                     .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
-.adapters.doors:                firmware_bridge .access .observing
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling

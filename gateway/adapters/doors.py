@@ -82,18 +82,23 @@ class AdapterDoor:
     def admitted(self, address: str) -> Iterator[str]:
         """A place inside, for whoever that is, by name. Raises NotLetIn."""
         name = self.name_of(address)
-        if not has_share(self._most, self._inside, address or THIS_MACHINE):
+        with self.place(address or THIS_MACHINE, name):
+            yield name
+
+    @contextmanager
+    def place(self, owner: str, name: str) -> Iterator[None]:
+        """A place inside for somebody who is known already, of those that are the owner's. Raises NoPlace."""
+        if not has_share(self._most, self._inside, owner):
             raise NoPlace(f"{self._inside.total()} connections are open already (adapters.{self._adapter})")
-        address = address or THIS_MACHINE
-        self._inside[address] += 1
-        self._names[address] = name
+        self._inside[owner] += 1
+        self._names[owner] = name
         self._show_soon()
         try:
-            yield name
+            yield
         finally:
-            self._inside[address] -= 1
-            if not self._inside[address]:
-                del self._inside[address], self._names[address]
+            self._inside[owner] -= 1
+            if not self._inside[owner]:
+                del self._inside[owner], self._names[owner]
             self._show_soon()
 
     def _show_soon(self) -> None:

@@ -136,7 +136,7 @@ class WebServer:
         if self._parts.openai.enabled:
             from gateway.web.openai.routes import add_openai  # noqa: PLC0415 - nothing of it where nobody wants it
 
-            add_openai(application.router, self._parts)
+            add_openai(application, self._parts)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
         return application

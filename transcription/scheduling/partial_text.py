@@ -72,6 +72,12 @@ def contradicted(stable: str, final: str) -> int:
     return len(said) - _agreement(said, meant)
 
 
+def following(stable: str, final: str) -> str:
+    """What of the final text comes after ``stable``, though that be not what it begins with."""
+    words = words_of(final)
+    return "".join(words[_joint(words_of(stable), words) :])
+
+
 def words_of(text: str) -> list[str]:
     """The words, each with the space before it, so that joined they are the text again."""
     return _WORD.findall(text.strip())

@@ -48,6 +48,9 @@ PROTOCOL = "earshot"
 """The WebSocket subprotocol that the gateway takes where one is offered."""
 SUBPROTOCOL = "earshot.token."
 """What stands before a token that is offered beside it."""
+REALTIME = "realtime"
+REALTIME_KEY = "openai-insecure-api-key."
+"""The same two of OpenAI's, in browsers."""
 FOREIGN = "/v1/"
 """What others have defined. Their programs cannot be without a key: one that is none of ours says nothing."""
 API_KEY = "X-API-Key"
@@ -268,10 +271,9 @@ class Guard:
             raise refusal(HTTPStatus.BAD_REQUEST, "that is not how a WebSocket begins")
         # A browser that offers subprotocols gives up when none is taken; and aiohttp would log the token.
         offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        if any(one.startswith(SUBPROTOCOL) for one in offered) and PROTOCOL not in offered:
-            raise refusal(
-                HTTPStatus.BAD_REQUEST, f"offer the subprotocol {PROTOCOL} beside {SUBPROTOCOL}<token>"
-            )
+        for protocol, key in ((PROTOCOL, SUBPROTOCOL), (REALTIME, REALTIME_KEY)):
+            if any(one.startswith(key) for one in offered) and protocol not in offered:
+                raise refusal(HTTPStatus.BAD_REQUEST, f"offer the subprotocol {protocol} beside {key}<token>")
 
     def _rights(self, request: web.Request, visit: Visit) -> None:
         if isinstance(request.match_info.http_exception, web.HTTPException):
@@ -375,9 +377,10 @@ def _shown(request: web.Request, cookie: str) -> tuple[str, bool]:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip(), False
+    before = REALTIME_KEY if request.path.startswith(FOREIGN) else SUBPROTOCOL
     for protocol in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if protocol.strip().startswith(SUBPROTOCOL):
-            return protocol.strip().removeprefix(SUBPROTOCOL), False
+        if protocol.strip().startswith(before):
+            return protocol.strip().removeprefix(before), False
     if request.path.startswith(FOREIGN) and (key := request.headers.get(API_KEY, "").strip()):
         return key, False
     return request.cookies.get(cookie, ""), True

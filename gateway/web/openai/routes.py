@@ -6,11 +6,14 @@ from aiohttp import web
 
 from gateway.web.openai.errors import PREFIX
 from gateway.web.openai.models import Models
+from gateway.web.openai.realtime import RealtimeSockets
 from gateway.web.parts import Parts
 
 
-def add_openai(router: web.UrlDispatcher, parts: Parts) -> None:
+def add_openai(application: web.Application, parts: Parts) -> None:
     """Serve it. ``gateway/web/rights.py`` says what each asks for."""
-    models = Models(parts)
+    models, sessions, router = Models(parts), RealtimeSockets(parts), application.router
     router.add_get(f"{PREFIX}/models", models.list)
     router.add_get(f"{PREFIX}/models/{{model:.+}}", models.show)
+    router.add_get(f"{PREFIX}/realtime", sessions.serve)
+    application.on_shutdown.append(sessions.close)
