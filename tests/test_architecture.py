@@ -223,7 +223,7 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
-                                transcription transcription.models transcription.wake
+                                transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance

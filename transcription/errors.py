@@ -4,6 +4,7 @@ The error tree::
 
     TranscriptionError
       ModelUnavailable      the model is not here (and how to get it)
+        DeviceUnavailable   it is, and the GPU it is to compute on is not
       EngineFailed          the engine could not do this utterance
         EngineDied          its process ended meanwhile
           GivenUp           and it died of this utterance again and again
@@ -25,6 +26,14 @@ class ModelUnavailable(TranscriptionError):
     def __init__(self, message: str, *, remedy: str) -> None:
         super().__init__(message)
         self.remedy = remedy
+
+
+class DeviceUnavailable(ModelUnavailable):
+    """The GPU that the model is to compute on cannot be used; ``full``: it lacks memory, which may change."""
+
+    def __init__(self, message: str, *, remedy: str, full: bool = False) -> None:
+        super().__init__(message, remedy=remedy)
+        self.full = full
 
 
 class EngineFailed(TranscriptionError):

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from transcription.priority import Priority
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import NO_HINTS, Hints, Transcript
+from transcription.transcriber import NO_HINTS, ON_CPU, Hints, Transcript, Where
 from transcription.utterance.segmenter import Utterance
 
 BUSY = 0.75
@@ -46,6 +46,8 @@ class RecognizerState:
     """Of a model that takes long to come: how much is done, in [0, 1]; ``reason`` says of what."""
     languages: tuple[str, ...] = ()
     """Codes of those that the engine knows; empty: nobody knows."""
+    where: Where = ON_CPU
+    """What the engine computes on, which may be less than was hoped for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,31 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "Example: {kitchen: {language: de, hotwords: 'Herd, Abzug'}}."
         ),
     ] = {}
+    device: Annotated[
+        str,
+        Meta(
+            pattern=r"^(cpu|auto|cuda(:[0-9]{1,2})?)$",
+            description="What the model computes on. cuda: the first NVIDIA GPU (cuda:1: the second), or nothing. "
+            "auto: a GPU where there is one that can be used, else the CPU, and why is told. See docs/models.md.",
+        ),
+    ] = "cpu"
     compute_type: Annotated[
-        Literal["int8", "int8_float32", "float32", "default"],
-        Meta(description="CTranslate2's number format."),
-    ] = "int8"
+        Literal[
+            "auto",
+            "int8",
+            "int8_float32",
+            "int8_float16",
+            "int8_bfloat16",
+            "float16",
+            "bfloat16",
+            "float32",
+            "default",
+        ],
+        Meta(
+            description="CTranslate2's number format. auto: int8 on the CPU, float16 on a GPU with it. default: the "
+            "one that the model is stored in. Those with 16 bits are for GPUs."
+        ),
+    ] = "auto"
     context: Annotated[
         Literal["auto", "full"] | Annotated[int, Meta(ge=100, le=3000)],
         Meta(

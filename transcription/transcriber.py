@@ -87,6 +87,20 @@ class Transcript:
     doubtful: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What an engine computes on. ``notice``: it is not what was hoped for, and why; ``full``: for want of memory."""
+
+    gpu: str = ""
+    """The GPU and the number format ("cuda:0, float16"); empty: the CPU."""
+
+    notice: str = ""
+    full: bool = False
+
+
+ON_CPU = Where()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """One utterance of a batch."""
@@ -123,6 +137,15 @@ class Multilingual(Protocol):
     @property
     def languages(self) -> tuple[str, ...]:
         """Their codes. With English and others it translates into English, too."""
+
+
+@runtime_checkable
+class PlacedEngine(Protocol):
+    """An engine that may compute on more than the CPU."""
+
+    @property
+    def where(self) -> Where:
+        """What it computes on, once it is loaded."""
 
 
 class BatchTranscriber(ABC):

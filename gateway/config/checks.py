@@ -75,6 +75,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from adapters.contradictions(config.adapters)
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
+    yield from _number_format(config.transcription)
 
 
 def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
@@ -197,6 +198,12 @@ def _model_language(settings: TranscriptionSettings) -> Iterator[Contradiction]:
                 "take a model without .en (base, small, ...)"
             )
             yield (path, ("transcription", "model")), message
+
+
+def _number_format(settings: TranscriptionSettings) -> Iterator[Contradiction]:
+    if settings.device == "cpu" and settings.compute_type.endswith("float16"):
+        message = f"the CPU has no {settings.compute_type}; take auto, int8 or float32, or a GPU (device)"
+        yield (("transcription", "compute_type"), ("transcription", "device")), message
 
 
 def _is_mqtt_url(url: str) -> bool:

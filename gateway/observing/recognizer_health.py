@@ -46,8 +46,10 @@ class RecognizerHealth:
             _how(state),
             _reason(state),
             state.remedy,
-            detail=", ".join(filter(None, (state.model, state.engine))),
-            notice=BUNDLED_NOTICE if self._model == BUNDLED_MODEL else "",
+            detail=", ".join(filter(None, (state.model, state.engine, state.where.gpu))),
+            notice=" ".join(
+                filter(None, (BUNDLED_NOTICE * (self._model == BUNDLED_MODEL), state.where.notice))
+            ),
             quiet=quiet,
         )
 

@@ -7,9 +7,10 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from transcription.errors import DeviceUnavailable, ModelUnavailable
 from transcription.process.pipe import decoder, read
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import NO_HINTS, Hints, Task, Transcript
+from transcription.transcriber import NO_HINTS, ON_CPU, Hints, Task, Transcript, Where
 from transcription.utterance.segmenter import Utterance
 
 
@@ -34,19 +35,34 @@ class TranscribeAll(Struct, frozen=True, tag=True):
 
 
 class Loaded(Struct, frozen=True, tag=True):
-    """The engine is ready; its own names, whether it gains by batches, and the languages it knows."""
+    """The engine is ready; its own names, whether it gains by batches, its languages, and where it computes."""
 
     engine: str
     model: str
     batches: bool = False
     languages: tuple[str, ...] = ()
+    where: Where = ON_CPU
 
 
 class Missing(Struct, frozen=True, tag=True):
-    """The engine cannot be had: what a ModelUnavailable says."""
+    """The engine cannot be had: what a ModelUnavailable says, and whether it is a DeviceUnavailable, and a full one."""
 
     reason: str
     remedy: str
+    gpu: bool = False
+    full: bool = False
+
+    @classmethod
+    def of(cls, error: ModelUnavailable) -> Missing:
+        """What is said of that error."""
+        gpu = isinstance(error, DeviceUnavailable)
+        return cls(str(error), error.remedy, gpu, isinstance(error, DeviceUnavailable) and error.full)
+
+    def error(self) -> ModelUnavailable:
+        """The error that it was."""
+        if self.gpu:
+            return DeviceUnavailable(self.reason, remedy=self.remedy, full=self.full)
+        return ModelUnavailable(self.reason, remedy=self.remedy)
 
 
 class Done(Struct, frozen=True, tag=True):

@@ -43,6 +43,7 @@ from transcription.transcriber import (
     Task,
     Transcriber,
     Transcript,
+    Where,
     untold,
 )
 from transcription.utterance.segmenter import Utterance
@@ -98,6 +99,11 @@ class ProcessTranscriber(BatchTranscriber):
         return self._loaded.languages
 
     @property
+    def where(self) -> Where:
+        """What it computes on; the CPU, before it was loaded."""
+        return self._loaded.where
+
+    @property
     def pid(self) -> int:
         """The process's id. Only after ``load``."""
         assert self._child is not None
@@ -125,7 +131,7 @@ class ProcessTranscriber(BatchTranscriber):
                 f"cannot start the recognizer's process: {error}", remedy="free memory or processes"
             ) from error
         if isinstance(answer, Missing):
-            raise ModelUnavailable(answer.reason, remedy=answer.remedy)
+            raise answer.error()
         assert isinstance(answer, Loaded)
         self._loaded = answer
 

@@ -18,8 +18,9 @@ import threading
 import time
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NoReturn
 
-from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.process.allocator import Slack, keep_one_arena
 from transcription.process.engine_pipe import (
     AllDone,
@@ -37,7 +38,14 @@ from transcription.process.engine_pipe import (
     read_request,
 )
 from transcription.process.pipe import Garbled, write
-from transcription.transcriber import BatchTranscriber, Multilingual, OnProgress, Transcriber
+from transcription.transcriber import (
+    ON_CPU,
+    BatchTranscriber,
+    Multilingual,
+    OnProgress,
+    PlacedEngine,
+    Transcriber,
+)
 
 BEAT_SECONDS = 2.0
 OOM_SCORE = "500"
@@ -64,11 +72,12 @@ class Worker:
         try:
             engine = _load(load, lambda what, share: self._say(Progress(what, share)))
         except ModelUnavailable as error:
-            self._say(Missing(str(error), error.remedy))
+            self._say(Missing.of(error))
             return
         batches = isinstance(engine, BatchTranscriber) and engine.batches
         languages = engine.languages if isinstance(engine, Multilingual) else ()
-        self._say(Loaded(engine.engine, engine.model, batches, languages))
+        where = engine.where if isinstance(engine, PlacedEngine) else ON_CPU
+        self._say(Loaded(engine.engine, engine.model, batches, languages, where))
         slack = Slack()  # it is warmed up, in the full context too
         while True:
             request = self._waiting.get()
@@ -112,6 +121,8 @@ def _load(load: Load, on_progress: OnProgress) -> Transcriber:
 def _answer(engine: Transcriber, request: Transcribe) -> Said:
     try:
         return Done(engine.transcribe(request.utterance, request.hints))
+    except EngineDied as error:
+        _end(error)
     except EngineFailed as error:
         return Failed(str(error))
     except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
@@ -122,6 +133,8 @@ def _answer_all(engine: Transcriber, request: TranscribeAll) -> Said:
     assert isinstance(engine, BatchTranscriber)
     try:
         outcomes = engine.transcribe_all(request.tasks)
+    except EngineDied as error:
+        _end(error)
     except EngineFailed as error:
         return Failed(str(error))
     except Exception as error:  # noqa: BLE001 - as above
@@ -129,6 +142,12 @@ def _answer_all(engine: Transcriber, request: TranscribeAll) -> Said:
     return AllDone(
         tuple(Failed(str(one)) if isinstance(one, EngineFailed) else Done(one) for one in outcomes)
     )
+
+
+def _end(error: EngineDied) -> NoReturn:
+    """The engine is past help, and so is what it holds of a GPU; the last line is what the gateway tells of it."""
+    os.write(_STDERR, f"{error}\n".encode())
+    os._exit(1)
 
 
 def main() -> None:

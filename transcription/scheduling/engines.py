@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from transcription.errors import EngineDied, ModelUnavailable
+from msgspec import structs
+
+from transcription.errors import DeviceUnavailable, EngineDied, ModelUnavailable
 from transcription.models.models import is_to_be_fetched
 from transcription.process.process import MakeEngine, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
-from transcription.transcriber import OnProgress, Transcriber, untold
+from transcription.transcriber import ON_CPU, OnProgress, PlacedEngine, Transcriber, Where, untold
+from transcription.whisper import computing
 from transcription.whisper.engine import WhisperTranscriber
 
 
@@ -23,12 +26,13 @@ class NotHereYet(ModelUnavailable):
 class OpenEngine:
     """A loaded engine. When it is only the fallback, ``missing`` says what the wanted one lacks.
 
-    ``ended``, of an engine in a process of its own, has a result, why, when that has ended.
+    ``ended``, of an engine in a process of its own, has a result, why, when that has ended. ``where`` it computes.
     """
 
     transcriber: Transcriber
     missing: ModelUnavailable | None = None
     ended: Future[str] | None = None
+    where: Where = ON_CPU
 
 
 def open_engine(
@@ -43,6 +47,7 @@ def open_engine(
     ``auto`` is faster-whisper when its model is here, else pocketsphinx. That is opened at once where the
     model is still to be fetched (``missing`` is NotHereYet then), so that nobody waits for a download.
     ``fallback`` false leaves it out, for a caller who has it already: the model is fetched now.
+    With ``device: auto`` a GPU that fails while the model is loaded is none, and another process has it on the CPU.
     Raises ModelUnavailable. A process that ends while it loads counts as a missing model, unless
     ``patient``: then it raises EngineDied. ``settings.engine`` must not be ``off``.
     """
@@ -56,9 +61,16 @@ def open_engine(
     except EngineDied as error:
         if patient:
             raise
-        missing = _dies_of(error)
+        missing, by_gpu = _dies_of(error), settings.engine != "pocketsphinx"
     except ModelUnavailable as error:
-        missing = error
+        missing, by_gpu = error, isinstance(error, DeviceUnavailable)
+    if by_gpu and settings.device == "auto":
+        try:
+            return _on_the_cpu(make, settings, missing, on_progress)
+        except EngineDied as error:
+            missing = _dies_of(error)
+        except ModelUnavailable as error:
+            missing = error
     if not fallback or settings.engine != "auto":
         raise missing
     return _open_instead(settings, missing)
@@ -73,10 +85,19 @@ def _open(
     if settings.isolation == "inline":
         engine = make(settings)
         engine.load(on_progress)
-        return OpenEngine(engine, missing)
+        where = engine.where if isinstance(engine, PlacedEngine) else ON_CPU
+        return OpenEngine(engine, missing, where=where)
     proxy = ProcessTranscriber(make, settings)
     proxy.load(on_progress)
-    return OpenEngine(proxy, missing, proxy.ended)
+    return OpenEngine(proxy, missing, proxy.ended, proxy.where)
+
+
+def _on_the_cpu(
+    make: MakeEngine, settings: TranscriptionSettings, gone: ModelUnavailable, on_progress: OnProgress
+) -> OpenEngine:
+    """The GPU failed. Raises ModelUnavailable and EngineDied: it was not the GPU."""
+    opened = _open(make, structs.replace(settings, device="cpu"), on_progress)
+    return replace(opened, where=computing.instead(settings, gone))
 
 
 def _is_to_be_fetched(settings: TranscriptionSettings) -> bool:

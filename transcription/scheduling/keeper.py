@@ -12,12 +12,12 @@ from typing import Protocol
 import structlog
 from msgspec import structs
 
-from transcription.errors import EngineDied, ModelUnavailable
+from transcription.errors import DeviceUnavailable, EngineDied, ModelUnavailable
 from transcription.models.free_memory import has_room
 from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import Multilingual, OnProgress, Transcriber
+from transcription.transcriber import ON_CPU, Multilingual, OnProgress, Transcriber, Where
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +66,7 @@ class EngineKeeper:
         self.in_use = asyncio.Lock()
         self._wanted = settings
         self._loaded: TranscriptionSettings | None = None  # of the engine at hand, unless it is the fallback
+        self._where = ON_CPU  # it computes
         self._proven: TranscriptionSettings | None = None  # of the last one that was loaded as it was wanted
         self._given_up: TranscriptionSettings | None = (
             None  # not tried again: the one before would have to go
@@ -105,6 +106,8 @@ class EngineKeeper:
         """From now on this engine is wanted; the one at hand goes on until the new one is loaded."""
         self._wanted = settings
         self._given_up = self._refused = None
+        if self._where.full:  # what was on its GPU may have gone
+            self._loaded = None
         self._load_deaths = 0
         self._news.set()
 
@@ -171,7 +174,7 @@ class EngineKeeper:
         reason = f"asleep: nothing was said for {idle:g} s; speech wakes it"
         if self.state.phase is Phase.DEGRADED:
             reason = f"{reason}; {self.state.reason}"
-        self._become(_with(engine, Phase.ASLEEP, reason, self.state.remedy))
+        self._become(_with(engine, self._where, Phase.ASLEEP, reason, self.state.remedy))
 
     # -- open
 
@@ -179,7 +182,7 @@ class EngineKeeper:
         """Try to; whether there is nothing to be done for now."""
         wanted = _engine_settings(self._wanted)
         if self.engine is not None and self._loaded == wanted:
-            self._become(_with(self.engine, Phase.READY))
+            self._become(_with(self.engine, self._where, Phase.READY))
             return True
         if self._given_up == wanted and self.engine is not None:
             return True
@@ -187,7 +190,7 @@ class EngineKeeper:
         if self._loaded is not None and not await asyncio.to_thread(has_room, wanted):
             await self._make_room()
         try:
-            opened = await self._load(wanted, fallback=self.engine is None and before is None)
+            opened = await self._load_where_room_is(wanted, self.engine is None and before is None)
         except EngineDied as error:
             self._load_deaths += 1
             self._note_death(f"while it loaded, {error}")
@@ -212,12 +215,26 @@ class EngineKeeper:
         )
         return await asyncio.wrap_future(self._opening)
 
-    async def _make_room(self) -> None:
+    async def _load_where_room_is(self, settings: TranscriptionSettings, fallback: bool) -> OpenEngine:  # noqa: FBT001
+        """Beside the one at hand; where a GPU has no room for both, the new one has it. Raises as ``_load`` does."""
+        shared = self.engine is not None and bool(self._where.gpu)
+        try:
+            opened = await self._load(settings, fallback=fallback)
+            if not (shared and opened.where.full):
+                return opened
+            opened.transcriber.close()
+        except DeviceUnavailable as error:
+            if not (shared and error.full):
+                raise
+        await self._make_room("the GPU")
+        return await self._load(settings, fallback=fallback)
+
+    async def _make_room(self, memory: str = "memory") -> None:
         """The one at hand goes first: both together do not fit."""
         async with self.in_use:
             if self.engine is not None:
                 engine = self._let_go()
-                reason = f"memory has no room for another model beside {engine.model}, which went first"
+                reason = f"{memory} has no room for another model beside {engine.model}, which went first"
                 self._given_up = _engine_settings(self._wanted)
                 self._become(RecognizerState(Phase.LOADING, reason=reason))
 
@@ -236,7 +253,7 @@ class EngineKeeper:
         else:
             at_hand = self.engine
             reason = str(error) if before is None else f"{error}; {at_hand.model} goes on meanwhile"
-            self._become(_with(at_hand, Phase.DEGRADED, reason, error.remedy))
+            self._become(_with(at_hand, self._where, Phase.DEGRADED, reason, error.remedy))
         return self.engine is not None and self._given_up is not None
 
     async def _install(self, opened: OpenEngine, settings: TranscriptionSettings) -> None:
@@ -246,14 +263,15 @@ class EngineKeeper:
                 self.engine.close()
             self.engine = engine
             self._loaded = settings if missing is None else None
+            self._where = opened.where
         self._needed_at = asyncio.get_running_loop().time()
         if opened.ended is not None:
             ended = asyncio.wrap_future(opened.ended)
             ended.add_done_callback(lambda ended: self.lose(engine, ended.result()))
         if missing is None:
-            self._become(_with(engine, Phase.READY))
+            self._become(_with(engine, self._where, Phase.READY))
         else:
-            self._become(_with(engine, Phase.DEGRADED, str(missing), missing.remedy))
+            self._become(_with(engine, self._where, Phase.DEGRADED, str(missing), missing.remedy))
         if isinstance(missing, NotHereYet):
             self._news.set()  # fetch it at once
 
@@ -287,25 +305,33 @@ class EngineKeeper:
         elif self.state.phase in {Phase.READY, Phase.DEGRADED}:
             at_hand = self.engine.engine if self._loaded is None else self.engine.model
             reason = f"{what}; {at_hand} goes on meanwhile"
-            self._become(_with(self.engine, self.state.phase, reason, progress=share))
+            self._become(_with(self.engine, self._where, self.state.phase, reason, progress=share))
 
     def _become(self, state: RecognizerState) -> None:
         if state == self.state:
             return
         has_come = state.engine and state.phase is not Phase.ASLEEP and not self.state.engine
-        changed = (state.engine, state.model) != (self.state.engine, self.state.model)
+        before = self.state
+        changed = (state.engine, state.model, state.where) != (before.engine, before.model, before.where)
         if state.engine and (has_come or changed):
-            log.info("recognizer has its engine", engine=state.engine, model=state.model)
+            on = state.where.gpu or "cpu"
+            log.info("recognizer has its engine", engine=state.engine, model=state.model, on=on)
         self.state = state
         self._on_change(state)
 
 
 def _with(
-    engine: Transcriber, phase: Phase, reason: str = "", remedy: str = "", progress: float | None = None
+    engine: Transcriber,
+    where: Where,
+    phase: Phase,
+    reason: str = "",
+    remedy: str = "",
+    *,
+    progress: float | None = None,
 ) -> RecognizerState:
     """The state with this engine."""
     languages = engine.languages if isinstance(engine, Multilingual) else ()
-    return RecognizerState(phase, engine.engine, engine.model, reason, remedy, progress, languages)
+    return RecognizerState(phase, engine.engine, engine.model, reason, remedy, progress, languages, where)
 
 
 def _engine_settings(settings: TranscriptionSettings) -> TranscriptionSettings:

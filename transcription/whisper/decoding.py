@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE
-from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Word
+from transcription.whisper.computing import ComputeDevice, tensor
 from transcription.whisper.features import HOP, Floats, LogMel
 from transcription.whisper.guards import Hypothesis, has_echo
 from transcription.whisper.prompts import POSITIONS, start_tokens
@@ -54,7 +54,7 @@ class Take:
 class WhisperDecoder:
     """A loaded model. It changes nothing in itself, so that one call cannot disturb the next."""
 
-    def __init__(self, folder: Path, settings: TranscriptionSettings, *, threads: int) -> None:
+    def __init__(self, folder: Path, place: ComputeDevice, *, beam_size: int, threads: int) -> None:
         """Load the model; blocks. Raises whatever CTranslate2, tokenizers and faster-whisper do."""
         os.environ.setdefault(*ONEDNN_CACHE)
         from faster_whisper import WhisperModel  # noqa: PLC0415 - 40 MB that only this engine needs
@@ -62,7 +62,11 @@ class WhisperDecoder:
         from faster_whisper.transcribe import get_suppressed_tokens  # noqa: PLC0415
 
         loaded = WhisperModel(
-            str(folder), device="cpu", compute_type=settings.compute_type, cpu_threads=threads
+            str(folder),
+            device=place.device,
+            device_index=place.index,
+            compute_type=place.compute_type,
+            cpu_threads=threads,
         )
         self._model: Any = loaded.model
         self._tokenizers: dict[str, Any] = {
@@ -72,7 +76,7 @@ class WhisperDecoder:
             for language in loaded.supported_languages
         }
         self._suppressed = list(get_suppressed_tokens(self._tokenizers["en"], _NON_SPEECH))
-        self._beam_size = settings.beam_size
+        self._beam_size = beam_size
         self.mels: int = loaded.model.n_mels
         self.features = LogMel(loaded.feature_extractor.mel_filters)
 
@@ -153,8 +157,6 @@ class WhisperDecoder:
         )
 
     def _encode(self, takes: Sequence[Take]) -> Any:
-        import ctranslate2  # noqa: PLC0415 - as above
-
         frames = max(take.frames for take in takes)
         context = np.zeros(
             (len(takes), self.mels, frames), np.float32
@@ -162,7 +164,7 @@ class WhisperDecoder:
         for row, take in zip(context, takes, strict=True):
             heard = take.features[:, : take.frames]
             row[:, : heard.shape[1]] = heard
-        return self._model.encode(ctranslate2.StorageView.from_array(context))
+        return self._model.encode(tensor(context))
 
     def _languages(self, takes: Sequence[Take], encoded: Any) -> list[tuple[str, float]]:
         """Each one's language and how probable it is; 0 where it was told, or there is only one."""

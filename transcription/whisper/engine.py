@@ -13,21 +13,24 @@ from typing import TypeVar
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, to_float32
-from transcription.errors import EngineFailed, ModelUnavailable
+from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.models.model_hub import Fetched, megabytes
 from transcription.models.models import FULL, get_model, shortest_context
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
+    ON_CPU,
     BatchTranscriber,
     Hints,
     OnProgress,
     Segment,
     Task,
     Transcript,
+    Where,
     untold,
 )
 from transcription.utterance.segmenter import NO_VOICE, Utterance
+from transcription.whisper import computing
 from transcription.whisper.context import alike, audible, context_frames
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.guards import Hypothesis, better, doubts, token_limit
@@ -58,7 +61,7 @@ class Prepared:
 
 
 class WhisperTranscriber(BatchTranscriber):
-    """Whisper through faster-whisper, on the CPU.
+    """Whisper through faster-whisper, on the CPU or a GPU (``where``).
 
     Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
@@ -78,6 +81,12 @@ class WhisperTranscriber(BatchTranscriber):
         self._language = None if settings.language == "auto" else settings.language
         self._decoder: WhisperDecoder | None = None
         self._floor = FULL
+        self._where = ON_CPU
+
+    @property
+    def where(self) -> Where:
+        """What it computes on, once it is loaded."""
+        return self._where
 
     @property
     def model(self) -> str:
@@ -90,7 +99,7 @@ class WhisperTranscriber(BatchTranscriber):
         return tuple(self._decoder.languages) if self._decoder is not None else ()
 
     def load(self, on_progress: OnProgress = untold) -> None:
-        """Find, fetch if need be, load and warm up. Raises ModelUnavailable. Idempotent."""
+        """Find, fetch if need be, load and warm up. Raises ModelUnavailable, and so DeviceUnavailable. Idempotent."""
         if self._decoder is not None:
             return
         settings = self._settings
@@ -101,10 +110,11 @@ class WhisperTranscriber(BatchTranscriber):
             on_fetched=_FetchReport(settings.model, on_progress),
         )
         try:
-            decoder = WhisperDecoder(folder, settings, threads=self._threads())
+            place = computing.place(settings)
+            decoder = WhisperDecoder(folder, place, beam_size=settings.beam_size, threads=self._threads())
             self._check_language(decoder)
             self._floor = _floor(settings.context, shortest_context(settings.model, folder))
-            self._warm_up(decoder)
+            self._warm_up(decoder, settings.batch_utterances if place.is_gpu else 1)
         except ModelUnavailable:
             raise
         except ImportError as error:
@@ -113,14 +123,14 @@ class WhisperTranscriber(BatchTranscriber):
                 remedy="pip install --force-reinstall 'faster-whisper>=1.2.1' 'ctranslate2>=4.8.1'",
             ) from error
         except Exception as error:  # CTranslate2 and tokenizers raise RuntimeError, bare Exception and others
-            raise ModelUnavailable(
+            raise computing.fault(error) or ModelUnavailable(
                 f"cannot load the model in {folder}: {error}",
                 remedy="delete that folder and fetch or copy the model again",
             ) from error
-        self._decoder = decoder
+        self._decoder, self._where = decoder, place.where
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
-        """The text of one utterance; blocks. Raises EngineFailed."""
+        """The text of one utterance; blocks. Raises EngineFailed, and EngineDied when its GPU is past help."""
         decoder = self._loaded()
         with _failures():
             heard = self._prepare(decoder, Task(utterance, hints))
@@ -136,7 +146,7 @@ class WhisperTranscriber(BatchTranscriber):
         return True
 
     def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
-        """What became of each, in order; blocks. Raises EngineFailed when there is no model."""
+        """What became of each, in order; blocks. Raises EngineFailed when there is no model, and EngineDied."""
         decoder = self._loaded()
         prepared = [attempt(partial(self._prepare, decoder, task)) for task in tasks]
         outcomes = [one if isinstance(one, Transcript | EngineFailed) else None for one in prepared]
@@ -151,6 +161,9 @@ class WhisperTranscriber(BatchTranscriber):
                     )
                 else:
                     outcomes[place] = attempt(partial(self._judge, decoder, heard[place], together[number]))
+        for one in outcomes:
+            if isinstance(one, EngineDied):  # alone, too
+                raise one
         return [one for one in outcomes if one is not None]
 
     def _loaded(self) -> WhisperDecoder:
@@ -203,13 +216,20 @@ class WhisperTranscriber(BatchTranscriber):
         """Free the model. Idempotent; ``load`` may follow."""
         self._decoder = None
 
-    def _warm_up(self, decoder: WhisperDecoder) -> None:
-        """The first run in each context allocates, on each of the engine's threads."""
+    def _warm_up(self, decoder: WhisperDecoder, most: int) -> None:
+        """The first run in each context allocates, on each of the engine's threads.
+
+        With ``most`` at once, too, where that is more than one: a GPU that lacks memory shows it now, not in the
+        middle of a sentence.
+        """
         silence = np.zeros(SAMPLE_RATE, np.float32)
         features = decoder.features(silence)
         language = self._language or decoder.languages[0]
         for frames in {context_frames(features.shape[1], floor=self._floor, mels=decoder.mels), FULL}:
             decoder.decode(Take(features, frames, 4, language))
+        if most > 1:
+            frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
+            decoder.decode_all([Take(features, frames, 4, language)] * most)
 
     def _spoken(self, decoder: WhisperDecoder, hints: Hints) -> str | None:
         """The language of this utterance; None: it is to be detected. Raises EngineFailed."""
@@ -293,12 +313,14 @@ def _floor(context: str | int, tolerated: int) -> int:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Whatever one utterance does to the engine is its own failure."""
+    """Whatever one utterance does to the engine is its own failure; what a GPU does is the engine's."""
     try:
         yield
     except EngineFailed:
         raise
     except Exception as error:
+        if gone := computing.fault(error):
+            raise EngineDied(f"{gone}") from error
         raise EngineFailed(f"faster-whisper: {type(error).__name__}: {error}") from error
 
 

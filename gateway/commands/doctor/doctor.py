@@ -24,6 +24,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.computing import computing
 from gateway.commands.doctor.content import content
 from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
@@ -71,6 +72,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: serial_ports(config.devices.serial),
         lambda: sound(config.devices),
         lambda: model(config),
+        lambda: computing(config.transcription),
         lambda: wake_words(config.devices.wake),
         lambda: mqtt(config),
         lambda: brokers(config),
@@ -88,6 +90,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "serial",
         "sound",
         "model",
+        "computing",
         "wake words",
         "mqtt",
         "broker",

@@ -29,11 +29,22 @@ _STYLES = {"good": "green", "fair": "yellow", "poor": "bold red"}
 @click.command("bench")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @config_option
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="cpu, cuda, cuda:1, ...; else transcription.device.",
+)
 @click.option("--quick", is_flag=True, help=f"{QUICK} recordings for each model instead of {RECORDINGS}.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON array.")
 @click.option("--svg", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Also as a picture.")
 def command(
-    names: tuple[str, ...], config_path: Path | None, picture: Path | None, *, quick: bool, as_json: bool
+    names: tuple[str, ...],
+    config_path: Path | None,
+    picture: Path | None,
+    device: str | None,
+    *,
+    quick: bool,
+    as_json: bool,
 ) -> None:
     """Measure which model keeps up on this machine.
 
@@ -43,20 +54,23 @@ def command(
     \b
     earshot models bench
     earshot models bench base.en small.en --svg models.svg
+    earshot models bench base.en --device cuda
     """  # noqa: D301
-    settings = read_config(config_path).transcription
+    settings = _on(read_config(config_path).transcription, device)
     try:
         wanted = candidates(names, settings.models_dir)
     except ModelUnavailable as error:
         raise click.ClickException(f"{one_line(str(error))}\nremedy: {one_line(error.remedy)}") from error
     costs = _measure(wanted, settings, QUICK if quick else RECORDINGS)
     if picture is not None:
-        picture.write_text(svg(costs, _machine()), encoding="utf-8")
+        picture.write_text(svg(costs, f"{_machine()}, on {_places(costs)}"), encoding="utf-8")
     if as_json:
         click.echo(json_text(msgspec.json.format(msgspec.json.encode(costs))))
         return
     console = Console(highlight=False)
     console.print(_table(costs))
+    notices = [one_line(cost.notice) for cost in costs if cost.notice]
+    console.print(f"computed on {_places(costs)}.", *notices[:1])
     console.print(
         f"devices: each spoken to for {SPEAKING:.0%} of the time, the recognizer busy for at most {BUSY:.0%}. "
         "Times are from the end of speech, nothing else running.\n"
@@ -111,6 +125,21 @@ def _table(costs: list[Cost]) -> Table:
 
 def _any_estimate(costs: list[Cost]) -> bool:
     return any(cost.estimate for cost in costs)
+
+
+def _on(settings: TranscriptionSettings, device: str | None) -> TranscriptionSettings:
+    """The settings with this device, where one was named."""
+    if device is None:
+        return settings
+    try:
+        return msgspec.convert(msgspec.to_builtins(settings) | {"device": device}, TranscriptionSettings)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter("cpu, auto, cuda, or cuda: and its number", param_hint="--device") from error
+
+
+def _places(costs: list[Cost]) -> str:
+    """Where it was computed: all of them on the same, but for those that failed."""
+    return " and ".join(sorted({cost.gpu or "the CPU" for cost in costs if not cost.failure})) or "nothing"
 
 
 def _machine() -> str:

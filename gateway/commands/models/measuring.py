@@ -49,7 +49,8 @@ class Cost(Struct, frozen=True):
     """What a model costs. Times are of one utterance alone on the machine, from its end to its text.
 
     ``real_time_factor``: seconds of work for a second of speech. ``memory_bytes``: the most that its
-    process had. ``devices``: how many it serves, each spoken to for ``SPEAKING`` of the time.
+    process had, a GPU's not counted. ``devices``: how many it serves, each spoken to for ``SPEAKING`` of the time.
+    ``gpu``: the GPU and the number format, where it was computed on one; ``notice``: why it was not.
     ``failure`` is why it could not be measured, and ``remedy`` what to do about it.
     """
 
@@ -62,6 +63,8 @@ class Cost(Struct, frozen=True):
     real_time_factor: float = 0.0
     memory_bytes: int = 0
     devices: int = 0
+    gpu: str = ""
+    notice: str = ""
     failure: str = ""
     remedy: str = ""
 
@@ -120,7 +123,7 @@ def _measure(
             begun = time.perf_counter()
             frames = max(frames, engine.transcribe(utterance).context_frames)
             waits.append(time.perf_counter() - begun)
-        memory = _most_memory(engine.pid)
+        memory, where = _most_memory(engine.pid), engine.where
     finally:
         engine.close()
     factor = sum(waits) / sum(recording.seconds for recording in said)
@@ -134,6 +137,8 @@ def _measure(
         real_time_factor=factor,
         memory_bytes=memory,
         devices=int(BUSY / (factor * SPEAKING)),
+        gpu=where.gpu,
+        notice=where.notice,
     )
 
 

@@ -86,6 +86,8 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
         ],
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
+        ("transcription: {compute_type: float16}", "FILE:1: transcription.compute_type: the CPU has no float16"),
+        ("transcription: {device: gpu}", "FILE:1: transcription.device: expected text, of the form "),
         (
             "transcription:\n  devices:\n    attic:\n      language: fr",
             "FILE:4: transcription.devices.attic.language: the model 'bundled' knows English only, got 'fr'",

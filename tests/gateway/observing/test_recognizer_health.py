@@ -7,8 +7,9 @@ from structlog.testing import capture_logs
 
 from gateway.contract.events import HealthEvent
 from gateway.observing.health import Health, HealthState
-from gateway.observing.recognizer_health import COMPONENT, RecognizerHealth
+from gateway.observing.recognizer_health import BUNDLED_NOTICE, COMPONENT, RecognizerHealth
 from transcription.recognizing import Phase, RecognizerState
+from transcription.transcriber import Where
 
 
 def shown(*states: RecognizerState) -> list[HealthEvent]:
@@ -25,6 +26,22 @@ def test_every_phase_has_a_health(phase: Phase) -> None:
     assert event.component == COMPONENT
     assert "because" in event.reason
     assert event.remedy == "do this"
+
+
+def test_what_it_computes_on_is_told_and_why_that_is_not_the_gpu() -> None:
+    on_gpu = RecognizerState(Phase.READY, "faster-whisper", "base", where=Where("cuda:0, float16"))
+    (event,) = shown(on_gpu)
+    assert (event.detail, event.notice) == ("base, faster-whisper, cuda:0, float16", "")
+    without = RecognizerState(
+        Phase.READY, "faster-whisper", "base", where=Where(notice="base computes on the CPU")
+    )
+    (event,) = shown(without)
+    assert (event.state, event.detail) == (HealthState.HEALTHY, "base, faster-whisper")
+    assert event.notice == "base computes on the CPU"
+    (event,) = shown(
+        RecognizerState(Phase.READY, "faster-whisper", "bundled", where=Where(notice="On the CPU."))
+    )
+    assert event.notice == f"{BUNDLED_NOTICE} On the CPU."
 
 
 def test_loading_says_so() -> None:

@@ -77,6 +77,22 @@ def test_the_threshold_of_that_test_means_what_it_says() -> None:
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
+@needs_systemd
+def test_what_lets_it_to_a_gpu_is_as_sound_and_opens_no_more(tmp_path: Path) -> None:
+    unit = Path(shutil.copy(SHIPPED, tmp_path))
+    with_gpu = tmp_path / "earshot.service.d" / "gpu.conf"
+    with_gpu.parent.mkdir()
+    shutil.copy(SHIPPED.with_name("gpu.conf"), with_gpu)
+    for command in (["verify"], ["security", "--offline=true", "--threshold=20", "--no-pager"]):
+        done = subprocess.run(
+            [str(ANALYZE), *command, str(unit)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    with_gpu.write_text("[Service]\nDeviceAllow=char-* rwx nonsense\n")
+    broken = subprocess.run([str(ANALYZE), "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert "gpu.conf:2" in broken.stderr, "the file beside the unit is read at all"
+
+
 def directives() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for line in unit_text().splitlines():

@@ -333,7 +333,7 @@ async def test_recordings_of_several_devices_through_the_real_engine() -> None:
     assert all(d.queue_seconds > 0 for d in done)
     assert states.seen == [
         RecognizerState(Phase.LOADING),
-        RecognizerState(Phase.READY, "faster-whisper", "bundled"),
+        RecognizerState(Phase.READY, "faster-whisper", "bundled", languages=("en",)),
     ]
 
 

@@ -19,6 +19,7 @@ from transcription.models.models import BUNDLED, FULL, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints
 from transcription.utterance.segmenter import NO_VOICE, EndReason
+from transcription.whisper.computing import place
 from transcription.whisper.context import HOP, LONGEST, TAIL
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.engine import WhisperTranscriber
@@ -145,7 +146,7 @@ def test_no_length_of_audio_makes_the_encoder_work_twice(whisper: WhisperTranscr
 
 def test_the_forbidden_lengths_are_forbidden_for_a_reason() -> None:
     """The premise of ``context_frames``; if CTranslate2 mends this, it can go."""
-    decoder = WhisperDecoder(BUNDLED, TranscriptionSettings(), threads=1)
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
     features = decoder.features(to_float32(recording("u05")))
     heard = {frames: decoder.decode(Take(features, frames, 20, "en")).text for frames in range(155, 165)}
     assert {frames for frames, text in heard.items() if text != TEXTS["u05"]} == {159, 160}
@@ -189,7 +190,7 @@ class Words:
 def test_the_language_is_pinned_or_detected_in_what_was_encoded_anyway(
     pinned: str | None, language: str, prompt: list[int]
 ) -> None:
-    decoder = WhisperDecoder(BUNDLED, TranscriptionSettings(), threads=1)
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
     decoder._model = polyglot = Polyglot()
     decoder._tokenizers = {"de": Words(49), "haw": Words(1)}
     hypothesis = decoder.decode(Take(np.zeros((80, 100), np.float32), 100, 9, pinned))
@@ -221,7 +222,7 @@ def test_a_prompt_is_read_and_leaves_nothing_behind(whisper: WhisperTranscriber)
 @pytest.mark.parametrize("words", [10, 1000])
 @pytest.mark.parametrize("limit", [1, 16, 100, 1000])
 def test_the_limit_of_tokens_holds_behind_a_prompt(limit: int, words: int) -> None:
-    decoder = WhisperDecoder(BUNDLED, TranscriptionSettings(), threads=1)
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
     decoder._suppressed = [*decoder._suppressed, decoder._tokenizers["en"].eot]
     features = decoder.features(to_float32(recording("u05")))
     hypothesis = decoder.decode(Take(features, 191, limit, "en", prompt="one " * words))
@@ -450,7 +451,7 @@ def test_speech_that_whisper_cannot_hear_at_once_is_a_failure_and_not_half_a_tex
 @pytest.mark.parametrize("limit", [1, 2, 5, 16])
 def test_the_engine_stops_at_the_limit_and_says_so(limit: int) -> None:
     """The premise of ``max_length``: CTranslate2 generates half of what it is told."""
-    decoder = WhisperDecoder(BUNDLED, TranscriptionSettings(), threads=1)
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
     decoder._suppressed = [*decoder._suppressed, decoder._tokenizers["en"].eot]
     features = decoder.features(to_float32(recording("u05")))
     hypothesis = decoder.decode(Take(features, FULL, limit, "en"))

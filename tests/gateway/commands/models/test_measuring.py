@@ -19,7 +19,9 @@ from transcription.errors import ModelUnavailable
 from transcription.models.inflate import SIZES
 from transcription.models.models import BUNDLED, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
+from transcription.whisper.computing import gpus
 
+NO_GPU = pytest.mark.skipif(gpus() > 0, reason="there is a GPU here")
 COST = Cost("base", estimate=True, text_ms_median=200, text_ms_worst=400, real_time_factor=0.1, devices=70)
 
 
@@ -94,6 +96,23 @@ def test_a_model_that_cannot_be_loaded_is_a_finding(cache: Path) -> None:
     assert "cannot load the model" in cost.failure
     assert cost.remedy
     assert not cost.keeps_up
+
+
+@pytest.mark.slow
+@NO_GPU
+def test_a_gpu_that_is_not_there_is_a_finding_and_auto_says_so() -> None:
+    (cost,) = json.loads(earshot("bundled", "--quick", "--json", "--device", "cuda").stdout)
+    assert cost["failure"].startswith("transcription.device is cuda: ")
+    assert cost["remedy"]
+    done = earshot("bundled", "--quick", "--device", "auto")
+    assert "computed on the CPU" in done.stdout
+    assert "because transcription.device is auto and" in done.stdout.replace("\n", " ")
+
+
+def test_a_device_that_can_be_none_is_refused() -> None:
+    done = earshot("bundled", "--device", "tpu")
+    assert done.exit_code == 2
+    assert "cpu, auto, cuda" in done.output
 
 
 # -- what is shown
