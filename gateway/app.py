@@ -339,7 +339,15 @@ class Gateway:
             self._start(self._retry_page, "page")
 
     async def _serve_page(self) -> None:
-        parts = Parts(self.config.web, self.hub, self.health, self._running, self._folder, self.audit)
+        parts = Parts(
+            self.config.web,
+            self.hub,
+            self.health,
+            self._running,
+            self._folder,
+            self.audit,
+            self.config.adapters.openai,
+        )
         server = await self._page.enter_async_context(WebServer(parts))
         self.url = server.url
         self.health.set("page", HealthState.HEALTHY)

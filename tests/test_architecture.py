@@ -192,7 +192,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.explaining .web.recordings
 .web.openai:                    transcription transcription.utterance transcription.scheduling
                                 transcription.sound_files transcription.transcriber .contract .access .adapters.doors
-                                .pipeline.dictation .web.entrance .web.parts .web.listeners .web.explaining .web.api
+                                .pipeline.recordings .pipeline.dictation .pipeline .web.entrance .web.parts
+                                .web.listeners .web.explaining .web.recordings .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .answering:                     .contract .settings .broker .broker.opening .journal.effects .journal

@@ -10,9 +10,13 @@ from aiohttp import web
 
 from gateway.pipeline.recordings import refusals
 from gateway.pipeline.recordings.refusals import FileRefused
+from gateway.pipeline.recordings.transcribing import RecordingText
 from gateway.settings.web import UploadSettings
 from gateway.web.entrance.problems import Problem, misfit, unavailable
 from transcription.errors import ModelUnavailable, TranscriptionError
+
+MISSING_HEADER = "X-Missing"
+MISSING_IN_HEADER = 20
 
 _STATUS: dict[type[FileRefused], HTTPStatus] = {
     refusals.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
@@ -52,6 +56,13 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
 def is_gone(request: web.Request) -> bool:
     """Whether nobody waits for an answer any more."""
     return request.transport is None or request.transport.is_closing()
+
+
+def missing_header(recording: RecordingText) -> dict[str, str]:
+    """What could not be heard, for answers that have no place for it; empty: everything was."""
+    gaps = recording.absent[:MISSING_IN_HEADER]
+    missing = "; ".join(f"{gap.at:.1f} s: {gap.reason}" for gap in gaps)
+    return {MISSING_HEADER: " ".join(missing.encode("ascii", "replace").decode().split())} if missing else {}
 
 
 def _refusal(error: FileRefused, place: str) -> Problem:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
-from gateway.pipeline.recordings.refusals import TooLarge, TooSlow
+from gateway.pipeline.recordings.refusals import Stopped, TooLarge, TooSlow
 from gateway.settings.web import UploadSettings
 
 LEAST_BYTES = 32
@@ -14,7 +14,7 @@ LEAST_BYTES = 32
 
 
 async def coming(body: AsyncIterator[bytes], settings: UploadSettings) -> AsyncIterator[bytes]:
-    """Its pieces. Raises TooLarge, TooSlow, and what ``body`` does."""
+    """Its pieces. Raises TooLarge, TooSlow and Stopped."""
     pace, left = _Pace(settings.stall_seconds), settings.megabytes * 1024 * 1024
     while True:
         try:
@@ -23,6 +23,8 @@ async def coming(body: AsyncIterator[bytes], settings: UploadSettings) -> AsyncI
                     piece = await anext(body, b"")
         except TimeoutError as error:
             raise TooSlow(f"nothing came for {settings.stall_seconds:g} s") from error
+        except Exception as error:  # the boundary: the wire broke
+            raise Stopped(f"it was cut off: {error}") from error
         if not piece:
             return
         pace.came(len(piece))

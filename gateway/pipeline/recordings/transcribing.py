@@ -95,6 +95,12 @@ class RecordingText:
         return " ".join(passage.text for passage in self.passages if passage.text)
 
     @property
+    def absent(self) -> list[Gap]:
+        """All that is missing: what could not be heard, and what was not understood."""
+        failed = [Gap(passage.start, passage.error) for passage in self.passages if passage.error]
+        return sorted([*self.missing, *failed], key=lambda gap: gap.at)
+
+    @property
     def language(self) -> str:
         """The one that was spoken most; empty: nobody spoke."""
         spoken = [one.transcript.language for one in self.passages if one.transcript is not None and one.text]
@@ -113,7 +119,7 @@ class FilePlace:
 Tell: TypeAlias = Callable[[Passage], Awaitable[None]]
 
 
-async def _nobody(_passage: Passage) -> None:
+async def untold(_passage: Passage) -> None:
     """It is wanted as a whole."""
 
 
@@ -175,7 +181,7 @@ class Transcribing:
         is_gone: Callable[[], bool],
         *,
         priority: Priority = Priority.NORMAL,
-        tell: Tell = _nobody,
+        tell: Tell = untold,
     ) -> RecordingText:
         """Everything that is said in it. ``is_gone``: nobody waits for it any more.
 

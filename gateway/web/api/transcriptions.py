@@ -13,7 +13,7 @@ from gateway.contract.messages import Language, WordTime
 from gateway.pipeline.recordings import subtitles
 from gateway.pipeline.recordings.transcribing import Passage, RecordingText
 from gateway.web.api.operation import JSON, Call, Operation
-from gateway.web.recordings import body_of, check_length, is_gone, refused_as_problems
+from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems
 from transcription.transcriber import Hints
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
@@ -47,8 +47,6 @@ RECORDINGS = (
 )
 """What a body may be called; what it is, its bytes say."""
 
-MISSING_HEADER = "X-Missing"
-MISSING_IN_HEADER = 20
 
 _Hint: TypeAlias = Annotated[str, Meta(max_length=300)]
 """What two of these come to in a URL, every character in twelve, a line of HTTP has room for."""
@@ -120,7 +118,7 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
             who.owner,
             priority=pipeline.priority(who.own_device, who.own_user),
         )
-    return _answer(_transcription(recording), query.format)
+    return _answer(recording, query.format)
 
 
 def _transcription(recording: RecordingText) -> Transcription:
@@ -150,23 +148,22 @@ def _part(passage: Passage) -> Part:
     )
 
 
-def _answer(whole: Transcription, form: str) -> Transcription | web.Response:
-    cues = [part for part in whole.segments if part.text]
+def _answer(recording: RecordingText, form: str) -> Transcription | web.Response:
+    cues = [passage for passage in recording.passages if passage.text]
     match form:
         case "srt":
-            return _text(whole, subtitles.srt(cues), SRT)
+            return _text(recording, subtitles.srt(cues), SRT)
         case "vtt":
-            return _text(whole, subtitles.vtt(cues), VTT)
+            return _text(recording, subtitles.vtt(cues), VTT)
         case "text":
-            return _text(whole, subtitles.text(cues), TEXT)
+            return _text(recording, subtitles.text(cues), TEXT)
         case _:
-            return whole
+            return _transcription(recording)
 
 
-def _text(whole: Transcription, text: str, content_type: str) -> web.Response:
+def _text(recording: RecordingText, text: str, content_type: str) -> web.Response:
     """What is missing has no place in it, and stands in a header."""
-    missing = "; ".join(f"{gap.at:.1f} s: {gap.reason}" for gap in whole.missing[:MISSING_IN_HEADER])
-    headers = {MISSING_HEADER: missing.encode("ascii", "replace").decode()} if missing else {}
+    headers = missing_header(recording)
     return web.Response(text=text, content_type=content_type, charset="utf-8", headers=headers)
 
 

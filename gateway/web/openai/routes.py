@@ -7,12 +7,16 @@ from aiohttp import web
 from gateway.web.openai.errors import PREFIX
 from gateway.web.openai.models import Models
 from gateway.web.openai.realtime import RealtimeSockets
+from gateway.web.openai.transcriptions import AudioTexts
 from gateway.web.parts import Parts
 
 
 def add_openai(application: web.Application, parts: Parts) -> None:
     """Serve it. ``gateway/web/rights.py`` says what each asks for."""
-    models, sessions, router = Models(parts), RealtimeSockets(parts), application.router
+    models, audio, sessions = Models(parts), AudioTexts(parts), RealtimeSockets(parts)
+    router = application.router
+    router.add_post(f"{PREFIX}/audio/transcriptions", audio.transcribe)
+    router.add_post(f"{PREFIX}/audio/translations", audio.translate)
     router.add_get(f"{PREFIX}/models", models.list)
     router.add_get(f"{PREFIX}/models/{{model:.+}}", models.show)
     router.add_get(f"{PREFIX}/realtime", sessions.serve)

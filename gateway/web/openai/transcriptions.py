@@ -1,0 +1,175 @@
+"""POST /v1/audio/transcriptions and /v1/audio/translations: a form with a recording in it, and its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.recordings.coming import coming
+from gateway.pipeline.recordings.refusals import Stopped
+from gateway.pipeline.recordings.spool import Spool
+from gateway.pipeline.recordings.transcribing import (
+    FilePlace,
+    Passage,
+    RecordingText,
+    Tell,
+    untold,
+)
+from gateway.web.entrance.guard import count_upload, who
+from gateway.web.entrance.problems import Problem
+from gateway.web.explaining import correlation_of, problem_of
+from gateway.web.openai.answers import TextDelta, answer, done
+from gateway.web.openai.errors import REQUEST_HEADER, WrongRequest, answer_of
+from gateway.web.openai.fields import FormFields
+from gateway.web.openai.form import received
+from gateway.web.openai.multipart import BadForm, boundary_of
+from gateway.web.openai.names import check_name
+from gateway.web.openai.options import Options, Task, options
+from gateway.web.parts import Parts, RunningParts
+from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems
+
+IGNORED_HEADER = "X-Ignored-Fields"
+"""What of a form means nothing here."""
+MOST_IGNORED = 400
+"""Characters."""
+
+
+class AudioTexts:
+    """Both requests: they differ by what Whisper is asked for."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def transcribe(self, request: web.Request) -> web.StreamResponse:
+        """What is said, in the language in which it is."""
+        return await self._answered(request, "transcribe")
+
+    async def translate(self, request: web.Request) -> web.StreamResponse:
+        """What is said, in English."""
+        return await self._answered(request, "translate")
+
+    async def _answered(self, request: web.Request, task: Task) -> web.StreamResponse:
+        running = self._parts.running()
+        try:
+            boundary = boundary_of(request.headers.get("Content-Type", ""))
+        except BadForm as error:
+            raise WrongRequest(str(error), code="invalid_multipart") from error
+        uploads = running.config.web.uploads
+        check_length(request, uploads)
+        count_upload(request)
+        with refused_as_problems("file"), running.pipeline.transcribing.place(who(request).owner) as place:
+            async with Spool() as spool:
+                fields = await received(coming(body_of(request), uploads), boundary, spool)
+                wanted = self._options(fields, task, running)
+                work = _Work(request, running.pipeline, place, spool, wanted)
+                if wanted.stream:
+                    return await _Stream(request, _ignored(fields)).follow(work)
+                recording = await work.transcribed(untold)
+        return _whole(recording, wanted, _ignored(fields))
+
+    def _options(self, fields: FormFields, task: Task, running: RunningParts) -> Options:
+        state, settings = running.recognizer.state, running.config.transcription
+        wanted = options(fields, task, settings, state.languages)
+        check_name(wanted.model, state.model or settings.model, self._parts.openai.models)
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A recording that has come whole, and what is wanted of it."""
+
+    request: web.Request
+    pipeline: Pipeline
+    place: FilePlace
+    spool: Spool
+    wanted: Options
+
+    async def transcribed(self, tell: Tell) -> RecordingText:
+        """All of it, behind what devices say. Raises as ``transcribe_at``, and Problem when nothing was understood."""
+        principal, wanted = who(self.request), self.wanted
+        recording = await self.pipeline.transcribing.transcribe_at(
+            self.place,
+            self.spool.pieces(),
+            wanted.cut,
+            wanted.hints,
+            lambda: is_gone(self.request),
+            priority=self.pipeline.priority(principal.own_device, principal.own_user),
+            tell=tell,
+        )
+        failed = [passage.error for passage in recording.passages if passage.error]
+        if failed and len(failed) == len(recording.passages):
+            raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"nothing of it was understood: {failed[0]}")
+        return recording
+
+
+def _ignored(fields: FormFields) -> dict[str, str]:
+    names = ", ".join(fields.ignored()).encode("ascii", "replace").decode()
+    return {IGNORED_HEADER: " ".join(names.split())[:MOST_IGNORED]} if names else {}
+
+
+def _whole(recording: RecordingText, wanted: Options, headers: dict[str, str]) -> web.Response:
+    body, media_type = answer(recording, wanted)
+    charset = "utf-8" if media_type.startswith("text/") else None
+    headers = headers | missing_header(recording)
+    return web.Response(body=body, content_type=media_type, charset=charset, headers=headers)
+
+
+class _Stream:
+    """Server-sent events: each utterance as it is understood. Until the first, an error has its own status."""
+
+    def __init__(self, request: web.Request, headers: dict[str, str]) -> None:
+        self._response: web.StreamResponse | None = None
+        self._request = request
+        self._headers = headers
+        self._said = False
+
+    async def follow(self, work: _Work) -> web.StreamResponse:
+        """All of it. Raises Problem, as long as nothing was said."""
+        try:
+            with refused_as_problems("file"):
+                return await self._finish(await work.transcribed(self.tell))
+        except Exception as error:
+            if self._response is None:
+                raise
+            return await self._fail(self._response, error)
+
+    async def tell(self, passage: Passage) -> None:
+        """The next utterance. Raises Stopped when nobody takes it."""
+        if passage.text:
+            delta, self._said = f" {passage.text}" if self._said else passage.text, True
+            await self._send(TextDelta(delta))
+
+    async def _finish(self, recording: RecordingText) -> web.StreamResponse:
+        """All of it, and the end."""
+        response = await self._send(done(recording))
+        await response.write_eof()
+        return response
+
+    async def _fail(self, response: web.StreamResponse, error: Exception) -> web.StreamResponse:
+        """It cannot go on: OpenAI's clients raise an error of theirs at this."""
+        if not is_gone(self._request):
+            await self._send(answer_of(problem_of(error, self._request)))
+            await response.write_eof()
+        return response
+
+    async def _send(self, event: Struct) -> web.StreamResponse:
+        try:
+            if self._response is None:
+                self._response = await self._begun()
+            await self._response.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
+        except ConnectionError as error:
+            raise Stopped("whoever sent it has gone") from error
+        return self._response
+
+    async def _begun(self) -> web.StreamResponse:
+        told = {REQUEST_HEADER: correlation_of(self._request), "X-Accel-Buffering": "no"}
+        response = web.StreamResponse(headers=self._headers | told)
+        response.content_type = "text/event-stream"
+        response.charset = "utf-8"
+        await response.prepare(self._request)
+        return response
