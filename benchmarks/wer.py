@@ -12,11 +12,9 @@ EARSHOT_BENCH_MODEL names another model.
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from faster_whisper import WhisperModel
@@ -24,46 +22,21 @@ from faster_whisper import WhisperModel
 from benchmarks.instruments.report import Bar, Result, percentile
 from benchmarks.instruments.stability import Stability
 from benchmarks.instruments.words import word_errors, words
+from benchmarks.load.clips import Clip, Cutter, as_speech, in_noise, in_room, noises
 from benchmarks.load.synthesized import synthesized
 from firmware_bridge.speech_files import read_wav, recordings
-from transcription.audio import SAMPLE_RATE, AudioChunk, Samples, from_pcm16, to_float32
+from tests.real.people import commanders
+from transcription.audio import from_pcm16, to_float32
 from transcription.errors import ModelUnavailable
 from transcription.models.models import STOCK_FLOOR, get_model
-from transcription.settings import BUNDLED_MODEL, PartialsSettings, SegmenterSettings, TranscriptionSettings
+from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 from transcription.sphinx import SphinxTranscriber
 from transcription.transcriber import Transcriber
-from transcription.utterance.offset import OffsetFilter
-from transcription.utterance.segmenter import (
-    EndReason,
-    SpeechGoesOn,
-    SpeechPaused,
-    Utterance,
-    UtteranceSegmenter,
-)
-from transcription.utterance.vad import SileroModel
 from transcription.whisper.engine import WhisperTranscriber
 
 MODEL = os.environ.get("EARSHOT_BENCH_MODEL", BUNDLED_MODEL)
-PEOPLE = Path("/usr/share/pocketsphinx/test/data")
 POINTS = 0.5
 """A shortcut may cost so many points of word error."""
-
-ROOM = 10.0
-"""Root mean square of the room behind hands-free speech, in steps of PCM16."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Audio as it was cut out of its stream, and what is said in it.
-
-    ``guesses`` are the utterances as they were in the pause before their end, one for each.
-    """
-
-    text: str
-    utterances: list[Utterance]
-    guesses: list[Utterance]
-    looks: list[list[Utterance]] = field(default_factory=list)
-    """For each utterance, what partials see of it."""
 
 
 @dataclass
@@ -200,16 +173,16 @@ def _partials(clips: Iterable[Clip]) -> Stability:
 
 
 def _sets() -> dict[str, list[Clip]]:
-    cut = _Cutter()
+    cut = Cutter()
     commands = [(one.text, from_pcm16(read_wav(one.path))) for one in recordings()]
     rng = np.random.default_rng(1)
     sets = {
         "button": [cut.held(text, samples) for text, samples in commands],
-        "hands-free": [cut.free(text, _in_room(samples, rng)) for text, samples in commands],
-        "noise 20 dB": [cut.free(text, _in_noise(_in_room(samples, rng), 20, rng)) for text, samples in commands],
-        "noise 10 dB": [cut.free(text, _in_noise(_in_room(samples, rng), 10, rng)) for text, samples in commands],
+        "hands-free": [cut.free(text, in_room(samples, rng)) for text, samples in commands],
+        "noise 20 dB": [cut.free(text, in_noise(in_room(samples, rng), 20, rng)) for text, samples in commands],
+        "noise 10 dB": [cut.free(text, in_noise(in_room(samples, rng), 10, rng)) for text, samples in commands],
     }  # fmt: skip
-    people = [cut.held(text, samples) for text, samples in _people()]
+    people = [cut.held(text, samples) for text, samples in commanders()]
     if people:
         sets["people"] = people
     made = [cut.held(text, samples) for text, samples in synthesized()]
@@ -218,113 +191,13 @@ def _sets() -> dict[str, list[Clip]]:
     return sets
 
 
-class _Cutter:
-    """Filter and segmenter as the gateway uses them, one of each for a clip."""
-
-    def __init__(self) -> None:
-        self._vad = SileroModel()
-
-    def held(self, text: str, samples: Samples) -> Clip:
-        """As from a board whose button is held while somebody speaks."""
-        return self._cut(text, samples, end_on_silence=False)
-
-    def free(self, text: str, samples: Samples) -> Clip:
-        """As from a board that streams, where the gateway finds the end."""
-        return self._cut(text, samples, end_on_silence=True)
-
-    def _cut(self, text: str, samples: Samples, *, end_on_silence: bool) -> Clip:
-        every = PartialsSettings().every_ms
-        segmenter = UtteranceSegmenter(
-            self._vad.stream(), SegmenterSettings(), end_on_silence=end_on_silence, partial_ms=every
-        )
-        events = segmenter.feed(OffsetFilter()(AudioChunk(0, samples))) + segmenter.finish(EndReason.STOP)
-        utterances = [event for event in events if isinstance(event, Utterance)]
-        paused = {
-            (event.so_far.start, event.so_far.speech_end): event.so_far
-            for event in events
-            if isinstance(event, SpeechPaused)
-        }
-        looks = [event.so_far for event in events if isinstance(event, SpeechGoesOn | SpeechPaused)]
-        return Clip(
-            text,
-            utterances,
-            [paused.get((one.start, one.speech_end), one) for one in utterances],
-            [[look for look in looks if look.start == one.start] for one in utterances],
-        )
-
-
-def _in_room(samples: Samples, rng: np.random.Generator) -> Samples:
-    """With a room's quiet before, behind and after it."""
-    quiet = rng.normal(0, ROOM, len(samples) + 2 * SAMPLE_RATE)
-    quiet[SAMPLE_RATE // 2 :][: len(samples)] += samples
-    return _pcm16(quiet)
-
-
-def _in_noise(samples: Samples, decibels: float, rng: np.random.Generator) -> Samples:
-    """With white noise so many decibels below its own mean level."""
-    level = np.sqrt(np.mean(np.square(samples, dtype=np.float64))) * 10 ** (-decibels / 20)
-    return _pcm16(samples + rng.normal(0, level, len(samples)))
-
-
-def _pcm16(samples: np.ndarray) -> Samples:
-    return np.clip(np.round(samples), -32768, 32767).astype(np.int16)
-
-
-def _people() -> Iterator[tuple[str, Samples]]:
-    """Recordings of people who say commands; nothing when the package is not installed."""
-    if not PEOPLE.is_dir():
-        print("without recordings of people: apt-get install pocketsphinx-testdata")
-        return
-    for line in (PEOPLE / "cards" / "cards.transcription").read_text().splitlines():
-        if match := re.fullmatch(r"<s>\s*(.*?)\s*</s>\s*\((\w+)\)\s*", line):
-            yield match[1], from_pcm16(read_wav(PEOPLE / "cards" / f"{match[2]}.wav"))
-    yield "go forward ten meters", from_pcm16((PEOPLE / "goforward.raw").read_bytes())
-    yield "two nine three four zero", from_pcm16((PEOPLE / "tidigits" / "dhd.2934z.raw").read_bytes())
-
-
 AS_CUT = "silence and noise"
 TAKEN_FOR_SPEECH = "the same, taken for speech"
 
 
 def _no_speech() -> dict[str, list[Clip]]:
     """A button held while nobody speaks; and the worst case of it, a segmenter that was sure of speech."""
-    cut = _Cutter()
-    held = [cut.held("", samples) for samples in _noises()]
-    sure = [[_as_speech(one) for one in clip.utterances] for clip in held]
+    cut = Cutter()
+    held = [cut.held("", samples) for samples in noises()]
+    sure = [[as_speech(one) for one in clip.utterances] for clip in held]
     return {AS_CUT: held, TAKEN_FOR_SPEECH: [Clip("", utterances, utterances) for utterances in sure]}
-
-
-def _as_speech(utterance: Utterance) -> Utterance:
-    return Utterance(
-        samples=utterance.samples, start=utterance.start, end=utterance.end, speech_end=utterance.end,
-        has_speech=True, end_reason=EndReason.STOP, peak_probability=1.0,
-    )  # fmt: skip
-
-
-def _noises() -> Iterator[Samples]:
-    """Silence, noise of three colours, hum, clicks and puffs: each short and long, faint and loud."""
-    rng = np.random.default_rng(2)
-    for seconds in (0.3, 1.0, 3.0, 10.0):
-        length = int(seconds * SAMPLE_RATE)
-        time_ = np.arange(length) / SAMPLE_RATE
-        white = rng.normal(0, 1, length)
-        kinds = {
-            "silence": np.zeros(length),
-            "white": white,
-            "pink": _coloured(white, 0.5),
-            "brown": _coloured(white, 1.0),
-            "hum": sum(np.sin(2 * np.pi * 50 * n * time_) / n for n in (1, 2, 3, 5)),
-            "clicks": (rng.random(length) < 3 / SAMPLE_RATE) * rng.choice([-8, 8], length),
-            "puff": _coloured(white, 1.0) * np.exp(-4 * time_),
-        }
-        for kind in kinds.values():
-            loudest = np.abs(kind).max()
-            for level in (30, 1_000, 15_000):
-                yield _pcm16(kind * (level / loudest if loudest else 0))
-
-
-def _coloured(white: np.ndarray, exponent: float) -> np.ndarray:
-    """White noise whose amplitude falls with the frequency to this power, from 20 Hz on."""
-    frequencies = np.maximum(np.fft.rfftfreq(len(white), 1 / SAMPLE_RATE), 20)
-    shaped: np.ndarray = np.fft.irfft(np.fft.rfft(white) / frequencies**exponent, len(white))
-    return shaped

@@ -235,7 +235,7 @@ gateway:                        .contract .orchestrators .client
 benchmarks.instruments:         transcription.utterance transcription.transcriber transcription.scheduling
                                 .access
 benchmarks.load:                firmware_bridge.speech_files firmware_bridge.simulator transcription
-                                transcription.models .contract
+                                transcription.utterance transcription.models .contract
                                 .access .broker .config .hub .orchestrators .client .app
                                 benchmarks.instruments
 benchmarks.peers:               firmware_bridge.link transcription .contract benchmarks.instruments benchmarks.load

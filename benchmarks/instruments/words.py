@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import numpy as np
+
+_NUMBERS = {
+    "en": "zero one two three four five six seven eight nine ten",
+    "es": "cero uno dos tres cuatro cinco seis siete ocho nueve diez",
+    "fr": "zéro un deux trois quatre cinq six sept huit neuf dix",
+    "it": "zero uno due tre quattro cinque sei sette otto nove dieci",
+    "ru": "ноль один два три четыре пять шесть семь восемь девять десять",
+}
 
 
 def words(text: str) -> list[str]:
     """Words as they are compared: lower case, without punctuation."""
     return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def spoken(text: str, language: str = "en") -> list[str]:
+    """Words as people's speech is compared: without case, accents and punctuation, small numbers in words."""
+    numbers = {str(number): plain(word) for number, word in enumerate(_NUMBERS[language].split())}
+    found = re.findall(r"[^\W_]+(?:'[^\W_]+)*", plain(text))
+    return [numbers.get(word, word) for word in found]
+
+
+def plain(text: str) -> str:
+    """In small letters without their marks, with one kind of apostrophe."""
+    letters = unicodedata.normalize("NFKD", text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def word_errors(expected: list[str], heard: list[str]) -> int:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.instruments.words import word_errors, words
+from benchmarks.instruments.words import spoken, word_errors, words
+from benchmarks.load.clips import in_noise, noises
 from benchmarks.load.synthesized import synthesized
-from benchmarks.wer import _in_noise, _noises
 
 WORDS = st.lists(st.sampled_from(["one", "two", "three"]), max_size=8)
 
@@ -55,7 +55,7 @@ def test_words_are_compared_without_case_and_punctuation() -> None:
 
 
 def test_the_noises_are_the_same_every_time_and_as_loud_as_meant() -> None:
-    once, again = list(_noises()), list(_noises())
+    once, again = list(noises()), list(noises())
     assert len(once) == 4 * 7 * 3
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
     assert {len(noise) for noise in once} == {4_800, 16_000, 48_000, 160_000}
@@ -78,5 +78,21 @@ def test_without_espeak_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_noise_is_as_far_below_the_speech_as_asked() -> None:
     speech = (10_000 * np.sin(np.arange(16_000))).astype(np.int16)
-    noise = _in_noise(speech, 20, np.random.default_rng(0)).astype(float) - speech
+    noise = in_noise(speech, 20, np.random.default_rng(0)).astype(float) - speech
     assert 20 * np.log10(speech.std() / noise.std()) == pytest.approx(20, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "same"),
+    [
+        ("en", "Press 1, or the pound-key!", "press one or the pound key"),
+        ("es", "Autenticación: marque el 2.", "autenticacion marque el dos"),
+        ("fr", "Numéro d\N{RIGHT SINGLE QUOTATION MARK}agent : 0", "numero d'agent zéro"),
+        ("ru", "Нажмите решётку ещё 3 раза.", "нажмите решетку еще три раза"),
+    ],
+)
+def test_speech_is_compared_without_accents_and_with_small_numbers_in_words(
+    language: str, one: str, same: str
+) -> None:
+    assert spoken(one, language) == spoken(same, language)
+    assert len(spoken(one, language)) == len(same.split())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 
+from tests.real.people import MOONSHINE, MUSIC, PROMPTS
 from tests.real.things import HOME_ASSISTANT, Thing
+from tests.real.weights import BASE, TINY_EN
 
-THINGS: tuple[Thing, ...] = (HOME_ASSISTANT,)
+THINGS: tuple[Thing, ...] = (TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, HOME_ASSISTANT)
 
 
 def main(things: tuple[Thing, ...] = THINGS) -> int:
