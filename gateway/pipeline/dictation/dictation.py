@@ -137,6 +137,7 @@ class Dictation:
         self._guess: Guessing | None = None
         self._look: Following | None = None
         self._begun = self._given = self._announced = False
+        self._is_stale = self._ends_on_silence = False
         self._begin()
 
     def __enter__(self) -> Self:
@@ -154,11 +155,12 @@ class Dictation:
 
     def change(self, wanted: DictationWishes, settings: SegmenterSettings | None = None) -> None:
         """From the next utterance on it is heard like this; what is being said goes on as it began."""
+        before = self._cut
         self._wanted = wanted
         if settings is not None:
             self._settings = settings
-        if not self._begun:
-            self._begin()
+        self._is_stale = self._is_stale or self._cut != before
+        self._begin_if_stale()
 
     async def hear(self, pcm: bytes) -> None:
         """The next audio: PCM16, mono, 16 kHz. Waits while there is too much to do. Raises ValueError."""
@@ -176,6 +178,7 @@ class Dictation:
             self._heard_to += len(piece)
             self._begun = True
             self._take_all(self._segmenter.feed(self._without_offset(chunk)))
+            self._begin_if_stale()
             if at:
                 await asyncio.sleep(0)
 
@@ -213,6 +216,7 @@ class Dictation:
     def _begin(self) -> None:
         """Listen anew, from here on."""
         wanted = self._wanted
+        self._is_stale, self._ends_on_silence = False, wanted.end_on_silence
         self._segmenter = UtteranceSegmenter(
             self._listen(),
             self._settings,
@@ -222,6 +226,17 @@ class Dictation:
         self._without_offset = OffsetFilter()
         self._kept.clear()
         self._begun = self._given = self._announced = False
+
+    @property
+    def _cut(self) -> tuple[bool, int, SegmenterSettings]:
+        """What is settled when it begins to listen."""
+        return self._wanted.end_on_silence, self._wanted.partial_ms, self._settings
+
+    def _begin_if_stale(self) -> None:
+        """Where it may: between two utterances."""
+        is_between = self._ends_on_silence and not self._announced
+        if self._is_stale and (is_between or not self._begun):
+            self._begin()
 
     def _unnoticed(self) -> Utterance:
         """All that came since the last commit, in which no speech was noticed."""

@@ -123,6 +123,28 @@ async def test_it_waits_for_the_recognizer_and_loses_nothing_however_fast_it_com
         assert [item.transcript.text for item in program.told.of(Understood)] == [text("u00")] * 6
 
 
+async def test_what_is_wanted_otherwise_holds_from_the_next_utterance_on(dictations: Dictations) -> None:
+    program = Program(dictations)
+    between = DictationWishes(end_on_silence=False)
+    with program.dictation:
+        await program.say(silence(1))
+        program.dictation.change(between)  # nobody speaks
+        await program.say(pcm("u00") + silence(1.5))
+        assert not program.told.of(Ended)
+        program.dictation.change(DictationWishes())  # somebody has spoken, and it ends as it began
+        await program.say(silence(1.5))
+        assert not program.told.of(Ended)
+        program.dictation.commit()
+        assert await program.text() == text("u00")
+        await program.say(pcm("u01"))
+        program.dictation.change(between)
+        await program.say(silence(1.2))
+        assert await program.text(2) == text("u01")
+        assert program.told.of(Ended)[1].reason is EndReason.SILENCE
+        await program.say(pcm("u00") + silence(1.2))
+        assert len(program.told.of(Ended)) == 2
+
+
 async def test_nothing_is_told_to_who_has_gone(dictations: Dictations) -> None:
     program = Program(dictations)
     with program.dictation:
