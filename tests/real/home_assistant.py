@@ -1,0 +1,176 @@
+"""A real Home Assistant as a child process, and its owner: what a person does in its pages, by the same requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import aiohttp
+import yaml
+
+from tests.real.things import HOME_ASSISTANT, interpreter
+from tests.servers.process import ServerProcess, free_port
+
+SECRET = "owner's password"
+CONFIGURATION: dict[str, Any] = {
+    "homeassistant": {"name": "House", "time_zone": "UTC", "country": "GB", "language": "en"},
+    "logger": {"default": "warning", "logs": {"homeassistant.bootstrap": "info"}},
+    "api": None,
+    "websocket_api": None,
+    "auth": None,
+    "config": None,
+    "onboarding": None,
+    "conversation": None,
+    "assist_pipeline": None,
+    "automation": [],
+    "input_boolean": {"fan": {"name": "Living room fan"}},
+}
+
+
+class HomeAssistant(ServerProcess):
+    """One that nobody owns yet, with a fan that can be switched; ``more`` is added to its configuration."""
+
+    READY: ClassVar[bytes] = b"Home Assistant initialized"
+
+    def __init__(self, folder: Path, **more: Any) -> None:
+        super().__init__(folder / "home-assistant")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._programs = self.folder / "bin"
+        self._programs.mkdir(parents=True)
+        ffmpeg = self._programs / "ffmpeg"  # asked for its version alone
+        ffmpeg.write_text("#!/bin/sh\necho ffmpeg version 6.0\n")
+        ffmpeg.chmod(0o755)
+        http = {"server_host": "127.0.0.1", "server_port": self.port}
+        written = yaml.safe_dump(CONFIGURATION | {"http": http} | more)
+        (self.folder / "configuration.yaml").write_text(written)
+
+    def command(self) -> list[str]:
+        return [str(interpreter(HOME_ASSISTANT)), "-m", "homeassistant", "-c", str(self.folder), "--skip-pip"]
+
+    def environment(self) -> dict[str, str]:
+        # What it may find of ours in its environment is ours.
+        kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
+        return kept | {"PATH": f"{self._programs}:{os.environ['PATH']}"}
+
+
+class Owner:
+    """Whoever set a Home Assistant up, at its pages."""
+
+    def __init__(self, http: aiohttp.ClientSession, wire: aiohttp.ClientWebSocketResponse) -> None:
+        self._http = http
+        self._wire = wire
+        self._last = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, house: HomeAssistant) -> AsyncIterator[Self]:
+        """The first user of one that was just started."""
+        async with aiohttp.ClientSession(house.url) as http:
+            token = await onboarded(http)
+            http.headers["Authorization"] = f"Bearer {token}"
+            async with http.ws_connect("/api/websocket") as wire:
+                await wire.receive_json()
+                await wire.send_json({"type": "auth", "access_token": token})
+                assert (await wire.receive_json())["type"] == "auth_ok"
+                yield cls(http, wire)
+
+    async def get(self, path: str) -> Any:
+        """What one of its addresses answers."""
+        async with self._http.get(path) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def post(self, path: str, **body: object) -> Any:
+        """What one of its addresses answers."""
+        async with self._http.post(path, json=body) as answer:
+            assert answer.status in {200, 201}, await answer.text()
+            return await answer.json()
+
+    async def ask(self, kind: str, **fields: object) -> Any:
+        """A command of its WebSocket; its result. Events on the way are passed over."""
+        number = await self.send(kind, **fields)
+        while True:
+            told = await self._wire.receive_json()
+            if told["id"] == number and told["type"] == "result":
+                assert told["success"], told
+                return told["result"]
+
+    async def send(self, kind: str, **fields: object) -> int:
+        """A command of its WebSocket; its number."""
+        self._last += 1
+        await self._wire.send_json({"id": self._last, "type": kind} | fields)
+        return self._last
+
+    async def events(self, number: int) -> AsyncIterator[dict[str, Any]]:
+        """What comes of a command, for ever."""
+        while True:
+            told = await self._wire.receive_json()
+            assert told.get("success", True), told
+            if told["id"] == number and told["type"] == "event":
+                yield told["event"]
+
+    async def audio(self, handler: int, pcm: bytes) -> None:
+        """Sound for a pipeline that listens; none is its end."""
+        await self._wire.send_bytes(bytes([handler]) + pcm)
+
+    async def add(self, integration: str, **answers: object) -> dict[str, Any]:
+        """Add an integration, by the form that it shows first; the entry."""
+        form = await self.post("/api/config/config_entries/flow", handler=integration)
+        assert form["type"] == "form", form
+        done = await self.post(f"/api/config/config_entries/flow/{form['flow_id']}", **answers)
+        assert done["type"] == "create_entry", done
+        return dict(done["result"])
+
+    async def state(self, entity: str) -> str:
+        """Of an entity."""
+        return str((await self.get(f"/api/states/{entity}"))["state"])
+
+    async def expose(self, *entities: str) -> None:
+        """Voice may command them from now on."""
+        await self.ask(
+            "homeassistant/expose_entity",
+            assistants=["conversation"],
+            entity_ids=list(entities),
+            should_expose=True,
+        )
+
+    async def pipeline(self, stt: str, agent: str = "conversation.home_assistant") -> str:
+        """A voice assistant of that speech recognition and that agent; its id."""
+        made = await self.ask(
+            "assist_pipeline/pipeline/create",
+            name=f"{stt} and {agent}",
+            language="en",
+            conversation_engine=agent,
+            conversation_language="en",
+            stt_engine=stt,
+            stt_language="en",
+            tts_engine=None,
+            tts_language=None,
+            tts_voice=None,
+            wake_word_entity=None,
+            wake_word_id=None,
+        )
+        return str(made["id"])
+
+
+async def onboarded(http: aiohttp.ClientSession) -> str:
+    """Its first user is made, and all that a new house is asked is answered; an access token."""
+    client = f"{http._base_url}"
+    user = {"client_id": client, "name": "Owner", "username": "owner", "password": SECRET, "language": "en"}
+    async with http.post("/api/onboarding/users", json=user) as answer:
+        code = (await answer.json())["auth_code"]
+    grant = {"grant_type": "authorization_code", "code": code, "client_id": client}
+    async with http.post("/auth/token", data=grant) as answer:
+        token = str((await answer.json())["access_token"])
+    headers = {"Authorization": f"Bearer {token}"}
+    for step in ("core_config", "analytics"):
+        async with http.post(f"/api/onboarding/{step}", headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+    integration = {"client_id": client, "redirect_uri": client}
+    async with http.post("/api/onboarding/integration", headers=headers, json=integration) as answer:
+        assert answer.status == 200, await answer.text()
+    return token
