@@ -45,6 +45,11 @@ SANS_IO = {
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
+    "gateway.adapters.home_assistant.discovery",
+    "gateway.adapters.home_assistant.house",
+    "gateway.adapters.home_assistant.pace",
+    "gateway.adapters.home_assistant.states",
+    "gateway.adapters.home_assistant.topics",
     "gateway.adapters.wyoming.events",
     "gateway.adapters.wyoming.info",
     "gateway.adapters.wyoming.wire",
@@ -203,7 +208,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
 .adapters.wyoming:              .contract .access .pipeline.asking .pipeline.telling .adapters.asking
-.adapters:                      .adapters.parts
+.adapters.home_assistant:       firmware_bridge firmware_bridge.carriers .access .contract .settings .hub .observing
+                                .pipeline.telling .pipeline.asking .adapters.parts
+.adapters:                      .adapters.parts .adapters.home_assistant
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client

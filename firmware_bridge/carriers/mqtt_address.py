@@ -46,13 +46,14 @@ class MqttSilent(Exception):
 class Credentials:
     """Files by path, or by the name of a systemd credential (LoadCredential=); empty: none.
 
-    ``ca_file`` empty means the authorities that this machine trusts.
+    ``ca_file`` empty means the authorities that this machine trusts. ``section``: where in the settings they are named.
     """
 
     password_file: str = ""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    section: str = "devices.mqtt"
 
     def password(self) -> str | None:
         """The file's first line. Raises MqttUnavailable."""
@@ -63,7 +64,7 @@ class Credentials:
             return first_line(path)
         except (OSError, UnicodeDecodeError) as error:
             raise MqttUnavailable(
-                f"the password cannot be read: {error}", "correct devices.mqtt.password_file"
+                f"the password cannot be read: {error}", f"correct {self.section}.password_file"
             ) from error
 
     def tls(self) -> SSLContext:
@@ -74,7 +75,7 @@ class Credentials:
         except (OSError, ValueError) as error:  # no such file, no permission, no certificate in it
             raise MqttUnavailable(
                 f"the certificates ({', '.join(filter(None, files))}) cannot be used: {error}",
-                "correct devices.mqtt.ca_file, cert_file and key_file",
+                f"correct {self.section}.ca_file, cert_file and key_file",
             ) from error
 
 

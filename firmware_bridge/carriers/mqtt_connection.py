@@ -69,7 +69,7 @@ class MqttSession(Struct, frozen=True, kw_only=True):
     it begins anew). ``window``: it reads at QoS 1, and no more while so many messages are unacknowledged (0: it reads
     at QoS 0). The broker is told, too, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 sends two for each that
     is acknowledged. ``largest``: bytes of a packet; larger ones are not taken: with MQTT 5 the broker is told, with
-    3.1.1 they are thrown away as they come.
+    3.1.1 they are thrown away as they come. ``wants_kept``: what the broker has kept (retained) is handed on, too.
     """
 
     client_id: str
@@ -79,6 +79,7 @@ class MqttSession(Struct, frozen=True, kw_only=True):
     window: int = 0
     largest: int = MAX_PACKET_BYTES
     connect_seconds: float = CONNECT_SECONDS
+    wants_kept: bool = False
 
 
 class Reachable(Protocol):
@@ -224,9 +225,12 @@ class MqttConnection:
 
         Raises MqttUnavailable.
         """
-        if self._socket.paused:
-            return
-        result, packet_id = self._client.unsubscribe("earshot/ping")
+        if not self._socket.paused:
+            await self.unsubscribe("earshot/ping")
+
+    async def unsubscribe(self, topic: str) -> None:
+        """End a subscription; what came of it before has been handed on then. Raises MqttUnavailable."""
+        result, packet_id = self._client.unsubscribe(topic)
         await self._answer(packet_id or 0, result)
 
     def acknowledge(self, packet_ids: Iterable[int]) -> None:
@@ -286,7 +290,7 @@ class MqttConnection:
         except UnicodeDecodeError:
             self._client.ack(message.mid, message.qos)
             return
-        if message.retain and not publication.topic.startswith("$SYS/"):
+        if publication.kept and not self._session.wants_kept and not publication.topic.startswith("$SYS/"):
             # Kept by the broker since whenever; it would be said again at each connection.
             self.stale += 1
             self._client.ack(message.mid, message.qos)

@@ -11,6 +11,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     """One message as MQTT has it. With 3.1.1 only the first two fields travel.
 
     ``packet_id`` is what it is acknowledged by; 0: it came at QoS 0, to which no acknowledgement may be sent.
+    ``kept``: somebody said it once, and the broker says it again to whoever subscribes (retained).
     """
 
     topic: str
@@ -21,6 +22,7 @@ class Publication(Struct, frozen=True, kw_only=True):
     user_properties: tuple[tuple[str, str], ...] = ()
     packet_id: int = 0
     repeated: bool = False
+    kept: bool = False
 
 
 class Packed:
@@ -68,4 +70,5 @@ def from_paho(topic: str, message: Any) -> Publication:
         user_properties=tuple(tuple(pair) for pair in getattr(properties, "UserProperty", ())),
         packet_id=message.mid,
         repeated=bool(message.dup),
+        kept=bool(message.retain),
     )

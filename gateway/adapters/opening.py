@@ -9,5 +9,8 @@ from gateway.adapters.parts import AdapterParts
 
 def adapters(parts: AdapterParts) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
     """The work of each, by its name; each goes on until it is cancelled. It says in health how it is."""
-    del parts  # none is there yet
-    yield from ()
+    settings = parts.config.adapters
+    if settings.home_assistant.url:
+        from gateway.adapters.home_assistant.adapter import NAME, work  # noqa: PLC0415
+
+        yield NAME, work(parts)

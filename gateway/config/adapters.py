@@ -6,14 +6,17 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.adapters import AdapterSettings
+from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.wyoming import WyomingSettings
 
 
 def contradictions(settings: AdapterSettings) -> Iterator[Contradiction]:
     """All of it, with where it stands."""
     yield from _wyoming(settings.wyoming, ("adapters", "wyoming"))
+    yield from _home_assistant(settings.home_assistant, ("adapters", "home_assistant"))
 
 
 def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
@@ -27,6 +30,13 @@ def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
         if not _is_place(place):
             message = f"expected tcp://host:port or unix:///path, got {shown(place)}"
             yield ((*here, "satellites", device_id),), message
+
+
+def _home_assistant(settings: HomeAssistantSettings, here: Path) -> Iterator[Contradiction]:
+    if settings.url and not is_mqtt_url(settings.url):
+        message = f"expected mqtt[s]://[user:password@]host[:port] or nothing, got {shown(settings.url)}"
+        yield ((*here, "url"),), message
+    yield from credentials_for_nothing(settings, here)
 
 
 def _is_place(text: str) -> bool:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +16,7 @@ from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
 from gateway.config import adapters, outline, who_answers
 from gateway.config.configuration import GatewayConfig
+from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.content import ContentSettings
 from gateway.settings.web import WebSettings
@@ -53,7 +53,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
         if not pattern.startswith("/"):
             message = f"expected an absolute path or pattern such as /dev/ttyUSB*, got {shown(pattern)}"
             yield (("devices", "serial", "ports", i),), message
-    if mqtt.url not in ("", "embedded") and not _is_mqtt_url(mqtt.url):
+    if mqtt.url not in ("", "embedded") and not is_mqtt_url(mqtt.url):
         message = (
             f"expected mqtt[s]://[user:password@]host[:port], 'embedded' or nothing, got {shown(mqtt.url)}"
         )
@@ -70,7 +70,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from who_answers.contradictions(config.orchestrator)
     yield from _content(config.content)
     yield from _places(config)
-    yield from _credentials_for_nothing(config)
+    yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))
     yield from _web(config.web)
     yield from adapters.contradictions(config.adapters)
     yield from _port_clash(config)
@@ -133,18 +133,6 @@ def _has_home(place: str) -> bool:
     return True
 
 
-def _credentials_for_nothing(config: GatewayConfig) -> Iterator[Contradiction]:
-    mqtt = config.devices.mqtt
-    for name in ("ca_file", "cert_file", "key_file"):
-        if getattr(mqtt, name) and not mqtt.url.startswith("mqtts:"):
-            yield (("devices", "mqtt", name), ("devices", "mqtt", "url")), "certificates need an mqtts:// url"
-    if mqtt.key_file and not mqtt.cert_file:
-        yield (("devices", "mqtt", "key_file"),), "a key is of no use without devices.mqtt.cert_file"
-    if mqtt.password_file and "@" not in mqtt.url:
-        message = "whose password? name the user in the url: mqtts://user@host"
-        yield (("devices", "mqtt", "password_file"), ("devices", "mqtt", "url")), message
-
-
 def _web(web: WebSettings) -> Iterator[Contradiction]:
     if not web.host:
         yield (("web", "host"),), "expected an address; 0.0.0.0 is every one of this machine"
@@ -204,13 +192,3 @@ def _number_format(settings: TranscriptionSettings) -> Iterator[Contradiction]:
     if settings.device == "cpu" and settings.compute_type.endswith("float16"):
         message = f"the CPU has no {settings.compute_type}; take auto, int8 or float32, or a GPU (device)"
         yield (("transcription", "compute_type"), ("transcription", "device")), message
-
-
-def _is_mqtt_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # raises, too, when it is none
-    except ValueError:
-        return False
-    rest = parts.path.strip("/") + parts.query + parts.fragment
-    return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not rest

@@ -16,6 +16,13 @@ class HomeAssistantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="The MQTT broker that Home Assistant is at: mqtt[s]://[user:password@]host[:port]; empty: none."
         ),
     ] = ""
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="false, with the url still there: what Home Assistant was told of is taken away again when the "
+            "gateway starts."
+        ),
+    ] = True
     password_file: Annotated[
         str,
         Meta(
@@ -23,6 +30,31 @@ class HomeAssistantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "among systemd's credentials (LoadCredential=), then in the folder that the gateway was started in."
         ),
     ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            description="mqtts: who signed the broker's certificate (PEM); a path or a systemd credential. "
+            "Empty: whom this machine trusts."
+        ),
+    ] = ""
+    cert_file: Annotated[
+        str, Meta(description="mqtts: the gateway's own certificate (PEM), where the broker asks for one.")
+    ] = ""
+    key_file: Annotated[
+        str, Meta(description="mqtts: its private key (PEM), unless that is in cert_file, too.")
+    ] = ""
     prefix: Annotated[
         str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="Its discovery prefix.")
     ] = "homeassistant"
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{1,64}$",
+            description="What this gateway is called there; each gateway at one broker wants a name of its own. "
+            "Its topics begin with earshot-ha/<name>/.",
+        ),
+    ] = "earshot"
+    seconds: Annotated[
+        float,
+        Meta(ge=0.1, le=3_600, description="A device's state is told no more often than once in so many."),
+    ] = 1.0

@@ -80,6 +80,10 @@ class Roster:
         """All that are here or away; those that changed last are last."""
         return tuple(self._devices.values())
 
+    def device(self, device_id: str) -> Presence | None:
+        """One that is here or away."""
+        return self._devices.get(device_id)
+
     def refusals(self) -> tuple[Refusal, ...]:
         """Who says HELLO in vain just now."""
         return tuple(self._refusals.values())

@@ -63,6 +63,17 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 ("mqtts://h", "password_file: /secret", "password_file: whose password? name the user in the url"),
             )
         ],
+        *[
+            (f"adapters: {{home_assistant: {{{said}}}}}", f"FILE:1: adapters.home_assistant.{message}")
+            for said, message in (
+                ("url: 'ws://ann:secret@host'", "url: expected mqtt[s]://[user:password@]host[:port] or nothing"),
+                ("url: 'mqtt://h', ca_file: /ca.pem", "ca_file: certificates need an mqtts:// url"),
+                (
+                    "url: 'mqtts://h', key_file: /key.pem",
+                    "key_file: a key is of no use without adapters.home_assistant.cert_file",
+                ),
+            )
+        ],
         ("broker: {url: 'pigeon://host'}", "FILE:1: broker.url: no broker is called 'pigeon'; known: memory://, "),
         ("broker: {url: host}", "FILE:1: broker.url: a broker's address begins with its kind, as in memory://"),
         *[
