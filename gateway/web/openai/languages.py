@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from gateway.web.openai.errors import WrongRequest
 
 NAMES: Final = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani", "ba": "bashkir",
@@ -42,3 +45,32 @@ def code_of(text: str) -> str | None:
     plain = text.strip().lower()
     code = plain.replace("_", "-").partition("-")[0]
     return next((found for one in (plain, code) if (found := one if one in NAMES else _CODES.get(one))), None)
+
+
+def asked_language(text: str | None, possible: Sequence[str], known: Sequence[str]) -> str | None:
+    """``auto``: it is found out, also where several are possible; None: as configured. Raises WrongRequest.
+
+    ``known``: those that the model knows; none: nobody knows.
+    """
+    if text:
+        return _code("language", text, known)
+    if not possible:
+        return None
+    codes = {_code("languages", one, ()) for one in possible}
+    here = {code for code in codes if not known or code in (*known, "auto")}
+    if not here:
+        raise WrongRequest(
+            f"`languages`: the model here knows none of {', '.join(sorted(codes))}", "languages"
+        )
+    return here.pop() if len(here) == 1 else "auto"
+
+
+def _code(name: str, text: str, known: Sequence[str]) -> str:
+    if text.strip().lower() == "auto":
+        return "auto"
+    code = code_of(text)
+    if code is None:
+        raise WrongRequest(f"`{name}`: there is no language {text[:40]!r}", name, "unsupported_language")
+    if known and code not in known:
+        raise WrongRequest(f"`{name}`: the model here does not know {code}", name, "unsupported_language")
+    return code

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
+from gateway.web.openai.cutting import cut_as_asked
 from gateway.web.openai.errors import WrongRequest
 from gateway.web.openai.fields import FormFields, check_choice
-from gateway.web.openai.languages import code_of
+from gateway.web.openai.languages import asked_language
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.transcriber import Hints
 
@@ -103,7 +104,7 @@ def _hints(
         )
     prompt, keywords = _text(fields, "prompt"), _keywords(fields)
     return Hints(
-        language=_language(fields, languages),
+        language=asked_language(fields.one("language"), fields.all("languages"), languages),
         prompt=settings.prompt if prompt is None else prompt,
         hotwords=settings.hotwords if keywords is None else keywords,
         word_timestamps=words,
@@ -127,34 +128,6 @@ def _keywords(fields: FormFields) -> str | None:
     return text
 
 
-def _language(fields: FormFields, known: Sequence[str]) -> str | None:
-    """``auto``: it is found out, also where several are possible; None: as configured."""
-    text = fields.one("language")
-    possible = fields.all("languages")
-    if text:
-        return _code("language", text, known)
-    if not possible:
-        return None
-    codes = {_code("languages", one, ()) for one in possible}
-    here = {code for code in codes if not known or code in (*known, "auto")}
-    if not here:
-        raise WrongRequest(
-            f"`languages`: the model here knows none of {', '.join(sorted(codes))}", "languages"
-        )
-    return here.pop() if len(here) == 1 else "auto"
-
-
-def _code(name: str, text: str, known: Sequence[str]) -> str:
-    if text.strip().lower() == "auto":
-        return "auto"
-    code = code_of(text)
-    if code is None:
-        raise WrongRequest(f"`{name}`: there is no language {text[:40]!r}", name, "unsupported_language")
-    if known and code not in known:
-        raise WrongRequest(f"`{name}`: the model here does not know {code}", name, "unsupported_language")
-    return code
-
-
 def _cut(fields: FormFields, settings: SegmenterSettings) -> SegmenterSettings:
     """Where it is cut into utterances: as configured, which is what ``auto`` means, but for what is asked for."""
     text, inner = fields.one("chunking_strategy"), fields.within("chunking_strategy")
@@ -163,13 +136,7 @@ def _cut(fields: FormFields, settings: SegmenterSettings) -> SegmenterSettings:
         return settings
     try:
         vad = msgspec.convert(pairs, ServerVad, strict=False) if pairs else _vad(text or "")
-        changed = {
-            "threshold": vad.threshold,
-            "preroll_ms": vad.prefix_padding_ms,
-            "silence_ms": vad.silence_duration_ms,
-        }
-        wanted = structs.replace(settings, **{name: one for name, one in changed.items() if one is not None})
-        return msgspec.convert(msgspec.to_builtins(wanted), SegmenterSettings)
+        return cut_as_asked(settings, vad.threshold, vad.prefix_padding_ms, vad.silence_duration_ms)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise WrongRequest(f"`chunking_strategy`: {error}", "chunking_strategy") from error
 

@@ -97,10 +97,12 @@ class RealtimeSockets:
 
     def _around(self, running: RunningParts) -> Surroundings:
         settings = running.config.transcription
-        model = running.recognizer.state.model or settings.model
+        state = running.recognizer.state
+        model = state.model or settings.model
         return Surroundings(
             model=own_name(model),
             settings=settings,
+            languages=state.languages,
             check_model=lambda name: check_name(name, model, self._parts.openai.models),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,6 @@ from gateway.web.openai.realtime_messages import (
 from gateway.web.openai.realtime_settings import AskedSession, RealtimeSetting
 from transcription.audio import SAMPLE_RATE
 from transcription.settings import SegmenterSettings, TranscriptionSettings
-from transcription.transcriber import Hints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +39,7 @@ class Surroundings:
 
     model: str
     settings: TranscriptionSettings
+    languages: Sequence[str]
     check_model: Callable[[str], None]
     """Raises WrongRequest for the name of a model that is not ours."""
 
@@ -67,15 +67,9 @@ class RealtimeSession:
     @property
     def wanted(self) -> DictationWishes:
         """How the dictation is to hear."""
-        settings, asked = self._around.settings, self._setting.transcription
-        languages = asked.languages or ((asked.language,) if asked.language else ())
-        hints = Hints(
-            language="auto" if len(languages) > 1 else next(map(_code, languages), None),
-            prompt=settings.prompt if asked.prompt is None else asked.prompt,
-            hotwords=settings.hotwords if asked.keywords is None else ", ".join(asked.keywords),
-        )
+        settings = self._around.settings
         return DictationWishes(
-            hints=hints,
+            hints=self._setting.hints(settings, self._around.languages),
             end_on_silence=self._setting.turn_detection is not None,
             partial_ms=settings.partials.every_ms,
         )
@@ -135,6 +129,8 @@ class RealtimeSession:
         setting = self._setting.changed(asked)
         if setting.transcription.model:
             self._around.check_model(setting.transcription.model)
+        setting.hints(self._around.settings, self._around.languages)
+        setting.segmenter(self._around.settings.segmenter)
         self._setting = setting
         await self._listening.change(dictation, setting, self._preroll)
         dictation.change(self.wanted, self.segmenter)
@@ -146,8 +142,3 @@ class RealtimeSession:
     def _shown(self) -> dict[str, Any]:
         show = self._setting.shown_in_beta if self._listening.in_beta else self._setting.shown
         return show(self.id, self._around.model, self._around.settings.segmenter)
-
-
-def _code(language: str) -> str:
-    """``en-US`` is English."""
-    return language.replace("_", "-").partition("-")[0].lower()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from gateway.web.openai.cutting import cut_as_asked
 from gateway.web.openai.errors import WrongRequest
-from transcription.settings import SegmenterSettings
+from gateway.web.openai.languages import asked_language
+from gateway.web.openai.options import MOST_CHARACTERS
+from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.sound_files.pcm_stream import PCM_RATES, PcmFormat, PcmKind
+from transcription.transcriber import Hints
 
 INPUT: Final = "session.audio.input"
 PCM_RATE: Final = 24_000
@@ -19,10 +24,8 @@ _KINDS: Final[dict[str, PcmKind]] = {"audio/pcm": "s16", "audio/pcmu": "mulaw", 
 _BETA_FORMATS: Final = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
 _BETA_NAMES: Final = {name: beta for beta, name in _BETA_FORMATS.items()}
 
-_Milliseconds = Annotated[int, Meta(ge=0, le=10_000)]
-_Text = Annotated[str, Meta(max_length=1000)]
+_Text = Annotated[str, Meta(max_length=MOST_CHARACTERS)]
 _Name = Annotated[str, Meta(max_length=200)]
-_Language = Annotated[str, Meta(pattern=r"^([A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*|auto|)$")]
 _Word = Annotated[str, Meta(max_length=100)]
 
 
@@ -52,8 +55,8 @@ class AskedTranscription(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is asked of the transcripts. ``languages``: several that may be spoken; then it is found out."""
 
     model: _Name | None = None
-    language: _Language | None = None
-    languages: Annotated[tuple[_Language, ...], Meta(max_length=100)] | None = None
+    language: _Name | None = None
+    languages: Annotated[tuple[_Name, ...], Meta(max_length=100)] | None = None
     prompt: _Text | None = None
     keywords: Annotated[tuple[_Word, ...], Meta(max_length=100)] | None = None
 
@@ -62,9 +65,9 @@ class TurnDetection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How it is told that somebody has finished; what is left out is as the gateway is configured."""
 
     type: Literal["server_vad", "semantic_vad"] = "server_vad"
-    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
-    prefix_padding_ms: _Milliseconds | None = None
-    silence_duration_ms: _Milliseconds | None = None
+    threshold: float | None = None
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
     eagerness: Literal["low", "medium", "high", "auto"] | None = None
 
 
@@ -126,17 +129,33 @@ class RealtimeSetting(Struct, frozen=True, kw_only=True):
         setting.format.pcm  # noqa: B018 - raises
         return setting
 
+    def hints(self, configured: TranscriptionSettings, languages: Sequence[str]) -> Hints:
+        """How it is heard: as configured, but for what the client says. Raises WrongRequest.
+
+        ``languages``: those that the model knows; none: nobody knows.
+        """
+        asked = self.transcription
+        words = None if asked.keywords is None else ", ".join(asked.keywords)
+        if words is not None and len(words) > MOST_CHARACTERS:
+            raise WrongRequest(
+                f"keywords have more than {MOST_CHARACTERS} characters together",
+                f"{INPUT}.transcription.keywords",
+            )
+        return Hints(
+            language=asked_language(asked.language, asked.languages or (), languages),
+            prompt=configured.prompt if asked.prompt is None else asked.prompt,
+            hotwords=configured.hotwords if words is None else words,
+        )
+
     def segmenter(self, configured: SegmenterSettings) -> SegmenterSettings:
-        """Where utterances begin and end: as configured, but for what the client says."""
+        """Where utterances begin and end: as configured, but for what the client says. Raises WrongRequest."""
         turns = self.turn_detection or TurnDetection()
-        changes: dict[str, float | int] = {}
-        if turns.threshold is not None:
-            changes["threshold"] = min(max(turns.threshold, 0.01), 0.99)
-        if turns.prefix_padding_ms is not None:
-            changes["preroll_ms"] = min(turns.prefix_padding_ms, 2_000)
-        if turns.silence_duration_ms is not None:
-            changes["silence_ms"] = max(turns.silence_duration_ms, 100)
-        return msgspec.structs.replace(configured, **changes)
+        try:
+            return cut_as_asked(
+                configured, turns.threshold, turns.prefix_padding_ms, turns.silence_duration_ms
+            )
+        except msgspec.ValidationError as error:
+            raise WrongRequest(str(error), f"{INPUT}.turn_detection", "invalid_value") from error
 
     def shown(self, session_id: str, model: str, configured: SegmenterSettings) -> dict[str, Any]:
         """The session in the present form's names; ``model``: what it is called where the client has not said it."""

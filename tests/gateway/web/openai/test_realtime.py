@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from tests.gateway.web.openai.realtime_client import TRANSCRIPTION, loud, quiet, realtime
 from tests.gateway.web.openai.v1 import V1, open_v1
 from tests.gateway.works import Engine
-from transcription.transcriber import Hints
+from transcription.transcriber import NO_HINTS, Hints, Transcript
+from transcription.utterance.segmenter import Utterance
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +120,34 @@ async def test_speech_that_is_one_item_for_its_client_may_be_several_utterances(
         deltas = [one["delta"] for one in session.told if one["type"].endswith("delta")]
         assert "".join(deltas) == done["transcript"]
         assert {one.get("item_id", done["item_id"]) for one in session.told} == {done["item_id"]}
+
+
+class Understanding(Engine):
+    """A word for every quarter of a second."""
+
+    def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
+        said = super().transcribe(utterance, hints)
+        return replace(said, text=" ".join(f"w{number}" for number in range(len(utterance.samples) // 4_000)))
+
+
+@pytest.mark.parametrize("turn_detection", [None, {"type": "server_vad"}])
+async def test_text_is_told_while_somebody_still_speaks(
+    tmp_path: Path, turn_detection: dict[str, str] | None
+) -> None:
+    partials = {"partials": {"every_ms": 250, "share": 1.0}}
+    async with open_v1(tmp_path, Understanding(), transcription=partials) as v1, realtime(v1) as session:
+        await session.update(turn_detection=turn_detection)
+        for _ in range(3):
+            await session.speak(loud(0.6))
+            await session.first(f"{TRANSCRIPTION}delta")
+        await session.speak(loud(0.5) + quiet(1))
+        await session.say("input_audio_buffer.commit")
+        done = await session.first(f"{TRANSCRIPTION}completed")
+        kinds = [one["type"] for one in session.told]
+        assert kinds.index("input_audio_buffer.committed") > kinds.index(f"{TRANSCRIPTION}delta")
+        told = "".join(one["delta"] for one in session.told if one["type"].endswith("delta"))
+        assert told == done["transcript"]
+        assert told.startswith("w0 w1 w2 w3 w4 w5 w6 w7 w8")
 
 
 async def test_hints_of_the_client_reach_the_engine_and_those_of_the_house_stay_else(tmp_path: Path) -> None:
@@ -246,13 +276,15 @@ IN_AUDIO = '{"type": "transcription", "audio": {"input": %s}}'
         (UPDATE % (IN_AUDIO % '{"format": {"type": "audio/pcm", "rate": 7}}'), None,
          "session.audio.input.format.rate", "7 Hz"),
         (UPDATE % (IN_AUDIO % '{"turn_detection": {"threshold": 2}}'), "invalid_value",
-         "session.audio.input.turn_detection.threshold", "<= 1"),
+         "session.audio.input.turn_detection", "< 1"),
         (UPDATE % (IN_AUDIO % '{"transcription": {"model": "gpt-9"}}'), "model_not_found", "model", "gpt-9"),
-        (UPDATE % (IN_AUDIO % '{"transcription": {"prompt": "%s"}}' % ("x" * 2_000)), "invalid_value",
+        (UPDATE % (IN_AUDIO % '{"transcription": {"prompt": "%s"}}' % ("x" * 5_000)), "invalid_value",
          "session.audio.input.transcription.prompt", "length"),
+        (UPDATE % (IN_AUDIO % '{"transcription": {"language": "klingon"}}'), "unsupported_language", "language",
+         "klingon"),
         (UPDATE % '{"input_audio_format": "mp3"}', None, "session.input_audio_format", "pcm16"),
     ],
-    ids=range(21),
+    ids=range(22),
 )  # fmt: skip
 async def test_a_wrong_message_is_explained_and_ends_nothing(
     v1: V1, message: str, code: str | None, param: str | None, words: str
