@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import aiohttp
 import yaml
 
 from tests.real.things import HOME_ASSISTANT, interpreter
+from tests.record import PATIENCE
 from tests.servers.process import ServerProcess, free_port
 
 SECRET = "owner's password"
@@ -39,6 +41,8 @@ class HomeAssistant(ServerProcess):
         super().__init__(folder / "home-assistant")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.token = ""
+        """Its owner's, once there is one."""
         self._programs = self.folder / "bin"
         self._programs.mkdir(parents=True)
         ffmpeg = self._programs / "ffmpeg"  # asked for its version alone
@@ -56,6 +60,11 @@ class HomeAssistant(ServerProcess):
         kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
         return kept | {"PATH": f"{self._programs}:{os.environ['PATH']}"}
 
+    def complaints(self) -> list[str]:
+        """Warnings and errors in its log so far."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if " WARNING " in line or " ERROR " in line]
+
 
 class Owner:
     """Whoever set a Home Assistant up, at its pages."""
@@ -68,13 +77,13 @@ class Owner:
     @classmethod
     @asynccontextmanager
     async def of(cls, house: HomeAssistant) -> AsyncIterator[Self]:
-        """The first user of one that was just started."""
+        """The first user of one that was started."""
         async with aiohttp.ClientSession(house.url) as http:
-            token = await onboarded(http)
-            http.headers["Authorization"] = f"Bearer {token}"
+            house.token = house.token or await onboarded(http)
+            http.headers["Authorization"] = f"Bearer {house.token}"
             async with http.ws_connect("/api/websocket") as wire:
                 await wire.receive_json()
-                await wire.send_json({"type": "auth", "access_token": token})
+                await wire.send_json({"type": "auth", "access_token": house.token})
                 assert (await wire.receive_json())["type"] == "auth_ok"
                 yield cls(http, wire)
 
@@ -125,6 +134,23 @@ class Owner:
         assert done["type"] == "create_entry", done
         return dict(done["result"])
 
+    async def states(self) -> dict[str, dict[str, Any]]:
+        """All entities, by their ids."""
+        return {one["entity_id"]: one for one in await self.get("/api/states")}
+
+    async def sees(self, entity: str, state: str) -> dict[str, Any]:
+        """Wait until an entity has that state; the entity."""
+        async with asyncio.timeout(PATIENCE):
+            while (found := (await self.states()).get(entity, {})).get("state") != state:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        return found
+
+    async def loses(self, entity: str) -> None:
+        """Wait until there is no such entity."""
+        async with asyncio.timeout(PATIENCE):
+            while entity in await self.states():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
     async def state(self, entity: str) -> str:
         """Of an entity."""
         return str((await self.get(f"/api/states/{entity}"))["state"])
@@ -158,19 +184,11 @@ class Owner:
 
 
 async def onboarded(http: aiohttp.ClientSession) -> str:
-    """Its first user is made, and all that a new house is asked is answered; an access token."""
+    """Its first user is made; an access token."""
     client = f"{http._base_url}"
     user = {"client_id": client, "name": "Owner", "username": "owner", "password": SECRET, "language": "en"}
     async with http.post("/api/onboarding/users", json=user) as answer:
         code = (await answer.json())["auth_code"]
     grant = {"grant_type": "authorization_code", "code": code, "client_id": client}
     async with http.post("/auth/token", data=grant) as answer:
-        token = str((await answer.json())["access_token"])
-    headers = {"Authorization": f"Bearer {token}"}
-    for step in ("core_config", "analytics"):
-        async with http.post(f"/api/onboarding/{step}", headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-    integration = {"client_id": client, "redirect_uri": client}
-    async with http.post("/api/onboarding/integration", headers=headers, json=integration) as answer:
-        assert answer.status == 200, await answer.text()
-    return token
+        return str((await answer.json())["access_token"])
