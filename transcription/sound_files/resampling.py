@@ -36,7 +36,7 @@ class Interpolator:
         self._up, self._down = SAMPLE_RATE // shared, rate // shared
         self._windows = _windows(rate)
         self._reach = self._windows.shape[1] // 2
-        self._held: _Windows = np.zeros(self._reach - 1)
+        self._held: _Windows = np.zeros(0)
         self._begins = 1 - self._reach  # which sample is the first that is held
         self._made = 0
 
@@ -47,12 +47,17 @@ class Interpolator:
 
     def rest(self) -> Mono:
         """What was held back. Nothing may follow."""
+        if not len(self._held):
+            return np.zeros(0, np.float32)
         heard = self._begins + len(self._held)
-        rest = self._fed(np.zeros(self._reach, np.float32))
+        rest = self._fed(np.full(self._reach, self._held[-1], np.float32))
         too_many = max(0, self._made - self._due(heard))
         return rest[: len(rest) - too_many]
 
     def _fed(self, mono: Mono) -> Mono:
+        """What lies before the first sample, and behind the last, is as they are: silence would be a pop."""
+        if not len(self._held):
+            self._held = np.full(self._reach - 1, mono[0], np.float64)
         self._held = np.concatenate([self._held, mono])
         ends = self._begins + len(self._held)
         return self._made_up_to(self._due(ends - self._reach))

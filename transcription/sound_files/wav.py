@@ -10,6 +10,7 @@ import math
 import re
 import struct
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from transcription.sound_files.lookahead import PIECE_BYTES, BadSound, Lookahead
@@ -26,6 +27,17 @@ _MOST_OF_A_CHUNK: Final = 64 * 1024 * 1024
 """What follows the sound and says that it is longer is no chunk."""
 
 
+@dataclass(frozen=True, slots=True)
+class WavHead:
+    """``written`` anew: nothing stands in it but the format, and the sound goes on to the end.
+
+    ``size``: bytes of sound that the file says it has; infinite: it does not say.
+    """
+
+    written: bytes
+    size: float
+
+
 class WavPart(Part):
     """RIFF, RF64, BW64, and RIFX, whose numbers stand the other way round."""
 
@@ -39,7 +51,7 @@ class WavPart(Part):
     def read(self, size: int) -> bytes:
         """As its base's. Raises BadSound for a head that is none."""
         if self._out is None:
-            self._out = bytearray(self._head())
+            self._out = bytearray(self.head().written)
         while not self._out and (data := self._data()):
             self._out += self._packed.unpacked(data) if self._packed else data
         piece = bytes(self._out[:size])
@@ -50,7 +62,7 @@ class WavPart(Part):
         """Go on behind the chunks that follow the sound."""
         if self._out is None:  # nothing of it was read
             with suppress(BadSound):
-                self._out = bytearray(self._head())
+                self._out = bytearray(self.head().written)
         while self._data():
             pass
         while self._skip_chunk():
@@ -80,8 +92,8 @@ class WavPart(Part):
 
     # -- the head
 
-    def _head(self) -> bytes:
-        """The same anew, in which nothing stands but the format, and the sound goes on to the end."""
+    def head(self) -> WavHead:
+        """The head, which is taken. Raises BadSound."""
         magic = self._ahead.exactly(12)[:4]
         self._order = ">" if magic == b"RIFX" else "<"
         form, size = self._chunks()
@@ -90,7 +102,7 @@ class WavPart(Part):
         self._left = size or math.inf  # who streams does not know it
         form = self._plain(form)
         head = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data"
-        return b"RIFF" + _ENDLESS + head + _ENDLESS
+        return WavHead(b"RIFF" + _ENDLESS + head + _ENDLESS, self._left)
 
     def _chunks(self) -> tuple[bytes, int]:
         """The format, and how many bytes of sound follow."""

@@ -28,9 +28,10 @@ from transcription.errors import EngineFailed
 from transcription.priority import Priority
 from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings
-from transcription.sound_files.decoder_process import TooCostly, decoded
+from transcription.sound_files.decoder_process import TooCostly
 from transcription.sound_files.decoding import LostSound, NoRoom
 from transcription.sound_files.lookahead import BadSound
+from transcription.sound_files.plain_wav import decoded
 from transcription.transcriber import Hints, Transcript, Word
 from transcription.utterance.offset import OffsetFilter
 from transcription.utterance.segmenter import EndReason, Utterance, UtteranceSegmenter, VoiceActivity

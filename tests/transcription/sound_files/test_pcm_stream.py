@@ -14,6 +14,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcription.audio import SAMPLE_RATE
 from transcription.sound_files.g711 import A_LAW, MU_LAW, Table
 from transcription.sound_files.mixing import Mixer
 from transcription.sound_files.pcm_stream import PcmFormat, PcmKind, PcmStream, UnknownPcm
@@ -208,3 +209,12 @@ def test_nothing_is_loaded_for_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000, 44_100, 48_000])
+def test_an_offset_does_not_pop_where_sound_begins_and_ends(rate: int) -> None:
+    stream = PcmStream(PcmFormat(rate))
+    samples = np.full(rate, -9_000, "<i2").tobytes()
+    made = np.frombuffer(stream.feed(samples) + stream.finish(), np.int16)
+    assert len(made) == SAMPLE_RATE
+    assert set(made) <= {-9_001, -9_000, -8_999}
