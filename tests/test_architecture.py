@@ -175,7 +175,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.dead_letters .journal .pipeline.sessions .pipeline.telling .pipeline.agents
                                 .pipeline.teams .pipeline.asking
 .pipeline:                      firmware_bridge firmware_bridge.link transcription transcription.utterance
-                                transcription.recognizing transcription.wake .contract .settings .process .access
+                                transcription.transcriber transcription.recognizing transcription.wake .contract
+                                .settings .process .access
                                 .broker .broker.opening .journal.records .journal.effects .journal .observing
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
@@ -185,7 +186,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
                                 .journal .config .hub .observing .registry .pipeline
 .web.explaining:                .journal .web.entrance .web.parts
-.web.recordings:                transcription .settings .pipeline.recordings .web.entrance
+.web.recordings:                transcription .contract .settings .pipeline .pipeline.recordings
+                                .pipeline.asking .web.entrance .web.parts
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
 .web.api:                       firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware

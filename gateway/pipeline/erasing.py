@@ -119,6 +119,7 @@ class Erasing:
             | self._announcements.erase(whose)
             | self._answers.waiting(whose)
         )
+        self._announcer.witnesses.erase(whose)
         if whose.correlation_id:
             gone.add(whose.correlation_id)
         self._devices.blank(gone)

@@ -64,6 +64,7 @@ from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.hearing.wake_words import WakeWords
+from gateway.pipeline.recorded_speech import RecordedSpeech
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.sections import Sections
@@ -184,7 +185,7 @@ class Pipeline:
     def _serve_programs(
         self, config: Sections, recognizer: Recognizing, listen: Callable[[], VoiceActivity]
     ) -> None:
-        """Speech whose text goes back to who sent it."""
+        """Speech whose text goes back to who sent it; a recording's may go the whole way, too."""
         self.dictations = Dictations(recognizer, listen, config.transcription)
         """What programs dictate."""
         self.transcribing = Transcribing(
@@ -194,6 +195,11 @@ class Pipeline:
             lambda: self._hearing.in_speech or self.dictations.in_speech,
         )
         """Recordings that somebody has sent."""
+        self.recorded = RecordedSpeech(
+            self.transcribing, self._saying, self._hearing, self._understanding, announcer=self._announce,
+            journal=self._journal, is_off=lambda: recognizer.state.phase is Phase.OFF,
+        )  # fmt: skip
+        """Those that are put to the orchestrators."""
 
     def _ask(self, config: Sections, is_off: Callable[[], bool]) -> None:
         """What a text goes through until it is answered, each part after those that it hands on to."""

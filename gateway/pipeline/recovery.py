@@ -214,6 +214,8 @@ class _Takeover:
         if known is not None:
             return known
         name = stream_name(row)
+        if name.stream == NO_STREAM:  # of no device's: what it is to hear of it, its answer says
+            name = name._replace(boot=NO_BOOT)
         before = self._hearing.sessions.find(name)
         if before is not None:
             if before.session_id not in self._sessions:

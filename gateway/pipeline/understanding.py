@@ -7,6 +7,7 @@ journal, or without one with the broker.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -130,6 +131,36 @@ class Understanding:
         spoken.turn.durable = True
         self._settling.settle(heard)
 
+    def recorded(
+        self,
+        spoken: Spoken,
+        hints: SessionHints,
+        before: list[asyncio.Task[bool]],
+        *,
+        lull: Callable[[], Awaitable[None]] | None,
+    ) -> tuple[asyncio.Task[bool], asyncio.Future[bool]]:
+        """An utterance of a recording, published after those ``before`` it. Its turn, and its being in the journal.
+
+        ``lull``: waited for before it is transcribed, which is then done behind what devices say.
+        """
+        session, turn = spoken.session, spoken.turn
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        self._announce.status(session, DeviceStatus.TRANSCRIBING)
+        kept = self._journal.commit(Heard(utterance_row(spoken, self._now())))
+        work = partial(self._lead_recorded, spoken, hints, before, lull)
+        return self._turns.start(OnItsWay(session, turn, spoken), work), kept
+
+    async def _lead_recorded(
+        self,
+        spoken: Spoken,
+        hints: SessionHints,
+        before: list[asyncio.Task[bool]],
+        lull: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        if lull is not None:
+            await lull()
+        await self._transcribe(spoken, hints, None, before, kept=True, behind=lull is not None)
+
     def again(self, session: Session, turn: Turn) -> None:
         """What a gateway before this one heard, and the journal has: as soon as there is room for it."""
         name, before = session.session_id, self._left_in(session)
@@ -171,6 +202,7 @@ class Understanding:
         before: list[asyncio.Task[bool]],
         *,
         kept: bool,
+        behind: bool = False,
     ) -> bool:
         """False: the gateway ends first, and it is the next one's. Published after what was said ``before``."""
         self._watch_busy()
@@ -180,9 +212,10 @@ class Understanding:
                 spoken.utterance,
                 owner=spoken.session.owner,
                 hints=hints.now,
-                deadline=self._settings.wait_seconds,
+                deadline=None if behind else self._settings.wait_seconds,
                 guess=guess,
                 kept=kept,
+                behind=behind,
                 priority=spoken.session.priority,
             )
         except RecognizerClosed:

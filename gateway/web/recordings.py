@@ -8,11 +8,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from gateway.contract.messages import WantedHints
+from gateway.pipeline.asking.typed_text import CannotSay, Speaker
+from gateway.pipeline.recorded_speech import SaidRecording
 from gateway.pipeline.recordings import refusals
 from gateway.pipeline.recordings.refusals import FileRefused
 from gateway.pipeline.recordings.transcribing import RecordingText
 from gateway.settings.web import UploadSettings
 from gateway.web.entrance.problems import Problem, misfit, unavailable
+from gateway.web.parts import RunningParts
 from transcription.errors import ModelUnavailable, TranscriptionError
 
 MISSING_HEADER = "X-Missing"
@@ -53,6 +57,31 @@ async def body_of(request: web.Request) -> AsyncIterator[bytes]:
         yield piece
 
 
+async def put_recording(
+    request: web.Request, running: RunningParts, speaker: Speaker, wanted: WantedHints
+) -> SaidRecording:
+    """The request's body, to the orchestrators as what that device has heard. Raises Problem."""
+    check_length(request, running.config.web.uploads)
+    pipeline, settings = running.pipeline, running.config.transcription
+    try:
+        with refused_as_problems("body"), pipeline.transcribing.place(speaker.owner) as place:
+            said = await pipeline.recorded.put(place, body_of(request), speaker, settings, wanted)
+    except CannotSay as error:
+        raise unavailable(str(error), "try again soon") from error
+    if isinstance(said.failure, FileRefused):
+        raise _refusal(said.failure, "body", _already(said)) from said.failure
+    if said.failure is not None:
+        raise said.failure
+    return said
+
+
+def _already(said: SaidRecording) -> str:
+    """What cannot be taken back."""
+    if not said.utterances:
+        return ""
+    return f"; {len(said.utterances)} utterances before that are said, in the session {said.session_id}"
+
+
 def is_gone(request: web.Request) -> bool:
     """Whether nobody waits for an answer any more."""
     return request.transport is None or request.transport.is_closing()
@@ -65,8 +94,8 @@ def missing_header(recording: RecordingText) -> dict[str, str]:
     return {MISSING_HEADER: " ".join(missing.encode("ascii", "replace").decode().split())} if missing else {}
 
 
-def _refusal(error: FileRefused, place: str) -> Problem:
+def _refusal(error: FileRefused, place: str, already: str = "") -> Problem:
     if isinstance(error, refusals.NoRecording):
-        return misfit(place, str(error))
+        return misfit(place, f"{error}{already}")
     headers = {"Retry-After": "10"} if isinstance(error, refusals.TooManyFiles) else {}
-    return Problem(_STATUS[type(error)], str(error), headers=headers)
+    return Problem(_STATUS[type(error)], f"{error}{already}", headers=headers)

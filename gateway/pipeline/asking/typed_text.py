@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -24,7 +25,7 @@ from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
 from gateway.pipeline.sessions.hints import AUTO
 from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName
-from gateway.pipeline.sessions.session import Session, TooManySessions, Turn, TurnEvent
+from gateway.pipeline.sessions.session import Session, TooManySessions, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
 
 MAX_CHARACTERS = 4_000
@@ -49,6 +50,25 @@ class CannotSay(SayError):
     """Not now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """As which device somebody's words are put. ``guest``: whose they are where the settings do not know the device.
+
+    ``owner``: whose part of what is shared they fill.
+    """
+
+    device_id: str
+    owner: str
+    guest: str | None = None
+
+
+def own_speaker(principal: Principal) -> Speaker:
+    """Who speaks as the device that stands for them. Raises MayNotSpeak."""
+    if not principal.may(Right.SPEAK):
+        raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
+    return Speaker(principal.own_device, principal.owner, principal.own_user)
+
+
 class Said(Struct, frozen=True, kw_only=True):
     """What was said is under way, and as safe as an utterance; its answer will carry these ids."""
 
@@ -70,34 +90,34 @@ class Saying:
     ) -> tuple[Spoken, TranscriptionMessage]:
         """A turn, and what is to be published of it; ``hints`` are for what is spoken after it. Raises SayError."""
         text = _checked(text)
-        if not principal.may(Right.SPEAK):
-            raise MayNotSpeak(f"a token of the role {principal.role} does not speak")
-        session, turn = self._begin(principal)
+        session = self.open(own_speaker(principal))
+        turn = session.begin_turn(0, 0)
+        session.advance(turn, TurnEvent.RECOGNIZE)
+        session.end_stream()
         spoken = Spoken(new_name(session, turn), session, turn, NOTHING_HEARD, self._now())
         if hints is not None:
             self._hearing.ask_of(session.device_id, hints)
         return spoken, _message(spoken, text, hints)
 
-    def _begin(self, principal: Principal) -> tuple[Session, Turn]:
+    def open(self, speaker: Speaker, number: int = NO_STREAM) -> Session:
+        """A session that is heard from no device. ``number``: others of the device have others. Raises CannotSay."""
         if self._hearing.closed:
             raise CannotSay("the gateway is stopping")
-        device_id, own_user = principal.own_device, principal.own_user
+        device_id, guest = speaker.device_id, speaker.guest
         try:
             session = self._hearing.sessions.open(
-                StreamName(device_id, NO_BOOT, NO_STREAM),
-                self._announce.user(device_id, own_user),
+                StreamName(device_id, NO_BOOT, number),
+                self._announce.user(device_id, guest),
                 end_on_silence=False,
                 now=self._now(),
-                visitor=principal.owner,
-                priority=self._announce.priority(device_id, own_user),
+                visitor=speaker.owner,
+                priority=self._announce.priority(device_id, guest),
             )
         except TooManySessions as error:
             raise CannotSay(str(error)) from error
-        self._announce.adopt(device_id, own_user)  # who is refused has changed nothing
-        turn = session.begin_turn(0, 0)
-        session.advance(turn, TurnEvent.RECOGNIZE)
-        session.end_stream()
-        return session, turn
+        if guest is not None:  # who is refused has changed nothing
+            self._announce.adopt(device_id, guest)
+        return session
 
 
 def _checked(text: str) -> str:

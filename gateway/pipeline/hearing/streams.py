@@ -30,7 +30,7 @@ from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.wake_words import WakeWords
 from gateway.pipeline.sessions.hints import ConversationHints
-from gateway.pipeline.sessions.names import StreamName
+from gateway.pipeline.sessions.names import NO_BOOT, StreamName
 from gateway.pipeline.sessions.rows import stream_row
 from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
 from gateway.pipeline.telling.announcer import Announcer
@@ -122,6 +122,11 @@ class Hearing:
         """Whether a device is there."""
         return device_id in self._connected
 
+    def boot(self, device_id: str) -> int:
+        """Of a device that is there; NO_BOOT of one that is not."""
+        event = self._connected.get(device_id)
+        return NO_BOOT if event is None else event.boot
+
     def welcome(self, event: DeviceConnected) -> None:
         """A device is there; what it said before it was switched off is all there will be of that."""
         self._connected[event.device_id] = event
@@ -138,7 +143,7 @@ class Hearing:
 
     def _forget_boots_before(self, event: DeviceConnected) -> None:
         for session in self.sessions.of_device(event.device_id):
-            if session.name.boot != event.boot:
+            if session.name.boot not in (event.boot, NO_BOOT):
                 self.end_stream(session.name, EndReason.DISCONNECT)
         self.former.forget_boots_before(event.device_id, event.boot)
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -84,11 +84,15 @@ class Gap:
 
 @dataclass(slots=True)
 class RecordingText:
-    """What was made of one: the passages in which something was said, how long it is, and what is missing of it."""
+    """What was made of one: the passages in which something was said, how long it is, and what is missing of it.
+
+    ``session_id``: in which it is published, if it is.
+    """
 
     passages: list[Passage] = field(default_factory=list)
     seconds: float = 0.0
     missing: list[Gap] = field(default_factory=list)
+    session_id: str = ""
 
     @property
     def text(self) -> str:
@@ -140,7 +144,7 @@ class Transcribing:
         self._listen = listen
         self._is_spoken = is_spoken
         self._now = asyncio.get_running_loop().time
-        self._open: set[_Work] = set()
+        self._open: set[OpenRecording] = set()
         self._places: set[FilePlace] = set()
         self._numbers = 0
 
@@ -191,11 +195,20 @@ class Transcribing:
 
         Raises FileRefused, as the recognizer's ``transcribe`` but for EngineFailed, and as ``tell``.
         """
+        async with self.opened(place, body, cut, priority) as work:
+            return await self._run(work, hints, is_gone, tell)
+
+    @asynccontextmanager
+    async def opened(
+        self, place: FilePlace, body: AsyncIterator[bytes], cut: SegmenterSettings, priority: Priority
+    ) -> AsyncIterator[OpenRecording]:
+        """One that is read, decoded and cut while somebody takes its utterances."""
         segmenter = UtteranceSegmenter(self._listen(), cut, end_on_silence=True)
-        work = _Work(self._settings, segmenter, place, priority)
+        work = OpenRecording(self._settings, segmenter, place, priority)
         self._open.add(work)
         try:
-            return await self._run(work, body, hints, is_gone, tell)
+            work.begin(body)
+            yield work
         finally:
             self._open.discard(work)
             await work.end()
@@ -207,16 +220,14 @@ class Transcribing:
 
     async def _run(
         self,
-        work: _Work,
-        body: AsyncIterator[bytes],
+        work: OpenRecording,
         hints: Hints,
         is_gone: Callable[[], bool],
         tell: Tell,
     ) -> RecordingText:
         recording = RecordingText()
-        work.begin(body)
         async for utterance in work.utterances:
-            await self._lull()
+            await self.lull()
             if is_gone():
                 raise Stopped("whoever sent it has gone")
             passage = await self._passage(work, utterance, hints)
@@ -224,11 +235,11 @@ class Transcribing:
             await tell(passage)
         if work.failure is not None:
             raise work.failure
-        recording.seconds = work.samples / SAMPLE_RATE
+        recording.seconds = work.seconds
         recording.missing = work.missing
         return recording
 
-    async def _passage(self, work: _Work, utterance: Utterance, hints: Hints) -> Passage:
+    async def _passage(self, work: OpenRecording, utterance: Utterance, hints: Hints) -> Passage:
         start, end = utterance.start / SAMPLE_RATE, utterance.end / SAMPLE_RATE
         try:
             done = await self._recognizer.transcribe(
@@ -238,14 +249,14 @@ class Transcribing:
             return Passage(start, end, None, str(error))
         return Passage(start, end, done.transcript)
 
-    async def _lull(self) -> None:
+    async def lull(self) -> None:
         """The engine cannot be interrupted: whoever is speaking shall not find it at this."""
         until = self._now() + LULL_SECONDS
         while self._is_spoken() and self._now() < until:  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(LULL_STEP)
 
 
-class _Work:
+class OpenRecording:
     """One recording: the task that reads it, and the thread that decodes and cuts it."""
 
     def __init__(
@@ -267,6 +278,11 @@ class _Work:
         self._segmenter = segmenter
         self._reading: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._decode, name=place.name, daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """How much of it was heard."""
+        return self.samples / SAMPLE_RATE
 
     def begin(self, body: AsyncIterator[bytes]) -> None:
         """Read, decode and cut it."""

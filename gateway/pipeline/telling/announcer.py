@@ -27,13 +27,14 @@ from gateway.contract.events import (
 )
 from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
-from gateway.pipeline.sessions.names import StreamName, UtteranceName
+from gateway.pipeline.sessions.names import NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.askers import Askers, SignOfLife, WholeAnswer
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
 from gateway.pipeline.telling.levels import Levels
 from gateway.pipeline.telling.live_replies import LiveReplies
+from gateway.pipeline.telling.witnesses import Answer, Witnesses
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
@@ -59,6 +60,8 @@ class Announcer:
         self._settings = settings
         self.texts = texts
         self.levels = Levels()
+        self.witnesses = Witnesses()
+        """Who waits inside the gateway."""
         self._guests: OrderedDict[str, str] = OrderedDict()
         self.holds_partials = False
         """Whether nobody is to see text while it is being spoken."""
@@ -199,6 +202,7 @@ class Announcer:
     def transcript(self, name: UtteranceName, message: TranscriptionMessage, spoken_at: float) -> bool:
         """What was said since then, or (listeners only) why nobody knows. True: its device is being told."""
         told = message.success and self.transcript_again(name, message)
+        self.witnesses.heard(message)
         self._hub.publish(
             TranscriptionEvent(
                 **name.spoken_ids(),
@@ -220,6 +224,8 @@ class Announcer:
 
     def transcript_again(self, name: UtteranceName, message: TranscriptionMessage) -> bool:
         """What was said, to a device that was not there when everybody else was told."""
+        if name.stream.stream == NO_STREAM:  # it has said nothing: somebody put a recording as it
+            return True
         return self._devices.send_transcript(*name.stream, name.correlation_id, message.text)
 
     def failure(self, session: Session, correlation_id: str, cause: Apology, language: str = "") -> None:
@@ -228,6 +234,7 @@ class Announcer:
         self.live.forget(correlation_id)
         self.askers.tell(correlation_id, WholeAnswer(text=text, error=cause.value, agent="gateway"))
         self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
+        self.witnesses.failed(correlation_id, text)
         self.status(session, DeviceStatus.ERROR)
 
     # -- about an answer, or an announcement, which answers nothing
@@ -242,9 +249,10 @@ class Announcer:
         self, name: UtteranceName, text: str, *, elapsed_ms: float = 0.0, final: bool = True, **facts: Any
     ) -> None:
         """A piece of an answer or its end, for the listeners; ``facts`` are the event's other fields."""
-        self._hub.publish(
-            ReplyEvent(**name.spoken_ids(), text=text, final=final, text_to_reply_ms=elapsed_ms, **facts)
-        )
+        event = ReplyEvent(**name.spoken_ids(), text=text, final=final, text_to_reply_ms=elapsed_ms, **facts)
+        self._hub.publish(event)
+        if final:
+            self.witnesses.answered(name.correlation_id, _answer(event))
 
     def progress(self, session: Session, correlation_id: str, detail: str) -> None:
         """What an agent says that it is doing; for the device it is a sign of life."""
@@ -259,6 +267,19 @@ class Announcer:
     def delivered(self, name: UtteranceName, elapsed_ms: float) -> None:
         """Its device has taken the answer."""
         self._hub.publish(DeliveryEvent(**name.spoken_ids(), speech_to_reply_ms=elapsed_ms))
+
+
+def _answer(event: ReplyEvent) -> Answer:
+    return Answer(
+        event.text,
+        event.agent,
+        event.error,
+        fallback=event.fallback,
+        flags=event.flags,
+        agents=event.agents,
+        missing=event.missing,
+        data=event.data,
+    )
 
 
 def _partial(session: Session, utterance_id: str, partial: TextSoFar) -> PartialEvent:

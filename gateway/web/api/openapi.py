@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.access.principals import Right
+from gateway.access.needed import Open
 from gateway.contract.schemas import schemas_of
 from gateway.web.api.operation import JSON, Operation
 from gateway.web.entrance.problems import PROBLEM_TYPE, ProblemDetails
@@ -74,11 +74,12 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         "summary": operation.summary,
         "responses": _responses(operation, schemas),
     }
-    if isinstance(operation.right, Right):
-        told["description"] = f"Needs the right to {operation.right}."
-        told["x-right"] = operation.right.value
-    else:
+    if isinstance(operation.right, Open):
         told["security"] = []
+    else:
+        rights = operation.right if isinstance(operation.right, tuple) else (operation.right,)
+        told["description"] = f"Needs the right to {' or to '.join(rights)}."
+        told["x-right"] = " or ".join(rights)
     parameters = _parameters(operation.path_type, "path", schemas)
     parameters += _parameters(operation.query, "query", schemas)
     if parameters:
@@ -124,6 +125,9 @@ def _responses(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         }
     problem = {"$ref": "#/components/responses/Problem"}
     responses: dict[str, Any] = {str(status.value): answered}
+    if operation.unfinished is not None:
+        still = f"{operation.summary}; something is still under way"
+        responses[str(operation.unfinished.value)] = {**answered, "description": still}
     responses |= {str(one.value): problem for one in operation.problems}
     responses["default"] = problem
     return responses

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from gateway.access.needed import Open
-from gateway.access.principals import Principal, Right
+from gateway.access.needed import Needed
+from gateway.access.principals import Principal
 from gateway.web.parts import Parts
 
 JSON = "application/json"
@@ -41,17 +41,18 @@ AnyCall: TypeAlias = Call[Any, Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What can be done at ``path`` (below /api/v1) by whoever has ``right``.
+    """What can be done at ``path`` (below /api/v1) by whoever has ``right``, or one of several.
 
     ``path_type``, ``query`` and ``body`` are decoded from the request; ``uploads`` are the media types of a body
     that ``run`` reads itself. ``run`` returns what ``answer`` says, None when that is None, or a response that is
-    answered as it is, in one of the media types ``produces``. ``problems``: statuses that it is known for.
+    answered as it is, in one of the media types ``produces``. ``unfinished``: the status of the same answer while
+    something is still under way. ``problems``: statuses that it is known for.
     """
 
     name: str
     method: str
     path: str
-    right: Right | Open
+    right: Needed
     summary: str
     run: Callable[[AnyCall], Awaitable[object]]
     path_type: type[Struct] | None = None
@@ -60,5 +61,6 @@ class Operation:
     uploads: tuple[str, ...] = ()
     answer: Any = None
     status: HTTPStatus = HTTPStatus.OK
+    unfinished: HTTPStatus | None = None
     produces: tuple[str, ...] = (JSON,)
     problems: tuple[HTTPStatus, ...] = ()

@@ -10,7 +10,8 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.access.principals import LOCAL, Right
+from gateway.access.needed import Open
+from gateway.access.principals import LOCAL
 from gateway.contract.messages import encode
 from gateway.web import explaining
 from gateway.web.api import reading
@@ -48,7 +49,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _answering(operation: Operation, parts: Parts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
-        principal = who(request) if isinstance(operation.right, Right) else LOCAL
+        principal = LOCAL if isinstance(operation.right, Open) else who(request)
         reading.check_accepted(request.headers.getall("Accept", ()), operation.produces)
         if operation.uploads:
             reading.check_upload(request, operation.uploads)

@@ -1,4 +1,7 @@
-"""A recording, uploaded or streamed, into text: as JSON, subtitles or plain text."""
+"""A recording, uploaded or streamed, into text: as JSON, subtitles or plain text.
+
+It may be published as its sender's own words, too.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,19 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from gateway.access.principals import Right
-from gateway.contract.messages import Language, WordTime
+from gateway.contract.messages import Language, WantedHints, WordTime
+from gateway.pipeline.asking.typed_text import own_speaker
 from gateway.pipeline.recordings import subtitles
 from gateway.pipeline.recordings.transcribing import Passage, RecordingText
 from gateway.web.api.operation import JSON, Call, Operation
-from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems
+from gateway.web.recordings import (
+    body_of,
+    check_length,
+    is_gone,
+    missing_header,
+    put_recording,
+    refused_as_problems,
+)
 from transcription.transcriber import Hints
 
 SRT, VTT, TEXT = "application/x-subrip", "text/vtt", "text/plain"
@@ -48,7 +59,7 @@ RECORDINGS = (
 """What a body may be called; what it is, its bytes say."""
 
 
-_Hint: TypeAlias = Annotated[str, Meta(max_length=300)]
+Hint: TypeAlias = Annotated[str, Meta(max_length=300)]
 """What two of these come to in a URL, every character in twelve, a line of HTTP has room for."""
 
 
@@ -61,11 +72,14 @@ class Options(Struct, frozen=True, kw_only=True):
     ) = None
     words: Annotated[bool, Meta(description="Tell the time of every word (JSON).")] = False
     prompt: (
-        Annotated[_Hint, Meta(description="As it might have stood before; otherwise as configured.")] | None
+        Annotated[Hint, Meta(description="As it might have stood before; otherwise as configured.")] | None
     ) = None
     hotwords: (
-        Annotated[_Hint, Meta(description="Words that are likely in it; otherwise as configured.")] | None
+        Annotated[Hint, Meta(description="Words that are likely in it; otherwise as configured.")] | None
     ) = None
+    publish: Annotated[
+        bool, Meta(description="Put it to the orchestrators, too, as what the caller's own device has heard.")
+    ] = False
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -88,18 +102,24 @@ class Absent(Struct, frozen=True, kw_only=True):
 
 
 class Transcription(Struct, frozen=True, kw_only=True):
-    """All that is said in a recording of so many ``seconds``. ``missing``: what could not be heard of it."""
+    """All that is said in a recording of so many ``seconds``. ``missing``: what could not be heard of it.
+
+    ``session_id``: in which it is published, if it is; the answers to it have that, too.
+    """
 
     text: str
     seconds: float
     language: str
     segments: tuple[Part, ...]
     missing: tuple[Absent, ...] = ()
+    session_id: str = ""
 
 
 async def transcribe_recording(call: Call[None, Options, None]) -> Transcription | web.Response:
     """All of it, behind what devices say."""
     running, query, request = call.parts.running(), call.query, call.request
+    if query.publish:
+        return _answer(await _published(call), query.format)
     pipeline, who = running.pipeline, call.principal
     settings = running.config.transcription
     hints = Hints(
@@ -121,6 +141,17 @@ async def transcribe_recording(call: Call[None, Options, None]) -> Transcription
     return _answer(recording, query.format)
 
 
+async def _published(call: Call[None, Options, None]) -> RecordingText:
+    """Once the content filter has had its word about it."""
+    query = call.query
+    wanted = WantedHints(
+        language=query.language, prompt=query.prompt, hotwords=query.hotwords, word_timestamps=query.words
+    )
+    speaker = own_speaker(call.principal)  # whoever may ask for this may speak
+    said = await put_recording(call.request, call.parts.running(), speaker, wanted)
+    return await said.text()
+
+
 def _transcription(recording: RecordingText) -> Transcription:
     parts = tuple(_part(passage) for passage in recording.passages if passage.text or passage.error)
     return Transcription(
@@ -129,6 +160,7 @@ def _transcription(recording: RecordingText) -> Transcription:
         language=recording.language,
         segments=parts,
         missing=tuple(Absent(at=gap.at, reason=gap.reason) for gap in recording.missing),
+        session_id=recording.session_id,
     )
 
 
