@@ -101,7 +101,7 @@ class Gateway:
         self._is_up = False
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
-        self.register = Register(self._folder, config.devices, self.health, self._readmit)
+        self.register = Register(self._folder, config.named_devices, self.health, self._readmit)
         self.firmware = FirmwareStandby(self._folder, self._firmware_at_work)
 
     async def __aenter__(self) -> Self:
@@ -168,7 +168,7 @@ class Gateway:
         """Change to these settings as far as that goes while it runs; devices notice nothing of it."""
         planned = plan(self.config, wanted)
         self.config = planned.config
-        self.register.reconfigure(planned.config.devices)
+        self.register.reconfigure(planned.config.named_devices)
         self._readmit()
         self.recognizer.change(planned.config.transcription)
         if planned.applied or planned.need_restart:

@@ -209,10 +209,12 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
-.adapters.wyoming:              .contract .access .pipeline.asking .pipeline.telling .adapters.asking
+.adapters.wyoming:              firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge
+                                transcription.sound_files .contract .process .access .pipeline.asking
+                                .pipeline.telling .adapters.asking .adapters.parts
 .adapters.home_assistant:       firmware_bridge firmware_bridge.carriers .access .contract .settings .hub .observing
                                 .pipeline.telling .pipeline.asking .adapters.parts
-.adapters:                      .adapters.parts .adapters.home_assistant
+.adapters:                      .adapters.parts .adapters.wyoming .adapters.home_assistant
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client

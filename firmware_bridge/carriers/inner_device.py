@@ -34,7 +34,7 @@ class InnerDevice:
         line: Line,
         wires: Wires,
         *,
-        firmware: str,
+        firmware: str = "",
         on_told: Callable[[FromGateway], None] = _nobody,
     ) -> None:
         """``firmware``: what it says that it is. ``on_told``: what concerns whoever is in front of it."""
@@ -51,8 +51,9 @@ class InnerDevice:
 
     # -- there, and gone
 
-    def plugged(self) -> None:
-        """It is there and is listened to."""
+    def plugged(self, firmware: str = "") -> None:
+        """It is there and is listened to; ``firmware``: where that is known only now."""
+        self._end.firmware = firmware or self._end.firmware
         self._wires.carrier_up(self.line.carrier)
         self._end.hello(self._loop.time())
         self._pump()

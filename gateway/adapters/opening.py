@@ -14,3 +14,7 @@ def adapters(parts: AdapterParts) -> Iterator[tuple[str, Callable[[], Awaitable[
         from gateway.adapters.home_assistant.adapter import NAME, work  # noqa: PLC0415
 
         yield NAME, work(parts)
+    if settings.wyoming.satellites:
+        from gateway.adapters.wyoming.satellites import dialling  # noqa: PLC0415
+
+        yield "wyoming satellites", dialling(parts)

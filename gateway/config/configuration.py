@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from firmware_bridge.settings import DeviceSettings
+from firmware_bridge.settings import DeviceSettings, KnownDevice
 from gateway.settings.adapters import AdapterSettings
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
@@ -35,3 +35,9 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     adapters: AdapterSettings = AdapterSettings()
     log: LogSettings = LogSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
+
+    @property
+    def named_devices(self) -> DeviceSettings:
+        """The devices' settings; whoever is named in an adapter's stands in ``known``, too."""
+        named = dict.fromkeys(self.adapters.wyoming.satellites, KnownDevice())
+        return structs.replace(self.devices, known={**named, **self.devices.known})

@@ -460,6 +460,10 @@ class Pipeline:
         """What this device says, where the configuration does not know it, is this user's (empty: nobody's)."""
         self._announce.adopt(device_id, user_id)
 
+    def watch_speech(self, device_id: str, began: Callable[[], None]) -> None:
+        """``began`` is called each time when somebody begins to speak to that device."""
+        self._announce.watch_speech(device_id, began)
+
     def hush(self, device_id: str) -> None:
         """Whoever spoke as this device may not any more: what was not said to its end never was."""
         if self._hearing.connected(device_id):  # on another connection, by right

@@ -85,4 +85,5 @@ def found(python: str) -> str:
     return done.stdout.strip()
 
 
+WYOMING_SATELLITE = environment("wyoming-satellite 1.0.0", 4, "real-wyoming-satellite", "python3.11")
 HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")

@@ -32,13 +32,13 @@ class Attribution(Struct, frozen=True):
 
 
 class Artifact(Struct, frozen=True, kw_only=True):
-    """What all programs and models say of themselves."""
+    """What all programs and models say of themselves; older ones have no version."""
 
     name: str
     attribution: Attribution
     installed: bool
-    description: str | None
-    version: str | None
+    description: str | None = None
+    version: str | None = None
 
 
 class ArtifactModel(Artifact, frozen=True, kw_only=True):

@@ -138,6 +138,7 @@ class HeardStream:
         match event:
             case SpeechStarted():
                 self._recognizer.wake()
+                self._announce.speech_began(self.session)
                 self.live = LiveText(self.session, self._recognizer, self._announce)
             case SpeechGoesOn(so_far):
                 if self.live is not None:

@@ -6,6 +6,7 @@ Neither waits for the other: the links and the hub have bounded outboxes of thei
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from firmware_bridge.link.events import (
@@ -63,6 +64,7 @@ class Announcer:
         self.witnesses = Witnesses()
         """Who waits inside the gateway."""
         self._guests: OrderedDict[str, str] = OrderedDict()
+        self._speech_watchers: dict[str, Callable[[], None]] = {}
         self.holds_partials = False
         """Whether nobody is to see text while it is being spoken."""
         self.busy: frozenset[Priority] = frozenset()
@@ -182,6 +184,16 @@ class Announcer:
             percent = round(100 * certainty)
             self._hub.publish(self._notice(session.device_id, NoticeKind.WAKE_WORD, percent, phrase))
         self.attention(session)
+
+    def watch_speech(self, device_id: str, began: Callable[[], None]) -> None:
+        """``began`` is called each time when somebody begins to speak to that device, from now on."""
+        self._speech_watchers[device_id] = began
+
+    def speech_began(self, session: Session) -> None:
+        """Somebody speaks; what becomes of it is not known yet."""
+        began = self._speech_watchers.get(session.device_id)
+        if began is not None:
+            began()
 
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""
