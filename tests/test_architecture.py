@@ -70,7 +70,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
-    "esptool", "esp_idf_nvs_partition_gen",
+    "esptool", "esp_idf_nvs_partition_gen", "zeroconf",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
 """Two packages that know nothing of each other use these."""
@@ -209,9 +209,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
+.adapters.languages:
 .adapters.wyoming:              firmware_bridge firmware_bridge.link firmware_bridge.carriers firmware_bridge.bridge
-                                transcription.sound_files .contract .process .access .pipeline.asking
-                                .pipeline.telling .adapters.asking .adapters.parts
+                                transcription transcription.utterance transcription.models
+                                transcription.recognizing transcription.sound_files transcription.transcriber
+                                .contract .process .access .observing .pipeline.asking .pipeline.telling
+                                .pipeline.dictation .adapters.doors .adapters.asking .adapters.languages
+                                .adapters.parts
 .adapters.home_assistant:       firmware_bridge firmware_bridge.carriers .access .contract .settings .hub .observing
                                 .pipeline.telling .pipeline.asking .adapters.parts
 .adapters:                      .adapters.parts .adapters.wyoming .adapters.home_assistant

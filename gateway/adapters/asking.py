@@ -7,7 +7,6 @@ it, whoever asked does not wait for longer than an answer may take.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -23,7 +22,6 @@ GRACE_SECONDS = 5.0
 TOO_LATE = "there was no answer in time"
 MOST_NAME = 200
 """Characters of what a program calls one of its speakers."""
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?=[-_]|\Z)")
 
 Ask = Callable[[str, Principal, WantedHints | None], AbstractAsyncContextManager[Asker]]
 
@@ -37,12 +35,6 @@ def speaker(program: str, name: str = "") -> Principal:
     known_as = f"{program}: {name[:MOST_NAME]}" if name else f"{program}:"
     one = Principal(name=known_as, role=Role.LISTENER, token_id=f"program {program}")
     return replace(one, devices=frozenset({one.own_device}))
-
-
-def language_code(tag: str | None) -> str:
-    """``de`` of ``de-AT``; empty where there is none."""
-    found = _LANGUAGE.match(tag or "")
-    return found.group().lower() if found else ""
 
 
 def longest_answer(settings: OrchestratorSettings) -> float:

@@ -14,6 +14,10 @@ def adapters(parts: AdapterParts) -> Iterator[tuple[str, Callable[[], Awaitable[
         from gateway.adapters.home_assistant.adapter import NAME, work  # noqa: PLC0415
 
         yield NAME, work(parts)
+    if settings.wyoming.listen:
+        from gateway.adapters.wyoming.at_work import serving  # noqa: PLC0415
+
+        yield "wyoming", serving(parts)
     if settings.wyoming.satellites:
         from gateway.adapters.wyoming.satellites import dialling  # noqa: PLC0415
 

@@ -30,6 +30,15 @@ class WyomingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     connections: Annotated[
         int, Meta(ge=1, le=1_000, description="At once; one address never has more than are left for others.")
     ] = 64
+    partial_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="After so much more speech its text so far is sent (transcript-chunk), beside what is sent at "
+            "each pause, which costs nothing. Home Assistant reads none of it. 0: never.",
+        ),
+    ] = 0
     zeroconf: Annotated[
         bool,
         Meta(description="Home Assistant finds the gateway by itself, where it listens on the network."),

@@ -16,7 +16,8 @@ import msgspec
 import structlog
 
 from gateway.access.principals import Principal
-from gateway.adapters.asking import ProgramQuestions, language_code, speaker
+from gateway.adapters.asking import ProgramQuestions, speaker
+from gateway.adapters.languages import spoken_language
 from gateway.adapters.wyoming.events import (
     Context,
     ErrorReport,
@@ -82,7 +83,7 @@ class ConversationAgent:
 
     async def answer(self, said: TranscriptResult | Recognize, program: str, send: Send) -> None:
         """All that is to be said to this text, for the one who sent it; ``program``: as people know it."""
-        language = language_code(getattr(said, "language", None))
+        language = spoken_language(getattr(said, "language", None))
         told = self._asking.ask(said.text, who_speaks(program, said.context), language)
         answer = _Answer(_given_back(said.context), send, recognizes=isinstance(said, Recognize))
         try:

@@ -52,6 +52,11 @@ class Dictations:
         self._settings = settings
 
     @property
+    def settings(self) -> TranscriptionSettings:
+        """How speech is heard now."""
+        return self._settings
+
+    @property
     def in_speech(self) -> bool:
         """Whether somebody is dictating just now."""
         return any(one.in_speech for one in self._open)

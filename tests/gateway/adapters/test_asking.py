@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.access.principals import LOCAL, Right
 from gateway.adapters import asking
-from gateway.adapters.asking import TOO_LATE, ProgramQuestions, language_code, longest_answer, speaker
+from gateway.adapters.asking import TOO_LATE, ProgramQuestions, longest_answer, speaker
 from gateway.contract.messages import is_token
 from gateway.pipeline.asking.typed_text import BadText
 from gateway.pipeline.telling.askers import Grown, WholeAnswer
@@ -36,24 +36,6 @@ def test_each_speaker_is_a_device_of_its_own(program: str, name: str) -> None:
     assert one.may(Right.SPEAK)
     assert not one.may(Right.REPLY)
     assert not one.sees(user_id="home", device_id="kitchen")
-
-
-@pytest.mark.parametrize(
-    ("tag", "code"),
-    [
-        ("de", "de"),
-        ("de-AT", "de"),
-        ("pt_BR", "pt"),
-        ("EN", "en"),
-        ("yue", "yue"),
-        ("*", ""),
-        ("", ""),
-        (None, ""),
-        ("english", ""),
-    ],
-)
-def test_languages(tag: str | None, code: str) -> None:
-    assert language_code(tag) == code
 
 
 def test_the_longest_answer_is_the_most_patient_ones() -> None:
