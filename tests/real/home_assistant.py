@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import aiohttp
 import yaml
 
+from firmware_bridge.link.events import SAMPLE_RATE
 from tests.real.things import HOME_ASSISTANT, interpreter
 from tests.record import PATIENCE
 from tests.servers.process import ServerProcess, free_port
 
+CHUNK_BYTES = 2048
+"""As microphones of satellites send it."""
 SECRET = "owner's password"
 CONFIGURATION: dict[str, Any] = {
     "homeassistant": {"name": "House", "time_zone": "UTC", "country": "GB", "language": "en"},
@@ -66,6 +71,33 @@ class HomeAssistant(ServerProcess):
         return [line for line in lines if " WARNING " in line or " ERROR " in line]
 
 
+@dataclass
+class Spoken:
+    """What a voice assistant made of an utterance; ``ended_at``: when its last, or the byte that ends it, was sent."""
+
+    ended_at: float = 0.0
+    done_at: float = 0.0
+    text: str = ""
+    answer: str = ""
+    error: str = ""
+
+    @property
+    def wait_ms(self) -> float:
+        """From the end of what was said to the answer."""
+        return 1000 * (self.done_at - self.ended_at)
+
+    def note(self, event: dict[str, Any]) -> None:
+        """What happens in the pipeline."""
+        match event:
+            case {"type": "stt-end", "data": {"stt_output": {"text": text}}}:
+                self.text = text
+            case {"type": "intent-end", "data": {"intent_output": {"response": {"speech": speech}}}}:
+                self.answer = speech.get("plain", {}).get("speech", "")
+                self.done_at = time.monotonic()
+            case {"type": "error", "data": {"message": message}}:
+                self.error = message
+
+
 class Owner:
     """Whoever set a Home Assistant up, at its pages."""
 
@@ -87,6 +119,13 @@ class Owner:
                 assert (await wire.receive_json())["type"] == "auth_ok"
                 yield cls(http, wire)
 
+    async def settle(self) -> None:
+        """Answer all that a new house asks its first user, so that its pages open. Some of it goes to the network."""
+        for step in ("core_config", "analytics"):
+            await self.post(f"/api/onboarding/{step}")
+        client = str(self._http._base_url)
+        await self.post("/api/onboarding/integration", client_id=client, redirect_uri=client)
+
     async def get(self, path: str) -> Any:
         """What one of its addresses answers."""
         async with self._http.get(path) as answer:
@@ -98,6 +137,11 @@ class Owner:
         async with self._http.post(path, json=body) as answer:
             assert answer.status in {200, 201}, await answer.text()
             return await answer.json()
+
+    async def delete(self, path: str) -> None:
+        """What one of its addresses stands for is gone."""
+        async with self._http.delete(path) as answer:
+            assert answer.status == 200, await answer.text()
 
     async def ask(self, kind: str, **fields: object) -> Any:
         """A command of its WebSocket; its result. Events on the way are passed over."""
@@ -164,11 +208,47 @@ class Owner:
             should_expose=True,
         )
 
-    async def pipeline(self, stt: str, agent: str = "conversation.home_assistant") -> str:
+    async def speak(self, pipeline: str, pcm: bytes, *, trailing: float = 0.0) -> Spoken:
+        """Say that to a voice assistant, as fast as it is spoken; what came of it.
+
+        ``trailing``: seconds of silence behind it, in which Home Assistant may find out by itself that it has ended.
+        """
+        number = await self.send(
+            "assist_pipeline/run",
+            start_stage="stt",
+            end_stage="intent",
+            input={"sample_rate": SAMPLE_RATE},
+            pipeline=pipeline,
+        )
+        spoken, saying = Spoken(), None
+        async for event in self.events(number):
+            spoken.note(event)
+            if event["type"] == "run-start":
+                handler = event["data"]["runner_data"]["stt_binary_handler_id"]
+                saying = asyncio.create_task(self._say(handler, pcm, trailing, spoken))
+            elif event["type"] in {"run-end", "error"}:
+                break
+        if saying is not None:
+            saying.cancel()
+        return spoken
+
+    async def _say(self, handler: int, pcm: bytes, trailing: float, spoken: Spoken) -> None:
+        clock = asyncio.get_running_loop()
+        began, sound = clock.time(), pcm + bytes(2 * int(trailing * SAMPLE_RATE))
+        for at in range(0, len(sound), CHUNK_BYTES):
+            await asyncio.sleep(began + at / 2 / SAMPLE_RATE - clock.time())
+            if at < len(pcm):
+                spoken.ended_at = time.monotonic()
+            await self.audio(handler, sound[at : at + CHUNK_BYTES])
+        if not trailing:
+            spoken.ended_at = time.monotonic()
+        await self.audio(handler, b"")
+
+    async def pipeline(self, stt: str, agent: str = "conversation.home_assistant", name: str = "Ours") -> str:
         """A voice assistant of that speech recognition and that agent; its id."""
         made = await self.ask(
             "assist_pipeline/pipeline/create",
-            name=f"{stt} and {agent}",
+            name=name,
             language="en",
             conversation_engine=agent,
             conversation_language="en",

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from docs.plan.house import ROOT
 from firmware_bridge.simulator.user import ReplyShown
 from tests.real.home_assistant import HomeAssistant, Owner
 from tests.real.things import HOME_ASSISTANT
-from tests.system.house import RECORDINGS, open_house, text
+from tests.system.house import RECORDINGS, open_house, pcm, silence, text
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("home_assistant")]
 
-AUTOMATION = """
-- id: fan_by_words
-  triggers:
-    - trigger: state
-      entity_id: event.kitchen_heard
-  conditions: "{{ trigger.to_state.attributes.event_type == 'heard' and 'fan' in trigger.to_state.attributes.text }}"
-  actions:
-    - action: input_boolean.turn_on
-      target: {entity_id: input_boolean.fan}
-"""
+DOCUMENT = (ROOT / "docs" / "home-assistant.md").read_text(encoding="utf-8")
+AUTOMATION = DOCUMENT.partition("<!-- an automation -->\n```yaml\n")[2].partition("```")[0]
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +31,11 @@ def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAss
 
 @pytest.mark.real(HOME_ASSISTANT)
 async def test_devices_come_by_mqtt_discovery_and_announce_what_they_are_told(
-    tmp_path: Path, mosquitto: Any, home_assistant: HomeAssistant
+    tmp_path: Path, mosquitto: Any, owner: Owner, home_assistant: HomeAssistant
 ) -> None:
     settings = {"adapters": {"home_assistant": {"url": mosquitto.url}}}
     named = {"devices": {"known": {"esp-32": {"name": "Kitchen", "room": "Kitchen"}}}}
     async with (
-        Owner.of(home_assistant) as owner,
         open_house(tmp_path, **settings, **named) as house,
         house.board("esp-32") as board,
     ):
@@ -52,7 +45,8 @@ async def test_devices_come_by_mqtt_discovery_and_announce_what_they_are_told(
         await board.say(RECORDINGS["u28"].path)
         heard = await owner.sees("sensor.kitchen_last_transcript", said)
         assert heard["attributes"]["language"] == "en"
-        await owner.sees("input_boolean.fan", "on")  # by the automation above
+        await owner.sees("input_boolean.fan", "on")  # by the automation of the document
+        await board.told.until(lambda: board.told.of(ReplyShown, text="The fan is on"))
         assert (await owner.states())["sensor.kitchen_time_to_answer"]["attributes"][
             "unit_of_measurement"
         ] == "ms"
@@ -69,3 +63,40 @@ async def test_devices_come_by_mqtt_discovery_and_announce_what_they_are_told(
         assert house.gateway.pipeline.forget("esp-32")
         await owner.loses("sensor.kitchen_state")
     assert "mqtt" not in "".join(home_assistant.complaints())
+
+
+@pytest.fixture
+async def owner(home_assistant: HomeAssistant) -> AsyncIterator[Owner]:
+    async with Owner.of(home_assistant) as one:
+        yield one
+
+
+def wyoming(port: int) -> dict[str, Any]:
+    return {"adapters": {"wyoming": {"listen": [f"tcp://127.0.0.1:{port}"], "zeroconf": False}}}
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_what_is_said_into_a_pipeline_is_carried_out(
+    tmp_path: Path, free_tcp_port: int, owner: Owner
+) -> None:
+    async with open_house(tmp_path, **wyoming(free_tcp_port)) as house, added(owner, free_tcp_port):
+        await owner.expose("input_boolean.fan")
+        await owner.post("/api/services/input_boolean/turn_off", entity_id="input_boolean.fan")
+        pipeline = await owner.pipeline("stt.earshot")
+        spoken = await owner.speak(pipeline, pcm("u28"))
+        assert (spoken.text, spoken.error) == (text("u28"), "")
+        assert spoken.answer.startswith("Turned on")
+        await owner.sees("input_boolean.fan", "on")
+        nothing = await owner.speak(pipeline, silence(1.0))
+        assert (nothing.text, nothing.answer) == ("", "")
+        hands_free = await owner.speak(pipeline, pcm("u28"), trailing=3.0)  # who ends it is Home Assistant
+        assert hands_free.answer.startswith("Turned on")
+        assert house.gateway.health.report().components["wyoming"].state == "healthy"
+
+
+@asynccontextmanager
+async def added(owner: Owner, port: int) -> AsyncIterator[None]:
+    """The gateway, as an integration; taken away again, so that the next has its names."""
+    entry = await owner.add("wyoming", host="127.0.0.1", port=port)
+    yield
+    await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
