@@ -33,7 +33,7 @@ from transcription.utterance.segmenter import NO_VOICE, Utterance
 from transcription.whisper import computing
 from transcription.whisper.context import alike, audible, context_frames
 from transcription.whisper.decoding import Take, WhisperDecoder
-from transcription.whisper.guards import Hypothesis, better, doubts, token_limit
+from transcription.whisper.guards import Hypothesis, better, doubts, is_swallowed, token_limit
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""
@@ -44,11 +44,15 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """An utterance as the model gets it: ``seconds`` of audio, the utterance's own ``own_seconds`` of them."""
+    """An utterance as the model gets it: ``seconds`` of audio, the utterance's own ``own_seconds`` of them.
+
+    ``voiced``: the segmenter noticed speech.
+    """
 
     take: Take
     seconds: float
     own_seconds: float
+    voiced: bool
     draft: bool
     started: float
 
@@ -196,12 +200,12 @@ class WhisperTranscriber(BatchTranscriber):
             own,
             hints.task,
         )
-        return Prepared(take, len(samples) / SAMPLE_RATE, own, hints.draft, started)
+        return Prepared(take, len(samples) / SAMPLE_RATE, own, utterance.has_speech, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful."""
         take = heard.take
-        doubtful = bool(doubts(first))
+        doubtful = bool(doubts(first)) or (heard.voiced and is_swallowed(first))
         plain = first.frames == FULL and not (take.prompt or take.hotwords)
         if heard.draft or plain or not doubtful:
             return self._transcript(

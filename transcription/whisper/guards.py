@@ -101,8 +101,19 @@ def doubts(hypothesis: Hypothesis) -> set[Doubt]:
     return {doubt for doubt, is_so in found.items() if is_so}
 
 
+def is_swallowed(hypothesis: Hypothesis) -> bool:
+    """Whether likely words are called silence, as stock weights do in short contexts with what was said."""
+    return (
+        hypothesis.is_silence
+        and bool(hypothesis.tokens)
+        and hypothesis.log_probability >= _LEAST_LOG_PROBABILITY
+    )
+
+
 def better(one: Hypothesis, other: Hypothesis) -> Hypothesis:
-    """The one with fewer doubts, else the likelier one, else ``other``."""
+    """The one with fewer doubts, else the likelier one, else ``other``; one that swallowed its words is worse."""
+    if is_swallowed(one) and not doubts(other):
+        return other
     return max(other, one, key=lambda each: (-len(doubts(each)), each.log_probability))
 
 

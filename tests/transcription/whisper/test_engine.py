@@ -309,11 +309,22 @@ LOOP = Hypothesis("stop " * 9, (1,) * 9, -0.01, 0.0, "en", 0)
 CUT = replace(GOOD, text="stop the", cut=True)
 HUSH = Hypothesis("you", (7,), -1.5, 0.9, "en", 0)
 NOTHING = Hypothesis("", (), 0.0, 0.9, "en", 0)
+SWALLOWED = replace(GOOD, text="stop the mortar", log_probability=-0.9, no_speech_probability=0.8)
+"""Words that the model takes back: as likely as what is said, though it means that nobody spoke."""
 
 SECOND_LOOKS = {
     "believed at once": (GOOD, LOOP, "stop the motor", 175, False),
     "silence at once": (HUSH, GOOD, "", 175, False),
     "nothing at once": (NOTHING, GOOD, "", 175, False),
+    "speech that was called silence": (
+        SWALLOWED,
+        replace(GOOD, log_probability=-0.95),
+        "stop the motor",
+        FULL,
+        True,
+    ),
+    "silence, twice": (SWALLOWED, SWALLOWED, "", FULL, True),
+    "silence, or a loop": (SWALLOWED, LOOP, "", 175, True),
     "mended": (LOOP, GOOD, "stop the motor", FULL, True),
     "cut, then whole": (CUT, GOOD, "stop the motor", FULL, True),
     "silence after all": (LOOP, HUSH, "", FULL, True),
@@ -339,6 +350,15 @@ def test_a_doubtful_result_is_looked_at_once_more(
     assert (transcript.text, transcript.context_frames, transcript.retried) == (text, frames, retried)
     limits = [token_limit(28_000 / 16_000, full_context=full) for full in (False, True)]
     assert decoder.asked == [(175, limits[0]), (FULL, limits[1])][: 1 + retried]
+
+
+def test_silence_in_which_nobody_was_noticed_is_not_looked_at_twice() -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+    engine._decoder = decoder = Scripted(SWALLOWED, GOOD)  # type: ignore[assignment]
+    engine._floor = 100
+    faint = utterance(np.ones(20_000, np.int16), has_speech=False, peak_probability=0.4)
+    assert engine.transcribe(faint).text == ""
+    assert len(decoder.asked) == 1
 
 
 def test_there_is_nothing_beyond_the_full_context() -> None:
