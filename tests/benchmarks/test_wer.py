@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.instruments.paired import difference
 from benchmarks.instruments.words import spoken, word_errors, words
 from benchmarks.load.clips import in_noise, noises
 from benchmarks.load.synthesized import synthesized
@@ -96,3 +97,15 @@ def test_speech_is_compared_without_accents_and_with_small_numbers_in_words(
 ) -> None:
     assert spoken(one, language) == spoken(same, language)
     assert len(spoken(one, language)) == len(same.split())
+
+
+def test_the_interval_of_a_difference_holds_it_and_shrinks_with_more_clips() -> None:
+    rng = np.random.default_rng(1)
+    errors, others = rng.integers(0, 3, 400), rng.integers(0, 3, 400)
+    few = difference(errors[:40], others[:40], [8] * 40)
+    many = difference(errors, others, [8] * 400)
+    assert few.low < few.points < few.high
+    assert many.high - many.low < (few.high - few.low) / 2
+    alike = difference(others, others, [8] * 400)
+    assert (alike.low, alike.points, alike.high) == (0, 0, 0)
+    assert str(difference([2, 1], [1, 1], [50, 50])) == "+1.00 (+0.00 to +2.00)"
