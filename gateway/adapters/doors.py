@@ -48,6 +48,7 @@ class AdapterDoor:
         self._inside: Counter[str] = Counter()
         self._names: dict[str, str] = {}
         self._place = ""
+        self._stranger = ""
         self._timer: asyncio.TimerHandle | None = None
 
     def opened(self, place: str) -> None:
@@ -81,7 +82,12 @@ class AdapterDoor:
     @contextmanager
     def admitted(self, address: str) -> Iterator[str]:
         """A place inside, for whoever that is, by name. Raises NotLetIn."""
-        name = self.name_of(address)
+        try:
+            name = self.name_of(address)
+        except Stranger as error:
+            self._stranger = str(error)
+            self._show_soon()
+            raise
         with self.place(address or THIS_MACHINE, name):
             yield name
 
@@ -114,7 +120,8 @@ class AdapterDoor:
             by_name[self._names[address]] += count
         who = "; ".join(f"{name}, {_connections(count)}" for name, count in sorted(by_name.items()))
         detail = f"{self._place}: {who or 'nobody is there'}"
-        self._health.set(self._adapter, HealthState.HEALTHY, detail=detail, quiet=True)
+        notice = f"Somebody was not let in: {self._stranger}" if self._stranger else ""
+        self._health.set(self._adapter, HealthState.HEALTHY, detail=detail, notice=notice, quiet=True)
 
 
 def _connections(count: int) -> str:

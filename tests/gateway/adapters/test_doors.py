@@ -87,3 +87,15 @@ async def test_a_door_that_cannot_be_opened_says_what_to_do() -> None:
     entrance.door.failed("port 10300 is taken", "stop the other one")
     (event,) = entrance.told.of(HealthEvent, component="wyoming")
     assert (event.reason, event.remedy, event.works) == ("port 10300 is taken", "stop the other one", False)
+
+
+async def test_health_names_the_latest_who_was_not_let_in_and_where_they_would_be_named() -> None:
+    entrance = Entrance(Assistant=HA)
+    entrance.door.opened("port 10300")
+    for stranger in ("8.8.8.8", "192.168.1.6"):
+        with pytest.raises(Stranger), entrance.door.admitted(stranger):
+            pass
+    await passes(lambda: entrance.told.of(HealthEvent, component="wyoming")[-1].notice)
+    told = entrance.told.of(HealthEvent, component="wyoming")[-1]
+    assert told.notice == "Somebody was not let in: 192.168.1.6 is not in adapters.wyoming.allow"
+    assert told.state == "healthy"
