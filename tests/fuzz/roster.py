@@ -116,6 +116,7 @@ TARGETS = {
         ),
         800,
     ),
+    "forms": Target(("gateway.web.openai",), 3_000, 24_000),
     "bodies": Target(("gateway.web.api", "gateway.settings"), 3_000),
     "wyoming_wire": Target(
         ("gateway.adapters.wyoming.wire", "gateway.adapters.wyoming.events", "gateway.adapters.wyoming.info"),

@@ -241,6 +241,25 @@ def _door() -> Iterator[tuple[str, bytes]]:
         "requests",
         b"kinds=reply,partial&levels=true\n" + head + b"Last-Event-ID: e1:17\r\nAccept: text/*;q=0.5, */*",
     )
+    yield (
+        "forms",
+        (
+            b'--B\r\nContent-Disposition: form-data; name="file"; filename="a\\"b.wav"\r\n\r\nRIFF\r\n'
+            b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+            b"--B\r\ncontent-disposition: form-data; name=chunking_strategy[type]\r\n\r\nserver_vad\r\n"
+            b'--B\r\nContent-Disposition: form-data; name="timestamp_granularities[]"\r\n\r\nword\r\n'
+            b'--B\r\nContent-Disposition: form-data; name="response_format"\r\n\r\nverbose_json\r\n--B--\r\n'
+        ),
+    )
+    yield (
+        "forms",
+        (
+            b"before\r\n--B \t\r\nContent-Disposition: form-data; name=languages[0]\r\n\r\n\r\n--B\r\n"
+            b'Content-Disposition: form-data; name="chunking_strategy"\r\n\r\n{"type":"server_vad","threshold":0.4}\r\n'
+            b"--B\r\nContent-Disposition: form-data; name=temperature\r\n\r\n1e-1\r\n--B\r\nContent-Disposition: "
+            b"form-data; name=keywords[]\r\nContent-Transfer-Encoding: binary\r\n\r\nNanit\r\n--B--after"
+        ),
+    )
     yield "requests", b"q=lamp&limit=5&before=\n" + head + b"Authorization: Bearer abc\r\nRange: bytes=0-99"
     yield (
         "requests",

@@ -88,12 +88,15 @@ class FormDecoder:
     # -- each step gives what it has found, and None when it wants more
 
     def _before(self) -> tuple[FormEvent, ...] | None:
-        at = self._buffer.find(self._delimiter)
-        if at < 0:
-            if len(self._buffer) > MOST_BEFORE:
-                raise BadForm("its boundary is not where the form begins")
-            return None
-        return self._meet(at)
+        at = self._find(self._delimiter, MOST_BEFORE, "its boundary is not where the form begins")
+        return None if at is None else self._meet(at)
+
+    def _find(self, what: bytes, most: int, otherwise: str) -> int | None:
+        """Where that stands; None: not here yet. However it was cut: raises BadForm when ``most`` bytes precede it."""
+        at = self._buffer.find(what)
+        if at > most or (at < 0 and len(self._buffer) >= most + len(what)):
+            raise BadForm(otherwise)
+        return at if at >= 0 else None
 
     def _meet(self, at: int) -> tuple[FormEvent, ...]:
         """The boundary that stands there."""
@@ -107,10 +110,10 @@ class FormDecoder:
             self._buffer.clear()
             self.is_complete = True
             return None
-        at = self._buffer.find(b"\r\n")
-        if at < 0:
-            if len(self._buffer) > MOST_BEFORE:
-                raise BadForm("a boundary's line goes on and on")
+        if self._buffer == b"-":  # the half of it
+            return None
+        at = self._find(b"\r\n", MOST_BEFORE, "a boundary's line goes on and on")
+        if at is None:
             return None
         if self._buffer[:at].strip(b" \t"):
             raise BadForm("what looks like a boundary is none")
@@ -122,10 +125,9 @@ class FormDecoder:
         return ()
 
     def _head(self) -> tuple[FormEvent, ...] | None:
-        at = self._buffer.find(b"\r\n\r\n")
-        if at > MOST_OF_A_HEAD or (at < 0 and len(self._buffer) > MOST_OF_A_HEAD):
-            raise BadForm(f"the head of a part has more than {MOST_OF_A_HEAD} bytes")
-        if at < 0:
+        too_long = f"the head of a part has more than {MOST_OF_A_HEAD} bytes"
+        at = self._find(b"\r\n\r\n", MOST_OF_A_HEAD, too_long)
+        if at is None:
             return None
         began = _part(bytes(self._buffer[:at]))
         del self._buffer[: at + 4]
