@@ -79,6 +79,15 @@ TARGETS = {
     "sound_files": Target(
         (*_SOUND, "transcription.sound_files.decoding", "transcription.sound_files.mixing"), 400, 16_384
     ),
+    "realtime": Target(
+        (
+            "gateway.web.openai.realtime_messages",
+            "gateway.web.openai.realtime_settings",
+            "gateway.web.openai.languages",
+            "transcription.sound_files.pcm_stream",
+        ),
+        2_000,
+    ),
     "wav_heads": Target((*_SOUND, "transcription.sound_files.packed_samples"), 6_000),
     "configuration": Target(_SETTINGS, 1_500),
     "config_edit": Target(("gateway.config.editing", "gateway.config.strict_yaml"), 2_000),

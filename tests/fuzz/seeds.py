@@ -54,6 +54,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _door()
     yield from _said()
     yield from _wyoming()
+    yield from _realtime()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -102,6 +103,29 @@ def _wyoming() -> Iterator[tuple[str, bytes]]:
         "wyoming_wire",
         b'{"type":"transcript","data":{"text":"a"},"data_length":12,"payload_length":2}\n{"text":"b"}xy',
     )
+
+
+def _realtime() -> Iterator[tuple[str, bytes]]:
+    given = {
+        "format": {"type": "audio/pcm", "rate": 24_000},
+        "transcription": {
+            "model": "whisper-1",
+            "language": "de-AT",
+            "prompt": "At home.",
+            "keywords": ["Ada"],
+        },
+        "turn_detection": {"type": "server_vad", "threshold": 0.6, "silence_duration_ms": 400},
+        "noise_reduction": {"type": "near_field"},
+    }
+    beta = {"input_audio_format": "g711_ulaw", "turn_detection": None, "include": ["logprobs"]}
+    for message in (
+        {"type": "session.update", "session": {"type": "transcription", "audio": {"input": given}}},
+        {"type": "transcription_session.update", "event_id": "e", "session": beta},
+        {"type": "input_audio_buffer.append", "audio": "AAECAwQFBgc="},
+        {"type": "input_audio_buffer.commit"},
+        {"type": "conversation.item.create", "item": {}},
+    ):
+        yield "realtime", msgspec.json.encode(message)
 
 
 def _json() -> Iterator[tuple[str, bytes]]:

@@ -81,6 +81,7 @@ class _Any(Struct, frozen=True):
     event_id: _EventId | None = None
 
 
+_NO_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KNOWN = msgspec.json.Decoder(Known)
 _ANY = msgspec.json.Decoder(_Any)
 
@@ -91,16 +92,18 @@ def decode(text: str | bytes) -> Known:
         return _KNOWN.decode(text)
     except msgspec.ValidationError as error:
         raise _explained(text, error) from error
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise WrongMessage(f"the message is not JSON: {error}", code="invalid_json") from error
+    except _NO_JSON as error:
+        raise _no_json(error) from error
 
 
 def _explained(text: str | bytes, error: msgspec.ValidationError) -> WrongMessage:
-    """What is wrong with what is JSON."""
+    """What is wrong with what may be JSON; so far it was."""
     try:
         said = _ANY.decode(text)
     except msgspec.ValidationError as worse:
         return WrongMessage(_PLACE.sub("", str(worse)), _place(worse) or "type", "invalid_event")
+    except _NO_JSON as worse:
+        return _no_json(worse)
     if said.type in KNOWN:
         return WrongMessage(
             _PLACE.sub("", str(error)), _place(error), "invalid_value", event_id=said.event_id
@@ -110,6 +113,10 @@ def _explained(text: str | bytes, error: msgspec.ValidationError) -> WrongMessag
         return WrongMessage(why, "type", "unsupported_event", event_id=said.event_id)
     why = f"there is no message '{said.type[:_SHOWN]}'; there are {', '.join(KNOWN)}"
     return WrongMessage(why, "type", "invalid_value", event_id=said.event_id)
+
+
+def _no_json(error: Exception) -> WrongMessage:
+    return WrongMessage(f"the message is not JSON: {error}", code="invalid_json")
 
 
 def _place(error: msgspec.ValidationError) -> str | None:
