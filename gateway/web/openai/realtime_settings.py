@@ -71,7 +71,14 @@ class TurnDetection(Struct, frozen=True, kw_only=True, omit_defaults=True):
     eagerness: Literal["low", "medium", "high", "auto"] | None = None
 
 
-_Noise = dict[str, Any] | None
+class NoiseReduction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Taken and shown, and nothing is done: our voice activity and the model want sound as it is."""
+
+    type: _Name | None = None
+    strength: float | None = None
+
+
+_Noise = NoiseReduction | None
 
 
 class _Input(Struct, frozen=True, kw_only=True):
@@ -174,7 +181,7 @@ class RealtimeSetting(Struct, frozen=True, kw_only=True):
                         msgspec.structs.replace(asked, model=asked.model or model)
                     ),
                     "turn_detection": self._shown_turns(configured),
-                    "noise_reduction": self.noise_reduction,
+                    "noise_reduction": msgspec.to_builtins(self.noise_reduction),
                 }
             },
             "include": self.include,

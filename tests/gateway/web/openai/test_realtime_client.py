@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,11 +18,12 @@ from openai.types.realtime import RealtimeServerEvent
 
 from tests.gateway.web.openai.v1 import FILLER
 from tests.record import PATIENCE
-from tests.system.house import open_house, pcm, silence, text
+from tests.system.house import RECORDINGS, open_house, pcm, silence, text
 from transcription.audio import from_pcm16
 
 pytestmark = pytest.mark.slow
 
+DOCUMENT = Path(__file__).parents[4] / "docs" / "openai.md"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 
@@ -125,3 +128,15 @@ async def test_the_clients_of_the_beta_too(tmp_path: Path) -> None:
         done = await until(connection, f"{TRANSCRIPTION}completed", told)
         assert done.transcript == text("u00")
         assert "conversation.item.created" in [event.type for event in told]
+
+
+async def test_the_program_of_the_docs_works_as_it_stands_there(tmp_path: Path) -> None:
+    section = DOCUMENT.read_text(encoding="utf-8").split("## Realtime sessions\n")[1]
+    (program,) = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    async with open_house(tmp_path, adapters={"openai": {"enabled": True}}) as house:
+        file = RECORDINGS["u00"].path
+        command = (sys.executable, "-c", program, house.gateway.url.rstrip("/"), "none", str(file))
+        async with asyncio.timeout(PATIENCE):
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            told, _ = await process.communicate()
+    assert told.decode().strip() == text("u00")
