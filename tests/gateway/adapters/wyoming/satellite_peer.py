@@ -107,6 +107,9 @@ class PeerSatellite:
     def types(self) -> list[str]:
         return [one.type for one in self.told.items if one.type != "ping"]
 
+    def pongs(self) -> list[str]:
+        return [one.data.get("text") for one in self.told.of(Told, type="pong")]
+
     async def hears(self, kind: str, count: int = 1) -> Told:
         found: Told = await self.told.first(Told, type=kind, count=count)
         return found

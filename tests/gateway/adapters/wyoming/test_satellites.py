@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from wyoming.event import Event
+from wyoming.ping import Ping
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.adapters.wyoming import satellite, satellite_visit
@@ -423,3 +425,47 @@ async def test_one_that_reads_nothing_is_cut_off() -> None:
     async with serving(handle) as address, dialling(address) as works:
         await here(works)
         await works.events.first(DeviceEvent, device_id="kitchen", state="disconnected")
+
+
+def anything(chance: random.Random) -> Event:
+    """An event that a satellite may send, or one like it."""
+    forms = [
+        {"rate": 16_000, "width": 2, "channels": 1},
+        {"rate": 48_000, "width": 4, "channels": 2},
+        {"rate": 1, "width": 2, "channels": 1},
+        {},
+    ]
+    kinds = (
+        "run-pipeline",
+        "audio-start",
+        "audio-chunk",
+        "audio-stop",
+        "detection",
+        "ping",
+        "pong",
+        "info",
+        "x",
+    )
+    values = (None, "asr", "wake", -1, 1e300, [], {}, "x" * 300, True)
+    data = {**chance.choice(forms)}
+    for name in ("start_stage", "end_stage", "name", "text", "timestamp", "rate", "wake_word_name"):
+        if chance.random() < 0.08:
+            data[name] = chance.choice(values)
+    return Event(chance.choice(kinds), data, chance.randbytes(chance.choice((0, 1, 999, 2_048))) or None)
+
+
+async def test_whatever_it_says_in_whatever_order_nothing_goes_wrong() -> None:
+    chance = random.Random(14)
+    async with peer_satellite() as (peer, address), dialling(address) as works:
+        for number in range(60):
+            await passes(lambda: peer.serving is not None)
+            writer = peer.serving
+            with contextlib.suppress(ConnectionError):  # it may just have been given up
+                for _ in range(10):
+                    await peer.send(anything(chance))
+                await peer.send(Ping(text=str(number)).event())
+            await passes(lambda w=writer, n=str(number): peer.serving is not w or n in peer.pongs())
+        assert peer.connections > 5
+        assert not works.health.mishaps.latest
+        await passes(lambda: peer.serving is not None)
+        await passes(lambda: any(one.gone is None for one in works.pipeline.roster.devices()))
