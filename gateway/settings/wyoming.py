@@ -27,6 +27,13 @@ class WyomingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "Example: {Home Assistant: 192.168.1.5}."
         ),
     ] = {}
+    conversation: Annotated[
+        bool,
+        Meta(
+            description="true: who may come may also ask whoever answers here (orchestrator), as Home Assistant's "
+            "conversation agent. Agents act in the house: so it is only where it is wanted."
+        ),
+    ] = False
     connections: Annotated[
         int, Meta(ge=1, le=1_000, description="At once; one address never has more than are left for others.")
     ] = 64

@@ -10,8 +10,11 @@ from importlib.metadata import version
 from types import ModuleType
 
 from gateway.access.loopback import is_loopback
+from gateway.adapters.asking import ProgramQuestions, longest_answer
 from gateway.adapters.doors import AdapterDoor
 from gateway.adapters.parts import AdapterParts
+from gateway.adapters.wyoming.conversation import ConversationAgent
+from gateway.adapters.wyoming.conversations import ConversationService
 from gateway.adapters.wyoming.places import ListeningPlace
 from gateway.adapters.wyoming.respondents import Service
 from gateway.adapters.wyoming.server import WyomingServer
@@ -44,8 +47,13 @@ async def _serve(parts: AdapterParts) -> None:
 
 def services(parts: AdapterParts, made: str) -> list[Service]:
     """What is done here. ``made``: the gateway's version."""
-    partial_ms = parts.config.adapters.wyoming.partial_ms
-    return [SpeechToText(parts.pipeline.dictations, parts.recognizer, version=made, partial_ms=partial_ms)]
+    config, pipeline = parts.config, parts.pipeline
+    settings = config.adapters.wyoming
+    ears = SpeechToText(pipeline.dictations, parts.recognizer, version=made, partial_ms=settings.partial_ms)
+    if not settings.conversation:
+        return [ears]
+    questions = ProgramQuestions(pipeline.ask, lambda: longest_answer(config.orchestrator))
+    return [ears, ConversationService(ConversationAgent(questions), parts.health.mishaps, version=made)]
 
 
 @asynccontextmanager

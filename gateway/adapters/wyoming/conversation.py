@@ -35,7 +35,7 @@ from gateway.adapters.wyoming.events import (
     TranscriptResult,
     WyomingEvent,
 )
-from gateway.adapters.wyoming.info import ArtifactModel, Attribution, HandleProgram, IntentProgram
+from gateway.adapters.wyoming.info import EARSHOT, NAME, ArtifactModel, HandleProgram, IntentProgram
 from gateway.contract.intents import WantedIntent, intents_of
 from gateway.contract.messages import BadMessage
 from gateway.pipeline.asking.typed_text import BadText, SayError
@@ -55,12 +55,7 @@ Send: TypeAlias = Callable[[WyomingEvent], Awaitable[None]]
 
 def programs(version: str) -> tuple[HandleProgram, IntentProgram]:
     """What ``info`` says of it. No language is named: which are understood, only the agents know."""
-    named: dict[str, Any] = {
-        "name": "earshot",
-        "attribution": Attribution("Earshot", "https://pypi.org/project/earshot-gateway/"),
-        "installed": True,
-        "version": version,
-    }
+    named: dict[str, Any] = {"name": NAME, "attribution": EARSHOT, "installed": True, "version": version}
     models = (ArtifactModel(**named, description="The agents behind the gateway", languages=()),)
     described: dict[str, Any] = {**named, "description": "Earshot's agents", "models": models}
     return (

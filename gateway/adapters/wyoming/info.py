@@ -5,6 +5,8 @@ Of what others are only that is read which concerns us: what a satellite is.
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from gateway.adapters.wyoming.events import SoundForm, WyomingEvent
@@ -29,6 +31,10 @@ class Attribution(Struct, frozen=True):
 
     name: str
     url: str
+
+
+NAME: Final = "Earshot"
+EARSHOT: Final = Attribution(NAME, "https://pypi.org/project/earshot-gateway/")
 
 
 class Artifact(Struct, frozen=True, kw_only=True):

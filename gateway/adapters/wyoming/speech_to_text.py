@@ -15,7 +15,7 @@ from gateway.adapters.wyoming.events import (
     TranscribeRequest,
     WyomingEvent,
 )
-from gateway.adapters.wyoming.info import ArtifactModel, AsrProgram, Attribution, Info
+from gateway.adapters.wyoming.info import EARSHOT, NAME, ArtifactModel, AsrProgram, Attribution, Info
 from gateway.adapters.wyoming.utterance import HeardUtterance
 from gateway.adapters.wyoming.way_back import WayBack
 from gateway.pipeline.dictation.dictations import DictationClosed, DictationRefused, Dictations
@@ -25,8 +25,6 @@ from transcription.models.models import find_model, is_to_be_fetched, repository
 from transcription.recognizing import RecognizerState, Recognizing
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
-NAME: Final = "Earshot"
-EARSHOT: Final = Attribution(NAME, "https://pypi.org/project/earshot-gateway/")
 _SPHINX: Final = Attribution("CMU Sphinx", "https://cmusphinx.github.io/")
 _SOUND: Final = (TranscribeRequest, SoundStart, SoundChunk, SoundStop)
 _EVERY_PAUSE: Final = 3_600_000

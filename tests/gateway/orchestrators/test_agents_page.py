@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gateway.contract.intents import intents_of
 from gateway.orchestrators.rehearsal import Rehearsal
 
 PAGE = Path(__file__).parents[3] / "docs" / "agents.md"
@@ -24,7 +25,8 @@ def page() -> dict[str, Any]:
 async def test_the_code_of_the_page_runs_and_its_test_passes() -> None:
     names = page()
     await names["test_the_house"]()
-    async with Rehearsal(names["house"], names["home"], names["clock"], names["shop"]) as stage:
+    own = ("house", "home", "clock", "shop", "lamps")
+    async with Rehearsal(*(names[name] for name in own)) as stage:
         assert (await stage.say("hello")).text == "You said: hello"
         unknown = await stage.say("what time is it in Atlantis", agent="clock")
         assert (unknown.text, unknown.end.understood) == ("I do not know that city.", False)
@@ -34,6 +36,8 @@ async def test_the_code_of_the_page_runs_and_its_test_passes() -> None:
         ):
             assert (await stage.say("hello", agent="home", user_id=user, room=room)).text == text
         assert not (await stage.say("hello", agent="home", room="Office")).end.understood
+        switched = await stage.say("switch on the lamp", agent="lamps")
+        assert [one.name for one in intents_of(switched.end.data)] == ["HassTurnOn"]
         ordered = await stage.say("order milk", agent="shop")
         assert len(names["ordered"]) == 1
         await stage.undo(ordered)
