@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.carriers.mqtt_publication import Publication
 from firmware_bridge.simulator.user import ReplyShown
+from gateway.adapters.home_assistant import adapter
 from gateway.contract.events import DeviceEvent
 from tests.gateway.adapters.home_assistant.seat import Seat
 from tests.record import passes
+from tests.servers.certificates import Certificates
+from tests.servers.mosquitto import EVERYBODY, Mosquitto, password_options, tls_options
 from tests.system.house import RECORDINGS, House, open_house, text
-from tests.system.house import board as board_in
 
 pytestmark = pytest.mark.slow
 
@@ -110,6 +111,9 @@ async def test_home_assistant_that_comes_anew_is_told_all_again(tmp_path: Path, 
         assert told["heard"]["text"] == heard["text"]
         for topic in (CONFIG.format("attic"), GATEWAY_CONFIG, HERE.format("attic", "state")):
             await seat.hears(topic)
+        house.gateway.hub.forget(lambda _: True)  # as where somebody erases what was said
+        await seat.say("homeassistant/status", b"online")
+        await seat.hears(HERE.format("attic", "words"), heard={"text": ""}, replied={"text": ""})
 
 
 async def test_a_broker_that_was_away_is_told_all_again_and_health_says_so(
@@ -123,6 +127,52 @@ async def test_a_broker_that_was_away_is_told_all_again_and_health_says_so(
         async with Seat.at(mosquitto.url) as seat:
             await seat.sees(HERE.format("cellar", "available"), b"online")
             await seat.hears(CONFIG.format("cellar"))
+
+
+async def test_who_does_not_come_back_is_taken_away(
+    tmp_path: Path, mosquitto: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Seat.at(mosquitto.url) as seat:
+        async with open_house(tmp_path, **settings(mosquitto.url)) as house, house.board("barn"):
+            await seat.sees(HERE.format("barn", "available"), b"online")
+        monkeypatch.setattr(adapter, "LEFT_SECONDS", -1.0)
+        async with open_house(tmp_path, **settings(mosquitto.url)):
+            await seat.sees(CONFIG.format("barn"), b"")
+            await seat.sees(HERE.format("barn", "available"), b"")
+
+
+async def test_a_broker_that_hangs_holds_nobody_up(tmp_path: Path, mosquitto: Any) -> None:
+    async with open_house(tmp_path, **settings(mosquitto.url)) as house, house.board("loft") as board:
+        async with Seat.at(mosquitto.url) as seat:
+            await seat.sees(HERE.format("loft", "available"), b"online")
+        mosquitto.pause()
+        await board.say(RECORDINGS["u05"].path)
+        await board.told.until(lambda: board.told.of(ReplyShown))
+        assert house.gateway.health.report().components["recognizer"].state == "healthy"
+        mosquitto.resume()
+        async with Seat.at(mosquitto.url) as seat:
+            await seat.say("homeassistant/status", b"online")
+            told = await seat.hears(HERE.format("loft", "words"))
+            assert told["heard"]["text"] == text("u05")
+
+
+async def test_the_way_to_the_broker_is_guarded(tmp_path: Path, certificates: Certificates) -> None:
+    guards = f"{password_options(tmp_path, 'earshot', 'right')}\n" + "\n".join(
+        line for line in tls_options(certificates).splitlines() if line != EVERYBODY
+    )
+    server = Mosquitto(tmp_path, guards).start()
+    url = server.tls_url.replace("mqtts://", "mqtts://earshot@")
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    guarded = settings(url, ca_file=str(certificates.ca), password_file=str(password))
+    try:
+        async with open_house(tmp_path, **guarded) as house:
+            await passes(lambda: _state(house) == "degraded")
+            password.write_text("right\n")  # which is read for each connection
+            await passes(lambda: _state(house) == "healthy")
+            assert "earshot@" not in _detail(house)
+    finally:
+        server.kill()
 
 
 async def test_orders_that_are_none_are_refused_and_counted(tmp_path: Path, mosquitto: Any) -> None:
@@ -147,16 +197,30 @@ async def test_orders_that_are_none_are_refused_and_counted(tmp_path: Path, mosq
             "{{ 7 * 7 }}\x00<b>",
         ]  # said to whoever was there; not to who comes later
         assert "gateway" not in house.gateway.health.report().components, "nothing went wrong inside"
-    (tmp_path / "later").mkdir()
+
+
+async def test_what_the_broker_has_kept_is_not_announced_whenever_the_gateway_comes(
+    tmp_path: Path, keeping_mosquitto: Any
+) -> None:
+    here = HERE.format("porch", "announce")
     async with (
-        Seat.at(mosquitto.url) as seat,
-        open_house(tmp_path / "later", **settings(mosquitto.url)),
-        board_in(tmp_path / "later", "porch") as board,
+        open_house(tmp_path, **settings(keeping_mosquitto.url)) as house,
+        house.board("porch") as board,
     ):
-        await seat.said.until(lambda: seat.said.of(Publication, topic=HERE.format("porch", "words")))
-        await seat.say(here, b"said just now")
-        await board.told.until(lambda: board.told.of(ReplyShown))
-        assert board.told.of(ReplyShown)[0].text == "said just now"
+        async with Seat.at(keeping_mosquitto.url) as seat:
+            await seat.sees(HERE.format("porch", "available"), b"online")
+            await seat.say(here, b"to whoever is there now", kept=True)
+            await board.told.until(lambda: board.told.of(ReplyShown))
+        keeping_mosquitto.stop()
+        await passes(lambda: _state(house) == "degraded")
+        keeping_mosquitto.start()
+        await passes(lambda: _state(house) == "healthy")
+        async with Seat.at(keeping_mosquitto.url) as seat:
+            assert here in seat.kept
+            await seat.say(here, b"", kept=True)
+            await seat.say(here, b"said just now")
+            await board.told.until(lambda: board.told.of(ReplyShown, text="said just now"))
+        assert [one.text for one in board.told.of(ReplyShown)] == ["to whoever is there now", "said just now"]
 
 
 async def test_no_word_of_what_is_said_leaves_a_house_that_redacts(tmp_path: Path, mosquitto: Any) -> None:
@@ -203,6 +267,11 @@ async def test_a_broker_wants_a_password_and_the_word_is_helpful(
         component = house.gateway.health.report().components["home_assistant"]
         assert (component.state, component.works) == ("degraded", False)
         assert "adapters.home_assistant" in component.remedy
+
+
+def _state(house: House) -> str:
+    components = house.gateway.health.report().components
+    return components["home_assistant"].state if "home_assistant" in components else ""
 
 
 def _detail(house: House) -> str:
