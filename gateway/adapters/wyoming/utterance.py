@@ -51,6 +51,8 @@ SILENCE_MS: Final = {"relaxed": 1_250, "aggressive": 250}
 """What a program may want the silence to be that ends an utterance, as Home Assistant has it."""
 SILENT_SECONDS: Final = 15.0
 """Whoever speaks now, and has said nothing for so long, is not waited for any longer."""
+AFTER_NOISE_SECONDS: Final = 4.0
+"""Nor is anybody in whose sound there was no text: who coughed goes on by then, and who mumbled says it again."""
 LONGEST_SECONDS: Final = 30.0
 """Of somebody who speaks now: behind that comes no silence (a television)."""
 LONGEST_RECORDING_SECONDS: Final = 3_600.0
@@ -93,6 +95,7 @@ class HeardUtterance:
         self._language: str | None = None
         self._reasons: dict[int, EndReason] = {}
         self._in_speech = False
+        self._patience = SILENT_SECONDS
         self._told = _ToldText(line, wanted)
         self._finishing: asyncio.Task[None] | None = None
         self._answered = False
@@ -182,7 +185,7 @@ class HeardUtterance:
         if self._heard_seconds > LONGEST_RECORDING_SECONDS:
             self.fail(f"it has more than {LONGEST_RECORDING_SECONDS:.0f} s", "too-long")
             return
-        enough = LONGEST_SECONDS if self._in_speech or self._texts else SILENT_SECONDS
+        enough = LONGEST_SECONDS if self._in_speech or self._texts else self._patience
         if self._heard_seconds >= enough and not self._is_recording:
             self._complete()
 
@@ -208,12 +211,17 @@ class HeardUtterance:
                 if transcript.text:
                     self._texts.append(transcript.text)
                     self._language = self._language or transcript.language
-                ended = self._reasons.pop(number, EndReason.STOP) is EndReason.SILENCE
-                if ended and transcript.text and not self._is_recording:
-                    self._answer()
+                if self._reasons.pop(number, EndReason.STOP) is EndReason.SILENCE:
+                    self._ended_by_silence()
             case NoText(_, error):
                 code = next((code for kind, code in _CODES if isinstance(error, kind)), "failed")
                 self.fail(str(error), code)
+
+    def _ended_by_silence(self) -> None:
+        if not self._texts:
+            self._patience = min(self._patience, self._heard_seconds + AFTER_NOISE_SECONDS)
+        elif not self._is_recording:
+            self._answer()
 
     async def _finish(self) -> None:
         await self._dictation.told()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from wyoming.asr import Transcribe
-from wyoming.audio import AudioStop
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.info import Describe, Info
 from wyoming.ping import Ping
 
@@ -111,6 +112,19 @@ async def test_a_cough_is_no_utterance_and_what_follows_is_heard() -> None:
             heard = await ask(program, ENDED, stop=False)
     assert heard.data["text"]
     assert len(works.engine.lengths) == 2
+
+
+async def test_who_mumbled_is_not_waited_for_long() -> None:
+    async with open_works(OnceDeaf(), watched=False) as works:
+        await works.ready()
+        async with served(works, now=EverLater()) as server, client(server) as program:
+            await say(program, spoken(ENDED, stop=False))
+            await passes(lambda: works.engine.lengths)
+            await passes(lambda: not works.recognizer.waiting)
+            patience = quiet(utterance.AFTER_NOISE_SECONDS + 1.0)
+            await say(program, spoken(patience).split(b"null}", 1)[1])
+            heard = await read(program, "transcript")
+    assert heard.data["text"] == ""
 
 
 @pytest.mark.parametrize(
@@ -281,3 +295,49 @@ async def test_a_gateway_that_stops_says_so(works: Works) -> None:
         assert (heard.type, heard.data["code"]) == ("error", "stopping")
         await program.write_event(Ping().event())
         assert (await read(program)).type == "pong"
+
+
+async def test_a_program_that_is_slow_is_heard_byte_by_byte(works: Works) -> None:
+    data = spoken(HELLO, size=16_000)
+    async with served(works) as server, client(server) as program:
+        for at in range(0, len(data), 499):
+            await say(program, data[at : at + 499])
+            await asyncio.sleep(0)
+        for byte in spoken(b"")[:]:
+            await say(program, bytes((byte,)))
+        assert (await read(program, "transcript")).data["text"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_is_said_in_whatever_order_the_connection_lives(works: Works, seed: int) -> None:
+    chance = random.Random(seed)
+    forms = [(16_000, 2, 1), (8_000, 1, 2), (44_100, 3, 1), (7, 7, 7)]
+    heard = spoken(loud(0.2) + quiet(0.2))
+    events = [
+        Transcribe(language=chance.choice(["en", "xx", ""])).event(),
+        AudioStop().event(),
+        Describe().event(),
+        Ping(text="x").event(),
+        *(AudioStart(*form).event() for form in forms),
+        *(AudioChunk(*form, audio=chance.randbytes(chance.randrange(5_000))).event() for form in forms),
+    ]
+    async with served(works, now=EverLater()) as server, client(server) as program:
+        for _ in range(60):
+            if chance.random() < 0.2:
+                await say(program, heard[: chance.choice([0, len(heard)])])
+            await program.write_event(chance.choice(events))
+        await program.write_event(AudioStop().event())
+        await program.write_event(Ping(text="alive").event())
+        while (event := await read(program)).data != {"text": "alive"}:
+            assert event.type in {
+                "transcript",
+                "transcript-start",
+                "transcript-chunk",
+                "transcript-stop",
+                "info",
+                "pong",
+                "error",
+            }
+        assert (await ask(program, HELLO)).type in {"transcript", "error"}
+    assert not works.health.mishaps.counts
+    await passes(lambda: not works.pipeline.dictations._open)
