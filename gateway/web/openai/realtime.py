@@ -14,6 +14,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.access.door import NotAdmitted
+from gateway.access.principals import Principal
 from gateway.adapters.doors import AdapterDoor, NoPlace
 from gateway.pipeline.dictation.dictation import Dictation
 from gateway.pipeline.dictation.dictations import DictationClosed, DictationRefused
@@ -57,7 +58,7 @@ class RealtimeSockets:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one session to its end. Raises Problem, before there is one."""
         running, principal = self._parts.running(), who(request)
-        around = self._around(running)
+        around = self._around(running, principal)
         setting = _asked(request, around)
         response = web.WebSocketResponse(
             timeout=CLOSE_SECONDS, max_msg_size=MESSAGE_BYTES, compress=False, protocols=(REALTIME,)
@@ -90,12 +91,14 @@ class RealtimeSockets:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
         self._open.add(socket)
         try:
-            with dictation:
+            with dictation, self._parts.health.mishaps.contained("a realtime session"):
                 await socket.serve(dictation, self._parts.settings.heartbeat_seconds)
+                return
+            await socket.close(WSCloseCode.INTERNAL_ERROR, "something is wrong with the gateway")
         finally:
             self._open.discard(socket)
 
-    def _around(self, running: RunningParts) -> Surroundings:
+    def _around(self, running: RunningParts, principal: Principal) -> Surroundings:
         settings = running.config.transcription
         state = running.recognizer.state
         model = state.model or settings.model
@@ -103,6 +106,7 @@ class RealtimeSockets:
             model=own_name(model),
             settings=settings,
             languages=state.languages,
+            priority=running.pipeline.priority(principal.own_device, principal.own_user),
             check_model=lambda name: check_name(name, model, self._parts.openai.models),
         )
 

@@ -30,6 +30,7 @@ from gateway.web.openai.realtime_messages import (
 )
 from gateway.web.openai.realtime_settings import AskedSession, RealtimeSetting
 from transcription.audio import SAMPLE_RATE
+from transcription.priority import Priority
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 
 
@@ -40,6 +41,7 @@ class Surroundings:
     model: str
     settings: TranscriptionSettings
     languages: Sequence[str]
+    priority: Priority
     check_model: Callable[[str], None]
     """Raises WrongRequest for the name of a model that is not ours."""
 
@@ -72,6 +74,7 @@ class RealtimeSession:
             hints=self._setting.hints(settings, self._around.languages),
             end_on_silence=self._setting.turn_detection is not None,
             partial_ms=settings.partials.every_ms,
+            priority=self._around.priority,
         )
 
     @property

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from gateway.access.principals import Role
 from gateway.web.openai import realtime as sessions
 from gateway.web.openai import realtime_listening, realtime_queues
+from gateway.web.openai.realtime_messages import AppendAudio
 from gateway.web.openai.realtime_queues import ClientInbox
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.openai.realtime_client import Speaker, loud, quiet, realtime
@@ -79,6 +80,36 @@ async def test_what_comes_faster_than_it_is_understood_waits_and_is_not_lost(tmp
         await engine.working()
         engine.go.set()
         assert all([await session.transcript() for _ in range(20)])
+
+
+async def test_who_waits_for_the_recognizer_is_still_there(tmp_path: Path) -> None:
+    """Its pings are answered meanwhile, or it would think that nobody is."""
+    engine = Engine()
+    async with open_v1(tmp_path, engine) as v1, realtime(v1, heartbeat=0.1) as session:
+        engine.go.clear()
+        await session.speak((loud(0.5) + quiet(1)) * 6)
+        await engine.working()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):  # as long as it takes to give up on somebody
+                while await session.next():
+                    pass
+        engine.go.set()
+        assert await session.transcript()
+
+
+async def test_a_mistake_of_ours_ends_a_session_and_no_other(v1: V1, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async with realtime(v1) as session, realtime(v1) as other:
+        await session.next()
+        with monkeypatch.context() as patched:
+            patched.setattr(AppendAudio, "data", broken)
+            await session.say("input_audio_buffer.append", audio="")
+            assert await session.closed() == 1011
+        await other.speak(loud(0.5) + quiet(1))
+        assert await other.transcript()
+    assert v1.works.health.mishaps.counts["a realtime session"] == 1
 
 
 async def test_a_client_may_be_so_far_ahead_and_is_then_read_no_further() -> None:
