@@ -12,19 +12,18 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from itertools import chain, cycle, islice, takewhile
+from itertools import cycle, islice, takewhile
 from typing import TypeAlias
 
-from msgspec import Struct
-
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
-from benchmarks.instruments.report import Bar, Result, percentile
-from benchmarks.instruments.words import word_errors, words
+from benchmarks.instruments.report import Bar, Result
+from benchmarks.instruments.words import words
 from benchmarks.load.inflate import TOLERATED, inflated_model
-from benchmarks.load.speaking import Heard, device, say, settings, waits
+from benchmarks.load.speakers import Crowd, spoken_to
+from benchmarks.load.speaking import device, say, settings, waits
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
 from firmware_bridge.speech_files import read_wav, recordings
 
@@ -38,35 +37,8 @@ TIMES = {WYOMING.name: 6}
 MOST_SECONDS = 75.0
 PACES = {"flat out": math.inf, "in real time": 1.0}
 
-Said: TypeAlias = tuple[list[str], bytes]
-"""The words, and their PCM16."""
-
 Crowds: TypeAlias = "dict[tuple[str, str], Crowd]"
 """By who was spoken to, at which pace."""
-
-
-class Crowd(Struct, frozen=True):
-    """What a crowd heard, and how long that took in all."""
-
-    heard: list[Heard]
-    seconds: float
-    words_wrong: int
-
-    @property
-    def without_text(self) -> int:
-        """Utterances of which nothing was heard."""
-        return sum(not one.text for one in self.heard)
-
-    @property
-    def per_second(self) -> float:
-        """Utterances per second, of those that had a text."""
-        return (len(self.heard) - self.without_text) / self.seconds
-
-    @property
-    def longest_by_median(self) -> float:
-        """The longest wait, in medians."""
-        times = [one.wait_ms for one in self.heard]
-        return max(times) / percentile(times, 50)
 
 
 def run(*, quick: bool) -> Result:
@@ -126,20 +98,10 @@ async def _peer(speak: Speak, utterances: int, speed: float) -> Crowd:
 
 
 async def _speak(crowd: list[Speak], utterances: int) -> Crowd:
-    """Share the utterances out, to whoever is done with the last one; the first round warms up.
-
-    After ``MOST_SECONDS`` nothing more is begun.
-    """
+    """After ``MOST_SECONDS`` nothing more is begun; the first round warms up."""
     said = [(words(recording.text), read_wav(recording.path)) for recording in recordings()]
     await asyncio.gather(*(speak(pcm) for speak, (_, pcm) in zip(crowd, said, strict=False)))
-    began = time.perf_counter()
-    waiting = takewhile(lambda _: time.perf_counter() < began + MOST_SECONDS, islice(cycle(said), utterances))
-    answers = await asyncio.gather(*(_say_next(speak, waiting) for speak in crowd))
-    seconds = time.perf_counter() - began
-    pairs = list(chain.from_iterable(answers))
-    wrong = sum(word_errors(expected, words(heard.text)) for expected, heard in pairs)
-    return Crowd([heard for _, heard in pairs], seconds, wrong)
-
-
-async def _say_next(speak: Speak, waiting: Iterator[Said]) -> list[tuple[list[str], Heard]]:
-    return [(expected, await speak(pcm)) for expected, pcm in waiting]
+    end = time.perf_counter() + MOST_SECONDS
+    return await spoken_to(
+        crowd, takewhile(lambda _: time.perf_counter() < end, islice(cycle(said), utterances))
+    )

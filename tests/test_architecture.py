@@ -253,7 +253,8 @@ benchmarks.load:                firmware_bridge.speech_files firmware_bridge.sim
                                 transcription.utterance transcription.models .contract
                                 .access .broker .config .hub .orchestrators .client .app
                                 benchmarks.instruments
-benchmarks.peers:               firmware_bridge.link transcription .contract benchmarks.instruments benchmarks.load
+benchmarks.peers:               firmware_bridge.link firmware_bridge.speech_files transcription .contract
+                                benchmarks.instruments benchmarks.load
 benchmarks:                     firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.bridge firmware_bridge.simulator transcription
                                 transcription.utterance transcription.wake transcription.models

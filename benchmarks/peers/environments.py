@@ -28,11 +28,12 @@ from msgspec import Struct
 
 from benchmarks.instruments.cache import cached
 from benchmarks.load.speaking import Heard
-from benchmarks.peers import whisperlive, wyoming
+from benchmarks.peers import openai_audio, whisperlive, wyoming
 
 READY_SECONDS = 90.0
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 REALTIMESTT_SERVER = Path(__file__).with_name("realtimestt.py")
+PLAIN_SERVER = Path(__file__).with_name("plain.py")
 WHISPERLIVE_SERVER = """
 import sys
 from whisper_live.server import TranscriptionServer
@@ -79,16 +80,22 @@ class Peer(Struct, frozen=True):
     lingers: bool = False
     """Whether it goes on working when its speaker has gone."""
 
+    kind: str = ""
+    """Of several that are set up differently, which one."""
+
+    is_here: bool = False
+    """Whether it needs nothing but what Earshot brings."""
+
     @property
     def name(self) -> str:
         """For people."""
-        return self.package.replace("==", " ")
+        return ", ".join(filter(None, (self.package.replace("==", " "), self.kind)))
 
 
-def _wyoming_command(port: int, load: Load) -> list[str]:
+def _wyoming_command(port: int, load: Load, *, beam_size: int = 1) -> list[str]:
     command = ["-m", "wyoming_faster_whisper", "--uri", f"tcp://127.0.0.1:{port}", "--data-dir", "."]
     command += ["--model", str(load.model), "--local-files-only", "--stt-library", "faster-whisper"]
-    command += ["--language", "en", "--beam-size", "1", "--compute-type", "int8"]
+    command += ["--language", "en", "--beam-size", str(beam_size), "--compute-type", "int8"]
     return [*command, "--cpu-threads", str(load.threads)]
 
 
@@ -97,11 +104,26 @@ def _realtimestt_command(port: int, load: Load) -> list[str]:
     return [str(REALTIMESTT_SERVER), *options]
 
 
+def _plain_command(port: int, load: Load, *, beam_size: int = 1) -> list[str]:
+    return [str(PLAIN_SERVER), str(port), str(load.model), str(load.threads), str(beam_size)]
+
+
 def _whisperlive_command(port: int, load: Load) -> list[str]:
     return ["-c", WHISPERLIVE_SERVER, str(port), str(load.model), str(load.speakers)]
 
 
 WYOMING = Peer("wyoming-faster-whisper==3.8.1", _wyoming_command, wyoming.say)
+WYOMING_AS_IT_COMES = Peer(
+    WYOMING.package, partial(_wyoming_command, beam_size=0), wyoming.say, kind="its own beam (5)"
+)
+PLAIN = Peer("aiohttp + faster-whisper", _plain_command, openai_audio.say, is_here=True)
+PLAIN_AS_IT_COMES = Peer(
+    PLAIN.package,
+    partial(_plain_command, beam_size=5),
+    openai_audio.say,
+    kind="faster-whisper's own beam (5)",
+    is_here=True,
+)
 REALTIMESTT = Peer(
     "RealtimeSTT==1.1.2",
     _realtimestt_command,
@@ -125,7 +147,7 @@ PEERS = ALL_PEERS if os.environ.get("EARSHOT_BENCH_PEERS") == "all" else ALL_PEE
 def serving(peer: Peer, load: Load) -> Iterator[Speak]:
     """How to speak to a server of that peer. Raises PeerMissing."""
     python = _python(peer)
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder, "log")
         with journal.open("w") as log:
@@ -174,7 +196,9 @@ def pins(peer: Peer) -> Path:
 
 def _python(peer: Peer) -> Path:
     """The interpreter of an environment with just that peer."""
-    return interpreter(peer.name.replace(" ", "-"), pins(peer))
+    if peer.is_here:
+        return Path(sys.executable)
+    return interpreter(peer.package.replace("==", "-"), pins(peer))
 
 
 def interpreter(name: str, pinned: Path) -> Path:
@@ -204,7 +228,8 @@ def reason(stderr: str) -> str:
     return lines[-1] if lines else "it did not say why"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return int(server.getsockname()[1])

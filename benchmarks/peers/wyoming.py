@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from itertools import count
 from typing import Any
 
 from benchmarks.load.speaking import Heard
 from firmware_bridge.link.events import SAMPLE_RATE
 
 CHUNK_SAMPLES = 320
+MOST_CHUNKS = 60 * SAMPLE_RATE // CHUNK_SAMPLES
 FORMAT = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}
 
 
@@ -40,6 +42,37 @@ async def say(port: int, pcm: bytes, *, speed: float = 1.0) -> Heard:
         return Heard(text, 1000 * (now() - stopped))
     finally:
         writer.close()
+
+
+async def say_on(port: int, pcm: bytes, *, end: float) -> Heard:
+    """Stream in real time, silence behind the speech, and never say that it is over: whoever listens has to know.
+
+    The wait is from ``end``, in seconds of what is sent.
+    """
+    now = asyncio.get_running_loop().time
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        _send(writer, "transcribe", {"language": "en"})
+        _send(writer, "audio-start", FORMAT)
+        began = now()
+        answer = asyncio.create_task(_transcript(reader))
+        times: list[float] = []
+        answer.add_done_callback(lambda _: times.append(now()))
+        for number in count():
+            await asyncio.wait([answer], timeout=began + (number + 1) * CHUNK_SAMPLES / SAMPLE_RATE - now())
+            if answer.done() or number > MOST_CHUNKS:
+                break
+            _send(writer, "audio-chunk", FORMAT, _chunk(pcm, number))
+            await writer.drain()
+        text = await asyncio.wait_for(answer, 0 if not times else None)
+        return Heard(text, 1000 * (times[0] - began - end))
+    finally:
+        writer.close()
+
+
+def _chunk(pcm: bytes, number: int) -> bytes:
+    size = 2 * CHUNK_SAMPLES
+    return pcm[number * size : (number + 1) * size].ljust(size, b"\0")
 
 
 async def _transcript(reader: asyncio.StreamReader) -> str:

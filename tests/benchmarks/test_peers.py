@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -15,9 +16,14 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
+from benchmarks.instruments.words import words
+from benchmarks.load.speakers import spoken_to
+from benchmarks.load.speaking import Heard
 from benchmarks.peers import environments, realtimestt, whisperlive, wyoming
-from benchmarks.peers.environments import ALL_PEERS, Load, Peer, pins, reason, those_here, words_about
+from benchmarks.peers.environments import ALL_PEERS, PLAIN, Load, Peer, pins, reason, those_here, words_about
 from benchmarks.peers.whisperlive import Settled
+from firmware_bridge.speech_files import read_wav, recordings
+from transcription.models.models import BUNDLED
 
 LOAD = Load(Path("model"), threads=2, speakers=3)
 
@@ -105,6 +111,65 @@ def test_every_peer_gets_its_port_and_the_model(peer: Peer) -> None:
     command = peer.command(4711, LOAD)
     assert any("4711" in word for word in command)
     assert "model" in command
+
+
+# -- faster-whisper behind plain aiohttp
+
+
+@pytest.mark.slow
+async def test_the_plain_server_hears_what_is_said() -> None:
+    recording = next(one for one in recordings() if one.demo)
+    with those_here(Load(BUNDLED, threads=1), (PLAIN,)) as (here, missing):
+        assert missing == {}
+        heard = await here[PLAIN.name](read_wav(recording.path))
+    assert words(heard.text) == words(recording.text)
+    assert heard.wait_ms > 0
+
+
+# -- Wyoming, where who listens says when the speech is over
+
+
+async def test_who_is_never_told_the_end_finds_it_and_is_timed_from_there() -> None:
+    kinds: list[str] = []
+    heard = bytearray()
+    gone = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            header = json.loads(line)
+            kinds.append(header["type"])
+            await reader.readexactly(header["data_length"])
+            heard.extend(await reader.readexactly(header["payload_length"]))
+            if len(heard) == 6_400:  # 0.2 s
+                writer.write(b'{"type": "transcript", "data": {"text": "stop"}}\n')
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        answered = await wyoming.say_on(port, b"\1" * 1_000, end=0.1)
+        await gone.wait()
+    assert answered.text == "stop"
+    assert answered.wait_ms > 95, "a chunk is sent when its last sample would be there"
+    assert kinds[:2] == ["transcribe", "audio-start"]
+    assert set(kinds[2:]) == {"audio-chunk"}
+    assert bytes(heard[:6_400]) == (b"\1" * 1_000).ljust(6_400, b"\0")
+
+
+# -- a crowd
+
+
+async def test_a_crowd_shares_what_is_to_be_said_and_counts_what_was_heard() -> None:
+    async def deaf(pcm: bytes) -> Heard:
+        await asyncio.sleep(0)
+        return Heard("" if pcm == b"3" else "turn it on", 1.0)
+
+    said = [(["turn", "it", "off"], str(number).encode()) for number in range(7)]
+    crowd = await spoken_to([deaf] * 3, said)
+    assert (len(crowd.heard), crowd.without_text) == (7, 1)
+    assert (crowd.words_said, crowd.words_wrong) == (21, 6 + 3)
+    assert crowd.longest_by_median == 1.0
 
 
 # -- RealtimeSTT, behind the Wyoming protocol
