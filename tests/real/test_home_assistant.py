@@ -94,6 +94,41 @@ async def test_what_is_said_into_a_pipeline_is_carried_out(
         assert house.gateway.health.report().components["wyoming"].state == "healthy"
 
 
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_it_asks_whoever_answers_here_and_carries_out_what_is_handed_back(
+    tmp_path: Path, free_tcp_port: int, owner: Owner, home_assistant: HomeAssistant
+) -> None:
+    brain: dict[str, Any] = {"orchestrator": {"app": "tests.real.brain:brain"}}
+    brain |= wyoming(free_tcp_port)
+    brain["adapters"]["wyoming"]["conversation"] = True
+    async with open_house(tmp_path, **brain) as house, added(owner, free_tcp_port):
+        await owner.expose("input_boolean.fan")
+        await owner.post("/api/services/input_boolean/turn_off", entity_id="input_boolean.fan")
+        told = await asked(owner, "good morning")
+        assert told["response"]["speech"]["plain"]["speech"] == "You said: good morning."
+        puzzled = (await asked(owner, "what is that"))["response"]
+        assert (puzzled["response_type"], puzzled["speech"]["plain"]["speech"]) == (
+            "error",
+            "I do not know that.",
+        )
+        done = (await asked(owner, "start the fan", told["conversation_id"]))["response"]
+        assert (done["response_type"], done["speech"]["plain"]["speech"]) == ("action_done", "The fan is on.")
+        await owner.sees("input_boolean.fan", "on")
+        spoken = await owner.speak(await owner.pipeline("stt.earshot", "conversation.earshot"), pcm("u00"))
+        assert (spoken.text, spoken.answer) == (text("u00"), f"You said: {text('u00')}.")
+        assert {one.device_id[:4] for one in house.results.items} == {"web-"}
+    assert "conversation" not in "".join(home_assistant.complaints())
+
+
+async def asked(owner: Owner, words: str, conversation: str | None = None) -> dict[str, Any]:
+    """Its conversation API, with our agent."""
+    fields = {"text": words, "language": "en", "agent_id": "conversation.earshot"}
+    told = await owner.post(
+        "/api/conversation/process", **fields, **({"conversation_id": conversation} if conversation else {})
+    )
+    return dict(told)
+
+
 @asynccontextmanager
 async def added(owner: Owner, port: int) -> AsyncIterator[None]:
     """The gateway, as an integration; taken away again, so that the next has its names."""

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +29,8 @@ from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import Orchestrator
 from tests.gateway.adapters.wyoming.programs import client, read, say, served
 from tests.gateway.works import Works, open_works
-from tests.record import passes
-from tests.system.house import running
+from tests.record import PATIENCE, passes
+from tests.system.house import open_house, running
 
 house = Orchestrator("house")
 CONTEXT = {"conversation_id": "01J", "device_id": "d1", "satellite_id": "assist_satellite.kitchen"}
@@ -180,6 +181,23 @@ async def test_nobody_there() -> None:
             result = await processed(server, "hello")
             assert result.code == "failed_to_handle"
             assert result.speech
+
+
+@pytest.mark.slow
+async def test_a_whole_gateway_is_asked_where_its_settings_say_so(tmp_path: Path, free_tcp_port: int) -> None:
+    wyoming: dict[str, Any] = {"listen": [f"tcp://127.0.0.1:{free_tcp_port}"], "zeroconf": False}
+    for wanted in (False, True):
+        parts = {"adapters": {"wyoming": {**wyoming, "conversation": wanted}}}
+        async with open_house(tmp_path, **parts) as house:
+            await passes(lambda h=house: "wyoming" in h.gateway.health.report().components)
+            program = AsyncTcpClient("127.0.0.1", free_tcp_port, read_timeout=PATIENCE)
+            async with program:
+                await program.write_event(Describe().event())
+                info = Info.from_event(await read(program, "info"))
+                assert (len(info.asr), len(info.handle), len(info.intent)) == (1, wanted, wanted)
+                await program.write_event(Transcript("turn on the light").event())
+                if wanted:
+                    assert (await read(program, "handled")).data["text"].startswith("Demo: ")
 
 
 # -- hostile ones

@@ -190,13 +190,13 @@ async def test_what_is_not_understood_is_an_empty_text() -> None:
 # -- it comes and goes
 
 
-async def test_one_that_is_away_is_told_with_its_remedy_and_found_by_itself(unused_tcp_port: int) -> None:
-    address = f"tcp://127.0.0.1:{unused_tcp_port}"
+async def test_one_that_is_away_is_told_with_its_remedy_and_found_by_itself(free_tcp_port: int) -> None:
+    address = f"tcp://127.0.0.1:{free_tcp_port}"
     async with dialling(address) as works:
         away = await health_of(works, "degraded")
         assert away.reason.startswith(f"{address} is not there: ")
         assert away.remedy == AWAY
-        async with peer_satellite(port=unused_tcp_port) as (peer, _):
+        async with peer_satellite(port=free_tcp_port) as (peer, _):
             await here(works)
             await health_of(works, "healthy")
             connected = await works.events.first(DeviceEvent, device_id="kitchen", state="connected")
@@ -207,10 +207,10 @@ async def test_one_that_is_away_is_told_with_its_remedy_and_found_by_itself(unus
 
 
 async def test_one_that_goes_in_the_middle_was_heard_until_then_and_is_told_the_rest_when_it_is_back(
-    unused_tcp_port: int,
+    free_tcp_port: int,
 ) -> None:
-    async with dialling(f"tcp://127.0.0.1:{unused_tcp_port}") as works:
-        async with peer_satellite(port=unused_tcp_port) as (peer, _):
+    async with dialling(f"tcp://127.0.0.1:{free_tcp_port}") as works:
+        async with peer_satellite(port=free_tcp_port) as (peer, _):
             await here(works)
             await peer.begins()
             await peer.plays(loud(1))
@@ -218,7 +218,7 @@ async def test_one_that_goes_in_the_middle_was_heard_until_then_and_is_told_the_
         heard = await works.result()
         assert heard.audio.end_reason == "stop"
         await works.reply(heard, "There you are.")
-        async with peer_satellite(port=unused_tcp_port) as (again, _):
+        async with peer_satellite(port=free_tcp_port) as (again, _):
             assert (await again.hears("synthesize")).data["text"] == "There you are."
 
 
