@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 _Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=64)]
+"""As in HELLO (`link/frames.py`)."""
 _Room = Annotated[str, Meta(min_length=1, max_length=64)]
 _Name = Annotated[str, Meta(max_length=64)]
 _WakeWord = Annotated[str, Meta(pattern=r"^([a-z0-9_]{1,64}|.{1,4090}\.json)$")]
@@ -86,7 +88,7 @@ class PrioritySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     devices: Annotated[
-        dict[_Token, _Class], Meta(description="By device id; it wins over the device's room.")
+        dict[DeviceId, _Class], Meta(description="By device id; it wins over the device's room.")
     ] = {}
     rooms: Annotated[
         dict[_Room, _Class], Meta(description="By room (devices.rooms); it wins over the device's user.")
@@ -116,7 +118,7 @@ class WakeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     devices: Annotated[
-        dict[_Token, tuple[_WakeWord, ...]],
+        dict[DeviceId, tuple[_WakeWord, ...]],
         Meta(
             description="By device id; it wins over the device's room. Example: {kitchen: [okay_nabu], hall: []}."
         ),
@@ -146,7 +148,7 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     serial: Annotated[SerialSettings, Meta(description="Serial lines.")] = SerialSettings()
     mqtt: Annotated[MqttSettings, Meta(description="MQTT.")] = MqttSettings()
     microphones: Annotated[
-        dict[_Token, MicrophoneSettings],
+        dict[DeviceId, MicrophoneSettings],
         Meta(
             description="Microphones of this machine, by the device id that each gets: name (as `earshot microphones` "
             "shows it, or a shell pattern), channel (1; 0 mixes all), rate (0: chosen), gate_db (6; how far above the "
@@ -170,7 +172,7 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = "open"
     known: Annotated[
-        dict[_Token, KnownDevice],
+        dict[DeviceId, KnownDevice],
         Meta(
             description="Devices of the house by id, each with its name, room, user and priority (all optional): what "
             "users, rooms and priorities.devices say, in one place. What is said here and there has to be the same."
@@ -178,10 +180,10 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = {}
     wake: Annotated[WakeSettings, Meta(description="Wake words.")] = WakeSettings()
     users: Annotated[
-        dict[_Token, _Token], Meta(description="Which user a device belongs to, by device id.")
+        dict[DeviceId, _Token], Meta(description="Which user a device belongs to, by device id.")
     ] = {}
     rooms: Annotated[
-        dict[_Token, _Room],
+        dict[DeviceId, _Room],
         Meta(description="Which room a device is in, by device id; the page shows it."),
     ] = {}
     default_user: Annotated[_Token, Meta(description="The user of every device not named above.")] = "home"

@@ -67,7 +67,7 @@ class PartialsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 200
 
 
-_DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=64)]
 _Language = Annotated[str, Meta(pattern=r"^([a-z]{2,3}|auto)$")]
 _Words = Annotated[str, Meta(max_length=1000)]
 

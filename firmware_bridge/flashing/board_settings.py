@@ -72,7 +72,7 @@ def _nothing(_text: str) -> None:
 
 def _id(text: str) -> None:
     if not is_device_id(text):
-        raise _bad("id", "1 to 64 of A-Z a-z 0-9 _ -")
+        raise _bad("id", "1 to 64 of A-Z a-z 0-9 _ -, single dots between")
 
 
 def _carrier(text: str) -> None:

@@ -35,7 +35,7 @@ _OFFER: Final = struct.Struct("<II32s64s")
 _FETCH: Final = struct.Struct("<III")
 _IMAGE: Final = struct.Struct("<II")
 _UPDATE: Final = struct.Struct("<BBHII")
-_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DEVICE_ID: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 def is_device_id(text: str) -> bool:
@@ -232,7 +232,9 @@ class Hello(_Frame):
         except (msgspec.MsgspecError, RecursionError) as error:
             raise FrameError(FaultCode.MALFORMED, f"HELLO: {error}") from error
         if not is_device_id(said.id):
-            raise FrameError(FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -")
+            raise FrameError(
+                FaultCode.BAD_ID, "a device id is 1 to 64 of A-Z a-z 0-9 _ -, single dots between"
+            )
         oldest = said.next if said.oldest is None else said.oldest
         durable = oldest if said.durable is None else said.durable
         if (said.next - oldest) & 0x80000000 or (said.next - durable) & 0x80000000:

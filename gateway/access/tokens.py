@@ -37,6 +37,7 @@ FORGET_DAYS = 30
 UNSIGNED = "-"
 """In place of a key's name, in what is not signed."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DEVICE = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class TokenError(Exception):
@@ -104,8 +105,11 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raises TokenError for what no token may say."""
-        for value in (self.name, *self.users, *self.devices):
-            if not _NAME.fullmatch(value):
+        for value, form in (
+            *((one, _NAME) for one in (self.name, *self.users)),
+            *((one, _DEVICE) for one in self.devices),
+        ):
+            if not form.fullmatch(value):
                 raise TokenError(f"{value!r:.80} is not a name: 1 to 64 of A-Z a-z 0-9 _ and -")
         if len(self.users) > MAX_SCOPE or len(self.devices) > MAX_SCOPE:
             raise TokenError(f"a token names at most {MAX_SCOPE} users and {MAX_SCOPE} devices")

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct, field
 
-from gateway.contract.messages import is_token, new_id
+from gateway.contract.messages import is_device_token, is_token, new_id
 
 CANNOT_TELL = -1
 """In place of how many: the broker does not say."""
@@ -78,16 +78,20 @@ class BufferPolicy(enum.StrEnum):
 
 
 class RoutingKey(Struct, frozen=True):
-    """Whose message it is: three tokens of ``[A-Za-z0-9_-]{1,64}``."""
+    """Whose message it is: three tokens of ``[A-Za-z0-9_-]{1,64}``; a device's may have single dots inside."""
 
     user: str
     device: str
     session: str
 
     def __post_init__(self) -> None:
-        for name, token in (("user", self.user), ("device", self.device), ("session", self.session)):
+        for name, token in (("user", self.user), ("session", self.session)):
             if not is_token(token):
                 raise BadRoutingKey(f"{name} {token!r:.80} is not 1-64 of A-Z a-z 0-9 _ -")
+        if not is_device_token(self.device):
+            raise BadRoutingKey(
+                f"device {self.device!r:.80} is not 1-64 of A-Z a-z 0-9 _ -, single dots between"
+            )
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -243,7 +247,8 @@ class MessageBroker(Protocol):
     ) -> Subscription:
         """Messages of ``topic`` whose key matches ``pattern``, from the moment of ``async with``.
 
-        Patterns: ``""`` everything, ``session.*``, ``session.<id>``, ``device.<id>``, ``user.<id>``.
+        Patterns: ``""`` everything, as ``session.*``, ``device.*`` and ``user.*``; ``session.<id>``,
+        ``device.<id>``, ``user.<id>``.
         Subscriptions with the same ``group`` and pattern compete; without a group each gets every
         message. Of what waits here an urgent one (``PRIORITY_HEADER``) is next, and each class has at least one
         turn in ten. The messages of a session are first delivered in the order of their publication; one that a

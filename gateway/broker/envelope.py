@@ -43,12 +43,22 @@ class _Ids(Struct):
 _ids = msgspec.json.Decoder(_Ids)
 
 
+DOT = "="
+"""In the place of a dot in a device's id, on servers where dots part a key's tokens. No id has it."""
+
+
+def one_token(device_id: str) -> str:
+    """A device's id as a server has it that takes a dot for the end of a token. No two ids are one so."""
+    return device_id.replace(".", DOT)
+
+
 def parse_key(text: str) -> RoutingKey:
-    """``user.device.session``. Raises BadRoutingKey."""
+    """``user.device.session``, the device as ``one_token``. Raises BadRoutingKey."""
     tokens = text.split(".", 3)
     if len(tokens) != 3:
         raise BadRoutingKey(f"the routing key {text!r:.80} is not user.device.session")
-    return RoutingKey(*tokens)
+    user, device, session = tokens
+    return RoutingKey(user, device.replace(DOT, "."), session)
 
 
 def read_message(topic: str, received: RawMessage) -> Message:

@@ -11,9 +11,10 @@ import enum
 from msgspec import Struct
 
 from gateway.broker.base import BadRoutingKey, RoutingKey
-from gateway.contract.messages import is_token
+from gateway.contract.messages import is_device_token, is_token
 
-SPELLINGS = "'' (everything), session.*, session.<id>, device.<id>, user.<id>"
+SPELLINGS = "'' (everything), session.*, device.*, user.*, session.<id>, device.<id>, user.<id>"
+_EVERYTHING_SPELLED = frozenset({"", "session.*", "device.*", "user.*"})
 
 
 class PatternKind(enum.Enum):
@@ -56,14 +57,16 @@ _BY_FIELD = {kind.value: kind for kind in PatternKind if kind is not PatternKind
 def parse_pattern(text: str) -> Pattern:
     """The pattern that ``text`` spells.
 
-    ``session.*`` is everything, for every key has a session. Raises BadRoutingKey for any other
-    spelling, so that no broker's own wildcard ever reaches it.
+    ``session.*`` is everything, for every key has a session, and so are ``device.*`` and ``user.*``. What stands
+    behind the first dot is the id, which may have dots of its own if it is a device's. Raises BadRoutingKey for any
+    other spelling, so that no broker's own wildcard ever reaches it.
     """
-    if text in ("", "session.*"):
+    if text in _EVERYTHING_SPELLED:
         return EVERYTHING
     field, _, token = text.partition(".")
     kind = _BY_FIELD.get(field)
-    if kind is None or not is_token(token):
+    is_id = is_device_token if kind is PatternKind.DEVICE else is_token
+    if kind is None or not is_id(token):
         raise BadRoutingKey(f"pattern {text!r:.80} is none of {SPELLINGS}; an id is 1-64 of A-Z a-z 0-9 _ -")
     return Pattern(kind, token)
 

@@ -19,7 +19,7 @@ from gateway.access.belonging import foreign
 from gateway.access.private_files import refuse_links, write_whole
 from gateway.config import strict_yaml
 
-_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_.-]+|\"[^\"]*\"|'[^']*') *:(?P<rest>.*)")
 _COMMENT = re.compile(r"\s+#.*$")
 _INDENT = 2
 

@@ -27,6 +27,7 @@ PRIORITY_HEADER = "earshot-priority"
 """Of a message that is not ``normal``: ``urgent`` or ``background``."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_DOTTED = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 class BadMessage(ValueError):
@@ -41,6 +42,11 @@ def new_id(prefix: str) -> str:
 def is_token(text: str) -> bool:
     """Whether ``text`` may stand in a routing key: 1 to 64 of ``A-Z a-z 0-9 _ -``."""
     return _TOKEN.match(text) is not None
+
+
+def is_device_token(text: str) -> bool:
+    """Whether ``text`` may be the device in a routing key: as a token, with single dots between its characters."""
+    return _DOTTED.match(text) is not None
 
 
 MESSAGE_BYTES = 2 * 1024 * 1024

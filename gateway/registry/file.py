@@ -104,7 +104,9 @@ class RegistryFile:
         self, device_id: str, facts: Mapping[str, str] | None = None, **changes: str
     ) -> RegisteredDevice:
         if not is_device_id(device_id):
-            raise RegistryError(f"{device_id!r:.80} is no device's id: 1 to 64 of A-Z a-z 0-9 _ and -")
+            raise RegistryError(
+                f"{device_id!r:.80} is no device's id: 1 to 64 of A-Z a-z 0-9 _ -, single dots in it"
+            )
         with self._records.changing():
             there, now = self.read(), self._clock()
             try:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from firmware_bridge.settings import KnownDevice
+from firmware_bridge.settings import DeviceId, KnownDevice
 from gateway.access.principals import WEB_DEVICE
 
 KEY_BYTES = 32
@@ -44,7 +44,7 @@ class Standing(StrEnum):
 class RegisteredDevice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One device. ``key``: 64 hexadecimal digits, or empty where it has none. ``changed_at``: Unix time."""
 
-    device_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    device_id: DeviceId
     standing: Standing
     changed_at: float
     key: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""

@@ -1018,6 +1018,17 @@ static bool is_of_id(char one)
            one == '-';
 }
 
+/* Single dots may stand between the others. */
+static bool is_id(const char *text)
+{
+    size_t size = 0;
+    for (; text[size]; size++) {
+        const bool dotted = text[size] == '.' && size && text[size - 1] != '.' && text[size + 1];
+        if (size >= EARSHOT_TEXT || !(is_of_id(text[size]) || dotted)) return false;
+    }
+    return size > 0;
+}
+
 static bool is_plain(char one)
 {
     return one >= ' ' && one <= '~' && one != '"' && one != '\\';
@@ -1038,7 +1049,7 @@ static bool is_text_or_none(const char *text)
 
 earshot_result earshot_init(earshot_device *device, const earshot_config *config)
 {
-    if (!device || !config || !config->id || !*config->id || !is_text_of(config->id, is_of_id))
+    if (!device || !config || !config->id || !is_id(config->id))
         return EARSHOT_BAD_CONFIG;
     if (!is_text_or_none(config->firmware) || !is_text_or_none(config->kind)) return EARSHOT_BAD_CONFIG;
     if (!config->ring || !config->port.write || (config->key && !config->prove)) return EARSHOT_BAD_CONFIG;

@@ -179,7 +179,7 @@ typedef struct {
 } earshot_port;
 
 typedef struct {
-    const char *id;       /* 1 to 64 of A-Z a-z 0-9 _ - */
+    const char *id;       /* 1 to 64 of A-Z a-z 0-9 _ -, single dots between */
     uint32_t boot;        /* from the hardware's random numbers, at each power-on another */
     const char *firmware; /* name and version for people; NULL: none. Here and in `kind`: 64 printable ASCII characters
                              at most, without " and \ */

@@ -30,7 +30,7 @@ from gateway.broker.base import (
     Message,
 )
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import seconds
+from gateway.broker.envelope import one_token, seconds
 from gateway.broker.patterns import PatternKind, check_topic
 from gateway.broker.wire import (
     GATHER_SECONDS,
@@ -326,10 +326,17 @@ def _response_topic(message: Message) -> str:
         return message.reply_to
 
 
+def _key(levels: str) -> str:
+    """With the dots of a device's id, which are no more than characters in a topic, where they would part tokens."""
+    user, _, rest = levels.partition("/")
+    device, _, session = rest.partition("/")
+    return f"{user}.{one_token(device)}.{session}"
+
+
 def _received(publication: Publication, key: str) -> RawMessage:
     headers = dict(publication.user_properties)
     return RawMessage(
-        key=key.replace("/", "."),
+        key=_key(key),
         payload=publication.payload,
         token=publication.packet_id,
         attempt=2 if publication.repeated else 1,

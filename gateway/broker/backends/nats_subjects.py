@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import JSON
+from gateway.broker.envelope import JSON, one_token
 from gateway.broker.patterns import Pattern, PatternKind
 from gateway.broker.wire import RawMessage, Token
 
@@ -36,7 +36,7 @@ def stream_subjects(topic: str) -> str:
 def subject(message: Message) -> str:
     """Where a message is published."""
     key = message.routing_key
-    return f"{message.topic}.{key.user}.{key.device}.{key.session}"
+    return f"{message.topic}.{key.user}.{one_token(key.device)}.{key.session}"
 
 
 def filter_subject(topic: str, pattern: Pattern) -> str:
@@ -44,7 +44,7 @@ def filter_subject(topic: str, pattern: Pattern) -> str:
     tokens = {
         PatternKind.EVERYTHING: "*.*.*",
         PatternKind.USER: f"{pattern.token}.*.*",
-        PatternKind.DEVICE: f"*.{pattern.token}.*",
+        PatternKind.DEVICE: f"*.{one_token(pattern.token)}.*",
         PatternKind.SESSION: f"*.*.{pattern.token}",
     }
     return f"{topic}.{tokens[pattern.kind]}"

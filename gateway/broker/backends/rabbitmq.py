@@ -33,10 +33,11 @@ from gateway.broker.base import (
     BrokerUnavailable,
     Durability,
     Message,
+    RoutingKey,
 )
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import seconds, texts
-from gateway.broker.patterns import EVERYTHING, PatternKind
+from gateway.broker.envelope import one_token, seconds, texts
+from gateway.broker.patterns import EVERYTHING, Pattern, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, RawMessage, ServerFacts, Token
 from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from transcription.priority import Priority
@@ -137,7 +138,7 @@ class RabbitWire:
             answer = await self._publishing.basic_publish(
                 message.payload,
                 exchange=self._exchanges.get(message.topic) or await self._declare_exchange(message.topic),
-                routing_key=".".join(msgspec.structs.astuple(message.routing_key)),
+                routing_key=_key(message.routing_key),
                 properties=_properties(message),
                 mandatory=True,
             )
@@ -220,7 +221,7 @@ class RabbitWire:
             else:
                 declared = await self._declaring.queue_declare("", exclusive=True, auto_delete=True)
                 queue = declared.queue or ""
-            await self._declaring.queue_bind(queue, exchange, _BINDINGS[pattern.kind].format(pattern.token))
+            await self._declaring.queue_bind(queue, exchange, _binding(pattern))
         return queue
 
     async def _declare_shared_queue(self, readership: Readership) -> str:
@@ -359,6 +360,14 @@ def _received(message: DeliveredMessage) -> RawMessage:
 
 def _queue_name(readership: Readership) -> str:
     return _name("earshot", readership.topic, readership.group, str(readership.pattern))
+
+
+def _key(key: RoutingKey) -> str:
+    return f"{key.user}.{one_token(key.device)}.{key.session}"
+
+
+def _binding(pattern: Pattern) -> str:
+    return _BINDINGS[pattern.kind].format(one_token(pattern.token))
 
 
 def _name(*parts: str) -> str:

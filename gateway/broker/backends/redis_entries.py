@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import JSON
+from gateway.broker.envelope import JSON, one_token
 from gateway.broker.wire import RawMessage, Token
 
 PREFIX = "earshot:"
@@ -18,7 +18,7 @@ def entry(message: Message, trim: int) -> list[Any]:
     """XADD, with only the fields that say something."""
     key = message.routing_key
     command: list[Any] = ["XADD", PREFIX + message.topic, "MAXLEN", "~", trim, "*"]
-    command += ["key", f"{key.user}.{key.device}.{key.session}", "body", message.payload]
+    command += ["key", f"{key.user}.{one_token(key.device)}.{key.session}", "body", message.payload]
     command += ["message_id", message.message_id]
     for name, value in (("correlation_id", message.correlation_id), ("reply_to", message.reply_to)):
         if value:

@@ -31,7 +31,7 @@ REFUSED = "devices"
 
 _REMEDIES = {
     FaultCode.DUPLICATE_ID: "give one of the two devices another id",
-    FaultCode.BAD_ID: "give it an id of 1 to 64 of A-Z a-z 0-9 _ -, the same in its HELLO and in its topic",
+    FaultCode.BAD_ID: "give it an id of 1 to 64 of A-Z a-z 0-9 _ -, single dots between, the same in its topic",
     FaultCode.REFUSED: "raise devices.max_devices, or forget devices that are gone (earshot devices forget)",
     FaultCode.UNSUPPORTED_VERSION: "bring its firmware and the gateway to the same version of the protocol",
 }

@@ -20,7 +20,7 @@ from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.registry.admission import Applicant
 from gateway.registry.records import RegisteredDevice
-from gateway.web.api.operation import AnyCall, Call, Operation, Token
+from gateway.web.api.operation import AnyCall, Call, DeviceId, Operation
 from gateway.web.entrance.problems import Problem, not_found
 from gateway.web.parts import RunningParts
 
@@ -137,7 +137,7 @@ class LinkList(Struct, frozen=True):
 class DeviceName(Struct, frozen=True):
     """Which device."""
 
-    device_id: Token
+    device_id: DeviceId
 
 
 class Login(Struct, frozen=True, kw_only=True):

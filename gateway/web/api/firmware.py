@@ -39,7 +39,7 @@ class ImageOffer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     version: _Name
     kind: _NameOrNone = ""
-    device: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{0,64}$")] = ""
+    device: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)?$", max_length=64)] = ""
     room: _NameOrNone = ""
     everybody: bool = False
 

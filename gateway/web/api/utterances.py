@@ -17,7 +17,7 @@ from gateway.journal.history import History, Selection
 from gateway.journal.records import HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
-from gateway.web.api.operation import AnyCall, Call, Operation, Token
+from gateway.web.api.operation import AnyCall, Call, DeviceId, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 WAV = "audio/wav"
@@ -91,7 +91,7 @@ class Search(Struct, frozen=True, kw_only=True):
     ] = ""
     session_id: Annotated[Token, Meta(description="Of this session.")] | None = None
     conversation_id: Annotated[Token, Meta(description="Of this conversation.")] | None = None
-    device_id: Annotated[Token, Meta(description="Of this device.")] | None = None
+    device_id: Annotated[DeviceId, Meta(description="Of this device.")] | None = None
     user_id: Annotated[Token, Meta(description="Of this user.")] | None = None
     before: Annotated[str, Meta(max_length=64, description="The cursor `next` of the page before.")] = ""
     limit: Annotated[int, Meta(ge=1, le=200, description="Utterances on a page.")] = 50

@@ -231,6 +231,11 @@ def test_starts_and_stops_wait_for_room_and_are_bounded() -> None:
         {"device_id": "a" * 65},
         *({"device_id": f"a{one}"} for one in "@[`{/:.,"),
         *({"firmware": f"a{one}"} for one in '\x1f\x7f"\\'),
+        {"device_id": "."},
+        {"device_id": "a..b"},
+        {"device_id": "a."},
+        {"device_id": ".a"},
+        {"device_id": "a." * 32 + "a"},
         {"firmware": 'demo "1"'},
         {"firmware": "d\u00e9mo"},
         {"firmware": "x" * 65},
@@ -245,6 +250,11 @@ def test_a_configuration_that_cannot_be_is_refused(wrong: dict[str, str | int]) 
     wants = {"device_id": "kitchen", "boot": BOOT, "ring_frames": 4, "frame_size": 640, **wrong}
     with pytest.raises(ValueError, match="refuses"):
         jig.Device(**wants)  # type: ignore[arg-type]
+
+
+def test_an_id_may_have_dots_between_its_parts() -> None:
+    for name in ("esp32.001", "a.b.c", "a" * 64, "a." * 31 + "ab"):
+        jig.Device(device_id=name, boot=BOOT, ring_frames=4, frame_size=640)
 
 
 def test_the_longest_of_everything_goes_into_a_hello() -> None:

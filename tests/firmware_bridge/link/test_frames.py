@@ -181,6 +181,11 @@ def raw(type_byte: int, payload: bytes = b"", flags: int = 0) -> bytes:
         (raw(FrameType.HELLO, b'{"id":"a/b","boot":1}'), FaultCode.BAD_ID),
         (raw(FrameType.HELLO, b'{"id":"' + b"a" * 65 + b'","boot":1}'), FaultCode.BAD_ID),
         (raw(FrameType.HELLO, b'{"id":"a\\n","boot":1}'), FaultCode.BAD_ID),
+        (raw(FrameType.HELLO, b'{"id":".","boot":1}'), FaultCode.BAD_ID),
+        (raw(FrameType.HELLO, b'{"id":"a.","boot":1}'), FaultCode.BAD_ID),
+        (raw(FrameType.HELLO, b'{"id":".a","boot":1}'), FaultCode.BAD_ID),
+        (raw(FrameType.HELLO, b'{"id":"a..b","boot":1}'), FaultCode.BAD_ID),
+        (raw(FrameType.HELLO, b'{"id":"' + b"a." * 32 + b'a","boot":1}'), FaultCode.BAD_ID),
     ],
 )
 def test_what_is_wrong_has_its_code(data: bytes, code: FaultCode) -> None:

@@ -127,6 +127,8 @@ class BrokerContract:
         [
             ("", [b"kitchen", b"hall", b"office"]),
             ("session.*", [b"kitchen", b"hall", b"office"]),
+            ("device.*", [b"kitchen", b"hall", b"office"]),
+            ("user.*", [b"kitchen", b"hall", b"office"]),
             ("session.s_2", [b"hall"]),
             ("device.kitchen", [b"kitchen"]),
             ("user.ann", [b"kitchen", b"hall"]),
@@ -141,6 +143,26 @@ class BrokerContract:
             assert await receive(subscription, len(expected)) == expected
             assert await receive(everything, 3) == [b"kitchen", b"hall", b"office"]
             assert subscription.pending == 0
+
+    async def test_a_devices_id_may_have_dots_and_is_no_other(self, broker: MessageBroker) -> None:
+        names = ["esp32.001", "esp32-001", "esp32_001", "esp32", "esp32.001.a"]
+        keys = [RoutingKey("ann", name, f"s_{number}") for number, name in enumerate(names)]
+        async with (
+            broker.subscribe(TOPIC, "device.esp32.001") as one,
+            broker.subscribe(TOPIC, "device.esp32") as short,
+            broker.subscribe(TOPIC, "device.*", group="all") as everything,
+        ):
+            for key in keys:
+                await broker.publish(TOPIC, key, key.device.encode())
+            await broker.publish(TOPIC, keys[0], b"again")
+            await broker.publish(TOPIC, keys[3], b"again")
+            assert await receive(one, 2) == [b"esp32.001", b"again"]
+            assert await receive(short, 2) == [b"esp32", b"again"]
+            deliveries = [await take(everything) for _ in range(len(names))]
+            assert sorted(one.message.routing_key.device for one in deliveries) == sorted(names)
+            for delivery in deliveries:
+                assert delivery.message.payload == delivery.message.routing_key.device.encode()
+                await delivery.ack()
 
     async def test_what_is_urgent_goes_before_what_waits_here(self, broker: MessageBroker) -> None:
         async with broker.subscribe(TOPIC) as subscription:

@@ -332,7 +332,7 @@ def test_the_topics_and_patterns_are_true() -> None:
         f"`{topic}`" for topic in (RESULTS_TOPIC, REPLIES_TOPIC, DEAD_TOPIC)
     ]
     spellings = [cells[0].strip("`") for cells in rows(patterns)]
-    assert spellings == ["session.*", "session.<id>", "device.<id>", "user.<id>"]
+    assert spellings == ["session.*", "device.*", "user.*", "session.<id>", "device.<id>", "user.<id>"]
     for spelling in spellings:
         parse_pattern(spelling.replace("<id>", "abc"))
 
