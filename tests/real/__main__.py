@@ -6,10 +6,12 @@ import sys
 import time
 
 from tests.real.people import MOONSHINE, MUSIC, PROMPTS
-from tests.real.things import HOME_ASSISTANT, WYOMING_SATELLITE, Thing
+from tests.real.things import HOME_ASSISTANT, WYOMING_OPENAI, WYOMING_SATELLITE, Thing
 from tests.real.weights import BASE, TINY_EN
 
-THINGS: tuple[Thing, ...] = (TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, HOME_ASSISTANT)
+THINGS: tuple[Thing, ...] = (
+    TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI, HOME_ASSISTANT,
+)  # fmt: skip
 
 
 def main(things: tuple[Thing, ...] = THINGS) -> int:

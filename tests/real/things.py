@@ -86,4 +86,5 @@ def found(python: str) -> str:
 
 
 WYOMING_SATELLITE = environment("wyoming-satellite 1.0.0", 4, "real-wyoming-satellite", "python3.11")
+WYOMING_OPENAI = environment("wyoming-openai 0.8.0", 20, "real-wyoming-openai", "python3.13")
 HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")
