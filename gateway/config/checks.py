@@ -73,6 +73,9 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))
     yield from _web(config.web)
     yield from adapters.contradictions(config.adapters)
+    if config.adapters.openai.enabled and not config.web.enabled:
+        message = "it is part of the web server, which is off (web.enabled)"
+        yield (("adapters", "openai", "enabled"), ("web", "enabled")), message
     yield from _port_clash(config)
     yield from _model_language(config.transcription)
     yield from _number_format(config.transcription)

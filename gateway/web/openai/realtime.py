@@ -21,7 +21,7 @@ from gateway.pipeline.dictation.dictations import DictationClosed, DictationRefu
 from gateway.web.entrance.guard import REALTIME, who
 from gateway.web.entrance.problems import Problem, unavailable
 from gateway.web.listeners.forwarding import while_admitted
-from gateway.web.openai.errors import PREFIX, WrongRequest
+from gateway.web.openai.errors import WrongRequest
 from gateway.web.openai.names import check_name, own_name
 from gateway.web.openai.realtime_messages import ServerMessage, WrongMessage, encode
 from gateway.web.openai.realtime_queues import ClientInbox, ClientOutbox, NotRead
@@ -33,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 BETA_PROTOCOL: Final = "openai-beta.realtime-v1"
 BETA_HEADER: Final = "OpenAI-Beta"
-MOST: Final = 32
-"""Sessions at once; an owner never has more than are left for others."""
 MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """A longer message closes its session with 1009: a minute of PCM."""
 IDLE_SECONDS: Final = 600.0
@@ -49,11 +47,10 @@ _ANSWERING: Final = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime")
 class RealtimeSockets:
     """All sessions of one server."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, door: AdapterDoor) -> None:
         self._parts = parts
         self._open: set[_Socket] = set()
-        self._door = AdapterDoor("openai", parts.health, allow={}, connections=MOST)
-        self._door.opened(f"at {PREFIX}")
+        self._door = door
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one session to its end. Raises Problem, before there is one."""
@@ -74,7 +71,6 @@ class RealtimeSockets:
 
     async def close(self, _application: web.Application) -> None:
         """Say goodbye to every client."""
-        self._door.close()
         await asyncio.gather(
             *(one.close(WSCloseCode.GOING_AWAY, "the gateway is stopping") for one in self._open)
         )

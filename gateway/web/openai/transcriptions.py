@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -9,6 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.adapters.doors import AdapterDoor, NoPlace
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.recordings.coming import coming
 from gateway.pipeline.recordings.refusals import Stopped
@@ -42,8 +45,10 @@ MOST_IGNORED = 400
 class AudioTexts:
     """Both requests: they differ by what Whisper is asked for."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, door: AdapterDoor) -> None:
+        """``door`` counts who is heard."""
         self._parts = parts
+        self._door = door
 
     async def transcribe(self, request: web.Request) -> web.StreamResponse:
         """What is said, in the language in which it is."""
@@ -62,7 +67,7 @@ class AudioTexts:
         uploads = running.config.web.uploads
         check_length(request, uploads)
         count_upload(request)
-        with refused_as_problems("file"), running.pipeline.transcribing.place(who(request).owner) as place:
+        with self._heard(request, running) as place:
             async with Spool() as spool:
                 fields = await received(coming(body_of(request), uploads), boundary, spool)
                 wanted = self._options(fields, task, running)
@@ -71,6 +76,17 @@ class AudioTexts:
                     return await _Stream(request, _ignored(fields)).follow(work)
                 recording = await work.transcribed(untold)
         return _whole(recording, wanted, _ignored(fields))
+
+    @contextmanager
+    def _heard(self, request: web.Request, running: RunningParts) -> Iterator[FilePlace]:
+        """A place for the request. Raises Problem for whatever is refused, here and while it is held."""
+        principal = who(request)
+        with refused_as_problems("file"), running.pipeline.transcribing.place(principal.owner) as place:
+            try:
+                with self._door.place(principal.owner, principal.name):
+                    yield place
+            except NoPlace as error:
+                raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
 
     def _options(self, fields: FormFields, task: Task, running: RunningParts) -> Options:
         state, settings = running.recognizer.state, running.config.transcription

@@ -96,6 +96,10 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             for section in ("known", "microphones")
         ],
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
+        (
+            "web: {enabled: false}\nadapters: {openai: {enabled: true}}",
+            "FILE:2: adapters.openai.enabled: it is part of the web server, which is off (web.enabled)",
+        ),
         ("transcription: {language: de}", "FILE:1: transcription.language: the model 'bundled' knows English only"),
         ("transcription: {compute_type: float16}", "FILE:1: transcription.compute_type: the CPU has no float16"),
         ("transcription: {device: gpu}", "FILE:1: transcription.device: expected text, of the form "),

@@ -164,6 +164,24 @@ async def test_twenty_at_once_are_served_or_told_to_come_again(tmp_path: Path) -
         await well(v1)
 
 
+async def test_health_shows_who_is_being_heard(tmp_path: Path) -> None:
+    engine = Engine()
+    engine.go.clear()
+    async with open_v1(tmp_path, engine) as v1:
+
+        def shown() -> str:
+            return str(v1.works.health.report().components["openai"].detail)
+
+        assert shown() == "at /v1: nobody is there"
+        asking = asyncio.create_task(
+            v1.client.audio.transcriptions.create(model="whisper-1", file=file(speech(0.5)))
+        )
+        await passes(lambda: "1 connection" in shown())
+        engine.go.set()
+        await asking
+        await passes(lambda: shown() == "at /v1: nobody is there")
+
+
 async def test_uploads_are_counted_as_those_of_the_api_are(tmp_path: Path) -> None:
     limits = {"port": 0, "limits": {"uploads_per_minute": 2}}
     async with open_v1(tmp_path, web=limits) as v1:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from gateway.access.principals import Role
 from gateway.web.openai import realtime as sessions
-from gateway.web.openai import realtime_listening, realtime_queues
+from gateway.web.openai import realtime_listening, realtime_queues, routes
 from gateway.web.openai.realtime_messages import AppendAudio
 from gateway.web.openai.realtime_queues import ClientInbox
 from tests.gateway.access.keyring import Keyring
@@ -175,7 +175,7 @@ async def test_half_a_handshake_and_half_a_frame_hold_nothing_up(v1: V1) -> None
 
 
 async def test_one_owner_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MOST", 4)
+    monkeypatch.setattr(routes, "MOST", 4)
     keyring = Keyring(tmp_path)
     one, other = keyring.token("one"), keyring.token("other")
     async with open_v1(tmp_path, web=LOCKED) as v1, AsyncExitStack() as stack:
