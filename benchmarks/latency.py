@@ -6,6 +6,8 @@ WebSocket. All have the same model file (the bundled model, inflated to the size
 threads and greedy search in English. They take turns at each recording, so that whatever else the
 machine does meets all of them; only WhisperLive, which goes on computing when its speaker has gone and
 would slow the others, comes after them. Once more hands-free: from the decision that speech has ended to the text.
+With OpenAI's own weights of base (``make real``) a person's sentences are said to a gateway whose context is the
+default, and to Wyoming's server: short contexts as short as the bundled model's are not for them.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from typing import TypeAlias
 
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result, percentile
-from benchmarks.instruments.words import word_errors, words
+from benchmarks.instruments.words import spoken as words
 from benchmarks.load.inflate import TOLERATED, inflated_model
+from benchmarks.load.sayings import Saying, commands, sentences
 from benchmarks.load.speaking import PATIENCE, Heard, device, say, settings, waits
 from benchmarks.peers.environments import PEERS, WYOMING, Load, Speak, those_here, words_about
-from firmware_bridge.speech_files import SpeechFile, read_wav, recordings
 from gateway.client.listener import Listener
 from gateway.contract.events import Subscribe, TranscriptionEvent
+from tests.real.people import PROMPTS
+from tests.real.weights import BASE
 from transcription.models.models import STOCK_FLOOR
 
 SIZE = "base"
@@ -31,6 +35,10 @@ THREADS = 2
 SHORT = f"earshot, context from {TOLERATED}"
 STOCK = f"earshot, context from {STOCK_FLOOR}"
 PEER = WYOMING.name
+REAL = "real base"
+PEOPLE = 24
+"""Sentences of a person."""
+
 SHARES = ((SHORT, 50, 6), (SHORT, 95, 5), (STOCK, 50, 4), (STOCK, 95, 3))
 """Whose wait, at which percentile, may be which part of the peer's."""
 
@@ -38,7 +46,7 @@ Spoken: TypeAlias = dict[str, list[Heard]]
 
 
 def run(*, quick: bool) -> Result:
-    said = tuple(one for one in recordings() if one.demo)[:4] if quick else recordings()
+    said = tuple(one for one in commands() if one.clear)[:4] if quick else commands()
     load = Load(inflated_model(SIZE), THREADS)
     metrics: dict[str, float | int | str] = {"utterances": len(said), "model_size": SIZE, "threads": THREADS}
     with ExitStack() as stack:
@@ -55,14 +63,55 @@ def run(*, quick: bool) -> Result:
     metrics |= words_about(PEERS, missing | also_missing)
     for name, heard in spoken.items():
         metrics |= waits(name, heard)
-        metrics[f"{name}, utterances understood"] = sum(map(_right, said, heard))
-        metrics[f"{name}, words wrong"] = sum(map(_wrong_words, said, heard))
+        metrics[f"{name}, utterances understood"] = sum(map(Saying.is_right, said, heard))
+        metrics[f"{name}, words wrong"] = sum(map(Saying.words_wrong, said, heard))
     metrics["hands-free, endpoint to text, p50_ms"] = percentile(endpoint_to_text, 50)
     metrics["hands-free, endpoint to text, p95_ms"] = percentile(endpoint_to_text, 95)
     bars = _endpoint_bars(endpoint_to_text)
     if PEER in spoken:
         bars = [*_shares(spoken), *_same_words(spoken, said), *bars]
-    return Result(metrics, [*bars, *_ahead(spoken)])
+    real = _with_real_weights(quick=quick)
+    return Result(metrics | real.metrics, [*bars, *_ahead(spoken), *real.bars])
+
+
+def _with_real_weights(*, quick: bool) -> Result:
+    """Earshot and Wyoming's server with OpenAI's base, spoken to by a person: what people get who use stock weights."""
+    said = sentences(4 if quick else PEOPLE)
+    if not (said and BASE.here):
+        return Result({"real weights, not measured": BASE.absence if said else PROMPTS.absence}, [])
+    load = Load(BASE.place, THREADS)
+    ours = f"{REAL}, earshot"
+    with (
+        gateway_process(settings(load.model, threads=THREADS, context="auto")) as gateway,
+        those_here(load, (WYOMING,)) as (peers, missing),
+    ):
+        spoken = asyncio.run(_with_gateways({ours: gateway}, _renamed(peers), said))
+    total = sum(len(words(one.text)) for one in said)
+    metrics: dict[str, float | int | str] = {f"{REAL}, utterances": len(said), f"{REAL}, words": total}
+    metrics |= words_about((WYOMING,), missing)
+    wrong = {name: sum(map(Saying.words_wrong, said, heard)) for name, heard in spoken.items()}
+    for name, heard in spoken.items():
+        metrics |= waits(name, heard) | {f"{name}, words wrong": wrong[name]}
+    theirs = f"{REAL}, {PEER}"
+    if theirs not in spoken:
+        return Result(metrics, [])
+    shares = [
+        Bar(
+            f"{ours}: p{percent} as a share of {PEER}'s",
+            _share(spoken, ours, theirs, percent),
+            1 / part,
+            "at most",
+        )
+        for percent, part in ((50, 4), (95, 3))
+    ]
+    above = 100 * (wrong[ours] - wrong[theirs]) / total
+    return Result(
+        metrics, [*shares, Bar(f"{ours}: words wrong above {PEER}'s", above, 0.5, "at most", "points")]
+    )
+
+
+def _renamed(peers: dict[str, Speak]) -> dict[str, Speak]:
+    return {f"{REAL}, {name}": speak for name, speak in peers.items()}
 
 
 def _ahead(spoken: Spoken) -> list[Bar]:
@@ -98,26 +147,18 @@ def _shares(spoken: Spoken) -> list[Bar]:
     ]
 
 
-def _same_words(spoken: Spoken, said: tuple[SpeechFile, ...]) -> list[Bar]:
+def _same_words(spoken: Spoken, said: tuple[Saying, ...]) -> list[Bar]:
     """Where the model is sure, the same words; where it is not, and rounding decides, no fewer right ones."""
     bars = []
     for name in (SHORT, STOCK):
         triples = list(zip(said, spoken[name], spoken[PEER], strict=True))
-        unlike = sum(one.demo and words(our.text) != words(their.text) for one, our, their in triples)
-        worse = sum(_right(one, their) - _right(one, our) for one, our, their in triples)
+        unlike = sum(one.clear and words(our.text) != words(their.text) for one, our, their in triples)
+        worse = sum(one.is_right(their) - one.is_right(our) for one, our, their in triples)
         bars += [
             Bar(f"{name}: other words than {PEER}, of clear recordings", unlike, 0, "at most", "utterances"),
             Bar(f"{name}: misheard more than {PEER}", worse, 0, "at most", "utterances"),
         ]
     return bars
-
-
-def _right(recording: SpeechFile, heard: Heard) -> bool:
-    return words(heard.text) == words(recording.text)
-
-
-def _wrong_words(recording: SpeechFile, heard: Heard) -> int:
-    return word_errors(words(recording.text), words(heard.text))
 
 
 def _endpoint_bars(milliseconds: list[float]) -> list[Bar]:
@@ -128,7 +169,7 @@ def _endpoint_bars(milliseconds: list[float]) -> list[Bar]:
 
 
 async def _with_gateways(
-    gateways: dict[str, GatewayProcess], peers: dict[str, Speak], said: tuple[SpeechFile, ...]
+    gateways: dict[str, GatewayProcess], peers: dict[str, Speak], said: tuple[Saying, ...]
 ) -> Spoken:
     async with AsyncExitStack() as stack:
         speak: dict[str, Speak] = {}
@@ -137,25 +178,23 @@ async def _with_gateways(
         return await _take_turns(speak | peers, said)
 
 
-async def _take_turns(speak: dict[str, Speak], said: tuple[SpeechFile, ...]) -> Spoken:
+async def _take_turns(speak: dict[str, Speak], said: tuple[Saying, ...]) -> Spoken:
     for one in speak.values():
-        await one(read_wav(said[0].path))  # the first one warms up
+        await one(said[0].pcm)  # the first one warms up
     spoken: Spoken = {name: [] for name in speak}
     for recording in said:
         for name, one in speak.items():
-            spoken[name].append(await one(read_wav(recording.path)))
+            spoken[name].append(await one(recording.pcm))
     return spoken
 
 
-async def _hands_free(gateway: GatewayProcess, said: tuple[SpeechFile, ...]) -> list[float]:
+async def _hands_free(gateway: GatewayProcess, said: tuple[Saying, ...]) -> list[float]:
     """Milliseconds from each endpoint to its text."""
     wanted = Subscribe(kinds=("transcription",))
     async with device(gateway, "hands-free") as speaker, Listener(gateway.url, wanted) as listener:
         times = []
         for recording in said:
-            speaking = asyncio.create_task(
-                speaker.say(read_wav(recording.path), end_on_silence=True, patience=PATIENCE)
-            )
+            speaking = asyncio.create_task(speaker.say(recording.pcm, end_on_silence=True, patience=PATIENCE))
             async for event in listener:
                 if isinstance(event, TranscriptionEvent) and event.device_id == speaker.device_id:
                     times.append(event.timings.text_ms - event.timings.endpoint_ms)

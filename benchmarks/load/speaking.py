@@ -24,7 +24,7 @@ class Heard(Struct, frozen=True):
     wait_ms: float
 
 
-def settings(model: Path, *, threads: int, context: int) -> str:
+def settings(model: Path, *, threads: int, context: int | str) -> str:
     """A gateway's configuration (YAML) for that model, to speak to over MQTT."""
     return (
         f"transcription: {{engine: faster-whisper, model: {model}, threads: {threads}, context: {context}}}\n"
