@@ -22,6 +22,7 @@ from tests.system.house import RECORDINGS, board, passes, settings, text
 from tests.system.process import EARSHOT, Running, run
 from tests.system.test_recognizer_killed import recognizers
 from transcription.models.models import BUNDLED
+from transcription.whisper.computing import gpus
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +77,24 @@ async def test_a_model_that_cannot_be_had_leaves_the_old_one_at_work(house: Any)
         (said,) = await asyncio.gather(*await speak(one, stack, NAMES[:1]))
         assert said.transcript == text(NAMES[0])
         assert one.results.items[-1].recognizer.engine == "faster-whisper"
+
+
+@pytest.mark.skipif(gpus() > 0, reason="there is a GPU here")
+async def test_without_a_gpu_auto_goes_on_on_the_cpu_and_cuda_leaves_it_there(house: Any) -> None:
+    async with house(transcription=MODEL) as one, AsyncExitStack() as stack:
+        first = recognizers()
+        one.gateway.reconfigure(changed(one.gateway.config, transcription={"device": "auto"}))
+        await passes(lambda: "on the CPU" in one.gateway.health.report().components["recognizer"].notice)
+        assert one.gateway.health.report().components["recognizer"].state == "healthy"
+        assert not (first & recognizers()), "another device is another process"
+        one.gateway.reconfigure(changed(one.gateway.config, transcription={"device": "cuda"}))
+        await passes(lambda: one.gateway.health.report().components["recognizer"].state == "degraded")
+        shown = one.gateway.health.report().components["recognizer"]
+        assert shown.reason.startswith("transcription.device is cuda: ")
+        assert shown.reason.endswith("; bundled goes on meanwhile")
+        assert shown.remedy
+        (said,) = await asyncio.gather(*await speak(one, stack, NAMES[:1]))
+        assert said.transcript == text(NAMES[0])
 
 
 async def test_asleep_the_process_is_gone_and_speech_brings_it_back(house: Any) -> None:
