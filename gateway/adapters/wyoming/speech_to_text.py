@@ -47,12 +47,12 @@ class SpeechToText:
         self.dictations = dictations
         self.partial_ms = partial_ms or _EVERY_PAUSE
         self.now = now
-        self._recognizer = recognizer
+        self.recognizer = recognizer
         self._version = version
 
     async def info(self) -> Info:
         """What can be understood, by which model."""
-        models = await asyncio.to_thread(_models, self.dictations.settings, self._recognizer.state)
+        models = await asyncio.to_thread(_models, self.dictations.settings, self.recognizer.state)
         program = AsrProgram(
             name=NAME,
             attribution=EARSHOT,
@@ -122,6 +122,7 @@ class SpeechOnConnection:
         if self._is_refused:
             return None
         service = self._service
+        service.recognizer.wake()
         try:
             self._heard = HeardUtterance(
                 service.dictations, self._line, self._wanted, partial_ms=service.partial_ms, now=service.now

@@ -12,6 +12,7 @@ from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.error import Error
+from wyoming.event import Event
 from wyoming.info import Describe, Info
 
 from tests.record import PATIENCE, passes
@@ -49,13 +50,19 @@ async def load_wyoming_info(port: int) -> Info:
                 return Info.from_event(event)
 
 
-async def microphone(sound: bytes, speed: float) -> AsyncIterator[bytes]:
-    """What the pipeline hands on, without an end of its own: nobody but the service ends it."""
+async def as_spoken(sound: bytes, speed: float) -> AsyncIterator[bytes]:
+    """Piece by piece."""
     loop = asyncio.get_running_loop()
     begin = loop.time()
     for at in range(0, len(sound), CHUNK):
         await asyncio.sleep(max(0.0, begin + at / 2 / RATE / speed - loop.time()))
         yield sound[at : at + CHUNK]
+
+
+async def microphone(sound: bytes, speed: float) -> AsyncIterator[bytes]:
+    """What the pipeline hands on, without an end of its own: nobody but the service ends it."""
+    async for piece in as_spoken(sound, speed):
+        yield piece
     await asyncio.Event().wait()
 
 
@@ -120,3 +127,21 @@ async def test_a_pipeline_that_is_given_up_leaves_nothing_at_work(house: House) 
     await passes(lambda: house.gateway.pipeline.dictations._open)
     asking.cancel()
     await passes(lambda: not house.gateway.pipeline.dictations._open)
+
+
+async def test_who_listens_gets_the_text_in_pieces_that_together_are_the_text(house: House) -> None:
+    sound = pcm("u00") + silence(0.35) + pcm("u01") + silence(0.5)
+    async with AsyncTcpClient("127.0.0.1", port(house), read_timeout=PATIENCE) as client:
+        await client.write_event(Transcribe(language="en").event())
+        uploading = asyncio.create_task(upload(client, as_spoken(sound, speed=3.0)))
+        events: list[Event] = []
+        while not events or events[-1].type != "transcript-stop":
+            event = await client.read_event()
+            assert event is not None
+            events.append(event)
+        await uploading
+    start, *pieces, whole, _ = events
+    assert start.type == "transcript-start"
+    assert {piece.type for piece in pieces} == {"transcript-chunk"}
+    assert "".join(piece.data["text"] for piece in pieces) == whole.data["text"]
+    assert whole.data["text"] == f"{text('u00')} {text('u01')}"

@@ -19,6 +19,7 @@ from tests.gateway.adapters.wyoming.programs import EverLater, ask, client, read
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.record import passes
 from transcription.errors import EngineFailed
+from transcription.recognizing import Phase
 from transcription.transcriber import NO_HINTS, Hints, Transcript
 from transcription.utterance.segmenter import Utterance
 
@@ -341,3 +342,12 @@ async def test_whatever_is_said_in_whatever_order_the_connection_lives(works: Wo
         assert (await ask(program, HELLO)).type in {"transcript", "error"}
     assert not works.health.mishaps.counts
     await passes(lambda: not works.pipeline.dictations._open)
+
+
+async def test_an_engine_that_sleeps_is_woken_by_the_first_sound_before_there_is_any_speech() -> None:
+    async with open_works(watched=False, transcription={"idle_unload_seconds": 1.0}) as works:
+        await works.ready()
+        async with served(works, now=EverLater()) as server, client(server) as program:
+            await passes(lambda: works.recognizer.state.phase is Phase.ASLEEP)
+            await say(program, spoken(quiet(0.1), stop=False))
+            await passes(lambda: works.recognizer.state.phase is Phase.READY)
