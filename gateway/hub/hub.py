@@ -75,6 +75,8 @@ class Hub:
         """``redact``: nobody is shown words, only that there were some."""
         self.settings = settings
         self.epoch = new_id("e")
+        self.on_forget: list[Callable[[], None]] = []
+        """To be told when something is shown to nobody any more: by whoever keeps what it was shown."""
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self.fanout = Fanout(self._lane_failed)
         self._redact = redact
@@ -157,6 +159,9 @@ class Hub:
         self._history = deque(item for item in self._history if not is_gone(item.event))
         self._history_bytes = sum(item.size for item in self._history)
         self._picture.forget(is_gone)
+        for tell in self.on_forget:
+            with self._mishaps.contained("who is to forget"):
+                tell()
 
     def stats(self) -> HubStats:
         """The counters as they are now."""

@@ -89,7 +89,8 @@ class HomeAssistantAdapter:
         self._left: dict[str, float] = {}
         """Whom an earlier gateway told of, and since when nobody has seen them."""
         self._news = asyncio.Event()
-        self._born = asyncio.Event()
+        self._recalls = asyncio.Event()
+        """What was said is to be looked at anew: somebody has come who does not know it, or it was erased."""
         self._orders: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(ORDERS)
         self._happenings: dict[str, Allowance] = {}
         self._complaints = Cooldown(COMPLAINT_SECONDS, 16)
@@ -139,9 +140,11 @@ class HomeAssistantAdapter:
             await connection.subscribe(self._topics.birth, self._topics.orders)
             self._told.clear()
             self._connection = connection
+            self._parts.hub.on_forget.append(self._recalls.set)
             try:
                 return await self._until_ended(connection)
             finally:
+                self._parts.hub.on_forget.remove(self._recalls.set)
                 self._connection = None
                 connection.publish(will.topic, will.payload, retain=True)
 
@@ -153,7 +156,7 @@ class HomeAssistantAdapter:
                     "events": self._watch(),
                     "telling": self._tell(connection),
                     "orders": self._carry_out(),
-                    "births": self._greet(),
+                    "recalling": self._recall(),
                     "left": self._let_go(),
                 }.items()
             ]
@@ -186,12 +189,11 @@ class HomeAssistantAdapter:
                 elif happened := self._house.take(item.event):
                     self._happened(*happened)
 
-    async def _greet(self) -> None:
-        """Home Assistant has come anew: it is told all, and nothing that was erased meanwhile."""
+    async def _recall(self) -> None:
+        """Whenever it is to be: what was said is that which the gateway still shows."""
         while True:
-            await self._born.wait()
-            self._born.clear()
-            self._told.clear()
+            await self._recalls.wait()
+            self._recalls.clear()
             with (
                 suppress(HubError),
                 self._parts.hub.attach(WANTED, structs.replace(LOCAL, name=WHO)) as queue,
@@ -199,7 +201,7 @@ class HomeAssistantAdapter:
                 snapshot = (await anext(queue)).event
                 if isinstance(snapshot, SnapshotEvent):
                     self._house.recall(snapshot)
-            await asyncio.sleep(1.0)  # it may say so at every turn
+            await asyncio.sleep(1.0)  # for who says it at every turn
 
     def _present(self) -> list[tuple[str, bool]]:
         return [(one.hello.device_id, one.gone is None) for one in self._parts.pipeline.roster.devices()]
@@ -304,7 +306,8 @@ class HomeAssistantAdapter:
         topics, topic, payload = self._topics, publication.topic, publication.payload
         if topic == topics.birth:
             if payload == b"online":
-                self._born.set()
+                self._told.clear()
+                self._recalls.set()
         elif here := topics.configured(topic):
             if publication.kept and payload and here != GATEWAY:
                 self._left.setdefault(here, asyncio.get_running_loop().time())

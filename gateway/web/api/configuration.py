@@ -39,6 +39,7 @@ SETTLE_SECONDS = 20.0
 SETTLE_STEP = 0.05
 
 DOOR = (
+    "adapters.",
     "web.",
     "broker.",
     "devices.mqtt.",

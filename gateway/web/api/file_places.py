@@ -23,6 +23,10 @@ _MODEL = ("transcription", "model")
 _PORTS = ("devices", "serial", "ports")
 
 FILES: Mapping[tuple[str, ...], frozenset[str]] = {
+    ("adapters", "home_assistant", "password_file"): frozenset(),
+    ("adapters", "home_assistant", "ca_file"): frozenset({"web.crt"}),
+    ("adapters", "home_assistant", "cert_file"): frozenset(),
+    ("adapters", "home_assistant", "key_file"): frozenset(),
     ("broker", "password_file"): frozenset(),
     ("broker", "tls", "ca_file"): frozenset({"web.crt"}),
     ("broker", "tls", "cert_file"): frozenset(),

@@ -15,7 +15,7 @@ from gateway.web.openai.errors import WrongRequest
 from gateway.web.openai.fields import MOST_OF_A_FIELD, FormFields
 from gateway.web.openai.multipart import BadForm, FormDecoder, FormEvent, PartBegan, PartData, PartEnded
 
-FILE = "file"
+RECORDING = "file"
 
 
 @dataclass(slots=True)
@@ -36,10 +36,10 @@ async def received(pieces: AsyncIterator[bytes], boundary: bytes, spool: Spool) 
         raise WrongRequest(str(error), code="invalid_multipart") from error
     if not receiving.has_file:
         raise WrongRequest(
-            "`file` is missing: the recording, with a file's name", FILE, "missing_required_parameter"
+            "`file` is missing: the recording, with a file's name", RECORDING, "missing_required_parameter"
         )
     if not spool.size:
-        raise WrongRequest("`file` is empty", FILE)
+        raise WrongRequest("`file` is empty", RECORDING)
     return receiving.fields
 
 
@@ -64,12 +64,12 @@ class _Receiving:
                 self._end(self._part)
 
     def _is_recording(self, name: str, *, is_file: bool) -> bool:
-        if name != FILE:
+        if name != RECORDING:
             return False
         if not is_file:
-            raise WrongRequest("`file` has no file's name: it has to be sent as a file", FILE)
+            raise WrongRequest("`file` has no file's name: it has to be sent as a file", RECORDING)
         if self.has_file:
-            raise WrongRequest("`file` stands there more than once", FILE)
+            raise WrongRequest("`file` stands there more than once", RECORDING)
         self.has_file = True
         return True
 

@@ -91,7 +91,9 @@ async def test_what_an_earlier_run_has_told_is_away_and_taken_away_when_it_is_sw
         assert later.kept == {}
 
 
-async def test_home_assistant_that_comes_anew_is_told_all_again(tmp_path: Path, mosquitto: Any) -> None:
+async def test_home_assistant_that_comes_anew_is_told_all_again_and_whoever_is_there_what_was_erased(
+    tmp_path: Path, mosquitto: Any
+) -> None:
     async with (
         Seat.at(mosquitto.url) as seat,
         open_house(tmp_path, **settings(mosquitto.url)) as house,
@@ -112,7 +114,6 @@ async def test_home_assistant_that_comes_anew_is_told_all_again(tmp_path: Path, 
         for topic in (CONFIG.format("attic"), GATEWAY_CONFIG, HERE.format("attic", "state")):
             await seat.hears(topic)
         house.gateway.hub.forget(lambda _: True)  # as where somebody erases what was said
-        await seat.say("homeassistant/status", b"online")
         await seat.hears(HERE.format("attic", "words"), heard={"text": ""}, replied={"text": ""})
 
 
