@@ -6,16 +6,21 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from firmware_bridge.settings import DeviceSettings
+from gateway.access.principals import WEB_DEVICE
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.adapters import AdapterSettings
 from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.wyoming import WyomingSettings
 
+ID_OF_A_PAGE = f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
 
-def contradictions(settings: AdapterSettings) -> Iterator[Contradiction]:
+
+def contradictions(settings: AdapterSettings, devices: DeviceSettings) -> Iterator[Contradiction]:
     """All of it, with where it stands."""
     yield from _wyoming(settings.wyoming, ("adapters", "wyoming"))
+    yield from _satellites(settings.wyoming, devices, ("adapters", "wyoming", "satellites"))
     yield from _home_assistant(settings.home_assistant, ("adapters", "home_assistant"))
 
 
@@ -26,10 +31,21 @@ def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
     for name, address in settings.allow.items():
         if mistake := _nobody(address):
             yield ((*here, "allow", name),), f"{mistake}, got {shown(address)}"
+
+
+def _satellites(settings: WyomingSettings, devices: DeviceSettings, here: Path) -> Iterator[Contradiction]:
     for device_id, place in settings.satellites.items():
         if not _is_place(place):
             message = f"expected tcp://host:port or unix:///path, got {shown(place)}"
-            yield ((*here, "satellites", device_id),), message
+            yield ((*here, device_id),), message
+        if device_id.startswith(WEB_DEVICE):
+            yield ((*here, device_id),), ID_OF_A_PAGE
+        if device_id in devices.microphones:
+            paths = (*here, device_id), ("devices", "microphones", device_id)
+            yield (
+                paths,
+                f"{device_id} is a microphone of this machine (devices.microphones), and no satellite",
+            )
 
 
 def _home_assistant(settings: HomeAssistantSettings, here: Path) -> Iterator[Contradiction]:

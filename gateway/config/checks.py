@@ -72,7 +72,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from _places(config)
     yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))
     yield from _web(config.web)
-    yield from adapters.contradictions(config.adapters)
+    yield from adapters.contradictions(config.adapters, config.devices)
     if config.adapters.openai.enabled and not config.web.enabled:
         message = "it is part of the web server, which is off (web.enabled)"
         yield (("adapters", "openai", "enabled"), ("web", "enabled")), message
@@ -91,10 +91,7 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
     for section, names in (("known", devices.known), ("microphones", devices.microphones)):
         for device_id in names:
             if device_id.startswith(WEB_DEVICE):
-                message = (
-                    f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
-                )
-                yield (("devices", section, device_id),), message
+                yield (("devices", section, device_id),), adapters.ID_OF_A_PAGE
     for device_id, known in devices.known.items():
         for field, place, said in elsewhere:
             here, there = getattr(known, field), said.get(device_id, "")

@@ -74,6 +74,18 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 ),
             )
         ],
+        *[
+            (f"adapters: {{wyoming: {{satellites: {{{said}}}}}}}", f"FILE:1: adapters.wyoming.satellites.{message}")
+            for said, message in (
+                ("hall: 'http://host'", "hall: expected tcp://host:port or unix:///path"),
+                ("hall: 'tcp://host'", "hall: expected tcp://host:port or unix:///path"),
+                ("web-hall: 'tcp://host:1'", "web-hall: ids that begin with web- are of pages and programs"),
+            )
+        ],
+        (
+            "{adapters: {wyoming: {satellites: {hall: 'tcp://h:1'}}}, devices: {microphones: {hall: {name: x}}}}",
+            "FILE:1: adapters.wyoming.satellites.hall: hall is a microphone of this machine",
+        ),
         ("broker: {url: 'pigeon://host'}", "FILE:1: broker.url: no broker is called 'pigeon'; known: memory://, "),
         ("broker: {url: host}", "FILE:1: broker.url: a broker's address begins with its kind, as in memory://"),
         *[

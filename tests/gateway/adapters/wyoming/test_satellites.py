@@ -282,6 +282,20 @@ async def test_a_whole_gateway_lets_in_whom_its_settings_name(tmp_path: Path) ->
 # -- hostile ones
 
 
+async def test_one_whose_id_has_a_key_is_not_let_in() -> None:
+    """It has none that it could prove."""
+    async with peer_satellite() as (peer, address), open_works() as works:
+        works.register._keys["kitchen"] = b"k" * 32
+        satellites = Satellites(
+            {"kitchen": address}, works.bridge, works.pipeline.watch_speech, works.health.mishaps
+        )
+        with running(satellites.run()):
+            refused = await works.events.first(HealthEvent, component="devices", state="degraded")
+            assert "kitchen" in refused.reason
+            assert not works.events.of(DeviceEvent, device_id="kitchen", state="connected")
+            assert peer.connections == 1
+
+
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
