@@ -175,6 +175,12 @@ async def test_what_the_engine_cannot_do_is_that_part_s_affair(tmp_path: Path) -
         bad, good = told["segments"]
         assert "too many" in bad["error"]
         assert good["text"] == told["text"] == first["segments"][1]["text"]
+        body, options = (
+            wav_that_says(0xFFFFFFFF, data=speech(1.0, 2.0)),
+            {"headers": {"Content-Type": "audio/wav"}},
+        )
+        async with served.raw("POST", f"api/v1{PATH}?format=srt", data=body, **options) as response:
+            assert "too many" in response.headers["X-Missing"], "subtitles have no place for it"
 
 
 # -- what is refused
