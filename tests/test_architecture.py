@@ -241,7 +241,7 @@ gateway:                        .contract .orchestrators .client
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .registry .web.entrance .commands
+                                .orchestrators .observing .registry .adapters.home_assistant .web.entrance .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

@@ -16,12 +16,12 @@ import msgspec
 import structlog
 from msgspec import structs
 
-from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
+from firmware_bridge.carriers.mqtt_address import MqttUnavailable
 from firmware_bridge.carriers.mqtt_connection import LastWill, MqttConnection, MqttSession, stay_connected
 from firmware_bridge.carriers.mqtt_publication import Publication
-from firmware_bridge.carriers.mqtt_words import Wording
 from firmware_bridge.pacing import Allowance, Backoff, Cooldown
 from gateway.access.principals import LOCAL
+from gateway.adapters.home_assistant.broker import WORDS, address_of
 from gateway.adapters.home_assistant.discovery import DeviceFacts, Discovery
 from gateway.adapters.home_assistant.house import OFFLINE, ShownHouse
 from gateway.adapters.home_assistant.pace import TellingPace
@@ -32,7 +32,6 @@ from gateway.hub.hub import HubError, ListenerQueue
 from gateway.observing.health import HealthState
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
 from gateway.pipeline.telling.announcements import CannotAnnounce
-from gateway.settings.home_assistant import HomeAssistantSettings
 
 log = structlog.get_logger(__name__)
 
@@ -53,18 +52,6 @@ AGAIN_SECONDS = 5.0
 HAPPENINGS_AT_ONCE, HAPPENINGS_PER_SECOND = 20, 5
 """Of each device; further ones are not told and counted."""
 COMPLAINT_SECONDS = 60.0
-
-_START = "start the MQTT broker, or correct adapters.home_assistant.url"
-_LOGIN = "correct the user and password in adapters.home_assistant.url or password_file"
-_TLS = "correct ca_file, cert_file and key_file under adapters.home_assistant"
-WORDS = Wording(
-    start=_START,
-    certificate=_TLS,
-    tls=_TLS,
-    login=_LOGIN,
-    not_now=_LOGIN,
-    rights="allow it in the broker's access list (docs/home-assistant.md has all topics)",
-)
 
 
 def work(parts: AdapterParts) -> Callable[[], Awaitable[None]]:
@@ -355,15 +342,3 @@ def text_of(payload: bytes) -> str:
     except UnicodeDecodeError:
         return ""
     return text if len(text) <= MAX_CHARACTERS else ""
-
-
-def address_of(settings: HomeAssistantSettings) -> BrokerAddress:
-    """Where the broker is. Raises ValueError saying what is wrong with the URL."""
-    files = Credentials(
-        settings.password_file,
-        settings.ca_file,
-        settings.cert_file,
-        settings.key_file,
-        "adapters.home_assistant",
-    )
-    return BrokerAddress.parse(settings.url, files)

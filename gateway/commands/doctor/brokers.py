@@ -12,7 +12,10 @@ from msgspec import structs
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials, MqttUnavailable
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
+from firmware_bridge.carriers.mqtt_words import DEVICES, Wording
 from firmware_bridge.settings import MqttSettings
+from gateway.adapters.home_assistant.broker import WORDS, address_of
+from gateway.adapters.home_assistant.topics import HomeTopics
 from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.commands.doctor.agents import agents, listen
@@ -32,6 +35,7 @@ from gateway.observing.orchestrator_health import (
 from gateway.orchestrators.builtin import NAME
 from gateway.orchestrators.loading import inside, load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
+from gateway.settings.home_assistant import HomeAssistantSettings
 
 CLOSE_SECONDS = 0.5
 
@@ -45,6 +49,16 @@ def devices_broker(settings: MqttSettings) -> Finding:
     except MqttUnavailable as error:
         return fail("mqtt", error.reason, error.remedy)
     return ok("mqtt", f"{address} lets us in")
+
+
+def home_assistants_broker(settings: HomeAssistantSettings) -> Finding:
+    """The broker that Home Assistant is at."""
+    address = address_of(settings)
+    try:
+        asyncio.run(_log_in(address, HomeTopics(settings.prefix, settings.name).orders, WORDS))
+    except MqttUnavailable as error:
+        return fail("home assistant", error.reason, error.remedy)
+    return ok("home assistant", f"{address} lets us in")
 
 
 def brokers(config: GatewayConfig) -> Iterator[Finding]:
@@ -86,9 +100,9 @@ def _who(config: GatewayConfig, look: _Look | None) -> Iterator[Finding]:
         yield warn("orchestrator", NOWHERE, NAME_ONE)
 
 
-async def _log_in(address: BrokerAddress, topic: str) -> None:
+async def _log_in(address: BrokerAddress, topic: str, words: Wording = DEVICES) -> None:
     name = f"earshot-doctor-{secrets.token_hex(4)}"
-    connection = await MqttConnection.open(address, MqttSession(client_id=name), lambda _: None)
+    connection = await MqttConnection.open(address, MqttSession(client_id=name), lambda _: None, words)
     try:
         await connection.subscribe(topic)
     finally:

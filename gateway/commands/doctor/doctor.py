@@ -23,7 +23,7 @@ from typing import Literal
 import structlog
 from msgspec import Struct
 
-from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.brokers import brokers, devices_broker, home_assistants_broker
 from gateway.commands.doctor.computing import computing
 from gateway.commands.doctor.content import content
 from gateway.commands.doctor.devices import serial_ports, sound
@@ -201,7 +201,9 @@ def model(config: GatewayConfig) -> Iterator[Finding]:
 
 
 def mqtt(config: GatewayConfig) -> Iterator[Finding]:
-    """The broker that devices connect to."""
+    """The broker that devices connect to, and the one that Home Assistant is at."""
+    if config.adapters.home_assistant.url:
+        yield home_assistants_broker(config.adapters.home_assistant)
     settings = config.devices.mqtt
     if not settings.url:
         yield ok("mqtt", "switched off")

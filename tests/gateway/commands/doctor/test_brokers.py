@@ -14,10 +14,13 @@ import pytest
 
 from firmware_bridge.settings import MqttSettings
 from gateway.commands.doctor.brokers import brokers, devices_broker
+from gateway.commands.doctor.doctor import mqtt
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding
 from gateway.config.configuration import GatewayConfig
 from gateway.observing.orchestrator_health import BESIDE, NOBODY, NOWHERE
+from gateway.settings.adapters import AdapterSettings
+from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.web import WebSettings, WebTlsSettings
 from tests.servers.certificates import Certificates
 from tests.servers.mosquitto import Mosquitto, password_options, tls_options
@@ -63,6 +66,22 @@ def test_the_devices_broker_is_logged_in_to(guarded: Mosquitto, tmp_path: Path) 
     assert (wrong.state, "user and password" in wrong.remedy) == ("fail", True)
     missing = devices_at(guarded, "gateway", password_file=str(tmp_path / "none"))
     assert (missing.state, "devices.mqtt.password_file" in missing.remedy) == ("fail", True)
+
+
+@pytest.mark.slow
+def test_home_assistants_broker_is_logged_in_to(guarded: Mosquitto) -> None:
+    def at(who: str) -> Finding:
+        settings = HomeAssistantSettings(url=guarded.url.replace("://", f"://{who}@"))
+        [found] = [one for one in mqtt(home(settings)) if one.what == "home assistant"]
+        return found
+
+    def home(settings: HomeAssistantSettings) -> GatewayConfig:
+        return GatewayConfig(adapters=AdapterSettings(home_assistant=settings))
+
+    assert at("gateway:right") == Finding("ok", "home assistant", f"{guarded.url} lets us in")
+    wrong = at(f"gateway:{SECRET}")
+    assert (wrong.state, "adapters.home_assistant.url" in wrong.remedy) == ("fail", True)
+    assert SECRET not in str(wrong)
 
 
 def test_a_devices_broker_that_is_away_and_one_that_is_none() -> None:
