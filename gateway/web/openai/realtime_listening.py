@@ -38,6 +38,8 @@ PIECE_SECONDS: Final = 0.2
 """So much of a long message is heard at once."""
 PACE: Final = Rate(per_second=8.0, burst=60.0)
 """Seconds of audio: what comes faster waits."""
+CHANGE_SECONDS: Final = 1.0
+"""Another format costs as much as so much audio."""
 LEAST: Final = SAMPLE_RATE // 10
 """Samples; less than that is nothing that somebody wants to have understood."""
 
@@ -63,6 +65,7 @@ class RealtimeListening:
     async def change(self, dictation: Dictation, setting: RealtimeSetting, preroll: int) -> None:
         """What comes from now on is of this setting."""
         if setting.format != self._setting.format:
+            await self._paced(CHANGE_SECONDS)
             await self._hear(dictation, self._stream.finish())
             self._stream = PcmStream(setting.format.pcm)
         self._setting, self._preroll = setting, preroll
@@ -73,7 +76,7 @@ class RealtimeListening:
         size = int(sound.rate * PIECE_SECONDS) * sound.frame_bytes
         for at in range(0, len(data), size):
             pcm = self._stream.feed(data[at : at + size])
-            await asyncio.sleep(self._pace.owe("", time.monotonic(), len(pcm) / 2 / SAMPLE_RATE))
+            await self._paced(len(pcm) / 2 / SAMPLE_RATE)
             await self._hear(dictation, pcm)
 
     async def commit(self, dictation: Dictation) -> None:
@@ -114,6 +117,10 @@ class RealtimeListening:
                 self._put_all(self._items.pop(number).understood(number, transcript.text))
             case NoText(number, error) if number in self._items:
                 self._put_all(self._items.pop(number).not_understood(number, error))
+
+    async def _paced(self, seconds: float) -> None:
+        """So much more has come."""
+        await asyncio.sleep(self._pace.owe("", time.monotonic(), seconds))
 
     async def _hear(self, dictation: Dictation, pcm: bytes) -> None:
         self._heard += len(pcm) // 2

@@ -39,7 +39,7 @@ RATES = (
 NOISE_DB = {"u8": -43, "mulaw": -32, "alaw": -36}
 """Beneath the sound, of those that are coarser than PCM16."""
 ALIAS_DB = {47_999: -68}
-"""No usual rate: where a sample of ours lies between theirs is known to 1/2048 of the way."""
+"""No usual rate: where a sample of ours lies between theirs is known to 1/1024 of the way."""
 
 
 def tone(rate: int, hertz: float, seconds: float = 0.5, loud: float = 0.5) -> Sound:
