@@ -52,6 +52,7 @@ SANS_IO = {
     "gateway.adapters.home_assistant.topics",
     "gateway.adapters.wyoming.events",
     "gateway.adapters.wyoming.info",
+    "gateway.adapters.wyoming.pace",
     "gateway.adapters.wyoming.wire",
     "gateway.contract.messages",
     "gateway.pipeline.sessions.names",

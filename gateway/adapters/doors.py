@@ -56,10 +56,10 @@ class AdapterDoor:
         self._place = place
         self._show()
 
-    def failed(self, reason: str, remedy: str) -> None:
-        """Nobody can come."""
+    def failed(self, reason: str, remedy: str, *, works: bool = False) -> None:
+        """Nobody can come there; ``works``: but elsewhere."""
         self._place = ""
-        self._health.set(self._adapter, HealthState.DEGRADED, reason, remedy, works=False)
+        self._health.set(self._adapter, HealthState.DEGRADED, reason, remedy, works=works)
 
     def close(self) -> None:
         """Nothing more is shown."""

@@ -76,7 +76,7 @@ class WyomingServer:
             try:
                 self.places.append(await taken(missing[0], self._come, READ_BYTES))
             except CannotTakePlace as error:
-                self._door.failed(str(error), error.remedy)
+                self._door.failed(str(error), error.remedy, works=bool(self.places))
                 await asyncio.sleep(backoff.next())
                 missing.append(missing.pop(0))
             else:

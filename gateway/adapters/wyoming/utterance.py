@@ -1,7 +1,7 @@
 """One utterance of a program: its sound in, its text out, as soon as it has ended; in whose ears it has, or in ours.
 
-Whoever speaks now is heard until a silence, and answered at once. Sound that comes sooner than it can be spoken is a
-recording: its pauses end nothing, and all that is said in it is its text.
+Whoever speaks now is heard until a silence, and answered at once. Sound that comes far sooner than it can be spoken is
+a recording: its pauses end nothing, and all that is said in it is its text.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gateway.adapters.wyoming.events import (
     TranscriptStart,
     TranscriptStop,
 )
+from gateway.adapters.wyoming.pace import SoundPace
 from gateway.adapters.wyoming.way_back import WayBack
 from gateway.pipeline.dictation.dictation import (
     Began,
@@ -56,8 +57,6 @@ AFTER_NOISE_SECONDS: Final = 4.0
 LONGEST_SECONDS: Final = 30.0
 """Of somebody who speaks now: behind that comes no silence (a television)."""
 LONGEST_RECORDING_SECONDS: Final = 3_600.0
-AHEAD_SECONDS: Final = 2.0
-"""Sound that is so far ahead of its time is a recording; microphones have less of it when they come."""
 MOST_HOTWORDS: Final = 1_000
 """Characters; the model reads fewer."""
 _NO_JOINT: Final = 30.0
@@ -86,14 +85,14 @@ class HeardUtterance:
         """``partial_ms``: after so much more speech its text so far is told, beside what is told at each pause."""
         self._line = line
         self._wanted = wanted
-        self._now = now
-        self._since = now()
+        self._pace = SoundPace(now)
         self._heard_bytes = 0
         self._form: SoundForm | None = None
         self._stream: PcmStream | None = None
         self._texts: list[str] = []
         self._language: str | None = None
         self._reasons: dict[int, EndReason] = {}
+        self._has_ended_by_silence = False
         self._in_speech = False
         self._patience = SILENT_SECONDS
         self._told = _ToldText(line, wanted)
@@ -149,10 +148,6 @@ class HeardUtterance:
     # -- heard
 
     @property
-    def _is_recording(self) -> bool:
-        return self._heard_seconds - (self._now() - self._since) > AHEAD_SECONDS
-
-    @property
     def _heard_seconds(self) -> float:
         return self._heard_bytes / (2 * SAMPLE_RATE)
 
@@ -175,8 +170,10 @@ class HeardUtterance:
         )
 
     async def _dictate(self, pcm: bytes) -> None:
+        self._pace.came(self._heard_seconds)
         self._heard_bytes += len(pcm)
         await self._dictation.hear(pcm)
+        self._pace.taken()
 
     def _look_at_the_time(self) -> None:
         """An utterance that nobody ends is ended all the same."""
@@ -185,9 +182,19 @@ class HeardUtterance:
         if self._heard_seconds > LONGEST_RECORDING_SECONDS:
             self.fail(f"it has more than {LONGEST_RECORDING_SECONDS:.0f} s", "too-long")
             return
-        enough = LONGEST_SECONDS if self._in_speech or self._texts else self._patience
-        if self._heard_seconds >= enough and not self._is_recording:
+        if not self._pace.is_spoken(self._heard_seconds):
+            return
+        if self._has_ended_by_silence and self._is_silent:
+            self._answer()  # it was not sure before that nobody goes on
+            return
+        enough = self._patience if self._is_silent and not self._texts else LONGEST_SECONDS
+        if self._heard_seconds >= enough:
             self._complete()
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing is being said, and all that was said is understood."""
+        return not (self._in_speech or self._reasons)
 
     def _complete(self) -> None:
         """All of it was heard."""
@@ -220,7 +227,9 @@ class HeardUtterance:
     def _ended_by_silence(self) -> None:
         if not self._texts:
             self._patience = min(self._patience, self._heard_seconds + AFTER_NOISE_SECONDS)
-        elif not self._is_recording:
+            return
+        self._has_ended_by_silence = True
+        if self._is_silent and self._finishing is None and self._pace.is_spoken(self._heard_seconds):
             self._answer()
 
     async def _finish(self) -> None:

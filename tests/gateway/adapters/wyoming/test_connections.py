@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from wyoming.client import AsyncUnixClient
+from wyoming.client import AsyncTcpClient, AsyncUnixClient
 from wyoming.ping import Ping
 
 from gateway.adapters.wyoming import connection, places, server, way_back
@@ -241,6 +241,7 @@ async def test_a_place_that_cannot_be_had_is_shown_with_what_to_do_and_tried_aga
         await passes(lambda: why in shown(works).reason)
         assert shown(works).remedy
         assert shown(works).state == "degraded"
+        assert shown(works).works is not False  # there is the other place
         path.unlink(missing_ok=True)
         path.parent.mkdir(exist_ok=True)
 
@@ -250,6 +251,16 @@ async def test_a_place_that_cannot_be_had_is_shown_with_what_to_do_and_tried_aga
         await passes(lambda: shown(works).state == "healthy")
     if listening is not None:
         listening.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+async def test_all_addresses_of_both_kinds_can_be_one_place(works: Works) -> None:
+    async with served(works, "tcp://[::]:0") as server:
+        for host in ("127.0.0.1", "::1"):
+            port = server.places[0].port
+            async with AsyncTcpClient(host, port, read_timeout=PATIENCE) as program:
+                assert (await ask(program, HELLO)).type == "transcript"
+        await passes(lambda: "tcp://[::]:" in str(shown(works).detail))
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ async def test_it_is_set_up_and_asked_and_the_gateway_hears_where_somebody_stops
     async with asyncio.timeout(PATIENCE):
         heard = await asyncio.gather(
             *(
-                process_audio_stream(port(house), "en", microphone(pcm(name) + silence(1.5), speed=2.0))
+                process_audio_stream(port(house), "en", microphone(pcm(name) + silence(1.5), speed=1.5))
                 for name in ("u00", "u01", "u02")
             )
         )
@@ -120,6 +120,20 @@ async def test_it_is_set_up_and_asked_and_the_gateway_hears_where_somebody_stops
     await passes(lambda: "nobody is there" in str(house.gateway.health.report().components["wyoming"].detail))
     assert not house.results.items  # nothing of it is published
     assert not house.gateway.health.mishaps.counts
+
+
+async def test_sound_that_was_kept_until_somebody_asked_for_it_is_no_recording(house: House) -> None:
+    kept = 4 * 32_000 // CHUNK * CHUNK
+    sound = silence(3.5) + pcm("u00") + silence(3.0)
+
+    async def from_a_buffer() -> AsyncIterator[bytes]:
+        for at in range(0, kept, CHUNK):
+            yield sound[at : at + CHUNK]
+        async for piece in microphone(sound[kept:], speed=1.5):
+            yield piece
+
+    async with asyncio.timeout(PATIENCE):
+        assert await process_audio_stream(port(house), "en", from_a_buffer()) == text("u00")
 
 
 async def test_a_pipeline_that_is_given_up_leaves_nothing_at_work(house: House) -> None:
