@@ -124,7 +124,7 @@ class HomeAssistantAdapter:
         """One connection, from opening to its end; why it ended. Raises MqttUnavailable."""
         will = LastWill(self._topics.gateway_available, OFFLINE)
         async with self._connected(will) as connection:
-            await connection.subscribe(self._topics.birth, self._topics.orders)
+            await connection.subscribe(*self._topics.births, self._topics.orders)
             self._told.clear()
             self._connection = connection
             self._parts.hub.on_forget.append(self._recalls.set)
@@ -291,7 +291,7 @@ class HomeAssistantAdapter:
 
     def _received(self, publication: Publication) -> None:
         topics, topic, payload = self._topics, publication.topic, publication.payload
-        if topic == topics.birth:
+        if topic in topics.births:
             if payload == b"online":
                 self._told.clear()
                 self._recalls.set()

@@ -28,9 +28,9 @@ class HomeTopics:
         return f"earshot-ha/{self.name}"
 
     @property
-    def birth(self) -> str:
-        """Where Home Assistant says that it has come."""
-        return f"{self.prefix}/status"
+    def births(self) -> tuple[str, ...]:
+        """Where Home Assistant says that it has come: at its own prefix, unless somebody told it to go by another."""
+        return tuple(dict.fromkeys(("homeassistant/status", f"{self.prefix}/status")))
 
     @property
     def configs(self) -> str:

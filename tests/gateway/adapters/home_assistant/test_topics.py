@@ -8,9 +8,11 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.adapters.home_assistant.adapter import text_of
 from gateway.adapters.home_assistant.discovery import DeviceFacts, Discovery
 from gateway.adapters.home_assistant.pace import TellingPace
 from gateway.adapters.home_assistant.topics import GATEWAY, HomeTopics, thing
+from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
 
 TOPICS = HomeTopics("homeassistant", "earshot")
 HOME_ASSISTANTS = re.compile(r"(\w+)/(?:([a-zA-Z0-9_-]+)/)?([a-zA-Z0-9_-]+)/config")
@@ -30,6 +32,25 @@ def test_whatever_a_device_is_called_it_has_a_topic(device_id: str) -> None:
 @given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
 def test_no_two_devices_share_one(one: str, other: str) -> None:
     assert (thing(one) == thing(other)) == (one == other)
+
+
+@given(st.one_of(st.binary(max_size=64), st.text(max_size=5000).map(str.encode)))
+def test_an_order_is_text_or_nothing(payload: bytes) -> None:
+    text = text_of(payload)
+    assert text == text.strip()
+    assert len(text) <= MAX_CHARACTERS
+    assert not text or text in payload.decode()
+
+
+@given(st.text(max_size=40))
+def test_no_topic_but_its_own_names_a_device(topic: str) -> None:
+    assert TOPICS.ordered(topic) == ""
+    assert TOPICS.configured(topic) == ""
+
+
+def test_a_birth_is_told_at_home_assistants_own_prefix_whatever_its_discovery_goes_by() -> None:
+    assert TOPICS.births == ("homeassistant/status",)
+    assert HomeTopics("ha", "earshot").births == ("homeassistant/status", "ha/status")
 
 
 def test_odd_ones_that_look_alike_are_told_apart() -> None:
