@@ -135,6 +135,16 @@ async def test_it_is_heard_no_faster_than_it_may_be(v1: V1, monkeypatch: pytest.
         assert asyncio.get_running_loop().time() - began > 5 / 20
 
 
+async def test_another_format_costs_as_much_as_audio(v1: V1, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is brought to 16 kHz by has to be made."""
+    monkeypatch.setattr(realtime_listening, "PACE", realtime_listening.Rate(per_second=20.0, burst=0.5))
+    async with realtime(v1) as session:
+        began = asyncio.get_running_loop().time()
+        for rate in range(8_001, 8_008):
+            await session.update(format={"type": "audio/pcm", "rate": rate})
+        assert asyncio.get_running_loop().time() - began > 6 / 20
+
+
 async def test_who_says_nothing_for_long_is_sent_away(v1: V1, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.1)
     async with realtime(v1) as session:
