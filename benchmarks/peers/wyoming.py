@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Awaitable
 from itertools import count
 from typing import Any
 
@@ -55,19 +56,25 @@ async def say_on(port: int, pcm: bytes, *, end: float) -> Heard:
         _send(writer, "transcribe", {"language": "en"})
         _send(writer, "audio-start", FORMAT)
         began = now()
-        answer = asyncio.create_task(_transcript(reader))
-        times: list[float] = []
-        answer.add_done_callback(lambda _: times.append(now()))
+        answer = asyncio.create_task(_at(_transcript(reader)))
         for number in count():
             await asyncio.wait([answer], timeout=began + (number + 1) * CHUNK_SAMPLES / SAMPLE_RATE - now())
             if answer.done() or number > MOST_CHUNKS:
                 break
             _send(writer, "audio-chunk", FORMAT, _chunk(pcm, number))
             await writer.drain()
-        text = await asyncio.wait_for(answer, 0 if not times else None)
-        return Heard(text, 1000 * (times[0] - began - end))
+        if not answer.done():
+            answer.cancel()
+            raise RuntimeError(f"no text within {MOST_CHUNKS * CHUNK_SAMPLES / SAMPLE_RATE} s")
+        text, at = await answer
+        return Heard(text, 1000 * (at - began - end))
     finally:
         writer.close()
+
+
+async def _at(answer: Awaitable[str]) -> tuple[str, float]:
+    """The text, and when it was there."""
+    return await answer, asyncio.get_running_loop().time()
 
 
 def _chunk(pcm: bytes, number: int) -> bytes:
