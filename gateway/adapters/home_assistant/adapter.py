@@ -269,6 +269,10 @@ class HomeAssistantAdapter:
 
     def _show(self) -> None:
         detail = f"{self._address}: {_devices(len(self._house))}"
+        if self.refused_orders:
+            detail += f"; announcements refused: {self.refused_orders}"
+        if self.lost_happenings:
+            detail += f"; events not told: {self.lost_happenings}"
         self._parts.health.set(NAME, HealthState.HEALTHY, detail=detail, quiet=True)
 
     async def _let_go(self) -> None:
@@ -327,6 +331,7 @@ class HomeAssistantAdapter:
 
     def _complain(self, reason: str) -> None:
         self.refused_orders += 1
+        self._news.set()
         if self._complaints.allows(reason, asyncio.get_running_loop().time()):
             log.warning("Home Assistant's announcement is refused", reason=reason, so_far=self.refused_orders)
 

@@ -197,6 +197,7 @@ async def test_orders_that_are_none_are_refused_and_counted(tmp_path: Path, mosq
             "kept by the broker",
             "{{ 7 * 7 }}\x00<b>",
         ]  # said to whoever was there; not to who comes later
+        await passes(lambda: "announcements refused: 5" in _detail(house))
         assert "gateway" not in house.gateway.health.report().components, "nothing went wrong inside"
 
 
