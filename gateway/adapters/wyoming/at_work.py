@@ -35,12 +35,12 @@ async def _serve(parts: AdapterParts) -> None:
     settings = parts.config.adapters.wyoming
     door = AdapterDoor(ADAPTER, parts.health, allow=settings.allow, connections=settings.connections)
 
-    def announced(places: Sequence[ListeningPlace]) -> AbstractAsyncContextManager[None]:
-        return _announced(places, parts.health) if settings.zeroconf else nullcontext()
+    def while_open(places: Sequence[ListeningPlace]) -> AbstractAsyncContextManager[None]:
+        return announced(places, parts.health) if settings.zeroconf else nullcontext()
 
     made = await asyncio.to_thread(version, "earshot-gateway")
     server = WyomingServer(
-        settings.listen, services(parts, made), door, parts.health.mishaps, while_open=announced
+        settings.listen, services(parts, made), door, parts.health.mishaps, while_open=while_open
     )
     await server.run()
 
@@ -57,7 +57,7 @@ def services(parts: AdapterParts, made: str) -> list[Service]:
 
 
 @asynccontextmanager
-async def _announced(places: Sequence[ListeningPlace], health: Health) -> AsyncIterator[None]:
+async def announced(places: Sequence[ListeningPlace], health: Health) -> AsyncIterator[None]:
     """Found by others, meanwhile, where others can come."""
     tasks = [
         asyncio.create_task(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from gateway.adapters.wyoming import discovery
+from gateway.adapters.wyoming.at_work import announced
 from gateway.adapters.wyoming.discovery import KIND, Announcement, addresses_for
+from gateway.adapters.wyoming.places import ListeningPlace
+from gateway.observing.health import Health
 from tests.record import Record, passes
 from tests.system.house import open_house
 
@@ -82,6 +87,23 @@ def test_only_addresses_that_others_reach_are_told() -> None:
     assert addresses_for("192.0.2.7") == ["192.0.2.7"]
     assert not any(one.startswith("127.") or ":" in one for one in addresses_for("0.0.0.0"))
     assert "::1" not in addresses_for("::")
+
+
+async def test_a_place_that_others_reach_is_announced_and_one_of_this_machine_is_not(
+    listener: AsyncZeroconf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "addresses_for", lambda _host: [HERE])
+    health = Health(Record())
+    server = await asyncio.start_server(lambda _reader, _writer: None, HERE, 0)
+    others = ListeningPlace("tcp://0.0.0.0:10300", server, host="0.0.0.0", port=10_300)
+    ours = ListeningPlace("tcp://127.0.0.1:10301", server, host=HERE, port=10_301)
+    async with announced([ours, others], health):
+        await passes(lambda: "wyoming discovery" in health.report().components)
+        info = AsyncServiceInfo(KIND, f"earshot-{socket.gethostname().partition('.')[0]}.{KIND}")
+        assert await info.async_request(listener.zeroconf, 3_000)
+        assert info.port == 10_300
+        assert health.report().components["wyoming discovery"].notice is UNSET
+    server.close()
 
 
 @pytest.mark.slow
