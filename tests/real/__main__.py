@@ -6,11 +6,19 @@ import sys
 import time
 
 from tests.real.people import MOONSHINE, MUSIC, PROMPTS
-from tests.real.things import HOME_ASSISTANT, WYOMING_OPENAI, WYOMING_SATELLITE, Thing
+from tests.real.things import (
+    HOME_ASSISTANT,
+    LITELLM,
+    WYOMING_OPENAI,
+    WYOMING_OPENAI_GATEWAY,
+    WYOMING_SATELLITE,
+    Thing,
+)
 from tests.real.weights import BASE, TINY_EN
 
 THINGS: tuple[Thing, ...] = (
-    TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI, HOME_ASSISTANT,
+    TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI,
+    WYOMING_OPENAI_GATEWAY, LITELLM, HOME_ASSISTANT,
 )  # fmt: skip
 
 

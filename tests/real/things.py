@@ -87,4 +87,8 @@ def found(python: str) -> str:
 
 WYOMING_SATELLITE = environment("wyoming-satellite 1.0.0", 4, "real-wyoming-satellite", "python3.11")
 WYOMING_OPENAI = environment("wyoming-openai 0.8.0", 20, "real-wyoming-openai", "python3.13")
+WYOMING_OPENAI_GATEWAY = environment(
+    "wyoming-openai-gateway 0.2.1", 15, "real-wyoming-openai-gateway", "python3.13"
+)
+LITELLM = environment("litellm 1.110.2", 90, "real-litellm", "python3.11")
 HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")
