@@ -34,6 +34,9 @@ _WORD = re.compile(r"\w+")
 _LOOP_ROUNDS = 3
 _LOOP_TOKENS = 6  # "six six six" is what people say
 
+_TWICE_TOKENS = 4  # "one two one two" is, too
+_TWICE_UNLIKE = 2  # a comma for a full stop, another word to begin with
+
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
@@ -73,6 +76,7 @@ class Doubt(enum.Enum):
 
     ENDLESS = enum.auto()
     LOOP = enum.auto()
+    TWICE = enum.auto()
     COMPRESSIBLE = enum.auto()
     UNLIKELY = enum.auto()
     ECHO = enum.auto()
@@ -94,6 +98,7 @@ def doubts(hypothesis: Hypothesis) -> set[Doubt]:
     found = {
         Doubt.ENDLESS: hypothesis.cut,
         Doubt.LOOP: has_loop(hypothesis.tokens),
+        Doubt.TWICE: not has_loop(hypothesis.tokens) and is_said_twice(hypothesis.tokens),
         Doubt.COMPRESSIBLE: _compression(hypothesis.text) > _MOST_COMPRESSION,
         Doubt.UNLIKELY: hypothesis.log_probability < _LEAST_LOG_PROBABILITY,
         Doubt.ECHO: hypothesis.echo,
@@ -122,6 +127,14 @@ def has_loop(tokens: tuple[int, ...]) -> bool:
     return any(
         _longest_echo(tokens, distance) + distance >= max(_LOOP_ROUNDS * distance, _LOOP_TOKENS)
         for distance in range(1, len(tokens) // _LOOP_ROUNDS + 1)
+    )
+
+
+def is_said_twice(tokens: tuple[int, ...]) -> bool:
+    """Whether a sentence comes again at once, but for its ends: stock weights do so in contexts that are too short."""
+    return any(
+        _longest_echo(tokens, distance) >= max(_TWICE_TOKENS, distance - _TWICE_UNLIKE)
+        for distance in range(_TWICE_TOKENS, len(tokens) - _TWICE_TOKENS + 1)
     )
 
 

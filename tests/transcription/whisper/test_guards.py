@@ -17,6 +17,7 @@ from transcription.whisper.guards import (
     doubts,
     has_echo,
     has_loop,
+    is_said_twice,
     token_limit,
 )
 
@@ -39,6 +40,7 @@ def test_a_plain_result_is_believed() -> None:
     [
         (replace(PLAIN, cut=True), Doubt.ENDLESS),
         (LOOPING, Doubt.LOOP),
+        (replace(PLAIN, tokens=(1, 2, 3, 4, 5, 1, 2, 3, 4, 5)), Doubt.TWICE),
         (replace(PLAIN, text="turn on the light. " * 12), Doubt.COMPRESSIBLE),
         (replace(PLAIN, log_probability=-1.01), Doubt.UNLIKELY),
         (replace(PLAIN, echo=True), Doubt.ECHO),
@@ -109,6 +111,21 @@ def test_what_people_say_is_no_loop(text: str) -> None:
 @pytest.mark.parametrize("text", LOOPED)
 def test_what_models_say_is_one(text: str) -> None:
     assert has_loop(words(text))
+
+
+ONCE = [*SPOKEN, "it was the best of times it was the worst of times", "one two three one two three",
+        "turn on the light turn off the light"]  # fmt: skip
+TWICE = ["press one to enter press one to enter", "a b c d a b c d", "four queen of clubs four queen of clubs so",
+         "to increase your volume to others , you increase your volume to others ."]  # fmt: skip
+"""What stock weights make, in a context of 768 frames, of what was said once."""
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"), [*((one, False) for one in ONCE), *((one, True) for one in TWICE)]
+)
+def test_a_sentence_is_said_twice_when_nearly_all_of_it_comes_again(text: str, twice: bool) -> None:  # noqa: FBT001
+    assert is_said_twice(words(text)) == twice
+    assert not has_loop(words(text))
 
 
 def slow_has_loop(tokens: tuple[int, ...]) -> bool:
