@@ -165,7 +165,7 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["auto", "full"] | Annotated[int, Meta(ge=100, le=3000)],
         Meta(
             description="The shortest context the model is given, in frames of 10 ms; short is fast. auto: what the "
-            "model is known to tolerate (stock Whisper 768; those finetuned for short audio, with 'acft' in their "
+            "model is known to tolerate (stock Whisper 1024; those finetuned for short audio, with 'acft' in their "
             "name, 100, and the bundled one 300). full: always 30 s."
         ),
     ] = "auto"

@@ -23,8 +23,8 @@ BUNDLED = Path(__file__).parents[1] / "bundled" / "whisper-commands-en"
 FULL = 3000
 """Frames of the context that Whisper was trained on: 30 s."""
 
-STOCK_FLOOR = 768
-"""Frames that weights trained on 30 s only need: in less they begin to repeat themselves."""
+STOCK_FLOOR = 1024
+"""Frames that weights trained on 30 s only need: in less they begin to repeat themselves (ADR 48)."""
 
 SHORTEST = 100
 """Frames that a model needs which was trained on short contexts: 1 s."""
