@@ -69,6 +69,30 @@ async def test_messages_go_both_ways_in_order(mosquitto: Any, recorder: Any) -> 
     await listener.close()
 
 
+@pytest.mark.parametrize("wants_kept", [False, True])
+async def test_what_the_broker_has_kept_is_handed_on_to_who_wants_it_before_the_subscription_is_ended(
+    mosquitto: Any,
+    recorder: Any,
+    wants_kept: bool,  # noqa: FBT001
+) -> None:
+    speaker = await open_to(mosquitto.url, "speaker", lambda _t, _p: None)
+    for number in range(500):
+        assert speaker.publish(f"kept/{number}", b"x" * 3000, retain=True)
+    await speaker.ping()
+    heard = recorder()
+    listener = await open_to(mosquitto.url, "listener", lambda topic, _: heard(topic), wants_kept=wants_kept)
+    await listener.subscribe("kept/+")
+    await listener.unsubscribe("kept/+")
+    assert len(heard.items) == (500 if wants_kept else 0)
+    assert listener.stale == (0 if wants_kept else 500)
+    speaker.publish("kept/1", b"more", retain=True)
+    await speaker.ping()
+    await listener.ping()
+    assert "kept/1" not in heard.items[500:]
+    await speaker.close()
+    await listener.close()
+
+
 async def test_the_outbox_is_bounded_and_what_it_refuses_is_counted(mosquitto: Any) -> None:
     speaker = await open_to(mosquitto.url, "speaker", lambda _t, _p: None)
     # The loop has no turn here, so nothing leaves.

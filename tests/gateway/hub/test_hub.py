@@ -314,3 +314,15 @@ class TestScope:
         show(hub, device("cellar"))
         (first,) = await drain(outbox)
         assert isinstance(first.event, SnapshotEvent)
+
+
+async def test_whoever_keeps_what_it_was_shown_is_told_that_something_is_forgotten() -> None:
+    hub, told = Hub(SMALL), []
+
+    def stumble() -> None:
+        raise ValueError("who forgets badly")
+
+    hub.on_forget += [stumble, lambda: told.append(texts([hub._history[-1]]) if hub._history else [])]
+    show(hub, reply())
+    hub.forget(lambda event: getattr(event, "text", "") == reply().text)
+    assert told == [[]], "once it is gone, and whatever becomes of others"
