@@ -73,7 +73,7 @@ async def test_what_two_say_is_in_two_conversations() -> None:
 async def test_who_waits_too_long_is_told_so_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "GRACE_SECONDS", 0.0)
     async with open_works() as works:
-        steps = asking_of(works, 0.3).ask("hello", speaker("Home Assistant"))
+        steps = asking_of(works, 0.1).ask("hello", speaker("Home Assistant"))
         first = asyncio.create_task(anext(steps))
         await works.reply(await works.result(), "Well, ", final=False)
         assert await first == Grown("Well, ")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.contract.intents import MOST_INTENTS, WantedIntent, intents_of
@@ -64,6 +64,7 @@ def test_several_agents_have_no_more_than_one() -> None:
         intents_of(data, "ab")
 
 
+@settings(max_examples=40)
 @given(JSON)
 def test_anything_is_intents_or_refused(anything: Any) -> None:
     try:
