@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.messages import WantedHints
-from gateway.pipeline.telling.askers import Asker, Told, WholeAnswer
+from gateway.pipeline.telling.askers import Asker, Told
+from gateway.pipeline.telling.witnesses import Answer
 from gateway.settings.orchestrator import OrchestratorSettings
 
 GRACE_SECONDS = 5.0
@@ -53,7 +54,7 @@ class ProgramQuestions:
         self._longest = longest
 
     async def ask(self, text: str, who: Principal, language: str = "") -> AsyncGenerator[Told, None]:
-        """What is answered, until its end, which is a :class:`WholeAnswer`. To be closed by who leaves before.
+        """What is answered, until its end, which is a :class:`Answer`. To be closed by who leaves before.
 
         Raises SayError, before anything comes.
         """
@@ -66,9 +67,9 @@ class ProgramQuestions:
                     async with asyncio.timeout_at(deadline):
                         one = await anext(told, None)
                 except TimeoutError:
-                    one = WholeAnswer(text="", error=TOO_LATE)
+                    one = Answer("", error=TOO_LATE)
                 if one is None:
                     return
                 yield one
-                if isinstance(one, WholeAnswer):
+                if isinstance(one, Answer):
                     return

@@ -72,7 +72,7 @@ from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
-from gateway.pipeline.telling.askers import Asker
+from gateway.pipeline.telling.askers import MOST_ASKERS, Asker
 from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.due_answers import DueAnswers
@@ -166,6 +166,8 @@ class Pipeline:
             publishing=self._publishing, devices=devices, announcer=announcer, journal=journal,
         )  # fmt: skip
         self._saying = Saying(self._hearing, announcer)
+        self.askers = 0
+        """Programs that wait for an answer."""
         self.roster = Roster(health, announcer, self._now)
         """Which devices there are."""
         self.logs = DeviceLogs(keep=not config.privacy.redact)
@@ -323,7 +325,7 @@ class Pipeline:
     async def __aexit__(self, *exc: object) -> None:
         """Whatever is not published by now stays in the journal, or with its device."""
         self._hearing.close()
-        self._announce.askers.close()
+        self._announce.witnesses.close()
         self.transcribing.close()
         ending = asyncio.create_task(until_done([*self._workers, *self._turns]), name="the end of the turns")
         await self._stack.aclose()
@@ -485,13 +487,17 @@ class Pipeline:
         self, text: str, principal: Principal, hints: WantedHints | None = None
     ) -> AsyncIterator[Asker]:
         """Words of a program, which is told what is answered until it leaves. Raises SayError."""
-        askers = self._announce.askers
-        if askers.are_full:
-            raise CannotSay(f"{len(askers)} questions of programs wait for their answers already")
+        if self.askers >= MOST_ASKERS:
+            raise CannotSay(f"{MOST_ASKERS} questions of programs wait for their answers already")
         spoken, message = self._saying.begin(text, principal, hints)
-        with askers.expect(spoken.name.correlation_id) as asker:
+        asker = Asker(spoken.name)
+        self._announce.witnesses.add(asker)
+        self.askers += 1
+        try:
             await self._put(spoken, message)
             yield asker
+        finally:
+            self.askers -= 1
 
     async def _put(self, spoken: Spoken, message: TranscriptionMessage) -> None:
         work = partial(self._publishing.publish, spoken, message)

@@ -58,7 +58,7 @@ class SaidUtterance:
         """Its text as it is published, or why there is none."""
         message = self.witness.message
         if message is None or message.error is not None:
-            reason = self.witness.failed or "something went wrong inside the gateway"
+            reason = self.witness.why_not or "something went wrong inside the gateway"
             return Passage(self.start, self.end, None, reason)
         transcript = Transcript(
             text=message.text,

@@ -39,7 +39,8 @@ from gateway.adapters.wyoming.info import EARSHOT, NAME, ArtifactModel, HandlePr
 from gateway.contract.intents import WantedIntent, intents_of
 from gateway.contract.messages import BadMessage
 from gateway.pipeline.asking.typed_text import BadText, SayError
-from gateway.pipeline.telling.askers import First, Grown, SignOfLife, Told, WholeAnswer
+from gateway.pipeline.telling.askers import Told
+from gateway.pipeline.telling.witnesses import Answer, First, Grown, SignOfLife
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +113,7 @@ class _Answer:
                 self._sent, self._first = "", text
             case SignOfLife():  # Wyoming has no word for it
                 pass
-            case WholeAnswer():
+            case Answer():
                 await self._end(told)
 
     async def refuse(self, text: str) -> None:
@@ -129,16 +130,16 @@ class _Answer:
         self._sent += text
         await self._send(HandledChunk(text))
 
-    async def _end(self, answer: WholeAnswer) -> None:
+    async def _end(self, answer: Answer) -> None:
         streamed = self._sent is not None
         if answer.error is not None or answer.fallback or answer.puzzled:
-            await self.refuse(answer.text)
+            await self.refuse(answer.words)
         else:
             await self._fulfil(answer)
         if streamed:
             await self._send(HandledStop())
 
-    async def _fulfil(self, answer: WholeAnswer) -> None:
+    async def _fulfil(self, answer: Answer) -> None:
         try:
             intents = intents_of(answer.data, answer.agents)
         except BadMessage as error:

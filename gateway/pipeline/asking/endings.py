@@ -18,9 +18,9 @@ from gateway.pipeline.sessions.names import NO_BOOT
 from gateway.pipeline.sessions.requests import PendingRequest
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
-from gateway.pipeline.telling.askers import First, Grown, WholeAnswer
 from gateway.pipeline.telling.due_answers import DueAnswer, DueAnswers
 from gateway.pipeline.telling.fallback_texts import Apology
+from gateway.pipeline.telling.witnesses import First, Grown
 from gateway.process.mishaps import Mishaps
 from gateway.settings.history import HistorySettings
 from gateway.settings.privacy import PrivacySettings
@@ -128,7 +128,7 @@ class Endings:
             self._questions.wait(question)
             if not self.holds_pieces:
                 self._announce.live.piece(request.name, text)
-                self._announce.askers.tell(request.correlation_id, Grown(text))
+                self._announce.witnesses.grown(request.correlation_id, Grown(text))
             question.spoken.advance(TurnEvent.PIECE)
 
     async def show_interim(self, request: PendingRequest, text: str, agent: str) -> None:
@@ -150,7 +150,7 @@ class Endings:
             flags=looked_at.flags,
         )
         self._announce.live.interim(request.name, text)
-        self._announce.askers.tell(request.correlation_id, First(text))
+        self._announce.witnesses.grown(request.correlation_id, First(text))
         self._questions.wait(question)
         question.spoken.advance(TurnEvent.PIECE)
 
@@ -244,8 +244,9 @@ class Endings:
             missing=ending.missing,
             confidence=ending.confidence,
             data=ending.data,
+            puzzled=ending.puzzled,
+            apology="" if ending.text else whole,
         )
-        self._announce.askers.tell(request.correlation_id, _for_whoever_asked(whole, ending))
         if question is not None:
             self._hand_over(question, whole, ending)
         return committed
@@ -312,15 +313,3 @@ class Endings:
     def since(self, request: PendingRequest) -> float:
         """How long ago it was asked, in milliseconds."""
         return 1000 * (self._now() - request.published_at)
-
-
-def _for_whoever_asked(whole: str, ending: Ending) -> WholeAnswer:
-    return WholeAnswer(
-        text=whole,
-        error=ending.error,
-        fallback=ending.fallback,
-        puzzled=ending.puzzled,
-        agent=ending.agent,
-        agents=ending.agents,
-        data=ending.data,
-    )

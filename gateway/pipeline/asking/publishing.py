@@ -27,7 +27,6 @@ from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.requests import CorrelationError
 from gateway.pipeline.sessions.session import TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
-from gateway.pipeline.telling.askers import WholeAnswer
 from gateway.pipeline.telling.fallback_texts import Apology
 from gateway.settings.history import HistorySettings
 from gateway.settings.privacy import PrivacySettings
@@ -108,7 +107,6 @@ class Publishing:
         elif asked.moves.outcome is not None:  # nobody could be asked
             await self._by_name.follow(message.correlation_id, Moves(outcome=asked.moves.outcome))
         elif not message.text:  # nothing to answer
-            self._announce.askers.tell(message.correlation_id, WholeAnswer(text=""))
             self._questions.end_turn(spoken, message, TurnEvent.PUBLISH)
 
     def _ask(

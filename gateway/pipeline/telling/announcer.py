@@ -30,12 +30,11 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
-from gateway.pipeline.telling.askers import Askers, SignOfLife, WholeAnswer
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.telling.fallback_texts import Apology, FallbackTexts
 from gateway.pipeline.telling.levels import Levels
 from gateway.pipeline.telling.live_replies import LiveReplies
-from gateway.pipeline.telling.witnesses import Answer, Witnesses
+from gateway.pipeline.telling.witnesses import Answer, SignOfLife, Witnesses
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
 
@@ -55,8 +54,6 @@ class Announcer:
         self._devices = devices
         self.live = LiveReplies(devices)
         """What devices are told of answers before their end."""
-        self.askers = Askers()
-        """Programs that wait for an answer, and are told it."""
         self._hub = hub
         self._settings = settings
         self.texts = texts
@@ -244,7 +241,6 @@ class Announcer:
         """There will be no answer, which the device's user is told in the ``language`` that was spoken."""
         text = self.texts.text(cause, language, session.device_id)
         self.live.forget(correlation_id)
-        self.askers.tell(correlation_id, WholeAnswer(text=text, error=cause.value, agent="gateway"))
         self._devices.send_reply(*session.name, correlation_id, text, final=True, error=True)
         self.witnesses.failed(correlation_id, text)
         self.status(session, DeviceStatus.ERROR)
@@ -258,17 +254,28 @@ class Announcer:
         return self.live.end(name, text, error=error is not None, fallback=fallback)
 
     def reply(
-        self, name: UtteranceName, text: str, *, elapsed_ms: float = 0.0, final: bool = True, **facts: Any
+        self,
+        name: UtteranceName,
+        text: str,
+        *,
+        elapsed_ms: float = 0.0,
+        final: bool = True,
+        puzzled: bool = False,
+        apology: str = "",
+        **facts: Any,
     ) -> None:
-        """A piece of an answer or its end, for the listeners; ``facts`` are the event's other fields."""
+        """A piece of an answer or its end, for the listeners; ``facts`` are the event's other fields.
+
+        ``puzzled`` and ``apology``: for whoever waits for it inside the gateway.
+        """
         event = ReplyEvent(**name.spoken_ids(), text=text, final=final, text_to_reply_ms=elapsed_ms, **facts)
         self._hub.publish(event)
         if final:
-            self.witnesses.answered(name.correlation_id, _answer(event))
+            self.witnesses.answered(name.correlation_id, _answer(event, apology, puzzled=puzzled))
 
     def progress(self, session: Session, correlation_id: str, detail: str) -> None:
         """What an agent says that it is doing; for the device it is a sign of life."""
-        self.askers.tell(correlation_id, SignOfLife(detail[:MOST_DETAIL]))
+        self.witnesses.grown(correlation_id, SignOfLife(detail[:MOST_DETAIL]))
         self._devices.send_status(*session.name, DeviceStatus.THINKING)
         self._hub.publish(StatusEvent(**session.ids(), status="thinking", detail=detail[:MOST_DETAIL]))
 
@@ -281,7 +288,7 @@ class Announcer:
         self._hub.publish(DeliveryEvent(**name.spoken_ids(), speech_to_reply_ms=elapsed_ms))
 
 
-def _answer(event: ReplyEvent) -> Answer:
+def _answer(event: ReplyEvent, apology: str, *, puzzled: bool) -> Answer:
     return Answer(
         event.text,
         event.agent,
@@ -291,6 +298,8 @@ def _answer(event: ReplyEvent) -> Answer:
         agents=event.agents,
         missing=event.missing,
         data=event.data,
+        puzzled=puzzled,
+        apology=apology,
     )
 
 

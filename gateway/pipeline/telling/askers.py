@@ -1,6 +1,5 @@
-"""Programs that have put a question and wait for its answer: each is told its own, as the device that spoke is.
+"""A program that has put a question and waits for its answer: it is told each step of it, to its end.
 
-Listeners are shown what everybody may see, if words are shown at all; whoever asked is told the words in any case.
 What has not been read yet is kept as one text, so that slow readers cost no more than that. Everything runs on one
 event loop.
 """
@@ -8,78 +7,77 @@ event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator
+from typing import TypeAlias
 
-from msgspec import Struct
+from gateway.contract.messages import TranscriptionMessage
+from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.telling.witnesses import Answer, First, Grown, SignOfLife, Step
 
 MOST_ASKERS = 1_024
 """Questions of programs that wait at once."""
 LEFT = "the gateway is stopping"
+FAILED = "it failed inside the gateway, or was erased"
 
-
-class Grown(Struct, frozen=True):
-    """What the answer grows by."""
-
-    text: str
-
-
-class First(Struct, frozen=True):
-    """A whole first answer, in place of all before; a better one follows."""
-
-    text: str
-
-
-class SignOfLife(Struct, frozen=True):
-    """A sign of life; ``detail``: what an agent says that it is doing."""
-
-    detail: str
-
-
-class WholeAnswer(Struct, frozen=True, kw_only=True):
-    """The end. ``text``: the whole answer, or (``error``, ``fallback``) what a device is told without one.
-
-    ``puzzled``: whoever answered did not understand. ``data``: for programs; that of several by their names
-    (``agents``).
-    """
-
-    text: str
-    error: str | None = None
-    fallback: bool = False
-    puzzled: bool = False
-    agent: str = ""
-    agents: tuple[str, ...] = ()
-    data: dict[str, Any] | None = None
-
-
-Told: TypeAlias = Grown | First | SignOfLife | WholeAnswer
+Told: TypeAlias = Step | Answer
 
 
 class Asker:
-    """One question's way back: ``async for told in asker``, to its end."""
+    """One question's way back: ``async for told in asker``, to its end, which is an Answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: UtteranceName) -> None:
+        self._name = name
         self._first: str | None = None
         self._grown = ""
         self._work: str | None = None
-        self._end: WholeAnswer | None = None
+        self._end: Answer | None = None
         self._some = asyncio.Event()
 
-    def tell(self, told: Told) -> None:
-        """Without waiting. After the end nothing is told any more."""
+    @property
+    def name(self) -> UtteranceName:
+        """Of the question."""
+        return self._name
+
+    # -- what it is told (Onlooker)
+
+    def heard(self, message: TranscriptionMessage) -> None:
+        """The question, which it knows; one of which nothing is left is answered with nothing."""
+        if message.success and not message.text:
+            self.answered(Answer(""))
+
+    def grown(self, step: Step) -> None:
+        """The answer comes nearer. After its end nothing is told any more."""
         if self._end is not None:
             return
-        match told:
+        match step:
             case Grown(text):
                 self._grown += text
             case First(text):
                 self._first, self._grown = text, ""
             case SignOfLife(detail):
                 self._work = detail
-            case WholeAnswer():
-                self._end = told
         self._some.set()
+
+    def answered(self, answer: Answer) -> None:
+        """The end; what comes late is not told."""
+        if self._end is None:
+            self._end = answer
+            self._some.set()
+
+    def failed(self, apology: str) -> None:
+        """There is no answer."""
+        self.answered(Answer("", "gateway", FAILED, apology=apology))
+
+    def erased(self) -> None:
+        """Neither the question nor anything of its answer is told."""
+        self._first, self._grown = None, ""
+        self.answered(Answer("", "gateway", FAILED))
+
+    def left(self) -> None:
+        """The gateway stops before there is an answer."""
+        self.answered(Answer("", "gateway", LEFT))
+
+    # -- and reads
 
     async def __aiter__(self) -> AsyncIterator[Told]:
         while True:
@@ -89,7 +87,7 @@ class Asker:
                 self._some.clear()
                 continue
             yield told
-            if isinstance(told, WholeAnswer):
+            if isinstance(told, Answer):
                 return
 
     def _next(self) -> Told | None:
@@ -101,38 +99,3 @@ class Asker:
         elif self._work is not None:
             told, self._work = SignOfLife(self._work), None
         return told
-
-
-class Askers:
-    """Those that wait, by correlation id."""
-
-    def __init__(self) -> None:
-        self._askers: dict[str, Asker] = {}
-
-    def __len__(self) -> int:
-        return len(self._askers)
-
-    @property
-    def are_full(self) -> bool:
-        """Whether as many wait as may."""
-        return len(self._askers) >= MOST_ASKERS
-
-    @contextmanager
-    def expect(self, correlation_id: str) -> Iterator[Asker]:
-        """Be told what is answered to it, until the end of ``with``; to be entered before it is published."""
-        asker = self._askers[correlation_id] = Asker()
-        try:
-            yield asker
-        finally:
-            self._askers.pop(correlation_id, None)
-
-    def tell(self, correlation_id: str, told: Told) -> None:
-        """Whoever asked that; nobody, mostly."""
-        asker = self._askers.get(correlation_id)
-        if asker is not None:
-            asker.tell(told)
-
-    def close(self) -> None:
-        """There will be no more answers."""
-        for asker in self._askers.values():
-            asker.tell(WholeAnswer(text="", error=LEFT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from http import HTTPStatus
 from typing import Annotated, Literal, TypeAlias
 
@@ -136,7 +135,7 @@ def _part(one: SaidUtterance) -> SpokenPart:
         start=one.start,
         end=one.end,
         state=_state(witness),
-        error=witness.failed or None,
+        error=witness.why_not or None,
         reply=None if witness.answer is None else _reply(witness.answer),
     )
     if message is None:
@@ -162,7 +161,7 @@ def _state(witness: Witness) -> State:
 
 
 def _reply(answer: Answer) -> SpokenReply:
-    return SpokenReply(**dataclasses.asdict(answer))
+    return msgspec.convert(answer, SpokenReply, from_attributes=True)
 
 
 OPERATIONS = (

@@ -15,7 +15,7 @@ from gateway.adapters import asking
 from gateway.adapters.asking import TOO_LATE, ProgramQuestions, longest_answer, speaker
 from gateway.contract.messages import is_token
 from gateway.pipeline.asking.typed_text import BadText
-from gateway.pipeline.telling.askers import Grown, WholeAnswer
+from gateway.pipeline.telling.witnesses import Answer, Grown
 from gateway.settings.orchestrator import OrchestratorSettings
 from tests.gateway.works import Works, open_works
 
@@ -62,7 +62,7 @@ async def test_what_two_say_is_in_two_conversations() -> None:
         for one in heard:
             await works.reply(one, one.device_id)
         answers = [await task for task in tasks]
-        kitchen, hall, again = [one.text for one in answers if isinstance(one, WholeAnswer)]
+        kitchen, hall, again = [one.text for one in answers if isinstance(one, Answer)]
         assert kitchen == again != hall
         conversations = {one.device_id: one.conversation_id for one in heard}
         assert conversations[kitchen] != conversations[hall]
@@ -77,8 +77,8 @@ async def test_who_waits_too_long_is_told_so_and_nothing_is_left(monkeypatch: py
         first = asyncio.create_task(anext(steps))
         await works.reply(await works.result(), "Well, ", final=False)
         assert await first == Grown("Well, ")
-        assert [one async for one in steps] == [WholeAnswer(text="", error=TOO_LATE)]
-        assert len(works.pipeline._announce.askers) == 0
+        assert [one async for one in steps] == [Answer("", error=TOO_LATE)]
+        assert works.pipeline.askers == 0
 
 
 async def test_who_leaves_in_the_middle_leaves_nothing() -> None:
@@ -87,7 +87,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing() -> None:
             first = asyncio.create_task(anext(steps))
             await works.reply(await works.result(), "Well, ", final=False)
             await first
-        assert len(works.pipeline._announce.askers) == 0
+        assert works.pipeline.askers == 0
 
 
 async def test_what_cannot_be_said_raises() -> None:

@@ -222,8 +222,8 @@ async def test_who_leaves_before_the_answer_leaves_nothing() -> None:
         for _ in range(3):
             async with client(server) as program:
                 await program.write_event(Transcript("never").event())
-                await passes(lambda: len(works.pipeline._announce.askers) == 1)
-            await passes(lambda: len(works.pipeline._announce.askers) == 0)
+                await passes(lambda: works.pipeline.askers == 1)
+            await passes(lambda: works.pipeline.askers == 0)
         assert await processed(server, "hello", conversation_id="another") == Result("You said hello.")
         assert not works.health.mishaps.latest
 
@@ -260,7 +260,7 @@ async def test_many_at_once_are_each_told_their_own() -> None:
         texts = [f"number {number}" for number in range(20)]
         results = await asyncio.gather(*(processed(server, text, conversation_id=text) for text in texts))
         assert [one.speech for one in results] == [f"You said {text}." for text in texts]
-        assert len(works.pipeline._announce.askers) == 0
+        assert works.pipeline.askers == 0
 
 
 async def test_who_reads_nothing_keeps_nobody_waiting() -> None:
@@ -275,4 +275,4 @@ async def test_who_reads_nothing_keeps_nobody_waiting() -> None:
                 await say(silent, question)
         assert await processed(server, "hello", conversation_id="another") == Result("You said hello.")
         await silent.disconnect()
-        await passes(lambda: len(works.pipeline._announce.askers) == 0)
+        await passes(lambda: works.pipeline.askers == 0)

@@ -13,10 +13,12 @@ from gateway.contract.events import ReplyEvent
 from gateway.orchestrators.answer import NotUnderstood, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import Orchestrator
+from gateway.pipeline import pipeline
 from gateway.pipeline.asking.typed_text import BadText, CannotSay
 from gateway.pipeline.erasing import Whose
-from gateway.pipeline.telling import askers
-from gateway.pipeline.telling.askers import LEFT, Asker, First, Grown, SignOfLife, Told, WholeAnswer
+from gateway.pipeline.sessions.names import StreamName, UtteranceName
+from gateway.pipeline.telling.askers import LEFT, Asker, Told
+from gateway.pipeline.telling.witnesses import Answer, First, Grown, SignOfLife
 from tests.gateway.works import Works, open_works
 from tests.record import passes
 from tests.system.house import running
@@ -74,25 +76,25 @@ async def test_each_step_of_an_answer_is_told() -> None:
                 assert seen[-1] == one
             assert [await anext(steps), await anext(steps)] == wanted[2:]
             await works.reply(heard, "Four.", agent="ann", data={"a": 1}, message_id="m_4")
-            assert [one async for one in steps] == [WholeAnswer(text="Four.", agent="ann", data={"a": 1})]
+            assert [one async for one in steps] == [Answer("Four.", agent="ann", data={"a": 1})]
         await works.idle()
 
 
 async def test_whoever_reads_nothing_costs_one_text() -> None:
-    asker = Asker()
+    asker = Asker(UtteranceName("s_1", "ann", StreamName("web-ann", 0, 0), "u_1", "c_1"))
     for number in range(10_000):
-        asker.tell(Grown("x"))
-        asker.tell(SignOfLife(str(number)))
+        asker.grown(Grown("x"))
+        asker.grown(SignOfLife(str(number)))
     assert len(asker._grown) == 10_000
-    asker.tell(First("so far"))
-    asker.tell(Grown("!"))
-    asker.tell(WholeAnswer(text="all"))
-    asker.tell(WholeAnswer(text="too late"))
+    asker.grown(First("so far"))
+    asker.grown(Grown("!"))
+    asker.answered(Answer("all"))
+    asker.answered(Answer("too late"))
     assert [one async for one in asker] == [
         First("so far"),
         Grown("!"),
         SignOfLife("9999"),
-        WholeAnswer(text="all"),
+        Answer("all"),
     ]
 
 
@@ -100,15 +102,15 @@ async def test_an_orchestrator_answers_a_program() -> None:
     async with open_works() as works:
         with running(house().run(works.broker)):
             assert await told(works) == [
-                WholeAnswer(text="You said hello", agent="house", data={"device": "web-local"})
+                Answer("You said hello", agent="house", data={"device": "web-local"})
             ]
             *_, end = await told(works, "slowly")
-            assert isinstance(end, WholeAnswer)
+            assert isinstance(end, Answer)
             assert end.text.endswith("two, three.")
             (puzzled,) = await told(works, "puzzle me")
             assert (puzzled.text, puzzled.puzzled, puzzled.error) == ("I do not know that.", True, None)
             (failed,) = await told(works, "fail")
-            assert failed.text == "Sorry, something went wrong."
+            assert failed.words == "Sorry, something went wrong."
             assert failed.error == "house failed (ValueError)"
 
 
@@ -117,7 +119,7 @@ async def test_nobody_there_is_an_answer_too(agents: dict[str, Any]) -> None:
     settings = {"agents": agents, "timeout_seconds": 0.2, "patience_seconds": 0.1}
     async with open_works(orchestrator=settings) as works:
         *_, end = await told(works)
-        assert isinstance(end, WholeAnswer)
+        assert isinstance(end, Answer)
         assert end.fallback
         assert end.text
         await works.idle()
@@ -161,7 +163,7 @@ async def test_who_leaves_is_told_nothing_more_and_its_question_ends_all_the_sam
     async with open_works() as works:
         async with works.pipeline.ask("hello", LOCAL):
             heard = await works.result()
-        assert len(works.pipeline._announce.askers) == 0
+        assert works.pipeline.askers == 0
         await works.reply(heard, "Too late for you.")
         assert (await works.events.first(ReplyEvent)).text == "Too late for you."
         await works.idle()
@@ -174,14 +176,14 @@ async def test_who_is_cancelled_has_left() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert len(works.pipeline._announce.askers) == 0
+        assert works.pipeline.askers == 0
 
 
 async def test_the_end_of_the_gateway_is_told() -> None:
     async with open_works() as works:
         asking = asyncio.create_task(told(works))
         await works.result()
-    assert await asking == [WholeAnswer(text="", error=LEFT)]
+    assert await asking == [Answer("", "gateway", LEFT)]
 
 
 async def test_what_is_erased_is_answered_by_saying_so() -> None:
@@ -195,7 +197,7 @@ async def test_what_is_erased_is_answered_by_saying_so() -> None:
 
 
 async def test_at_most_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(askers, "MOST_ASKERS", 1)
+    monkeypatch.setattr(pipeline, "MOST_ASKERS", 1)
     async with open_works() as works, works.pipeline.ask("hello", LOCAL):
         with pytest.raises(CannotSay, match="1 questions"):
             await told(works)
@@ -205,5 +207,5 @@ async def test_what_cannot_be_said_is_not_asked(tmp_path: Path) -> None:
     async with open_works(journal=tmp_path / "journal.db") as works:
         with pytest.raises(BadText):
             await told(works, "  ")
-        assert len(works.pipeline._announce.askers) == 0
+        assert works.pipeline.askers == 0
         await works.idle()
