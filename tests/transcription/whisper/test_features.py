@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -51,6 +54,26 @@ def test_they_are_faster_whispers_on_every_recording(name: str) -> None:
     extractor = reference(80)
     ours = LogMel(extractor.mel_filters)(clip)  # type: ignore[attr-defined]
     np.testing.assert_allclose(ours, extractor(clip, padding=0), atol=1e-4, rtol=0)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("mels", [80, 128])
+def test_no_other_thread_is_woken_for_them(mels: int) -> None:
+    """OpenBLAS's wait busily for more once they were, on the cores that the model is to have now."""
+    script = (
+        "import sys, time\nimport numpy as np\nfrom pathlib import Path\n"
+        "from transcription.whisper.features import LogMel\n"
+        "features = LogMel(np.ones((int(sys.argv[1]), 201), np.float32))\n"
+        "clip = np.random.default_rng(0).normal(0, 0.1, 16_000 * 12).astype(np.float32)\n"
+        "features(clip)\n"
+        "before, mine = time.process_time(), time.thread_time()\n"
+        "for _ in range(10):\n    features(clip)\n"
+        "print(time.process_time() - before, time.thread_time() - mine)"
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", script, str(mels)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    everybody, alone = map(float, done.stdout.split())
+    assert everybody < 1.1 * alone
 
 
 @settings(deadline=None)
