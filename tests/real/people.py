@@ -30,6 +30,7 @@ LONGEST = 12.0
 
 FEWEST_WORDS = 3
 _LINE = re.compile(r"([\w/-]+):\s*(.*\S)\s*$")
+_QUICK = 3 * 4096  # a transform of any other length may take a hundred times as long
 _NOT_SAID = re.compile(r"[\[\]()]")  # "[ascending tones]"
 
 
@@ -90,11 +91,13 @@ def read(path: Path) -> Samples:
     with wave.open(str(path), "rb") as file:
         rate, count = file.getframerate(), file.getnframes()
         samples = np.frombuffer(file.readframes(count), np.int16)
-    length = count * SAMPLE_RATE // rate
+    padded = -(-count // _QUICK) * _QUICK
+    length = padded * SAMPLE_RATE // rate
     spectrum = np.zeros(length // 2 + 1, np.complex128)
-    heard = np.fft.rfft(samples)[: len(spectrum)]
+    heard = np.fft.rfft(samples, padded)[: len(spectrum)]
     spectrum[: len(heard)] = heard
-    return np.clip(np.fft.irfft(spectrum, length) * length / count, -32768, 32767).astype(np.int16)
+    whole = np.fft.irfft(spectrum, length)[: count * SAMPLE_RATE // rate] * length / padded
+    return np.clip(whole, -32768, 32767).astype(np.int16)
 
 
 def _texts(listed: Path) -> Iterator[tuple[str, str]]:
