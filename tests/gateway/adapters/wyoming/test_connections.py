@@ -11,6 +11,7 @@ import pytest
 from wyoming.client import AsyncTcpClient, AsyncUnixClient
 from wyoming.ping import Ping
 
+from gateway.adapters import doors
 from gateway.adapters.wyoming import connection, places, server, way_back
 from gateway.adapters.wyoming.events import WyomingEvent
 from gateway.adapters.wyoming.info import Info
@@ -24,7 +25,8 @@ HELLO = quiet(0.3) + loud(0.5) + quiet(0.2)
 
 
 @pytest.fixture
-async def works() -> AsyncIterator[Works]:
+async def works(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Works]:
+    monkeypatch.setattr(doors, "SHOWN_SECONDS", 0.01)
     async with open_works(watched=False, subscribed=False) as works:
         await works.ready()
         yield works

@@ -22,6 +22,8 @@ from gateway.observing.health import Health
 from tests.record import Record, passes
 from tests.system.house import open_house
 
+pytestmark = pytest.mark.slow
+
 HERE = "127.0.0.1"
 
 
@@ -106,7 +108,6 @@ async def test_a_place_that_others_reach_is_announced_and_one_of_this_machine_is
     server.close()
 
 
-@pytest.mark.slow
 async def test_without_the_extra_people_are_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
