@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 from urllib.parse import SplitResult, urlsplit
 
 from firmware_bridge.named_files import check_named
+
+_ERROR_NUMBER = re.compile(r"\[Errno (\d+)\]")
+
+
+def in_words(error: Exception) -> str:
+    """What the system says of a server or a file that cannot be had: no numbers, and nothing of Python's own."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text"
+    text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
+    if "Connect call failed" in text:  # asyncio's words; of a name with several addresses, for each of them
+        return os.strerror(int(_ERROR_NUMBER.findall(str(error))[-1]))
+    return text
 
 
 def server_url(scheme: str, host: str, port: int) -> str:

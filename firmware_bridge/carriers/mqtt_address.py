@@ -19,7 +19,7 @@ from ssl import SSLContext
 from urllib.parse import unquote
 
 from firmware_bridge.named_files import first_line
-from firmware_bridge.servers import server_url, split_url, tls_context
+from firmware_bridge.servers import in_words, server_url, split_url, tls_context
 from firmware_bridge.url_secrets import masked
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -64,7 +64,8 @@ class Credentials:
             return first_line(path)
         except (OSError, UnicodeDecodeError) as error:
             raise MqttUnavailable(
-                f"the password cannot be read: {error}", f"correct {self.section}.password_file"
+                f"the password's file {path} cannot be read: {in_words(error)}",
+                f"correct {self.section}.password_file, or the file's owner and mode",
             ) from error
 
     def tls(self) -> SSLContext:
@@ -74,7 +75,7 @@ class Credentials:
             return tls_context(*(str(_located(name)) if name else "" for name in files))
         except (OSError, ValueError) as error:  # no such file, no permission, no certificate in it
             raise MqttUnavailable(
-                f"the certificates ({', '.join(filter(None, files))}) cannot be used: {error}",
+                f"the certificates ({', '.join(filter(None, files))}) cannot be used: {in_words(error)}",
                 f"correct {self.section}.ca_file, cert_file and key_file",
             ) from error
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 
 from firmware_bridge.named_files import first_line
-from firmware_bridge.servers import server_url, split_url, tls_context
+from firmware_bridge.servers import in_words, server_url, split_url, tls_context
 from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings.broker import BrokerSettings
@@ -130,7 +130,7 @@ def _read_password(name: str) -> str:
         return first_line(path)
     except (OSError, UnicodeError) as error:
         raise BrokerRefused(
-            f"the password's file {path} cannot be read: {_in_words(error)}",
+            f"the password's file {path} cannot be read: {in_words(error)}",
             "correct broker.password_file, or the file's owner and mode",
         ) from error
 
@@ -141,14 +141,10 @@ def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
         context = tls_context(tls.ca_file, tls.cert_file, tls.key_file)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise BrokerRefused(
-            f"the certificates cannot be used: {_in_words(error)}",
+            f"the certificates cannot be used: {in_words(error)}",
             "correct ca_file, cert_file and key_file under broker.tls",
         ) from error
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _in_words(error: Exception) -> str:
-    return str(error.strerror if isinstance(error, OSError) and error.strerror else error)

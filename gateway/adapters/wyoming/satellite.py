@@ -20,6 +20,7 @@ from firmware_bridge.link.events import SAMPLE_RATE, NoticeKind
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.wires import Line, Wires
 from firmware_bridge.pacing import Backoff
+from firmware_bridge.servers import in_words
 from gateway.adapters.wyoming.satellite_visit import Gone, NoSatellite, SatelliteVisit
 from gateway.adapters.wyoming.way_back import WayBack
 
@@ -176,4 +177,4 @@ def _keep_alive(connection: socket.socket) -> None:
 def _why(error: OSError | TimeoutError) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS:.0f} s"
-    return error.strerror or str(error)
+    return in_words(error)

@@ -163,7 +163,9 @@ class Spoken:
 
 
 def _word_time(word: Word) -> WordTime:
-    return WordTime(word=word.word, start=word.start, end=word.end, probability=word.probability)
+    return WordTime(
+        word=word.word, start=round(word.start, 3), end=round(word.end, 3), probability=word.probability
+    )
 
 
 def _recognizer(transcript: Transcript) -> RecognizerFacts:

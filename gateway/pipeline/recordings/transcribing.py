@@ -67,11 +67,11 @@ class Passage:
     def words(self) -> tuple[Word, ...]:
         """The words, where they were wanted, with times of the recording."""
         said = self.transcript.words if self.transcript is not None and self.text else ()
-        # A sum may be too much in its last digit.
-        return tuple(
-            replace(word, start=self.start + word.start, end=min(self.start + word.end, self.end))
-            for word in said
-        )
+        return tuple(replace(word, start=self._at(word.start), end=self._at(word.end)) for word in said)
+
+    def _at(self, seconds: float) -> float:
+        """A time of the passage's as one of the recording's, to the millisecond, and not beyond its end."""
+        return min(round(self.start + seconds, 3), self.end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,8 +282,9 @@ def test_a_password_that_cannot_be_read_is_a_state(tmp_path: Path, kind: str) ->
         path.mkdir()
     elif kind == "bytes":
         path.write_bytes(b"\xff\xfe\xfd")
-    with pytest.raises(MqttUnavailable, match="cannot be read") as caught:
+    with pytest.raises(MqttUnavailable, match=f"{path} cannot be read") as caught:
         BrokerAddress("box", username="ann", credentials=Credentials(password_file=str(path))).login()
+    assert "Errno" not in caught.value.reason
     assert "password_file" in caught.value.remedy
 
 

@@ -219,14 +219,14 @@ async def test_the_language_is_detected_once_in_a_session_and_told() -> None:
 
 async def test_the_words_of_an_utterance_are_told() -> None:
     engine = Engine()
-    engine.says = replace(engine.says, words=(Word("yes", 0.5, 0.75, 0.9),))
+    engine.says = replace(engine.says, words=(Word("yes", 35 * 0.02, 0.75, 0.9),))
     async with open_works(engine) as works, works.board() as kitchen:
         saying = asyncio.create_task(kitchen.say(loud(1)))
         heard = await works.result()
         await works.reply(heard, "yes")
         await saying
         event = await works.events.first(TranscriptionEvent)
-    word = WordTime(word="yes", start=0.5, end=0.75, probability=0.9)
+    word = WordTime(word="yes", start=0.7, end=0.75, probability=0.9)
     assert (heard.words, event.words) == ((word,), (word,))
 
 

@@ -194,7 +194,7 @@ async def test_one_that_is_away_is_told_with_its_remedy_and_found_by_itself(free
     address = f"tcp://127.0.0.1:{free_tcp_port}"
     async with dialling(address) as works:
         away = await health_of(works, "degraded")
-        assert away.reason.startswith(f"{address} is not there: ")
+        assert away.reason == f"{address} is not there: Connection refused"
         assert away.remedy == AWAY
         async with peer_satellite(port=free_tcp_port) as (peer, _):
             await here(works)
@@ -204,6 +204,13 @@ async def test_one_that_is_away_is_told_with_its_remedy_and_found_by_itself(free
             assert peer.connections == 1
         await works.events.first(DeviceEvent, device_id="kitchen", state="disconnected")
         assert "it has closed the connection" in (await health_of(works, "degraded", 2)).reason
+
+
+async def test_a_name_with_several_addresses_none_of_which_answers_has_one_reason(free_tcp_port: int) -> None:
+    """localhost is 127.0.0.1 and ::1 on most machines, of which the library tells in one text."""
+    async with dialling(f"tcp://localhost:{free_tcp_port}") as works:
+        away = await health_of(works, "degraded")
+        assert away.reason == f"tcp://localhost:{free_tcp_port} is not there: Connection refused"
 
 
 async def test_one_that_goes_in_the_middle_was_heard_until_then_and_is_told_the_rest_when_it_is_back(

@@ -90,7 +90,9 @@ async def test_times_of_segments_and_words(tmp_path: Path) -> None:
     assert both.segments[1].avg_logprob == pytest.approx(-0.223, abs=0.001)
     assert both.words is not None
     assert [one.word for one in both.words] == ["one", "two", "three"]
-    assert both.words[2].start == pytest.approx(both.segments[1].start)
+    assert both.words[2].start == pytest.approx(both.segments[1].start, abs=0.001)
+    starts = [one.start for one in both.words]
+    assert starts == [round(one, 3) for one in starts]  # and not 0.30000000000000004
     assert both.segments[1].end <= both.duration
     assert (segments.words, len(segments.segments or [])) == (None, 1)
     assert (len(words.words or []), words.segments) == (1, None)
