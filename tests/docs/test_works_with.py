@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from gateway.config.configuration import GatewayConfig
+from tests.real import things
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "works-with.md").read_text()
@@ -86,11 +87,13 @@ def test_what_programs_are_told_is_an_operation_of_the_api() -> None:
         assert any(re.fullmatch(form, path) for form in forms), path
 
 
-def test_every_program_of_the_real_ones_has_a_line() -> None:
-    """What is run unmodified is worth telling."""
-    held = {path for path, _name in _TEST.findall(PAGE)}
-    ours = {"test_real_words", "test_things", "test_weights"}
-    real = {
-        f"tests/real/{one.name}" for one in (ROOT / "tests/real").glob("test_*.py") if one.stem not in ours
-    }
-    assert real <= held
+def test_every_program_that_is_run_has_a_line() -> None:
+    """What is fetched to be run unmodified is worth telling, with the version that was."""
+    programs = [one.name for one in vars(things).values() if isinstance(one, things.Thing)]
+    assert len(programs) >= 5
+    told = " ".join(row[0].replace("`", "") for row in LINES)
+    for name in programs:
+        program, _, version = name.rpartition(" ")
+        assert re.search(rf"{re.escape(program)}\b", told), program
+        if found := re.search(rf"{re.escape(program)} ([\d.]+)", told):
+            assert version.startswith(found[1]), name
