@@ -14,6 +14,7 @@ from gateway.settings.adapters import AdapterSettings
 from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.wyoming import WyomingSettings
 
+NO_PLACE = "expected tcp://host:port (65535 at most) or unix:///path"
 ID_OF_A_PAGE = f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
 
 
@@ -27,7 +28,7 @@ def contradictions(settings: AdapterSettings, devices: DeviceSettings) -> Iterat
 def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
     for i, place in enumerate(settings.listen):
         if not _is_place(place):
-            yield ((*here, "listen", i),), f"expected tcp://host:port or unix:///path, got {shown(place)}"
+            yield ((*here, "listen", i),), f"{NO_PLACE}, got {shown(place)}"
     for name, address in settings.allow.items():
         if mistake := _nobody(address):
             yield ((*here, "allow", name),), f"{mistake}, got {shown(address)}"
@@ -36,7 +37,7 @@ def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
 def _satellites(settings: WyomingSettings, devices: DeviceSettings, here: Path) -> Iterator[Contradiction]:
     for device_id, place in settings.satellites.items():
         if not _is_place(place):
-            message = f"expected tcp://host:port or unix:///path, got {shown(place)}"
+            message = f"{NO_PLACE}, got {shown(place)}"
             yield ((*here, device_id),), message
         if device_id.startswith(WEB_DEVICE):
             yield ((*here, device_id),), ID_OF_A_PAGE

@@ -11,7 +11,6 @@ import platform
 import re
 import resource
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.commands.doctor.registry import registry
 from gateway.commands.doctor.state import state
 from gateway.commands.doctor.wake_words import wake_words
+from gateway.commands.doctor.wyoming import is_free, wyoming
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError, load_config, locate
 from gateway.config.places import journal_file, state_folder
@@ -78,6 +78,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: brokers(config),
         lambda: content(config.content),
         lambda: web(config),
+        lambda: wyoming(config.adapters.wyoming, lambda: config.web.enabled and _answers_livez(config.web)),
         lambda: open_files(config.web),
         lambda: door(config.web, state_folder(config, path, environ)),
         lambda: registry(config.devices, state_folder(config, path, environ)),
@@ -96,6 +97,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "broker",
         "content",
         "web",
+        "wyoming",
         "open files",
         "door",
         "device registry",
@@ -212,7 +214,7 @@ def mqtt(config: GatewayConfig) -> Iterator[Finding]:
     elif not _installed("amqtt"):
         remedy = f"{sys.executable} -m pip install '{DISTRIBUTION}[embedded]', or install mosquitto"
         yield fail("mqtt", "the embedded broker (amqtt) is not installed", remedy)
-    elif _is_free("127.0.0.1", settings.embedded_port):
+    elif is_free("127.0.0.1", settings.embedded_port):
         yield ok("mqtt", f"embedded, for trying out; port {settings.embedded_port} is free; {LOG_IN}")
     elif config.web.enabled and _answers_livez(config.web):
         yield ok("mqtt", f"embedded, in the running gateway, on port {settings.embedded_port}; {LOG_IN}")
@@ -228,7 +230,7 @@ def web(config: GatewayConfig) -> Iterator[Finding]:
     host, port = config.web.host, config.web.port
     if not config.web.enabled:
         yield ok("web", "switched off")
-    elif _is_free(host, port):
+    elif is_free(host, port):
         yield ok("web", f"{host}:{port} is free")
     elif _answers_livez(config.web):
         yield ok("web", f"a gateway is running at {host}:{port}")
@@ -282,17 +284,6 @@ def _installed(distribution: str) -> bool:
         return bool(metadata.version(distribution))
     except metadata.PackageNotFoundError:
         return False
-
-
-def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def _answers_livez(web: WebSettings) -> bool:

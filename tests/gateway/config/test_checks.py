@@ -77,8 +77,9 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
         *[
             (f"adapters: {{wyoming: {{satellites: {{{said}}}}}}}", f"FILE:1: adapters.wyoming.satellites.{message}")
             for said, message in (
-                ("hall: 'http://host'", "hall: expected tcp://host:port or unix:///path"),
-                ("hall: 'tcp://host'", "hall: expected tcp://host:port or unix:///path"),
+                ("hall: 'http://host'", "hall: expected tcp://host:port (65535 at most) or"),
+                ("hall: 'tcp://host'", "hall: expected tcp://host:port (65535 at most) or"),
+                ("hall: 'tcp://host:70000'", "hall: expected tcp://host:port (65535 at most) or"),
                 ("web-hall: 'tcp://host:1'", "web-hall: ids that begin with web- are of pages and programs"),
             )
         ],
