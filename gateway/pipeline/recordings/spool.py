@@ -20,8 +20,7 @@ class Spool:
     """From ``async with`` to its end: first everything is put, then everything is taken, in pieces."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._held = 0
+        self._held = bytearray()  # not a list: a byte that comes alone would take fifty
         self._file: IO[bytes] | None = None
         self._writing: asyncio.Future[None] | None = None
         self.size = 0
@@ -32,7 +31,7 @@ class Spool:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pieces.clear()
+        self._held.clear()
         if self._writing is not None:  # who was cancelled has not waited for it
             await asyncio.gather(self._writing, return_exceptions=True)
         if self._file is not None:
@@ -40,17 +39,16 @@ class Spool:
 
     async def put(self, piece: bytes) -> None:
         """Some more of it. Raises NoDisk."""
-        self._pieces.append(piece)
-        self._held += len(piece)
+        self._held += piece
         self.size += len(piece)
-        if self._held > MEMORY_BYTES:
+        if len(self._held) > MEMORY_BYTES:
             await self._write()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All of it, once."""
         if self._file is None:
-            for piece in self._pieces:
-                yield piece
+            for at in range(0, len(self._held), PIECE_BYTES):
+                yield bytes(self._held[at : at + PIECE_BYTES])
             return
         await self._write()
         await asyncio.to_thread(self._file.seek, 0)
@@ -59,13 +57,12 @@ class Spool:
 
     async def _write(self) -> None:
         """What is in memory, onto the disk."""
-        self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, b"".join(self._pieces)))
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._append, bytes(self._held)))
         try:
             await asyncio.shield(self._writing)
         except OSError as error:
             raise NoDisk(f"it has to be kept until its end, and cannot: {error.strerror}") from error
-        self._pieces.clear()
-        self._held = 0
+        self._held.clear()
 
     def _append(self, held: bytes) -> None:
         if self._file is None:

@@ -13,6 +13,7 @@ from gateway.web.openai.cutting import cut_as_asked
 from gateway.web.openai.errors import WrongRequest
 from gateway.web.openai.fields import FormFields, check_choice
 from gateway.web.openai.languages import asked_language
+from gateway.web.openai.names import own_name
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.transcriber import Hints
 
@@ -97,7 +98,7 @@ def _hints(
 ) -> Hints:
     if task == "translate" and len(languages) == 1:
         raise WrongRequest(
-            f"the model {settings.model} knows only one language, and translates nothing: a multilingual one "
+            f"the model {own_name(settings.model)} knows only one language, and translates nothing: a multilingual one "
             "(base, small) can (transcription.model)",
             "model",
             "unsupported_model",
