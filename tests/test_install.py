@@ -22,8 +22,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LOCKS = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
 EXTRAS = {"demo": "embedded", "service": "all", "test": "dev"}
 OWN = {*PACKAGES, "tests", "benchmarks", "docs", "examples", "ten_lines"}
-PEERS = {"RealtimeSTT"}
-"""Imported by a program for another environment, whose pins are its own."""
+PEERS = {"RealtimeSTT", "litellm"}
+"""Imported by programs for other environments, whose pins are their own."""
 PYTHONS = ("3.11.2", "3.12.3", "3.13.0")
 MACHINES = ("x86_64", "aarch64")
 
