@@ -26,6 +26,7 @@ from transcription.sound_files.wav import WavPart
 HEAD_BYTES: Final = 4_096
 """A longer head is not plain."""
 MOST_SECONDS: Final = 60
+MOST_BYTES: Final = 16 * 1024 * 1024
 """Of sound that has to be converted: more would keep the event loop from its turn too often."""
 _EXTENSIBLE: Final = 0xFFFE
 _FORM_AT: Final = 20
@@ -82,7 +83,7 @@ def _plain(ahead: Lookahead) -> PcmFormat | None:
         return None
     if align != given.frame_bytes:
         return None
-    is_short = head.size <= MOST_SECONDS * rate * given.frame_bytes
+    is_short = head.size <= min(MOST_BYTES, MOST_SECONDS * rate * given.frame_bytes)
     return given if is_short or given == PcmFormat() else None
 
 

@@ -111,11 +111,12 @@ def test_other_rates_are_converted_here(rate: int) -> None:
         wav(bytes(800), form=wav_form(rate=3_000)),
         wav(bytes(800), form=wav_form(17)),
         wav(bytes(800), form=struct.pack("<HHIIHH", 1, 0, 16_000, 0, 0, 16)),
+        wav_that_says(20_000_000, channels=16, rate=192_000, data=bytes(800)),
         wav_that_says(0xFFFFFFFF, rate=48_000, data=bytes(800)),
         wav(bytes(2 * 48_000 * 61), form=wav_form(rate=48_000)),
         b"RIFF\xff\xff\xff\xffWAVEjunk\0\x20\0\0" + bytes(0x2000) + wav(TONE.tobytes())[12:],
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_whatever_else_there_is_goes_to_the_process(data: bytes) -> None:
     with pytest.raises(NobodyMayComeError):
