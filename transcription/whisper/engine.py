@@ -33,7 +33,7 @@ from transcription.utterance.segmenter import NO_VOICE, Utterance
 from transcription.whisper import computing
 from transcription.whisper.context import alike, audible, context_frames
 from transcription.whisper.decoding import Take, WhisperDecoder
-from transcription.whisper.guards import Hypothesis, better, doubts, is_swallowed, token_limit
+from transcription.whisper.guards import Hypothesis, better, doubts, is_invented, is_swallowed, token_limit
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""
@@ -46,13 +46,14 @@ _Result = TypeVar("_Result")
 class Prepared:
     """An utterance as the model gets it: ``seconds`` of audio, the utterance's own ``own_seconds`` of them.
 
-    ``voiced``: the segmenter noticed speech.
+    ``voiced``: the segmenter noticed speech; ``voice``: what voice activity came to.
     """
 
     take: Take
     seconds: float
     own_seconds: float
     voiced: bool
+    voice: float
     draft: bool
     started: float
 
@@ -200,7 +201,8 @@ class WhisperTranscriber(BatchTranscriber):
             own,
             hints.task,
         )
-        return Prepared(take, len(samples) / SAMPLE_RATE, own, utterance.has_speech, hints.draft, started)
+        voiced, voice = utterance.has_speech, utterance.peak_probability
+        return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful."""
@@ -208,13 +210,18 @@ class WhisperTranscriber(BatchTranscriber):
         doubtful = bool(doubts(first)) or (heard.voiced and is_swallowed(first))
         plain = first.frames == FULL and not (take.prompt or take.hotwords)
         if heard.draft or plain or not doubtful:
-            return self._transcript(
-                first, heard.own_seconds, heard.started, doubtful=heard.draft and doubtful
-            )
+            return self._told(heard, first, doubtful=heard.draft and doubtful)
         limit = token_limit(heard.seconds, full_context=True)
         again = replace(take, frames=FULL, most_tokens=limit, prompt="", hotwords="")
-        best = better(first, decoder.decode(again))
-        return self._transcript(best, heard.own_seconds, heard.started, retried=True)
+        return self._told(heard, better(first, decoder.decode(again)), retried=True)
+
+    def _told(
+        self, heard: Prepared, best: Hypothesis, *, retried: bool = False, doubtful: bool = False
+    ) -> Transcript:
+        """The transcript of what is believed in the end; an empty one where it was made of mere sounds."""
+        if is_invented(best, voiced=heard.voiced, voice=heard.voice):
+            best = replace(best, text="", tokens=())
+        return self._transcript(best, heard.own_seconds, heard.started, retried=retried, doubtful=doubtful)
 
     def close(self) -> None:
         """Free the model. Idempotent; ``load`` may follow."""

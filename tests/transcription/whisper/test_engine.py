@@ -361,6 +361,17 @@ def test_silence_in_which_nobody_was_noticed_is_not_looked_at_twice() -> None:
     assert len(decoder.asked) == 1
 
 
+def test_what_was_made_of_mere_sounds_is_no_text() -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+    thanks = replace(GOOD, no_speech_probability=0.85)
+    engine._decoder = Scripted(thanks, thanks)  # type: ignore[assignment]
+    engine._floor = 100
+    sounds = utterance(np.ones(20_000, np.int16), peak_probability=0.78)
+    said = engine.transcribe(sounds)
+    assert (said.text, said.confidence, said.words, said.segments) == ("", 0, (), ())
+    assert engine.transcribe(utterance(np.ones(20_000, np.int16))).text == GOOD.text
+
+
 def test_there_is_nothing_beyond_the_full_context() -> None:
     engine = WhisperTranscriber(TranscriptionSettings())
     engine._decoder = decoder = Scripted(GOOD, LOOP)  # type: ignore[assignment]

@@ -17,6 +17,7 @@ from transcription.whisper.guards import (
     doubts,
     has_echo,
     has_loop,
+    is_invented,
     is_said_twice,
     token_limit,
 )
@@ -79,6 +80,31 @@ def test_a_puff_of_wind_is_silence_and_a_short_word_is_not() -> None:
     )
     assert puff.is_silence
     assert not word.is_silence
+
+
+THANKS = replace(PLAIN, text="Thank you.", tokens=(7, 8), log_probability=-0.28, no_speech_probability=0.85)
+WHISPER = replace(PLAIN, log_probability=-0.3, no_speech_probability=0.2)
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "voiced", "voice", "invented"),
+    [
+        (THANKS, True, 0.78, True),  # tiny.en, in music
+        (THANKS, True, 0.99, False),  # what somebody may have said, near a radio
+        (WHISPER, False, 0.4, False),
+        (WHISPER, True, 0.6, False),
+        (replace(WHISPER, log_probability=-0.91), False, 0.31, True),
+        (replace(WHISPER, log_probability=-0.91), True, 0.6, False),
+        (replace(WHISPER, cut=True), False, 0.4, True),
+    ],
+)
+def test_words_are_invented_where_neither_voice_activity_nor_the_model_is_sure(
+    hypothesis: Hypothesis,
+    voiced: bool,  # noqa: FBT001
+    voice: float,
+    invented: bool,  # noqa: FBT001
+) -> None:
+    assert is_invented(hypothesis, voiced=voiced, voice=voice) == invented
 
 
 def test_no_words_are_silence_and_leave_no_doubt() -> None:
