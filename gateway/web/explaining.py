@@ -86,6 +86,8 @@ def _translated(error: web.HTTPException) -> Problem:
         case HTTPStatus.NOT_FOUND:
             return Problem(status, "there is nothing here; /api/v1/openapi.json says what there is")
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return Problem(status, f"there is {headers.get('Allow', 'another method')} here", headers=headers)
+            return Problem(
+                status, f"only {headers.get('Allow', 'another method')} is possible here", headers=headers
+            )
         case _:
             return Problem(status, (error.text or "").strip(), headers=headers)

@@ -60,12 +60,18 @@ async def from_body(request: web.Request, wanted: Any) -> Any:
     return _convert(data, wanted, strict=True)
 
 
+FORM_REMEDY = (
+    "send the file itself as the body, and no form: curl -H 'Content-Type: audio/wav' -T said.wav -X POST"
+)
+
+
 def check_upload(request: web.Request, taken: Collection[str]) -> None:
     """Whether the body may be what it says it is. Raises Problem (415)."""
     if request.content_type not in taken:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"the body has to be one of {', '.join(taken)}",
+            remedy=FORM_REMEDY if request.content_type.startswith("multipart/") else "",
             headers={"Accept": ", ".join(taken)},
         )
 

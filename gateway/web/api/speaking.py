@@ -16,7 +16,7 @@ from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSa
 from gateway.pipeline.telling.announcements import CannotAnnounce, KeptBack
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation
-from gateway.web.entrance.problems import Problem, misfit, not_found, unavailable
+from gateway.web.entrance.problems import Problem, misfit, no_device, not_found, unavailable
 
 _Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 
@@ -91,7 +91,7 @@ async def announce(call: Call[DeviceName, None, Announcement]) -> Announced:
     running, device_id = call.parts.running(), call.path.device_id
     user_id = running.pipeline.user(device_id)
     if not running.pipeline.knows(device_id) or not call.principal.sees(user_id=user_id, device_id=device_id):
-        raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
+        raise no_device()
     text = call.body.text.strip()
     if not text:
         raise misfit("text", "there is nothing to say")

@@ -18,7 +18,7 @@ from gateway.pipeline.telling.witnesses import Answer, Witness
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import JSON, Call, Operation
 from gateway.web.api.transcriptions import RECORDINGS, Absent, Hint
-from gateway.web.entrance.problems import Problem, not_found
+from gateway.web.entrance.problems import Problem, no_device, not_found
 from gateway.web.parts import RunningParts
 from gateway.web.recordings import put_recording
 
@@ -110,7 +110,7 @@ def _speaker(principal: Principal, device_id: str, running: RunningParts) -> Spe
     if not principal.may_be(device_id, pipeline.user(device_id)):
         raise not_found(f"device for {principal.name}, who may speak as {principal.possible_devices}")
     if not pipeline.knows(device_id):
-        raise not_found("device: it is neither here nor named in devices.users or devices.rooms")
+        raise no_device()
     if objection := running.register.objection(device_id):
         raise Problem(HTTPStatus.CONFLICT, objection.reason, remedy=objection.remedy)
     return Speaker(device_id, principal.owner)

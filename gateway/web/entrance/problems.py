@@ -67,6 +67,13 @@ def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, f"there is no such {what}")
 
 
+def no_device() -> Problem:
+    """404 of a device that nobody knows, or that is not for whoever asks."""
+    problem = not_found("device: it is neither here nor named in the configuration")
+    problem.remedy = "name it in devices.known, or look how it is spelled: earshot devices"
+    return problem
+
+
 def misfit(place: str, message: str) -> Problem:
     """422: one mistake, and where it stands."""
     return Problem(

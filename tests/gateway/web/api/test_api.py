@@ -225,6 +225,7 @@ async def test_a_wrong_method_is_told_the_right_ones(served: Served) -> None:
     async with served.raw("PUT", "api/v1/utterances/u_1") as response:
         assert response.status == 405
         assert set(response.headers["Allow"].split(",")) == {"DELETE", "GET", "HEAD"}
+        assert (await response.json())["detail"] == f"only {response.headers['Allow']} is possible here"
 
 
 async def test_a_correlation_id_is_taken_or_made(served: Served) -> None:

@@ -209,7 +209,7 @@ async def test_so_many_wait_for_a_device_and_no_more(served: Served, monkeypatch
         ("kitchen", {"text": " "}, 422),
         ("kitchen", {"text": "a", "keep_seconds": 0}, 422),
         ("kitchen", {"text": "a", "keep_seconds": 1e9}, 422),
-        ("kit.chen", {"text": "a"}, 422),
+        ("kit..chen", {"text": "a"}, 422),
     ],
 )
 async def test_what_cannot_be_announced(served: Served, device: str, body: object, status: int) -> None:

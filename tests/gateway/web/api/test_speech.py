@@ -249,6 +249,11 @@ async def test_who_may_stream_as_a_device_may_put_a_recording_as_it(
             assert (told["device_id"], told["user_id"]) == (device, users[device])
 
 
+async def test_a_device_that_nobody_knows_is_told_with_a_remedy(answered: Served) -> None:
+    told = await speak(answered, speech(1.0), 404, path="/devices/kichten/speech")
+    assert "devices.known" in told["remedy"]
+
+
 async def test_a_device_that_was_revoked_says_nothing(answered: Served) -> None:
     answered.works.register.file.approve("kitchen")
     answered.works.register.file.revoke("kitchen")

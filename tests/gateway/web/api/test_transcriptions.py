@@ -219,7 +219,8 @@ async def test_why_it_cannot_be_decoded_is_told_in_words(served: Served) -> None
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data", "video/mp4"])
 async def test_what_says_that_it_is_something_else_is_refused(served: Served, kind: str) -> None:
-    await transcribe(served, b"RIFF", 415, kind=kind)
+    told = await transcribe(served, b"RIFF", 415, kind=kind)
+    assert ("send the file itself" in told.get("remedy", "")) == (kind == "multipart/form-data")
 
 
 @pytest.mark.parametrize(
