@@ -200,7 +200,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.explaining .web.recordings
 .web.openai:                    transcription transcription.utterance transcription.scheduling
                                 transcription.sound_files transcription.transcriber .contract .access .adapters.doors
-                                .pipeline.recordings .pipeline.dictation .pipeline .web.entrance .web.parts
+                                .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai

@@ -38,6 +38,8 @@ def refused_as_problems(place: str) -> Iterator[None]:
         yield
     except FileRefused as error:
         raise _refusal(error, place) from error
+    except CannotSay as error:
+        raise unavailable(str(error), "try again soon") from error
     except ModelUnavailable as error:
         raise unavailable(str(error), error.remedy) from error
     except TranscriptionError as error:
@@ -63,13 +65,15 @@ async def put_recording(
     """The request's body, to the orchestrators as what that device has heard. Raises Problem."""
     check_length(request, running.config.web.uploads)
     pipeline, settings = running.pipeline, running.config.transcription
-    try:
-        with refused_as_problems("body"), pipeline.transcribing.place(speaker.owner) as place:
-            said = await pipeline.recorded.put(place, body_of(request), speaker, settings, wanted)
-    except CannotSay as error:
-        raise unavailable(str(error), "try again soon") from error
+    with refused_as_problems("body"), pipeline.transcribing.place(speaker.owner) as place:
+        said = await pipeline.recorded.put(place, body_of(request), speaker, settings, wanted)
+    return whole(said, "body")
+
+
+def whole(said: SaidRecording, place: str) -> SaidRecording:
+    """One that was heard to its end. Raises Problem; ``place``: where it stands in the request."""
     if isinstance(said.failure, FileRefused):
-        raise _refusal(said.failure, "body", _already(said)) from said.failure
+        raise _refusal(said.failure, place, _already(said)) from said.failure
     if said.failure is not None:
         raise said.failure
     return said

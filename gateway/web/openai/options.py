@@ -34,7 +34,10 @@ class ServerVad(Struct, frozen=True, tag_field="type", tag="server_vad", forbid_
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``words`` and ``segments``: which times are told in ``verbose_json``."""
+    """``words`` and ``segments``: which times are told in ``verbose_json``.
+
+    ``publish``: it is put to the orchestrators, too, as what the caller's own device has heard.
+    """
 
     model: str
     form: str
@@ -43,6 +46,7 @@ class Options:
     cut: SegmenterSettings
     words: bool
     segments: bool
+    publish: bool
 
 
 def options(
@@ -61,6 +65,9 @@ def options(
         raise WrongRequest("`timestamp_granularities` go with verbose_json", "timestamp_granularities")
     if "word" in granularities and task == "translate":
         raise WrongRequest("what is translated has no words with times", "timestamp_granularities")
+    publish = fields.flag("publish")  # our own
+    if publish and (stream or task == "translate"):
+        raise WrongRequest("what is published is neither streamed nor translated", "publish")
     _no_speakers(fields)
     fields.number("temperature", 0, 1)  # nothing is left to chance here
     fields.choices("include", ("logprobs",))
@@ -72,6 +79,7 @@ def options(
         cut=_cut(fields, settings.segmenter),
         words="word" in granularities,
         segments=not granularities or "segment" in granularities,
+        publish=publish,
     )
 
 

@@ -10,9 +10,11 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.adapters.doors import AdapterDoor, NoPlace
-from gateway.pipeline.pipeline import Pipeline
+from gateway.contract.messages import WantedHints
+from gateway.pipeline.asking.typed_text import own_speaker
 from gateway.pipeline.recordings.coming import coming
 from gateway.pipeline.recordings.refusals import Stopped
 from gateway.pipeline.recordings.spool import Spool
@@ -34,7 +36,7 @@ from gateway.web.openai.multipart import BadForm, boundary_of
 from gateway.web.openai.names import check_name
 from gateway.web.openai.options import Options, Task, options
 from gateway.web.parts import Parts, RunningParts
-from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems
+from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems, whole
 
 IGNORED_HEADER = "X-Ignored-Fields"
 """What of a form means nothing here."""
@@ -71,7 +73,7 @@ class AudioTexts:
             async with Spool() as spool:
                 fields = await received(coming(body_of(request), uploads), boundary, spool)
                 wanted = self._options(fields, task, running)
-                work = _Work(request, running.pipeline, place, spool, wanted)
+                work = _Work(request, running, place, spool, wanted)
                 if wanted.stream:
                     return await _Stream(request, _ignored(fields)).follow(work)
                 recording = await work.transcribed(untold)
@@ -100,27 +102,44 @@ class _Work:
     """A recording that has come whole, and what is wanted of it."""
 
     request: web.Request
-    pipeline: Pipeline
+    running: RunningParts
     place: FilePlace
     spool: Spool
     wanted: Options
 
     async def transcribed(self, tell: Tell) -> RecordingText:
         """All of it, behind what devices say. Raises as ``transcribe_at``, and Problem when nothing was understood."""
-        principal, wanted = who(self.request), self.wanted
-        recording = await self.pipeline.transcribing.transcribe_at(
+        recording = await (self._published() if self.wanted.publish else self._heard(tell))
+        failed = [passage.error for passage in recording.passages if passage.error]
+        if failed and len(failed) == len(recording.passages):
+            raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"nothing of it was understood: {failed[0]}")
+        return recording
+
+    async def _heard(self, tell: Tell) -> RecordingText:
+        principal, wanted, pipeline = who(self.request), self.wanted, self.running.pipeline
+        return await pipeline.transcribing.transcribe_at(
             self.place,
             self.spool.pieces(),
             wanted.cut,
             wanted.hints,
             lambda: is_gone(self.request),
-            priority=self.pipeline.priority(principal.own_device, principal.own_user),
+            priority=pipeline.priority(principal.own_device, principal.own_user),
             tell=tell,
         )
-        failed = [passage.error for passage in recording.passages if passage.error]
-        if failed and len(failed) == len(recording.passages):
-            raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"nothing of it was understood: {failed[0]}")
-        return recording
+
+    async def _published(self) -> RecordingText:
+        """As it is published. Raises Problem, too, where it was not heard to its end."""
+        hints, recorded = self.wanted.hints, self.running.pipeline.recorded
+        settings = replace(self.running.config.transcription, segmenter=self.wanted.cut)
+        wanted = WantedHints(
+            language=hints.language,
+            prompt=hints.prompt,
+            hotwords=hints.hotwords,
+            word_timestamps=hints.word_timestamps,
+        )
+        speaker = own_speaker(who(self.request))  # whoever may ask for this may speak
+        said = await recorded.put(self.place, self.spool.pieces(), speaker, settings, wanted)
+        return await whole(said, "file").text()
 
 
 def _ignored(fields: FormFields) -> dict[str, str]:

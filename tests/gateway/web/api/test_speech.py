@@ -202,8 +202,8 @@ async def test_what_is_no_recording_says_nothing(answered: Served, body: bytes) 
 async def test_what_is_said_before_a_recording_turns_out_too_long_is_said(tmp_path: Path) -> None:
     async with house(tmp_path, web={"uploads": {"seconds": 5}}) as served:
         told = await speak(served, speech(1.0, 1.0, 1.0, 1.0), 413)
-        (first,) = {one.session_id for one in served.works.results.of(TranscriptionMessage)}
-        assert f"utterances before that are said, in the session {first}" in told["detail"]
+        heard = await served.works.result()
+        assert f"utterances before that are said, in the session {heard.session_id}" in told["detail"]
         await served.works.idle()
 
 

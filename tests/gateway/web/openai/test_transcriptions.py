@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from gateway.contract.events import ReplyEvent
 from tests.gateway.web.openai.v1 import V1, error, open_v1
 from tests.gateway.works import Engine, loud, quiet
 from tests.transcription.recordings import recording, wav
@@ -136,6 +137,24 @@ async def test_nothing_said_is_an_empty_text(v1: V1) -> None:
     assert (told.text, told.segments, told.language) == ("", [], "")
     stream = await create(model="whisper-1", file=file(wav(quiet(2))), stream=True)
     assert [event.type async for event in stream] == ["transcript.text.done"]
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # of their translations
+async def test_it_may_ask_to_be_published_as_its_callers_own_words(tmp_path: Path) -> None:
+    async with open_v1(tmp_path, Talking("set a timer", "for an hour")) as v1:
+        create, asked = v1.client.audio.transcriptions.create, {"publish": True}
+        told = await create(model="whisper-1", file=file(speech(1.0, 1.0)), extra_body=asked)
+        assert told.text == "set a timer for an hour"
+        heard = [await v1.works.result(number) for number in (1, 2)]
+        assert [one.text for one in heard] == ["set a timer", "for an hour"]
+        assert {one.device_id for one in heard} == {"web-local"}
+        await v1.works.reply(heard[0], "for how long?")
+        await v1.works.events.first(ReplyEvent, correlation_id=heard[0].correlation_id)
+        for refused, way in ((v1.client.audio.translations.create, {}), (create, {"stream": True})):
+            with pytest.raises(openai.BadRequestError, match="neither streamed nor translated"):
+                await refused(model="whisper-1", file=file(speech(1.0)), extra_body=asked, **way)
+        await create(model="whisper-1", file=file(speech(1.0)))
+        assert len(v1.works.results.items) == 2
 
 
 # -- what is told of how it is heard
