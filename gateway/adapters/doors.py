@@ -62,7 +62,8 @@ class AdapterDoor:
         self._health.set(self._adapter, HealthState.DEGRADED, reason, remedy, works=works)
 
     def close(self) -> None:
-        """Nothing more is shown."""
+        """Nothing more is shown, whoever is inside still."""
+        self._place = ""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack
 
 import pytest
 
+from gateway.adapters import doors
 from gateway.adapters.doors import THIS_MACHINE, AdapterDoor, NoPlace, Stranger
 from gateway.contract.events import HealthEvent
 from gateway.observing.health import Health
@@ -80,6 +82,18 @@ async def test_health_shows_who_is_in_and_not_more_often_than_anybody_looks() ->
     await passes(lambda: entrance.detail() == "port 10300: nobody is there")
     assert len(entrance.told.items) == 3
     entrance.door.close()
+
+
+async def test_who_leaves_when_it_is_closed_shows_it_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "SHOWN_SECONDS", 0.0)
+    entrance = Entrance(Assistant=HA)
+    entrance.door.opened("port 10300")
+    with entrance.door.admitted(HA):
+        await passes(lambda: entrance.detail().endswith("Assistant, 1 connection"))
+        entrance.door.close()
+    told = len(entrance.told.items)
+    await asyncio.sleep(0.01)
+    assert len(entrance.told.items) == told
 
 
 async def test_a_door_that_cannot_be_opened_says_what_to_do() -> None:
