@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from transcription.errors import ModelUnavailable, TranscriptionError
 
 MISSING_HEADER = "X-Missing"
 MISSING_IN_HEADER = 20
+_NOT_IN_HEADERS = re.compile("[^ -~]+")
 
 _STATUS: dict[type[FileRefused], HTTPStatus] = {
     refusals.TooManyFiles: HTTPStatus.TOO_MANY_REQUESTS,
@@ -95,7 +97,12 @@ def missing_header(recording: RecordingText) -> dict[str, str]:
     """What could not be heard, for answers that have no place for it; empty: everything was."""
     gaps = recording.absent[:MISSING_IN_HEADER]
     missing = "; ".join(f"{gap.at:.1f} s: {gap.reason}" for gap in gaps)
-    return {MISSING_HEADER: " ".join(missing.encode("ascii", "replace").decode().split())} if missing else {}
+    return {MISSING_HEADER: in_header(missing)} if missing else {}
+
+
+def in_header(text: str) -> str:
+    """What of it may stand in a header: whoever sent it may have put anything into it."""
+    return " ".join(_NOT_IN_HEADERS.sub(" ", text).split())
 
 
 def _refusal(error: FileRefused, place: str, already: str = "") -> Problem:

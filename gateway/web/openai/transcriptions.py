@@ -36,7 +36,15 @@ from gateway.web.openai.multipart import BadForm, boundary_of
 from gateway.web.openai.names import check_name
 from gateway.web.openai.options import Options, Task, options
 from gateway.web.parts import Parts, RunningParts
-from gateway.web.recordings import body_of, check_length, is_gone, missing_header, refused_as_problems, whole
+from gateway.web.recordings import (
+    body_of,
+    check_length,
+    in_header,
+    is_gone,
+    missing_header,
+    refused_as_problems,
+    whole,
+)
 
 IGNORED_HEADER = "X-Ignored-Fields"
 """What of a form means nothing here."""
@@ -143,8 +151,8 @@ class _Work:
 
 
 def _ignored(fields: FormFields) -> dict[str, str]:
-    names = ", ".join(fields.ignored()).encode("ascii", "replace").decode()
-    return {IGNORED_HEADER: " ".join(names.split())[:MOST_IGNORED]} if names else {}
+    names = in_header(", ".join(fields.ignored()))[:MOST_IGNORED].strip()
+    return {IGNORED_HEADER: names} if names else {}
 
 
 def _whole(recording: RecordingText, wanted: Options, headers: dict[str, str]) -> web.Response:

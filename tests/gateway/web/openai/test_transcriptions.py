@@ -218,6 +218,10 @@ async def test_what_means_nothing_here_is_told(v1: V1) -> None:
         model="whisper-1", file=file(speech(1.0)), extra_body={"vad_filter": "true", "temperature": 0}
     )
     assert answer.headers["X-Ignored-Fields"] == "vad_filter"
+    odd = await raw.create(
+        model="whisper-1", file=file(speech(1.0)), extra_body={"a\x01b\x7f\u00e9\u2028c": "x"}
+    )
+    assert odd.headers["X-Ignored-Fields"] == "a%01b c"
     plain = await raw.create(model="whisper-1", file=file(speech(1.0)), temperature=0)
     assert "X-Ignored-Fields" not in plain.headers
 
