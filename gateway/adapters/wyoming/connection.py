@@ -53,7 +53,7 @@ class ProgramConnection:
         while data := await self._read():
             for arrived in decoder.feed(data):
                 await self._answer(arrived)
-            await asyncio.sleep(0)  # who sends without a pause lets others have their turn
+                await asyncio.sleep(0)  # who sends without a pause lets others have their turn
 
     async def _read(self) -> bytes:
         while True:

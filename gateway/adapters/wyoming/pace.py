@@ -10,6 +10,8 @@ PACE_SECONDS: Final = 2.0
 """Of the latest sound: by how long this took to come it is told whether somebody speaks now."""
 SPOKEN_PACE: Final = 0.5
 """Seconds that one second of what is spoken now takes to come at least; a network may have held some of it up."""
+STEP_SECONDS: Final = 0.01
+"""Of sound between what is kept of two arrivals: pieces may be as small as they like, and have nothing in them."""
 
 
 class SoundPace:
@@ -24,6 +26,8 @@ class SoundPace:
     def came(self, heard_seconds: float) -> None:
         """More sound, behind so much of it."""
         self._came_at = self._now()
+        if len(self._marks) > 1 and heard_seconds - self._marks[-2][0] < STEP_SECONDS:
+            self._marks.pop()
         self._marks.append((heard_seconds, self._came_at - self._ours))
         while len(self._marks) > 1 and self._marks[1][0] <= heard_seconds - PACE_SECONDS:
             self._marks.popleft()

@@ -134,6 +134,7 @@ class SatelliteVisit:
                 for arrived in await self._read():
                     self._accept()
                     self._take(arrived)
+                    await asyncio.sleep(0)  # others have their turn, however much has come at once
                 left = self._speed.left(self._loop.time())
                 await asyncio.sleep(max(0.0, -left / FAST_RATE))
                 self._heard_at = self._loop.time()

@@ -188,6 +188,7 @@ class _Socket:
     async def _hear(self) -> None:
         while True:
             await self.session.hear(await self._inbox.take())
+            await asyncio.sleep(0)  # what costs no audio may be there in thousands: others have their turn
 
     async def _ping(self, seconds: float) -> None:
         """Whoever is not there any more, the system tells by what it does not acknowledge."""

@@ -18,6 +18,7 @@ from transcription.audio import SAMPLE_RATE
 from transcription.sound_files.g711 import A_LAW, MU_LAW, Table
 from transcription.sound_files.mixing import Mixer
 from transcription.sound_files.pcm_stream import PcmFormat, PcmKind, PcmStream, UnknownPcm
+from transcription.sound_files.resampling import _MOST_OF_WINDOWS, _windows
 
 Sound = npt.NDArray[np.float64]
 KINDS: tuple[PcmKind, ...] = ("u8", "s16", "s24", "s32", "f32", "mulaw", "alaw")
@@ -218,3 +219,9 @@ def test_an_offset_does_not_pop_where_sound_begins_and_ends(rate: int) -> None:
     made = np.frombuffer(stream.feed(samples) + stream.finish(), np.int16)
     assert len(made) == SAMPLE_RATE
     assert set(made) <= {-9_001, -9_000, -8_999}
+
+
+@pytest.mark.parametrize("rate", [4_001, 15_999, 47_999, 191_999])
+def test_no_rate_takes_longer_to_be_ready_for_than_others(rate: int) -> None:
+    """A program may want another one with every piece of its sound."""
+    assert _windows(rate).size <= _MOST_OF_WINDOWS

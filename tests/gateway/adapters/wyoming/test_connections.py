@@ -20,6 +20,7 @@ from gateway.observing.health import ComponentHealth, HealthState
 from tests.gateway.adapters.wyoming.programs import ask, client, read, rest, say, served, spoken
 from tests.gateway.works import Works, loud, open_works, quiet
 from tests.record import PATIENCE, passes
+from tests.system.house import running
 
 HELLO = quiet(0.3) + loud(0.5) + quiet(0.2)
 
@@ -179,6 +180,45 @@ async def test_what_goes_wrong_inside_is_the_end_of_one_connection(works: Works,
                 await say(program, said)
                 assert await rest(program) == []
     assert works.health.mishaps.counts.pop("wyoming connection") == 2
+
+
+class Watchful:
+    """A service that notes how often others have had their turn."""
+
+    is_busy = False
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.seen: list[int] = []
+
+    async def others(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+    async def info(self) -> Info:
+        return Info()
+
+    def begin(self, line: WayBack) -> Watchful:
+        return self
+
+    def takes(self, event: WyomingEvent) -> bool:
+        return True
+
+    async def take(self, event: WyomingEvent) -> None:
+        self.seen.append(self.turns)
+
+    def close(self) -> None:
+        pass
+
+
+async def test_who_sends_much_at_once_lets_others_have_their_turn_behind_every_event(works: Works) -> None:
+    service = Watchful()
+    async with served(works, services=[service]) as server, client(server) as program:
+        with running(service.others()):
+            await say(program, b'{"type":"audio-stop"}\n' * 200)
+            await passes(lambda: len(service.seen) == 200)
+    assert len(set(service.seen)) == 200
 
 
 # -- where they come to

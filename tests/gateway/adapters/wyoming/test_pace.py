@@ -73,3 +73,13 @@ def test_no_more_is_remembered_than_is_needed() -> None:
     sound = Sound()
     sound.comes(60.0)
     assert len(sound.pace._marks) < 300
+
+
+@pytest.mark.parametrize("piece", [0.0, 1 / 16_000], ids=["nothing", "a sample"])
+def test_pieces_however_small_cost_no_memory(piece: float) -> None:
+    sound = Sound()
+    for _ in range(16_000):
+        sound.pace.came(sound.seconds)
+        sound.seconds += piece
+        sound.pace.taken()
+    assert len(sound.pace._marks) < 300

@@ -435,6 +435,33 @@ async def test_one_that_sends_more_than_a_microphone_can_hear_is_slowed_down(
             await flooding
 
 
+async def test_one_that_sends_much_at_once_lets_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    turns = 0
+    hush = satellite.Satellite.hush
+
+    def noted(self: satellite.Satellite) -> None:
+        seen.append(turns)
+        hush(self)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with peer_satellite() as (peer, address), dialling(address) as works:
+        await here(works)
+        monkeypatch.setattr(satellite.Satellite, "hush", noted)
+        with running(others()):
+            assert peer.serving is not None
+            peer.serving.write(event_bytes(Event("audio-stop")) * 200)
+            await passes(lambda: len(seen) == 200)
+        assert len(set(seen)) == 200
+
+
 async def test_one_that_reads_nothing_is_cut_off() -> None:
     """It asks for more answers than there is room for."""
 

@@ -17,11 +17,13 @@ from gateway.web.openai import realtime as sessions
 from gateway.web.openai import realtime_listening, realtime_queues, routes
 from gateway.web.openai.realtime_messages import AppendAudio
 from gateway.web.openai.realtime_queues import ClientInbox
+from gateway.web.openai.realtime_session import RealtimeSession
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.openai.realtime_client import Speaker, loud, quiet, realtime
 from tests.gateway.web.openai.v1 import V1, error, open_v1
 from tests.gateway.works import Engine
 from tests.record import passes
+from tests.system.house import running
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +135,34 @@ async def test_it_is_heard_no_faster_than_it_may_be(v1: V1, monkeypatch: pytest.
         await session.say("input_audio_buffer.commit")
         await session.transcript()
         assert asyncio.get_running_loop().time() - began > 5 / 20
+
+
+async def test_messages_that_cost_no_audio_let_others_have_their_turn(
+    v1: V1, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    turns = 0
+    hear = RealtimeSession.hear
+
+    async def noted(session: RealtimeSession, text: str) -> None:
+        seen.append(turns)
+        await hear(session, text)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(RealtimeSession, "hear", noted)
+    async with realtime(v1) as session:
+        await session.speak(quiet(60), size=288_000)  # what comes behind it waits
+        for _ in range(200):
+            await session.say("session.update", session={})
+        with running(others()):
+            for _ in range(200):
+                await session.first("session.updated")
+    assert len(set(seen[-200:])) == 200
 
 
 async def test_another_format_costs_as_much_as_audio(v1: V1, monkeypatch: pytest.MonkeyPatch) -> None:
