@@ -28,7 +28,7 @@ _SECRETS = re.compile(
     earshot_[\w-]{16,}                               # a token, or some of it
     | eyJ[\w-]*(?:\.[\w-]*)*                         # a JSON Web Token, as earlier versions made them
     | (?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{24,}        # keys and ids: names of classes have no digits
-    | (?i:(?<=bearer\ )|(?<=token\.))[^\s,;'"\\]+     # a token that somebody cut short
+    | (?i:(?<=bearer\ )|(?<=token\.)|(?<=api-key\.))[^\s,;'"\\]+     # a token that somebody cut short
     | (?i:(?<=cookie:\ ))[^\r\n\\]+
     """,
     re.VERBOSE,

@@ -246,7 +246,7 @@ class Guard:
 
     def _is_filler(self, request: web.Request, text: str, *, session: bool) -> bool:
         """Where nobody needs a token, a program that cannot be without some key; never one of ours that has ended."""
-        if session or self.door.required or not request.path.startswith(FOREIGN):
+        if session or self.door.required or not _is_foreign(request):
             return False
         return not is_meant_as_one(text)
 
@@ -271,9 +271,9 @@ class Guard:
             raise refusal(HTTPStatus.BAD_REQUEST, "that is not how a WebSocket begins")
         # A browser that offers subprotocols gives up when none is taken; and aiohttp would log the token.
         offered = [one.strip() for one in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        for protocol, key in ((PROTOCOL, SUBPROTOCOL), (REALTIME, REALTIME_KEY)):
-            if any(one.startswith(key) for one in offered) and protocol not in offered:
-                raise refusal(HTTPStatus.BAD_REQUEST, f"offer the subprotocol {protocol} beside {key}<token>")
+        protocol, key = (REALTIME, REALTIME_KEY) if _is_foreign(request) else (PROTOCOL, SUBPROTOCOL)
+        if any(one.startswith((SUBPROTOCOL, REALTIME_KEY)) for one in offered) and protocol not in offered:
+            raise refusal(HTTPStatus.BAD_REQUEST, f"offer the subprotocol {protocol} beside {key}<token>")
 
     def _rights(self, request: web.Request, visit: Visit) -> None:
         if isinstance(request.match_info.http_exception, web.HTTPException):
@@ -372,16 +372,20 @@ def _any_of(needed: Needed | None) -> tuple[Right, ...]:
     return needed if isinstance(needed, tuple) else ()
 
 
+def _is_foreign(request: web.Request) -> bool:
+    return request.path.startswith(FOREIGN)
+
+
 def _shown(request: web.Request, cookie: str) -> tuple[str, bool]:
     """The token that came with the request, or the page's secret (true); what was shown on purpose goes first."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and text.strip():
         return text.strip(), False
-    before = REALTIME_KEY if request.path.startswith(FOREIGN) else SUBPROTOCOL
+    before = REALTIME_KEY if _is_foreign(request) else SUBPROTOCOL
     for protocol in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
         if protocol.strip().startswith(before):
             return protocol.strip().removeprefix(before), False
-    if request.path.startswith(FOREIGN) and (key := request.headers.get(API_KEY, "").strip()):
+    if _is_foreign(request) and (key := request.headers.get(API_KEY, "").strip()):
         return key, False
     return request.cookies.get(cookie, ""), True
 

@@ -42,6 +42,7 @@ def test_a_token_is_found_wherever_it_stands(before: list[str], token: str, afte
     ("said", "secret"),
     [
         ("Invalid protocol: earshot.token.eyJhbG", "eyJhbG"),
+        ("Client protocols ['realtime', 'openai-insecure-api-key.abc']", "abc"),
         ("Authorization: Bearer abc", "abc"),
         ("b'Cookie: earshot=short; other=1\\r\\n'", "short"),
         ("key Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5 refused", "Zm9v"),

@@ -274,10 +274,15 @@ async def test_what_cannot_be_a_session_is_refused_before_there_is_one(
 
 
 async def test_a_key_needs_its_subprotocol_beside_it(v1: V1) -> None:
-    with pytest.raises(WSServerHandshakeError) as refused:
-        async with realtime(v1, protocols=("openai-insecure-api-key.x",)):
-            pass
-    assert refused.value.status == 400
+    """Else nobody takes what is offered, and aiohttp logs all of it."""
+    for offered in (("openai-insecure-api-key.x",), ("earshot", "earshot.token.x")):
+        with pytest.raises(WSServerHandshakeError) as refused:
+            async with realtime(v1, protocols=offered):
+                pass
+        assert refused.value.status == 400
+    url = f"{v1.served.url}ws".replace("http", "ws", 1)
+    with pytest.raises(WSServerHandshakeError, match="400"):
+        await v1.served.client.ws_connect(url, protocols=("realtime", "openai-insecure-api-key.x"))
 
 
 async def test_when_the_gateway_stops_its_sessions_end(tmp_path: Path) -> None:
