@@ -27,7 +27,8 @@ template <size_t frames> class EarshotDevice
     {
     }
 
-    /* id: 1 to 64 of A-Z a-z 0-9 _ -, single dots between. boot: a random number, another one at each power-on. False: the id cannot be. */
+    /* id: 1 to 64 of A-Z a-z 0-9 _ -, single dots between. boot: a random number, another one at each power-on.
+       False: the id cannot be. */
     bool begin(const char *id, uint32_t boot, Heard heard = nullptr)
     {
         earshot_config config = earshot_config();

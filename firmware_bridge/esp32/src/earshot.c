@@ -1049,8 +1049,7 @@ static bool is_text_or_none(const char *text)
 
 earshot_result earshot_init(earshot_device *device, const earshot_config *config)
 {
-    if (!device || !config || !config->id || !is_id(config->id))
-        return EARSHOT_BAD_CONFIG;
+    if (!device || !config || !config->id || !is_id(config->id)) return EARSHOT_BAD_CONFIG;
     if (!is_text_or_none(config->firmware) || !is_text_or_none(config->kind)) return EARSHOT_BAD_CONFIG;
     if (!config->ring || !config->port.write || (config->key && !config->prove)) return EARSHOT_BAD_CONFIG;
     if (config->frame_size < 16 || config->frame_size > EARSHOT_PAYLOAD) return EARSHOT_BAD_CONFIG;
