@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from firmware_bridge.servers import in_words
 from gateway.client.credentials import REFUSED_REMEDY, Introduction
 
 SECONDS = 10.0
@@ -83,7 +84,7 @@ class Api:
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise ApiUnreachable(
-                f"{self._base}: {reason}",
+                f"{self._base}: {in_words(reason) if isinstance(reason, Exception) else reason}",
                 "is the gateway running? `earshot run`; or --config, or --url when it is elsewhere",
             ) from error
 

@@ -74,7 +74,10 @@ async def test_a_log_is_read_and_a_device_forgotten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("url", "status", "said"),
-    [("http://127.0.0.1:9/", 1, "is the gateway running?"), ("kitchen", 2, "is not an address like")],
+    [
+        ("http://127.0.0.1:9/", 1, "9/api/v1: Connection refused\nremedy: is the gateway running?"),
+        ("kitchen", 2, "is not an address like"),
+    ],
 )
 def test_without_a_gateway(url: str, status: int, said: str) -> None:
     done = CliRunner().invoke(main, ["devices", "--url", url, "list"])
