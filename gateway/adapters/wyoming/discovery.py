@@ -11,6 +11,7 @@ import structlog
 from zeroconf import Error
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from firmware_bridge.servers import in_words
 from gateway.access.loopback import is_loopback
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ class Announcement:
                     self._on_state("this machine has no address on any network")
                     await asyncio.sleep(LOOK_SECONDS)
             except (OSError, Error) as error:
-                self._on_state(str(error) or type(error).__name__)
+                self._on_state(in_words(error) or type(error).__name__)
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _announce(self, addresses: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from firmware_bridge.link.device_end import FromGateway
 from firmware_bridge.link.events import SAMPLE_RATE, DeviceStatus
 from firmware_bridge.link.frames import Reply, Status, TranscriptText
 from firmware_bridge.pacing import Allowance
+from firmware_bridge.servers import in_words
 from gateway.adapters.wyoming.events import (
     Detection,
     ErrorReport,
@@ -159,7 +160,7 @@ class SatelliteVisit:
         except TimeoutError:
             raise Gone(f"nothing was heard of it for {UNHEARD_SECONDS:.0f} s") from None
         except OSError as error:
-            raise Gone(str(error), at_once=not self._is_accepted) from error
+            raise Gone(in_words(error), at_once=not self._is_accepted) from error
         if not data:
             raise Gone("it has closed the connection", at_once=not self._is_accepted)
         self._heard_at = self._loop.time()
@@ -176,7 +177,7 @@ class SatelliteVisit:
         try:
             await self._line.send(event)
         except OSError as error:
-            raise Gone(str(error) or "it does not read", at_once=not self._is_accepted) from error
+            raise Gone(in_words(error) or "it does not read", at_once=not self._is_accepted) from error
 
     # -- what it says
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -81,6 +83,13 @@ class PeerSatellite:
             if Ping.is_type(event.type) and self.answers_pings:
                 await self.send(Pong(text=Ping.from_event(event).text).event())
             self.told(Told(event))
+
+    def breaks_off(self) -> None:
+        """As a machine does whose plug was pulled and that is there again: its TCP knows of no connection."""
+        assert self.serving is not None
+        connection = self.serving.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.serving.transport.abort()
 
     # -- what it says
 

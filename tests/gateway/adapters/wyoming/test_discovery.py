@@ -82,7 +82,7 @@ async def test_what_cannot_be_announced_is_told(monkeypatch: pytest.MonkeyPatch)
     states = Record()
     async with running(Announcement(10_300, lambda: ["192.0.2.1"], on_state=states)):
         await states.until(lambda: states.items)
-        assert states.items[0]
+        assert states.items[0] == "Cannot assign requested address"
 
 
 def test_only_addresses_that_others_reach_are_told() -> None:

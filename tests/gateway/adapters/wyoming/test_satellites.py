@@ -213,6 +213,14 @@ async def test_a_name_with_several_addresses_none_of_which_answers_has_one_reaso
         assert away.reason == f"tcp://localhost:{free_tcp_port} is not there: Connection refused"
 
 
+async def test_one_whose_plug_is_pulled_is_told_in_words() -> None:
+    async with peer_satellite() as (peer, address), dialling(address) as works:
+        await here(works)
+        peer.breaks_off()
+        away = await health_of(works, "degraded")
+        assert away.reason == f"{address}: Connection reset by peer"
+
+
 async def test_one_that_goes_in_the_middle_was_heard_until_then_and_is_told_the_rest_when_it_is_back(
     free_tcp_port: int,
 ) -> None:
