@@ -12,7 +12,6 @@ when it has changed. A token that is not in it is nobody's.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +25,7 @@ from gateway.access.principals import Principal, Role
 from gateway.access.private_files import Stamp
 from gateway.access.private_records import PrivateRecords
 from gateway.access.token_text import digest, new_text
+from gateway.contract.messages import is_device_token, is_token
 from gateway.process.clock import DAY
 
 FILE = "tokens.json"
@@ -36,8 +36,6 @@ FORGET_DAYS = 30
 """So long after its end a token is still listed."""
 UNSIGNED = "-"
 """In place of a key's name, in what is not signed."""
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DEVICE = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class TokenError(Exception):
@@ -105,12 +103,13 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raises TokenError for what no token may say."""
-        for value, form in (
-            *((one, _NAME) for one in (self.name, *self.users)),
-            *((one, _DEVICE) for one in self.devices),
-        ):
-            if not form.fullmatch(value):
-                raise TokenError(f"{value!r:.80} is not a name: 1 to 64 of A-Z a-z 0-9 _ and -")
+        names = ((one, is_token(one)) for one in (self.name, *self.users))
+        devices = ((one, is_device_token(one)) for one in self.devices)
+        for value, is_name in (*names, *devices):
+            if not is_name:
+                raise TokenError(
+                    f"{value!r:.80} is not a name: 1 to 64 of A-Z a-z 0-9 _ and -; a device's may have single dots"
+                )
         if len(self.users) > MAX_SCOPE or len(self.devices) > MAX_SCOPE:
             raise TokenError(f"a token names at most {MAX_SCOPE} users and {MAX_SCOPE} devices")
         if self.role is Role.DEVICE and not self.devices:

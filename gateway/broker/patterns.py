@@ -67,7 +67,10 @@ def parse_pattern(text: str) -> Pattern:
     kind = _BY_FIELD.get(field)
     is_id = is_device_token if kind is PatternKind.DEVICE else is_token
     if kind is None or not is_id(token):
-        raise BadRoutingKey(f"pattern {text!r:.80} is none of {SPELLINGS}; an id is 1-64 of A-Z a-z 0-9 _ -")
+        raise BadRoutingKey(
+            f"pattern {text!r:.80} is none of {SPELLINGS}; an id is 1-64 of A-Z a-z 0-9 _ -, a "
+            "device's with single dots between"
+        )
     return Pattern(kind, token)
 
 

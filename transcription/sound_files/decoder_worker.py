@@ -1,6 +1,6 @@
 """The process that decodes one recording: with a bound on its memory and its time, and nothing to open.
 
-Started by ``transcription.sound_process`` as ``python -m transcription.sound_worker SECONDS``, which may crash as it
+Started by ``transcription.sound_files.decoder_process`` as ``python -m`` this module ``SECONDS``, which may crash as it
 likes. What it reads it asks for; it ends when its pipes close, so that it cannot outlive the gateway.
 """
 

@@ -11,7 +11,7 @@ from gateway.adapters.wyoming.way_back import WayBack
 from gateway.process.mishaps import Mishaps
 
 MOST_WAITING = 8
-"""ConnectionQuestions of one connection that are not answered yet; further ones are refused."""
+"""Questions of one connection that are not answered yet; further ones are refused."""
 
 
 class ConversationService:

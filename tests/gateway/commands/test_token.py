@@ -104,6 +104,7 @@ def test_new_key_does_what_is_left_of_it(folder: Path) -> None:
         (("create", "--role", "listener", "a b"), 1, "is not a name"),
         (("create", "--role", "listener", "x" * 65), 1, "is not a name"),
         (("create", "--role", "listener", "--device", "a/b", "ann"), 1, "'a/b' is not a name"),
+        (("create", "--role", "listener", "--device", "a..b", "ann"), 1, "a device's may have single dots"),
         (("create", "--role", "device", "board"), 1, "--device ID"),
         (("create", "--role", "king", "ann"), 2, "'king' is not one of"),
         (("create", "--role", "listener", "--days", "0", "ann"), 2, "--days"),
