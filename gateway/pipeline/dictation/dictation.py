@@ -36,6 +36,8 @@ PIECE = SAMPLE_RATE // 5
 """So many samples are listened to in one step of the event loop."""
 WAITING_UTTERANCES = 2
 """Of one dictation; while so many are with the recognizer, whoever sends more has to wait."""
+STALE_SECONDS = 2.0
+"""Of which nothing more has come for so long, nobody is speaking just now: recordings need not give way to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ class Dictation:
         self._last: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._over = False
+        self._now = asyncio.get_running_loop().time
         self._heard_to = 0
+        self._heard_at = self._now()
         self._number = 0
         self._kept = bytearray()
         self._guess: Guessing | None = None
@@ -150,8 +154,8 @@ class Dictation:
 
     @property
     def in_speech(self) -> bool:
-        """Whether something is being said."""
-        return self._announced
+        """Whether something is being said, and comes."""
+        return self._announced and self._now() - self._heard_at < STALE_SECONDS
 
     def change(self, wanted: DictationWishes, settings: SegmenterSettings | None = None) -> None:
         """From the next utterance on it is heard like this; what is being said goes on as it began."""
@@ -176,6 +180,7 @@ class Dictation:
                 del self._kept[: -int(self._settings.max_seconds * SAMPLE_RATE) * 2]
             chunk = AudioChunk(self._heard_to, piece)
             self._heard_to += len(piece)
+            self._heard_at = self._now()
             self._begun = True
             self._take_all(self._segmenter.feed(self._without_offset(chunk)))
             self._begin_if_stale()

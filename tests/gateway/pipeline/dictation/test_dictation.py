@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.pipeline.dictation import dictation
 from gateway.pipeline.dictation.dictation import Began, Dictation, DictationWishes, Ended, SoFar, Understood
 from gateway.pipeline.dictation.dictations import MOST, DictationClosed, Dictations, TooManyDictations
 from tests.record import Record
@@ -100,6 +101,22 @@ async def test_a_voice_too_quiet_to_be_noticed_is_looked_at_where_that_is_wanted
             assert program.dictation.commit() is keeps_all
             await program.dictation.told()
             assert [item.transcript.text for item in program.told.of(Understood)] == [""] * keeps_all
+
+
+async def test_who_has_stopped_sending_in_the_middle_is_not_speaking(
+    dictations: Dictations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else recordings gave way to somebody who has left a connection behind."""
+    program = Program(dictations)
+    with program.dictation:
+        await program.say(pcm("u00")[: 2 * SECOND])
+        assert dictations.in_speech
+        monkeypatch.setattr(dictation, "STALE_SECONDS", 0.0)
+        assert not dictations.in_speech
+        monkeypatch.undo()
+        await program.say(pcm("u00")[2 * SECOND :] + silence(1.2))
+        assert await program.text() == text("u00")
+        assert not dictations.in_speech
 
 
 async def test_what_is_cleared_is_never_told(dictations: Dictations) -> None:
