@@ -47,6 +47,8 @@ ORDERS = 64
 """Announcements that wait to be taken; further ones are refused and counted."""
 LEFT_SECONDS = 86_400.0
 """A device that an earlier gateway told of, and that has not come for so long, is taken away."""
+MOST_LEFT = 10_000
+"""Of those; whoever may write at the broker may have left more there."""
 AGAIN_SECONDS = 5.0
 """When what the broker does not keep is told again to who has just learnt that there is such a device."""
 HAPPENINGS_AT_ONCE, HAPPENINGS_PER_SECOND = 20, 5
@@ -300,7 +302,8 @@ class HomeAssistantAdapter:
                 self._told.clear()
                 self._recalls.set()
         elif here := topics.configured(topic):
-            if publication.kept and payload and here != GATEWAY:
+            is_left = publication.kept and payload and here != GATEWAY
+            if is_left and len(self._left) < MOST_LEFT:
                 self._left.setdefault(here, asyncio.get_running_loop().time())
         elif (here := topics.ordered(topic)) and not publication.kept:
             self._order(here, payload)

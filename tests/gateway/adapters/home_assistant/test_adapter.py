@@ -91,6 +91,19 @@ async def test_what_an_earlier_run_has_told_is_away_and_taken_away_when_it_is_sw
         assert later.kept == {}
 
 
+async def test_whatever_somebody_else_has_left_at_the_broker_so_much_of_it_is_looked_at(
+    tmp_path: Path, mosquitto: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "MOST_LEFT", 2)
+    async with Seat.at(mosquitto.url) as seat:
+        for name in ("one", "two", "three"):
+            await seat.say(CONFIG.format(name), b"{}", kept=True)
+            await seat.sees(CONFIG.format(name), b"{}")
+    async with open_house(tmp_path, **settings(mosquitto.url, enabled=False)) as house:
+        await passes(lambda: _detail(house).startswith("switched off"))
+        assert _detail(house).endswith("to forget 2 devices")
+
+
 async def test_home_assistant_that_comes_anew_is_told_all_again_and_whoever_is_there_what_was_erased(
     tmp_path: Path, mosquitto: Any
 ) -> None:
