@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.broker.address import Address, Scheme
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, Durability, Message
+from gateway.broker.envelope import one_token
 from gateway.broker.network import NetworkBroker, OnStatus
 from gateway.broker.wire import Demand, Intake, RawMessage, ServerFacts
 from gateway.settings.broker import BrokerSettings
@@ -119,7 +120,7 @@ class Pigeon:
             raise BrokerUnavailable("lost before it was taken")
         key = message.routing_key
         received = RawMessage(
-            key=f"{key.user}.{key.device}.{key.session}",
+            key=f"{key.user}.{one_token(key.device)}.{key.session}",
             payload=message.payload,
             message_id=message.message_id,
             correlation_id=message.correlation_id,
