@@ -24,8 +24,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 STOCK_WEIGHTS = (
     "An eighth of a peer's wait (`latency`, context from 300) and eight times as many utterances (`throughput`) hold",
     "for models that tolerate short contexts: the bundled one, and those finetuned for short audio (`acft`). OpenAI's",
-    "own weights do not, and get 10.24 s at least: about a quarter of the wait, and five times as many utterances",
-    "(rows of `real base`, and `works_with`); how many words they get wrong is `wer_people`.",
+    "own weights do not, and get 10.24 s at least: a quarter of the wait, and three and a half times as many",
+    "utterances (`works_with`); how many words they get wrong is `wer_people`.",
 )
 
 
