@@ -29,7 +29,7 @@ real: $(VENV)/.dev  ## fetches what is real and large (real weights, a Home Assi
 	@.ci/real $(BIN)/python
 
 # What is compiled, served over HTTP, attacked or killed belongs to the whole suite; here it is not even imported.
-WHOLE := attacks benchmarks chaos firmware_bridge/esp32 fuzz gateway/web system
+WHOLE := attacks benchmarks chaos firmware_bridge/esp32 fuzz gateway/adapters gateway/web real system
 
 quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
 	$(BIN)/python -m pytest -n 3 -m "not slow" -q --hypothesis-profile quick $(WHOLE:%=--ignore tests/%)
