@@ -17,9 +17,11 @@ def in_words(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is no text"
     text = str(error.strerror if isinstance(error, OSError) and error.strerror else error)
-    if "Connect call failed" in text:  # asyncio's words; of a name with several addresses, for each of them
-        return os.strerror(int(_ERROR_NUMBER.findall(str(error))[-1]))
-    return text
+    if "Connect call failed" not in text:
+        return text
+    numbers = _ERROR_NUMBER.findall(text)  # of a name with several addresses, asyncio has one for each
+    number = int(numbers[-1]) if numbers else getattr(error, "errno", None)
+    return os.strerror(number) if number else text
 
 
 def server_url(scheme: str, host: str, port: int) -> str:

@@ -21,7 +21,6 @@ gateway was restarted, or the listener was away for too long) and everything sta
 from __future__ import annotations
 
 import logging
-import os
 from asyncio import sleep
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -42,6 +41,7 @@ from aiohttp import (
 from msgspec import structs
 
 from firmware_bridge.pacing import Backoff
+from firmware_bridge.servers import in_words
 from gateway.client.credentials import Introduction
 from gateway.contract.events import ErrorEvent, ListenerEvent, SaidEvent, Say, Subscribe, decode_event
 from gateway.contract.messages import BadMessage, encode
@@ -182,15 +182,9 @@ class Listener:
         except InvalidURL as error:
             raise BadAddress(f"{self.url} is not an address: {error}") from error
         except (ClientError, TimeoutError, ConnectionError) as error:
-            raise GatewayUnreachable(f"no gateway answers at {self.url}: {_why(error)}") from error
+            reason = in_words(error) or "it takes too long"
+            raise GatewayUnreachable(f"no gateway answers at {self.url}: {reason}") from error
         return socket
-
-
-def _why(error: Exception) -> str:
-    """A failed connection in a few words, as the system says it."""
-    if isinstance(error, OSError) and error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    return str(error) or "it takes too long"
 
 
 def _websocket_address(url: str) -> str:
