@@ -9,8 +9,10 @@ alone every version of the satellites' program goes back to its wake word.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
+from firmware_bridge.alarm import Alarm
 from firmware_bridge.link.device_end import FromGateway
 from firmware_bridge.link.events import SAMPLE_RATE, DeviceStatus
 from firmware_bridge.link.frames import Reply, Status, TranscriptText
@@ -99,13 +101,13 @@ class SatelliteVisit:
         self._speed = Allowance(FAST_SECONDS, FAST_RATE, self._heard_at)
         self._given = PcmFormat()
         self._stream: PcmStream | None = None
-        self._quiet: asyncio.TimerHandle | None = None
+        self._quiet = Alarm(self._end_of_sound)
         self._word = ""
         self._asleep: int | None = None
         self._awaits_text = False
-        self._nothing_said: asyncio.TimerHandle | None = None
-        self._pinging: asyncio.TimerHandle | None = None
-        self._accepting: asyncio.TimerHandle | None = None
+        self._nothing_said = Alarm(partial(self._tell_text, ""))
+        self._pinging = Alarm(self._ping)
+        self._accepting = Alarm(self._accept)
         self._is_accepted = False
         self._answers_pings = False
 
@@ -128,7 +130,7 @@ class SatelliteVisit:
     async def run(self) -> None:
         """Listen to it until it is gone. Raises Gone and NoSatellite."""
         await self._send(RunSatellite())
-        self._accepting = self._loop.call_later(ACCEPTED_SECONDS, self._accept)
+        self._accepting.set(self._loop.time() + ACCEPTED_SECONDS)
         self._ping()
         try:
             while True:
@@ -144,13 +146,13 @@ class SatelliteVisit:
             raise
         finally:
             self._end_of_sound()
-            for timer in (self._accepting, self._pinging, self._quiet, self._nothing_said):
-                self._cancel(timer)
+            for alarm in (self._accepting, self._pinging, self._quiet, self._nothing_said):
+                alarm.cancel()
 
     def _accept(self) -> None:
         if not self._is_accepted:
             self._is_accepted = True
-            self._cancel(self._accepting)
+            self._accepting.cancel()
             self._hearer.accepted()
 
     async def _read(self) -> list[Arrived]:
@@ -170,7 +172,7 @@ class SatelliteVisit:
             raise NoSatellite(f"it does not speak Wyoming: {error}") from error
 
     def _ping(self) -> None:
-        self._pinging = self._loop.call_later(PING_SECONDS, self._ping)
+        self._pinging.set(self._loop.time() + PING_SECONDS)
         self._line.put(PingEvent())
 
     async def _send(self, event: WyomingEvent) -> None:
@@ -206,16 +208,16 @@ class SatelliteVisit:
         if pipeline.start_stage == "asr":
             self._hearer.woken(pipeline.wake_word_name or self._word)
             self._awaits_text = True
-            self._cancel(self._nothing_said)
-            self._nothing_said = self._loop.call_later(NOTHING_SAID_SECONDS, self._tell_text, "")
+            self._nothing_said.cancel()
+            self._nothing_said.set(self._loop.time() + NOTHING_SAID_SECONDS)
         self._word = ""
 
     def _hear(self, form: SoundForm, audio: bytes) -> None:
         pcm = self._made_canonical(form, audio)
         self._speed.spend(len(pcm) / 2 / SAMPLE_RATE)
         self._hand_on(pcm)
-        self._cancel(self._quiet)
-        self._quiet = self._loop.call_later(QUIET_SECONDS, self._end_of_sound)
+        self._quiet.cancel()
+        self._quiet.set(self._loop.time() + QUIET_SECONDS)
 
     def _made_canonical(self, form: SoundForm, audio: bytes) -> bytes:
         try:
@@ -240,7 +242,7 @@ class SatelliteVisit:
 
     def began_to_speak(self) -> None:
         """Somebody in front of it speaks."""
-        self._cancel(self._nothing_said)
+        self._nothing_said.cancel()
         self._line.put(VoiceStarted())
 
     def told(self, told: FromGateway) -> None:
@@ -270,7 +272,7 @@ class SatelliteVisit:
                 pass
 
     def _tell_text(self, text: str) -> None:
-        self._cancel(self._nothing_said)
+        self._nothing_said.cancel()
         if self._awaits_text or text:
             self._awaits_text = False
             self._line.put(TranscriptResult(text[:MOST_TEXT]))
@@ -281,11 +283,6 @@ class SatelliteVisit:
             self._line.put(ErrorReport(text[:MOST_TEXT], "not-answered"))
         elif text:
             self._line.put(Synthesize(text[:MOST_TEXT]))
-
-    @staticmethod
-    def _cancel(timer: asyncio.TimerHandle | None) -> None:
-        if timer is not None:
-            timer.cancel()
 
 
 def _satellite(info: Info) -> SatelliteInfo:
