@@ -31,6 +31,8 @@ IN_CHROMIUM = [
     pytest.mark.xdist_group(GROUP),
 ]
 """The marks of a module that needs it."""
+WHOLE = "line => line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight + 1"
+"""Nothing of a line's text is outside of it."""
 
 # What a browser reports and nobody can prevent: a connection that was lost, and an answer that is no success.
 _FORGIVEN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")

@@ -14,7 +14,7 @@ from gateway.observing.health import Health, HealthState
 from gateway.pipeline.content.port import KEPT_BACK
 from gateway.settings.web import WebSettings
 from tests.gateway.events import delivery, device, partial, reply, status, transcription
-from tests.gateway.web.chromium import IN_CHROMIUM, open_page
+from tests.gateway.web.chromium import IN_CHROMIUM, WHOLE, open_page
 from tests.gateway.web.house import House, repeated, until, web_server
 
 EVENTS_PAGE = Path(__file__).parents[3] / "docs" / "events.md"
@@ -212,6 +212,20 @@ async def test_devices_stand_by_room_and_stay_where_they_are(page: Page, house: 
     house.publish(structs.replace(device("bedside", "disconnected", reason="unplugged"), room="Bedroom"))
     await expect(page.locator(".device-state").first).to_have_text("unplugged")
     await expect(names).to_have_text(["bedside", "fridge", "oven", "loose"])
+
+
+async def test_long_names_that_differ_at_their_end_stand_there_as_a_whole(page: Page, house: House) -> None:
+    names = ["esp32.kitchen.001", "esp32.kitchen.002", "x" * 63 + "1", "x" * 63 + "2"]
+    for number, name in enumerate(names):
+        said = structs.replace(transcription(number=number), device_id=name, session_id=f"s-{name}")
+        house.publish(device(name), said)
+    for width, height in ((1100, 900), (390, 800)):
+        await page.set_viewport_size({"width": width, "height": height})
+        for view, place in (("live", ".device-name"), ("live", ".who-device"), ("latency", ".strip-who")):
+            await open_page(page, house, view)
+            await expect(page.locator(place)).to_have_count(len(names))
+            for line in await page.locator(place).all():
+                assert await line.evaluate(WHOLE), (width, await line.text_content())
 
 
 async def test_a_level_moves_its_meter_and_fades(page: Page, house: House) -> None:

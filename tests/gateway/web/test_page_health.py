@@ -10,13 +10,10 @@ from playwright.async_api import Page, expect
 from gateway.contract.events import HealthEvent
 from gateway.observing.health import HealthState
 from gateway.observing.recognizer_health import BUNDLED_NOTICE
-from tests.gateway.web.chromium import IN_CHROMIUM, open_page
+from tests.gateway.web.chromium import IN_CHROMIUM, WHOLE, open_page
 from tests.gateway.web.house import House
 
 pytestmark = IN_CHROMIUM
-
-WHOLE = "line => line.scrollWidth <= line.clientWidth && line.scrollHeight <= line.clientHeight + 1"
-"""Nothing of a line's text is outside of it."""
 
 
 async def test_the_worst_comes_first_and_healing_moves_it_down(page: Page, house: House) -> None:
