@@ -97,10 +97,10 @@ class Spoken:
             confidence=transcript.confidence if transcript else 0.0,
             audio=self._audio,
             timings=Timings(
-                endpoint_ms=1000 * (self.complete_at - self.ended_at),
-                queue_ms=1000 * recognized.queue_seconds if recognized else 0.0,
-                recognize_ms=1000 * recognized.recognize_seconds if recognized else 0.0,
-                text_ms=1000 * (now - self.ended_at),
+                endpoint_ms=_milliseconds(self.complete_at - self.ended_at),
+                queue_ms=_milliseconds(recognized.queue_seconds) if recognized else 0.0,
+                recognize_ms=_milliseconds(recognized.recognize_seconds) if recognized else 0.0,
+                text_ms=_milliseconds(now - self.ended_at),
             ),
             recognizer=_recognizer(transcript) if transcript else RecognizerFacts(),
             no_speech_probability=transcript.no_speech_probability if transcript else 0.0,
@@ -160,6 +160,11 @@ class Spoken:
             text_ms=round(timings.text_ms),
             answer_ms=round(1000 * (now - self.ended_at)),
         )
+
+
+def _milliseconds(seconds: float) -> float:
+    """As they are told: nothing is measured more finely than that."""
+    return round(1000 * seconds, 1)
 
 
 def _word_time(word: Word) -> WordTime:

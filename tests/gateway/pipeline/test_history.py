@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from gateway.contract.events import DeliveryEvent, ReplyEvent
@@ -39,6 +40,9 @@ async def test_a_turn_is_remembered_with_all_its_timings(tmp_path: Path) -> None
         assert row.speech_to_reply_ms >= row.timings.text_ms + row.reply.text_to_reply_ms - 1
         assert heard.timestamp - 60 < row.spoken_at < heard.timestamp
         assert not row.has_audio
+        measured = msgspec.structs.astuple(row.timings)
+        assert measured == tuple(round(one, 1) for one in measured), "nobody measures more finely"
+        assert row.timings.text_ms > 0
 
 
 async def test_speech_that_is_kept_is_found_by_its_utterance_as_it_was_heard(tmp_path: Path) -> None:
