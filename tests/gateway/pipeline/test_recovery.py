@@ -255,6 +255,7 @@ async def test_pieces_of_an_answer_are_not_lost_with_the_gateway(journal: Path, 
         await works.reply(heard, "two", final=False, message_id="r_2")
         await works.reply(heard, "", message_id="r_3")
         assert (await kitchen.told.first(ReplyShown)).text == "one, two"
+        await works.events.first(ReplyEvent, text="one, two")
         shown = [event.text for event in works.events.of(ReplyEvent)]
         assert shown == ([] if written else ["one, "]) + ["two", "one, two"]
     await broker.close()
