@@ -24,7 +24,7 @@ from firmware_bridge.shares import HOUSE, gives_way
 from gateway.access.door import NotAdmitted
 from gateway.access.principals import WEB_DEVICE, Principal, Role
 from gateway.web.entrance.guard import PROTOCOL, visit_of, who
-from gateway.web.listeners.forwarding import while_admitted
+from gateway.web.listeners.forwarding import CLOSE_SECONDS, close_socket, cut, while_admitted
 from gateway.web.parts import NotRunning, Parts, RunningParts
 
 log = structlog.get_logger(__name__)
@@ -37,8 +37,6 @@ OUTBOX_BYTES = 64 * 1024
 """Bytes that may wait for one socket; further frames are not taken, and sent again by the link."""
 LOOK_SECONDS = 0.5
 """How often it is looked whether a device is still of somebody whom its token may speak for."""
-CLOSE_SECONDS = 2.0
-"""How long a closing handshake may take before the connection is cut."""
 
 
 class DeviceSockets:
@@ -247,19 +245,11 @@ class _DeviceSocket:
 
     async def close(self, code: WSCloseCode, reason: str = "") -> None:
         """Send what is queued and close, with the handshake if the device takes part in it."""
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._flush()
-                await self._response.close(code=code, message=reason.encode()[:123])
-        except (TimeoutError, ConnectionError):
-            log.debug("device socket cut off", reason=reason)
-        finally:
-            self.cut()
+        await close_socket(self.request, self._response, code, reason, self._flush)
 
     def cut(self) -> None:
         """End it at once."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
+        cut(self.request)
 
     async def _flush(self) -> None:
         while self._queue:

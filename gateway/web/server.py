@@ -39,7 +39,8 @@ from gateway.web.entrance.guard import SECURITY_HEADERS, Guard, visit_of
 from gateway.web.entrance.listening import CannotListen, check_door, listen, page_url
 from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
 from gateway.web.listeners.event_stream import EventStreams
-from gateway.web.listeners.sockets import CLOSE_SECONDS, Sockets
+from gateway.web.listeners.forwarding import CLOSE_SECONDS
+from gateway.web.listeners.sockets import Sockets
 from gateway.web.parts import Parts
 from gateway.web.rights import needed
 

@@ -20,7 +20,7 @@ from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
 from gateway.pipeline.asking.typed_text import SayError
 from gateway.web.entrance.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
-from gateway.web.listeners.forwarding import DIRECT_BYTES, forward
+from gateway.web.listeners.forwarding import CLOSE_SECONDS, DIRECT_BYTES, close_socket, forward
 from gateway.web.parts import NotRunning, Parts
 
 log = structlog.get_logger(__name__)
@@ -31,10 +31,6 @@ AUTHENTICATE_SECONDS = 5.0
 """Where a token is needed, it has to be here by then."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """A longer message from a listener closes its connection with 1009."""
-CLOSE_SECONDS = 2.0
-"""How long a closing handshake may take before the connection is cut."""
-_REASON_BYTES = 123
-"""What RFC 6455 leaves for the reason in a close frame."""
 
 
 class _Gone(Exception):
@@ -145,17 +141,12 @@ class _Connection:
 
     async def close(self, code: WSCloseCode, reason: str = "", last: ErrorEvent | None = None) -> None:
         """Close with the handshake if the listener takes part in it, else without."""
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if last is not None:
-                    await self._socket.send_str(encode(last).decode())
-                await self._socket.close(code=code, message=reason.encode()[:_REASON_BYTES])
-        except (TimeoutError, ConnectionError):
-            log.debug("listener cut off", reason=reason)
-        finally:
-            # What a stalled listener has not read would keep the connection open for ever.
-            if self._request.transport is not None:
-                self._request.transport.abort()
+
+        async def say() -> None:
+            if last is not None:
+                await self._socket.send_str(encode(last).decode())
+
+        await close_socket(self._request, self._socket, code, reason, say)
 
     async def _within(self, seconds: float) -> Authenticate | Subscribe | None:
         """The next message; None when there is none so long."""

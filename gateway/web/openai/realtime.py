@@ -20,7 +20,7 @@ from gateway.pipeline.dictation.dictation import Dictation
 from gateway.pipeline.dictation.dictations import DictationClosed, DictationRefused
 from gateway.web.entrance.guard import REALTIME, who
 from gateway.web.entrance.problems import Problem, unavailable
-from gateway.web.listeners.forwarding import while_admitted
+from gateway.web.listeners.forwarding import CLOSE_SECONDS, close_socket, cut, while_admitted
 from gateway.web.openai.errors import WrongRequest
 from gateway.web.openai.names import check_name, own_name
 from gateway.web.openai.realtime_messages import ServerMessage, WrongMessage, encode
@@ -37,9 +37,6 @@ MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """A longer message closes its session with 1009: a minute of PCM."""
 IDLE_SECONDS: Final = 600.0
 """A session whose client says nothing for so long is closed."""
-CLOSE_SECONDS: Final = 2.0
-"""How long a closing handshake may take before the connection is cut."""
-_REASON_BYTES: Final = 123
 _ANSWERING: Final = ("gpt-realtime", "gpt-4o-realtime", "gpt-4o-mini-realtime")
 """Names that clients connect with whatever they want; they say nothing of how to transcribe."""
 
@@ -121,8 +118,7 @@ class _Socket:
         around: Surroundings,
         setting: RealtimeSetting,
     ) -> None:
-        principal = who(request)
-        self.owner, self.name = principal.owner, principal.name
+        self.owner = who(request).owner
         self._request = request
         self._response = response
         self._outbox = ClientOutbox(response.send_str)
@@ -131,9 +127,9 @@ class _Socket:
 
     async def serve(self, dictation: Dictation, heartbeat: float) -> None:
         """Until the client leaves, does not read, or may not be here any more."""
-        await self._response.prepare(self._request)
-        self.session.begin(dictation)
         try:
+            await self._response.prepare(self._request)
+            self.session.begin(dictation)
             await while_admitted(
                 self._request,
                 self._read(),
@@ -148,7 +144,7 @@ class _Socket:
             await self.close(WSCloseCode.POLICY_VIOLATION, str(error))
         except NotRead as error:
             log.info("realtime session closed", reason=str(error))
-            self.cut()
+            cut(self._request)
         except TimeoutError:
             await self.close(WSCloseCode.OK, f"nothing was said for {IDLE_SECONDS:g} s")
         except (_Gone, ConnectionError) as error:
@@ -156,19 +152,7 @@ class _Socket:
 
     async def close(self, code: WSCloseCode, reason: str) -> None:
         """Say what waits and why, if the client takes part in it."""
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._outbox.flush()
-                await self._response.close(code=code, message=reason.encode()[:_REASON_BYTES])
-        except (TimeoutError, ConnectionError):
-            log.debug("realtime client cut off", reason=reason)
-        finally:
-            self.cut()
-
-    def cut(self) -> None:
-        """End it at once."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        await close_socket(self._request, self._response, code, reason, self._outbox.flush)
 
     def _put(self, message: ServerMessage) -> None:
         self._outbox.put(encode(message))

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientSession
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web import BaseRequest, WebSocketResponse
 from msgspec import structs
 
 from gateway.access.audit import Audit
@@ -19,6 +22,7 @@ from gateway.settings.openai import OpenAISettings
 from gateway.web import WebServer
 from gateway.web.parts import Parts as Served
 from gateway.web.parts import RunningParts
+from tests.record import passes
 
 PATIENCE = 40.0
 OFF = OpenAISettings()
@@ -93,3 +97,17 @@ async def got(client: ClientSession, house: House, path: str, **headers: str) ->
     """The status of an answer."""
     async with client.get(house.url + path, headers=headers) as answer:
         return answer.status
+
+
+def opening_slowly(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """WebSockets are open only when their connections are cut; the event tells when one of them is at it."""
+    opening = asyncio.Event()
+    prepare = WebSocketResponse.prepare
+
+    async def slowly(response: WebSocketResponse, request: BaseRequest) -> AbstractStreamWriter:
+        opening.set()
+        await passes(lambda: request.transport is None or request.transport.is_closing())
+        return await prepare(response, request)
+
+    monkeypatch.setattr(WebSocketResponse, "prepare", slowly)
+    return opening

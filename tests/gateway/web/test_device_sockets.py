@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from firmware_bridge.link.frames import (
     Codec,
@@ -27,7 +27,7 @@ from gateway.client.device_socket import WebSocketWire
 from gateway.contract.events import DeliveryEvent, DeviceEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import is_token
 from gateway.web import device_sockets
-from tests.gateway.web.house import PATIENCE, House
+from tests.gateway.web.house import PATIENCE, House, opening_slowly
 from tests.gateway.web.site import Site, open_site
 from tests.gateway.works import loud
 from tests.record import passes
@@ -283,6 +283,16 @@ class TestGatewayComesAndGoes:
             waiting = await client.ws_connect(site.url + "device")
             closing = asyncio.gather(closed(ws), closed(waiting))
         assert [code for code, _ in await closing] == [1001, 1001]
+
+    async def test_it_stops_while_a_socket_is_being_opened(
+        self, client: ClientSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opening = opening_slowly(monkeypatch)
+        async with open_site() as site:
+            connecting = asyncio.create_task(client.ws_connect(site.url + "device"))
+            await opening.wait()
+        with pytest.raises(ClientError):
+            await connecting
 
 
 @pytest.mark.parametrize("url", ["kitchen", "ftp://127.0.0.1/", "http://", "ws://127.0.0.1:0/"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import ClientSession, WSServerHandshakeError
+from aiohttp import ClientError, ClientSession, WSServerHandshakeError
 from structlog.testing import capture_logs
 
 from gateway.access.principals import Role
@@ -19,6 +19,7 @@ from gateway.web.openai.realtime_messages import AppendAudio
 from gateway.web.openai.realtime_queues import ClientInbox
 from gateway.web.openai.realtime_session import RealtimeSession
 from tests.gateway.access.keyring import Keyring
+from tests.gateway.web.house import opening_slowly
 from tests.gateway.web.openai.realtime_client import Speaker, loud, quiet, realtime
 from tests.gateway.web.openai.v1 import V1, error, open_v1
 from tests.gateway.works import Engine
@@ -293,3 +294,16 @@ async def test_when_the_gateway_stops_its_sessions_end(tmp_path: Path) -> None:
             await session.next()
             closing = asyncio.create_task(session.closed())
         assert await closing == 1001
+
+
+async def test_a_gateway_that_stops_while_a_session_is_being_opened_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = opening_slowly(monkeypatch)
+    async with ClientSession() as client:
+        async with open_v1(tmp_path) as v1:
+            connecting = asyncio.create_task(client.ws_connect(f"{v1.served.url}v1/realtime"))
+            await opening.wait()
+        with pytest.raises(ClientError):
+            await connecting
+        assert not v1.works.health.mishaps.counts
