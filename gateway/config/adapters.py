@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from firmware_bridge.settings import DeviceSettings
 from gateway.access.principals import WEB_DEVICE
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
+from gateway.config.networks import wrong_networks
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.adapters import AdapterSettings
 from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.wyoming import WyomingSettings
 
 NO_PLACE = "expected tcp://host:port (65535 at most) or unix:///path"
+NO_ADDRESS = "expected an address or a network, such as 192.168.1.5 or 192.168.1.0/24"
+EVERYBODY = "expected somebody, not everybody: this protocol has no passwords"
 ID_OF_A_PAGE = f"ids that begin with {WEB_DEVICE} are of pages and programs, which their tokens name"
 
 
@@ -29,9 +31,8 @@ def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
     for i, place in enumerate(settings.listen):
         if not _is_place(place):
             yield ((*here, "listen", i),), f"{NO_PLACE}, got {shown(place)}"
-    for name, address in settings.allow.items():
-        if mistake := _nobody(address):
-            yield ((*here, "allow", name),), f"{mistake}, got {shown(address)}"
+    allow = {(*here, "allow", name): address for name, address in settings.allow.items()}
+    yield from wrong_networks(allow, NO_ADDRESS, EVERYBODY, strict=False)
 
 
 def _satellites(settings: WyomingSettings, devices: DeviceSettings, here: Path) -> Iterator[Contradiction]:
@@ -67,12 +68,3 @@ def _is_place(text: str) -> bool:
     if url.scheme == "unix":
         return not url.netloc and len(url.path) > 1
     return url.scheme == "tcp" and bool(url.hostname) and port is not None and url.path in ("", "/")
-
-
-def _nobody(text: str) -> str:
-    """Why nobody can be let in by that; empty: somebody can."""
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return "expected an address or a network, such as 192.168.1.5 or 192.168.1.0/24"
-    return "" if network.prefixlen else "expected somebody, not everybody: this protocol has no passwords"

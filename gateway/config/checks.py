@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
@@ -17,6 +16,7 @@ from gateway.broker.opening import check_broker_url
 from gateway.config import adapters, outline, who_answers
 from gateway.config.configuration import GatewayConfig
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
+from gateway.config.networks import wrong_networks
 from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.content import ContentSettings
 from gateway.settings.web import WebSettings
@@ -25,6 +25,8 @@ from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 _HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _APP = re.compile(r"(auto|builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
+NO_PROXY = "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/24"
+EVERYBODY = "expected proxies, not everybody, who could then claim any address"
 LEAST_MICROPHONE_RATE = 8_000
 _HOOK = re.compile(r"([A-Za-z_][\w.]*:[A-Za-z_]\w*|)")
 
@@ -145,9 +147,10 @@ def _web(web: WebSettings) -> Iterator[Contradiction]:
                 f"expected http[s]://name[:port] as browsers write it, in small letters, got {shown(origin)}"
             )
             yield (("web", "origins", i),), message
-    for i, proxy in enumerate(web.trusted_proxies):
-        if mistake := _no_proxy(proxy):
-            yield (("web", "trusted_proxies", i),), f"{mistake}, got {shown(proxy)}"
+    proxies: dict[outline.Path, str] = {
+        ("web", "trusted_proxies", i): proxy for i, proxy in enumerate(web.trusted_proxies)
+    }
+    yield from wrong_networks(proxies, NO_PROXY, EVERYBODY)
     if web.tls.key_file and not web.tls.cert_file:
         yield (("web", "tls", "key_file"),), "a key is of no use without web.tls.cert_file"
     if web.tls.self_signed and web.tls.cert_file:
@@ -155,15 +158,6 @@ def _web(web: WebSettings) -> Iterator[Contradiction]:
             (("web", "tls", "self_signed"), ("web", "tls", "cert_file")),
             "there is a certificate in web.tls.cert_file",
         )
-
-
-def _no_proxy(text: str) -> str:
-    """Why no proxy can be trusted by that; empty: it can."""
-    try:
-        network = ipaddress.ip_network(text)
-    except ValueError:
-        return "expected an address or a network, such as 127.0.0.1 or 10.0.0.0/24"
-    return "" if network.prefixlen else "expected proxies, not everybody, who could then claim any address"
 
 
 def _port_clash(config: GatewayConfig) -> Iterator[Contradiction]:

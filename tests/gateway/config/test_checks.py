@@ -33,7 +33,13 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             (f"web: {{trusted_proxies: ['{proxy}']}}", "FILE:1: web.trusted_proxies[0]: expected an address or a net")
             for proxy in ("", "proxy", "10.0.0.1/8", "10.0.0.1:80", "*")
         ],
-        ("web: {trusted_proxies: [0.0.0.0/0]}", "FILE:1: web.trusted_proxies[0]: expected proxies, not everybody"),
+        *[
+            (f"web: {{trusted_proxies: [{said}]}}", f"FILE:1: web.trusted_proxies{message}")
+            for said, message in (
+                ("10.0.0.1, 0.0.0.0/0", "[1]: expected proxies, not everybody, who could then claim any address, got"),
+                ("128.0.0.0/1, '::1', 0.0.0.0/1", "[0]: expected proxies, not everybody"),
+            )
+        ],
         *[
             (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
             for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
@@ -81,6 +87,18 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 ("hall: 'tcp://host'", "hall: expected tcp://host:port (65535 at most) or"),
                 ("hall: 'tcp://host:70000'", "hall: expected tcp://host:port (65535 at most) or"),
                 ("web-hall: 'tcp://host:1'", "web-hall: ids that begin with web- are of pages and programs"),
+            )
+        ],
+        *[
+            (f"adapters: {{wyoming: {{allow: {{{said}}}}}}}", f"FILE:1: adapters.wyoming.allow.{message}")
+            for said, message in (
+                ("HA: house", "HA: expected an address or a network, such as 192.168.1.5 or"),
+                ("HA: 192.168.1.5, all: '::/0'", "all: expected somebody, not everybody: this protocol has no"),
+                ("half: 0.0.0.0/1, rest: 128.0.0.0/1", "half: expected somebody, not everybody"),
+                (
+                    "a: 0.0.0.0/2, b: 64.0.0.1/2, c: 128.0.0.0/1",
+                    "a: expected somebody, not everybody: this protocol has no passwords, got '0.0.0.0/2', '64.0",
+                ),
             )
         ],
         (
