@@ -25,7 +25,6 @@ from transcription.models.models import find_model, is_to_be_fetched, repository
 from transcription.recognizing import RecognizerState, Recognizing
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
-_SPHINX: Final = Attribution("CMU Sphinx", "https://cmusphinx.github.io/")
 _SOUND: Final = (TranscribeRequest, SoundStart, SoundChunk, SoundStop)
 _EVERY_PAUSE: Final = 3_600_000
 """For ``partial_ms``: the text so far is told where it is worked out anyway, and nowhere else."""
@@ -52,7 +51,10 @@ class SpeechToText:
 
     async def info(self) -> Info:
         """What can be understood, by which model."""
-        models = await asyncio.to_thread(_models, self.dictations.settings, self.recognizer.state)
+        settings = self.dictations.settings
+        models = _known_models(settings, self.recognizer.state)
+        if models is None:
+            models = await asyncio.to_thread(_coming_models, settings)
         program = AsrProgram(
             name=NAME,
             attribution=EARSHOT,
@@ -144,22 +146,29 @@ class SpeechOnConnection:
             await heard.stop()
 
 
-def _models(settings: TranscriptionSettings, state: RecognizerState) -> tuple[ArtifactModel, ...]:
-    """What is at work, or will be; none where nothing can be. Looks at the disk.
-
-    Home Assistant asks once and keeps it, so that what only stands in for a model that is still to come is not shown.
-    """
+def _known_models(
+    settings: TranscriptionSettings, state: RecognizerState
+) -> tuple[ArtifactModel, ...] | None:
+    """What is at work, or nothing where nothing can be; None: that is told by the disk."""
     match settings.engine:
         case "off":
             return ()
         case "pocketsphinx":
-            return (_model("pocketsphinx", _SPHINX, ENGLISH),)
+            return (_SPHINX_MODEL,)
+    if state.model == settings.model and state.languages:
+        return (_model(settings.model, _maker(settings.model), state.languages),)
+    return None
+
+
+def _coming_models(settings: TranscriptionSettings) -> tuple[ArtifactModel, ...]:
+    """What will be at work, by what is on the disk or may come there; none where nothing can be.
+
+    Home Assistant asks once and keeps it, so that what only stands in for a model that is still to come is not shown.
+    """
     name, folder = settings.model, settings.models_dir
-    if state.model == name and state.languages:
-        return (_model(name, _maker(name), state.languages),)
     if _is_here(name, folder) or is_to_be_fetched(name, models_dir=folder, offline=settings.offline):
         return (_model(name, _maker(name), languages_of(name, folder)),)
-    return (_model("pocketsphinx", _SPHINX, ENGLISH),) if settings.engine == "auto" else ()
+    return (_SPHINX_MODEL,) if settings.engine == "auto" else ()
 
 
 def _is_here(name: str, models_dir: str) -> bool:
@@ -182,3 +191,8 @@ def _maker(name: str) -> Attribution:
     if not repository:
         return Attribution("a folder of this machine", "")
     return Attribution(repository.partition("/")[0], f"https://huggingface.co/{repository}")
+
+
+_SPHINX_MODEL: Final = _model(
+    "pocketsphinx", Attribution("CMU Sphinx", "https://cmusphinx.github.io/"), ENGLISH
+)
