@@ -7,10 +7,11 @@ name, which hands it over running, whatever the test before did to it. Where sta
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ folders: dict[tuple[pytest.Collector, Path], pytest.Dir] = {}
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Dir:
     """A folder is one node, however often a command line comes back to it: pytest hangs its fixtures on the first."""
     return folders.setdefault((parent, path), pytest.Dir.from_parent(parent, path=path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Ten thousand tests stay to the end: Python's collector looks for garbage among them neither now nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

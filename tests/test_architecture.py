@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from docs.plan.drawing import PICTURE, picture
 from docs.plan.house import PACKAGES, ROOT, imports, sentence, sources, tree
 from docs.plan.modules import DOCUMENT, filled, places, tables
 
+pytestmark = pytest.mark.xdist_group("architecture")
+"""All of it is parsed once."""
 SANS_IO = {
     "firmware_bridge.link.admission",
     "gateway.firmware.deployment",
@@ -286,7 +289,12 @@ TEST_LINES_PER_SOURCE_LINE = 1.2
 
 SOURCES = sources(*PACKAGES)
 EVERYTHING = sources(*PACKAGES, "benchmarks")
-IMPORTS = {name: set(imports(path, EVERYTHING)) for name, path in EVERYTHING.items()}
+
+
+@cache
+def imported_by() -> dict[str, set[str]]:
+    """What each module imports. Seconds of parsing: for the tests that look at it, not for all who collect them."""
+    return {name: set(imports(path, EVERYTHING)) for name, path in EVERYTHING.items()}
 
 
 def direction() -> dict[str, set[str]]:
@@ -324,7 +332,7 @@ def test_a_room_asks_only_those_above_it_in_the_table() -> None:
 @pytest.mark.parametrize("room", MAY_ASK)
 def test_a_room_asks_whom_it_may(room: str) -> None:
     for module in (name for name in EVERYTHING if room_of(name) == room):
-        asked = {room_of(name) for name in IMPORTS[module] & EVERYTHING.keys()} - {room}
+        asked = {room_of(name) for name in imported_by()[module] & EVERYTHING.keys()} - {room}
         strays = sorted(asked - MAY_ASK[room])
         assert not strays, f"{module} asks {strays}: if it may, {room}'s row in WHO_MAY_ASK_WHOM says so"
 
@@ -332,7 +340,7 @@ def test_a_room_asks_whom_it_may(room: str) -> None:
 def test_a_permission_that_nobody_needs_is_gone() -> None:
     used: dict[str, set[str]] = {room: set() for room in MAY_ASK}
     for module in EVERYTHING:
-        used[room_of(module)] |= {room_of(name) for name in IMPORTS[module] & EVERYTHING.keys()}
+        used[room_of(module)] |= {room_of(name) for name in imported_by()[module] & EVERYTHING.keys()}
     unused = {room: sorted(may - used[room]) for room, may in MAY_ASK.items() if may - used[room]}
     assert unused == {}, "strike them from WHO_MAY_ASK_WHOM"
 
@@ -355,7 +363,9 @@ def test_nobody_in_the_house_uses_a_public_name() -> None:
         "gateway",
         "gateway.app",
     }
-    assert {module for module, imported in IMPORTS.items() if imported & faces and module in SOURCES} == set()
+    assert {
+        module for module, imported in imported_by().items() if imported & faces and module in SOURCES
+    } == set()
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -398,13 +408,13 @@ def test_the_seven_names_of_the_top_level_are_there() -> None:
 @pytest.mark.parametrize("leaf", ["firmware_bridge", "transcription"])
 def test_a_leaf_package_knows_no_sibling(leaf: str) -> None:
     siblings = set(PACKAGES) - {leaf}
-    for module, imported in IMPORTS.items():
+    for module, imported in imported_by().items():
         if module.split(".")[0] == leaf:
             assert not {name for name in imported if name.split(".")[0] in siblings}, module
 
 
 def test_there_is_no_import_cycle() -> None:
-    graph = {name: imported & EVERYTHING.keys() for name, imported in IMPORTS.items()}
+    graph = {name: imported & EVERYTHING.keys() for name, imported in imported_by().items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -413,14 +423,14 @@ def test_there_is_no_import_cycle() -> None:
 
 @pytest.mark.parametrize("module", sorted(SANS_IO))
 def test_a_sans_io_module_does_no_io(module: str) -> None:
-    assert not {name.split(".")[0] for name in IMPORTS[module]} & IO_LIBRARIES
+    assert not {name.split(".")[0] for name in imported_by()[module]} & IO_LIBRARIES
 
 
 @pytest.mark.parametrize("library", sorted(CLIENT_LIBRARIES))
 def test_a_client_library_is_imported_in_one_file(library: str) -> None:
     users = [
         module
-        for module, imported in IMPORTS.items()
+        for module, imported in imported_by().items()
         if library in {name.split(".")[0] for name in imported}
         and not module.startswith("benchmarks.")  # they measure the bare libraries beside
     ]
@@ -434,13 +444,17 @@ def test_the_rooms_of_the_gateway_meet_only_in_the_pipeline() -> None:
     for room in (f"gateway.{name}" for name in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE):
         others = {f"gateway.{name}" for name in ROOMS_THAT_MEET_ONLY_IN_THE_PIPELINE} - {room}
         for module in (name for name in SOURCES if f"{name}.".startswith(f"{room}.")):
-            strays = {name for name in IMPORTS[module] if any(f"{name}.".startswith(f"{o}.") for o in others)}
+            strays = {
+                name for name in imported_by()[module] if any(f"{name}.".startswith(f"{o}.") for o in others)
+            }
             assert not strays, f"{module} imports {strays}"
 
 
 def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> None:
     knowing = {
-        module for module, imported in IMPORTS.items() if "transcription.scheduling.scheduler" in imported
+        module
+        for module, imported in imported_by().items()
+        if "transcription.scheduling.scheduler" in imported
     }
     assert knowing == {"gateway.app"}
 
@@ -506,7 +520,7 @@ def test_the_way_is_a_chain_of_files_that_are_there() -> None:
     ours = {
         path.removesuffix(".py").replace("/", ".") for path in chain if path.startswith("gateway/pipeline/")
     }
-    assert ours <= IMPORTS["gateway.pipeline.pipeline"] | {"gateway.pipeline.pipeline"}
+    assert ours <= imported_by()["gateway.pipeline.pipeline"] | {"gateway.pipeline.pipeline"}
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_what_is_no_signed_image_says_why(data: bytes, why: str) -> None:
         {"image": b""},
         {"image": bytes(MOST_BYTES + 1)},
     ],
-    ids=lambda wrong: str(wrong)[:30],
+    ids=range(10),
 )
 def test_what_no_device_could_be_told_is_not_signed(wrong: dict[str, object]) -> None:
     with pytest.raises(BadImage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import tokenizers
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from hypothesis import given, settings
@@ -15,7 +16,9 @@ from transcription.whisper.prompts import MOST_TOKENS, POSITIONS, start_tokens
 
 
 def _tokenizer() -> Any:
-    return Tokenizer(WhisperModel(str(BUNDLED)).hf_tokenizer, multilingual=False, language="en")
+    return Tokenizer(
+        tokenizers.Tokenizer.from_file(str(BUNDLED / "tokenizer.json")), multilingual=False, language="en"
+    )
 
 
 TOKENIZER = _tokenizer()
