@@ -106,7 +106,7 @@ class Health:
         about: str = "",
         quiet: bool = False,
     ) -> bool:
-        """Note how ``component`` is now; true when that is news. ``quiet``: news, but none for the log."""
+        """Note how ``component`` is now; true when that is news. ``quiet``: none for the log, unless it works again."""
         now = ComponentHealth(
             state, reason, remedy, UNSET if works else False, detail or UNSET, notice or UNSET, about or UNSET
         )
@@ -114,7 +114,8 @@ class Health:
         if before == now:
             return False
         self._components[component] = now
-        if not quiet:
+        works_again = state is HealthState.HEALTHY and (before is None or before.state is not state)
+        if works_again or not quiet:
             _log(component, now, first=before is None)
         self._on_change(
             HealthEvent(

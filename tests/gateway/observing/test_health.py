@@ -102,3 +102,17 @@ def test_the_log_says_it_in_few_words(health: Health) -> None:
         {"log_level": "warning", "event": "mqtt is degraded", "reason": "refused", "remedy": "start it"},
         {"log_level": "warning", "event": "recognizer is unhealthy", "reason": "lost"},
     ]
+
+
+def test_what_is_no_news_for_the_log_is_logged_all_the_same_when_it_works_again(health: Health) -> None:
+    with structlog.testing.capture_logs() as logged:
+        for devices in ("0 devices", "1 device"):
+            health.set("home_assistant", HEALTHY, detail=devices, quiet=True)
+        health.set("home_assistant", DEGRADED, "refused", "start it")
+        for devices in ("1 device", "2 devices"):
+            health.set("home_assistant", HEALTHY, detail=devices, quiet=True)
+    assert [(line["event"], line.get("detail")) for line in logged] == [
+        ("home_assistant is healthy", "0 devices"),
+        ("home_assistant is degraded", None),
+        ("home_assistant is healthy", "1 device"),
+    ]
