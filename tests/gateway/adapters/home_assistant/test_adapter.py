@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.simulator.user import ReplyShown
-from gateway.adapters.home_assistant import adapter
+from gateway.adapters.home_assistant import telling
 from gateway.contract.events import DeviceEvent
 from tests.gateway.adapters.home_assistant.seat import Seat
 from tests.record import passes
@@ -94,7 +94,7 @@ async def test_what_an_earlier_run_has_told_is_away_and_taken_away_when_it_is_sw
 async def test_whatever_somebody_else_has_left_at_the_broker_so_much_of_it_is_looked_at(
     tmp_path: Path, mosquitto: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "MOST_LEFT", 2)
+    monkeypatch.setattr(telling, "MOST_LEFT", 2)
     async with Seat.at(mosquitto.url) as seat:
         for name in ("one", "two", "three"):
             await seat.say(CONFIG.format(name), b"{}", kept=True)
@@ -149,7 +149,7 @@ async def test_who_does_not_come_back_is_taken_away(
     async with Seat.at(mosquitto.url) as seat:
         async with open_house(tmp_path, **settings(mosquitto.url)) as house, house.board("barn"):
             await seat.sees(HERE.format("barn", "available"), b"online")
-        monkeypatch.setattr(adapter, "LEFT_SECONDS", -1.0)
+        monkeypatch.setattr(telling, "LEFT_SECONDS", -1.0)
         async with open_house(tmp_path, **settings(mosquitto.url)):
             await seat.sees(CONFIG.format("barn"), b"")
             await seat.sees(HERE.format("barn", "available"), b"")

@@ -8,8 +8,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.home_assistant.adapter import text_of
 from gateway.adapters.home_assistant.discovery import DeviceFacts, Discovery
+from gateway.adapters.home_assistant.orders import text_of
 from gateway.adapters.home_assistant.pace import TellingPace
 from gateway.adapters.home_assistant.topics import GATEWAY, HomeTopics, thing
 from gateway.pipeline.asking.typed_text import MAX_CHARACTERS
