@@ -52,8 +52,13 @@ def one_token(device_id: str) -> str:
     return device_id.replace(".", DOT)
 
 
+def spell_key(key: RoutingKey) -> str:
+    """``user.device.session``, as servers have it on which dots part tokens."""
+    return f"{key.user}.{one_token(key.device)}.{key.session}"
+
+
 def parse_key(text: str) -> RoutingKey:
-    """``user.device.session``, the device as ``one_token``. Raises BadRoutingKey."""
+    """What ``spell_key`` has spelled. Raises BadRoutingKey."""
     tokens = text.split(".", 3)
     if len(tokens) != 3:
         raise BadRoutingKey(f"the routing key {text!r:.80} is not user.device.session")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import JSON, one_token
+from gateway.broker.envelope import JSON, one_token, spell_key
 from gateway.broker.patterns import Pattern, PatternKind
 from gateway.broker.wire import RawMessage, Token
 
@@ -35,8 +35,7 @@ def stream_subjects(topic: str) -> str:
 
 def subject(message: Message) -> str:
     """Where a message is published."""
-    key = message.routing_key
-    return f"{message.topic}.{key.user}.{one_token(key.device)}.{key.session}"
+    return f"{message.topic}.{spell_key(message.routing_key)}"
 
 
 def filter_subject(topic: str, pattern: Pattern) -> str:

@@ -33,10 +33,9 @@ from gateway.broker.base import (
     BrokerUnavailable,
     Durability,
     Message,
-    RoutingKey,
 )
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import one_token, seconds, texts
+from gateway.broker.envelope import one_token, seconds, spell_key, texts
 from gateway.broker.patterns import EVERYTHING, Pattern, PatternKind
 from gateway.broker.wire import Consumer, Demand, Intake, OnLost, RawMessage, ServerFacts, Token
 from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
@@ -138,7 +137,7 @@ class RabbitWire:
             answer = await self._publishing.basic_publish(
                 message.payload,
                 exchange=self._exchanges.get(message.topic) or await self._declare_exchange(message.topic),
-                routing_key=_key(message.routing_key),
+                routing_key=spell_key(message.routing_key),
                 properties=_properties(message),
                 mandatory=True,
             )
@@ -360,10 +359,6 @@ def _received(message: DeliveredMessage) -> RawMessage:
 
 def _queue_name(readership: Readership) -> str:
     return _name("earshot", readership.topic, readership.group, str(readership.pattern))
-
-
-def _key(key: RoutingKey) -> str:
-    return f"{key.user}.{one_token(key.device)}.{key.session}"
 
 
 def _binding(pattern: Pattern) -> str:

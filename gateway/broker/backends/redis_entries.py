@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
-from gateway.broker.envelope import JSON, one_token
+from gateway.broker.envelope import JSON, spell_key
 from gateway.broker.wire import RawMessage, Token
 
 PREFIX = "earshot:"
@@ -16,9 +16,8 @@ HEADER = "header:"
 
 def entry(message: Message, trim: int) -> list[Any]:
     """XADD, with only the fields that say something."""
-    key = message.routing_key
     command: list[Any] = ["XADD", PREFIX + message.topic, "MAXLEN", "~", trim, "*"]
-    command += ["key", f"{key.user}.{one_token(key.device)}.{key.session}", "body", message.payload]
+    command += ["key", spell_key(message.routing_key), "body", message.payload]
     command += ["message_id", message.message_id]
     for name, value in (("correlation_id", message.correlation_id), ("reply_to", message.reply_to)):
         if value:
