@@ -32,6 +32,9 @@ FILE = "devices.json"
 MAX_DEVICES = 4_000
 """More than are ever here; their longest names still fit into the file."""
 
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+"""The latter: where its folder would be, a file is."""
+
 Registered: TypeAlias = Mapping[str, RegisteredDevice]
 """By device id."""
 
@@ -47,10 +50,7 @@ class RegistryFile:
             RegisteredDevice,
             RegistryUnreadable,
             RegistryUnwritable,
-            absent=(
-                FileNotFoundError,
-                NotADirectoryError,
-            ),  # the latter: where its folder would be, a file is
+            absent=_ABSENT,
         )
 
     def stamp(self) -> Stamp:

@@ -14,13 +14,14 @@ from msgspec import Meta, Struct
 from firmware_bridge.bridge import LinkInfo
 from firmware_bridge.link.fleet import DeviceInfo
 from firmware_bridge.link.frames import FaultCode
+from firmware_bridge.settings import DeviceId
 from gateway.access.principals import Right
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.registry.admission import Applicant
 from gateway.registry.records import RegisteredDevice
-from gateway.web.api.operation import AnyCall, Call, DeviceId, Operation
+from gateway.web.api.operation import AnyCall, Call, Operation
 from gateway.web.entrance.problems import Problem, not_found
 from gateway.web.parts import RunningParts
 

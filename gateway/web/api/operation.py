@@ -17,7 +17,6 @@ from gateway.web.parts import Parts
 JSON = "application/json"
 
 Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
-DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=64)]
 
 Path = TypeVar("Path")
 Query = TypeVar("Query")

@@ -8,6 +8,7 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from firmware_bridge.settings import DeviceId
 from firmware_bridge.speech_files import wav_file
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
@@ -17,7 +18,7 @@ from gateway.journal.history import History, Selection
 from gateway.journal.records import HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.erasing import Whose
 from gateway.web.api.cursors import from_cursor, to_cursor
-from gateway.web.api.operation import AnyCall, Call, DeviceId, Operation, Token
+from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 WAV = "audio/wav"

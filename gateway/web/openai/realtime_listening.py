@@ -30,7 +30,7 @@ from gateway.web.openai.realtime_messages import (
     spoken_item,
 )
 from gateway.web.openai.realtime_settings import RealtimeSetting
-from transcription.audio import SAMPLE_RATE
+from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.sound_files.pcm_stream import PcmStream
 from transcription.utterance.segmenter import EndReason
 
@@ -84,7 +84,7 @@ class RealtimeListening:
         await self._hear(dictation, self._stream.finish())
         samples = self._heard - self._done
         if samples < LEAST and self._open is None:
-            had = f"{samples * 1000 / SAMPLE_RATE:.2f} ms"
+            had = f"{milliseconds(samples):.2f} ms"
             raise WrongRequest(
                 f"the buffer is too small: 100 ms of audio are the least, and it has {had}",
                 code="input_audio_buffer_commit_empty",
