@@ -116,17 +116,26 @@ async def test_it_comes_as_it_is_understood_whatever_the_model_is_called(tmp_pat
     assert last.usage is None
 
 
+class Halting(Talking):
+    """Stops after each utterance, until it is let go."""
+
+    def transcribe(self, utterance: Any, hints: Any = None) -> Transcript:
+        said = super().transcribe(utterance, hints)
+        self.go.clear()
+        return said
+
+
 async def test_an_utterance_is_told_before_the_next_is_understood(tmp_path: Path) -> None:
-    engine = Talking("first", "second")
+    engine = Halting("first", "second")
     async with open_v1(tmp_path, engine) as v1:
         stream = await v1.client.audio.transcriptions.create(
             model="whisper-1", file=file(speech(1.0, 1.0)), stream=True
         )
         told = aiter(stream)
         first = await anext(told)
-        engine.go.clear()
         assert first.type == "transcript.text.delta"
         assert first.delta == "first"
+        assert len(engine.hints) == 1
         engine.go.set()
         assert [event.type async for event in told][-1] == "transcript.text.done"
 
