@@ -31,15 +31,20 @@ def _wyoming(settings: WyomingSettings, here: Path) -> Iterator[Contradiction]:
     for i, place in enumerate(settings.listen):
         if not _is_place(place):
             yield ((*here, "listen", i),), f"{NO_PLACE}, got {shown(place)}"
+        elif place in settings.listen[:i]:
+            yield ((*here, "listen", i),), f"{shown(place)} stands here twice"
     allow = {(*here, "allow", name): address for name, address in settings.allow.items()}
     yield from wrong_networks(allow, NO_ADDRESS, EVERYBODY, strict=False)
 
 
 def _satellites(settings: WyomingSettings, devices: DeviceSettings, here: Path) -> Iterator[Contradiction]:
+    first: dict[str, str] = {}
     for device_id, place in settings.satellites.items():
         if not _is_place(place):
             message = f"{NO_PLACE}, got {shown(place)}"
             yield ((*here, device_id),), message
+        elif first.setdefault(place, device_id) != device_id:
+            yield ((*here, device_id),), f"{first[place]} is there, too; each satellite is one device"
         if device_id.startswith(WEB_DEVICE):
             yield ((*here, device_id),), ID_OF_A_PAGE
         if device_id in devices.microphones:

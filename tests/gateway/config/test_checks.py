@@ -87,6 +87,7 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 ("hall: 'tcp://host'", "hall: expected tcp://host:port (65535 at most) or"),
                 ("hall: 'tcp://host:70000'", "hall: expected tcp://host:port (65535 at most) or"),
                 ("web-hall: 'tcp://host:1'", "web-hall: ids that begin with web- are of pages and programs"),
+                ("hall: 'tcp://h:1', den: 'tcp://h:1'", "den: hall is there, too; each satellite is one device"),
             )
         ],
         *[
@@ -101,6 +102,10 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 ),
             )
         ],
+        (
+            "adapters: {wyoming: {listen: ['tcp://127.0.0.1:1', 'unix:///a', 'tcp://127.0.0.1:1']}}",
+            "FILE:1: adapters.wyoming.listen[2]: 'tcp://127.0.0.1:1' stands here twice",
+        ),
         (
             "{adapters: {wyoming: {satellites: {hall: 'tcp://h:1'}}}, devices: {microphones: {hall: {name: x}}}}",
             "FILE:1: adapters.wyoming.satellites.hall: hall is a microphone of this machine",
