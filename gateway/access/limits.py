@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from msgspec import Struct
 
 from firmware_bridge.pacing import Allowance
+from gateway.access.loopback import plain_address
 
 MAX_KEYS = 4_096
 """Somebody who was away longest is forgotten first, and begins with a full bucket."""
@@ -83,12 +84,9 @@ class Crowd:
 def address_key(address: str) -> str:
     """Who counts as one: an IPv4 address, or the /64 that a house has of IPv6."""
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = plain_address(address)
     except ValueError:
         return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        if not ip.is_loopback:
-            return str(ipaddress.ip_network((ip, 64), strict=False))
+    if isinstance(ip, ipaddress.IPv6Address) and not ip.is_loopback:
+        return str(ipaddress.ip_network((ip, 64), strict=False))
     return str(ip)

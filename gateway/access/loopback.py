@@ -1,8 +1,15 @@
-"""Which addresses only this machine can reach."""
+"""Addresses: whose one is, however it is written, and which of them only this machine can reach."""
 
 from __future__ import annotations
 
 import ipaddress
+
+
+def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Without its zone; of an IPv4 address that is written as IPv6, that. Raises ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from firmware_bridge.shares import has_share
-from gateway.access.loopback import is_loopback
+from gateway.access.loopback import plain_address
 from gateway.observing.health import Health, HealthState
 
 THIS_MACHINE = "this machine"
@@ -69,11 +69,10 @@ class AdapterDoor:
 
     def name_of(self, address: str) -> str:
         """Who that is (``""``: a Unix socket, whose file's mode says who may). Raises Stranger."""
-        if not address or is_loopback(address):
+        if not address:
             return THIS_MACHINE
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        if is_loopback(str(ip)):
+        ip = plain_address(address)
+        if ip.is_loopback:
             return THIS_MACHINE
         for name, network in self._allow.items():
             if ip in network:

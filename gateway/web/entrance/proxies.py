@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from gateway.access.loopback import plain_address
+
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -47,7 +49,6 @@ def _address(text: str) -> _Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        return plain_address(text)
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
