@@ -32,7 +32,7 @@ real: $(VENV)/.dev  ## fetches what is real and large (real weights, a Home Assi
 WHOLE := attacks benchmarks chaos firmware_bridge/esp32 fuzz gateway/adapters gateway/web real system
 
 quick: $(VENV)/.dev  ## the inner loop: under a minute on two cores
-	$(BIN)/python -m pytest -n 3 -m "not slow" -q --hypothesis-profile quick $(WHOLE:%=--ignore tests/%)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow" -q --hypothesis-profile quick $(WHOLE:%=--ignore tests/%)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

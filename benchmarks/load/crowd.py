@@ -155,7 +155,7 @@ def _noise(rng: np.random.Generator) -> Iterator[Samples]:
 
 
 def _music() -> Iterator[Samples]:
-    """What there is, once as it is, then fainter."""
+    """What there is (18 minutes), once as it is, then fainter."""
     for gain in cycle((1.0, 0.2)):
         for path in music():
             samples = read(path)
