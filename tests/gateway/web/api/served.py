@@ -16,7 +16,8 @@ from gateway.config.reloading import Plan, plan
 from gateway.settings.openai import OpenAISettings
 from gateway.web.parts import RunningParts as Parts
 from tests.gateway.web.house import OFF, web_server
-from tests.gateway.works import Engine, Works, open_works
+from tests.gateway.works import Engine, Works, loud, open_works, quiet
+from tests.transcription.recordings import wav
 
 
 @dataclass
@@ -83,6 +84,11 @@ def served_parts(works: Works) -> Parts:
         register=works.register,
         reconfigure=reconfigure,
     )
+
+
+def speech(*seconds: float) -> bytes:
+    """A WAV file with stretches of speech in it, and pauses between."""
+    return wav(b"".join(loud(one) + quiet(1) for one in seconds))
 
 
 async def problem(response: ClientResponse) -> dict[str, Any]:

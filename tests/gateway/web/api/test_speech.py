@@ -17,7 +17,7 @@ from gateway.contract.messages import TranscriptionMessage
 from gateway.pipeline import recorded_speech
 from gateway.pipeline.content.port import KEPT_BACK
 from tests.gateway.access.keyring import Keyring
-from tests.gateway.web.api.served import Served, open_served
+from tests.gateway.web.api.served import Served, open_served, speech
 from tests.gateway.web.house import bearer
 from tests.gateway.works import Engine, Works, loud, quiet
 from tests.record import passes
@@ -28,11 +28,6 @@ from transcription.transcriber import Hints
 USERS = {"users": {"kitchen": "ann", "attic": "bob"}}
 PATH = "/devices/kitchen/speech"
 HEADERS = {"Content-Type": "audio/wav"}
-
-
-def speech(*seconds: float) -> bytes:
-    """Stretches of speech with pauses between, as a file."""
-    return wav(b"".join(loud(one) + quiet(1) for one in seconds))
 
 
 async def speak(

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import numpy as np
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from tests.gateway.web.openai.v1 import V1
@@ -84,7 +83,3 @@ async def realtime(v1: V1, query: str = "?intent=transcription", **options: Any)
     url = f"{v1.served.url}v1/realtime{query}".replace("http", "ws", 1)
     async with v1.served.client.ws_connect(url, **options) as socket:
         yield Speaker(socket)
-
-
-def square(audio: bytes) -> np.ndarray[Any, np.dtype[np.int16]]:
-    return np.frombuffer(audio, "<i2")

@@ -15,7 +15,8 @@ import pytest
 from aiohttp import ClientConnectionError
 from structlog.testing import capture_logs
 
-from tests.gateway.web.openai.test_transcriptions import Talking, file, speech
+from tests.gateway.web.api.served import speech
+from tests.gateway.web.openai.test_transcriptions import Talking, file
 from tests.gateway.web.openai.v1 import V1, error, open_v1
 from tests.gateway.web.raw import connection
 from tests.gateway.works import Engine, loud, quiet

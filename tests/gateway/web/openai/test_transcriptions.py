@@ -10,18 +10,12 @@ import openai
 import pytest
 
 from gateway.contract.events import ReplyEvent
+from tests.gateway.web.api.served import speech
 from tests.gateway.web.openai.v1 import V1, error, open_v1
 from tests.gateway.works import Engine, loud, quiet
 from tests.transcription.recordings import recording, wav
 from transcription.audio import from_pcm16
 from transcription.transcriber import Segment, Transcript, Word
-
-LAST = quiet(1)
-
-
-def speech(*seconds: float) -> bytes:
-    """A WAV file with stretches of speech in it, and pauses between."""
-    return wav(b"".join(loud(one) + quiet(1) for one in seconds))
 
 
 def file(data: bytes, name: str = "speech.wav") -> tuple[str, bytes]:
