@@ -96,6 +96,7 @@ def test_without_a_loop_anybody_may() -> None:
     assert blocking_calls.take() == []
 
 
+@pytest.mark.slow
 async def test_a_callback_that_computes_for_long_is_found_by_its_threads_time() -> None:
     began = time.thread_time()
     work = said_by_us(
@@ -107,6 +108,7 @@ async def test_a_callback_that_computes_for_long_is_found_by_its_threads_time() 
     assert any("one callback computed for 0.5" in one for one in found), found
 
 
+@pytest.mark.slow
 async def test_what_the_garbage_collector_takes_is_nobodys() -> None:
     began = time.thread_time()
     work = said_by_us(

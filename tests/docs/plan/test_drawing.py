@@ -10,6 +10,8 @@ import pytest
 from docs.plan.drawing import LEAVES, MARGIN, PICTURE, PUBLIC, WIDTH, house, place
 from docs.plan.house import PACKAGES, ROOT, sources
 
+pytestmark = pytest.mark.xdist_group("architecture")
+"""What it reads, tests/test_architecture.py has parsed."""
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -236,6 +236,7 @@ def embedded_pid() -> int:
     return pid
 
 
+@pytest.mark.slow
 async def test_without_amqtt_the_remedy_is_said(
     heard: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ async def test_ports_that_nobody_listens_to_are_named(tmp_path: Path) -> None:
     assert ports == [{"port": f"{tmp_path}/ttyB", "is_watched": True}]
 
 
+@pytest.mark.slow
 async def test_the_list_goes_on_until_somebody_ends_it(tmp_path: Path) -> None:
     async with open_served(tmp_path) as served:
         watching = await asyncio.create_subprocess_exec(

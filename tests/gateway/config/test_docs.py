@@ -26,6 +26,7 @@ def test_the_generated_files_are_up_to_date(path: str) -> None:
     assert text == config_docs.files()[path], "run python -m gateway.config.docs"
 
 
+@pytest.mark.slow
 def test_the_generator_writes_them(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     subprocess.run([sys.executable, "-m", "gateway.config.docs"], cwd=tmp_path, check=True)

@@ -398,6 +398,7 @@ async def test_who_is_told_to_keep_its_speech_keeps_it_and_is_heard_once_there_i
         assert len(works.results.items) == 3
 
 
+@pytest.mark.slow
 async def test_who_keeps_nothing_is_told_that_it_was_not_heard() -> None:
     async with (
         open_works(sessions={"max_sessions": 1}) as works,

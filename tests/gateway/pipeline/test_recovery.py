@@ -193,6 +193,7 @@ async def test_a_request_waits_for_its_answer_over_a_restart(journal: Path) -> N
     await broker.close()
 
 
+@pytest.mark.slow
 async def test_a_request_expires_when_its_time_is_up_restart_or_not(journal: Path) -> None:
     async with abandoned(journal, orchestrator={"timeout_seconds": 0.5}) as works:
         for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
@@ -426,6 +427,7 @@ async def test_without_room_for_it_audio_stays_with_its_device(tmp_path: Path) -
         await passes(lambda: kitchen.end._ring.oldest == kitchen.end._ring.next)
 
 
+@pytest.mark.slow
 async def test_a_journal_that_can_be_read_later_is_taken_up_then(journal: Path) -> None:
     engine = Engine()
     engine.go.clear()

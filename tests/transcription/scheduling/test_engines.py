@@ -87,6 +87,7 @@ def test_who_asks_for_whisper_gets_no_other() -> None:
         open_engine(settings(engine="faster-whisper", **NOT_HERE))
 
 
+@pytest.mark.slow
 def test_who_asks_for_pocketsphinx_gets_it_whole() -> None:
     opened = open_engine(settings(engine="pocketsphinx"))
     assert (opened.transcriber.engine, opened.missing) == ("pocketsphinx", None)

@@ -57,6 +57,7 @@ def test_auto_is_the_processor_where_there_is_none_and_says_so(wanted: str) -> N
 
 
 @NO_GPU
+@pytest.mark.slow
 def test_the_engine_tells_where_it_computes() -> None:
     engine = WhisperTranscriber(settings(device="auto"))
     engine.load()

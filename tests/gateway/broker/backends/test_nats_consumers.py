@@ -206,6 +206,7 @@ async def test_a_consumer_that_was_deleted_ends_the_connection(server: Server) -
     await pulling.close(())
 
 
+@pytest.mark.slow
 async def test_a_server_that_does_not_end_a_request_hangs(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

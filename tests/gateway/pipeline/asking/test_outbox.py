@@ -180,6 +180,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_the_order_kept(journal: J
         assert await numbers(journal) == []
 
 
+@pytest.mark.slow
 async def test_what_does_not_fit_into_memory_waits_in_the_journal(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,6 +516,7 @@ async def test_of_devices_that_wait_an_urgent_one_is_next_and_each_class_has_its
     assert kinds == "u" + "uuuuuuunb" * 4 + "u" * 11
 
 
+@pytest.mark.slow
 async def test_a_device_that_says_much_gives_way_after_each_message(journal: Journal) -> None:
     broker, owner = Broker(), Owner()
     long = [letter(number, device_id=f"d_{number % 64}", priority=B) for number in range(1, 321)]
@@ -533,6 +535,7 @@ async def test_a_device_that_says_much_gives_way_after_each_message(journal: Jou
         assert took == sorted(took)
 
 
+@pytest.mark.slow
 async def test_what_is_urgent_does_not_wait_for_the_pages_of_the_journal_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
