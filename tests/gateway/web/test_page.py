@@ -214,14 +214,20 @@ async def test_devices_stand_by_room_and_stay_where_they_are(page: Page, house: 
     await expect(names).to_have_text(["bedside", "fridge", "oven", "loose"])
 
 
-async def test_long_names_that_differ_at_their_end_stand_there_as_a_whole(page: Page, house: House) -> None:
+async def test_long_names_and_why_a_device_is_away_stand_there_as_a_whole(page: Page, house: House) -> None:
     names = ["esp32.kitchen.001", "esp32.kitchen.002", "x" * 63 + "1", "x" * 63 + "2"]
     for number, name in enumerate(names):
         said = structs.replace(transcription(number=number), device_id=name, session_id=f"s-{name}")
-        house.publish(device(name), said)
+        house.publish(device(name, "disconnected", reason="its socket is closed"), said)
+    places = (
+        ("live", ".device-name"),
+        ("live", ".device-state"),
+        ("live", ".who-device"),
+        ("latency", ".strip-who"),
+    )
     for width, height in ((1100, 900), (390, 800)):
         await page.set_viewport_size({"width": width, "height": height})
-        for view, place in (("live", ".device-name"), ("live", ".who-device"), ("latency", ".strip-who")):
+        for view, place in places:
             await open_page(page, house, view)
             await expect(page.locator(place)).to_have_count(len(names))
             for line in await page.locator(place).all():

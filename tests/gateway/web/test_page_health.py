@@ -102,6 +102,20 @@ async def test_no_word_of_it_is_cut_off(page: Page, house: House) -> None:
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
+async def test_many_notices_leave_a_phone_room_for_what_is_said(page: Page, house: House) -> None:
+    await page.set_viewport_size({"width": 390, "height": 800})
+    await open_page(page, house)
+    house.health.set("mqtt", HealthState.DEGRADED, "Connection refused", "start the broker", works=False)
+    for number in range(6):
+        house.health.set(f"part {number}", HealthState.HEALTHY, notice=f"{number}: {BUNDLED_NOTICE}")
+    notices = page.locator(".notice")
+    await expect(notices).to_have_count(6)
+    assert await page.locator("main").evaluate("one => one.clientHeight") > 300
+    await expect(notices.last).not_to_be_in_viewport()
+    await notices.last.scroll_into_view_if_needed()
+    await expect(notices.last).to_be_in_viewport()
+
+
 async def test_what_a_part_is_stands_there_also_while_it_works(page: Page, house: House) -> None:
     await open_page(page, house, "health")
     house.health.set("broker", HealthState.HEALTHY, detail="Redis 7.0: fsync")
