@@ -1,9 +1,10 @@
-"""Servers on the network: their URLs taken apart, and the way to them guarded. No error here shows a password."""
+"""Servers on the network, and places for our own: URLs, ways and addresses. No error here shows a password."""
 
 from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,14 @@ def in_words(error: Exception) -> str:
 def server_url(scheme: str, host: str, port: int) -> str:
     """Without user and password."""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def listening_socket(host: str, port: int, backlog: int) -> socket.socket:
+    """At an address of this machine; ``localhost`` is 127.0.0.1, and ``::`` IPv4's as well. Raises OSError."""
+    host = "127.0.0.1" if host == "localhost" else host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=both)
 
 
 def split_url(url: str) -> SplitResult:

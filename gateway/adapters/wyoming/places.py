@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from firmware_bridge.servers import listening_socket, server_url
+
 BACKLOG = 128
 MODE = 0o660
 """Of a Unix socket: its owner's and their group's."""
@@ -29,7 +31,7 @@ class CannotTakePlace(Exception):
 
 
 class ListeningPlace:
-    """One that was taken. ``url`` is where it is; of port 0, the one that was free."""
+    """One that was taken. ``url`` is where it is, by address; of port 0, the one that was free."""
 
     def __init__(
         self,
@@ -69,17 +71,13 @@ async def taken(url: str, on_arrival: OnArrival, read_bytes: int = 65_536) -> Li
 
 
 async def _tcp(url: str, host: str, port: int, on_arrival: OnArrival, read_bytes: int) -> ListeningPlace:
-    host = "127.0.0.1" if host == "localhost" else host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        listening = listening_socket(host, port, BACKLOG)
     except OSError as error:
         raise CannotTakePlace(url, *_why(error)) from error
     server = await asyncio.start_server(on_arrival, sock=listening, limit=read_bytes)
-    port = listening.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    return ListeningPlace(f"tcp://{shown}:{port}", server, host=host, port=port)
+    host, port = listening.getsockname()[:2]  # a name's address, and of port 0 the one that was free
+    return ListeningPlace(server_url("tcp", host, port), server, host=host, port=port)
 
 
 async def _unix(url: str, path: Path, on_arrival: OnArrival, read_bytes: int) -> ListeningPlace:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 
+from firmware_bridge.servers import listening_socket
 from gateway.access.door import MAKE_ONE, Door
 from gateway.access.loopback import is_loopback
 from gateway.settings.web import WebSettings
@@ -38,11 +39,8 @@ def check_door(settings: WebSettings, door: Door) -> None:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. ``localhost`` is 127.0.0.1: browsers try both. Raises CannotListen."""
     address = f"{host}:{port}"
-    host = "127.0.0.1" if host == "localhost" else host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        return listening_socket(host, port, BACKLOG)
     except socket.gaierror as error:
         raise CannotListen(
             address, "no such address", "Set web.host to an address of this machine."

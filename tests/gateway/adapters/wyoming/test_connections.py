@@ -320,3 +320,10 @@ async def test_a_port_that_somebody_has_is_refused() -> None:
         url = f"tcp://localhost:{other.getsockname()[1]}"
         with pytest.raises(places.CannotTakePlace, match="another program"):
             await places.taken(url, lambda _reader, _writer: None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1"])
+async def test_where_a_name_leads_is_known_by_its_address(host: str) -> None:
+    place = await places.taken(f"tcp://{host}:0", lambda _reader, _writer: None)
+    await place.close()
+    assert (place.host, place.url) == ("127.0.0.1", f"tcp://127.0.0.1:{place.port}")
