@@ -45,6 +45,11 @@ class RunningParts:
     config_file: Path | None = None
     """What the configuration was read from."""
 
+    @property
+    def model(self) -> str:
+        """By its name or its folder: the one that is loaded, or is to be."""
+        return self.recognizer.state.model or self.config.transcription.model
+
 
 def _nothing_yet() -> RunningParts | None:
     return None

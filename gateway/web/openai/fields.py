@@ -60,12 +60,6 @@ class FormFields:
             raise WrongRequest(f"`{name}` is a number from {least:g} to {most:g}", name)
         return number
 
-    def choice(self, name: str, choices: Iterable[str], otherwise: str) -> str:
-        """One of these. Raises WrongRequest."""
-        value = self.one(name) or otherwise
-        check_choice(name, value, choices)
-        return value
-
     def choices(self, name: str, choices: Iterable[str]) -> frozenset[str]:
         """Some of these. Raises WrongRequest."""
         found = frozenset(self.all(name))

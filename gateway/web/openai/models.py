@@ -51,8 +51,7 @@ class Models:
         return _json(AudioModel(id=name, root=own_name(model)))
 
     def _model(self) -> str:
-        running = self._parts.running()
-        return running.recognizer.state.model or running.config.transcription.model
+        return self._parts.running().model
 
 
 def _json(told: Struct) -> web.Response:

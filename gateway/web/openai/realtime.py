@@ -92,13 +92,11 @@ class RealtimeSockets:
             self._open.discard(socket)
 
     def _around(self, running: RunningParts, principal: Principal) -> Surroundings:
-        settings = running.config.transcription
-        state = running.recognizer.state
-        model = state.model or settings.model
+        model = running.model
         return Surroundings(
             model=own_name(model),
-            settings=settings,
-            languages=state.languages,
+            settings=running.config.transcription,
+            languages=running.recognizer.state.languages,
             priority=running.pipeline.priority(principal.own_device, principal.own_user),
             check_model=lambda name: check_name(name, model, self._parts.openai.models),
         )

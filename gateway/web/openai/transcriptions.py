@@ -99,9 +99,9 @@ class AudioTexts:
                 raise Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
 
     def _options(self, fields: FormFields, task: Task, running: RunningParts) -> Options:
-        state, settings = running.recognizer.state, running.config.transcription
-        wanted = options(fields, task, settings, state.languages)
-        check_name(wanted.model, state.model or settings.model, self._parts.openai.models)
+        languages = running.recognizer.state.languages
+        wanted = options(fields, task, running.config.transcription, languages)
+        check_name(wanted.model, running.model, self._parts.openai.models)
         return wanted
 
 
