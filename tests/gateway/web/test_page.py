@@ -232,6 +232,7 @@ async def test_long_names_and_why_a_device_is_away_stand_there_as_a_whole(page: 
             await expect(page.locator(place)).to_have_count(len(names))
             for line in await page.locator(place).all():
                 assert await line.evaluate(WHOLE), (width, await line.text_content())
+    assert await page.locator("#devices").evaluate("one => one.clientHeight") < 120
 
 
 async def test_a_level_moves_its_meter_and_fades(page: Page, house: House) -> None:
