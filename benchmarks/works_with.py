@@ -34,12 +34,12 @@ from benchmarks.peers.environments import (
     WYOMING_AS_IT_COMES,
     Load,
     Speak,
-    free_port,
     those_here,
     words_about,
 )
 from tests.real.people import PROMPTS, Prompt, prompts, read
 from tests.real.weights import BASE
+from tests.servers.process import free_port
 from transcription.audio import SAMPLE_RATE
 from transcription.settings import SegmenterSettings
 

@@ -29,6 +29,7 @@ from msgspec import Struct
 from benchmarks.instruments.cache import cached
 from benchmarks.load.speaking import Heard
 from benchmarks.peers import openai_audio, whisperlive, wyoming
+from tests.servers.process import free_port
 
 READY_SECONDS = 90.0
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
@@ -226,13 +227,6 @@ def reason(stderr: str) -> str:
         if told := [line for line in lines if sign in line]:
             return told[0][told[0].index(sign) + len(sign) :].strip()
     return lines[-1] if lines else "it did not say why"
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], journal: Path, peer: Peer) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -25,10 +26,7 @@ FORMAT = {"rate": SAMPLE_RATE, "width": 2, "channels": 1}
 async def say(port: int, pcm: bytes, *, speed: float = 1.0) -> Heard:
     """Stream PCM16 at ``speed`` times real time to the server on that port, and wait for the text."""
     now = asyncio.get_running_loop().time
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        _send(writer, "transcribe", {"language": "en"})
-        _send(writer, "audio-start", FORMAT)
+    async with _request(port) as (reader, writer):
         began = now()
         size = 2 * CHUNK_SAMPLES
         for start in range(0, len(pcm), size):
@@ -41,8 +39,6 @@ async def say(port: int, pcm: bytes, *, speed: float = 1.0) -> Heard:
         _send(writer, "audio-stop", {})
         text = await _transcript(reader)
         return Heard(text, 1000 * (now() - stopped))
-    finally:
-        writer.close()
 
 
 async def say_on(port: int, pcm: bytes, *, end: float) -> Heard:
@@ -51,10 +47,7 @@ async def say_on(port: int, pcm: bytes, *, end: float) -> Heard:
     The wait is from ``end``, in seconds of what is sent.
     """
     now = asyncio.get_running_loop().time
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        _send(writer, "transcribe", {"language": "en"})
-        _send(writer, "audio-start", FORMAT)
+    async with _request(port) as (reader, writer):
         began = now()
         answer = asyncio.create_task(_at(_transcript(reader)))
         for number in count():
@@ -68,6 +61,16 @@ async def say_on(port: int, pcm: bytes, *, end: float) -> Heard:
             raise RuntimeError(f"no text within {MOST_CHUNKS * CHUNK_SAMPLES / SAMPLE_RATE} s")
         text, at = await answer
         return Heard(text, 1000 * (at - began - end))
+
+
+@asynccontextmanager
+async def _request(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """One, up to where its audio begins."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        _send(writer, "transcribe", {"language": "en"})
+        _send(writer, "audio-start", FORMAT)
+        yield reader, writer
     finally:
         writer.close()
 
