@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -95,13 +95,15 @@ async def test_a_place_that_others_reach_is_announced_and_one_of_this_machine_is
     listener: AsyncZeroconf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discovery, "addresses_for", lambda _host: [HERE])
+    machine = f"house{secrets.token_hex(4)}"  # no other gateway on this network has that name
+    monkeypatch.setattr(discovery.socket, "gethostname", lambda: f"{machine}.example")
     health = Health(Record())
     server = await asyncio.start_server(lambda _reader, _writer: None, HERE, 0)
     others = ListeningPlace("tcp://0.0.0.0:10300", server, host="0.0.0.0", port=10_300)
     ours = ListeningPlace("tcp://127.0.0.1:10301", server, host=HERE, port=10_301)
     async with announced([ours, others], health):
         await passes(lambda: "wyoming discovery" in health.report().components)
-        info = AsyncServiceInfo(KIND, f"earshot-{socket.gethostname().partition('.')[0]}.{KIND}")
+        info = AsyncServiceInfo(KIND, f"earshot-{machine}.{KIND}")
         assert await info.async_request(listener.zeroconf, 3_000)
         assert info.port == 10_300
         assert health.report().components["wyoming discovery"].notice is UNSET
