@@ -4,7 +4,7 @@ A public name: what is imported from here stays.
 """
 
 from gateway.contract.agents import AgentAnswer, ConversationTurn
-from gateway.orchestrators.answer import Answer, AnswerFunction, NotUnderstood, Reply, Say
+from gateway.orchestrators.answer import Answer, AnswerFunction, CannotAnswer, NotUnderstood, Reply, Say
 from gateway.orchestrators.heard import AgentAnswers, CannotAsk, Heard, TurnOver
 from gateway.orchestrators.rehearsal import Rehearsal, Rehearsed
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
@@ -16,6 +16,7 @@ __all__ = [
     "Answer",
     "AnswerFunction",
     "BadOrchestrator",
+    "CannotAnswer",
     "CannotAsk",
     "ConversationTurn",
     "Heard",

@@ -128,7 +128,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.sphinx transcription.process
 
 .contract:
-.settings:
+.settings.agents:
+.settings:                      .settings.agents
 .process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
                                 .contract .settings .process
@@ -207,7 +208,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
-.answering:                     .contract .settings .broker .broker.opening .journal.effects .journal
+.agents:                        firmware_bridge .settings .orchestrators
+.answering:                     .agents .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
@@ -245,7 +247,8 @@ gateway:                        .contract .orchestrators .client
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .registry .adapters.home_assistant .web.entrance .commands
+                                .orchestrators .observing .registry .agents .adapters.home_assistant .web.entrance
+                                .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

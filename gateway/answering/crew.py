@@ -90,11 +90,16 @@ def _solo(app: str) -> Iterator[Orchestrator]:
 
 def _named(settings: OrchestratorSettings) -> Iterator[Orchestrator]:
     for name, agent in settings.agents.items():
-        if agent.app:
-            try:
+        try:
+            if agent.kind:
+                from gateway.agents.ready_made import ready_made  # noqa: PLC0415 - where there are any
+
+                yield ready_made(name, agent)
+            elif agent.app:
                 yield load_orchestrator(agent.app).renamed(name)
-            except BadOrchestrator as error:
-                raise BadOrchestrator(f"orchestrator.agents.{name}.app: {error}") from error
+        except BadOrchestrator as error:
+            field = "kind" if agent.kind else "app"
+            raise BadOrchestrator(f"orchestrator.agents.{name}.{field}: {error}") from error
 
 
 async def _run(orchestrator: Orchestrator, broker: MessageBroker, watch: _Watch) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from typing import get_args
 
+from firmware_bridge.servers import split_url
 from gateway.config import patterns
 from gateway.config.outline import Contradiction, Path, shown
-from gateway.settings.orchestrator import OrchestratorSettings, TeamSettings
+from gateway.settings.orchestrator import AgentKind, AgentSettings, OrchestratorSettings, TeamSettings
 
 MOST_AGENTS = 128
 """In one team: so many answers can be handed on in one request."""
 
+_KINDS = tuple(kind for kind in get_args(AgentKind) if kind)
+_ASKS_A_SERVER = ("openai", "home-assistant", "webhook")
+_NO_AGENT = AgentSettings()
 _APP = re.compile(r"(builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
 
 
@@ -25,6 +30,7 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
         here = ("orchestrator", "agents", name)
         if not _APP.fullmatch(agent.app):
             yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
+        yield from _kind(agent, here)
         if agent.retries > 1 and not agent.idempotent:
             yield ((*here, "retries"),), "it is not looked at without idempotent: true"
         yield from _pattern(agent.pattern, here)
@@ -35,6 +41,32 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
         yield from _policy(team, here)
         yield from _combination(team, here, settings)
         yield from _chains(team, here)
+
+
+def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
+    if agent.kind and agent.app:
+        yield ((*here, "app"),), f"it is not looked at with kind: {agent.kind}"
+    if agent.kind in _ASKS_A_SERVER and not agent.url:
+        yield ((*here, "url"),), f"kind: {agent.kind} asks a server; name its address (http://host:port)"
+    elif agent.url and agent.kind not in _ASKS_A_SERVER:
+        yield ((*here, "url"),), "it is not looked at with kind: " + (agent.kind or "''")
+    elif agent.url and not _is_http(agent.url):
+        yield ((*here, "url"),), "expected http[s]://host[:port][/path], without a user, a query or a #"
+    for kind in _KINDS:
+        section = kind.replace("-", "_")
+        if agent.kind != kind and getattr(agent, section) != getattr(_NO_AGENT, section):
+            yield (
+                ((*here, section),),
+                f"it is for kind: {kind}, and not looked at with kind: {agent.kind or repr('')}",
+            )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.username is None
 
 
 def _pattern(pattern: str, here: Path) -> Iterator[Contradiction]:

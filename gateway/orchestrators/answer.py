@@ -41,6 +41,18 @@ class NotUnderstood(Exception):
         self.text = text
 
 
+class CannotAnswer(Exception):
+    """To be raised by a handler: why there is no answer, and what helps, in words for people.
+
+    The words travel with the failure: nothing secret, and nothing of what was said, may be in them.
+    """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
 Answer: TypeAlias = str | Say | Reply | AsyncIterator[str] | None
 AnswerFunction: TypeAlias = Callable[[Heard], Awaitable[Answer] | AsyncIterator[str]]
 Compensation: TypeAlias = Callable[[Heard, str], Awaitable[object]]

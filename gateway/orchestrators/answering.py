@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import structlog
 
-from gateway.orchestrators.answer import Answer, NotUnderstood, Reply, as_reply
+from gateway.orchestrators.answer import Answer, CannotAnswer, NotUnderstood, Reply, as_reply
 from gateway.orchestrators.post import Letter
 from gateway.orchestrators.speaking import Speaking
 from gateway.process.foreign_code import is_our_end, shelter
@@ -114,5 +114,8 @@ def failure(error: BaseException, agent: str, seconds: float) -> str:
     if isinstance(error, TooLong):
         log.warning("the orchestrator took too long", limit_seconds=seconds)
         return f"{agent} took longer than {round(seconds, 2):g} s"
+    if isinstance(error, CannotAnswer):
+        log.warning("an agent cannot answer", agent=agent, reason=error.reason, remedy=error.remedy)
+        return f"{agent}: {error.reason}"
     log.error("the orchestrator failed", exc_info=error)
     return f"{agent} failed ({type(error).__name__})"

@@ -106,6 +106,8 @@ class Orchestrator:
         """Told the name and for how many seconds, when its function kept the event loop from everything else."""
         self.turn: Callable[[Delivery, Heard], AbstractAsyncContextManager[bool]] = _as_it_comes
         """Around each answer; false: this transcript is not to be answered any more."""
+        self.lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+        """Around all of ``run``: what is opened and closed with it, as a connection to somebody else's server."""
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._by_name = by_name
@@ -172,11 +174,12 @@ class Orchestrator:
         """
         self.check()
         shift = Shift(broker, self._duty())
-        self._shifts.append(shift)
-        try:
-            await shift.run()
-        finally:
-            self._shifts.remove(shift)
+        async with self.lifespan():
+            self._shifts.append(shift)
+            try:
+                await shift.run()
+            finally:
+                self._shifts.remove(shift)
 
     def leave(self) -> None:
         """Take nothing more; ``run`` returns when what was taken is answered."""

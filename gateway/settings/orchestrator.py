@@ -6,6 +6,11 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from gateway.settings.agents.commands import CommandsSettings
+from gateway.settings.agents.home_assistant import AssistSettings
+from gateway.settings.agents.langgraph import GraphSettings
+from gateway.settings.agents.openai import ChatSettings
+from gateway.settings.agents.webhook import WebhookSettings
 from gateway.settings.durations import Seconds
 
 AgentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -18,6 +23,7 @@ _Languages: TypeAlias = Annotated[
 ]
 
 
+AgentKind: TypeAlias = Literal["", "commands", "openai", "home-assistant", "webhook", "langgraph"]
 FallbackCause: TypeAlias = Literal[
     "nobody", "late", "failed", "puzzled", "not_transcribed", "switched_off", "not_heard", "filtered"
 ]
@@ -68,6 +74,43 @@ class AgentSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "empty: it connects through the broker under this name."
         ),
     ] = ""
+    kind: Annotated[
+        AgentKind,
+        Meta(
+            description="One that comes ready-made, which the section of its name here sets up. commands: what is said "
+            "by patterns. openai: a language model behind any OpenAI-compatible chat endpoint (Ollama, llama.cpp, "
+            "vLLM). home-assistant: its conversation. webhook: n8n and the like. langgraph: a graph of your own. "
+            "Empty: your own (app), or one that connects through the broker."
+        ),
+    ] = ""
+    url: Annotated[
+        str,
+        Meta(
+            max_length=2_048,
+            description="Where a ready-made one asks: http[s]://host[:port][/path]. What is said leaves this "
+            "machine for it.",
+        ),
+    ] = ""
+    token_file: Annotated[
+        str,
+        Meta(
+            description="A file whose first line is its key or token there. A relative name is looked up among "
+            "systemd's credentials (LoadCredential=), then in the folder that the gateway was started in. Without it: "
+            "$EARSHOT_AGENT_<NAME>_TOKEN, or the credential agent-<name>-token."
+        ),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Meta(
+            description="https: who signed its certificate (PEM); a path or a systemd credential. Empty: whom this "
+            "machine trusts."
+        ),
+    ] = ""
+    commands: Annotated[CommandsSettings, Meta(description="Of kind commands.")] = CommandsSettings()
+    openai: Annotated[ChatSettings, Meta(description="Of kind openai.")] = ChatSettings()
+    home_assistant: Annotated[AssistSettings, Meta(description="Of kind home-assistant.")] = AssistSettings()
+    webhook: Annotated[WebhookSettings, Meta(description="Of kind webhook.")] = WebhookSettings()
+    langgraph: Annotated[GraphSettings, Meta(description="Of kind langgraph.")] = GraphSettings()
     role: Annotated[
         str, Meta(max_length=4_000, description="What it is for; it is told so with each request.")
     ] = ""

@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PUBLIC = {
     "gateway.orchestrator": (
-        "AgentAnswer AgentAnswers Answer AnswerFunction BadOrchestrator CannotAsk ConversationTurn Heard NotUnderstood "
-        "Orchestrator Rehearsal Rehearsed Reply Say TurnOver serve"
+        "AgentAnswer AgentAnswers Answer AnswerFunction BadOrchestrator CannotAnswer CannotAsk ConversationTurn Heard "
+        "NotUnderstood Orchestrator Rehearsal Rehearsed Reply Say TurnOver serve"
     ),
     "gateway.messages": (
         "AGENT_CHARACTERS DEAD_TOPIC ERROR_CHARACTERS MESSAGE_BYTES REPLIES_TOPIC RESULTS_TOPIC SCHEMA UNREADABLE "

@@ -25,7 +25,7 @@ START = "start it under this name, with the gateway's broker (broker.url)"
 
 async def listen(broker: MessageBroker, settings: OrchestratorSettings) -> Counter[str]:
     """Who says to be there, with how many copies; until all have, or had the time to. Raises BrokerError."""
-    wanted = {name for name, agent in settings.agents.items() if not agent.app}
+    wanted = {name for name, agent in settings.agents.items() if not (agent.app or agent.kind)}
     copies: dict[str, set[str]] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(ABSENT_SECONDS), broker.subscribe(PRESENCE_TOPIC) as records:
@@ -59,12 +59,10 @@ def agents(config: GatewayConfig, there: Counter[str] | None) -> Iterator[Findin
 
 def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counter[str] | None) -> Finding:
     what = f"agent {name}"
+    if agent.kind:
+        return _ready_made(what, name, agent)
     if agent.app:
-        try:
-            load_orchestrator(agent.app).check()
-        except BadOrchestrator as error:
-            return fail(what, str(error), f"correct orchestrator.agents.{name}.app, or what it names")
-        return ok(what, f"{agent.app}, inside the gateway")
+        return _app(what, name, agent)
     if config.broker.url == MEMORY:
         remedy = f"name it in orchestrator.agents.{name}.app, or a broker in broker.url"
         return fail(what, "with memory:// nobody can come who could be it", remedy)
@@ -73,6 +71,25 @@ def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counte
     if name not in there:
         return warn(what, "it is not there", START)
     return ok(what, "it is there" if there[name] == 1 else f"it is there, with {there[name]} copies")
+
+
+def _app(what: str, name: str, agent: AgentSettings) -> Finding:
+    try:
+        load_orchestrator(agent.app).check()
+    except BadOrchestrator as error:
+        return fail(what, str(error), f"correct orchestrator.agents.{name}.app, or what it names")
+    return ok(what, f"{agent.app}, inside the gateway")
+
+
+def _ready_made(what: str, name: str, agent: AgentSettings) -> Finding:
+    from gateway.agents.ready_made import ready_made  # noqa: PLC0415 - where there are any
+
+    try:
+        ready_made(name, agent).check()
+    except BadOrchestrator as error:
+        return fail(what, str(error), f"correct orchestrator.agents.{name}")
+    where = f" at {agent.url}" if agent.url else ""
+    return ok(what, f"{agent.kind}{where}, inside the gateway")
 
 
 def _rooms(config: GatewayConfig) -> Iterator[Finding]:

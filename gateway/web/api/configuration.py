@@ -47,6 +47,7 @@ DOOR = (
     "devices.known",
     "devices.users",
     "devices.default_user",
+    "orchestrator.agents",
     "orchestrator.app",
     "content.",
     "privacy.",

@@ -45,6 +45,9 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
 }
 """The settings that name files or folders, and which of the gateway's own files each may name."""
 
+AGENT_FILES = (("token_file",), ("ca_file",), ("commands", "file"))
+"""The same of an agent, behind its name."""
+
 _OWN = (
     "audit.log",
     "clock.json",
@@ -76,6 +79,18 @@ def misplaced(
         for name in _files(path, value, before):
             if not _may_name(name, here, own, config_file):
                 yield Mistake(path, _told(name, here))
+    for path, name in _of_agents(running, wanted):
+        if not _may_name(name, folders, frozenset(), config_file):
+            yield Mistake(path, _told(name, folders))
+
+
+def _of_agents(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    known = running.orchestrator.agents
+    for name, agent in wanted.orchestrator.agents.items():
+        for path in AGENT_FILES:
+            value = str(reduce(getattr, path, agent))
+            if value and (name not in known or str(reduce(getattr, path, known[name])) != value):
+                yield ("orchestrator", "agents", name, *path), value
 
 
 def _files(path: tuple[str, ...], value: Any, before: Any) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Settings of the agents that come ready-made, a module for each kind."""
