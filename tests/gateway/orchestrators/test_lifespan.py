@@ -15,8 +15,10 @@ async def test_it_is_open_around_the_run_and_a_reason_travels_with_the_failure()
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         is_open.append(True)
-        yield
-        is_open.clear()
+        try:
+            yield
+        finally:
+            is_open.clear()
 
     @house.on_transcript
     async def answer(heard: Heard) -> str:
