@@ -171,7 +171,13 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "auto"
     beam_size: Annotated[int, Meta(ge=1, le=10, description="1 is 2-4 times faster than 5.")] = 1
     threads: Annotated[
-        int, Meta(ge=0, le=64, description="Threads of the engine; 0: two, or one on a single core.")
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="So many utterances are transcribed at the same time, each by one thread, if so many wait; on "
+            "a GPU it is one batch after the other. 0: two, or one on a single core.",
+        ),
     ] = 0
     idle_unload_seconds: Annotated[
         float,
@@ -217,8 +223,8 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=1,
             le=16,
-            description="So many waiting utterances at most are worked out at once, 30 s of audio together; "
-            "1: each alone.",
+            description="So many waiting utterances at most are taken at once, 30 s of audio together, and shared out "
+            "among the threads; 1: one after the other.",
         ),
     ] = 4
     wait_seconds: Annotated[

@@ -30,7 +30,7 @@ def keep_one_arena() -> bool:
 
 
 class Slack:
-    """Gives back what unusual work took: the longest speech, the fullest batch, a second look in the full context."""
+    """Gives back what unusual work took: the longest speech, the fullest batch, a last look in the full context."""
 
     def __init__(
         self, resident_bytes: Callable[[], int] | None = None, trim: Callable[[], object] | None = None

@@ -78,7 +78,7 @@ class Worker:
         languages = engine.languages if isinstance(engine, Multilingual) else ()
         where = engine.where if isinstance(engine, PlacedEngine) else ON_CPU
         self._say(Loaded(engine.engine, engine.model, batches, languages, where))
-        slack = Slack()  # it is warmed up, in the full context too
+        slack = Slack()  # it is warmed up, in the context of a second look too
         while True:
             request = self._waiting.get()
             assert not isinstance(request, Load)

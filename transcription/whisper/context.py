@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE, Samples
-from transcription.models.models import FULL
+from transcription.models.models import FULL, STOCK_FLOOR
 from transcription.utterance.pops import without_pop
 from transcription.utterance.segmenter import Utterance
 from transcription.whisper.features import HOP
@@ -21,6 +21,10 @@ TAIL = SAMPLE_RATE // 2
 
 LONGEST = FULL * HOP
 """Samples that the full context takes."""
+
+SECOND_LOOK = 2048
+"""Frames in which a doubtful result of stock weights is looked at again: in the full context they are wrong as often,
+and take twice the time; in 1536 they are wrong twice as often. Others may need to see what they were trained on."""
 
 MOST_PADDING = 1.5
 """The longest context of a batch by its shortest, which is padded to it."""
@@ -50,6 +54,15 @@ def context_frames(frames: int, *, floor: int, mels: int) -> int:
     """
     length = min(max(frames, floor), FULL)
     return 2 * mels + 1 if (length + 1) // 2 == mels else length
+
+
+def longer_contexts(frames: int, *, tolerated: int) -> list[int]:
+    """In which a result from so many frames is looked at again, one after the other until one can be believed.
+
+    ``tolerated``: the shortest context that the model is known to tolerate.
+    """
+    looks = (SECOND_LOOK, FULL) if tolerated >= STOCK_FLOOR else (FULL,)
+    return [longer for longer in looks if longer > frames]
 
 
 def alike(kinds: Sequence[tuple[Hashable, int]]) -> list[list[int]]:

@@ -52,7 +52,11 @@ class Take:
 
 
 class WhisperDecoder:
-    """A loaded model. It changes nothing in itself, so that one call cannot disturb the next."""
+    """A loaded model. It changes nothing in itself, so that one call cannot disturb the next, nor one beside it.
+
+    On the CPU ``threads`` calls (``at_once``) are worked on at the same time, each by one thread; they share the
+    weights. One call by several threads gains little: whoever decodes waits for the others' waking at every token.
+    """
 
     def __init__(self, folder: Path, place: ComputeDevice, *, beam_size: int, threads: int) -> None:
         """Load the model; blocks. Raises whatever CTranslate2, tokenizers and faster-whisper do."""
@@ -66,8 +70,10 @@ class WhisperDecoder:
             device=place.device,
             device_index=place.index,
             compute_type=place.compute_type,
-            cpu_threads=threads,
+            cpu_threads=threads if place.is_gpu else 1,
+            num_workers=1 if place.is_gpu else threads,
         )
+        self.at_once = 1 if place.is_gpu else threads
         self._model: Any = loaded.model
         self._tokenizers: dict[str, Any] = {
             language: Tokenizer(

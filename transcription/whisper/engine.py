@@ -31,9 +31,10 @@ from transcription.transcriber import (
 )
 from transcription.utterance.segmenter import NO_VOICE, Utterance
 from transcription.whisper import computing
-from transcription.whisper.context import alike, audible, context_frames
+from transcription.whisper.context import alike, audible, context_frames, longer_contexts
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.guards import Hypothesis, better, doubts, is_invented, is_swallowed, token_limit
+from transcription.whisper.side_by_side import SideBySide, deal
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""
@@ -64,14 +65,24 @@ class Prepared:
         alone = id(self) if take.words else None
         return (take.task, take.language, take.prompt, take.hotwords, alone), take.frames
 
+    def doubts(self, said: Hypothesis) -> bool:
+        """Whether that cannot be what was spoken."""
+        return bool(doubts(said)) or (self.voiced and is_swallowed(said))
+
+    def again(self, frames: int) -> Take:
+        """A look in a longer context, without what may have misled."""
+        limit = token_limit(self.seconds, generous=True)
+        return replace(self.take, frames=frames, most_tokens=limit, prompt="", hotwords="")
+
 
 class WhisperTranscriber(BatchTranscriber):
     """Whisper through faster-whisper, on the CPU or a GPU (``where``).
 
     Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
-    in the full context and without prompt and hotwords, which mislead at times, but for a draft's; the
-    transcript says so.
+    in a longer context and without prompt and hotwords, which mislead at times, but for a draft's, and
+    where that cannot be right either, in the full context; the transcript says so. Of several utterances as
+    many are worked out at the same time as there are threads.
 
     An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
     answered with an empty text without asking the model, which would invent words. Speech too
@@ -85,7 +96,8 @@ class WhisperTranscriber(BatchTranscriber):
         self._settings = settings
         self._language = None if settings.language == "auto" else settings.language
         self._decoder: WhisperDecoder | None = None
-        self._floor = FULL
+        self._side_by_side = SideBySide(1)
+        self._floor = self._tolerated = FULL
         self._where = ON_CPU
 
     @property
@@ -118,8 +130,10 @@ class WhisperTranscriber(BatchTranscriber):
             place = computing.place(settings)
             decoder = WhisperDecoder(folder, place, beam_size=settings.beam_size, threads=self._threads())
             self._check_language(decoder)
-            self._floor = _floor(settings.context, shortest_context(settings.model, folder))
-            self._warm_up(decoder, settings.batch_utterances if place.is_gpu else 1)
+            self._tolerated = shortest_context(settings.model, folder)
+            self._floor = _floor(settings.context, self._tolerated)
+            side_by_side = SideBySide(decoder.at_once)
+            self._warm_up(decoder, side_by_side, settings.batch_utterances if place.is_gpu else 1)
         except ModelUnavailable:
             raise
         except ImportError as error:
@@ -132,7 +146,7 @@ class WhisperTranscriber(BatchTranscriber):
                 f"cannot load the model in {folder}: {error}",
                 remedy="delete that folder and fetch or copy the model again",
             ) from error
-        self._decoder, self._where = decoder, place.where
+        self._decoder, self._side_by_side, self._where = decoder, side_by_side, place.where
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
         """The text of one utterance; blocks. Raises EngineFailed, and EngineDied when its GPU is past help."""
@@ -152,7 +166,24 @@ class WhisperTranscriber(BatchTranscriber):
 
     def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
         """What became of each, in order; blocks. Raises EngineFailed when there is no model, and EngineDied."""
-        decoder = self._loaded()
+        decoder, side_by_side = self._loaded(), self._side_by_side
+        shares = deal([task.utterance.seconds for task in tasks], side_by_side.most)
+        steps = [
+            partial(self._transcribe_share, decoder, [tasks[place] for place in share]) for share in shares
+        ]
+        told: dict[int, Transcript | EngineFailed] = {}
+        with _failures():
+            for share, outcomes in zip(shares, side_by_side(steps), strict=True):
+                told.update(zip(share, outcomes, strict=True))
+        for one in told.values():
+            if isinstance(one, EngineDied):  # alone, too
+                raise one
+        return [told[place] for place in range(len(tasks))]
+
+    def _transcribe_share(
+        self, decoder: WhisperDecoder, tasks: Sequence[Task]
+    ) -> list[Transcript | EngineFailed]:
+        """What became of each, in order; EngineDied is one of the failures."""
         prepared = [attempt(partial(self._prepare, decoder, task)) for task in tasks]
         outcomes = [one if isinstance(one, Transcript | EngineFailed) else None for one in prepared]
         heard = {place: one for place, one in enumerate(prepared) if isinstance(one, Prepared)}
@@ -166,9 +197,6 @@ class WhisperTranscriber(BatchTranscriber):
                     )
                 else:
                     outcomes[place] = attempt(partial(self._judge, decoder, heard[place], together[number]))
-        for one in outcomes:
-            if isinstance(one, EngineDied):  # alone, too
-                raise one
         return [one for one in outcomes if one is not None]
 
     def _loaded(self) -> WhisperDecoder:
@@ -188,7 +216,7 @@ class WhisperTranscriber(BatchTranscriber):
         samples = audible(utterance)
         features = decoder.features(to_float32(samples))
         frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
-        limit = token_limit(len(samples) / SAMPLE_RATE, full_context=frames == FULL)
+        limit = token_limit(len(samples) / SAMPLE_RATE, generous=frames == FULL)
         own = min(len(samples), len(utterance.samples)) / SAMPLE_RATE
         take = Take(
             features,
@@ -205,15 +233,18 @@ class WhisperTranscriber(BatchTranscriber):
         return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
-        """The transcript, after a second look where the first was doubtful."""
-        take = heard.take
-        doubtful = bool(doubts(first)) or (heard.voiced and is_swallowed(first))
-        plain = first.frames == FULL and not (take.prompt or take.hotwords)
-        if heard.draft or plain or not doubtful:
-            return self._told(heard, first, doubtful=heard.draft and doubtful)
-        limit = token_limit(heard.seconds, full_context=True)
-        again = replace(take, frames=FULL, most_tokens=limit, prompt="", hotwords="")
-        return self._told(heard, better(first, decoder.decode(again)), retried=True)
+        """The transcript, after a second look where the first was doubtful, and a third where that was, too."""
+        prompted = bool(heard.take.prompt or heard.take.hotwords)
+        contexts = longer_contexts(first.frames, tolerated=self._tolerated) or ([FULL] if prompted else [])
+        if heard.draft or not contexts or not heard.doubts(first):
+            return self._told(heard, first, doubtful=heard.draft and heard.doubts(first))
+        best = first
+        for frames in contexts:
+            look = decoder.decode(heard.again(frames))
+            best = better(best, look)
+            if not heard.doubts(look):
+                break
+        return self._told(heard, best, retried=True)
 
     def _told(
         self, heard: Prepared, best: Hypothesis, *, retried: bool = False, doubtful: bool = False
@@ -226,21 +257,22 @@ class WhisperTranscriber(BatchTranscriber):
     def close(self) -> None:
         """Free the model. Idempotent; ``load`` may follow."""
         self._decoder = None
+        self._side_by_side.close()
 
-    def _warm_up(self, decoder: WhisperDecoder, most: int) -> None:
-        """The first run in each context allocates, on each of the engine's threads.
+    def _warm_up(self, decoder: WhisperDecoder, side_by_side: SideBySide, most: int) -> None:
+        """The first run in each context allocates, on each of the engine's threads; a longer one once, to save memory.
 
-        With ``most`` at once, too, where that is more than one: a GPU that lacks memory shows it now, not in the
+        With ``most`` in one call, too, where that is more than one: a GPU that lacks memory shows it now, not in the
         middle of a sentence.
         """
-        silence = np.zeros(SAMPLE_RATE, np.float32)
-        features = decoder.features(silence)
-        language = self._language or decoder.languages[0]
-        for frames in {context_frames(features.shape[1], floor=self._floor, mels=decoder.mels), FULL}:
-            decoder.decode(Take(features, frames, 4, language))
+        features = decoder.features(np.zeros(SAMPLE_RATE, np.float32))
+        frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
+        take = Take(features, frames, 4, self._language or decoder.languages[0])
+        side_by_side([partial(decoder.decode, take)] * side_by_side.most)
+        for longer in longer_contexts(frames, tolerated=self._tolerated)[: None if most > 1 else 1]:
+            decoder.decode(replace(take, frames=longer))
         if most > 1:
-            frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
-            decoder.decode_all([Take(features, frames, 4, language)] * most)
+            decoder.decode_all([take] * most)
 
     def _spoken(self, decoder: WhisperDecoder, hints: Hints) -> str | None:
         """The language of this utterance; None: it is to be detected. Raises EngineFailed."""
@@ -294,7 +326,7 @@ class WhisperTranscriber(BatchTranscriber):
             )
 
     def _threads(self) -> int:
-        # Decoding is bound by memory: a third thread does not make it faster.
+        # Decoding is bound by memory: a third at the same time makes them no faster.
         return self._settings.threads or min(2, len(os.sched_getaffinity(0)))
 
 

@@ -1,7 +1,8 @@
 """Whether what a Whisper model said can be what was spoken.
 
 A model that does not understand repeats itself, goes on without end, or says something unlikely. A
-doubt costs no more than a second look at the full context, so the guards may be wrong now and then.
+doubt costs no more than a second look in a longer context, and one in the full context where that has doubts, too;
+so the guards may be wrong now and then.
 """
 
 from __future__ import annotations
@@ -84,13 +85,13 @@ class Doubt(enum.Enum):
     ECHO = enum.auto()
 
 
-def token_limit(seconds: float, *, full_context: bool) -> int:
+def token_limit(seconds: float, *, generous: bool) -> int:
     """Tokens that so much audio can be worth.
 
-    The full context is the last resort and therefore generous: no language is cut there.
+    The full context and second looks are a last resort and therefore generous: no language is cut there.
     """
     tokens = _TOKENS_AT_LEAST + math.ceil(seconds * _TOKENS_PER_SECOND)
-    return min(_BYTE_BY_BYTE * tokens if full_context else tokens, MOST_TOKENS)
+    return min(_BYTE_BY_BYTE * tokens if generous else tokens, MOST_TOKENS)
 
 
 def doubts(hypothesis: Hypothesis) -> set[Doubt]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,9 @@ from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, BatchTranscriber, Hints, OnProgress, Task, Transcript, untold
 from transcription.utterance.segmenter import Utterance
+from transcription.whisper.decoding import Take
 from transcription.whisper.engine import WhisperTranscriber
+from transcription.whisper.guards import Hypothesis
 
 SECOND = 16_000
 FAIL, KILL = 13, 14
@@ -231,6 +233,58 @@ def test_a_batch_that_fails_as_a_whole_is_done_one_by_one(
     names = ["u05", "u21"]
     outcomes = whisper.transcribe_all([Task(utterance(recording(name))) for name in names])
     assert [one.text for one in outcomes if isinstance(one, Transcript)] == [TEXTS[name] for name in names]
+
+
+@pytest.fixture
+def two_at_once() -> Iterator[WhisperTranscriber]:
+    engine = WhisperTranscriber(TranscriptionSettings(threads=2, context=100))
+    engine.load()
+    yield engine
+    engine.close()
+
+
+def test_two_threads_work_at_the_same_time_on_a_share_each(
+    two_at_once: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = two_at_once._decoder
+    assert decoder is not None
+    decode_all, met = decoder.decode_all, threading.Barrier(2, timeout=60)
+
+    def noted(takes: Sequence[Take]) -> list[Hypothesis]:
+        if len(takes) == 2:
+            met.wait()
+        return decode_all(takes)
+
+    monkeypatch.setattr(decoder, "decode_all", noted)
+    names = ["u03", "u07", "u09", "u20"]
+    outcomes = two_at_once.transcribe_all([Task(utterance(recording(name))) for name in names])
+    assert [one.text for one in outcomes if isinstance(one, Transcript)] == [TEXTS[name] for name in names]
+    assert not met.broken
+
+
+def test_what_the_engine_dies_of_in_one_share_is_told(
+    two_at_once: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = two_at_once._decoder
+    assert decoder is not None
+    decode_all = decoder.decode_all
+
+    def spoiled(takes: Sequence[Take]) -> list[Hypothesis]:
+        if any(take.frames > 250 for take in takes):
+            raise RuntimeError("CUDA failed with error an illegal memory access was encountered")
+        return decode_all(takes)
+
+    monkeypatch.setattr(decoder, "decode_all", spoiled)
+    with pytest.raises(EngineDied, match="illegal memory access"):
+        two_at_once.transcribe_all([Task(utterance(recording(name))) for name in ("u05", "u06")])
+    [alive] = two_at_once.transcribe_all([Task(utterance(recording("u05")))])
+    assert isinstance(alive, Transcript)
+
+
+def test_an_engine_that_was_closed_meanwhile_begins_no_batch(two_at_once: WhisperTranscriber) -> None:
+    two_at_once._side_by_side.close()
+    with pytest.raises(EngineFailed, match="after shutdown"):
+        two_at_once.transcribe_all([Task(utterance(recording(name))) for name in ("u05", "u06")])
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints
 from transcription.utterance.segmenter import NO_VOICE, EndReason
 from transcription.whisper.computing import place
-from transcription.whisper.context import HOP, LONGEST, TAIL
+from transcription.whisper.context import HOP, LONGEST, SECOND_LOOK, TAIL
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.engine import WhisperTranscriber
 from transcription.whisper.guards import Hypothesis, token_limit
@@ -89,8 +89,14 @@ def test_the_setting_is_the_shortest_context(setting: Any, frames: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["auto", STOCK_FLOOR, "full"])
-def test_it_is_warm_before_the_first_utterance(monkeypatch: pytest.MonkeyPatch, setting: Any) -> None:
-    """What the first utterance needs, and what a second look at it does, has been computed once."""
+@pytest.mark.parametrize("stock", [False, True])
+def test_it_is_warm_before_the_first_utterance(
+    monkeypatch: pytest.MonkeyPatch,
+    stock_weights: Path,
+    setting: Any,
+    stock: bool,  # noqa: FBT001
+) -> None:
+    """What the first utterance needs each thread has computed once, and one of them what a second look does."""
     run: list[int] = []
     decode = WhisperDecoder.decode
 
@@ -99,10 +105,12 @@ def test_it_is_warm_before_the_first_utterance(monkeypatch: pytest.MonkeyPatch, 
         return decode(decoder, take)
 
     monkeypatch.setattr(WhisperDecoder, "decode", noted)
-    engine = WhisperTranscriber(TranscriptionSettings(context=setting))
+    model = str(stock_weights) if stock else "bundled"
+    engine = WhisperTranscriber(TranscriptionSettings(model=model, context=setting, threads=2))
     engine.load()
     warm = list(run)
-    assert sorted(warm) == sorted({engine.transcribe(utterance(recording("u05"))).context_frames, FULL})
+    first = engine.transcribe(utterance(recording("u05"))).context_frames
+    assert warm == [first, first, *([] if setting == "full" else [SECOND_LOOK if stock else FULL])]
     run.clear()
     engine.load()
     assert run == [], "a model that is loaded stays warm"
@@ -118,10 +126,16 @@ def test_a_model_that_fails_when_it_is_warmed_up_is_none(monkeypatch: pytest.Mon
     assert "fetch or copy the model again" in caught.value.remedy
 
 
-def test_weights_that_say_nothing_get_the_stock_floor(tmp_path: Path) -> None:
+@pytest.fixture
+def stock_weights(tmp_path: Path) -> Path:
+    """A model that does not say that it was trained on short contexts."""
     folder = Path(shutil.copytree(BUNDLED, tmp_path / "model"))
     (folder / "config.json").write_text((BUNDLED / "config.json").read_text().replace("shortest", "no"))
-    engine = WhisperTranscriber(TranscriptionSettings(model=str(folder)))
+    return folder
+
+
+def test_weights_that_say_nothing_get_the_stock_floor(stock_weights: Path) -> None:
+    engine = WhisperTranscriber(TranscriptionSettings(model=str(stock_weights)))
     engine.load()
     assert engine.transcribe(utterance(recording("u05"))).context_frames == STOCK_FLOOR
 
@@ -286,12 +300,13 @@ def test_words_are_timed_only_where_that_is_wanted(whisper: WhisperTranscriber) 
 
 
 class Scripted:
-    """A decoder that says what it is told to, by the length of context it is asked in."""
+    """A decoder that says what it is told to, by the length of context; ``longer``: in that of a second look."""
 
     mels = 80
 
-    def __init__(self, short: Hypothesis, full: Hypothesis) -> None:
-        self._says = {False: short, True: full}
+    def __init__(self, short: Hypothesis, full: Hypothesis, longer: Hypothesis | None = None) -> None:
+        self._short = short
+        self._says = {SECOND_LOOK: longer or full, FULL: full}
         self.asked: list[tuple[int, int]] = []
         self.prompts: list[tuple[str, str]] = []
 
@@ -301,7 +316,7 @@ class Scripted:
     def decode(self, take: Take) -> Hypothesis:
         self.asked.append((take.frames, take.most_tokens))
         self.prompts.append((take.prompt, take.hotwords))
-        return replace(self._says[take.frames == FULL], frames=take.frames)
+        return replace(self._says.get(take.frames, self._short), frames=take.frames)
 
 
 GOOD = Hypothesis("stop the motor", (1, 2, 3), -0.1, 0.0, "en", 0)
@@ -312,44 +327,56 @@ NOTHING = Hypothesis("", (), 0.0, 0.9, "en", 0)
 SWALLOWED = replace(GOOD, text="stop the mortar", log_probability=-0.9, no_speech_probability=0.8)
 """Words that the model takes back: as likely as what is said, though it means that nobody spoke."""
 
-SECOND_LOOKS = {
-    "believed at once": (GOOD, LOOP, "stop the motor", 175, False),
-    "silence at once": (HUSH, GOOD, "", 175, False),
-    "nothing at once": (NOTHING, GOOD, "", 175, False),
-    "speech that was called silence": (
-        SWALLOWED,
-        replace(GOOD, log_probability=-0.95),
-        "stop the motor",
-        FULL,
-        True,
-    ),
-    "silence, twice": (SWALLOWED, SWALLOWED, "", FULL, True),
-    "silence, or a loop": (SWALLOWED, LOOP, "", 175, True),
-    "mended": (LOOP, GOOD, "stop the motor", FULL, True),
-    "cut, then whole": (CUT, GOOD, "stop the motor", FULL, True),
-    "silence after all": (LOOP, HUSH, "", FULL, True),
-    "worse": (replace(GOOD, log_probability=-1.2), replace(LOOP, cut=True), "stop the motor", 175, True),
-    "said like this twice": (LOOP, LOOP, LOOP.text, FULL, True),
+RARE = replace(GOOD, log_probability=-0.95)
+UNLIKELY = replace(GOOD, log_probability=-1.2)
+WORSE = replace(LOOP, cut=True)
+
+LOOKS = {  # what it says in the context of its length, of a second look and in full; the text, its context, looks
+    "believed at once": ((GOOD, LOOP, LOOP), "stop the motor", 175, 1),
+    "silence at once": ((HUSH, GOOD, GOOD), "", 175, 1),
+    "nothing at once": ((NOTHING, GOOD, GOOD), "", 175, 1),
+    "speech that was called silence": ((SWALLOWED, RARE, LOOP), "stop the motor", SECOND_LOOK, 2),
+    "mended": ((LOOP, GOOD, LOOP), "stop the motor", SECOND_LOOK, 2),
+    "cut, then whole": ((CUT, GOOD, LOOP), "stop the motor", SECOND_LOOK, 2),
+    "silence after all": ((LOOP, HUSH, GOOD), "", SECOND_LOOK, 2),
+    "mended in full": ((LOOP, LOOP, GOOD), "stop the motor", FULL, 3),
+    "called silence twice": ((SWALLOWED, SWALLOWED, RARE), "stop the motor", FULL, 3),
+    "a loop, called silence": ((LOOP, SWALLOWED, RARE), "stop the motor", FULL, 3),
+    "worse, but mended in full": ((CUT, WORSE, GOOD), "stop the motor", FULL, 3),
+    "silence every time": ((SWALLOWED, SWALLOWED, SWALLOWED), "", FULL, 3),
+    "silence, or a loop": ((SWALLOWED, LOOP, LOOP), "", 175, 3),
+    "worse": ((UNLIKELY, WORSE, WORSE), "stop the motor", 175, 3),
+    "the second was best": ((WORSE, UNLIKELY, LOOP), "stop the motor", SECOND_LOOK, 3),
+    "said like this every time": ((LOOP, LOOP, LOOP), LOOP.text, FULL, 3),
 }
 
 
-@pytest.mark.parametrize(
-    ("short", "full", "text", "frames", "retried"), SECOND_LOOKS.values(), ids=SECOND_LOOKS
-)
-def test_a_doubtful_result_is_looked_at_once_more(
-    short: Hypothesis,
-    full: Hypothesis,
-    text: str,
-    frames: int,
-    retried: bool,  # noqa: FBT001
+@pytest.mark.parametrize(("says", "text", "frames", "looks"), LOOKS.values(), ids=LOOKS)
+def test_a_doubtful_result_is_looked_at_again_and_in_full_only_when_that_is_doubtful_too(
+    says: tuple[Hypothesis, Hypothesis, Hypothesis], text: str, frames: int, looks: int
 ) -> None:
     engine = WhisperTranscriber(TranscriptionSettings())
-    engine._decoder = decoder = Scripted(short, full)  # type: ignore[assignment]
+    short, longer, full = says
+    engine._decoder = decoder = Scripted(short, full, longer)  # type: ignore[assignment]
     engine._floor = 100
     transcript = engine.transcribe(utterance(np.ones(20_000, np.int16)))
-    assert (transcript.text, transcript.context_frames, transcript.retried) == (text, frames, retried)
-    limits = [token_limit(28_000 / 16_000, full_context=full) for full in (False, True)]
-    assert decoder.asked == [(175, limits[0]), (FULL, limits[1])][: 1 + retried]
+    assert (transcript.text, transcript.context_frames, transcript.retried) == (text, frames, looks > 1)
+    limits = [token_limit(28_000 / 16_000, generous=generous) for generous in (False, True)]
+    assert decoder.asked == [(175, limits[0]), (SECOND_LOOK, limits[1]), (FULL, limits[1])][:looks]
+
+
+@pytest.mark.parametrize(
+    ("floor", "tolerated"),
+    [(SECOND_LOOK, STOCK_FLOOR), (FULL - 1, STOCK_FLOOR), (175, STOCK_FLOOR - 1), (1500, SHORTEST)],
+)
+def test_the_full_context_is_next_from_a_second_looks_on_and_for_weights_that_are_no_stock_ones(
+    floor: int, tolerated: int
+) -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+    engine._decoder = decoder = Scripted(LOOP, GOOD, LOOP)  # type: ignore[assignment]
+    engine._floor, engine._tolerated = floor, tolerated
+    assert engine.transcribe(utterance(np.ones(20_000, np.int16))).text == GOOD.text
+    assert [frames for frames, _ in decoder.asked] == [floor, FULL]
 
 
 def test_silence_in_which_nobody_was_noticed_is_not_looked_at_twice() -> None:
@@ -462,7 +489,7 @@ POISON = {
 def test_odd_audio_gives_some_text_in_bounded_work(whisper: WhisperTranscriber, samples: np.ndarray) -> None:
     transcript = whisper.transcribe(utterance(samples, end_reason=EndReason.MAX_LENGTH))
     assert 0 <= transcript.confidence <= 1
-    assert len(transcript.text.split()) <= token_limit(len(samples) / 16_000, full_context=True)
+    assert len(transcript.text.split()) <= token_limit(len(samples) / 16_000, generous=True)
 
 
 def test_an_utterance_that_breaks_the_engine_is_its_own_failure(whisper: WhisperTranscriber) -> None:

@@ -181,15 +181,15 @@ def test_a_loop_is_found_wherever_it_is(
 
 
 def test_the_limit_follows_the_length() -> None:
-    short = [token_limit(seconds, full_context=False) for seconds in (0, 1, 2.51, 27, 30)]
-    full = [token_limit(seconds, full_context=True) for seconds in (0, 1, 2.51, 27, 30)]
+    short = [token_limit(seconds, generous=False) for seconds in (0, 1, 2.51, 27, 30)]
+    full = [token_limit(seconds, generous=True) for seconds in (0, 1, 2.51, 27, 30)]
     assert short == [8, 16, 29, 224, 224]
     assert full == [24, 48, 87, 224, 224]
 
 
 @given(st.floats(0, 30), st.booleans())
-def test_the_limit_is_within_whispers_own(seconds: float, full_context: bool) -> None:  # noqa: FBT001
-    assert 8 <= token_limit(seconds, full_context=full_context) <= MOST_TOKENS
+def test_the_limit_is_within_whispers_own(seconds: float, generous: bool) -> None:  # noqa: FBT001
+    assert 8 <= token_limit(seconds, generous=generous) <= MOST_TOKENS
 
 
 # -- which of two
