@@ -70,6 +70,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
         message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
     yield from who_answers.contradictions(config.orchestrator)
+    yield from _kept_answers(config)
     yield from _content(config.content)
     yield from _places(config)
     yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))
@@ -101,6 +102,13 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
                 paths = ("devices", "known", device_id, field), ("devices", *place, device_id)
                 message = f"{'.'.join(paths[1])} is {shown(there)}, got {shown(here)}; say it in one place"
                 yield paths, message
+
+
+def _kept_answers(config: GatewayConfig) -> Iterator[Contradiction]:
+    for name, agent in config.orchestrator.agents.items():
+        if agent.cache.seconds and config.privacy.redact:
+            paths = ("orchestrator", "agents", name, "cache"), ("privacy", "redact")
+            yield paths, "an answer that is given again is kept in words (privacy.redact keeps none)"
 
 
 def _content(content: ContentSettings) -> Iterator[Contradiction]:

@@ -33,6 +33,9 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
         yield from _kind(agent, here)
         if agent.retries > 1 and not agent.idempotent:
             yield ((*here, "retries"),), "it is not looked at without idempotent: true"
+        if agent.cache.seconds and agent.compensates:
+            message = "it does something (compensates): what is given again from a cache is not done again"
+            yield ((*here, "cache"), (*here, "compensates")), message
         yield from _pattern(agent.pattern, here)
     for name, team in settings.teams.items():
         here = ("orchestrator", "teams", name)

@@ -109,7 +109,8 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     ``text_to_reply_ms``: from the text to this reply, of which it took ``publish_ms`` until the broker had the text (at
     the end only; 0: unknown). ``redacted``: its words are kept from listeners. ``agents``: who has a part in it;
     ``missing``: who was asked and has none, which makes it ``partial``. ``data`` is for programs. ``flags``:
-    what the content filter has found in it, or made of it.
+    what the content filter has found in it, or made of it. ``cached``: of those who have a part in it somebody was not
+    asked: it is what was answered to the same before.
     """
 
     session_id: str
@@ -134,6 +135,7 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     missing: tuple[str, ...] = ()
     confidence: float = 0.0
     data: dict[str, Any] | None = None
+    cached: bool = False
 
 
 class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):

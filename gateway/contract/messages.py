@@ -198,7 +198,8 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     that the agent is at work on this. ``understood`` false: ``text`` says that the agent does not know what was meant,
     so that another may. ``confidence`` (0 to 1) and ``data`` (for programs) are its own. ``request_id``: of the
     :class:`~gateway.contract.agents.AgentRequest` that this answers; empty where no agents are named. ``compensation``:
-    this answers a ``compensate`` of it, and no ``ask``: it is undone, or (``error``) cannot be.
+    this answers a ``compensate`` of it, and no ``ask``: it is undone, or (``error``) cannot be. ``acted``: something
+    was done for it, so that it is never given again from a cache.
     """
 
     correlation_id: Id
@@ -219,6 +220,7 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
     data: Data | None = None
     traceparent: Line = ""
     compensation: bool = False
+    acted: bool = False
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -221,6 +221,7 @@ class HistoryReply(Struct, frozen=True, kw_only=True, array_like=True):
     agents: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    cached: bool = False
 
 
 def redacted_reply(reply: HistoryReply) -> HistoryReply:

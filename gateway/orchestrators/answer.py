@@ -23,7 +23,8 @@ class Reply:
     """The end of an answer, with more than its text.
 
     ``data``: for programs, a JSON object of at most 64 KiB. ``confidence``: 0 to 1, for teams that take the best.
-    ``understood`` false: ``text`` says that it is not known what was meant, and of a team another is asked.
+    ``understood`` false: ``text`` says that it is not known what was meant, and of a team another is asked. ``acted``:
+    something was done, so that the same words are never answered from a cache with this.
     """
 
     text: str = ""
@@ -31,6 +32,7 @@ class Reply:
     data: dict[str, Any] | None = None
     confidence: float = 0.0
     understood: bool = True
+    acted: bool = False
 
 
 class NotUnderstood(Exception):

@@ -62,6 +62,7 @@ class Replies:
             confidence=reply.confidence,
             data=reply.data,
             traceparent=heard.traceparent,
+            acted=reply.acted,
             compensation=self.inquiry.kind is Wanted.COMPENSATE,
         )
         payload = encode(message)

@@ -36,6 +36,7 @@ class Speaking:
         self._interim: str | None = None
         self._hints: WantedHints | None = None
         self._data: dict[str, Any] = {}
+        self._acted = False
         self._over = False
 
     def seconds_left(self) -> float:
@@ -79,6 +80,7 @@ class Speaking:
 
     async def announce(self, text: str, device_id: str | None, keep_seconds: float) -> None:
         """As ``Heard``'s; also after the end."""
+        self._acted = True
         heard = self._replies.inquiry.heard
         letter = announcement(self._replies.agent, device_id or heard.device_id, text, keep_seconds)
         await self._post.send(
@@ -88,6 +90,7 @@ class Speaking:
     async def ask(self, agent: str, text: str | None, seconds: float | None) -> AgentAnswer:
         """As ``Heard``'s."""
         self._go_on()
+        self._acted = True  # or the other has: nobody knows
         left = self.seconds_left() * OTHERS_SHARE
         inquiry = self._replies.inquiry
         seconds = left if seconds is None else min(seconds, left)
@@ -123,7 +126,7 @@ class Speaking:
         if self._data and (data is None or isinstance(data, dict)):
             data = {**self._data, **(data or {})}
         hints = reply.hints if reply.hints is not None else self._hints
-        return Reply(text, hints, data, reply.confidence, reply.understood)
+        return Reply(text, hints, data, reply.confidence, reply.understood, reply.acted or self._acted)
 
     def _go_on(self) -> None:
         if self._over:

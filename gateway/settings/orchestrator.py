@@ -11,6 +11,7 @@ from gateway.settings.agents.home_assistant import AssistSettings
 from gateway.settings.agents.langgraph import GraphSettings
 from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.agents.webhook import WebhookSettings
+from gateway.settings.answer_cache import CacheSettings
 from gateway.settings.durations import Seconds
 
 AgentName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -127,6 +128,7 @@ class AgentSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         bool, Meta(description="true: it is told to undo what it did when its team fails.")
     ] = False
     breaker: BreakerSettings = BreakerSettings()
+    cache: CacheSettings = CacheSettings()
 
 
 class TeamSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.contract.agents import ABSENT_SECONDS, AgentPresence
+from gateway.pipeline.agents.answer_cache import AnswerCaches, CacheFigures
 from gateway.pipeline.agents.breaker import Breaker, BreakerState
 from gateway.pipeline.agents.copies import AgentCopies, AgentCopy
 from gateway.pipeline.agents.track_record import AgentFigures, TrackRecord
@@ -46,6 +47,8 @@ class AgentStanding:
     seen_at: float | None
     unreadable: str
     """Why what it said of itself last cannot be read; empty: it can, or it said nothing."""
+    cache: CacheFigures | None = None
+    """None: none of its answers is given again."""
 
 
 class _Known:
@@ -67,6 +70,8 @@ class AgentRoster:
 
     def __init__(self, agents: Mapping[str, AgentSettings], now: float) -> None:
         self._agents = {name: _Known(settings) for name, settings in agents.items()}
+        self.answers = AnswerCaches(agents)
+        """What they have answered, where that is given again."""
         self._patient_until = now + ABSENT_SECONDS
         self._strangers: OrderedDict[str, float] = OrderedDict()
 
@@ -165,9 +170,10 @@ class AgentRoster:
             known.breaker.abandoned()
 
     def forget(self, is_gone: Callable[[Any], bool]) -> None:
-        """What agents said of their failures over these is told to nobody any more."""
+        """What agents said over these is told to nobody any more."""
         for known in self._agents.values():
             known.record.forget(is_gone)
+        self.answers.forget(is_gone)
 
     # -- what people are told
 
@@ -176,6 +182,7 @@ class AgentRoster:
         known = self._agents.get(agent)
         if known is None:
             return None
+        cache = self.answers.of(agent)
         times = [at for at in (known.copies.seen_at, known.answered_at) if at is not None]
         return AgentStanding(
             name=agent,
@@ -186,6 +193,7 @@ class AgentRoster:
             figures=known.record.figures(),
             seen_at=max(times, default=None),
             unreadable=known.unreadable,
+            cache=None if cache is None else cache.figures(),
         )
 
     def standings(self, now: float) -> list[AgentStanding]:

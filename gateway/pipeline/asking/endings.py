@@ -36,7 +36,8 @@ class Ending:
     """How a request ended. ``text``: what the listeners are shown; where it is empty, a device is told the fallback.
 
     ``agents``: who has a part in it, ``missing``: who was asked and has none. ``puzzled``: they did not understand.
-    ``seen``: everybody has it already, so nobody asks whether they may.
+    ``seen``: everybody has it already, so nobody asks whether they may. ``cached``: so it was answered
+    before, to the same.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Ending:
     data: Data | None = None
     puzzled: bool = False
     seen: bool = False
+    cached: bool = False
 
     @property
     def partial(self) -> bool:
@@ -244,6 +246,7 @@ class Endings:
             missing=ending.missing,
             confidence=ending.confidence,
             data=ending.data,
+            cached=ending.cached,
             puzzled=ending.puzzled,
             apology="" if ending.text else whole,
         )
@@ -289,6 +292,7 @@ class Endings:
             agents=ending.agents,
             missing=ending.missing,
             flags=ending.flags,
+            cached=ending.cached,
         )
         kept = redacted_reply(reply) if self._redact else reply
         return (*self._questions.published_in(question), Answered(request.correlation_id, kept))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
-from msgspec.structs import replace
+from msgspec import structs
 
 from gateway.contract.agents import (
     MOST_ANSWERS,
@@ -21,6 +21,8 @@ from gateway.contract.agents import (
 from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, encode, new_id
 from gateway.contract.tracing import HEADER, traceparent
 from gateway.journal.records import AgentRow, LetterRow
+from gateway.pipeline.agents.answer_cache import Inquired
+from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.requests import CUT_OFF
 from gateway.pipeline.teams.members import Member, MemberState
@@ -37,6 +39,22 @@ class Topic:
     name: UtteranceName
     message: TranscriptionMessage
     turns: tuple[ConversationTurn, ...]
+    begun: bool = True
+    """Whether anything was, though it may be remembered no more."""
+    began: float = 0.0
+    """When somebody began to say it, by the event loop's clock; 0: nobody spoke."""
+
+    def after(self, conversation: Conversation) -> Topic:
+        """The same, after all that has been said by now."""
+        return replace(self, turns=conversation.turns, begun=conversation.begun)
+
+    def wording(self) -> Inquired:
+        """All that an answer to it may depend on."""
+        said = self.message
+        return Inquired(
+            text=said.text, language=said.language, user_id=said.user_id, device_id=said.device_id, room=said.room,
+            begun=self.begun, flags=said.flags, about=self.name,
+        )  # fmt: skip
 
 
 def agent_letter(
@@ -97,19 +115,19 @@ def _fitted(answer: AgentAnswer, share: int) -> AgentAnswer:
     """Without its data, and then with less of its text, where it has more bytes than that."""
     if len(encode(answer)) <= share:
         return answer
-    answer = replace(answer, data=None)
+    answer = structs.replace(answer, data=None)
     size = len(encode(answer))
     if size <= share:
         return answer
     kept = len(answer.text) * max(0, share - len(CUT_OFF.encode())) // size
-    return replace(answer, text=answer.text[:kept] + CUT_OFF)
+    return structs.replace(answer, text=answer.text[:kept] + CUT_OFF)
 
 
 def once_more(letter: LetterRow) -> LetterRow:
     """The same, anew: a broker or an agent that has had it would take it for what it has had."""
     request = decode_request(letter.payload)
-    request = replace(request, attempt=request.attempt + 1, message_id=new_id("m"))
-    return replace(letter, message_id=request.message_id, payload=encode(request))
+    request = structs.replace(request, attempt=request.attempt + 1, message_id=new_id("m"))
+    return structs.replace(letter, message_id=request.message_id, payload=encode(request))
 
 
 def agent_row(

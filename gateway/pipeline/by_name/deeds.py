@@ -57,7 +57,7 @@ class Deeds:
         over = lead.work.outcome is not None
         moved = lead.work.changed()
         if outcome is not None:  # what they said is in the reply now
-            moved = [one for one in lead.work.everybody if one.attempt]
+            moved = [one for one in lead.work.everybody if one.attempt or one.cached]
         effects += [_moved(lead, one, words=not over) for one in moved]
         return Moves(tuple(effects), tuple(letters), tuple(shown), outcome)
 

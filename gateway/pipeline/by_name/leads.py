@@ -31,6 +31,8 @@ class Lead:
     due: float = math.inf
     ended_at: float = 0.0
     undoing: dict[str, LetterRow] = field(default_factory=dict)
+    looked_up: set[str] = field(default_factory=set)
+    """Of which agents it is known whether they have answered the same before."""
 
     @property
     def correlation_id(self) -> str:

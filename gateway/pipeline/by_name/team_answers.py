@@ -134,7 +134,10 @@ class TeamAnswers:
     def _topic(self, correlation_id: str) -> Topic:
         question = self._questions.get(correlation_id)
         assert question is not None
-        return Topic(question.request.name, question.message, question.conversation.turns)
+        spoken, before = question.spoken, question.conversation
+        seconds = question.message.audio.seconds
+        began = spoken.complete_at - seconds if seconds else 0.0
+        return Topic(question.request.name, question.message, before.turns, before.begun, began)
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
         """What it had asked agents for a request that is over."""
@@ -232,6 +235,7 @@ class TeamAnswers:
             confidence=outcome.confidence,
             data=outcome.data,
             puzzled=outcome.cause is Cause.PUZZLED,
+            cached=outcome.cached,
         )
         return await self._endings.end(request, ending, *effects)
 

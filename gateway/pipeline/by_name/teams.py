@@ -18,6 +18,7 @@ from typing import TypeAlias
 import structlog
 
 from firmware_bridge.alarm import Alarm
+from gateway.contract.agents import AgentAnswer
 from gateway.contract.messages import OrchestratorReply, TranscriptionMessage
 from gateway.journal import AnyJournal
 from gateway.journal.records import AgentRow, LetterRow
@@ -100,7 +101,7 @@ class Teams:
 
     def _begin(self, lead: Lead, plan: TeamPlan) -> Moves:
         now = self._now()
-        lead.work = TeamWork(plan, self._why_not, now)
+        lead.work = TeamWork(plan, self._why_not, now, partial(self._kept, lead))
         return self._do(lead, lead.work.go_on(now), now)
 
     def end(self, correlation_id: str) -> str:
@@ -115,9 +116,8 @@ class Teams:
     def begin_waiting(self, correlation_id: str, before: Callable[[UtteranceName], Conversation]) -> Moves:
         """It has waited for its turn, which is now; it is put to its team with what was said until now."""
         lead = self._leads[correlation_id]
-        name, message = lead.topic.name, lead.topic.message
-        lead.topic = Topic(name, message, before(name).turns)
-        return self._begin(lead, self._plans.choose(_asking(message)) or self._plans.of(()))
+        lead.topic = lead.topic.after(before(lead.topic.name))
+        return self._begin(lead, self._plans.choose(_asking(lead.topic.message)) or self._plans.of(()))
 
     # -- what happens
 
@@ -127,11 +127,13 @@ class Teams:
         if lead is None or lead.work is None:
             raise NotAsked(f"{reply.agent} was not asked")
         one = lead.work.asked(reply.request_id)
-        had = 0 if one is None else len(one.text)
+        had, was_good = (0, False) if one is None else (len(one.text), one.good)
         try:
             steps = lead.work.take(reply, now)
         except NotOfTheTeam as error:
             raise NotAsked(str(error)) from error
+        if one is not None and one.good and not was_good:
+            self._keep(lead, one, now)
         moves = self._do(lead, steps, now)
         if one is not None:
             moves = replace(moves, kept=one.text[had:])
@@ -258,8 +260,7 @@ class Teams:
     def refresh(self, before: Callable[[UtteranceName], Conversation]) -> None:
         """Whoever is asked from now on is told no more of the conversations before than that."""
         for lead in self._leads.values():
-            name, message = lead.topic.name, lead.topic.message
-            lead.topic = Topic(name, message, before(name).turns)
+            lead.topic = lead.topic.after(before(lead.topic.name))
 
     def _remember(self, lead: Lead) -> None:
         lead.ended_at = self._now()
@@ -308,7 +309,12 @@ class Teams:
         combiner = next((row.agent for row in rows if row.combines), "")
         plan = self._plans.joined(plan, (row.agent for row in rows if not row.combines), combiner)
         found = [one for row in rows if (one := member(row, plan, now)) is not None]
-        lead.work = TeamWork(plan, self._why_not, min((one.asked_at for one in found), default=now))
+        lead.work = TeamWork(
+            plan,
+            self._why_not,
+            min((one.asked_at for one in found), default=now),
+            partial(self._kept, lead),
+        )
         lead.work.take_up(found)
         for one in found:
             if one.state in AT_WORK:
@@ -321,6 +327,21 @@ class Teams:
             lead.due = now
             heapq.heappush(self._deadlines, (now, lead.correlation_id))
             self._woken.set()
+
+    # -- what is given again
+
+    def _kept(self, lead: Lead, agent: str, answers: tuple[AgentAnswer, ...]) -> AgentAnswer | None:
+        """What it has answered to the same before; looked for once."""
+        cache = self._roster.answers.of(agent)
+        if cache is None or agent in lead.looked_up:
+            return None
+        lead.looked_up.add(agent)
+        return cache.find(lead.topic.wording(), answers, self._now())
+
+    def _keep(self, lead: Lead, one: Member, now: float) -> None:
+        cache = self._roster.answers.of(one.name)
+        if cache is not None and not one.once:
+            cache.keep(lead.topic.wording(), one.answers, one.answer(), now)
 
     # -- steps into moves
 

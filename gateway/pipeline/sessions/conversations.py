@@ -32,6 +32,8 @@ class Conversation:
 
     id: str = ""
     turns: tuple[ConversationTurn, ...] = ()
+    begun: bool = False
+    """Whether anything was said in it before, remembered or not."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class _Turn:
     """None: they are not remembered (any more)."""
     said_at: float
     is_open: bool = True
+    began: bool = False
+    """Whether it was the first that was said."""
     """Whether its answer is awaited."""
 
     @property
@@ -55,6 +59,8 @@ class _Ongoing:
     visitor: str
     last: float
     """When something was said or answered."""
+    begun: bool = False
+    """Whether anything was said."""
     turns: dict[str, _Turn] = field(default_factory=dict)
     """In the order in which they were said: those with words, those that are open, and the last."""
 
@@ -117,13 +123,13 @@ class Conversations:
         if one is None or one.user_id != name.user_id or self._has_lapsed(one, now):
             one = self._begin(name, now, visitor)
         self._forget_old(one, now)
-        before = Conversation(one.id, one.memory(one.turns))
+        before = Conversation(one.id, one.memory(one.turns), one.begun)
         if text:
             words = None
             if self.turns_kept:
                 cut, known_by = self._cut(text, 4), name.correlation_id
                 words = ConversationTurn(text=cut, timestamp=timestamp, correlation_id=known_by)
-            self._add(one, _Turn(name, words, now))
+            self._add(one, _Turn(name, words, now, began=not one.begun))
             self._touch(name.device_id, one, now)
         return before
 
@@ -174,9 +180,10 @@ class Conversations:
         """What was said in its conversation before it."""
         one, _ = self._find(name.correlation_id)
         if one is None:
-            return Conversation(name.conversation_id)
+            return Conversation(name.conversation_id, begun=True)
         names = list(one.turns)
-        return Conversation(one.id, one.memory(names[: names.index(name.correlation_id)]))
+        begun = not one.turns[name.correlation_id].began
+        return Conversation(one.id, one.memory(names[: names.index(name.correlation_id)]), begun)
 
     # -- the end
 
@@ -273,6 +280,7 @@ class Conversations:
         self._ongoing.move_to_end(device_id)
 
     def _add(self, one: _Ongoing, turn: _Turn) -> None:
+        one.begun = True
         one.turns[turn.name.correlation_id] = turn
         self._device_of[turn.name.correlation_id] = turn.name.device_id
         self._trim(one)

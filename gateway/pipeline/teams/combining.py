@@ -20,9 +20,10 @@ def combined(
     """The reply out of the answers of those who are ``chosen``; ``good``: all who answered."""
     if len(chosen) == 1:
         (one,) = chosen
-        agents = [one.name] if one in good else [*(each.name for each in good), one.name]
+        parts = [one] if one in good else [*good, one]
         return TeamOutcome(
-            one.text, one.name, agents=tuple(agents), missing=tuple(missing), confidence=one.confidence, data=one.data
+            one.text, one.name, agents=tuple(each.name for each in parts), missing=tuple(missing),
+            confidence=one.confidence, data=one.data, cached=any(each.cached for each in parts),
         )  # fmt: skip
     return TeamOutcome(
         " ".join(filter(None, (one.text.strip() for one in chosen))),
@@ -31,6 +32,7 @@ def combined(
         missing=tuple(missing),
         confidence=min(one.confidence for one in chosen),
         data=_together(chosen),
+        cached=any(one.cached for one in chosen),
     )
 
 

@@ -113,6 +113,12 @@ class Member:
     confidence: float = 0.0
     data: dict[str, Any] | None = None
     answered_at: float = 0.0
+    cached: bool = False
+    """It was not asked: this is what it has answered to the same before."""
+    answers: tuple[AgentAnswer, ...] = ()
+    """Of others, that it was asked with."""
+    once: bool = False
+    """What it answers is for this request alone: it did something, or asked for something more."""
     changed: bool = False
 
     @property
@@ -140,6 +146,14 @@ class Member:
         self.changed = self.changed or event is not MemberEvent.SIGN
         self.state = state
         return True
+
+    def recall(self, kept: AgentAnswer, now: float) -> None:
+        """It need not be asked: it has answered the same before."""
+        self.step(MemberEvent.ASK)
+        self.step(MemberEvent.ANSWER)
+        self.text, self.confidence, self.data = kept.text, kept.confidence, kept.data
+        self.asked_at = self.answered_at = now
+        self.cached, self.error = True, None
 
     def answer(self) -> AgentAnswer:
         """What others are told of it."""

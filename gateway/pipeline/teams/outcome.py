@@ -25,7 +25,8 @@ class TeamOutcome:
 
     ``agent``: whose reply it is, the team's where several made it. ``agents``: whose answers are in it; ``missing``:
     whose should be, which makes it ``partial``. ``cause``: of an error. ``falls_short``: of what there
-    should be too little came, so that what was shown before is no reply either.
+    should be too little came, so that what was shown before is no reply either. ``cached``: somebody's
+    answer in it was given before, to the same.
     """
 
     text: str
@@ -37,6 +38,7 @@ class TeamOutcome:
     data: dict[str, Any] | None = None
     cause: Cause | None = None
     falls_short: bool = False
+    cached: bool = False
 
     @property
     def partial(self) -> bool:

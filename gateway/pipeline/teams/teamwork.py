@@ -28,6 +28,12 @@ MAX_PIECES_TEXT = 64 * 1024 + 1
 
 Available: TypeAlias = Callable[[str], Absence | None]
 """Whether an agent can be asked now; None: it can."""
+Kept: TypeAlias = Callable[[str, tuple[AgentAnswer, ...]], AgentAnswer | None]
+"""What an agent has answered to the same before, given these answers of others; None: it is to be asked."""
+
+
+def nothing_kept(_agent: str, _answers: tuple[AgentAnswer, ...]) -> None:
+    """Everybody is asked."""
 
 
 class NotOfTheTeam(Exception):
@@ -37,12 +43,13 @@ class NotOfTheTeam(Exception):
 class TeamWork:
     """One utterance, put to a team."""
 
-    def __init__(self, plan: TeamPlan, available: Available, now: float) -> None:
+    def __init__(self, plan: TeamPlan, available: Available, now: float, kept: Kept = nothing_kept) -> None:
         self.plan = plan
         self.outcome: TeamOutcome | None = None
         """How it ended."""
         self._candidates = plan.candidates
         self._available = available
+        self._kept = kept
         self._begun_at = now
         self._members = [Member(one) for one in plan.members]
         self._combiner = Member(plan.combiner) if plan.combiner is not None else None
@@ -116,6 +123,7 @@ class TeamWork:
         if member is None or member.name != reply.agent:
             raise NotOfTheTeam(f"{reply.agent} was not asked")
         member.heard_at = now
+        member.once = member.once or reply.acted or reply.compensation or reply.hints is not None
         if reply.compensation or member.state in UNDOING:
             return self._undone(member, reply)
         if not reply.final and reply.error is None and (reply.progress or not reply.text):
@@ -289,6 +297,7 @@ class TeamWork:
         steps: list[Step] = []
         if self._combiner is not None and self._combiner.attempt:
             return steps
+        self._recall_one(now)
         for one in self._members:
             if one.state is not MemberState.WAITING:
                 continue
@@ -304,6 +313,21 @@ class TeamWork:
                 steps += self._ask(one, tuple(each.answer() for each in before), now)
         return steps
 
+    def _recall_one(self, now: float) -> None:
+        """Where one answer will do, whoever has it: then nobody is asked."""
+        if self.plan.policy is not Policy.FIRST or self.plan.prefer_seconds:
+            return
+        for one in self._members:
+            alone = one.name in self._candidates and not one.plan.after
+            if alone and one.state is MemberState.WAITING and self._recall(one, (), now):
+                return
+
+    def _recall(self, member: Member, answers: tuple[AgentAnswer, ...], now: float) -> bool:
+        kept = self._kept(member.name, answers) if self.outcome is None else None
+        if kept is not None:
+            member.recall(kept, now)
+        return kept is not None
+
     def _before(self, member: Member) -> list[Member]:
         return [one for one in self._members if one.name in member.plan.after] if member.plan.after else []
 
@@ -315,7 +339,7 @@ class TeamWork:
 
     def _ask(self, member: Member, answers: tuple[AgentAnswer, ...], now: float) -> list[Step]:
         """If it can be asked; one that is not there may come yet."""
-        if now < member.not_before:
+        if now < member.not_before or self._recall(member, answers, now):
             return []
         absence = self._available(member.name)
         if absence is Absence.BREAKER_OPEN:
@@ -325,6 +349,7 @@ class TeamWork:
             return []
         member.step(MemberEvent.ASK)
         member.attempt += 1
+        member.answers = answers
         member.asked_at = member.heard_at = now
         member.gone = member.unasked = False
         member.due = min(now + member.plan.seconds, self._begun_at + self.plan.seconds)

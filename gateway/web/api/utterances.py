@@ -27,7 +27,10 @@ ERASED_AT_ONCE = 50
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What was answered. ``fallback``: nobody did in time, and the text is the gateway's own."""
+    """What was answered. ``fallback``: nobody did in time, and the text is the gateway's own.
+
+    ``cached``: somebody's part in it was answered before, to the same.
+    """
 
     text: str
     agent: str
@@ -37,6 +40,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    cached: bool = False
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
@@ -268,6 +272,7 @@ def _answer(reply: HistoryReply) -> Answer:
         agents=reply.agents,
         missing=reply.missing,
         flags=reply.flags,
+        cached=reply.cached,
     )
 
 

@@ -24,6 +24,10 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             'FILE:1: devices.known.kitchen.priority: expected one of "", urgent, normal, background, got \'high\'',
         ),
         ("devices: {microphones: {desk: {rate: 100}}}", "FILE:1: devices.microphones.desk.rate: expected 0 or a whole"),
+        (
+            "{privacy: {redact: true}, orchestrator: {agents: {a: {cache: {seconds: 1}}}}}",
+            "FILE:1: orchestrator.agents.a.cache: an answer that is given again is kept in words",
+        ),
         ('web: {host: ""}', "FILE:1: web.host: expected an address; 0.0.0.0 is every one of this machine"),
         *[
             (f"web: {{hosts: ['{host}']}}", "FILE:1: web.hosts[0]: expected name or name:port, got")

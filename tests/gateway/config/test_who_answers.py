@@ -23,6 +23,10 @@ AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
         ("url: 'http://h'", "FILE:1: orchestrator.agents.a.url: it is not looked at with kind: ''"),
         ("kind: commands, app: builtin", "FILE:1: orchestrator.agents.a.app: it is not looked at with kind: commands"),
         ("kind: commands, openai: {model: m}", "FILE:1: orchestrator.agents.a.openai: it is for kind: openai, and not"),
+        (
+            "compensates: true, cache: {seconds: 60}",
+            "FILE:1: orchestrator.agents.a.cache: it does something (compensates): what is given again from a cache",
+        ),
         ("pattern: '('", "FILE:1: orchestrator.agents.a.pattern: expected a regular expression (missing ), "),
         ("pattern: '(a+)+'", "FILE:1: orchestrator.agents.a.pattern: a repeat of what repeats or chooses itself can "),
     ],

@@ -287,3 +287,19 @@ def test_it_is_a_transcript_still() -> None:
     assert isinstance(whole, TranscriptionMessage)
     assert decode_transcription(encode(whole)) == said
     assert msgspec.structs.replace(whole, text="bye").text == "bye"
+
+
+async def test_who_announces_something_or_asks_others_has_acted() -> None:
+    async def answer(heard: Heard) -> Reply:
+        if heard.text == "remind me":
+            await heard.announce("Do it!")
+        if heard.text == "ask":
+            await heard.ask("somebody", seconds=0.05)
+        return Reply("Yes.", acted=heard.text == "switch it on")
+
+    async with running(agent(answer)) as gateway:
+        acted = []
+        for text in ("what is it", "switch it on", "remind me", "ask"):
+            await gateway.ask("house", text)
+            acted.append((await gateway.reply()).acted)
+        assert acted == [False, True, True, True]

@@ -23,9 +23,10 @@ from gateway.contract.agents import (
     decode_request,
 )
 from gateway.contract.events import ReplyEvent
-from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, OrchestratorReply, encode
+from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, OrchestratorReply, WantedHints, encode
 from gateway.journal import NoJournal
 from gateway.journal.effects import Effect
+from gateway.journal.history import Selection
 from gateway.pipeline.content.port import PassingText
 from gateway.pipeline.erasing import Whose
 from gateway.pipeline.sessions.requests import CUT_OFF, MAX_TEXT_BYTES
@@ -359,3 +360,64 @@ async def test_who_is_to_stop_is_told_no_conversation() -> None:
         stop = await one.request("b", "second", kind=Wanted.STOP)
         assert stop.conversation == ()
         await one.works.idle()
+
+
+# Answers that are given again
+
+
+def cached(**cache: Any) -> dict[str, Any]:
+    return {"cache": {"seconds": 60, "conversations": True, **cache}}
+
+
+async def test_who_is_answered_from_the_cache_is_told_so_and_the_agent_is_not_asked(tmp_path: Path) -> None:
+    async with house(
+        "clock",
+        agents={"clock": cached()},
+        team={},
+        journal=tmp_path / "journal.db",
+        history={"enabled": True},
+    ) as one:
+        first = await one.say("What time is it?")
+        await one.answer(await one.request("clock"), "No", final=False, message_id="m_1")
+        await one.answer(await one.request("clock"), "Noon.", data={"hour": 12}, message_id="m_2")
+        assert not (await one.end(first)).cached
+        second = await one.say("what time is it")
+        end = await one.end(second)
+        assert (end.text, end.data, end.agent, end.cached) == ("Noon.", {"hour": 12}, "clock", True)
+        assert len(one.asked.of(AgentRequest)) == 1
+        await one.works.idle()
+        standing = one.works.pipeline.agents.standing("clock", 0.0)  # type: ignore[union-attr]
+        assert (standing.cache.hits, standing.cache.misses, standing.figures.asked) == (1, 1, 1)  # type: ignore[union-attr]
+        found = await one.works.journal.history.page(Selection(), 2)
+        assert [row.reply.cached for row in found] == [True, False]
+
+
+async def test_only_good_answers_that_did_nothing_are_given_again() -> None:
+    async with house("clock", agents={"clock": cached()}, team={}) as one:
+        poor: tuple[dict[str, Any], ...] = (
+            {"error": "broken"},
+            {"understood": False},
+            {"acted": True},
+            {"hints": WantedHints(language="de")},
+        )
+        for number, facts in enumerate(poor):
+            said = await one.say("what time is it")
+            await one.answer(await one.request("clock", count=number + 1), "Noon.", **facts)
+            await one.end(said)
+        await one.say("what time is it")
+        await one.request("clock", count=len(poor) + 1)
+
+
+async def test_in_the_middle_of_a_conversation_it_is_asked_anew_and_what_is_erased_is_not_given_again() -> (
+    None
+):
+    async with house("clock", agents={"clock": cached(conversations=False)}, team={}) as one:
+        first = await one.say("what time is it")
+        await one.answer(await one.request("clock"), "Noon.")
+        await one.end(first)
+        await one.say("what time is it")
+        await one.request("clock", count=2)
+        answers = one.works.pipeline.agents.answers  # type: ignore[union-attr]
+        assert answers.of("clock").figures().entries == 1  # type: ignore[union-attr]
+        await one.works.pipeline.erasing.erase(Whose(correlation_id=first))
+        assert answers.of("clock").figures().entries == 0  # type: ignore[union-attr]

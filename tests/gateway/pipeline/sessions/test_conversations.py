@@ -178,7 +178,9 @@ def test_without_a_memory_ids_go_on_and_there_are_no_turns(forgetful: dict[str, 
     all_of_them = conversations(**forgetful)
     first = all_of_them.said(named(1), "one", 0.0)
     assert all_of_them.answered("c_1", "1", "house", 0.0) is None
-    assert all_of_them.said(named(2), "two", 0.0) == first
+    assert all_of_them.said(named(2), "two", 0.0) == Conversation(first.id, begun=True)
+    all_of_them.answered("c_2", "2", "house", 0.0)
+    assert all_of_them.before(named(2)).begun, "it is not the first, though nothing of the first is left"
 
 
 def test_what_is_erased_is_in_no_memory_and_the_conversation_goes_on() -> None:
@@ -190,7 +192,7 @@ def test_what_is_erased_is_in_no_memory_and_the_conversation_goes_on() -> None:
     third = all_of_them.said(named(3), "three", 0.0)
     assert (third.id, words(third)) == (first.id, [("two", "")])
     all_of_them.forget(lambda name: name.user_id == "ann")
-    assert all_of_them.said(named(4), "four", 0.0) == Conversation(first.id)
+    assert all_of_them.said(named(4), "four", 0.0) == Conversation(first.id, begun=True)
 
 
 # What a gateway before this one knew

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.contract.agents import AgentAnswer
 from gateway.contract.messages import OrchestratorReply
 from gateway.pipeline.agents.roster import Absence
 from gateway.pipeline.teams.members import AT_WORK, MEMBER_TRANSITIONS, MemberState
@@ -515,3 +516,56 @@ def test_every_transition_is_reached_by_a_state_that_is_reached() -> None:
     reached = {MemberState.WAITING, *MEMBER_TRANSITIONS.values()}
     assert reached == set(MemberState)
     assert {state for state, _ in MEMBER_TRANSITIONS} <= reached
+
+
+# What was answered before
+
+
+def kept(house: House, **answers: str) -> House:
+    """These agents have answered the same before."""
+
+    def find(agent: str, _before: tuple[AgentAnswer, ...]) -> AgentAnswer | None:
+        text = answers.get(agent)
+        return None if text is None else AgentAnswer(agent=agent, text=text, confidence=0.5)
+
+    house.work = TeamWork(house.work.plan, house.absent.get, house.now, find)
+    house.steps.clear()
+    return house.begin()
+
+
+def test_what_one_has_answered_before_is_the_reply_and_nobody_is_asked() -> None:
+    house = kept(team("a", "b", "c"), b="noon")
+    assert (house.asked, house.of(Verdict)) == ([], [])
+    assert house.outcome == TeamOutcome("noon", "b", agents=("b",), confidence=0.5, cached=True)
+
+
+def test_it_is_the_reply_although_its_agent_is_away() -> None:
+    house = team("a")
+    house.absent["a"] = Absence.ABSENT
+    assert kept(house, a="noon").outcome.text == "noon"
+
+
+def test_whom_it_is_waited_for_is_asked_all_the_same() -> None:
+    house = kept(team("a", "b", prefer_seconds=1.0), b="noon")
+    assert (house.asked, house.open) == (["a"], True)
+    assert house.after(1.0).outcome.agent == "b"
+
+
+def test_in_turn_the_first_is_asked_and_the_second_need_not_be() -> None:
+    house = kept(team("a", "b", "c", policy=Policy.IN_TURN), b="noon")
+    assert (house.asked, house.open) == (["a"], True)
+    assert house.fails("a").outcome == TeamOutcome("noon", "b", agents=("b",), confidence=0.5, cached=True)
+
+
+def test_of_all_some_have_answered_before() -> None:
+    house = kept(team("a", "b", policy=Policy.ALL), b="noon")
+    house.says("a", "day")
+    assert (house.outcome.text, house.outcome.cached) == ("day noon", True)
+
+
+def test_who_was_not_asked_has_nothing_to_undo() -> None:
+    house = kept(
+        team(MemberPlan("a", 9.0, compensates=True), "b", policy=Policy.ALL, partial=False), a="done"
+    )
+    assert house.fails("b").outcome.error == "b: broken"
+    assert house.of(Undo) == []
