@@ -208,6 +208,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
+.agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .settings .orchestrators
 .answering:                     .agents .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
