@@ -126,6 +126,15 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="Words that are likely to be said, such as names; they take their place from prompt."
         ),
     ] = ""
+    names_tokens: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=200,
+            description="So much of what the model reads before it listens may be names of the house, in its tokens, "
+            "of which a name has two to five; 0: none. More is slower, and not better.",
+        ),
+    ] = 120
     word_timestamps: Annotated[
         bool, Meta(description="Tell the time of every word; costs a few milliseconds an utterance.")
     ] = False

@@ -24,7 +24,8 @@ class Hints:
 
     ``language``: a code, or ``auto`` (the engine finds out); None: as in the engine's settings.
     ``prompt`` is text as it might have stood before the utterance; ``hotwords`` are words that are likely
-    in it. An engine that has no use for a hint ignores it. ``task``: "translate" wants the text in English,
+    in it; ``names`` are those of the house, whichever are likeliest first, of which an engine takes as many as do it
+    good. An engine that has no use for a hint ignores it. ``task``: "translate" wants the text in English,
     whatever is spoken; an engine that cannot do that fails. ``draft``: a quick look is enough, because the
     speech goes on; a result that cannot be right is not looked at twice, but marked ``doubtful``.
     """
@@ -35,6 +36,7 @@ class Hints:
     word_timestamps: bool = False
     draft: bool = False
     task: Literal["transcribe", "translate"] = "transcribe"
+    names: tuple[str, ...] = ()
 
 
 NO_HINTS = Hints()
@@ -68,7 +70,7 @@ class Transcript:
     thing. ``retried``: a first result could not be right, so the engine looked twice.
     ``language_probability``: how sure the engine is of the language that it found out itself, else 0.
     ``words``: only when they were wanted, and the engine knows their times. ``doubtful``: it cannot be
-    right, and was not looked at twice.
+    right, and was not looked at twice. ``names_told``: of the hint's names, how many the model was told.
     No speech is ``text == ""``, not an error.
     """
 
@@ -85,6 +87,7 @@ class Transcript:
     language_probability: float = 0.0
     words: tuple[Word, ...] = ()
     doubtful: bool = False
+    names_told: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,19 @@ def shortest_context(name: str, folder: Path) -> int:
     return SHORTEST if "acft" in name.lower() else STOCK_FLOOR
 
 
+def takes_names(name: str, folder: Path | None = None) -> bool:
+    """Whether a model hears better when it is told names, and not worse.
+
+    Distilled ones (known by ``distil`` in their name) break off in the middle of what was said, and the bundled one
+    has learned from no text before. A model may say so itself in its ``config.json``, as ``takes_names``.
+    Raises OSError and ValueError for an unreadable ``config.json``.
+    """
+    told = description(folder).get("takes_names") if folder is not None else None
+    if isinstance(told, bool):
+        return told
+    return name != BUNDLED_MODEL and "distil" not in name.lower()
+
+
 def _find(name: str, models_dir: str) -> Path | None:
     if name == BUNDLED_MODEL:
         return _complete(BUNDLED)

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,12 @@ from transcription.audio import SAMPLE_RATE
 from transcription.transcriber import Word
 from transcription.whisper.computing import ComputeDevice, tensor
 from transcription.whisper.features import HOP, Floats, LogMel
-from transcription.whisper.guards import Hypothesis, has_echo
-from transcription.whisper.prompts import POSITIONS, start_tokens
+from transcription.whisper.guards import Hypothesis, has_echo, recites
+from transcription.whisper.prompts import POSITIONS, start_tokens, told_names
 from transcription.whisper.words import timed_words
+
+ROOMS = 32
+"""So many lists of names, one of each room, are counted once: it takes some milliseconds."""
 
 _NON_SPEECH = [-1]  # faster-whisper's word for its list of them
 
@@ -49,6 +53,7 @@ class Take:
     words: bool = False
     seconds: float = math.inf
     task: Literal["transcribe", "translate"] = "transcribe"
+    names: tuple[str, ...] = ()
 
 
 class WhisperDecoder:
@@ -83,6 +88,8 @@ class WhisperDecoder:
         }
         self._suppressed = list(get_suppressed_tokens(self._tokenizers["en"], _NON_SPEECH))
         self._beam_size = beam_size
+        self.fitting = lru_cache(ROOMS)(self._fitting)
+        """The first of these names (``names, most_tokens, language``), as many as are worth so many of its tokens."""
         self.mels: int = loaded.model.n_mels
         self.features = LogMel(loaded.feature_extractor.mel_filters)
 
@@ -91,19 +98,23 @@ class WhisperDecoder:
         """The codes of the languages it knows."""
         return list(self._tokenizers)
 
+    def _fitting(self, names: tuple[str, ...], most_tokens: int, language: str | None) -> tuple[str, ...]:
+        tokenizer = self._tokenizers.get(language or "") or next(iter(self._tokenizers.values()))
+        return told_names(tokenizer, names, most_tokens)
+
     def decode(self, take: Take) -> Hypothesis:
         """What was said."""
         return self.decode_all([take])[0]
 
     def decode_all(self, takes: Sequence[Take]) -> list[Hypothesis]:
-        """The same at once for several of equal task, language, prompt and hotwords, in the longest one's context.
+        """The same at once, in the longest one's context, for several that are equal but for what is heard.
 
         CTranslate2 needs the task to stand at the same place of each start.
         """
         encoded = self._encode(takes)
         languages = self._languages(takes, encoded)
         starts = [
-            start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task)
+            start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task, take.names)
             for take, (language, _) in zip(takes, languages, strict=True)
         ]
         most_tokens = max(_most_tokens(take, start) for take, start in zip(takes, starts, strict=True))
@@ -143,7 +154,7 @@ class WhisperDecoder:
             language_probability=language[1],
             frames=frames,
             cut=count >= most_tokens,
-            echo=has_echo(text, f"{take.hotwords} {take.prompt}"),
+            echo=has_echo(text, f"{take.hotwords} {take.prompt}") or recites(text, take.names),
         )
 
     def _align(self, take: Take, encoded: Any, said: Hypothesis) -> tuple[Word, ...]:

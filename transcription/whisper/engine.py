@@ -15,7 +15,7 @@ import numpy as np
 from transcription.audio import SAMPLE_RATE, to_float32
 from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.models.model_hub import Fetched, megabytes
-from transcription.models.models import FULL, get_model, shortest_context
+from transcription.models.models import FULL, get_model, shortest_context, takes_names
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
     NO_HINTS,
@@ -63,7 +63,7 @@ class Prepared:
         """What must be equal in a batch, and the length of context. Word times are told for one alone."""
         take = self.take
         alone = id(self) if take.words else None
-        return (take.task, take.language, take.prompt, take.hotwords, alone), take.frames
+        return (take.task, take.language, take.prompt, take.hotwords, take.names, alone), take.frames
 
     def doubts(self, said: Hypothesis) -> bool:
         """Whether that cannot be what was spoken."""
@@ -72,7 +72,7 @@ class Prepared:
     def again(self, frames: int) -> Take:
         """A look in a longer context, without what may have misled."""
         limit = token_limit(self.seconds, generous=True)
-        return replace(self.take, frames=frames, most_tokens=limit, prompt="", hotwords="")
+        return replace(self.take, frames=frames, most_tokens=limit, prompt="", hotwords="", names=())
 
 
 class WhisperTranscriber(BatchTranscriber):
@@ -80,8 +80,8 @@ class WhisperTranscriber(BatchTranscriber):
 
     Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
-    in a longer context and without prompt and hotwords, which mislead at times, but for a draft's, and
-    where that cannot be right either, in the full context; the transcript says so. Of several utterances as
+    in a longer context and without prompt, hotwords and names, which mislead at times, but for a draft's,
+    and where that cannot be right either, in the full context; the transcript says so. Of several utterances as
     many are worked out at the same time as there are threads.
 
     An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
@@ -98,6 +98,7 @@ class WhisperTranscriber(BatchTranscriber):
         self._decoder: WhisperDecoder | None = None
         self._side_by_side = SideBySide(1)
         self._floor = self._tolerated = FULL
+        self._takes_names = False
         self._where = ON_CPU
 
     @property
@@ -132,6 +133,7 @@ class WhisperTranscriber(BatchTranscriber):
             self._check_language(decoder)
             self._tolerated = shortest_context(settings.model, folder)
             self._floor = _floor(settings.context, self._tolerated)
+            self._takes_names = takes_names(settings.model, folder)
             side_by_side = SideBySide(decoder.at_once)
             self._warm_up(decoder, side_by_side, settings.batch_utterances if place.is_gpu else 1)
         except ModelUnavailable:
@@ -228,13 +230,14 @@ class WhisperTranscriber(BatchTranscriber):
             hints.word_timestamps,
             own,
             hints.task,
+            self._told_names(decoder, hints, language),
         )
         voiced, voice = utterance.has_speech, utterance.peak_probability
         return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful, and a third where that was, too."""
-        prompted = bool(heard.take.prompt or heard.take.hotwords)
+        prompted = bool(heard.take.prompt or heard.take.hotwords or heard.take.names)
         contexts = longer_contexts(first.frames, tolerated=self._tolerated) or ([FULL] if prompted else [])
         if heard.draft or not contexts or not heard.doubts(first):
             return self._told(heard, first, doubtful=heard.draft and heard.doubts(first))
@@ -252,7 +255,8 @@ class WhisperTranscriber(BatchTranscriber):
         """The transcript of what is believed in the end; an empty one where it was made of mere sounds."""
         if is_invented(best, voiced=heard.voiced, voice=heard.voice):
             best = replace(best, text="", tokens=())
-        return self._transcript(best, heard.own_seconds, heard.started, retried=retried, doubtful=doubtful)
+        told = self._transcript(best, heard.own_seconds, heard.started, retried=retried, doubtful=doubtful)
+        return replace(told, names_told=len(heard.take.names))
 
     def close(self) -> None:
         """Free the model. Idempotent; ``load`` may follow."""
@@ -283,6 +287,12 @@ class WhisperTranscriber(BatchTranscriber):
         if hints.language not in decoder.languages:
             raise EngineFailed(f"the model {self.model} does not know the language {hints.language!r}")
         return hints.language
+
+    def _told_names(self, decoder: WhisperDecoder, hints: Hints, language: str | None) -> tuple[str, ...]:
+        """Those that are worth their tokens; none to a model that reads none."""
+        if not hints.names or not self._takes_names:
+            return ()
+        return decoder.fitting(hints.names, self._settings.names_tokens, language)
 
     def _check_task(self, decoder: WhisperDecoder, hints: Hints) -> None:
         """Raises EngineFailed."""

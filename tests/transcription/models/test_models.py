@@ -18,6 +18,7 @@ from transcription.models.models import (
     find_model,
     get_model,
     shortest_context,
+    takes_names,
 )
 
 NOWHERE = "this-organisation/has-no-model"
@@ -168,3 +169,30 @@ def test_nonsense_is_not_guessed_at(folder: Path, told: object) -> None:
     configure(folder, shortest_context=told)
     with pytest.raises((ValueError, TypeError)):
         shortest_context("base", folder)
+
+
+# -- whether it is told names
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        ("base", True),
+        ("tiny.en", True),
+        ("large-v3-turbo", True),
+        ("distil-small.en", False),
+        ("Systran/faster-distil-whisper-large-v3", False),
+        ("/srv/models/Distil-Whisper-Small", False),
+        ("bundled", False),
+    ],
+)
+def test_models_that_break_on_what_they_read_are_told_no_names(folder: Path, name: str, takes: bool) -> None:  # noqa: FBT001
+    configure(folder)
+    assert takes_names(name, folder) is takes
+    assert takes_names(name) is takes, "before it is here, too"
+
+
+def test_a_model_may_say_itself_whether_it_takes_names(folder: Path) -> None:
+    configure(folder, takes_names=True)
+    assert takes_names("distil-whisper-trained-on-prompts", folder)
+    assert not takes_names("/somewhere/a-copy", BUNDLED)

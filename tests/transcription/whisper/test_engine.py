@@ -17,7 +17,7 @@ from transcription.audio import to_float32
 from transcription.errors import EngineFailed, ModelUnavailable
 from transcription.models.models import BUNDLED, FULL, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import Hints
+from transcription.transcriber import Hints, Task, Transcript
 from transcription.utterance.segmenter import NO_VOICE, EndReason
 from transcription.whisper.computing import place
 from transcription.whisper.context import HOP, LONGEST, SECOND_LOOK, TAIL
@@ -233,6 +233,44 @@ def test_a_prompt_is_read_and_leaves_nothing_behind(whisper: WhisperTranscriber)
     assert whisper.transcribe(utterance(recording("u05"))).text == TEXTS["u05"]
 
 
+NAMES = ("Ecobee", "motor", "garden door")
+
+
+def named(folder: Path, names_tokens: int = 120) -> WhisperTranscriber:
+    """The bundled model, if it said that names do it good."""
+    shutil.copytree(BUNDLED, folder)
+    config = (BUNDLED / "config.json").read_text().replace('"takes_names": false', '"takes_names": true')
+    (folder / "config.json").write_text(config)
+    engine = WhisperTranscriber(TranscriptionSettings(model=str(folder), names_tokens=names_tokens))
+    engine.load()
+    return engine
+
+
+def test_it_says_how_many_of_the_names_it_was_told(tmp_path: Path) -> None:
+    engine = named(tmp_path / "all")
+    assert engine.transcribe(utterance(recording("u05"))).names_told == 0
+    assert engine.transcribe(utterance(recording("u05")), Hints(names=NAMES)).names_told == 3
+    both = [Task(utterance(recording(one)), Hints(names=NAMES)) for one in ("u05", "u06")]
+    assert [one.names_told for one in engine.transcribe_all(both) if isinstance(one, Transcript)] == [3, 3]
+    none = named(tmp_path / "none", names_tokens=0)
+    assert none.transcribe(utterance(recording("u05")), Hints(names=NAMES)).names_told == 0
+
+
+def test_a_model_that_names_do_no_good_is_told_none(whisper: WhisperTranscriber) -> None:
+    plain = whisper.transcribe(utterance(recording("u05")))
+    told = whisper.transcribe(utterance(recording("u05")), Hints(names=NAMES))
+    assert (told.text, told.confidence, told.names_told) == (plain.text, plain.confidence, 0)
+
+
+def test_names_that_are_recited_are_doubted_and_the_second_look_is_without_them() -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+    engine._decoder = decoder = Scripted(replace(GOOD, echo=True), GOOD)  # type: ignore[assignment]
+    engine._floor, engine._takes_names = 100, True
+    transcript = engine.transcribe(utterance(np.ones(20_000, np.int16)), Hints(names=NAMES))
+    assert (transcript.retried, transcript.names_told) == (True, 3)
+    assert decoder.names == [NAMES, ()]
+
+
 @pytest.mark.parametrize("words", [10, 1000])
 @pytest.mark.parametrize("limit", [1, 16, 100, 1000])
 def test_the_limit_of_tokens_holds_behind_a_prompt(limit: int, words: int) -> None:
@@ -309,13 +347,18 @@ class Scripted:
         self._says = {SECOND_LOOK: longer or full, FULL: full}
         self.asked: list[tuple[int, int]] = []
         self.prompts: list[tuple[str, str]] = []
+        self.names: list[tuple[str, ...]] = []
 
     def features(self, samples: np.ndarray) -> np.ndarray:
         return np.zeros((80, len(samples) // HOP), np.float32)
 
+    def fitting(self, names: tuple[str, ...], _most_tokens: int, _language: str | None) -> tuple[str, ...]:
+        return names
+
     def decode(self, take: Take) -> Hypothesis:
         self.asked.append((take.frames, take.most_tokens))
         self.prompts.append((take.prompt, take.hotwords))
+        self.names.append(take.names)
         return replace(self._says.get(take.frames, self._short), frames=take.frames)
 
 

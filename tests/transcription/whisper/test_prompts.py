@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcription.models.models import BUNDLED
-from transcription.whisper.prompts import MOST_TOKENS, POSITIONS, start_tokens
+from transcription.whisper.prompts import MOST_TOKENS, POSITIONS, listed, start_tokens, told_names
 
 
 def _tokenizer() -> Any:
@@ -76,3 +76,29 @@ def test_no_text_is_too_long_or_spells_a_special_token(prompt: str, hotwords: st
     assert not before or before[0] == TOKENIZER.sot_prev
     assert len(before) <= 1 + MOST_TOKENS < POSITIONS / 2 + 1
     assert all(token < TOKENIZER.eot for token in before[1:])
+
+
+NAMES = st.lists(st.text(max_size=12), max_size=60).map(tuple)
+
+
+def test_names_stand_behind_hotwords_as_a_list_that_has_ended() -> None:
+    tokens = start_tokens(TOKENIZER, "turn on", "garage", names=("kitchen", "garden door"))
+    read = [*words("garage"), *words("kitchen, garden door."), *words("turn on")]
+    assert tokens == [TOKENIZER.sot_prev, *read, *TASK]
+
+
+@given(NAMES, st.integers(0, 100))
+@settings(max_examples=50, deadline=None)
+def test_as_many_names_as_are_worth_the_tokens_and_not_one_more(names: tuple[str, ...], most: int) -> None:
+    told = told_names(TOKENIZER, names, most)
+    assert told == names[: len(told)]
+    assert not told or len(words(listed(told))) <= most
+    assert told == names or len(words(listed(names[: len(told) + 1]))) > most
+
+
+def test_a_conversations_own_words_come_before_the_names_of_the_house() -> None:
+    one = words("one")
+    full = start_tokens(TOKENIZER, "", "one " * MOST_TOKENS, names=("kitchen",))
+    assert full[1 : -len(TASK)] == one * MOST_TOKENS
+    nearly = start_tokens(TOKENIZER, "", "one " * (MOST_TOKENS - 2), names=("kitchen", "garden"))
+    assert nearly[1 : -len(TASK)] == [*one * (MOST_TOKENS - 2), *words("kitchen.")]
