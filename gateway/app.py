@@ -171,6 +171,7 @@ class Gateway:
         self.register.reconfigure(planned.config.named_devices)
         self._readmit()
         self.recognizer.change(planned.config.transcription)
+        self.pipeline.answer_anew()
         if planned.applied or planned.need_restart:
             self.audit.note(
                 What.CONFIGURATION,
@@ -309,12 +310,20 @@ class Gateway:
     def _start_answering(self) -> None:
         announcing = Announcing(self.broker, self.pipeline, replies_group(self.config.broker))
         self._start(announcing.run, "announcements")
+        self._start_caches()
         for name, work in self._crew.work(
             self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health
         ):
             self._start(work, name)
         if self.config.broker.url != MEMORY:
             self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")
+
+    def _start_caches(self) -> None:
+        if self.pipeline.agents is None or not self.pipeline.agents.answers:
+            return
+        from gateway.answering.outdated import watch_outdated  # noqa: PLC0415 - where there are any
+
+        self._start(partial(watch_outdated, self.broker, self.pipeline.agents.answers), "outdated answers")
 
     def _start_adapters(self) -> None:
         if self.config.adapters == AdapterSettings():

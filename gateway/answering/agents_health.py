@@ -163,4 +163,7 @@ class AgentsHealth:
         where = "inside the gateway" if one.name in self._inside else ""
         copies = f"{len(one.copies)} copies" if len(one.copies) > 1 else ""
         version = next((copy.presence.version for copy in reversed(one.copies) if copy.presence.version), "")
-        return ", ".join(filter(None, (version, where, copies)))
+        cache = one.cache
+        asked = cache.hits + cache.misses if cache is not None else 0
+        given = f"{100 * cache.hits // asked} % from its cache" if cache is not None and asked else ""
+        return ", ".join(filter(None, (version, where, copies, given)))

@@ -35,6 +35,9 @@ ANSWERS_TOPIC: Final = "orchestrator.answers"
 ANNOUNCEMENTS_TOPIC: Final = "device.announcements"
 """Each under the key (agent, device, ``announcement``)."""
 
+OUTDATED_TOPIC: Final = "orchestrator.outdated"
+"""Each under the key (agent, ``cache``, ``outdated``); ``all`` is the agent where all are meant."""
+
 PRESENCE_SECONDS: Final = 1.0
 """How often an agent says that it is there."""
 ABSENT_SECONDS: Final = 3 * PRESENCE_SECONDS
@@ -152,11 +155,28 @@ class AnnouncementMessage(Struct, frozen=True, kw_only=True):
     schema: int = AGENTS_SCHEMA
 
 
-_Form = TypeVar("_Form", AgentRequest, AgentPresence, AnnouncementMessage)
+MaybeAgent: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
+
+
+class OutdatedAnswers(Struct, frozen=True, kw_only=True):
+    """What an agent has answered is not true any more, told on ``orchestrator.outdated``: it is not given again.
+
+    ``text``: only its answers to that; empty: to anything. An empty ``agent`` means all.
+    """
+
+    agent: MaybeAgent
+    text: Text = ""
+    message_id: Id = ""
+    timestamp: float = 0.0
+    schema: int = AGENTS_SCHEMA
+
+
+_Form = TypeVar("_Form", AgentRequest, AgentPresence, AnnouncementMessage, OutdatedAnswers)
 
 _request_decoder = msgspec.json.Decoder(AgentRequest)
 _presence_decoder = msgspec.json.Decoder(AgentPresence)
 _announcement_decoder = msgspec.json.Decoder(AnnouncementMessage)
+_outdated_decoder = msgspec.json.Decoder(OutdatedAnswers)
 
 
 def decode_request(payload: bytes) -> AgentRequest:
@@ -172,6 +192,11 @@ def decode_presence(payload: bytes) -> AgentPresence:
 def decode_announcement(payload: bytes) -> AnnouncementMessage:
     """Raises BadMessage with the place of the mistake."""
     return _decoded(_announcement_decoder, payload, "announcement")
+
+
+def decode_outdated(payload: bytes) -> OutdatedAnswers:
+    """Raises BadMessage with the place of the mistake."""
+    return _decoded(_outdated_decoder, payload, "announcement of outdated answers")
 
 
 def _decoded(decoder: msgspec.json.Decoder[_Form], payload: bytes, what: str) -> _Form:

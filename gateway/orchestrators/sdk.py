@@ -195,6 +195,15 @@ class Orchestrator:
             raise BadOrchestrator("nobody can be told anything before the orchestrator runs, and after")
         await self._shifts[-1].announce(text, device_id, keep_seconds)
 
+    async def outdate(self, text: str = "") -> None:
+        """What it has answered to ``text`` (empty: to anything) is not true any more: no gateway gives it again.
+
+        Returns when the broker has it. Raises BadOrchestrator unless this runs, ValueError and BrokerError.
+        """
+        if not self._shifts:
+            raise BadOrchestrator("nothing can be said before the orchestrator runs, and after")
+        await self._shifts[-1].outdate(text)
+
     def run_forever(self, url: str) -> None:
         """Answer until interrupted (SIGINT, SIGTERM), in a process of its own. Raises BrokerError.
 

@@ -19,6 +19,7 @@ from gateway.orchestrators.answering import Answering, Call, NotWanted, failure
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.inquiry import Inquiry, read_request, read_transcript
 from gateway.orchestrators.other_agents import OtherAgents
+from gateway.orchestrators.outdating import outdated
 from gateway.orchestrators.past_replies import PastReplies
 from gateway.orchestrators.post import Letter, Post
 from gateway.orchestrators.presence import Figures, Heartbeat
@@ -127,6 +128,10 @@ class Shift:
     async def announce(self, text: str, device_id: str, keep_seconds: float) -> None:
         """Returns when the broker has it. Raises ValueError and BrokerError."""
         await self._post.send(announcement(self._duty.name, device_id, text, keep_seconds))
+
+    async def outdate(self, text: str) -> None:
+        """Returns when the broker has it. Raises ValueError and BrokerError."""
+        await self._post.send(outdated(self._duty.name, text))
 
     # -- what comes
 

@@ -15,6 +15,7 @@ from gateway.broker.base import Message, MessageBroker
 from gateway.contract.agents import (
     ANNOUNCEMENTS_TOPIC,
     ANSWERS_TOPIC,
+    OUTDATED_TOPIC,
     PRESENCE_TOPIC,
     REQUESTS_TOPIC,
     decode_request,
@@ -30,7 +31,7 @@ from gateway.pipeline.telling.device_logs import DeviceLogs
 from gateway.pipeline.telling.devices import Devices
 from gateway.pipeline.turns import Turns
 
-OF_AGENTS = frozenset({REQUESTS_TOPIC, ANSWERS_TOPIC, PRESENCE_TOPIC, ANNOUNCEMENTS_TOPIC})
+OF_AGENTS = frozenset({REQUESTS_TOPIC, ANSWERS_TOPIC, PRESENCE_TOPIC, ANNOUNCEMENTS_TOPIC, OUTDATED_TOPIC})
 """Topics whose keys begin with an agent's name, and not a user's."""
 
 

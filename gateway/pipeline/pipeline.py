@@ -294,6 +294,11 @@ class Pipeline:
         self._hearing.change_hands()
         self._questions.conversing.change_hands()
 
+    def answer_anew(self) -> None:
+        """Nothing that was answered until now is given again."""
+        if self.agents is not None:
+            self.agents.answers.invalidate()
+
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             subscription = self._broker.subscribe(REPLIES_TOPIC, group=self._replies_group)
@@ -515,6 +520,8 @@ class Pipeline:
     def broker_changed(self, status: BrokerStatus) -> None:
         """There is another connection to the broker, or none."""
         self._outbox.broker_changed(status)
+        if status.connected:  # meanwhile somebody may have said what is not true any more
+            self.answer_anew()
         self._be_patient(self._now() if status.connected else math.inf)
 
     def _be_patient(self, since: float) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from gateway.access.principals import Right
 from gateway.contract.redaction import without_words
 from gateway.settings.orchestrator import OrchestratorSettings
-from gateway.web.api.operation import Call, Operation
+from gateway.web.api.operation import Call, Operation, Token
+from gateway.web.entrance.problems import not_found
 
 if TYPE_CHECKING:
+    from gateway.pipeline.agents.answer_cache import CacheFigures
     from gateway.pipeline.agents.copies import AgentCopy
     from gateway.pipeline.agents.roster import AgentStanding
 
@@ -32,6 +36,15 @@ class AgentInstance(Struct, frozen=True, kw_only=True):
     seen: float
 
 
+class KeptAnswers(Struct, frozen=True, kw_only=True):
+    """What of its answers is there to be given again, and how often it was (``hits``) and was not (``misses``)."""
+
+    hits: int
+    misses: int
+    entries: int
+    bytes: int
+
+
 class Agent(Struct, frozen=True, kw_only=True):
     """One agent, as the gateway knows it since its start.
 
@@ -39,6 +52,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     left alone, for it failed too often) or half open (it is asked once, to see). ``failed`` includes ``timed_out``.
     The times, of its last 256 answers, are 0 where there is none; ``seen`` (Unix time) is 0 where it never was.
     ``last_error``: for those who may see everything. ``unreadable``: why what it says of itself cannot be read.
+    ``cache``: null, where none of its answers is given again.
     """
 
     name: str
@@ -56,6 +70,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     last_error: str
     seen: float
     unreadable: str
+    cache: KeptAnswers | None = None
 
 
 class AgentList(Struct, frozen=True, kw_only=True):
@@ -63,6 +78,33 @@ class AgentList(Struct, frozen=True, kw_only=True):
 
     agents: tuple[Agent, ...]
     strangers: tuple[str, ...]
+
+
+class WhichAgent(Struct, frozen=True, kw_only=True):
+    """An agent by its name."""
+
+    agent: Token
+
+
+class ToWhat(Struct, frozen=True, kw_only=True):
+    """``text``: only its answers to that, by whomever and wherever it was said."""
+
+    text: Annotated[str, Meta(max_length=10_000)] = ""
+
+
+class ForgottenAnswers(Struct, frozen=True, kw_only=True):
+    """How many are not given again."""
+
+    forgotten: int
+
+
+async def forget_answers(call: Call[WhichAgent, ToWhat, None]) -> ForgottenAnswers:
+    """What it has answered is not given again: it is asked anew."""
+    roster = call.parts.running().pipeline.agents
+    cache = None if roster is None else roster.answers.of(call.path.agent)
+    if cache is None:
+        raise not_found("agent whose answers are given again")
+    return ForgottenAnswers(forgotten=cache.invalidate(call.query.text))
 
 
 async def list_agents(call: Call[None, None, None]) -> AgentList:
@@ -109,6 +151,7 @@ class _Shown:
             last_error=self._error(figures.last_error),
             seen=0.0 if one.seen_at is None else one.seen_at + self._since,
             unreadable=one.unreadable,
+            cache=_kept(one.cache),
         )
 
     def _instance(self, copy: AgentCopy) -> AgentInstance:
@@ -130,6 +173,10 @@ class _Shown:
         return (without_words(text) or "") if self._redact and text else text
 
 
+def _kept(figures: CacheFigures | None) -> KeptAnswers | None:
+    return None if figures is None else KeptAnswers(**dataclasses.asdict(figures))
+
+
 def _state(one: AgentStanding) -> str:
     if not one.is_known:
         return "unknown"
@@ -149,5 +196,11 @@ OPERATIONS = (
     Operation(
         name="listAgents", method="GET", path="/agents", right=Right.LISTEN, run=list_agents,
         summary="The agents that are named: who is there, and how they do", answer=AgentList,
+    ),
+    Operation(
+        name="forgetAnswers", method="DELETE", path="/agents/{agent}/cache", right=Right.GOVERN, run=forget_answers,
+        summary="What an agent has answered is not given again", path_type=WhichAgent, query=ToWhat,
+        answer=ForgottenAnswers,
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     ),
 )  # fmt: skip

@@ -21,7 +21,9 @@ from gateway.contract.agents import (
     AgentRequest,
     AnnouncementMessage,
     ConversationTurn,
+    OutdatedAnswers,
     decode_announcement,
+    decode_outdated,
     decode_presence,
     decode_request,
 )
@@ -217,6 +219,7 @@ TYPES = {
     "Path": "array",
     "State": "string",
     "Count": "integer",
+    "MaybeAgent": "string",
     "AnnouncedText": "string",
     "KeptSeconds": "number",
 }
@@ -248,6 +251,7 @@ AGENTS = {
     "asked_at": (AgentRequest, decode_request),
     "instance": (AgentPresence, decode_presence),
     "keep_seconds": (AnnouncementMessage, decode_announcement),
+    "text": (OutdatedAnswers, decode_outdated),
 }
 
 
@@ -264,7 +268,7 @@ def test_the_examples_of_agents_are_messages_too() -> None:
         assert again == body
 
 
-@pytest.mark.parametrize("decode", [decode_request, decode_presence, decode_announcement])
+@pytest.mark.parametrize("decode", [decode_request, decode_presence, decode_announcement, decode_outdated])
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b"\xff", b"[" * 99_999, b"x" * (MESSAGE_BYTES + 1)])
 def test_what_is_no_message_of_agents_says_so(decode: Callable[[bytes], object], payload: bytes) -> None:
     with pytest.raises(BadMessage, match=r"^not an (agent|announcement)") as told:
@@ -288,6 +292,7 @@ def test_what_is_no_message_of_agents_says_so(decode: Callable[[bytes], object],
         AgentAnswer,
         AgentPresence,
         AnnouncementMessage,
+        OutdatedAnswers,
     ],
 )
 def test_the_tables_of_fields_are_true(kind: type[msgspec.Struct]) -> None:

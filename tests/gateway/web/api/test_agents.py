@@ -8,9 +8,10 @@ from typing import Any
 
 from gateway.access.principals import Role
 from gateway.broker.base import RoutingKey
-from gateway.contract.agents import PRESENCE_TOPIC, AgentPresence
+from gateway.contract.agents import PRESENCE_TOPIC, AgentAnswer, AgentPresence
 from gateway.contract.messages import encode
 from gateway.contract.redaction import FAILED
+from gateway.pipeline.agents.answer_cache import Inquired
 from gateway.pipeline.agents.roster import AgentRoster
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.web.api.served import Served, open_served
@@ -64,7 +65,7 @@ async def test_who_is_there_and_how_they_do(tmp_path: Path) -> None:
         assert lights == {
             "name": "lights", "state": "here", "inside": False, "breaker": "closed", "teams": ["house", "all"],
             "asked": 2, "answered": 2, "failed": 0, "timed_out": 0, "p50_ms": 100.0, "p95_ms": 300.0,
-            "last_error": "", "unreadable": "",
+            "last_error": "", "unreadable": "", "cache": None,
         }  # fmt: skip
         assert (weather["inside"], weather["state"], weather["teams"], weather["seen"]) == (
             True, "unknown", ["house"], 0.0,
@@ -108,3 +109,32 @@ async def test_a_hundred_agents_are_a_short_answer(tmp_path: Path) -> None:
         told = (await served.get("/agents"))["agents"]
         assert [one["name"] for one in told] == list(agents)
         assert {one["state"] for one in told} == {"here"}
+
+
+async def test_what_is_given_again_is_seen_and_forgotten(tmp_path: Path) -> None:
+    agents = {"agents": {"clock": {"cache": {"seconds": 60}}, "lights": {}}}
+    async with open_served(tmp_path, orchestrator=agents) as served:
+        cache = roster(served).answers.of("clock")
+        assert cache is not None
+
+        def keep(*texts: str) -> None:
+            for text in texts:
+                asked = Inquired(
+                    text=text, language="en", user_id="ann", device_id="radio", room="", begun=False
+                )
+                cache.keep(asked, (), AgentAnswer(agent="clock", text="Noon."), 0.0)
+                assert cache.find(asked, (), 1.0)
+
+        keep("What time is it?", "what day is it", "what year is it")
+        kept = (await served.get("/agents"))["agents"][0]["cache"]
+        assert (kept["hits"], kept["misses"], kept["entries"]) == (3, 0, 3)
+        assert kept["bytes"] > 0
+        path = "/agents/clock/cache"
+        assert await served.call("DELETE", path, params={"text": "what time is it"}) == {"forgotten": 1}
+        assert await served.call("DELETE", path) == {"forgotten": 2}
+        await served.call("DELETE", "/agents/lights/cache", 404)
+        await served.call("DELETE", "/agents/nobody/cache", 404)
+        keep("what time is it")
+        await served.call("POST", "/config/reload", 404)  # no file
+        await served.call("PATCH", "/config", json={"devices": {"default_user": "all"}})
+        assert cache.figures().entries == 0

@@ -21,6 +21,7 @@ from tests.gateway.works import loud, quiet
 pytestmark = pytest.mark.slow
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "api.md"
+AGENTS = {"agents": {"almanac": {"cache": {"seconds": 3600}}}}
 HERE = "http://127.0.0.1:8080/"
 
 
@@ -36,7 +37,7 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
     image = signed_image(b"firmware", kind="s3", version="1.4.0", number=1, private=new_key())
     (tmp_path / "app-1.4.0.earshot").write_bytes(image)
     async with (
-        open_served(tmp_path, journal_settings={"keep_audio": True}) as served,
+        open_served(tmp_path, journal_settings={"keep_audio": True}, orchestrator=AGENTS) as served,
         served.works.board(),
     ):
         await served.works.events.first(DeviceEvent, state="connected")
@@ -66,7 +67,7 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
 def test_its_paths_are_there() -> None:
     paths = {re.sub(r"{\w+}", "*", one.path) for one in OPERATIONS}
     named = {
-        re.sub(r"/(u_1|kitchen|attic)(?=/|$)", "/*", path)
+        re.sub(r"/(u_1|kitchen|attic|almanac)(?=/|$)", "/*", path)
         for path in re.findall(r"/api/v1(/[\w/-]+)", " ".join(commands()))
     }
     assert named <= paths
