@@ -1,9 +1,10 @@
-"""[teams] When one of three agents is dead: how soon the others' answer is out. And a hundred agents, all answering.
+"""[teams] One of three agents is dead: how soon the others' answer is out. A hundred agents. Answers out of a cache.
 
 A whole gateway with its journal over the memory broker; the agents are written with the SDK and run beside it. The dead
 one still says that it is there, which is the worst: nothing but the deadline tells. Then it has failed too often, so
 that its breaker is open, and then it does not say anything. Times begin when somebody has typed, and end when the whole
-answer would be on a listener's wire. Of a hundred agents, some requests are put to all and others to one of them.
+answer would be on a listener's wire. Of a hundred agents, some requests are put to all and others to one of them. What
+is given again (`cache`) is asked for by one after the other, and by ten at once; its agent has left by then.
 """
 
 from __future__ import annotations
@@ -183,6 +184,28 @@ async def a_hundred(folder: Path, turns: int) -> tuple[list[float], list[float],
     return of_all, of_one, missing
 
 
+async def given_again(folder: Path, turns: int) -> tuple[list[float], list[float]]:
+    """Milliseconds from the text to an answer that was given before: one after the other, and all at once."""
+    cache = {"seconds": 3_600.0, "by": [], "conversations": True}
+    asked = [f"question {number}" for number in range(PEOPLE)]
+    alone, together = [], []
+    async with talking(folder, agents={"a": {"cache": cache}}) as (gateway, talk):
+        async with at_work(gateway, [talk.agent("a", 0.0)]):
+            await asyncio.gather(*(talk.say("first", text) for text in asked))
+        for _ in range(turns):
+            alone += [await _again(talk, f"p{number}", text) for number, text in enumerate(asked)]
+            saying = (_again(talk, f"p{number}", text) for number, text in enumerate(asked))
+            together += await asyncio.gather(*saying)
+    return alone, together
+
+
+async def _again(talk: Talk, who: str, text: str) -> float:
+    began, at, reply = await talk.say(who, text)
+    if not reply.cached or reply.text != "a":
+        raise RuntimeError("an answer is not out of the cache")
+    return 1000 * (at - began)
+
+
 def run(*, quick: bool) -> Result:
     turns = 3 if quick else 15
     with tempfile.TemporaryDirectory(prefix="earshot-teams-") as name:
@@ -191,6 +214,7 @@ def run(*, quick: bool) -> Result:
         broken = asyncio.run(its_breaker_is_open(folder / "broken", 4 * turns))
         absent = asyncio.run(it_is_not_there(folder / "absent", 4 * turns))
         of_all, of_one, missing = asyncio.run(a_hundred(folder / "hundred", 4 * turns))
+        alone, together = asyncio.run(given_again(folder / "again", 4 * turns))
     over = sum(seconds > ALL_SECONDS for seconds in (*of_all, *of_one))
     return Result(
         {
@@ -207,6 +231,11 @@ def run(*, quick: bool) -> Result:
             "a hundred agents: requests to one of them": len(of_one),
             "a hundred agents: answer of one, p50_ms": 1000 * percentile(of_one, 50),
             "a hundred agents: answer of one, max_ms": 1000 * max(of_one),
+            "given again: answers": len(alone),
+            "given again: from the text, p50_ms": percentile(alone, 50),
+            "given again: from the text, p95_ms": percentile(alone, 95),
+            "given again: from the text, max_ms": max(alone),
+            "given again, ten at once: from the text, p95_ms": percentile(together, 95),
             "scheduling": scheduling(),
         },
         [
@@ -225,6 +254,13 @@ def run(*, quick: bool) -> Result:
                 "ms",
             ),
             Bar("a hundred agents: requests over their deadline", over, 0, "at most"),
+            Bar(
+                "given again: from the text to the answer, p95",
+                percentile(alone, 95),
+                20.0,
+                "at most",
+                "ms",
+            ),
             Bar("a hundred agents: answers of which somebody is missing", missing, 0, "at most"),
         ],
     )
