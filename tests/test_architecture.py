@@ -235,6 +235,7 @@ gateway:                        .contract .orchestrators .client
                                 .hub .orchestrators .observing .registry .firmware .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
+.commands.orchestrator.agent_options: .contract .settings .config
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
                                 firmware_bridge.carriers firmware_bridge.microphones firmware_bridge.flashing
@@ -242,6 +243,7 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.simulator transcription.process transcription.wake .contract .settings
                                 .process .access .journal.errors .journal.records .journal.dead_letters .journal
                                 .config .observing .registry .client .systemd .app
+                                .commands.orchestrator.agent_options
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
                                 firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
@@ -250,6 +252,8 @@ gateway:                        .contract .orchestrators .client
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .agents .adapters.home_assistant .web.entrance
                                 .commands
+.commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
+                                .commands.orchestrator.agent_options
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

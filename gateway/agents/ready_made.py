@@ -19,6 +19,7 @@ MODULES: Mapping[str, str] = {}
 
 def ready_made(name: str, settings: AgentSettings) -> Orchestrator:
     """The agent of that name. Raises BadOrchestrator."""
+    token = token_of(name, settings)
     module = MODULES.get(settings.kind)
     if module is None:
         raise BadOrchestrator(f"there is no agent of kind {settings.kind!r} in this version")
@@ -28,4 +29,4 @@ def ready_made(name: str, settings: AgentSettings) -> Orchestrator:
         raise BadOrchestrator(
             f"an agent of kind {settings.kind} needs {error.name}, which is not installed"
         ) from error
-    return make(name, settings, token_of(name, settings))
+    return make(name, settings, token)

@@ -22,6 +22,7 @@ from gateway.process.lean_structlog import load_structlog
 
 COMMANDS = {
     "run": "Run the gateway.",
+    "orchestrator": "Run an agent in a process of its own.",
     "demo": "See it work: a gateway and two simulated ESP32s.",
     "listen": "Show live what a running gateway hears and answers.",
     "simulate": "Be an ESP32 that speaks recordings to a gateway.",
@@ -40,7 +41,7 @@ COMMANDS = {
 }
 """The commands and what `earshot --help` says of each; the help itself loads none of them."""
 
-ROOMS = frozenset({"demo", "doctor", "models"})
+ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 """Those that have a folder."""
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.app import MISCONFIGURED, run_gateway
 from gateway.commands.options import config_option, read_config
+from gateway.commands.orchestrator.agent_options import agent_option, as_settings, named
 from gateway.config.loading import load_config, locate, variable_name
 from gateway.observing import log
 from gateway.process.no_cores import keep_no_cores
@@ -28,7 +29,8 @@ from transcription.process.allocator import keep_one_arena
     help="Who answers: an Orchestrator to run inside the gateway, looked for in this folder too. 'builtin' "
     "gives the demo's answers; '' leaves it to orchestrators on the broker.",
 )
-def command(config_path: Path | None, orchestrator: str | None) -> None:
+@agent_option
+def command(config_path: Path | None, orchestrator: str | None, agents: tuple[str, ...]) -> None:
     """Run the gateway.
 
     It waits for devices, its MQTT broker and its model, and goes on without those that are missing;
@@ -39,11 +41,15 @@ def command(config_path: Path | None, orchestrator: str | None) -> None:
     earshot run
     earshot run --config /etc/earshot/config.yaml
     earshot run --orchestrator my_house:house
+    earshot run --agent openai:ollama=http://127.0.0.1:11434/v1
     EARSHOT_WEB__PORT=8081 EARSHOT_LOG__LEVEL=debug earshot run
     """  # noqa: D301
     keep_no_cores()
     keep_one_arena()
     app = {} if orchestrator is None else {variable_name(("orchestrator", "app")): orchestrator}
+    told = named(agents)
+    if told:
+        app |= as_settings(read_config(config_path, app), told)
     config = read_config(config_path, app)
     log.configure(config.log)
     try:

@@ -30,14 +30,17 @@ class Servant(Protocol):
         """Take nothing more; ``run`` returns when what was taken is done."""
 
 
-def serve(*servants: Servant, url: str) -> None:
-    """Run them until SIGINT or SIGTERM; a second one ends it at once. Raises BrokerError."""
+def serve(*servants: Servant, url: str, settings: BrokerSettings | None = None) -> None:
+    """Run them until SIGINT or SIGTERM; a second one ends it at once. Raises BrokerError.
+
+    ``settings``: how the broker at ``url`` is reached; the usual ones without.
+    """
     if url.startswith("memory:"):
         raise BrokerError(
             "memory:// lives inside the gateway; name this orchestrator there (orchestrator.app: module:name)"
         )
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(servants, open_broker(url, BrokerSettings(url=url), _tell)))
+        asyncio.run(_serve(servants, open_broker(url, settings or BrokerSettings(url=url), _tell)))
 
 
 def _tell(status: BrokerStatus) -> None:

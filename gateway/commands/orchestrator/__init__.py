@@ -1,0 +1,1 @@
+"""`earshot orchestrator`, and agents named on a command line."""
