@@ -210,6 +210,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .settings .orchestrators
+.agents.home_assistant:         .settings.agents .settings .orchestrators .agents
 .answering:                     .agents .contract .settings .broker .broker.opening .journal.effects .journal
                                 .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline

@@ -155,7 +155,7 @@ class HttpPeer:
     async def running(self) -> AsyncIterator[None]:
         """As long as it may be asked. Raises BadOrchestrator for a certificate's file that cannot be used."""
         try:
-            tls: ssl.SSLContext | bool = tls_context(self._ca_file, "", "") if self._ca_file else True
+            tls = await asyncio.to_thread(tls_context, self._ca_file, "", "") if self._ca_file else True
         except (OSError, ValueError) as error:
             raise BadOrchestrator(f"ca_file: {in_words(error)}") from error
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)

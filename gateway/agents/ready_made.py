@@ -13,7 +13,9 @@ from gateway.settings.orchestrator import AgentSettings
 MakeAgent: TypeAlias = Callable[[str, AgentSettings, str], Orchestrator]
 """From an agent's name, its settings and its token. Raises BadOrchestrator for what cannot be."""
 
-MODULES: Mapping[str, str] = {}
+MODULES: Mapping[str, str] = {
+    "home-assistant": "gateway.agents.home_assistant.agent",
+}
 """The module of each kind that is there; it has ``orchestrator``, a MakeAgent."""
 
 

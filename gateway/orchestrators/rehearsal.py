@@ -23,12 +23,14 @@ from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.agents import (
     ANNOUNCEMENTS_TOPIC,
     MOST_TURNS,
+    PRESENCE_TOPIC,
     REQUESTS_TOPIC,
     AgentRequest,
     AnnouncementMessage,
     ConversationTurn,
     Wanted,
     decode_announcement,
+    decode_presence,
 )
 from gateway.contract.messages import (
     REPLIES_TOPIC,
@@ -95,10 +97,11 @@ class Rehearsal:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             replies = await stack.enter_async_context(self._broker.subscribe(REPLIES_TOPIC))
             self._told = await stack.enter_async_context(self._broker.subscribe(ANNOUNCEMENTS_TOPIC))
-            work = [tasks.create_task(agent.run(self._broker)) for agent in self._agents]
-            work.append(tasks.create_task(self._read(replies)))
-            stack.callback(lambda: [task.cancel() for task in work])
-            await asyncio.sleep(0)  # now they listen
+            async with self._broker.subscribe(PRESENCE_TOPIC) as presences:
+                work = [tasks.create_task(agent.run(self._broker)) for agent in self._agents]
+                work.append(tasks.create_task(self._read(replies)))
+                stack.callback(lambda: [task.cancel() for task in work])
+                await self._listening(presences)
             self._stack = stack.pop_all()
         return self
 
@@ -150,6 +153,14 @@ class Rehearsal:
         finally:
             del self._waiting[request.request_id]
         return Rehearsed(request, tuple(waiting.replies))
+
+    async def _listening(self, presences: Subscription) -> None:
+        """Until each says to be there, which may have had something to open first."""
+        missing = {agent.name for agent in self._agents}
+        while missing:
+            delivery = await anext(presences)
+            missing.discard(decode_presence(delivery.message.payload).agent)
+            await delivery.ack()
 
     async def _read(self, replies: Subscription) -> None:
         async for delivery in replies:

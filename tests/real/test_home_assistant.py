@@ -12,6 +12,9 @@ import yaml
 
 from docs.plan.house import ROOT
 from firmware_bridge.simulator.user import ReplyShown
+from gateway.agents.ready_made import ready_made
+from gateway.orchestrator import Rehearsal
+from gateway.settings.orchestrator import AgentSettings
 from tests.real.home_assistant import HomeAssistant, Owner
 from tests.real.things import HOME_ASSISTANT
 from tests.system.house import RECORDINGS, open_house, pcm, silence, text
@@ -135,3 +138,52 @@ async def added(owner: Owner, port: int) -> AsyncIterator[None]:
     entry = await owner.add("wyoming", host="127.0.0.1", port=port)
     yield
     await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_it_answers_what_a_board_has_heard(
+    tmp_path: Path, owner: Owner, home_assistant: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_AGENT_HOME_TOKEN", home_assistant.token)
+    agents = {
+        "home": {"kind": "home-assistant", "url": home_assistant.url},
+        "other": {"app": "tests.real.brain:brain"},
+    }
+    teams = {"all": {"agents": ["home", "other"], "policy": "in_turn"}}
+    async with (
+        open_house(tmp_path, orchestrator={"agents": agents, "teams": teams}) as house,
+        house.board("esp-32") as board,
+    ):
+        await owner.expose("input_boolean.fan")
+        await owner.post("/api/services/input_boolean/turn_off", entity_id="input_boolean.fan")
+        await board.say(RECORDINGS["u28"].path)
+        await board.told.until(lambda: board.told.of(ReplyShown, text="Turned on the switch"))
+        await owner.sees("input_boolean.fan", "on")
+        await board.say(RECORDINGS["u00"].path)  # which it does not understand: the next is asked
+        await board.told.until(lambda: board.told.of(ReplyShown, text=f"You said: {text('u00')}."))
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_what_it_says_in_german_and_where_it_does_not_understand(
+    owner: Owner, home_assistant: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_AGENT_HOME_TOKEN", home_assistant.token)
+    await owner.expose("input_boolean.fan")
+    async with Rehearsal(
+        ready_made("home", AgentSettings(kind="home-assistant", url=home_assistant.url))
+    ) as stage:
+        done = await stage.say("Schalte den Living room fan ein", language="de")
+        assert (done.text, done.end.understood) == ("Living room fan eingeschaltet", True)
+        target = {"name": "Living room fan", "type": "entity", "id": "input_boolean.fan"}
+        assert done.end.data is not None
+        assert done.end.data["home_assistant"]["success"] == [target]
+        puzzled = await stage.say("Guten Morgen, liebe Sorgen", language="de")
+        assert (puzzled.text, puzzled.end.understood) == (
+            "Entschuldigung, das habe ich nicht verstanden",
+            False,
+        )
+        nothing = await stage.say("turn on the moon")
+        assert (nothing.text, nothing.end.understood) == (
+            "Sorry, I am not aware of any device called moon",
+            False,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -19,12 +20,18 @@ class Certificates:
     client_key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """A new authority, a server certificate for 127.0.0.1 and localhost, and a client certificate."""
+def make_certificates(folder: Path, *, ended: bool = False) -> Certificates:
+    """A new authority, a server certificate for 127.0.0.1 and localhost, and a client certificate.
+
+    ``ended``: the server's was good until yesterday.
+    """
+    until = datetime.now(UTC) - timedelta(days=1) if ended else None
     authority = trustme.CA()
     ca = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
-    server_cert, server_key = _write(authority.issue_cert("127.0.0.1", "localhost"), folder, "server")
+    server_cert, server_key = _write(
+        authority.issue_cert("127.0.0.1", "localhost", not_after=until), folder, "server"
+    )
     client_cert, client_key = _write(
         authority.issue_cert("gateway@house", common_name="gateway"), folder, "client"
     )

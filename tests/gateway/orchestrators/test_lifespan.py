@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ async def test_it_is_open_around_the_run_and_a_reason_travels_with_the_failure()
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        await asyncio.sleep(0.001)  # it takes its time: nobody is asked before
         is_open.append(True)
         try:
             yield
