@@ -211,8 +211,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .settings .orchestrators
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
-.answering:                     .agents .contract .settings .broker .broker.opening .journal.effects .journal
-                                .orchestrators .observing .pipeline.agents .pipeline.telling .pipeline.asking
+.answering:                     firmware_bridge .agents .access .contract .settings .broker .broker.opening
+                                .journal.effects .journal .orchestrators .observing .pipeline.agents
+                                .pipeline.telling .pipeline.asking
                                 .pipeline
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline

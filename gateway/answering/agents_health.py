@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.observing.health import Health, HealthState
@@ -57,16 +57,19 @@ class AgentsHealth:
         inside: Iterable[str],
         *,
         shared: bool = True,
+        outside: Mapping[str, str] | None = None,
         connected: Callable[[], bool],
         now: Callable[[], float],
     ) -> None:
         """``inside``: the agents that run in the gateway. ``shared``: others can come to the broker.
 
+        ``outside``: the hosts that what is said leaves this machine for, by the agents that ask them.
         ``connected``: whether the broker is there. ``now``: the roster's clock.
         """
         self._health = health
         self._roster = roster
         self._inside = frozenset(inside)
+        self._outside = outside or {}
         self._start = START if shared else NAME_ONE
         self._connected = connected
         self._now = now
@@ -113,7 +116,9 @@ class AgentsHealth:
         troubles = {one.name: self._trouble(one, now) for one in standings}
         found = [(name, trouble) for name, trouble in troubles.items() if trouble is not None]
         if not found:
-            self._tell(ALL, None, f"{len(standings)} of them")
+            hosts = ", ".join(dict.fromkeys(self._outside.values()))
+            gone = f"; what is said goes to {hosts}" if hosts else ""
+            self._tell(ALL, None, f"{len(standings)} of them{gone}")
             return
         shown = "; ".join(trouble.reason for _, trouble in found[:MOST_NAMES])
         rest = f"; and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
@@ -161,9 +166,10 @@ class AgentsHealth:
 
     def _detail(self, one: AgentStanding) -> str:
         where = "inside the gateway" if one.name in self._inside else ""
+        asks = f"what is said goes to {self._outside[one.name]}" if one.name in self._outside else ""
         copies = f"{len(one.copies)} copies" if len(one.copies) > 1 else ""
         version = next((copy.presence.version for copy in reversed(one.copies) if copy.presence.version), "")
         cache = one.cache
         asked = cache.hits + cache.misses if cache is not None else 0
         given = f"{100 * cache.hits // asked} % from its cache" if cache is not None and asked else ""
-        return ", ".join(filter(None, (version, where, copies, given)))
+        return ", ".join(filter(None, (version, where, asks, copies, given)))

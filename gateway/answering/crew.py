@@ -10,6 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Protocol, TypeAlias
 
+import structlog
+
+from firmware_bridge.servers import split_url
+from gateway.access.loopback import is_loopback
 from gateway.broker.base import MessageBroker
 from gateway.broker.opening import MEMORY
 from gateway.journal import AnyJournal
@@ -21,6 +25,8 @@ from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.asking.attempts import Attempts
 from gateway.pipeline.pipeline import Pipeline
 from gateway.settings.orchestrator import OrchestratorSettings
+
+log = structlog.get_logger(__name__)
 
 Work: TypeAlias = tuple[str, Callable[[], Awaitable[None]]]
 """What is to be kept up as long as the gateway runs, by its name."""
@@ -41,6 +47,9 @@ class Crew:
         self._named = bool(settings.agents)
         self._solo = "" if self._named else inside(settings.app, broker_url)
         self._shared = broker_url != MEMORY
+        self._outside = dict(_outside(settings))
+        for name, host in self._outside.items():
+            log.info("what is said leaves this machine", agent=name, host=host)
         self.inside = tuple(_named(settings)) if self._named else tuple(_solo(self._solo))
         """Those that run inside the gateway."""
 
@@ -74,6 +83,7 @@ class Crew:
                 pipeline.agents,
                 names,
                 shared=self._shared,
+                outside=self._outside,
                 connected=lambda: state.status.connected,
                 now=asyncio.get_running_loop().time,
             )
@@ -100,6 +110,14 @@ def _named(settings: OrchestratorSettings) -> Iterator[Orchestrator]:
         except BadOrchestrator as error:
             field = "kind" if agent.kind else "app"
             raise BadOrchestrator(f"orchestrator.agents.{name}.{field}: {error}") from error
+
+
+def _outside(settings: OrchestratorSettings) -> Iterator[tuple[str, str]]:
+    """The agents that ask another machine, and which."""
+    for name, agent in settings.agents.items():
+        host = split_url(agent.url).hostname if agent.url else None
+        if host and not is_loopback(host):
+            yield name, host
 
 
 async def _run(orchestrator: Orchestrator, broker: MessageBroker, watch: _Watch) -> None:

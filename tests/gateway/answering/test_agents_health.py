@@ -23,6 +23,7 @@ class Watched:
 
     names: tuple[str, ...] = ("lights", "weather")
     inside: tuple[str, ...] = ()
+    outside: dict[str, str] = field(default_factory=dict)
     now: float = 1_000.0
     connected: bool = True
     events: list[HealthEvent] = field(default_factory=list)
@@ -32,7 +33,12 @@ class Watched:
         self.roster = AgentRoster(dict.fromkeys(self.names, settings), self.now)
         self.health = Health(self.events.append)
         self.watch = AgentsHealth(
-            self.health, self.roster, self.inside, connected=lambda: self.connected, now=lambda: self.now
+            self.health,
+            self.roster,
+            self.inside,
+            outside=self.outside,
+            connected=lambda: self.connected,
+            now=lambda: self.now,
         )
 
     def come(self, *names: str, instance: str = "i_1", version: str = "") -> None:
@@ -71,6 +77,18 @@ def test_an_agent_that_is_missed_says_how_to_start_it_and_is_well_again_when_it_
     watched.come("lights", instance="i_2", version="1.4")
     watched.later(0.0)
     assert watched.of("agent lights") == ComponentHealth(HealthState.HEALTHY, detail="1.4, 2 copies")
+
+
+def test_where_what_is_said_goes_is_told() -> None:
+    watched = Watched(inside=("lights",), outside={"lights": "api.example.com"})
+    watched.come("lights", "weather")
+    watched.later(0.0)
+    assert watched.of("agent lights").detail == "inside the gateway, what is said goes to api.example.com"
+    many = tuple(f"a{number}" for number in range(MOST_COMPONENTS + 1))
+    watched = Watched(names=many, outside={"a1": "h", "a2": "h", "a3": "i"})
+    watched.come(*many)
+    watched.later(0.0)
+    assert watched.of(ALL).detail == "9 of them; what is said goes to h, i"
 
 
 def test_who_came_under_another_name_is_named() -> None:
