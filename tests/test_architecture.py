@@ -209,7 +209,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .agents.tools:                  .broker .settings.agents .orchestrators
-.agents:                        firmware_bridge .settings .orchestrators
+.agents:                        firmware_bridge .contract .settings .orchestrators
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
 .answering:                     firmware_bridge .agents .access .contract .settings .broker .broker.opening
                                 .journal.effects .journal .orchestrators .observing .pipeline.agents
