@@ -76,8 +76,8 @@ class ByName(Protocol):
     async def expire(self, request: PendingRequest) -> None:
         """Its own deadline has come."""
 
-    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
-        """Commit, send, show; and end the request, where that is its outcome."""
+    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> bool:
+        """Commit, send, show; and end the request, where that is its outcome. Whether it is committed."""
 
     async def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more; who has waited for one of them is asked about now."""
@@ -138,10 +138,9 @@ class NobodyByName:
         if self._former is not None:
             await self._former.expire(request)
 
-    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
+    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> bool:
         """Of those that were asked then."""
-        if self._former is not None:
-            await self._former.follow(correlation_id, moves, *effects)
+        return self._former is not None and await self._former.follow(correlation_id, moves, *effects)
 
     async def forget(self, is_gone: Callable[[UtteranceName], bool]) -> None:
         """Know nothing of these any more."""

@@ -192,11 +192,13 @@ class Endings:
         try:
             committed = await self._conclude(request, question, ending, *effects)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this request and the others
-            self._fail(request, question, mishap)
+            self._fail(request, question, mishap, *effects)
         await acknowledge(pieces)
         return committed
 
-    def _fail(self, request: PendingRequest, question: Question | None, mishap: Exception) -> None:
+    def _fail(
+        self, request: PendingRequest, question: Question | None, mishap: Exception, *effects: Effect
+    ) -> None:
         """The gateway stumbled over the end of a request."""
         correlation_id, reason = request.correlation_id, f"the gateway failed on it ({type(mishap).__name__})"
         self._mishaps.note(AN_ANSWER, mishap, correlation_id=correlation_id)
@@ -205,7 +207,7 @@ class Endings:
             self._due.drop(correlation_id)
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
                 ended = RequestEnded(correlation_id, RequestState.CANCELLED, error=reason)
-                self._journal.commit(ended, *self._questions.settled(correlation_id))
+                self._journal.commit(*effects, ended, *self._questions.settled(correlation_id))
         if question is not None and not answered:
             with self._mishaps.contained(AN_ANSWER, correlation_id=correlation_id):
                 language = question.message.language

@@ -97,15 +97,18 @@ class Publishing:
         asked = _Asked(error=message.error, cause=self._cause(message))
         if message.success and message.text:  # before publishing: the fastest reply finds its request
             asked = self._ask(spoken, message, letter.payload, told=told, conversation=placed.conversation)
-        journaled = await self._commit(*effects, *asked.effects)
+        effects += asked.effects
+        outcome = asked.moves.outcome
+        if outcome is not None:  # known already, or nobody could be asked: its end is committed with it
+            journaled = await self._by_name.follow(message.correlation_id, Moves(outcome=outcome), *effects)
+        else:
+            journaled = await self._commit(*effects)
         if journaled:
             spoken.turn.durable = True
         for one in (*letters, *asked.moves.letters):
             self._outbox.put(one, journaled=journaled)
         if asked.error is not None:
             self._questions.fail(spoken, message, asked.error, asked.cause)
-        elif asked.moves.outcome is not None:  # nobody could be asked
-            await self._by_name.follow(message.correlation_id, Moves(outcome=asked.moves.outcome))
         elif not message.text:  # nothing to answer
             self._questions.end_turn(spoken, message, TurnEvent.PUBLISH)
 

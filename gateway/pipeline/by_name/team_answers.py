@@ -179,12 +179,13 @@ class TeamAnswers:
                 await self._endings.give_the_fallback(request)
                 await self._begin_next(name)
 
-    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
-        """Commit, send, show; or end the request, where that is its outcome."""
-        await self._obey(correlation_id, moves, *effects)
+    async def follow(self, correlation_id: str, moves: Moves, *effects: Effect) -> bool:
+        """Commit, send, show; or end the request, where that is its outcome. Whether it is committed."""
+        journaled = await self._obey(correlation_id, moves, *effects)
         await self._show(correlation_id, moves)
+        return journaled
 
-    async def _obey(self, correlation_id: str, moves: Moves, *effects: Effect) -> None:
+    async def _obey(self, correlation_id: str, moves: Moves, *effects: Effect) -> bool:
         request = self._questions.tracker.request(correlation_id)
         if moves.outcome is not None and request is not None:
             journaled = await self._end(request, moves.outcome, *effects, *moves.effects)
@@ -193,6 +194,7 @@ class TeamAnswers:
         self.send(moves.letters, journaled=journaled)
         if moves.outcome is not None:
             await self._begin_next(correlation_id)
+        return journaled
 
     def send(self, letters: Iterable[LetterRow], *, journaled: bool) -> None:
         """To the outbox, once they are committed."""

@@ -25,7 +25,7 @@ from gateway.contract.agents import (
 from gateway.contract.events import ReplyEvent
 from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC, OrchestratorReply, WantedHints, encode
 from gateway.journal import NoJournal
-from gateway.journal.effects import Effect
+from gateway.journal.effects import Asked, Effect, Queued, RequestEnded, Transcribed
 from gateway.journal.history import Selection
 from gateway.pipeline.content.port import PassingText
 from gateway.pipeline.erasing import Whose
@@ -421,3 +421,30 @@ async def test_in_the_middle_of_a_conversation_it_is_asked_anew_and_what_is_eras
         assert answers.of("clock").figures().entries == 1  # type: ignore[union-attr]
         await one.works.pipeline.erasing.erase(Whose(correlation_id=first))
         assert answers.of("clock").figures().entries == 0  # type: ignore[union-attr]
+
+
+class CountingJournal(NoJournal):
+    """What is committed, and with what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[set[type]] = []
+
+    def commit(self, *effects: Effect) -> asyncio.Future[bool]:
+        self.commits.append({type(effect) for effect in effects})
+        return super().commit(*effects)
+
+
+async def test_what_is_known_already_is_on_the_disk_at_once() -> None:
+    """It waits for one write: that of the text and that of its end are the same."""
+    async with house("clock", agents={"clock": cached()}, team={}) as one:
+        first = await one.say("what time is it")
+        await one.answer(await one.request("clock"), "Noon.")
+        await one.end(first)
+        pipeline: Any = one.works.pipeline
+        journal = pipeline._publishing._journal = pipeline._by_name._endings._journal = CountingJournal()
+        assert (await one.end(await one.say("what time is it"))).cached
+        (whole,) = [kinds for kinds in journal.commits if RequestEnded in kinds]
+        assert {Transcribed, Queued, Asked} < whole
+        assert not any(kinds & {Transcribed, Asked} for kinds in journal.commits if kinds is not whole)
+        await one.works.idle()
