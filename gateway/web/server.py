@@ -36,7 +36,7 @@ from gateway.web.device_sockets import DeviceSockets
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import Doorstep
 from gateway.web.entrance.guard import SECURITY_HEADERS, Guard, visit_of
-from gateway.web.entrance.listening import CannotListen, check_door, listen, page_url
+from gateway.web.entrance.listening import CannotListen, check_door, listening, page_url
 from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
 from gateway.web.listeners.event_stream import EventStreams
 from gateway.web.listeners.forwarding import CLOSE_SECONDS
@@ -71,12 +71,13 @@ class WebServer:
         tls = await asyncio.to_thread(self._tls)
         door = await asyncio.to_thread(Door, settings, parts.folder, parts.audit)
         check_door(settings, door)
-        listener = await asyncio.to_thread(listen, settings.host, settings.port)  # it may look a name up
+        listener = await listening(settings.host, settings.port)
         host, port = listener.getsockname()[:2]
         scheme = "https" if tls else "http"
         addresses = Addresses(host, port, scheme=scheme, names=settings.hosts, origins=settings.origins)
         guard = Guard(addresses, door, parts.audit, settings, needed)
         async with AsyncExitStack() as stack:
+            stack.callback(listener.close)
             self.application = self._application(guard, tls)
             runner = web.AppRunner(self.application, shutdown_timeout=CLOSE_SECONDS)
             await runner.setup()

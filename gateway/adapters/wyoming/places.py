@@ -9,11 +9,13 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from firmware_bridge.servers import listening_socket, server_url
+from gateway.process.made_in_thread import made_in_thread
 
 BACKLOG = 128
 MODE = 0o660
@@ -31,7 +33,7 @@ class CannotTakePlace(Exception):
 
 
 class ListeningPlace:
-    """One that was taken. ``url`` is where it is, by address; of port 0, the one that was free."""
+    """One that was taken, for who opens it. ``url`` is where it is, by address; of port 0, the one that was free."""
 
     def __init__(
         self,
@@ -50,6 +52,15 @@ class ListeningPlace:
         self._server = server
         self._path = path
         self._inode = inode
+
+    async def opened(self) -> Self:
+        """Programs can come. Closed when that is cancelled: one that began as it was made would be nobody's then."""
+        try:
+            await self._server.start_serving()
+        except BaseException:
+            await self.close()
+            raise
+        return self
 
     async def close(self) -> None:
         """Nobody can come any more; those who are there stay."""
@@ -75,19 +86,27 @@ async def _tcp(url: str, host: str, port: int, on_arrival: OnArrival, read_bytes
         listening = listening_socket(host, port, BACKLOG)
     except OSError as error:
         raise CannotTakePlace(url, *_why(error)) from error
-    server = await asyncio.start_server(on_arrival, sock=listening, limit=read_bytes)
+    server = await asyncio.start_server(on_arrival, sock=listening, limit=read_bytes, start_serving=False)
     host, port = listening.getsockname()[:2]  # a name's address, and of port 0 the one that was free
-    return ListeningPlace(server_url("tcp", host, port), server, host=host, port=port)
+    return await ListeningPlace(server_url("tcp", host, port), server, host=host, port=port).opened()
 
 
 async def _unix(url: str, path: Path, on_arrival: OnArrival, read_bytes: int) -> ListeningPlace:
     try:
-        listening, inode = await asyncio.to_thread(_bound, path)
+        listening, inode = await made_in_thread(partial(_bound, path), partial(_unbind, path))
     except OSError as error:
         raise CannotTakePlace(url, *_why(error)) from error
     ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-    server = await asyncio.start_unix_server(on_arrival, sock=listening, limit=read_bytes, **ours)
-    return ListeningPlace(url, server, path=path, inode=inode)
+    server = await asyncio.start_unix_server(
+        on_arrival, sock=listening, limit=read_bytes, start_serving=False, **ours
+    )
+    return await ListeningPlace(url, server, path=path, inode=inode).opened()
+
+
+def _unbind(path: Path, bound: tuple[socket.socket, int]) -> None:
+    listening, _ = bound
+    listening.close()
+    path.unlink(missing_ok=True)
 
 
 def _bound(path: Path) -> tuple[socket.socket, int]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 
 from firmware_bridge.servers import listening_socket
 from gateway.access.door import MAKE_ONE, Door
 from gateway.access.loopback import is_loopback
+from gateway.process.made_in_thread import made_in_thread
 from gateway.settings.web import WebSettings
 
 BACKLOG = 512
@@ -52,6 +54,11 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRNOTAVAIL:
             remedy = "Set web.host to an address of this machine; 0.0.0.0 is every one."
         raise CannotListen(address, os.strerror(error.errno or 0), remedy) from error
+
+
+async def listening(host: str, port: int) -> socket.socket:
+    """The same in a thread, for it may look a name up."""
+    return await made_in_thread(partial(listen, host, port), socket.socket.close)
 
 
 def page_url(scheme: str, host: str, port: int) -> str:

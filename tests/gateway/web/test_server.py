@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from gateway.hub.hub import Hub
 from gateway.observing.health import HealthState
 from gateway.settings.web import WebSettings
 from gateway.web import CannotListen, WebServer
+from gateway.web.entrance.listening import listen
 from tests.gateway.web.house import House, web_server
+from tests.record import PATIENCE, Record, passes
 
 STATIC = Path(__file__).parents[3] / "gateway" / "web" / "static"
 
@@ -157,6 +160,25 @@ def has_ipv6_loopback() -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_who_is_stopped_while_it_begins_lets_the_port_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go, made = asyncio.Event(), threading.Event(), Record()
+    loop = asyncio.get_running_loop()
+
+    def after_a_while(host: str, port: int) -> socket.socket:
+        loop.call_soon_threadsafe(begun.set)
+        assert go.wait(PATIENCE)
+        made(listen(host, port))
+        return made.items[0]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("gateway.web.entrance.listening.listen", after_a_while)
+    beginning = asyncio.create_task(server(WebSettings(port=0)).__aenter__())
+    await begun.wait()
+    beginning.cancel()
+    await asyncio.wait([beginning])
+    go.set()
+    await passes(lambda: made.items and made.items[0].fileno() == -1)
 
 
 async def test_the_same_port_can_be_taken_again_at_once(client: ClientSession) -> None:
