@@ -312,8 +312,9 @@ class Gateway:
         self._start(announcing.run, "announcements")
         self._start_caches()
         for name, work in self._crew.work(
-            self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health
-        ):
+            self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health,
+            acted=partial(self.audit.note, What.TOOL),
+        ):  # fmt: skip
             self._start(work, name)
         if self.config.broker.url != MEMORY:
             self._start(TwinHealth(self.health, self.broker, self.config.broker).watch, "twins")

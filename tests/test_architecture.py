@@ -48,6 +48,14 @@ SANS_IO = {
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.access.limits",
+    "gateway.agents.openai.pieces",
+    "gateway.agents.openai.plain_words",
+    "gateway.agents.openai.prompt",
+    "gateway.agents.openai.stream",
+    "gateway.agents.openai.thoughts",
+    "gateway.agents.openai.token_budget",
+    "gateway.agents.openai.tool_calls",
+    "gateway.agents.tools.asking_first",
     "gateway.adapters.home_assistant.discovery",
     "gateway.adapters.home_assistant.house",
     "gateway.adapters.home_assistant.pace",
@@ -210,6 +218,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .contract .settings .orchestrators
+.agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
 .answering:                     firmware_bridge .agents .access .contract .settings .broker .broker.opening
                                 .journal.effects .journal .orchestrators .observing .pipeline.agents

@@ -64,6 +64,7 @@ class What(enum.StrEnum):
     FIRMWARE = "firmware over the air"
     REGISTRY = "device registry changed"
     CUT_OFF = "device cut off"
+    TOOL = "tool called by an agent"
 
 
 _REFUSALS = frozenset({What.NOT_ADMITTED, What.NOT_ALLOWED, What.SHOWN_IN_URL, What.FOREIGN, What.LIMITED})

@@ -97,8 +97,10 @@ def consent(text: str, language: str) -> Consent:
 class Confirmations(Generic[Asked]):
     """What waits for a yes: one thing in each conversation, for whoever was asked."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, seconds: float = PATIENCE_SECONDS) -> None:
+        """``seconds``: a question is open for so long."""
         self._now = now
+        self._seconds = seconds
         self._open: dict[tuple[str, str], tuple[float, Asked]] = {}
 
     def __len__(self) -> int:
@@ -108,7 +110,7 @@ class Confirmations(Generic[Asked]):
         """It was asked just now, in answer to ``heard``; a question that was open there is over."""
         key = _where(heard)
         self._open.pop(key, None)
-        self._open[key] = (self._now() + PATIENCE_SECONDS, what)
+        self._open[key] = (self._now() + self._seconds, what)
         while len(self._open) > MOST_OPEN:
             del self._open[next(iter(self._open))]
 

@@ -61,13 +61,18 @@ class Crew:
         *,
         health: Health,
         state: BrokerHealth,
+        acted: Callable[..., None],
     ) -> Iterator[Work]:
-        """All that is to be started, those inside first: who is asked then is listening."""
+        """All that is to be started, those inside first: who is asked then is listening.
+
+        ``acted``: told the facts of each thing that one of them did by a tool.
+        """
         watch, watching = self._watch(broker, pipeline, health, state)
         turn = Attempts(journal, pipeline.is_new).turn
         for orchestrator in self.inside:
             orchestrator.on_blocked = watch.blocked
             orchestrator.turn = turn
+            orchestrator.acted = partial(acted, agent=orchestrator.name)
             yield f"orchestrator {orchestrator.name}", partial(_run, orchestrator, broker, watch)
         yield from watching
 

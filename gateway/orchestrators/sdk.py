@@ -108,6 +108,8 @@ class Orchestrator:
         """Around each answer; false: this transcript is not to be answered any more."""
         self.lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
         """Around all of ``run``: what is opened and closed with it, as a connection to somebody else's server."""
+        self.acted: Callable[..., None] = self._note_act
+        """Told the facts of each thing that it did, or refused to do, by a tool: for the audit log."""
         self._concurrency = concurrency
         self._timeout_seconds = timeout_seconds
         self._by_name = by_name
@@ -255,6 +257,10 @@ class Orchestrator:
         else:
             others.append(added)
         return function
+
+    def _note_act(self, **facts: str | float) -> None:
+        """In a process of its own there is no audit log: a line in its own."""
+        log.info("a tool was called for", name=self.name, **facts)
 
     def _stepped(self, seconds: float) -> None:
         if seconds >= BLOCKED_SECONDS:

@@ -110,16 +110,16 @@ class UnrulyServer:
 
 
 @asynccontextmanager
-async def unruly(tls: ssl.SSLContext | None = None) -> AsyncIterator[UnrulyServer]:
-    """One, at ``url``."""
+async def unruly(tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[UnrulyServer]:
+    """One, at ``url``; on any free port, or on that one."""
     server = UnrulyServer()
     runner = web.ServerRunner(web.Server(server.answer, handler_cancellation=True), shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
-        port = runner.addresses[0][1]
-        server.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
+        at = runner.addresses[0][1]
+        server.url = f"http{'s' if tls else ''}://127.0.0.1:{at}"
         yield server
     finally:
         await runner.cleanup()

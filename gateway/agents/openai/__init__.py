@@ -1,0 +1,1 @@
+"""An agent that asks a language model, behind any OpenAI-compatible chat endpoint."""
