@@ -151,6 +151,14 @@ class PlacedEngine(Protocol):
         """What it computes on, once it is loaded."""
 
 
+@runtime_checkable
+class Hurried(Protocol):
+    """An engine that looks at an utterance once more where it has to."""
+
+    def hurry(self) -> None:
+        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
+
+
 class BatchTranscriber(ABC):
     """An engine that does several utterances at once in less time than one after the other."""
 

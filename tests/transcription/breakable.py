@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 
 from transcription.errors import EngineFailed, ModelUnavailable
@@ -13,7 +14,7 @@ from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS, Hints, OnProgress, Segment, Transcript, untold
 from transcription.utterance.segmenter import Utterance
 
-FAIL, BUG, KILL, CRASH, EXIT, HANG, STOP, GARBAGE, PRATTLE = range(10, 19)
+FAIL, BUG, KILL, CRASH, EXIT, HANG, STOP, GARBAGE, PRATTLE, PATIENT = range(10, 20)
 """Lengths, in samples, of what it does not simply answer with the length."""
 
 
@@ -24,6 +25,7 @@ class BreakableEngine:
 
     def __init__(self, settings: TranscriptionSettings) -> None:
         self.model = settings.model
+        self._hurried = threading.Event()
 
     def load(self, on_progress: OnProgress = untold) -> None:
         if self.model == "missing":
@@ -43,12 +45,18 @@ class BreakableEngine:
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
         length = len(utterance.samples)
+        self._hurried.clear()
+        if length == PATIENT:
+            self._hurried.wait()
         _break(length)
         first = int(utterance.samples[0]) if length else 0
         facts = f"{length} {first} {utterance.end_reason.value} {utterance.has_speech} {hints.prompt}".strip()
         return Transcript(
             facts, "en", 0.5, 0.25, (Segment(0.0, 1.0, facts),), self.engine, self.model, 0.0, 1, retried=True
         )
+
+    def hurry(self) -> None:
+        self._hurried.set()
 
     def close(self) -> None: ...
 

@@ -34,6 +34,10 @@ class TranscribeAll(Struct, frozen=True, tag=True):
     tasks: tuple[Task, ...]
 
 
+class Hurry(Struct, frozen=True, tag=True):
+    """To the process, which answers nothing: nobody waits any more for what it is at."""
+
+
 class Loaded(Struct, frozen=True, tag=True):
     """The engine is ready; its own names, whether it gains by batches, its languages, and where it computes."""
 
@@ -99,7 +103,7 @@ Answer: TypeAlias = Loaded | Missing | Done | Failed | AllDone
 Said: TypeAlias = Answer | Progress | Beat
 
 
-def read_request(fd: int) -> Request | None:
+def read_request(fd: int) -> Request | Hurry | None:
     """The next request; None when the gateway is gone. Raises Garbled."""
     return read(fd, _REQUESTS)
 
@@ -109,5 +113,5 @@ def read_said(fd: int) -> Said | None:
     return read(fd, _SAID)
 
 
-_REQUESTS: msgspec.msgpack.Decoder[Request] = decoder(Load | Transcribe | TranscribeAll)
+_REQUESTS: msgspec.msgpack.Decoder[Request | Hurry] = decoder(Load | Transcribe | TranscribeAll | Hurry)
 _SAID: msgspec.msgpack.Decoder[Said] = decoder(Loaded | Missing | Done | Failed | AllDone | Progress | Beat)

@@ -24,6 +24,7 @@ from transcription.process.engine_pipe import (
     Beat,
     Done,
     Failed,
+    Hurry,
     Load,
     Loaded,
     Missing,
@@ -171,6 +172,11 @@ class ProcessTranscriber(BatchTranscriber):
             one.transcript if isinstance(one, Done) else EngineFailed(one.reason) for one in answer.outcomes
         ]
 
+    def hurry(self) -> None:
+        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
+        if self._child is not None:
+            self._child.hurry()
+
     def close(self) -> None:
         """End the process at once. Idempotent; ``load`` may follow."""
         if self._child is not None:
@@ -226,6 +232,23 @@ class _Child:
         """End it at once; ``reason`` is what it did."""
         self._verdict = self._verdict or reason
         self._process.kill()
+
+    def hurry(self) -> None:
+        """Tell it so, if it is at an utterance, has read it, and can be told without waiting."""
+        if Failed not in self._expected or not self._writing.acquire(blocking=False):
+            return
+        try:
+            stdin = self._process.stdin
+            assert stdin is not None
+            room = select.poll()
+            room.register(stdin, select.POLLOUT)
+            if room.poll(0):
+                with contextlib.suppress(BrokenPipeError):  # the watch sees it
+                    write(stdin.fileno(), Hurry())
+        except ValueError:
+            return  # it is closed: the process has ended
+        finally:
+            self._writing.release()
 
     def _exchange(self, request: Request) -> Answer | None:
         stdin = self._process.stdin

@@ -27,6 +27,7 @@ from transcription.process.engine_pipe import (
     Beat,
     Done,
     Failed,
+    Hurry,
     Load,
     Loaded,
     Missing,
@@ -41,6 +42,7 @@ from transcription.process.pipe import Garbled, write
 from transcription.transcriber import (
     ON_CPU,
     BatchTranscriber,
+    Hurried,
     Multilingual,
     OnProgress,
     PlacedEngine,
@@ -62,6 +64,7 @@ class Worker:
         self._answers = answers
         self._waiting: SimpleQueue[Request] = SimpleQueue()  # one at most: the next follows an answer
         self._sending = threading.Lock()
+        self._engine: Transcriber | None = None
 
     def run(self) -> None:
         """Until the process ends."""
@@ -74,6 +77,7 @@ class Worker:
         except ModelUnavailable as error:
             self._say(Missing.of(error))
             return
+        self._engine = engine
         batches = isinstance(engine, BatchTranscriber) and engine.batches
         languages = engine.languages if isinstance(engine, Multilingual) else ()
         where = engine.where if isinstance(engine, PlacedEngine) else ON_CPU
@@ -93,7 +97,10 @@ class Worker:
         """A thread of its own, so that the gateway's end is noticed in the middle of an utterance."""
         try:
             while (request := read_request(self._requests)) is not None:
-                self._waiting.put(request)
+                if not isinstance(request, Hurry):
+                    self._waiting.put(request)
+                elif isinstance(self._engine, Hurried):
+                    self._engine.hurry()
         except Garbled as error:
             os.write(_STDERR, f"garbled request: {error}\n".encode())
         os._exit(0)

@@ -27,7 +27,7 @@ from transcription.scheduling.jobs import Guess, Job
 from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction
 from transcription.scheduling.waiting import Waiting
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import NO_HINTS, Hints, Transcriber, Transcript
+from transcription.transcriber import NO_HINTS, Hints, Hurried, Transcriber, Transcript
 from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,7 @@ class Recognizer:
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
+        self._under_way: tuple[Transcriber, Job] | None = None
         # A thread that the interpreter waits for at its end, as the keeper's.
         self._worker = ThreadPoolExecutor(1, "recognizer")
 
@@ -129,11 +130,20 @@ class Recognizer:
         return Guess(job, self._drop)
 
     def _drop(self, guess: Guess) -> None:
-        self._waiting.discard_guess(guess.job)
         answer = guess.job.answer
+        if not self._waiting.discard_guess(guess.job):
+            self._hurry(guess.job)
         if answer.done() and not answer.cancelled():
             answer.exception()  # a failure that nobody wants to know is not an unhandled one
         answer.cancel()
+
+    def _hurry(self, unwanted: Job) -> None:
+        """The engine takes no second look at what nobody waits for, so that the next one comes sooner."""
+        if self._under_way is None:
+            return
+        engine, job = self._under_way
+        if job is unwanted and isinstance(engine, Hurried):
+            engine.hurry()
 
     def follow(
         self, *, owner: str, on_text: Callable[[Transcript], None], priority: Priority = Priority.NORMAL
@@ -203,7 +213,8 @@ class Recognizer:
         finally:
             if job.expiry is not None:
                 job.expiry.cancel()
-            self._waiting.discard(job)  # still there when the caller was cancelled
+            if not self._waiting.discard(job):  # still there, or at work, when the caller was cancelled
+                self._hurry(job)
             self._answers.discard(job.answer)
 
     def _guessed(self, utterance: Utterance, hints: Hints, guess: Guessing | None) -> Job | None:
@@ -276,6 +287,7 @@ class Recognizer:
     async def _recognize(self, engine: Transcriber, batch: list[Job]) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        self._under_way = (engine, batch[0]) if len(batch) == 1 else None
         try:
             outcomes = await loop.run_in_executor(self._worker, transcribe_batch, engine, batch)
         except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
@@ -288,6 +300,8 @@ class Recognizer:
             else:
                 batch[0].fail(error)
             return
+        finally:
+            self._under_way = None
         self._keeper.worked()
         seconds = loop.time() - begun
         for job, outcome in zip(batch, outcomes, strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -97,6 +98,7 @@ class WhisperTranscriber(BatchTranscriber):
         self._language = None if settings.language == "auto" else settings.language
         self._decoder: WhisperDecoder | None = None
         self._side_by_side = SideBySide(1)
+        self._hurried = Event()
         self._floor = self._tolerated = FULL
         self._takes_names = False
         self._where = ON_CPU
@@ -153,6 +155,7 @@ class WhisperTranscriber(BatchTranscriber):
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
         """The text of one utterance; blocks. Raises EngineFailed, and EngineDied when its GPU is past help."""
         decoder = self._loaded()
+        self._hurried.clear()
         with _failures():
             heard = self._prepare(decoder, Task(utterance, hints))
             return (
@@ -160,6 +163,10 @@ class WhisperTranscriber(BatchTranscriber):
                 if isinstance(heard, Transcript)
                 else self._judge(decoder, heard, decoder.decode(heard.take))
             )
+
+    def hurry(self) -> None:
+        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
+        self._hurried.set()
 
     @property
     def batches(self) -> bool:
@@ -169,6 +176,7 @@ class WhisperTranscriber(BatchTranscriber):
     def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
         """What became of each, in order; blocks. Raises EngineFailed when there is no model, and EngineDied."""
         decoder, side_by_side = self._loaded(), self._side_by_side
+        self._hurried.clear()
         shares = deal([task.utterance.seconds for task in tasks], side_by_side.most)
         steps = [
             partial(self._transcribe_share, decoder, [tasks[place] for place in share]) for share in shares
@@ -241,13 +249,13 @@ class WhisperTranscriber(BatchTranscriber):
         contexts = longer_contexts(first.frames, tolerated=self._tolerated) or ([FULL] if prompted else [])
         if heard.draft or not contexts or not heard.doubts(first):
             return self._told(heard, first, doubtful=heard.draft and heard.doubts(first))
-        best = first
+        best = look = first
         for frames in contexts:
+            if self._hurried.is_set() or (look is not first and not heard.doubts(look)):
+                break
             look = decoder.decode(heard.again(frames))
             best = better(best, look)
-            if not heard.doubts(look):
-                break
-        return self._told(heard, best, retried=True)
+        return self._told(heard, best, retried=look is not first)
 
     def _told(
         self, heard: Prepared, best: Hypothesis, *, retried: bool = False, doubtful: bool = False

@@ -18,6 +18,7 @@ from transcription.process.engine_pipe import (
     Beat,
     Done,
     Failed,
+    Hurry,
     Load,
     Loaded,
     Missing,
@@ -66,6 +67,11 @@ def test_every_field_of_a_transcript_arrives(pipe: Pipe) -> None:
     assert isinstance(done, Done)
     assert astuple(done.transcript) == astuple(TRANSCRIPT)
     assert isinstance(done.transcript.segments[0], Segment)
+
+
+def test_that_nobody_waits_arrives(pipe: Pipe) -> None:
+    write(pipe.writer, Hurry())
+    assert read_request(pipe.reader) == Hurry()
 
 
 def test_the_settings_arrive(pipe: Pipe) -> None:

@@ -178,6 +178,48 @@ async def test_a_guess_that_does_not_fit_is_dropped() -> None:
     assert (done.transcript.text, done.ahead, engine.order) == ("30", False, [20, 30])
 
 
+class HurriedEngine(LengthEngine):
+    """Counts how often nobody waited for what it was at."""
+
+    hurries = 0
+
+    def hurry(self) -> None:
+        self.hurries += 1
+
+
+async def test_a_guess_that_is_dropped_is_not_looked_at_again() -> None:
+    engine, states = HurriedEngine(held=True), States()
+    async with Recognizer(TranscriptionSettings(), states, open_engine=Opener(OpenEngine(engine))) as r:
+        await states.until(Phase.READY)
+        guess = await begun(r, engine, 20)
+        waiting = r.guess(of_length(21), owner="b")
+        assert waiting is not None
+        waiting.drop()
+        assert engine.hurries == 0
+        guess.drop()
+        assert engine.hurries == 1
+        engine.go.set()
+        assert (await r.transcribe(of_length(30), owner="a")).transcript.text == "30"
+        guess.drop()
+    assert (engine.hurries, engine.order) == (1, [20, 30])
+
+
+async def test_nor_is_what_its_caller_waits_for_no_more() -> None:
+    engine, states = HurriedEngine(held=True), States()
+    async with Recognizer(TranscriptionSettings(), states, open_engine=Opener(OpenEngine(engine))) as r:
+        await states.until(Phase.READY)
+        first = await occupied(r, engine)
+        second = asyncio.create_task(r.transcribe(of_length(20), owner="a"))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        assert engine.hurries == 0
+        first.cancel()
+        await asyncio.wait([first])
+        assert engine.hurries == 1
+        engine.go.set()
+
+
 class StrangeGuess:
     """One that some other recognizer has made."""
 

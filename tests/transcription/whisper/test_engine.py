@@ -422,6 +422,23 @@ def test_the_full_context_is_next_from_a_second_looks_on_and_for_weights_that_ar
     assert [frames for frames, _ in decoder.asked] == [floor, FULL]
 
 
+@pytest.mark.parametrize("patience", [0, 1, 2])
+def test_what_nobody_waits_for_is_looked_at_no_further(patience: int) -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+
+    class Impatient(Scripted):
+        def decode(self, take: Take) -> Hypothesis:
+            if len(self.asked) == patience:
+                engine.hurry()
+            return super().decode(take)
+
+    engine._decoder = decoder = Impatient(LOOP, GOOD, LOOP)  # type: ignore[assignment]
+    engine._floor = 100
+    assert engine.transcribe(utterance(np.ones(20_000, np.int16))).retried is (patience > 0)
+    assert len(decoder.asked) == patience + 1
+    assert engine.transcribe(utterance(np.ones(20_000, np.int16))).text == GOOD.text, "the next one is wanted"
+
+
 def test_silence_in_which_nobody_was_noticed_is_not_looked_at_twice() -> None:
     engine = WhisperTranscriber(TranscriptionSettings())
     engine._decoder = decoder = Scripted(SWALLOWED, GOOD)  # type: ignore[assignment]
