@@ -47,6 +47,7 @@ from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.pipeline.content.opening import open_filter
 from gateway.pipeline.content.port import ContentFilter, Ruling, Way
 from gateway.pipeline.pipeline import Pipeline
+from gateway.pipeline.sessions.house_names import NO_NAMES, HouseNames
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
@@ -55,12 +56,14 @@ from gateway.process.mishaps import Mishaps
 from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.registry.admission import Register
 from gateway.settings.adapters import AdapterSettings
+from gateway.settings.names import NamesSettings
 from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts, RunningParts
 from gateway.web.server import WebServer
 from transcription.errors import ModelUnavailable
 from transcription.scheduling.scheduler import Recognizer
+from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import VoiceActivity, Window
 from transcription.utterance.vad import SileroModel
 
@@ -99,6 +102,7 @@ class Gateway:
         self._workers: list[asyncio.Task[None]] = []
         self._silero: SileroModel | None = None
         self._is_up = False
+        self._model_changed: Callable[[TranscriptionSettings], None] = lambda _settings: None
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.register = Register(self._folder, config.named_devices, self.health, self._readmit)
@@ -172,6 +176,7 @@ class Gateway:
         self._readmit()
         self.recognizer.change(planned.config.transcription)
         self.pipeline.answer_anew()
+        self._model_changed(planned.config.transcription)
         if planned.applied or planned.need_restart:
             self.audit.note(
                 What.CONFIGURATION,
@@ -224,7 +229,21 @@ class Gateway:
             journal=self.journal,
             health=self.health,
             content=self.content,
+            names=self._open_names(),
         )
+
+    def _open_names(self) -> HouseNames:
+        """Those of the house, where somebody is to be asked for them."""
+        if self.config.names == NamesSettings():
+            return NO_NAMES
+        from gateway.names.house import KnownNames  # noqa: PLC0415 - where they are wanted
+        from gateway.names.opening import sources  # noqa: PLC0415
+
+        known = KnownNames(self.health, self.config.transcription)
+        self._model_changed = known.model_changed
+        for name, work in sources(self.config.names, known):
+            self._start(work, name)
+        return known
 
     def _firmware_at_work(self) -> FirmwareAtWork:
         from gateway.firmware.at_work import FirmwareAtWork  # noqa: PLC0415 - where there are images

@@ -65,6 +65,9 @@ SANS_IO = {
     "gateway.adapters.wyoming.info",
     "gateway.adapters.wyoming.pace",
     "gateway.adapters.wyoming.wire",
+    "gateway.names.discovered",
+    "gateway.names.exposed",
+    "gateway.names.tiers",
     "gateway.contract.messages",
     "gateway.pipeline.sessions.names",
     "gateway.pipeline.sessions.session",
@@ -162,6 +165,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
 .firmware:                      firmware_bridge firmware_bridge.link firmware_bridge.images .contract .access
                                 .observing
+.names:                         firmware_bridge firmware_bridge.carriers transcription transcription.models
+                                .settings .config .observing
 .pipeline.agents:               .contract .settings
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
@@ -171,6 +176,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .settings
 .pipeline.dictation:            firmware_bridge transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.scheduling
+                                .pipeline.sessions
 .pipeline.content:              .contract .settings .process .pipeline.sessions
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
@@ -243,7 +249,7 @@ gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .hub .orchestrators .observing .registry .firmware .pipeline.telling .pipeline
+                                .hub .orchestrators .observing .registry .firmware .names .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from firmware_bridge.named_files import first_line
-from firmware_bridge.servers import in_words
+from firmware_bridge.own_tokens import TokenUnread, own_token
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.orchestrator import AgentSettings
-
-CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 
 
 def variable(name: str) -> str:
@@ -21,17 +17,7 @@ def variable(name: str) -> str:
 
 def token_of(name: str, settings: AgentSettings, environment: Mapping[str, str] = os.environ) -> str:
     """The agent's token, or "". Raises BadOrchestrator for a file that was named and cannot be read."""
-    credentials = environment.get(CREDENTIALS_VARIABLE, "")
-    if settings.token_file:
-        return _read(Path(credentials, settings.token_file))
-    if told := environment.get(variable(name), ""):
-        return told
-    usual = Path(credentials, f"agent-{name}-token")
-    return _read(usual) if credentials and usual.exists() else ""
-
-
-def _read(path: Path) -> str:
     try:
-        return first_line(path).strip()
-    except (OSError, UnicodeError) as error:
-        raise BadOrchestrator(f"the token's file {path} cannot be read: {in_words(error)}") from error
+        return own_token(settings.token_file, variable(name), f"agent-{name}-token", environment)
+    except TokenUnread as error:
+        raise BadOrchestrator(str(error)) from error

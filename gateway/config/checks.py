@@ -16,6 +16,7 @@ from gateway.broker.opening import check_broker_url
 from gateway.config import adapters, outline, who_answers
 from gateway.config.configuration import GatewayConfig
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
+from gateway.config.names import contradictions as in_names
 from gateway.config.networks import wrong_networks
 from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.content import ContentSettings
@@ -76,6 +77,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))
     yield from _web(config.web)
     yield from adapters.contradictions(config.adapters, config.devices)
+    yield from in_names(config.names)
     if config.adapters.openai.enabled and not config.web.enabled:
         message = "it is part of the web server, which is off (web.enabled)"
         yield (("adapters", "openai", "enabled"), ("web", "enabled")), message

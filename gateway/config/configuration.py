@@ -11,6 +11,7 @@ from gateway.settings.content import ContentSettings
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
+from gateway.settings.names import NamesSettings
 from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.sessions import SessionSettings
@@ -24,6 +25,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     devices: DeviceSettings = DeviceSettings()
     transcription: TranscriptionSettings = TranscriptionSettings()
+    names: NamesSettings = NamesSettings()
     broker: BrokerSettings = BrokerSettings()
     orchestrator: OrchestratorSettings = OrchestratorSettings()
     content: ContentSettings = ContentSettings()

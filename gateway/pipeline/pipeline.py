@@ -68,6 +68,7 @@ from gateway.pipeline.recorded_speech import RecordedSpeech
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.sections import Sections
+from gateway.pipeline.sessions.house_names import NO_NAMES, HouseNames
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcements import Announcements
@@ -136,6 +137,7 @@ class Pipeline:
         journal: AnyJournal,
         health: Health,
         content: ContentFilter | None = None,
+        names: HouseNames = NO_NAMES,
     ) -> None:
         """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
         self.content = content = content or NoFilter()
@@ -149,7 +151,7 @@ class Pipeline:
         self._hearing = Hearing(
             config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
-            tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words,
+            tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words, names=names,
         )  # fmt: skip
         self.agents = _agents(config, self._now()) if config.orchestrator.agents else None
         """Those that the configuration names; None: it names none."""
@@ -181,14 +183,18 @@ class Pipeline:
             announcements=self.announcements, announcer=announcer, logs=self.logs, turns=self._turns,
         )  # fmt: skip
         """What somebody said, let go of wherever it waits."""
-        self._serve_programs(config, recognizer, listen)
+        self._serve_programs(config, recognizer, listen, names)
         self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
 
     def _serve_programs(
-        self, config: Sections, recognizer: Recognizing, listen: Callable[[], VoiceActivity]
+        self,
+        config: Sections,
+        recognizer: Recognizing,
+        listen: Callable[[], VoiceActivity],
+        names: HouseNames,
     ) -> None:
         """Speech whose text goes back to who sent it; a recording's may go the whole way, too."""
-        self.dictations = Dictations(recognizer, listen, config.transcription)
+        self.dictations = Dictations(recognizer, listen, config.transcription, names)
         """What programs dictate."""
         self.transcribing = Transcribing(
             config.web.uploads,

@@ -151,6 +151,7 @@ class RecordedSpeech:
             )
         hints = SessionHints(settings, speaker.device_id)
         hints.ask(wanted)
+        hints.know(self._hearing.names(speaker.device_id))
         priority = self._announce.priority(speaker.device_id, speaker.guest)
         async with self._transcribing.opened(place, body, settings.segmenter, priority) as recording:
             session = self._saying.open(speaker, next(self._numbers))

@@ -192,6 +192,7 @@ class Understanding:
                 if self._settings.isolation == "inline":  # the engine's crash is the gateway's
                     self._journal.commit(Tried(row.utterance_id))
                 hints = SessionHints(self._settings, session.device_id)
+                hints.know(self._hearing.names(session.device_id))
                 await self._transcribe(spoken, hints, None, before, kept=True)
 
     async def _transcribe(

@@ -99,7 +99,7 @@ class HeardUtterance:
         self._finishing: asyncio.Task[None] | None = None
         self._answered = False
         self._dictation = dictations.begin(
-            _wishes(wanted, dictations.settings, partial_ms),
+            _wishes(wanted, dictations.settings, partial_ms, dictations.names.told("")),
             owner=line.owner,
             tell=self._hear,
             settings=_segmenter(wanted, dictations.settings.segmenter),
@@ -286,12 +286,15 @@ class _ToldText:
         return text[len(sent) :] if text.startswith(sent) else ""
 
 
-def _wishes(wanted: TranscribeRequest, settings: TranscriptionSettings, partial_ms: int) -> DictationWishes:
+def _wishes(
+    wanted: TranscribeRequest, settings: TranscriptionSettings, partial_ms: int, names: tuple[str, ...]
+) -> DictationWishes:
     words = (*(wanted.transcript_names or ()), settings.hotwords, *(wanted.transcript_terms or ()))
     hints = Hints(
         language=spoken_language(wanted.language) or None,
         prompt=settings.prompt,
         hotwords=_first_of(filter(None, words)),
+        names=names,
     )
     return DictationWishes(hints=hints, keeps_all=True, partial_ms=partial_ms)
 

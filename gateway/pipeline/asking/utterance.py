@@ -152,6 +152,7 @@ class Spoken:
             model=recognizer.model,
             context_ms=round(recognizer.context_ms),
             retried=recognizer.retried,
+            names=recognizer.names,
             partials=self.partials,
             partials_dropped=self.partials_dropped,
             endpoint_ms=round(timings.endpoint_ms),
@@ -179,4 +180,5 @@ def _recognizer(transcript: Transcript) -> RecognizerFacts:
         model=transcript.model,
         context_ms=milliseconds(transcript.context_frames * HOP),
         retried=transcript.retried,
+        names=transcript.names_told,
     )

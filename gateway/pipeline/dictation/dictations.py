@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from firmware_bridge.shares import has_share
 from gateway.pipeline.dictation.dictation import Dictation, DictationEvent, DictationWishes
+from gateway.pipeline.sessions.house_names import HouseNames
 from transcription.recognizing import Recognizing
 from transcription.settings import SegmenterSettings, TranscriptionSettings
 from transcription.utterance.segmenter import VoiceActivity
@@ -38,9 +39,15 @@ class Dictations:
     """Begins them, and knows those that are under way."""
 
     def __init__(
-        self, recognizer: Recognizing, listen: Callable[[], VoiceActivity], settings: TranscriptionSettings
+        self,
+        recognizer: Recognizing,
+        listen: Callable[[], VoiceActivity],
+        settings: TranscriptionSettings,
+        names: HouseNames,
     ) -> None:
         """``listen`` makes the voice activity of what begins."""
+        self.names = names
+        """Those of the house, for who dictates what is meant for it."""
         self._recognizer = recognizer
         self._listen = listen
         self._settings = settings

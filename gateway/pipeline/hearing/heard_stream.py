@@ -42,8 +42,8 @@ class HeardStream:
     """A session, and what cuts its audio into utterances."""
 
     __slots__ = (
-        "_announce", "_clipping", "_meter", "_recognizer", "_segmenter", "_tell", "_wake_word", "_without_offset",
-        "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
+        "_announce", "_clipping", "_meter", "_names", "_recognizer", "_segmenter", "_tell", "_wake_word",
+        "_without_offset", "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
         "wake_words",
     )  # fmt: skip
 
@@ -58,7 +58,9 @@ class HeardStream:
         device_keeps: bool,
         tell: Callable[[Complete], None],
         wake_words: tuple[str, ...] = (),
+        names: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
+        """``names``: those of the house that are likely where this is heard, as they are known at the moment."""
         self.session = session
         self.wake_words = wake_words
         """Those that the gateway listens for; none: it needs none."""
@@ -77,6 +79,8 @@ class HeardStream:
         self._recognizer = recognizer
         self._announce = announcer
         self._tell = tell
+        self._names = names
+        hints.know(names())
         self._without_offset = OffsetFilter()
         self._clipping = Clipping()
         self._meter = LevelMeter(lambda: announcer.wants_levels(session.device_id))
@@ -138,6 +142,9 @@ class HeardStream:
         match event:
             case SpeechStarted():
                 self._recognizer.wake()
+                self.hints.know(
+                    self._names()
+                )  # until it ends: what is guessed at its pauses is to fit its end
                 self._announce.speech_began(self.session)
                 self.live = LiveText(self.session, self._recognizer, self._announce)
             case SpeechGoesOn(so_far):

@@ -30,6 +30,7 @@ from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.wake_words import WakeWords
 from gateway.pipeline.sessions.hints import ConversationHints
+from gateway.pipeline.sessions.house_names import HouseNames
 from gateway.pipeline.sessions.names import NO_BOOT, StreamName
 from gateway.pipeline.sessions.rows import stream_row
 from gateway.pipeline.sessions.session import Session, SessionRegistry, TooManySessions
@@ -81,8 +82,10 @@ class Hearing:
         tell: Callable[[Complete], None],
         mishaps: Mishaps,
         wake_words: WakeWords,
+        names: HouseNames,
     ) -> None:
         """``listen`` makes the voice activity of a new stream."""
+        self._house_names = names
         self._journal = journal
         self._mishaps = mishaps
         self._transcription = transcription
@@ -282,7 +285,12 @@ class Hearing:
             announcer=self._announce,
             device_keeps=keeps,
             tell=self._tell,
+            names=partial(self.names, session.device_id),
         )
+
+    def names(self, device_id: str) -> tuple[str, ...]:
+        """Those of the house, where this device is."""
+        return self._house_names.told(self._announce.place(device_id)[1])
 
     def _woken_by(self, session: Session) -> tuple[str, ...]:
         """The wake words that are waited for: with push-to-talk none."""

@@ -47,6 +47,11 @@ class SessionHints:
             if self._detecting and before._detected:  # noqa: SLF001
                 self._pin(before._detected)  # noqa: SLF001
 
+    def know(self, names: tuple[str, ...]) -> None:
+        """The names of the house that may be said from now on."""
+        if names != self.now.names:
+            self.now = replace(self.now, names=names)
+
     def ask(self, wanted: WantedHints) -> None:
         """Hear the rest of the conversation like this."""
         self._asked = _merged(self._asked, wanted)
@@ -118,9 +123,10 @@ def _merged(asked: WantedHints, by: WantedHints) -> WantedHints:
 
 def _changed(hints: Hints, by: DeviceHints | WantedHints) -> Hints:
     """``hints`` with what ``by`` says; None says nothing."""
-    return Hints(
-        hints.language if by.language is None else by.language,
-        hints.prompt if by.prompt is None else by.prompt,
-        hints.hotwords if by.hotwords is None else by.hotwords,
+    return replace(
+        hints,
+        language=hints.language if by.language is None else by.language,
+        prompt=hints.prompt if by.prompt is None else by.prompt,
+        hotwords=hints.hotwords if by.hotwords is None else by.hotwords,
         word_timestamps=hints.word_timestamps if by.word_timestamps is None else by.word_timestamps,
     )

@@ -48,6 +48,17 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             (f"web: {{origins: ['{origin}']}}", "FILE:1: web.origins[0]: expected http[s]://name[:port] as browsers")
             for origin in ("", "*", "null", "house", "https://house/", "HTTPS://house", "ftp://house", "https://")
         ],
+        *[
+            (f"names: {{home_assistant: {{url: '{url}'}}}}", "FILE:1: names.home_assistant.url: expected http[s]://host")
+            for url in ("house", "ws://house", "http://", "http://user@house", "http://house:0", "http://house/?q=1")
+        ],
+        ("names: {home_assistant: {token_file: t}}", "FILE:1: names.home_assistant.token_file: a token for nobody"),
+        (
+            "names: {home_assistant: {url: 'http://h', ca_file: c}}",
+            "FILE:1: names.home_assistant.ca_file: certificates need an https:// url",
+        ),
+        ("names: {mqtt: {url: 'http://h'}}", "FILE:1: names.mqtt.url: expected mqtt[s]://"),
+        ("names: {mqtt: {url: 'mqtt://h', ca_file: c}}", "FILE:1: names.mqtt.ca_file: certificates need an mqtts"),
         ("web: {tls: {key_file: /k.pem}}", "FILE:1: web.tls.key_file: a key is of no use without web.tls.cert_file"),
         (
             "web: {tls: {self_signed: true, cert_file: /c.pem}}",

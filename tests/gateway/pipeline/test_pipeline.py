@@ -138,6 +138,43 @@ async def test_a_device_is_heard_as_the_settings_and_its_orchestrator_say() -> N
     ]
 
 
+class SomeNames:
+    """Those that a test has put down, and where somebody began to speak."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.rooms: list[str] = []
+
+    def told(self, room: str) -> tuple[str, ...]:
+        self.rooms.append(room)
+        return self.names
+
+
+async def test_names_of_the_house_are_those_that_were_known_when_somebody_began_to_speak() -> None:
+    names = SomeNames("Vitamix")
+    devices = {"rooms": {"kitchen": "Cookhouse"}}
+    async with (
+        open_works(devices=devices, transcription={"hotwords": "Aoife"}) as works,
+        works.board() as kitchen,
+    ):
+        works.pipeline._hearing._house_names = names
+        stream = kitchen.end.start_stream(end_on_silence=True)
+        for count, now in enumerate((("Nuki",), ()), 1):
+            speak(kitchen, stream, loud(1))
+            await passes(lambda: works.pipeline._hearing.in_speech)
+            names.names = now  # too late for what is being said: what was guessed at its pause is its text
+            speak(kitchen, stream, quiet(1))
+            await works.reply(await works.result(count), "yes")
+        kitchen.end.stop_stream(stream)
+        kitchen._pump()
+        await works.idle()
+    assert works.engine.hints == [
+        Hints("en", hotwords="Aoife", names=("Vitamix",)),
+        Hints("en", hotwords="Aoife", names=("Nuki",)),
+    ]
+    assert set(names.rooms) == {"Cookhouse"}
+
+
 @pytest.mark.parametrize(("seconds", "prompts"), [(60, ["", "Whom?", "Whom?", ""]), (0, ["", "", "", ""])])
 async def test_hints_hold_for_the_next_push_of_the_button(seconds: float, prompts: list[str]) -> None:
     async with (
