@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from gateway.agents.tools.asking_first import left
 from gateway.agents.tools.belt import AnswerCalls, Belt, ToConfirm, shortened
 from gateway.agents.tools.record import CallOutcome, write
 from gateway.agents.tools.sources import sources
-from gateway.agents.tools.tool import Tool
+from gateway.agents.tools.tool import Tool, ToolSource
 from gateway.orchestrators.answer import CannotAnswer, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import Orchestrator
@@ -46,7 +46,7 @@ def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator
     made = Orchestrator(
         name, timeout_seconds=settings.timeout_seconds, description=f"a language model at {settings.url}"
     )
-    agent = ChatAgent(made, settings, token)
+    agent = ChatAgent(made, settings, token, list(sources(name, settings.openai.tools)))
     made.lifespan = agent.running
     made.on_transcript(agent.answer)
     return made
@@ -75,13 +75,15 @@ class _Unconfirmed(NamedTuple):
 class ChatAgent:
     """Stateless but for what waits to be confirmed, and for what its tokens have cost."""
 
-    def __init__(self, orchestrator: Orchestrator, settings: AgentSettings, token: str) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, settings: AgentSettings, token: str, tools: Sequence[ToolSource]
+    ) -> None:
         self._orchestrator = orchestrator
         self._settings = settings.openai
         self._peer = HttpPeer(WHO, settings.url, token=token, ca_file=settings.ca_file)
         self._budget = TokenBudget(self._settings.tokens_per_hour, self._settings.tokens_per_day)
         self._endpoint = ChatEndpoint(self._peer, self._settings, with_usage=self._budget.is_set)
-        self._belt = Belt(self._settings.tools, list(sources(orchestrator.name, self._settings.tools)))
+        self._belt = Belt(self._settings.tools, tools)
         self._to_confirm: Confirmations[_Unconfirmed] = Confirmations(
             seconds=self._settings.tools.confirm_seconds
         )

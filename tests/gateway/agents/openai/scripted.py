@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.agents.openai.agent import ChatAgent
 from gateway.agents.ready_made import ready_made
 from gateway.orchestrator import Orchestrator, Rehearsal
 from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.orchestrator import AgentSettings
+from tests.gateway.agents.openai.house import House
 from tests.servers.unruly_http import Told, as_events
 
 
@@ -41,15 +43,26 @@ def calls(*them: dict[str, Any], says: str | None = None) -> Told:
 
 
 def agent(url: str, *, timeout_seconds: float = 20.0, **settings: Any) -> Orchestrator:
-    """One called brain."""
-    chat = ChatSettings(**({"model": "m"} | settings))
-    return ready_made(
-        "brain", AgentSettings(kind="openai", url=f"{url}/v1", timeout_seconds=timeout_seconds, openai=chat)
-    )
+    """One called brain, as the settings make it."""
+    return ready_made("brain", _settings(url, timeout_seconds, settings))
+
+
+def agent_with(url: str, house: House, **settings: Any) -> Orchestrator:
+    """The same, with tools from elsewhere."""
+    made = Orchestrator("brain")
+    talker = ChatAgent(made, _settings(url, 20.0, settings), "", [house])
+    made.lifespan = talker.running
+    made.on_transcript(talker.answer)
+    return made
 
 
 @asynccontextmanager
 async def stage(url: str, *others: Orchestrator, **settings: Any) -> AsyncIterator[Rehearsal]:
-    """The same, at work."""
+    """That agent, at work."""
     async with Rehearsal(agent(url, **settings), *others) as one:
         yield one
+
+
+def _settings(url: str, timeout_seconds: float, settings: dict[str, Any]) -> AgentSettings:
+    chat = ChatSettings(**({"model": "m"} | settings))
+    return AgentSettings(kind="openai", url=f"{url}/v1", timeout_seconds=timeout_seconds, openai=chat)
