@@ -4,7 +4,15 @@ A public name: what is imported from here stays.
 """
 
 from gateway.contract.agents import AgentAnswer, ConversationTurn
-from gateway.orchestrators.answer import Answer, AnswerFunction, CannotAnswer, NotUnderstood, Reply, Say
+from gateway.orchestrators.answer import (
+    Answer,
+    AnswerFunction,
+    CannotAnswer,
+    ComesLater,
+    NotUnderstood,
+    Reply,
+    Say,
+)
 from gateway.orchestrators.heard import AgentAnswers, CannotAsk, Heard, TurnOver
 from gateway.orchestrators.rehearsal import Rehearsal, Rehearsed
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
@@ -18,6 +26,7 @@ __all__ = [
     "BadOrchestrator",
     "CannotAnswer",
     "CannotAsk",
+    "ComesLater",
     "ConversationTurn",
     "Heard",
     "NotUnderstood",

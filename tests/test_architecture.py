@@ -226,6 +226,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents:                        firmware_bridge .contract .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
+.agents.webhook:                .contract .settings .orchestrators .agents
 .answering:                     firmware_bridge .agents .access .contract .settings .broker .broker.opening
                                 .journal.effects .journal .orchestrators .observing .pipeline.agents
                                 .pipeline.telling .pipeline.asking

@@ -67,6 +67,11 @@ class PeerAnswer:
         self._who = who
 
     @property
+    def status(self) -> int:
+        """HTTP's: one of those that say that all is well."""
+        return self._response.status
+
+    @property
     def content_type(self) -> str:
         """Without its parameters."""
         return self._response.content_type

@@ -16,6 +16,7 @@ MakeAgent: TypeAlias = Callable[[str, AgentSettings, str], Orchestrator]
 MODULES: Mapping[str, str] = {
     "home-assistant": "gateway.agents.home_assistant.agent",
     "openai": "gateway.agents.openai.agent",
+    "webhook": "gateway.agents.webhook.agent",
 }
 """The module of each kind that is there; it has ``orchestrator``, a MakeAgent."""
 

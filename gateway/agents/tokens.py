@@ -21,3 +21,14 @@ def token_of(name: str, settings: AgentSettings, environment: Mapping[str, str] 
         return own_token(settings.token_file, variable(name), f"agent-{name}-token", environment)
     except TokenUnread as error:
         raise BadOrchestrator(str(error)) from error
+
+
+def secret_in(file: str, environment: Mapping[str, str] = os.environ) -> str:
+    """What stands in a file that the settings name. Raises BadOrchestrator for one that cannot be read, or is empty."""
+    try:
+        found = own_token(file, "", "", environment)
+    except TokenUnread as error:
+        raise BadOrchestrator(str(error)) from error
+    if not found:
+        raise BadOrchestrator(f"there is nothing in {file}")
+    return found

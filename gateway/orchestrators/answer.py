@@ -43,6 +43,13 @@ class NotUnderstood(Exception):
         self.text = text
 
 
+class ComesLater(Exception):
+    """To be raised by a handler: the answer comes in its name by another way, with the ``request_id`` (POST /replies).
+
+    Nothing is sent now, and the gateway waits on.
+    """
+
+
 class CannotAnswer(Exception):
     """To be raised by a handler: why there is no answer, and what helps, in words for people.
 

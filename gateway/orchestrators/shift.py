@@ -14,7 +14,7 @@ from gateway.broker.base import BrokerClosed, BrokerError, Delivery, MessageBrok
 from gateway.contract.agents import REQUESTS_TOPIC, Wanted
 from gateway.contract.messages import RESULTS_TOPIC, BadMessage
 from gateway.orchestrators.announcing import announcement
-from gateway.orchestrators.answer import AnswerFunction, Compensation, Reply
+from gateway.orchestrators.answer import AnswerFunction, ComesLater, Compensation, Reply
 from gateway.orchestrators.answering import Answering, Call, NotWanted, failure
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.inquiry import Inquiry, read_request, read_transcript
@@ -255,6 +255,9 @@ class Shift:
             reply = await self._answering.ask(inquiry.stoppable, call, turn, seconds)
         except NotWanted:
             figures.stopped += 1
+            return None
+        except ComesLater:
+            log.info("the answer comes by another way", request_id=inquiry.heard.request_id)
             return None
         except BaseException as error:
             if is_our_end(error, asyncio.current_task()):

@@ -45,7 +45,7 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
 }
 """The settings that name files or folders, and which of the gateway's own files each may name."""
 
-AGENT_FILES = (("token_file",), ("ca_file",), ("commands", "file"))
+AGENT_FILES = (("token_file",), ("ca_file",), ("commands", "file"), ("webhook", "secret_file"))
 """The same of an agent, behind its name."""
 
 _OWN = (
