@@ -15,15 +15,23 @@ async def start(
     module: str,
     *words: str,
     pass_fds: Iterable[int] = (),
+    longest: int = 64 * 1024,
+    own_session: bool = False,
 ) -> asyncio.subprocess.Process:
-    """Start it with its standard streams as pipes; somebody has to read its errors (``listen_to``). Raises OSError."""
+    """Start it with its standard streams as pipes; somebody has to read its errors (``listen_to``). Raises OSError.
+
+    ``longest``: bytes of a line that is read of it. ``own_session``: Ctrl-C is not for it, and it can be killed
+    together with what it started.
+    """
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", module, *words,
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
+        limit=longest,
         pass_fds=tuple(pass_fds),
+        start_new_session=own_session,
         # It finds the same modules as we do, and none that lie in the current folder by chance.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )  # fmt: skip

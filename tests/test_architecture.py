@@ -222,14 +222,18 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
+.agents.process.wire:           .contract .settings
+.agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .contract .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
 .agents.webhook:                .contract .settings .orchestrators .agents
-.answering:                     firmware_bridge .agents .access .contract .settings .broker .broker.opening
-                                .journal.effects .journal .orchestrators .observing .pipeline.agents
-                                .pipeline.telling .pipeline.asking
+.agents.process:                .contract .settings .broker .broker.opening .orchestrators .agents
+                                .agents.process.wire .agents.process.watched
+.answering:                     firmware_bridge .agents .agents.process .access .contract .settings .broker
+                                .broker.opening .journal.effects .journal .orchestrators .observing
+                                .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
@@ -268,8 +272,8 @@ gateway:                        .contract .orchestrators .client
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .registry .agents .adapters.home_assistant .web.entrance
-                                .commands
+                                .orchestrators .observing .registry .agents .agents.process
+                                .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance

@@ -76,6 +76,7 @@ class AgentsHealth:
         self._was_connected = True
         self._blamed: dict[str, tuple[float, _Trouble]] = {}
         self._unusable: dict[str, _Trouble] = {}
+        self._ailing: dict[str, _Trouble] = {}
 
     async def watch(self) -> None:
         """Until cancelled."""
@@ -87,6 +88,13 @@ class AgentsHealth:
         """An agent inside kept the event loop for itself."""
         reason = f"{name} kept everything else waiting for {seconds:.1f} s: no device was heard or answered meanwhile"
         self._blamed[name] = self._now() + BLAME_SECONDS, _Trouble(reason, UNBLOCK, works=True)
+        self.look()
+
+    def ailing(self, name: str, reason: str, remedy: str) -> None:
+        """An agent inside cannot answer for now, or (no reason) can again."""
+        self._ailing.pop(name, None)
+        if reason:
+            self._ailing[name] = _Trouble(reason, remedy)
         self.look()
 
     def unusable(self, name: str, reason: str) -> None:
@@ -105,7 +113,7 @@ class AgentsHealth:
             return
         if not was_connected:
             self._roster.be_patient(now)
-        standings = [one for one in self._roster.standings(now) if one.is_known or one.name in self._unusable]
+        standings = [one for one in self._roster.standings(now) if one.is_known or one.name in self._ill()]
         if len(self._roster) <= MOST_COMPONENTS:
             for one in standings:
                 self._tell(component(one.name), self._trouble(one, now), self._detail(one))
@@ -140,8 +148,8 @@ class AgentsHealth:
             )
 
     def _trouble(self, one: AgentStanding, now: float) -> _Trouble | None:
-        if one.name in self._unusable:
-            return self._unusable[one.name]
+        if ill := self._ill().get(one.name):
+            return ill
         if not one.is_present:
             return self._missed(one, now)
         if one.breaker is not BreakerState.CLOSED:
@@ -151,6 +159,9 @@ class AgentsHealth:
             )
         until, blame = self._blamed.get(one.name, (now, None))
         return blame if now < until else None
+
+    def _ill(self) -> dict[str, _Trouble]:
+        return self._ailing | self._unusable
 
     def _missed(self, one: AgentStanding, now: float) -> _Trouble:
         if one.unreadable:

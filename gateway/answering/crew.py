@@ -24,7 +24,7 @@ from gateway.orchestrators.loading import inside, load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.asking.attempts import Attempts
 from gateway.pipeline.pipeline import Pipeline
-from gateway.settings.orchestrator import OrchestratorSettings
+from gateway.settings.orchestrator import IN_A_PROCESS, OrchestratorSettings
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,8 @@ class _Watch(Protocol):
     """What is told of those inside."""
 
     def blocked(self, name: str, seconds: float) -> None: ...
+
+    def ailing(self, name: str, reason: str, remedy: str) -> None: ...
 
     def unusable(self, name: str, reason: str) -> None: ...
 
@@ -71,6 +73,7 @@ class Crew:
         turn = Attempts(journal, pipeline.is_new).turn
         for orchestrator in self.inside:
             orchestrator.on_blocked = watch.blocked
+            orchestrator.on_ailing = watch.ailing
             orchestrator.turn = turn
             orchestrator.acted = partial(acted, agent=orchestrator.name)
             yield f"orchestrator {orchestrator.name}", partial(_run, orchestrator, broker, watch)
@@ -106,7 +109,11 @@ def _solo(app: str) -> Iterator[Orchestrator]:
 def _named(settings: OrchestratorSettings) -> Iterator[Orchestrator]:
     for name, agent in settings.agents.items():
         try:
-            if agent.kind:
+            if agent.process or agent.kind in IN_A_PROCESS:
+                from gateway.agents.process.stand_in import stand_in  # noqa: PLC0415 - where there are any
+
+                yield stand_in(name, agent)
+            elif agent.kind:
                 from gateway.agents.ready_made import ready_made  # noqa: PLC0415 - where there are any
 
                 yield ready_made(name, agent)

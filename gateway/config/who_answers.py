@@ -49,6 +49,11 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
 def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
     if agent.kind and agent.app:
         yield ((*here, "app"),), f"it is not looked at with kind: {agent.kind}"
+    if agent.process and not (agent.kind or agent.app):
+        yield (
+            ((*here, "process"),),
+            "it is for an app or a kind; what connects through the broker has its own anyway",
+        )
     if agent.kind in _ASKS_A_SERVER and not agent.url:
         yield ((*here, "url"),), f"kind: {agent.kind} asks a server; name its address (http://host:port)"
     elif agent.url and agent.kind not in _ASKS_A_SERVER:

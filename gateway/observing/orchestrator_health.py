@@ -90,6 +90,13 @@ class OrchestratorHealth:
         loop = asyncio.get_running_loop()
         self._end_of_blame = loop.call_later(BLAME_SECONDS, self._tell_as_configured)
 
+    def ailing(self, _name: str, reason: str, remedy: str) -> None:
+        """The orchestrator inside cannot answer for now, or (no reason) can again."""
+        if reason:
+            self._health.set(COMPONENT, HealthState.DEGRADED, reason, remedy, works=False)
+        else:
+            self._tell_as_configured()
+
     def unusable(self, _name: str, reason: str) -> None:
         """The orchestrator inside cannot be run at all."""
         self._health.set(COMPONENT, HealthState.UNHEALTHY, reason, "correct orchestrator.app")

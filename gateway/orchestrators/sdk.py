@@ -104,6 +104,8 @@ class Orchestrator:
         self.name = _token(name)
         self.on_blocked: Callable[[str, float], None] = _nobody_to_tell
         """Told the name and for how many seconds, when its function kept the event loop from everything else."""
+        self.on_ailing: Callable[[str, str, str], None] = _nobody_to_warn
+        """Told the name, why it cannot answer for now, and what helps; twice nothing when it can again."""
         self.turn: Callable[[Delivery, Heard], AbstractAsyncContextManager[bool]] = _as_it_comes
         """Around each answer; false: this transcript is not to be answered any more."""
         self.lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
@@ -296,6 +298,10 @@ def _not_async(function: object) -> BadOrchestrator:
 
 def _nobody_to_tell(_name: str, _seconds: float) -> None:
     """In a process of its own only its own conversations wait."""
+
+
+def _nobody_to_warn(_name: str, _reason: str, _remedy: str) -> None:
+    """Who asks it is told so."""
 
 
 def _as_it_comes(_delivery: Delivery, _heard: Heard) -> AbstractAsyncContextManager[bool]:

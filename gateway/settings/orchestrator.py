@@ -25,6 +25,8 @@ _Languages: TypeAlias = Annotated[
 
 
 AgentKind: TypeAlias = Literal["", "commands", "openai", "home-assistant", "webhook", "langgraph"]
+IN_A_PROCESS = frozenset({"langgraph"})
+"""Kinds that never run in the gateway's own process: they are too heavy for it."""
 FallbackCause: TypeAlias = Literal[
     "nobody", "late", "failed", "puzzled", "not_transcribed", "switched_off", "not_heard", "filtered"
 ]
@@ -107,6 +109,17 @@ class AgentSettings(WhoFor, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "machine trusts."
         ),
     ] = ""
+    process: Annotated[
+        bool,
+        Meta(
+            description="true: its app or kind runs in a process of its own, which the gateway starts, watches and "
+            "starts again: it may be slow, block or crash, and nothing else waits. langgraph always does."
+        ),
+    ] = False
+    process_mb: Annotated[
+        int,
+        Meta(ge=64, le=1_048_576, description="Of memory that this process may take for itself."),
+    ] = 1024
     commands: Annotated[CommandsSettings, Meta(description="Of kind commands.")] = CommandsSettings()
     openai: Annotated[ChatSettings, Meta(description="Of kind openai.")] = ChatSettings()
     home_assistant: Annotated[AssistSettings, Meta(description="Of kind home-assistant.")] = AssistSettings()

@@ -13,10 +13,11 @@ from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.agents import ABSENT_SECONDS, PRESENCE_TOPIC, decode_presence
 from gateway.contract.messages import BadMessage
+from gateway.orchestrators.answer import CannotAnswer
 from gateway.orchestrators.loading import load_orchestrator
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.registry.in_effect import in_effect
-from gateway.settings.orchestrator import AgentSettings, OrchestratorSettings
+from gateway.settings.orchestrator import IN_A_PROCESS, AgentSettings, OrchestratorSettings
 
 MOST_FINDINGS = 8
 """Of agents that are well; more are counted."""
@@ -59,10 +60,8 @@ def agents(config: GatewayConfig, there: Counter[str] | None) -> Iterator[Findin
 
 def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counter[str] | None) -> Finding:
     what = f"agent {name}"
-    if agent.kind:
-        return _ready_made(what, name, agent)
-    if agent.app:
-        return _app(what, name, agent)
+    if agent.app or agent.kind:
+        return _here(what, name, agent)
     if config.broker.url == MEMORY:
         remedy = f"name it in orchestrator.agents.{name}.app, or a broker in broker.url"
         return fail(what, "with memory:// nobody can come who could be it", remedy)
@@ -71,6 +70,12 @@ def _agent(name: str, agent: AgentSettings, config: GatewayConfig, there: Counte
     if name not in there:
         return warn(what, "it is not there", START)
     return ok(what, "it is there" if there[name] == 1 else f"it is there, with {there[name]} copies")
+
+
+def _here(what: str, name: str, agent: AgentSettings) -> Finding:
+    if (agent.process and agent.app) or agent.kind in IN_A_PROCESS:
+        return _in_a_process(what, name, agent)
+    return _ready_made(what, name, agent) if agent.kind else _app(what, name, agent)
 
 
 def _app(what: str, name: str, agent: AgentSettings) -> Finding:
@@ -90,6 +95,16 @@ def _ready_made(what: str, name: str, agent: AgentSettings) -> Finding:
         return fail(what, str(error), f"correct orchestrator.agents.{name}")
     where = f" at {agent.url}" if agent.url else ""
     return ok(what, f"{agent.kind}{where}, inside the gateway")
+
+
+def _in_a_process(what: str, name: str, agent: AgentSettings) -> Finding:
+    from gateway.agents.process.stand_in import tried  # noqa: PLC0415 - where there are any
+
+    try:
+        asyncio.run(tried(name, agent))
+    except CannotAnswer as error:
+        return fail(what, error.reason, error.remedy)
+    return ok(what, f"{agent.kind or agent.app}, in a process of its own")
 
 
 def _rooms(config: GatewayConfig) -> Iterator[Finding]:

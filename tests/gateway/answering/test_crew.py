@@ -40,6 +40,13 @@ async def answer(heard):
     return f"You said {heard.text}"
 
 mute = Orchestrator("mute")
+
+mortal = Orchestrator("mortal")
+
+@mortal.on_transcript
+async def die(heard):
+    import os
+    os._exit(9)
 """
 
 
@@ -134,6 +141,25 @@ async def test_an_agent_outside_is_missed_until_it_comes_and_again_when_it_leave
         lights = of(one, "lights")
         assert lights is not None
         assert lights.state == "healthy"
+
+
+@pytest.mark.slow
+async def test_health_says_that_an_agents_process_is_away_until_it_is_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.agents.process.watched.FIRST_PAUSE", 60.0)
+    agents = {"lights": {"app": "crew_of_mine:mortal", "process": True}}
+    async with gateway(folder, agents=agents) as one, one.broker.subscribe(REPLIES_TOPIC) as replies:
+        await passes(lambda: of(one, "lights") is not None)
+        await ask(one, "lights")
+        reply = decode_reply((await anext(replies)).message.payload)
+        assert (reply.final, reply.error) == (True, "lights: its process ended with status 9")
+        away = of(one, "lights")
+        assert away is not None
+        assert (away.state, away.works) == ("degraded", False)
+        assert away.reason == "lights: its process ended with status 9; it is started again"
+        assert away.remedy == "see what it says in the log"
+    assert "crew_of_mine" not in sys.modules
 
 
 async def test_records_that_lie_change_nothing_for_the_others(folder: Path) -> None:

@@ -74,6 +74,19 @@ def test_those_inside_are_imported(folder: Path) -> None:
     assert (d.state, d.detail) == ("fail", "with memory:// nobody can come who could be it")
 
 
+@pytest.mark.slow
+def test_those_in_a_process_are_loaded_there(folder: Path) -> None:
+    agents = {
+        "a": {"app": "doctors_house:house", "process": True},
+        "b": {"app": "doctors_house:nobody", "process": True},
+    }
+    a, b = found(agents=agents)
+    assert a == Finding("ok", "agent a", "doctors_house:house, in a process of its own")
+    assert (b.state, b.remedy) == ("fail", "correct orchestrator.agents.b")
+    assert b.detail == "its process says: module doctors_house has no 'nobody'"
+    assert "doctors_house" not in sys.modules
+
+
 def test_rooms_without_devices_and_agents_without_a_team_are_told_of() -> None:
     agents = {"a": {"app": "builtin", "rooms": ["Hall", "Attic"]}, "b": {"app": "builtin"}}
     told = found(agents=agents, teams={"t": {"agents": ["a"]}}, devices={"rooms": {"kitchen": "Hall"}})
