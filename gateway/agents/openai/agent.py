@@ -20,6 +20,7 @@ from gateway.agents.openai.stream import Completion
 from gateway.agents.openai.token_budget import TokenBudget
 from gateway.agents.openai.tool_calls import ToolCall
 from gateway.agents.openai.voice import Voice
+from gateway.agents.ready_made import Probed
 from gateway.agents.tools.asking_first import left
 from gateway.agents.tools.belt import AnswerCalls, Belt, ToConfirm, shortened
 from gateway.agents.tools.record import CallOutcome, write
@@ -38,6 +39,8 @@ DONE = "OK."
 """Said where a model has used tools, and says nothing of it."""
 WARM_UP_SECONDS = 120.0
 LEAST_RESULT_BYTES = 300
+SLOW_SECONDS = 3.0
+"""To a first word: nobody likes to wait for longer."""
 
 
 def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator:
@@ -50,6 +53,25 @@ def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator
     made.lifespan = agent.running
     made.on_transcript(agent.answer)
     return made
+
+
+async def probe(_name: str, settings: AgentSettings, token: str) -> Probed:
+    """Whether its server and its model are there; with warm_up, how long to its first word. Raises CannotAnswer."""
+    peer = HttpPeer(WHO, settings.url, token=token, ca_file=settings.ca_file)
+    async with peer.running():
+        endpoint = ChatEndpoint(peer, settings.openai)
+        models = await endpoint.models()
+        model = await endpoint.model()
+        if models and not {model, f"{model}:latest"} & {*models}:
+            names = ", ".join(models[:8])
+            raise CannotAnswer(f"it has no model {model}", f"load it there, or take one of {names}")
+        if not settings.openai.warm_up:
+            return Probed(f"{model} is there")
+        seconds = await first_word(endpoint)
+    if seconds > SLOW_SECONDS:
+        remedy = "take a smaller model, set openai.reasoning_effort: none, or keep it loaded at its server"
+        return Probed(f"{model} takes {seconds:.1f} s to its first word", remedy)
+    return Probed(f"{model} is warm: {seconds:.2f} s to its first word")
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from gateway.broker.base import MessageBroker
 from gateway.broker.opening import MEMORY
@@ -19,8 +20,13 @@ from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.registry.in_effect import in_effect
 from gateway.settings.orchestrator import IN_A_PROCESS, AgentSettings, OrchestratorSettings
 
+if TYPE_CHECKING:
+    from gateway.agents.ready_made import Probed
+
 MOST_FINDINGS = 8
 """Of agents that are well; more are counted."""
+PROBE_SECONDS = 30.0
+"""So long whom a ready-made agent asks may take to show that it is there."""
 START = "start it under this name, with the gateway's broker (broker.url)"
 
 
@@ -89,12 +95,17 @@ def _app(what: str, name: str, agent: AgentSettings) -> Finding:
 def _ready_made(what: str, name: str, agent: AgentSettings) -> Finding:
     from gateway.agents.ready_made import ready_made  # noqa: PLC0415 - where there are any
 
+    where = f"{agent.kind}{f' at {agent.url}' if agent.url else ''}, inside the gateway"
     try:
         ready_made(name, agent).check()
+        look = asyncio.run(_look(name, agent))
     except BadOrchestrator as error:
         return fail(what, str(error), f"correct orchestrator.agents.{name}")
-    where = f" at {agent.url}" if agent.url else ""
-    return ok(what, f"{agent.kind}{where}, inside the gateway")
+    except CannotAnswer as error:
+        return warn(what, f"{where}: {error.reason}", error.remedy)
+    except TimeoutError:
+        return warn(what, f"{where}: no answer within {PROBE_SECONDS:.0f} s", "see what it asks")
+    return (warn if look.remedy else ok)(what, f"{where}{look.detail and f': {look.detail}'}", look.remedy)
 
 
 def _in_a_process(what: str, name: str, agent: AgentSettings) -> Finding:
@@ -105,6 +116,13 @@ def _in_a_process(what: str, name: str, agent: AgentSettings) -> Finding:
     except CannotAnswer as error:
         return fail(what, error.reason, error.remedy)
     return ok(what, f"{agent.kind or agent.app}, in a process of its own")
+
+
+async def _look(name: str, agent: AgentSettings) -> Probed:
+    from gateway.agents.ready_made import probed  # noqa: PLC0415 - where there are any
+
+    async with asyncio.timeout(PROBE_SECONDS):
+        return await probed(name, agent)
 
 
 def _rooms(config: GatewayConfig) -> Iterator[Finding]:
