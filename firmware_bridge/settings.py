@@ -142,6 +142,29 @@ class WakeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = {}
 
 
+class ArbitrationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where several devices of one user and one room hear the same voice, the one that hears it best answers."""
+
+    enabled: Annotated[
+        bool, Meta(description="Whether only one answers. A device whose button is held always answers.")
+    ] = False
+    groups: Annotated[
+        dict[DeviceId, _Name],
+        Meta(
+            description="By device id, which devices can hear the same voice, where that is not its room "
+            "(devices.rooms); empty: none. Example: {kitchen: downstairs, hall: downstairs, shed: ''}."
+        ),
+    ] = {}
+    window_ms: Annotated[
+        int,
+        Meta(
+            ge=50,
+            le=2_000,
+            description="So far apart one voice may come from two devices: the difference of their links and ways.",
+        ),
+    ] = 500
+
+
 class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about devices and their wires."""
 
@@ -179,6 +202,9 @@ class DeviceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = {}
     wake: Annotated[WakeSettings, Meta(description="Wake words.")] = WakeSettings()
+    arbitration: Annotated[ArbitrationSettings, Meta(description="Several devices that hear one voice.")] = (
+        ArbitrationSettings()
+    )
     users: Annotated[
         dict[DeviceId, _Token], Meta(description="Which user a device belongs to, by device id.")
     ] = {}

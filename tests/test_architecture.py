@@ -35,6 +35,10 @@ SANS_IO = {
     "firmware_bridge.link.link",
     "firmware_bridge.link.recording_faults",
     "firmware_bridge.link.voice_pitch",
+    "gateway.pipeline.arbitration.arbiter",
+    "gateway.pipeline.arbitration.claims",
+    "gateway.pipeline.arbitration.likeness",
+    "gateway.pipeline.arbitration.voice_track",
     "gateway.pipeline.agents.breaker",
     "gateway.pipeline.agents.copies",
     "gateway.pipeline.agents.roster",
@@ -168,6 +172,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .names:                         firmware_bridge firmware_bridge.carriers transcription transcription.models
                                 .settings .config .observing
 .pipeline.agents:               .contract .settings
+.pipeline.arbitration:          firmware_bridge transcription transcription.utterance
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
                                 .journal.records
 .pipeline.teams:                firmware_bridge .contract .settings .pipeline.agents
@@ -180,16 +185,16 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .pipeline.content:              .contract .settings .process .pipeline.sessions
 .pipeline.telling:              firmware_bridge firmware_bridge.link transcription transcription.scheduling .contract
                                 .settings .process .access .journal.records .journal.effects .journal .hub
-                                .observing .pipeline.sessions .pipeline.content
+                                .observing .pipeline.sessions .pipeline.content .pipeline.arbitration
 .pipeline.hearing:              firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.scheduling
                                 transcription.wake .contract .settings .process .journal.records .journal.effects
-                                .journal .observing .pipeline.sessions .pipeline.telling
+                                .journal .observing .pipeline.sessions .pipeline.telling .pipeline.arbitration
 .pipeline.asking:               firmware_bridge firmware_bridge.link transcription transcription.utterance
                                 transcription.transcriber transcription.recognizing transcription.whisper
                                 .contract .settings .process .access .broker .journal.records .journal.effects
                                 .journal.dead_letters .journal .observing .pipeline.sessions .pipeline.telling
-                                .pipeline.teams .pipeline.hearing .pipeline.content
+                                .pipeline.teams .pipeline.hearing .pipeline.content .pipeline.arbitration
 .pipeline.by_name:              firmware_bridge .contract .settings .process .journal.records .journal.effects
                                 .journal.dead_letters .journal .pipeline.sessions .pipeline.telling .pipeline.agents
                                 .pipeline.teams .pipeline.asking
@@ -199,7 +204,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker .broker.opening .journal.records .journal.effects .journal .observing
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
-                                .pipeline.dictation .pipeline.recordings
+                                .pipeline.dictation .pipeline.recordings .pipeline.arbitration
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker

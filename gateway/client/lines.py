@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gateway.contract.escaping import one_line
 from gateway.contract.events import (
+    ArbitrationEvent,
     DeliveryEvent,
     DeviceEvent,
     ErrorEvent,
@@ -89,6 +90,8 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: C
             return _reply(event)
         case DeliveryEvent():
             return _delivery(event)
+        case ArbitrationEvent():
+            return EventLine(event.device_id, "not asked", "dim", event.reason, "", event.correlation_id)
         case FirmwareEvent():
             return _firmware(event)
 

@@ -1,7 +1,7 @@
 """Settings that change while the gateway runs: which can, and which need a restart.
 
-What concerns the recognizer changes at run time, and whose devices are, where, how urgent, and by which word they wake;
-the page, the broker and the wires stay as they are.
+What concerns the recognizer changes at run time, and whose devices are, where, how urgent, by which word they wake
+and which of them answers; the page, the broker and the wires stay as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ NEED_RESTART: tuple[str, ...] = ("queue_utterances", "partials")
 """Of the section's settings those that are built into the running parts."""
 
 
-DEVICES: tuple[str, ...] = ("unknown", "known", "users", "rooms", "default_user", "priorities", "wake")
+DEVICES: tuple[str, ...] = (
+    "unknown",
+    "known",
+    "users",
+    "rooms",
+    "default_user",
+    "priorities",
+    "wake",
+    "arbitration",
+)
 """Of the section ``devices`` those that change at run time."""
 
 

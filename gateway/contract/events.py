@@ -217,6 +217,37 @@ class FirmwareEvent(HubEventBase, frozen=True, kw_only=True, tag="firmware"):
         return self.stage == "fetching"
 
 
+class HeardAt(Struct, frozen=True, kw_only=True):
+    """One of the devices that heard a voice: how loud, above which noise (dBFS), and how far above it (dB).
+
+    ``later_ms``: so much later than the first of them.
+    """
+
+    device_id: str
+    level_dbfs: float
+    noise_dbfs: float
+    snr_db: float
+    later_ms: float = 0.0
+
+
+class ArbitrationEvent(HubEventBase, frozen=True, kw_only=True, tag="arbitration"):
+    """Several devices heard one voice, and another than this one answers it: ``answers``. This one does not.
+
+    ``reason`` says why, for people. ``likeness`` tells how alike the two have heard it (1: the same). ``contestants``:
+    all devices that heard it, the one that answers first.
+    """
+
+    session_id: str
+    user_id: str
+    device_id: str
+    correlation_id: str
+    utterance_id: str
+    answers: str
+    reason: str
+    likeness: float = 0.0
+    contestants: tuple[HeardAt, ...] = ()
+
+
 HubEvent: TypeAlias = (
     TranscriptionEvent
     | PartialEvent
@@ -226,6 +257,7 @@ HubEvent: TypeAlias = (
     | DeviceEvent
     | HealthEvent
     | FirmwareEvent
+    | ArbitrationEvent
 )
 
 EVENT_KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(HubEvent))

@@ -43,6 +43,7 @@ from gateway.contract.messages import REPLIES_TOPIC, TranscriptionMessage, Wante
 from gateway.journal import AnyJournal
 from gateway.journal.records import Verb
 from gateway.observing.health import Health
+from gateway.pipeline.arbitration.contests import Contests
 from gateway.pipeline.asking.answers import Answers, HintsAsked
 from gateway.pipeline.asking.by_name import ByName, NobodyByName
 from gateway.pipeline.asking.conversing import Conversing
@@ -145,13 +146,13 @@ class Pipeline:
         mishaps = self._mishaps = health.mishaps
         self._now = asyncio.get_running_loop().time
         self._devices, self._broker, self._announce, self._journal = devices, broker, announcer, journal
-        self._settling = Settling(devices)
+        self._settling, self._recording_health = Settling(devices), RecordingHealth(health)
         self._wake_words = WakeWords(config.devices, health, announcer.place)
-        self._recording_health = RecordingHealth(health)
+        self._contests = Contests(config.devices, announcer.place, self._now)
         self._hearing = Hearing(
             config.transcription, config.sessions, max_devices=config.devices.max_devices, devices=devices,
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
-            tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words, names=names,
+            tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words, names=names, contests=self._contests,
         )  # fmt: skip
         self.agents = _agents(config, self._now()) if config.orchestrator.agents else None
         """Those that the configuration names; None: it names none."""
@@ -267,7 +268,7 @@ class Pipeline:
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
         """What a stage has to report, to whom it concerns."""
         match fact:
-            case Complete(heard, utterance):
+            case Complete(heard=heard, utterance=utterance):
                 if utterance.has_speech:
                     samples, clipped = len(utterance.samples), utterance.clipped
                     self._recording_health.heard(heard.session.device_id, samples, clipped)
@@ -296,6 +297,7 @@ class Pipeline:
         self._hearing.reconfigure(config.transcription)
         self.dictations.reconfigure(config.transcription)
         self._wake_words.reconfigure(config.devices)
+        self._contests.reconfigure(config.devices)
         self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
         self._questions.conversing.change_hands()

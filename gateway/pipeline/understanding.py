@@ -17,6 +17,7 @@ import structlog
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal, JournalError
 from gateway.journal.effects import Heard, Tried
+from gateway.pipeline.arbitration.contests import Contested
 from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import Publishing
 from gateway.pipeline.asking.rows import utterance_row
@@ -106,15 +107,26 @@ class Understanding:
         except Exception as error:  # noqa: BLE001 - the boundary, as it is around what follows
             self._turns.fail(one, error)
             return
-        self._turns.start(one, partial(self._lead, heard, spoken, guess, kept))
+        self._turns.start(one, partial(self._lead, heard, spoken, guess, kept, complete.contested))
 
     async def _lead(
-        self, heard: HeardStream, spoken: Spoken, guess: Guessing | None, kept: asyncio.Future[bool]
+        self,
+        heard: HeardStream,
+        spoken: Spoken,
+        guess: Guessing | None,
+        kept: asyncio.Future[bool],
+        contested: Contested | None,
     ) -> None:
         """One utterance, from its end to the outbox; its device may forget it as soon as it is durable."""
         correlation_id = spoken.name.correlation_id
         kept.add_done_callback(lambda done: self._keep(heard, spoken, done))
         self._settling.hold(heard, correlation_id)
+        if contested is not None and (decision := await contested.decision()).by:
+            if guess is not None:
+                guess.drop()
+            await self._publishing.leave(spoken, decision)
+            self._settling.release(correlation_id)
+            return
         before = self._left_in(spoken.session)
         if not await self._transcribe(spoken, heard.hints, guess, before, kept=heard.device_keeps):
             self._settling.abandon(correlation_id)

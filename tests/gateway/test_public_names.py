@@ -24,9 +24,10 @@ PUBLIC = {
         "TranscriptionMessage WantedHints WordTime decode_reply decode_transcription encode is_token new_id"
     ),
     "gateway.events": (
-        "EVENT_KINDS FORGOTTEN MOST_NAMES MOST_TOKEN_CHARACTERS Authenticate DeliveryEvent DeviceEvent ErrorEvent "
-        "FirmwareEvent HealthEvent HubEvent HubEventBase ListenerEvent PartialEvent ReplyEvent SaidEvent Say "
-        "SnapshotEvent StatusEvent Subscribe TranscriptionEvent decode_event decode_first decode_say decode_subscribe"
+        "EVENT_KINDS FORGOTTEN MOST_NAMES MOST_TOKEN_CHARACTERS ArbitrationEvent Authenticate DeliveryEvent "
+        "DeviceEvent ErrorEvent FirmwareEvent HealthEvent HeardAt HubEvent HubEventBase ListenerEvent PartialEvent "
+        "ReplyEvent SaidEvent Say SnapshotEvent StatusEvent Subscribe TranscriptionEvent decode_event decode_first "
+        "decode_say decode_subscribe"
     ),
     "gateway.listener": (
         "CONNECT_SECONDS HEARTBEAT_SECONDS MAX_EVENT_BYTES BadAddress GatewayUnreachable Listener ListenerError "

@@ -16,6 +16,7 @@ from gateway.journal import AnyJournal, JournalError
 from gateway.journal.dead_letters import not_transcribed
 from gateway.journal.effects import Effect, Queued, Remembered, Transcribed
 from gateway.journal.records import LetterRow
+from gateway.pipeline.arbitration.claims import Decision
 from gateway.pipeline.asking.by_name import NO_MOVES, ByName, Moves
 from gateway.pipeline.asking.in_between import looked_at
 from gateway.pipeline.asking.outbox import Outbox
@@ -132,6 +133,21 @@ class Publishing:
         if moves is None:
             return _Asked((question,), error=NOBODY_MEANT, cause=Apology.NOBODY)
         return _Asked((question, *moves.effects), moves)
+
+    async def leave(self, spoken: Spoken, decision: Decision) -> None:
+        """The same voice was heard better by another device, which answers: nobody is asked twice.
+
+        Its device goes on as after speech without words; listeners and the history are told why.
+        """
+        message = spoken.message(None, decision.reason, self._now())
+        effects: list[Effect] = [Transcribed(message.utterance_id)]
+        if self._remembers:
+            spoken_at = spoken.spoken_at(self._now())
+            effects.append(Remembered(history_row(spoken.name, message, spoken_at, redact=self._redact)))
+        if await self._commit(*effects):
+            spoken.turn.durable = True
+        self._announce.heard_elsewhere(spoken.name, decision)
+        self._questions.end_turn(spoken, message, TurnEvent.PUBLISH, decision.reason)
 
     async def give_up(self, spoken: Spoken, reason: str, attempts: int) -> None:
         """Put away what was never transcribed, where the operator looks for it. Its turn fails as any other."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from gateway.pipeline.arbitration.contests import Contestant, Contested
 from gateway.pipeline.hearing.clipping import Clipping
 from gateway.pipeline.hearing.level_meter import LevelMeter
 from gateway.pipeline.hearing.live_text import LiveText
@@ -36,6 +37,8 @@ class Complete:
 
     heard: HeardStream
     utterance: Utterance
+    contested: Contested | None = None
+    """Where other devices may have heard it, too."""
 
 
 class HeardStream:
@@ -43,7 +46,7 @@ class HeardStream:
 
     __slots__ = (
         "_announce", "_clipping", "_meter", "_names", "_recognizer", "_segmenter", "_tell", "_wake_word",
-        "_without_offset", "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
+        "_without_offset", "contestant", "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
         "wake_words",
     )  # fmt: skip
 
@@ -59,9 +62,12 @@ class HeardStream:
         tell: Callable[[Complete], None],
         wake_words: tuple[str, ...] = (),
         names: Callable[[], tuple[str, ...]] = tuple,
+        contestant: Contestant | None = None,
     ) -> None:
         """``names``: those of the house that are likely where this is heard, as they are known at the moment."""
         self.session = session
+        self.contestant = contestant
+        """Where others may hear the same voice."""
         self.wake_words = wake_words
         """Those that the gateway listens for; none: it needs none."""
         self.hints = hints
@@ -100,6 +106,8 @@ class HeardStream:
         self.heard_to = chunk.position + len(chunk.samples)
         self._clipping.hear(chunk)
         chunk = self._without_offset(chunk)
+        if self.contestant is not None:
+            self.contestant.hear(chunk)
         level = self._meter.feed(chunk.samples)
         if level is not None:
             self._announce.level(self.session.device_id, level)
@@ -110,9 +118,17 @@ class HeardStream:
         """Its device has heard a wake word: what follows is listened to, and the word is no part of it."""
         if not isinstance(self._segmenter, WakeGate):
             self._wake_word = phrase
+            if self.contestant is not None:
+                self.contestant.woken()
             return
         for event in self._segmenter.wake(phrase):
             self._take(event)
+
+    def join(self, contestant: Contestant | None) -> None:
+        """From now on others (None: none) may hear the same voice; what is being said now is heard by itself."""
+        if self.contestant is not None:
+            self.contestant.withdraw()
+        self.contestant = contestant
 
     def finish(self, reason: EndReason) -> None:
         """No more audio will come: what was being said is an utterance."""
@@ -124,6 +140,8 @@ class HeardStream:
         """What is being said will never be complete. Idempotent."""
         self.drop_guess()
         self.end_live()
+        if self.contestant is not None:
+            self.contestant.withdraw()
 
     def drop_guess(self) -> None:
         """It was not all, or nobody will want it."""
@@ -139,6 +157,8 @@ class HeardStream:
         return live
 
     def _take(self, event: GateEvent) -> None:
+        if self.contestant is not None and isinstance(event, (SpeechStarted, SpeechPaused, SpeechResumed)):
+            self.contestant.note(event)
         match event:
             case SpeechStarted():
                 self._recognizer.wake()
@@ -155,18 +175,26 @@ class HeardStream:
             case SpeechResumed():
                 self.drop_guess()
             case Utterance():
-                utterance, self._wake_word = self._unworded(event), ""
-                clipped = self._clipping.within(event.start, event.end)
-                self._tell(Complete(self, replace(utterance, clipped=clipped) if clipped else utterance))
+                self._complete(event)
             case NothingSaid():
                 self.drop()
             case Woken() | FellAsleep():
                 self._turn(event)
 
+    def _complete(self, event: Utterance) -> None:
+        utterance, self._wake_word = self._unworded(event), ""
+        clipped = self._clipping.within(event.start, event.end)
+        if clipped:
+            utterance = replace(utterance, clipped=clipped)
+        contested = None if self.contestant is None else self.contestant.complete(utterance)
+        self._tell(Complete(self, utterance, contested))
+
     def _unworded(self, utterance: Utterance) -> Utterance:
         return replace(utterance, wake_word=self._wake_word) if self._wake_word else utterance
 
     def _pause(self, so_far: Utterance) -> None:
+        if self.contestant is not None and self.contestant.trails():
+            return  # its text will hardly be wanted
         guess = self.guess = self._recognizer.guess(
             so_far,
             owner=self.session.owner,
@@ -181,6 +209,8 @@ class HeardStream:
         self.session.is_asleep = isinstance(event, FellAsleep)
         if isinstance(event, Woken):
             self._wake_word = event.phrase
+            if self.contestant is not None:
+                self.contestant.woken()
             self._announce.woken(self.session, event.phrase, event.certainty)
             return
         self._wake_word = ""

@@ -25,6 +25,7 @@ from firmware_bridge.link.events import (
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
 from gateway.journal.effects import Rebooted, StreamEnded, StreamOpened
+from gateway.pipeline.arbitration.contests import Contests
 from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.resent_audio import FormerStreams
 from gateway.pipeline.hearing.settling import Settling
@@ -83,6 +84,7 @@ class Hearing:
         mishaps: Mishaps,
         wake_words: WakeWords,
         names: HouseNames,
+        contests: Contests,
     ) -> None:
         """``listen`` makes the voice activity of a new stream."""
         self._house_names = names
@@ -97,6 +99,7 @@ class Hearing:
         self._announce = announcer
         self._tell = tell
         self._wake_words = wake_words
+        self._contests = contests
         self._now = asyncio.get_running_loop().time
         self.sessions = SessionRegistry(sessions)
         self._hints = ConversationHints(sessions)
@@ -143,6 +146,9 @@ class Hearing:
         """A device is gone, perhaps only for now."""
         self._connected.pop(event.device_id, None)
         self.sessions.suspend_device(event.device_id, event.boot, self._now())
+        for name, heard in self.streams.items():
+            if name.device_id == event.device_id and heard.contestant is not None:
+                heard.contestant.away()
 
     def _forget_boots_before(self, event: DeviceConnected) -> None:
         for session in self.sessions.of_device(event.device_id):
@@ -173,6 +179,8 @@ class Hearing:
                 with self._mishaps.contained(A_STREAM, device_id=name.device_id):
                     self.end_stream(name, EndReason.DISCONNECT)
                 self.former.lapse(session)
+        for name, heard in self.streams.items():
+            heard.join(self._contests.enter(name.device_id, pressed=not heard.session.end_on_silence))
 
     def woken(self, event: DeviceNotice) -> None:
         """A device has heard its wake word: what it sends now is listened to, or the stream that it begins next."""
@@ -281,6 +289,7 @@ class Hearing:
             self._wake_words.gate(session.device_id, segmenter) if wake_words else segmenter(),
             hints,
             wake_words=wake_words,
+            contestant=self._contests.enter(session.device_id, pressed=not session.end_on_silence),
             recognizer=self._recognizer,
             announcer=self._announce,
             device_keeps=keeps,

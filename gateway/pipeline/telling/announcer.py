@@ -9,6 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+from msgspec import structs
+
 from firmware_bridge.link.events import (
     DeviceConnected,
     DeviceDisconnected,
@@ -19,8 +22,10 @@ from firmware_bridge.link.events import (
 from firmware_bridge.settings import DeviceSettings
 from gateway.contract.events import (
     FORGOTTEN,
+    ArbitrationEvent,
     DeliveryEvent,
     DeviceEvent,
+    HeardAt,
     PartialEvent,
     ReplyEvent,
     StatusEvent,
@@ -28,6 +33,7 @@ from gateway.contract.events import (
 )
 from gateway.contract.messages import TranscriptionMessage
 from gateway.hub.hub import Hub
+from gateway.pipeline.arbitration.claims import Decision
 from gateway.pipeline.sessions.names import NO_STREAM, StreamName, UtteranceName
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.devices import Devices
@@ -37,6 +43,8 @@ from gateway.pipeline.telling.live_replies import LiveReplies
 from gateway.pipeline.telling.witnesses import Answer, SignOfLife, Witnesses
 from transcription.priority import Priority
 from transcription.scheduling.partial_text import TextSoFar
+
+log = structlog.get_logger(__name__)
 
 MOST_DETAIL = 1_000
 """Characters of what an agent says that it is doing."""
@@ -236,6 +244,36 @@ class Announcer:
         if name.stream.stream == NO_STREAM:  # it has said nothing: somebody put a recording as it
             return True
         return self._devices.send_transcript(*name.stream, name.correlation_id, message.text)
+
+    def heard_elsewhere(self, name: UtteranceName, decision: Decision) -> None:
+        """Another device answers the voice that this one has heard, too: for the listeners, and the log."""
+        first = min(one.began for one in decision.receptions)
+        heard_at = tuple(
+            HeardAt(
+                device_id=one.device_id,
+                level_dbfs=round(one.level, 1),
+                noise_dbfs=round(one.noise, 1),
+                snr_db=round(one.snr, 1),
+                later_ms=round(1000 * (one.began - first)),
+            )
+            for one in decision.receptions
+        )
+        event = ArbitrationEvent(
+            **name.ids(),
+            answers=decision.by,
+            reason=decision.reason,
+            likeness=round(decision.likeness.score, 3),
+            contestants=heard_at,
+        )
+        log.info(
+            "one voice, several devices",
+            **name.ids(),
+            answers=decision.by,
+            reason=decision.reason,
+            likeness=event.likeness,
+            contestants=[structs.asdict(one) for one in heard_at],
+        )
+        self._hub.publish(event)
 
     def failure(self, session: Session, correlation_id: str, cause: Apology, language: str = "") -> None:
         """There will be no answer, which the device's user is told in the ``language`` that was spoken."""

@@ -1,6 +1,6 @@
 // The house as the events so far tell it. No document here: events in, state out, all of it bounded.
 
-const KINDS = new Set(["snapshot", "device", "status", "partial", "transcription", "reply", "delivery", "health"]);
+const KINDS = new Set(["snapshot", "device", "status", "partial", "transcription", "reply", "delivery", "health", "arbitration"]);
 const MOST_SESSIONS = 400;
 const MOST_TURNS = 400;
 const MOST_DEVICES = 1024;
@@ -31,7 +31,7 @@ export class House {
     }
   }
 
-  // Only here a device becomes known: what visitors say who have left, or who never were devices, makes none.
+  // Only here a device becomes known: visitors who have left make none.
   device(event) {
     // A page that was closed is not a device that is missing.
     const left = event.state !== "connected" && event.device_id.startsWith("web-");
@@ -109,6 +109,10 @@ export class House {
     if (event.final && !event.late && !turn.announced) Object.assign(turn, { answerMs: event.text_to_reply_ms, publishMs: event.publish_ms ?? 0 });
   }
 
+  arbitration(event) {
+    Object.assign(this.turnOf(event), { error: event.reason, final: true });
+  }
+
   delivery(event) {
     const turn = this.turnOf(event);
     Object.assign(turn, { delivered: true, deliveredMs: turn.announced ? null : event.speech_to_reply_ms });
@@ -142,7 +146,7 @@ export class House {
     return entry(this.sessions, id, () => ({ id, status: "idle", open: new Set() }), MOST_SESSIONS);
   }
 
-  // An announcement answers nothing: it is a row of its own, without anything that was heard.
+  // An announcement is a row of its own: nothing was heard.
   turnOf(event) {
     const { utterance_id: utterance, correlation_id: correlation, timestamp, session_id: session, device_id: device, user_id: user } = event;
     const id = utterance || correlation;
@@ -156,7 +160,7 @@ export class House {
     return turn;
   }
 
-  // No version comes twice, not even after a new start.
+  // No version comes twice.
   touch(turn) {
     this.changes += 1;
     turn.version = this.changes;
@@ -176,7 +180,7 @@ function entry(map, key, fresh, most) {
   return map.get(key);
 }
 
-// An answer after all: what was said without one makes room for it.
+// An answer after all: in its place.
 function replaceFallback(turn) {
   const apology = [...turn.replies].find(([, reply]) => reply.fallback);
   if (!apology) return;
@@ -184,7 +188,7 @@ function replaceFallback(turn) {
   turn.delivered = false;
 }
 
-// What others have begun to say, and first answers: the reply has come.
+// What was shown before the reply came.
 function forgetWhatWasShown(replies) {
   for (const [key, reply] of replies) if (!reply.final && !reply.late) replies.delete(key);
 }

@@ -1,7 +1,7 @@
 // What was heard and answered, in words: of a turn that goes on, and of one that is history.
 
-// What a text says of itself that the content filter lets nobody have.
-const KEPT_BACK = "kept back by the content filter";
+// Why somebody is not answered, though nothing is wrong.
+const BY = /^(heard|kept back) by /;
 const FLAGS = { personal_data: "personal data", forbidden_words: "forbidden words", changed: "changed", unchecked: "not checked" };
 
 // What the content filter has found in a text, or made of it.
@@ -11,14 +11,14 @@ export function flagWords(flags) {
 
 export function heardWords(turn) {
   if (turn.announced) return "Announcement";
-  if (turn.error === KEPT_BACK) return "Kept back by the content filter.";
+  if (BY.test(turn.error)) return `${turn.error[0].toUpperCase()}${turn.error.slice(1)}.`;
   if (turn.error) return `Not understood: ${turn.error}`;
   return turn.text || (turn.redacted ? "Its words are kept from everybody." : "Nothing was said.");
 }
 
 export function heardKind(turn) {
   if (turn.announced) return "silence";
-  if (turn.error) return "error";
+  if (turn.error) return /^heard by /.test(turn.error) ? "silence" : "error";
   if (turn.final) return turn.text ? "final" : "silence";
   return "partial";
 }

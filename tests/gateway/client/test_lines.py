@@ -15,6 +15,7 @@ from msgspec import structs
 from gateway.client.lines import lines
 from gateway.contract.events import (
     EVENT_KINDS,
+    ArbitrationEvent,
     ErrorEvent,
     FirmwareEvent,
     HealthEvent,
@@ -33,6 +34,16 @@ FIRMWARE = FirmwareEvent(
     stage="failed",
     percent=43,
     reason="its flash could not be written",
+)
+
+ELSEWHERE = ArbitrationEvent(
+    session_id="s_2",
+    user_id="anna",
+    device_id="hall",
+    correlation_id="c_2",
+    utterance_id="u_2",
+    answers="kitchen",
+    reason="heard by kitchen: 9 dB clearer there",
 )
 
 SHOWN: list[tuple[ListenerEvent, str]] = [
@@ -77,6 +88,7 @@ SHOWN: list[tuple[ListenerEvent, str]] = [
     (msgspec.structs.replace(device(), lost_frames=3), "kitchen connected over mqtt, 1.4.0, 3 frames lost"),
     (msgspec.structs.replace(device(notice="button"), value=2), "kitchen button 2"),
     (FIRMWARE, "kitchen failed firmware 2.0, 43 %, its flash could not be written"),
+    (ELSEWHERE, "hall not asked heard by kitchen: 9 dB clearer there c_2"),
     (HEALTH, "recognizer degraded no model (fetch one)"),
     (HealthEvent(component="web", state="healthy"), "web healthy"),
     (SaidEvent(session_id="s", device_id="web-ann", correlation_id="web-s-1"), "web-ann said web-s-1"),

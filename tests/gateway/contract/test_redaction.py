@@ -91,10 +91,16 @@ async def test_a_redacted_turn_is_remembered_without_its_words(tmp_path: Path) -
 FACTS = {
     "epoch", "session_id", "user_id", "device_id", "correlation_id", "utterance_id", "language", "status", "state",
     "room", "link", "firmware", "notice", "component", "remedy", "detail", "about", "conversation_id",
-    "version", "stage",
+    "version", "stage", "answers",
 }  # fmt: skip
 """Texts of events that are nobody's words."""
-TOLD_BY_US = {("transcription", "error"), ("device", "reason"), ("health", "reason"), ("firmware", "reason")}
+TOLD_BY_US = {
+    ("transcription", "error"),
+    ("device", "reason"),
+    ("health", "reason"),
+    ("firmware", "reason"),
+    ("arbitration", "reason"),
+}
 """What the gateway or its engine says of itself."""
 SECRET = "rhubarb"
 
