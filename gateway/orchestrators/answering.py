@@ -116,6 +116,6 @@ def failure(error: BaseException, agent: str, seconds: float) -> str:
         return f"{agent} took longer than {round(seconds, 2):g} s"
     if isinstance(error, CannotAnswer):
         log.warning("an agent cannot answer", agent=agent, reason=error.reason, remedy=error.remedy)
-        return error.reason
+        return f"{agent}: {error.reason}"
     log.error("the orchestrator failed", exc_info=error)
     return f"{agent} failed ({type(error).__name__})"

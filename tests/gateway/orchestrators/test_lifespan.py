@@ -31,5 +31,5 @@ async def test_it_is_open_around_the_run_and_a_reason_travels_with_the_failure()
     house.lifespan = lifespan
     async with Rehearsal(house) as rehearsal:
         assert (await rehearsal.say("hello")).text == "open [True]"
-        assert (await rehearsal.say("fail")).end.error == "the lamp is unplugged"
+        assert (await rehearsal.say("fail")).end.error == "house: the lamp is unplugged"
     assert is_open == []
