@@ -74,7 +74,7 @@ def _cause(members: Sequence[Member], puzzled: Sequence[Member]) -> Cause:
 
 def _named(agent: str, reason: str) -> str:
     """Whose reason it is, which some say themselves."""
-    return reason if reason.startswith(f"{agent} ") else f"{agent}: {reason}"
+    return reason if reason.startswith((f"{agent} ", f"{agent}: ")) else f"{agent}: {reason}"
 
 
 def _reason(member: Member) -> str:

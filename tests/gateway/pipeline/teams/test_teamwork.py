@@ -150,6 +150,7 @@ def test_a_quorum_is_enough_and_less_is_none() -> None:
     chain = team("a", after, "c", policy=Policy.ALL, partial=False).fails("c")
     assert chain.outcome.error == "a: it had not answered; b: it was not asked; c: broken"
     assert team("a").fails("a", "a failed (OSError)").outcome.error == "a failed (OSError)"
+    assert team("a").fails("a", "a: unplugged").outcome.error == "a: unplugged"
 
 
 def test_what_is_there_at_the_deadline() -> None:
