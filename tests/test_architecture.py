@@ -72,6 +72,10 @@ SANS_IO = {
     "gateway.names.discovered",
     "gateway.names.exposed",
     "gateway.names.tiers",
+    "gateway.agents.commands.filling",
+    "gateway.agents.commands.matching",
+    "gateway.agents.commands.sentence",
+    "gateway.agents.commands.words",
     "gateway.contract.messages",
     "gateway.pipeline.sessions.names",
     "gateway.pipeline.sessions.session",
@@ -159,7 +163,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.effects .journal.dead_letters
 .journal:                       transcription .settings .process .access .journal.errors .journal.records
                                 .journal.effects .journal.dead_letters .journal.tables
-.config:                        firmware_bridge transcription .contract .settings .access .broker
+.config:                        firmware_bridge transcription .contract .settings.agents .settings .access .broker
                                 .broker.opening .journal
 .hub:                           firmware_bridge .contract .settings .process .access
 .orchestrators:                 firmware_bridge transcription .contract .settings .process .access .broker
@@ -232,6 +236,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.tools:                  .broker .settings.agents .orchestrators
 .agents:                        firmware_bridge .contract .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
+.agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
+                                .orchestrators .agents.tools .agents
 .agents.home_assistant:         .settings.agents .settings .orchestrators .agents
 .agents.webhook:                .contract .settings .orchestrators .agents
 .agents.process:                .contract .settings .broker .broker.opening .orchestrators .agents
@@ -269,7 +275,7 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.line_test
                                 firmware_bridge.simulator transcription.process transcription.wake .contract .settings
                                 .process .access .journal.errors .journal.records .journal.dead_letters .journal
-                                .config .observing .registry .client .systemd .app
+                                .config .observing .registry .client .systemd .agents.commands .app
                                 .commands.orchestrator.agent_options
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
                                 firmware_bridge.simulator

@@ -215,7 +215,9 @@ class MqttConnection:
         """What the broker acknowledges it with (QoS 1). Raises MqttUnavailable; ValueError: MQTT cannot carry it."""
         async with self._window:  # whoever waits for it goes on in order
             packed: Any = Packed(publication) if self.modern else None
-            sent = self._client.publish(publication.topic, publication.payload, qos=1, properties=packed)
+            sent = self._client.publish(
+                publication.topic, publication.payload, qos=1, retain=publication.kept, properties=packed
+            )
             self._queued += 1
             code: ReasonCode = await self._answer(sent.mid, sent.rc)
             return code

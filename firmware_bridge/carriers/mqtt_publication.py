@@ -8,10 +8,10 @@ from msgspec import Struct
 
 
 class Publication(Struct, frozen=True, kw_only=True):
-    """One message as MQTT has it. With 3.1.1 only the first two fields travel.
+    """One message as MQTT has it. With 3.1.1 only topic, payload and ``kept`` travel.
 
     ``packet_id`` is what it is acknowledged by; 0: it came at QoS 0, to which no acknowledgement may be sent.
-    ``kept``: somebody said it once, and the broker says it again to whoever subscribes (retained).
+    ``kept``: the broker says it again to whoever subscribes (retained).
     """
 
     topic: str

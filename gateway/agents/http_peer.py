@@ -191,6 +191,15 @@ class HttpPeer:
             yield answer
 
     @asynccontextmanager
+    async def ask(
+        self, method: str, path: str, body: bytes | None, *, headers: Mapping[str, str]
+    ) -> AsyncIterator[PeerAnswer]:
+        """Whatever else HTTP has; ``body`` is JSON, unless a header says what it is. Raises PeerFailed."""
+        told = headers if body is None else {"Content-Type": "application/json", **headers}
+        async with self._asked(method, path, told, body) as answer:
+            yield answer
+
+    @asynccontextmanager
     async def _asked(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None
     ) -> AsyncIterator[PeerAnswer]:

@@ -13,6 +13,7 @@ from gateway.commands.options import WrongConfig, config_option, read_config
 from gateway.config import docs
 from gateway.config.loading import ConfigError, ConfigProblem, locate
 from gateway.contract.escaping import one_line
+from gateway.settings.orchestrator import OrchestratorSettings
 
 
 @click.command("check-config")
@@ -42,6 +43,8 @@ def command(path: Path | None, config_path: Path | None, *, print_default: bool,
     wake = config.devices.wake
     if (wake.devices or wake.rooms) and (problems := [*_unheard(wake, str(file or ""))]):
         raise WrongConfig(ConfigError(problems))
+    if problems := [*_wrong_commands(config.orchestrator)]:
+        raise WrongConfig(ConfigError(problems))
     click.echo(
         f"{one_line(str(file))}: all right"
         if file
@@ -57,3 +60,12 @@ def _unheard(wake: WakeSettings, origin: str) -> Iterator[ConfigProblem]:
         for place, words in places.items():
             for error in filter(None, map(no_such_word, words)):
                 yield ConfigProblem(origin, f"devices.wake.{section}.{place}", f"{error}; {error.remedy}")
+
+
+def _wrong_commands(settings: OrchestratorSettings) -> Iterator[ConfigProblem]:
+    """What is wrong in the files of agents of kind commands."""
+    for name, agent in settings.agents.items():
+        if agent.kind == "commands":
+            from gateway.agents.commands.reading import mistakes_in  # noqa: PLC0415 - only where there are any
+
+            yield from mistakes_in(name, agent.commands)

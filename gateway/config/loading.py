@@ -98,7 +98,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
         _put(data, override.setting.path, override.value)
     config, mistakes = fit(data)
     variables: dict[outline.Path, str] = {one.setting.path: one.variable for one in overrides}
-    problems += [_problem(mistake, file, document.lines, variables) for mistake in mistakes]
+    problems += [as_problem(mistake, file, document.lines, variables) for mistake in mistakes]
     if problems:
         raise ConfigError(problems)
     return config
@@ -107,7 +107,8 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
 def read_file(file: Path) -> tuple[str, strict_yaml.Document]:
     """A configuration file as it stands, and what it says. Raises ConfigError."""
     raw = _read(file)
-    return raw.decode("utf-8-sig"), _parsed(file, raw)
+    document = _parsed(file, raw)
+    return raw.decode("utf-8-sig"), document
 
 
 def variable_name(path: tuple[str, ...]) -> str:
@@ -176,12 +177,13 @@ def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     data[path[-1]] = value
 
 
-def _problem(
+def as_problem(
     mistake: Mistake,
     file: Path | None,
     lines: Mapping[outline.Path, int],
     variables: Mapping[outline.Path, str],
 ) -> ConfigProblem:
+    """A mistake, with the line of the file or the variable in which it was made."""
     origin = str(file)
     for length in range(
         len(mistake.path), 0, -1

@@ -9,7 +9,9 @@ from typing import get_args
 
 from firmware_bridge.servers import split_url
 from gateway.config import patterns
+from gateway.config.mqtt_brokers import is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
+from gateway.settings.agents.commands import CommandsSettings
 from gateway.settings.orchestrator import AgentKind, AgentSettings, OrchestratorSettings, TeamSettings
 
 MOST_AGENTS = 128
@@ -60,6 +62,8 @@ def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
         yield ((*here, "url"),), "it is not looked at with kind: " + (agent.kind or "''")
     elif agent.url and not _is_http(agent.url):
         yield ((*here, "url"),), "expected http[s]://host[:port][/path], without a user, a query or a #"
+    if agent.kind == "commands":
+        yield from _commands(agent.commands, (*here, "commands"))
     for kind in _KINDS:
         section = kind.replace("-", "_")
         if agent.kind != kind and getattr(agent, section) != getattr(_NO_AGENT, section):
@@ -67,6 +71,18 @@ def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
                 ((*here, section),),
                 f"it is for kind: {kind}, and not looked at with kind: {agent.kind or repr('')}",
             )
+
+
+def _commands(commands: CommandsSettings, here: Path) -> Iterator[Contradiction]:
+    if not commands.file:
+        yield ((*here, "file"),), "expected the file with the commands, or demo, got nothing"
+    if commands.mqtt.url and not is_mqtt_url(commands.mqtt.url):
+        message = f"expected mqtt[s]://[user:password@]host[:port] or nothing, got {shown(commands.mqtt.url)}"
+        yield ((*here, "mqtt", "url"),), message
+    for name, argv in commands.shell.items():
+        if not argv[0].startswith("/") or "{" in argv[0]:
+            message = f"expected the program's whole path, without slots, got {shown(argv[0])}"
+            yield ((*here, "shell", name),), message
 
 
 def _is_http(url: str) -> bool:

@@ -35,15 +35,15 @@ def is_number(text: str) -> bool:
 def _figures(words: list[str]) -> Iterator[str]:
     place = 0
     while place < len(words):
-        value, used = _number(words[place:])
+        value, used = number_at(words[place:])
         yield str(value) if used else words[place]
         place += used or 1
 
 
-def _number(words: list[str]) -> tuple[int, int]:
+def number_at(words: list[str]) -> tuple[int, int]:
     """The number that ``words`` begin with, and how many of them it takes (0: none)."""
     if words[0] == "minus":
-        value, used = _number(words[1:]) if words[1:] else (0, 0)
+        value, used = number_at(words[1:]) if words[1:] else (0, 0)
         return -value, used + 1 if used else 0
     below_hundred, used = _below_hundred(words)
     if used and 0 < below_hundred < 10 and words[used : used + 1] == ["hundred"]:

@@ -45,8 +45,16 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
 }
 """The settings that name files or folders, and which of the gateway's own files each may name."""
 
-AGENT_FILES = (("token_file",), ("ca_file",), ("commands", "file"), ("webhook", "secret_file"))
+AGENT_FILES = (
+    ("token_file",),
+    ("ca_file",),
+    ("commands", "file"),
+    ("commands", "mqtt", "password_file"),
+    ("commands", "mqtt", "ca_file"),
+    ("webhook", "secret_file"),
+)
 """The same of an agent, behind its name."""
+COMMANDS_THAT_COME_ALONG = "demo"
 
 _OWN = (
     "audit.log",
@@ -79,6 +87,7 @@ def misplaced(
         for name in _files(path, value, before):
             if not _may_name(name, here, own, config_file):
                 yield Mistake(path, _told(name, here))
+    yield from _programs(running, wanted)
     for path, name in _of_agents(running, wanted):
         if not _may_name(name, folders, frozenset(), config_file):
             yield Mistake(path, _told(name, folders))
@@ -89,8 +98,23 @@ def _of_agents(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[tuple[
     for name, agent in wanted.orchestrator.agents.items():
         for path in AGENT_FILES:
             value = str(reduce(getattr, path, agent))
+            if value in ("", COMMANDS_THAT_COME_ALONG) and path[0] == "commands":
+                continue
             if value and (name not in known or str(reduce(getattr, path, known[name])) != value):
                 yield ("orchestrator", "agents", name, *path), value
+
+
+def _programs(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[Mistake]:
+    """Programs that the commands of an agent may run: nobody names another over the network."""
+    known = running.orchestrator.agents
+    for name, agent in wanted.orchestrator.agents.items():
+        before = known[name].commands.shell if name in known else {}
+        for program, argv in agent.commands.shell.items():
+            if before.get(program) != argv:
+                path = ("orchestrator", "agents", name, "commands", "shell", program)
+                yield Mistake(
+                    path, "over the network no program is named; write it into the configuration file"
+                )
 
 
 def _files(path: tuple[str, ...], value: Any, before: Any) -> Iterator[str]:

@@ -179,6 +179,22 @@ def test_a_wake_word_that_does_not_exist_is_a_wrong_configuration(nowhere: Path)
     assert earshot("check-config").exit_code == 0
 
 
+def test_what_is_wrong_with_the_commands_of_an_agent_is_told_with_its_line(nowhere: Path) -> None:
+    agent = "orchestrator: {agents: {house: {kind: commands, commands: {file: house.yaml}}}}\n"
+    (nowhere / "config.yaml").write_text(agent)
+    (nowhere / "house.yaml").write_text(
+        "commands:\n  light:\n    say: turn on [the {lihgt}\n    repyl: On.\n"
+    )
+    done = earshot("check-config")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert (
+        "house.yaml:4: commands.light.repyl: unknown key; did you mean commands.light.reply?\n" in done.stderr
+    )
+    assert "house.yaml:3: commands.light.say: '[' is not closed, at letter 9\n" in done.stderr
+    (nowhere / "house.yaml").write_text("commands: {light: {say: turn on the light, reply: On.}}\n")
+    assert earshot("check-config").exit_code == 0
+
+
 def test_a_missing_file_is_status_2_with_the_remedy() -> None:
     done = earshot("check-config", "nowhere.yaml")
     assert done.exit_code == 2

@@ -21,8 +21,23 @@ AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
         ("kind: openai, url: 'http://u:p@h'", "FILE:1: orchestrator.agents.a.url: expected http[s]://host[:port]"),
         ("kind: openai, url: 'mqtt://h'", "FILE:1: orchestrator.agents.a.url: expected http[s]://host[:port]"),
         ("url: 'http://h'", "FILE:1: orchestrator.agents.a.url: it is not looked at with kind: ''"),
-        ("kind: commands, app: builtin", "FILE:1: orchestrator.agents.a.app: it is not looked at with kind: commands"),
-        ("kind: commands, openai: {model: m}", "FILE:1: orchestrator.agents.a.openai: it is for kind: openai, and not"),
+        (
+            "kind: commands, commands: {file: demo}, app: builtin",
+            "FILE:1: orchestrator.agents.a.app: it is not looked at with kind: commands",
+        ),
+        (
+            "kind: commands, commands: {file: demo}, openai: {model: m}",
+            "FILE:1: orchestrator.agents.a.openai: it is for kind: openai, and not",
+        ),
+        ("kind: commands", "FILE:1: orchestrator.agents.a.commands.file: expected the file with the commands, or demo"),
+        (
+            "kind: commands, commands: {file: demo, mqtt: {url: 'http://u:p@h'}}",
+            "FILE:1: orchestrator.agents.a.commands.mqtt.url: expected mqtt[s]://[user:password@]host[:port] or",
+        ),
+        (
+            "kind: commands, commands: {file: demo, shell: {run: ['{what}']}}",
+            "FILE:1: orchestrator.agents.a.commands.shell.run: expected the program's whole path, without slots",
+        ),
         (
             "compensates: true, cache: {seconds: 60}",
             "FILE:1: orchestrator.agents.a.cache: it does something (compensates): what is given again from a cache",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,3 +94,37 @@ def test_a_credential_is_named_by_its_name(folder: Path, monkeypatch: pytest.Mon
 def test_what_is_as_it_was_may_lie_anywhere(folder: Path) -> None:
     there, _ = fit({"broker": {"password_file": "/srv/password"}})
     assert list(misplaced(there, there, folder, None)) == []
+
+
+def agents(**agents: Any) -> GatewayConfig:
+    wanted, mistakes = fit(
+        {
+            "orchestrator": {
+                "agents": {name: {"kind": "commands", "commands": one} for name, one in agents.items()}
+            }
+        }
+    )
+    assert not mistakes
+    return wanted
+
+
+def test_no_program_is_named_over_the_network(folder: Path) -> None:
+    before = agents(a={"file": "demo", "shell": {"run": ["/bin/true"], "stop": ["/bin/false"]}})
+
+    def refused(wanted: GatewayConfig) -> list[str]:
+        return [".".join(map(str, one.path)) for one in misplaced(before, wanted, folder, None)]
+
+    assert refused(before) == []
+    assert refused(agents(a={"file": "demo", "shell": {"run": ["/bin/true"]}})) == []
+    assert refused(agents(a={"file": "demo", "shell": {"run": ["/bin/sh"]}})) == [
+        "orchestrator.agents.a.commands.shell.run"
+    ]
+    assert refused(agents(b={"file": "demo", "shell": {"stop": ["/bin/false"]}})) == [
+        "orchestrator.agents.b.commands.shell.stop"
+    ]
+
+
+def test_the_files_of_commands_lie_in_the_gateways_folders(folder: Path) -> None:
+    wanted = agents(a={"file": "/tmp/x.yaml"}, b={"file": "demo"}, c={"file": f"{folder}/c.yaml"})
+    found = [one.path for one in misplaced(GatewayConfig(), wanted, folder, None)]
+    assert found == [("orchestrator", "agents", "a", "commands", "file")]
