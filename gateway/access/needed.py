@@ -13,6 +13,8 @@ class Open(enum.Enum):
 
     EVERYBODY = "everybody"
     """Nothing behind it is anybody's."""
+    TICKETED = "ticketed"
+    """Its address has in it what lets in, which nobody can guess, and for one thing alone."""
     INTRODUCES = "introduces"
     """Asks for the token itself, and then for the right to listen: the WebSocket, the page, signing in."""
 

@@ -377,6 +377,10 @@ class Pipeline:
         request = self._questions.tracker.request(correlation_id)
         return None if request is None else request.name
 
+    def awaited(self, correlation_id: str, request_id: str) -> str:
+        """The agent that was asked under that id and may still answer; empty: none."""
+        return self._by_name.awaited(correlation_id, request_id)
+
     def is_new(self, correlation_id: str) -> bool:
         """Whether an answer to it is awaited that no gateway before this one awaited."""
         question = self._questions.get(correlation_id)

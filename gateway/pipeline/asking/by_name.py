@@ -64,6 +64,9 @@ class ByName(Protocol):
         Raises NotAsked, and has done nothing then.
         """
 
+    def awaited(self, correlation_id: str, request_id: str) -> str:
+        """The agent that was asked under that id and may still answer; empty: none."""
+
     def is_late_answer(self, reply: OrchestratorReply) -> bool:
         """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
 
@@ -119,6 +122,10 @@ class NobodyByName:
         if self._former is None:
             raise NotAsked(f"{reply.agent} was not asked")
         return await self._former.take(reply, *effects)
+
+    def awaited(self, correlation_id: str, request_id: str) -> str:
+        """Of those that were asked then."""
+        return "" if self._former is None else self._former.awaited(correlation_id, request_id)
 
     def is_late_answer(self, reply: OrchestratorReply) -> bool:
         """As of a team's."""

@@ -89,6 +89,10 @@ class TeamAnswers:
         """Whether a team was asked about it, however long ago that is remembered."""
         return self._teams.leads(correlation_id)
 
+    def awaited(self, correlation_id: str, request_id: str) -> str:
+        """The agent that was asked under that id and may still answer; empty: none."""
+        return self._teams.awaited(correlation_id, request_id)
+
     def is_late_answer(self, reply: OrchestratorReply) -> bool:
         """Whether that, which was taken, is a good answer that came when nobody waited for it any more."""
         return self._teams.late_answer(reply) is not None

@@ -141,6 +141,12 @@ class Teams:
             self._deeds.note_undone(lead, one)
         return moves
 
+    def awaited(self, correlation_id: str, request_id: str) -> str:
+        """The agent that was asked under that id and may still answer, also late; empty: none."""
+        lead = self._leads.get(correlation_id) or self._over.get(correlation_id)
+        one = None if lead is None or lead.work is None else lead.work.asked(request_id)
+        return one.name if one is not None and one.may_answer else ""
+
     def late_answer(self, reply: OrchestratorReply) -> Member | None:
         """Whose good answer it is that came too late; where there was a reply already, nobody missed it."""
         lead = self._over.get(reply.correlation_id)

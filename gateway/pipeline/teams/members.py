@@ -132,6 +132,11 @@ class Member:
         return self.state is MemberState.DONE and self.understood
 
     @property
+    def may_answer(self) -> bool:
+        """Whether an answer of it would be taken; of one that took too long, too."""
+        return self.state in AT_WORK or (self.state is MemberState.FAILED and self.timed_out)
+
+    @property
     def acted(self) -> bool:
         """Whether it may have done something that nobody has undone."""
         return self.state in (MemberState.DONE, MemberState.STOPPED, MemberState.LATE) or (

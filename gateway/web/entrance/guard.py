@@ -279,7 +279,7 @@ class Guard:
         if isinstance(request.match_info.http_exception, web.HTTPException):
             return  # there is no such thing
         right = self._right(request)
-        if right is Open.EVERYBODY or (right is Open.INTRODUCES and visit.principal is None):
+        if right in (Open.EVERYBODY, Open.TICKETED) or (right is Open.INTRODUCES and visit.principal is None):
             return
         if visit.principal is None:
             raise unauthorized("a token is needed: Authorization: Bearer <token>")

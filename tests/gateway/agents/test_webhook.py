@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
+from docs.plan.house import ROOT
 from examples.webhook import answer as example
 from gateway.agents import http_peer
 from gateway.agents.ready_made import ready_made
@@ -347,6 +349,19 @@ async def test_the_example_answers_and_lets_in_who_has_signed(monkeypatch: pytes
         stale = {"X-Earshot-Timestamp": "1", "X-Earshot-Signature": "sha256=é"}
         async with ClientSession() as client, client.post(url, json={"text": "a"}, headers=stale) as answer:
             assert answer.status == 401
+
+
+async def test_n8n_s_workflows_use_what_they_are_asked(server: UnrulyServer) -> None:
+    """n8n itself does not run here: its workflows are joined up, and read fields that a question has."""
+    flow = json.loads((ROOT / "examples" / "webhook" / "n8n.json").read_text(encoding="utf-8"))
+    nodes = {node["name"]: node for node in flow["nodes"]}
+    for name, joined in flow["connections"].items():
+        assert {to["node"] for ways in joined["main"] for to in ways} | {name} <= nodes.keys()
+    await said(server.url, replies_at="http://box:8080")
+    read = set(re.findall(r"body\.(\w+)", json.dumps(flow)))
+    assert read <= server.asked[0].json.keys()
+    written = set(re.findall(r"\{ (\w+): '", json.dumps(flow)))
+    assert written == {"reply", "text"}  # at once, and later
 
 
 @asynccontextmanager

@@ -87,7 +87,7 @@ def test_what_an_operator_with_a_scope_may() -> None:
 
 async def test_nobody_gets_in_anywhere_without_a_token(house: House, client: ClientSession) -> None:
     for method, path in routes(house.server):
-        if needed(method, path) in (Open.EVERYBODY, Open.INTRODUCES):
+        if isinstance(needed(method, path), Open):
             continue
         url = house.url.rstrip("/") + path.replace("{", "").replace("}", "")
         async with client.request(method, url) as answer:

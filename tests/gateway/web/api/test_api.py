@@ -61,6 +61,7 @@ async def test_everybody_may_read_the_versions_and_the_description_and_nothing_e
     open_to = {one: [it.name for it in OPERATIONS if it.right is one] for one in Open}
     assert open_to == {
         Open.EVERYBODY: ["showVersions", "describe", "describeEvents"],
+        Open.TICKETED: ["replyLater"],
         Open.INTRODUCES: ["signIn", "signOut"],
     }
     assert {one.name for one in OPERATIONS if one.method == "DELETE" and one.right is not Right.OPERATE} == {
