@@ -24,7 +24,7 @@ test: $(VENV)/.dev check  ## what CI runs
 	@.ci/system-packages
 	@.ci/tests $(BIN)/python
 
-real: $(VENV)/.dev  ## fetches what is real and large (real weights, a Home Assistant: 1.1 GB, once), and runs the tests that want it
+real: $(VENV)/.dev  ## fetches what is real and large (real weights, a Home Assistant, a language model: 1.2 GB, once), and runs the tests that want it
 	@.ci/system-packages
 	@.ci/real $(BIN)/python
 

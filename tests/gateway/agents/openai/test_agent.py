@@ -134,7 +134,7 @@ async def test_a_stream_that_is_cut_at_every_event(server: UnrulyServer) -> None
         for count in range(len(chunks) + 1):
             server.next.append(as_events(*chunks[:count], cut=True))
             said = await brain.say("hello")
-            assert said.end.error == "brain: the answer of the model's server was cut off"
+            assert said.end.error == "the answer of the model's server was cut off"
 
 
 async def test_what_comes_after_the_end_of_an_answer_is_not_waited_for(server: UnrulyServer) -> None:
@@ -163,7 +163,7 @@ async def test_what_comes_after_the_end_of_an_answer_is_not_waited_for(server: U
     ],
 )  # fmt: skip
 async def test_what_is_no_answer(server: UnrulyServer, told: Told, said: str) -> None:
-    assert await error(server, told) == f"brain: {said}"
+    assert await error(server, told) == f"{said}"
 
 
 async def test_an_answer_that_was_cut_by_its_limit_says_so(server: UnrulyServer) -> None:
@@ -176,9 +176,7 @@ async def test_an_answer_that_was_cut_by_its_limit_says_so(server: UnrulyServer)
 async def test_nobody_is_there_and_comes_later(server: UnrulyServer) -> None:
     port = free_port()
     async with stage(f"http://127.0.0.1:{port}", model="") as brain:
-        assert (
-            await brain.say("hello")
-        ).end.error == "brain: the model's server is not there: Connection refused"
+        assert (await brain.say("hello")).end.error == "the model's server is not there: Connection refused"
         async with unruly(port=port) as late:
             late.next.append(MODELS)
             late.usual = words("Now.")
@@ -187,19 +185,19 @@ async def test_nobody_is_there_and_comes_later(server: UnrulyServer) -> None:
 
 async def test_a_server_without_a_model(server: UnrulyServer) -> None:
     server.usual = as_json({"data": []})
-    assert await error(server, model="") == "brain: the model's server has no model"
+    assert await error(server, model="") == "the model's server has no model"
 
 
 async def test_who_is_busy_is_waited_for_once(server: UnrulyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "PAUSE_SECONDS", 0.01)
     busy = as_json({}, 429)
-    assert await error(server, busy, busy) == "brain: the model's server has too much to do"
+    assert await error(server, busy, busy) == "the model's server has too much to do"
     server.next.append(as_json({}, 429, **{"Retry-After": "0"}))
     async with stage(server.url) as brain:
         said = await brain.say("hello")
     assert (said.text, said.progress) == ("The light is on.", ["the model has much to do"])
     server.next.append(as_json({}, 429, **{"Retry-After": "60"}))
-    assert await error(server) == "brain: the model's server has too much to do"
+    assert await error(server) == "the model's server has too much to do"
 
 
 async def test_a_model_that_is_being_loaded_is_waited_for(
@@ -213,7 +211,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for(
         assert (said.text, said.progress) == ("The light is on.", ["the model is being loaded"] * 3)
         server.usual = loading
         said = await brain.say("hello", seconds=1.2)
-    assert said.end.error == "brain: the model's server is not ready: answers with status 503: Loading model"
+    assert said.end.error == "the model's server is not ready: answers with status 503: Loading model"
 
 
 TOO_LONG = as_json({"error": {"message": "the request exceeds the available context size"}}, 400)
@@ -227,7 +225,7 @@ async def test_more_than_the_model_takes_is_tried_once_shorter(server: UnrulySer
         assert (await brain.say("hello", conversation=turns)).text == "The light is on."
         server.next.extend([told, told])
         said = await brain.say("hello", conversation=turns)
-    assert said.end.error == "brain: what was said is more than the model takes at once"
+    assert said.end.error == "what was said is more than the model takes at once"
     assert [len(asked.json["messages"]) for asked in server.asked] == [4, 2, 4, 2]
 
 
@@ -256,7 +254,7 @@ async def test_its_tokens_are_counted(server: UnrulyServer) -> None:
         for _ in range(2):
             assert (await brain.say("hello")).text == "Yes."
         said = await brain.say("hello")
-    assert said.end.error == "brain: the model has had its 100 tokens of this hour"
+    assert said.end.error == "the model has had its 100 tokens of this hour"
     assert server.asked[0].json["stream_options"] == {"include_usage": True}
     assert len(server.asked) == 2
 

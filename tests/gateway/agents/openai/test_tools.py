@@ -165,7 +165,7 @@ async def test_a_loop_of_tools_has_an_end(server: UnrulyServer) -> None:
     settings = ToolSettings(allow=("light",), rounds=3, calls=2)
     async with house(server, light, tools=settings) as (brain, _):
         said = await brain.say("light")
-        assert said.end.error == "brain: the model calls tools without an end"
+        assert said.end.error == "the model calls tools without an end"
         server.next.clear()
         server.next.extend(calls(call("light", {}, f"call_{number}")) for number in range(3))
         assert (await brain.say("light")).text == "Done."
@@ -185,7 +185,7 @@ async def test_calls_that_are_cut_off_are_not_made(server: UnrulyServer) -> None
     server.next.append(as_events(delta(tool_calls=[call("light", {})]), cut=True))
     server.next.append(as_events(delta(tool_calls=[call("light", {})]), delta(None, "length"), "[DONE]"))
     async with house(server, light) as (brain, _):
-        assert (await brain.say("light")).end.error == "brain: the answer of the model's server was cut off"
+        assert (await brain.say("light")).end.error == "the answer of the model's server was cut off"
         assert "used up its tokens" in ((await brain.say("light")).end.error or "")
     assert light.done == []
 
