@@ -175,7 +175,7 @@ class Gateway:
         self.register.reconfigure(planned.config.named_devices)
         self._readmit()
         self.recognizer.change(planned.config.transcription)
-        self.pipeline.answer_anew()
+        self.pipeline.reload(planned.config)
         self._model_changed(planned.config.transcription)
         if planned.applied or planned.need_restart:
             self.audit.note(
@@ -330,6 +330,7 @@ class Gateway:
         announcing = Announcing(self.broker, self.pipeline, replies_group(self.config.broker))
         self._start(announcing.run, "announcements")
         self._start_caches()
+        self._start_features()
         for name, work in self._crew.work(
             self.broker, self.pipeline, self.journal, health=self.health, state=self._broker_health,
             acted=partial(self.audit.note, What.TOOL),
@@ -344,6 +345,14 @@ class Gateway:
         from gateway.answering.outdated import watch_outdated  # noqa: PLC0415 - where there are any
 
         self._start(partial(watch_outdated, self.broker, self.pipeline.agents.answers), "outdated answers")
+
+    def _start_features(self) -> None:
+        if self.pipeline.features is None:
+            return
+        from gateway.answering.feature_switches import FeatureSwitches  # noqa: PLC0415 - where agents are named
+
+        switches = FeatureSwitches(self.pipeline.features, self.health, self._folder)
+        self._start(switches.keep, "features")
 
     def _start_adapters(self) -> None:
         if self.config.adapters == AdapterSettings():

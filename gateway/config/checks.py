@@ -13,7 +13,7 @@ from firmware_bridge.settings import DeviceSettings
 from gateway.access.principals import WEB_DEVICE
 from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
-from gateway.config import adapters, outline, who_answers
+from gateway.config import adapters, feature_switches, outline, who_answers
 from gateway.config.configuration import GatewayConfig
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.names import contradictions as in_names
@@ -72,6 +72,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
         yield (("orchestrator", "app"),), message
     yield from who_answers.contradictions(config.orchestrator)
     yield from _kept_answers(config)
+    yield from feature_switches.contradictions(config.features, config.orchestrator)
     yield from _content(config.content)
     yield from _places(config)
     yield from credentials_for_nothing(config.devices.mqtt, ("devices", "mqtt"))

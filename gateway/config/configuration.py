@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
 
 from firmware_bridge.settings import DeviceSettings, KnownDevice
 from gateway.settings.adapters import AdapterSettings
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
+from gateway.settings.features import FeatureSettings
 from gateway.settings.history import HistorySettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
 from gateway.settings.names import NamesSettings
-from gateway.settings.orchestrator import OrchestratorSettings
+from gateway.settings.orchestrator import AgentName, OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.sessions import SessionSettings
 from gateway.settings.shutdown import ShutdownSettings
@@ -28,6 +31,14 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     names: NamesSettings = NamesSettings()
     broker: BrokerSettings = BrokerSettings()
     orchestrator: OrchestratorSettings = OrchestratorSettings()
+    features: Annotated[
+        dict[AgentName, FeatureSettings],
+        Meta(
+            max_length=100,
+            description="What some of the sessions try, by name: other agents or another team, compared with what the "
+            "others have, and taken back by itself when it is worse (docs/agents.md).",
+        ),
+    ] = {}
     content: ContentSettings = ContentSettings()
     sessions: SessionSettings = SessionSettings()
     journal: JournalSettings = JournalSettings()

@@ -17,6 +17,7 @@ from gateway.contract.schemas import schemas_of
 
 SCHEMA_PATH = "docs/config.schema.json"
 _WIDTH = 100
+_TABLE = ("| setting | default | what may stand there | what it is for |", "|---|---|---|---|")
 _WORDS_OF_YAML = {"true", "false", "null", "on", "off", "yes", "no"}
 """Those that are no text, or that other readers of YAML take for something else."""
 _HEAD = """\
@@ -28,11 +29,12 @@ Earshot's settings. Every value below is the default: keep the lines you change,
 def default_yaml(schema: str = SCHEMA_PATH) -> str:
     """A config.yaml with every setting, its description and its default; editors find ``schema``."""
     lines = [f"# yaml-language-server: $schema={schema}", *(f"# {line}" for line in _HEAD.splitlines())]
-    for item in outline(GatewayConfig):
+    for item in _items():
         indent = "  " * (len(item.path) - 1)
         if isinstance(item, Section):
             lines += ["", *_comment(item.description, indent), f"{indent}{item.path[-1]}:"]
         else:
+            lines += [""] if len(item.path) == 1 else []
             lines += _comment(_explained(item), indent)
             lines += [f"{indent}{item.path[-1]}: {_yaml(item.default)}"]
     return "\n".join(lines) + "\n"
@@ -53,11 +55,13 @@ def json_schema() -> str:
 def reference() -> str:
     """docs/configuration.md."""
     lines = [_INTRODUCTION]
-    for item in outline(GatewayConfig):
+    for item in _items():
         if isinstance(item, Section):
             lines += [f"\n## {dotted(item.path)}\n", f"{item.description}\n"]
-            lines += ["| setting | default | what may stand there | what it is for |", "|---|---|---|---|"]
+            lines += _TABLE
         else:
+            if len(item.path) == 1:
+                lines += [f"\n## {dotted(item.path)}\n", *_TABLE]
             cells = (
                 f"`{item.path[-1]}`",
                 f"`{_yaml(item.default)}`",
@@ -66,6 +70,11 @@ def reference() -> str:
             )
             lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _items() -> list[Section | Setting]:
+    """Those of the sections, and then what stands beside them."""
+    return sorted(outline(GatewayConfig), key=lambda item: isinstance(item, Setting) and len(item.path) == 1)
 
 
 def main() -> None:

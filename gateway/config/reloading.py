@@ -1,7 +1,7 @@
 """Settings that change while the gateway runs: which can, and which need a restart.
 
-What concerns the recognizer changes at run time, and whose devices are, where, how urgent, by which word they wake
-and which of them answers; the page, the broker and the wires stay as they are.
+What concerns the recognizer changes at run time, and whose devices are, where, how urgent, by which word they wake,
+which of them answers, and what some of the sessions try; the page, the broker and the wires stay as they are.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def plan(running: GatewayConfig, wanted: GatewayConfig) -> Plan:
         running,
         transcription=structs.replace(wanted.transcription, **same),
         devices=structs.replace(running.devices, **whose),
+        features=wanted.features,
     )
     return Plan(config, tuple(_differences(running, config)), tuple(_differences(config, wanted)))
 

@@ -88,6 +88,7 @@ from transcription.recognizing import Phase, Recognizing
 from transcription.utterance.segmenter import VoiceActivity
 
 if TYPE_CHECKING:
+    from gateway.pipeline.agents.features import Features
     from gateway.pipeline.agents.roster import AgentRoster
 
 log = structlog.get_logger(__name__)
@@ -154,8 +155,7 @@ class Pipeline:
             settling=self._settling, recognizer=recognizer, listen=listen, announcer=announcer, journal=journal,
             tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words, names=names, contests=self._contests,
         )  # fmt: skip
-        self.agents = _agents(config, self._now()) if config.orchestrator.agents else None
-        """Those that the configuration names; None: it names none."""
+        self._meet_agents(config)
         self.announcements = Announcements(
             announcer, journal, mishaps, config.history, config.privacy, content=content
         )
@@ -186,6 +186,13 @@ class Pipeline:
         """What somebody said, let go of wherever it waits."""
         self._serve_programs(config, recognizer, listen, names)
         self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
+
+    def _meet_agents(self, config: Sections) -> None:
+        names_some = bool(config.orchestrator.agents)
+        self.agents = _agents(config, self._now()) if names_some else None
+        """Those that the configuration names; None: it names none."""
+        self.features = _features(config) if names_some else None
+        """What some of the sessions try."""
 
     def _serve_programs(
         self,
@@ -260,9 +267,10 @@ class Pipeline:
         from gateway.pipeline.by_name.teams import Teams  # noqa: PLC0415
 
         agents = _agents(config, self._now()) if self.agents is None else self.agents
+        features = self.features or _features(config)
         return TeamAnswers(
-            Teams(config.orchestrator, agents, self._journal, unanswered), self._questions, endings, self._outbox,
-            self._journal, mishaps=self._mishaps,
+            Teams(config.orchestrator, agents, self._journal, unanswered, features), self._questions, endings,
+            self._outbox, self._journal, mishaps=self._mishaps,
         )  # fmt: skip
 
     def _hand_on(self, fact: Complete | Fate | HintsAsked) -> None:
@@ -301,6 +309,12 @@ class Pipeline:
         self._announce.texts.reconfigure(config.transcription)
         self._hearing.change_hands()
         self._questions.conversing.change_hands()
+
+    def reload(self, config: Sections) -> None:
+        """The configuration was read again: what some sessions try, and what was answered by it until now."""
+        self.answer_anew()
+        if self.features is not None:
+            self.features.reconfigure(config.features)
 
     def answer_anew(self) -> None:
         """Nothing that was answered until now is given again."""
@@ -613,6 +627,12 @@ class Pipeline:
     def _owed(self) -> bool:
         """Whether a connected device has not taken its answer yet."""
         return any(map(self._hearing.connected, self._due.devices()))
+
+
+def _features(config: Sections) -> Features:
+    from gateway.pipeline.agents.features import Features  # noqa: PLC0415 - where there are any agents
+
+    return Features(config.features)
 
 
 def _agents(config: Sections, now: float) -> AgentRoster:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from firmware_bridge.settings import DeviceSettings
 from gateway.settings.broker import BrokerSettings
+from gateway.settings.features import FeatureSettings
 from gateway.settings.history import HistorySettings
 from gateway.settings.orchestrator import OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
@@ -32,6 +34,10 @@ class Sections(Protocol):
     @property
     def orchestrator(self) -> OrchestratorSettings:
         """How long answers are waited for, and what is said without one."""
+
+    @property
+    def features(self) -> Mapping[str, FeatureSettings]:
+        """What some of the sessions try."""
 
     @property
     def sessions(self) -> SessionSettings:

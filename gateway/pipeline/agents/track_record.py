@@ -66,12 +66,12 @@ class TrackRecord:
             answered=self._answered,
             failed=self._failed,
             timed_out=self._timed_out,
-            p50_seconds=_percentile(ordered, 50),
-            p95_seconds=_percentile(ordered, 95),
+            p50_seconds=percentile(ordered, 50),
+            p95_seconds=percentile(ordered, 95),
             last_error=self._last_error,
         )
 
 
-def _percentile(ordered: list[float], percent: int) -> float:
+def percentile(ordered: list[float], percent: int) -> float:
     """By the nearest rank; 0 of nothing."""
     return ordered[(len(ordered) * percent + 99) // 100 - 1] if ordered else 0.0

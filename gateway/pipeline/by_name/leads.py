@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gateway.contract.messages import AudioFacts, TranscriptionMessage
 from gateway.journal.records import LetterRow
+from gateway.pipeline.agents.features import Side
 from gateway.pipeline.by_name.agent_letters import Topic
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.teams.teamwork import TeamWork
@@ -31,6 +32,8 @@ class Lead:
     due: float = math.inf
     ended_at: float = 0.0
     undoing: dict[str, LetterRow] = field(default_factory=dict)
+    sides: tuple[Side, ...] = ()
+    """Of which features it is, with or without."""
     looked_up: set[str] = field(default_factory=set)
     """Of which agents it is known whether they have answered the same before."""
 

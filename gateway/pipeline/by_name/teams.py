@@ -22,6 +22,7 @@ from gateway.contract.agents import AgentAnswer
 from gateway.contract.messages import OrchestratorReply, TranscriptionMessage
 from gateway.journal import AnyJournal
 from gateway.journal.records import AgentRow, LetterRow
+from gateway.pipeline.agents.features import Features, Side
 from gateway.pipeline.agents.roster import Absence, AgentRoster
 from gateway.pipeline.asking.by_name import NO_MOVES, Moves, NotAsked
 from gateway.pipeline.asking.unanswered import Unanswered
@@ -35,6 +36,7 @@ from gateway.pipeline.teams.outcome import TeamOutcome
 from gateway.pipeline.teams.plans import Asking, Plans, TeamPlan
 from gateway.pipeline.teams.steps import Step
 from gateway.pipeline.teams.teamwork import NotOfTheTeam, TeamWork
+from gateway.pipeline.teams.trying import choose, end_of
 from gateway.settings.orchestrator import OrchestratorSettings
 
 log = structlog.get_logger(__name__)
@@ -57,8 +59,10 @@ class Teams:
         roster: AgentRoster,
         journal: AnyJournal,
         unanswered: Unanswered,
+        features: Features,
     ) -> None:
         self._plans = Plans(settings)
+        self._features = features
         self._roster = roster
         self._unanswered = unanswered
         self._deeds = Deeds(roster, journal, unanswered)
@@ -93,10 +97,11 @@ class Teams:
 
     def begin(self, topic: Topic) -> Moves | None:
         """Put it to the team that it is for, in its turn; None: it is for nobody."""
-        plan, name = self._plans.choose(_asking(topic.message)), topic.name.correlation_id
+        plan, sides = self._choose(topic)
         if plan is None:
             return None
-        lead = self._leads[name] = Lead(topic)
+        name = topic.name.correlation_id
+        lead = self._leads[name] = Lead(topic, sides=sides)
         return self._begin(lead, plan) if self._lines.join(lead) else NO_MOVES
 
     def _begin(self, lead: Lead, plan: TeamPlan) -> Moves:
@@ -117,7 +122,11 @@ class Teams:
         """It has waited for its turn, which is now; it is put to its team with what was said until now."""
         lead = self._leads[correlation_id]
         lead.topic = lead.topic.after(before(lead.topic.name))
-        return self._begin(lead, self._plans.choose(_asking(lead.topic.message)) or self._plans.of(()))
+        plan, lead.sides = self._choose(lead.topic)
+        return self._begin(lead, plan or self._plans.of(()))
+
+    def _choose(self, topic: Topic) -> tuple[TeamPlan | None, tuple[Side, ...]]:
+        return choose(self._features, self._plans, _asking(topic.message), topic.name.session_id)
 
     # -- what happens
 
@@ -296,8 +305,11 @@ class Teams:
         known, name = list(rows), topic.name
         lead = self._leads[name.correlation_id] = Lead(topic)
         if self._lines.join(lead) or known:
-            asking = _asking(topic.message)
-            plan = self._plans.named(known[0].team, asking) if known else self._plans.choose(asking)
+            plan, lead.sides = self._choose(topic)
+            if known and (plan is None or plan.name != known[0].team):
+                plan = self._plans.named(known[0].team, _asking(topic.message))
+            if known:  # how long it took says nothing
+                lead.sides = ()
             self._resume(lead, plan, known)
 
     def remember(self, name: UtteranceName, rows: Iterable[AgentRow], *, answered: bool) -> None:
@@ -356,6 +368,9 @@ class Teams:
 
     def _do(self, lead: Lead, steps: list[Step], now: float) -> Moves:
         moves = self._deeds.moves(lead, steps, now)
+        end = end_of(moves.outcome) if moves.outcome is not None else None
+        if end is not None and lead.work is not None:
+            self._features.ended(lead.sides, end, now - lead.work.begun_at)
         self._set_alarm(lead, now)
         return moves
 

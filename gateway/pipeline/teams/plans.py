@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from msgspec import structs
+
 from gateway.contract.audience import Audience
 from gateway.settings.orchestrator import AgentSettings, OrchestratorSettings, TeamSettings, WhoFor
 
@@ -103,10 +105,24 @@ class Plans:
                 return plan
         return None
 
-    def named(self, name: str, asking: Asking) -> TeamPlan | None:
-        """The team of that name, as it is for that utterance; None: there is none (any more)."""
+    def named(self, name: str, asking: Asking, *, only_if_for: bool = False) -> TeamPlan | None:
+        """The team of that name, as it is for that utterance; None: there is none (any more).
+
+        ``only_if_for``: None as well, where it is not for that.
+        """
         team = self._teams.get(name)
-        return None if team is None else self._plan(name, team, asking)
+        if team is None or (only_if_for and not _is_for(team, asking)):
+            return None
+        plan = self._plan(name, team, asking)
+        return plan if plan.members or not only_if_for else None
+
+    def with_others(self, name: str, others: Mapping[str, str], asking: Asking) -> TeamPlan | None:
+        """That team with ``others`` in the place of its agents; None: it has none of them, or they are not for that."""
+        team, agents = self._teams.get(name), self._settings.agents
+        known = {old: new for old, new in others.items() if new in agents and _is_for(agents[new], asking)}
+        if team is None or not known.keys() & {*team.agents, team.combined_by}:
+            return None
+        return self._plan(name, _replaced(team, known), asking)
 
     def of(self, agents: tuple[str, ...]) -> TeamPlan:
         """Those who were asked by settings that are not known any more: what they say is the reply."""
@@ -160,6 +176,18 @@ class Plans:
             agent.compensates,
             agent.role,
         )
+
+
+def _replaced(team: TeamSettings, others: Mapping[str, str]) -> TeamSettings:
+    def new(name: str) -> str:
+        return others.get(name, name)
+
+    return structs.replace(
+        team,
+        agents=tuple(dict.fromkeys(map(new, team.agents))),
+        combined_by=new(team.combined_by),
+        after={new(name): tuple(map(new, before)) for name, before in team.after.items()},
+    )
 
 
 def _is_for(who: WhoFor, asking: Asking) -> bool:

@@ -50,7 +50,7 @@ class TeamWork:
         self._candidates = plan.candidates
         self._available = available
         self._kept = kept
-        self._begun_at = now
+        self.begun_at = now
         self._members = [Member(one) for one in plan.members]
         self._combiner = Member(plan.combiner) if plan.combiner is not None else None
         self._leader: Member | None = None  # whose pieces are shown
@@ -78,14 +78,14 @@ class TeamWork:
     @property
     def deadline(self) -> float:
         """When it ends at the latest."""
-        return self._begun_at + self.plan.seconds
+        return self.begun_at + self.plan.seconds
 
     def next_deadline(self, now: float) -> float:
         """When something is to be decided at the latest, if nothing happens before."""
         at_work = [one for one in self.everybody if one.state in AT_WORK]
         times = [one.due for one in at_work] + [one.heard_at + self.plan.patience for one in at_work]
         times += [one.not_before for one in self.everybody if one.state is MemberState.WAITING]
-        times += [self._begun_at + self.plan.patience, self._begun_at + self.plan.seconds]
+        times += [self.begun_at + self.plan.patience, self.begun_at + self.plan.seconds]
         if self.plan.prefer_seconds and (first := self._first_good()):
             times.append(first.answered_at + self.plan.prefer_seconds)
         return min((time for time in times if time > now), default=now)
@@ -110,7 +110,7 @@ class TeamWork:
         if self.outcome is not None:
             return []
         steps = self._expired(now)
-        if now >= self._begun_at + self.plan.seconds:
+        if now >= self.begun_at + self.plan.seconds:
             return steps + self._finish(now)
         if self.plan.policy is Policy.IN_TURN:
             steps += self._lost_in_turn(now)
@@ -281,7 +281,7 @@ class TeamWork:
         may = member.plan.again if began else max(1, member.plan.again)
         member.error = reason
         wait = self._backoff(member).next()
-        if member.attempt <= may and now + wait < self._begun_at + self.plan.seconds and not member.timed_out:
+        if member.attempt <= may and now + wait < self.begun_at + self.plan.seconds and not member.timed_out:
             member.step(MemberEvent.RETRY)
             member.not_before, member.text, member.interim = now + wait, "", ""
         else:
@@ -352,7 +352,7 @@ class TeamWork:
         member.answers = answers
         member.asked_at = member.heard_at = now
         member.gone = member.unasked = False
-        member.due = min(now + member.plan.seconds, self._begun_at + self.plan.seconds)
+        member.due = min(now + member.plan.seconds, self.begun_at + self.plan.seconds)
         return [Ask(member, answers)]
 
     # -- the end
@@ -448,7 +448,7 @@ class TeamWork:
     def _may_come(self, now: float) -> bool:
         """Whether somebody who is not there may come in time: for so long is waited, if for nobody else."""
         away = any(one.state is MemberState.WAITING for one in self._members)
-        return away and now < self._begun_at + self.plan.patience
+        return away and now < self.begun_at + self.plan.patience
 
     def _finish(self, now: float) -> list[Step]:
         good, combiner = self._good(), self._combiner

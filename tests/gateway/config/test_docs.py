@@ -83,7 +83,7 @@ def test_the_comments_in_the_default_file_give_the_limits_and_fit_a_screen() -> 
 
 @pytest.mark.parametrize("path", sorted(SETTINGS), ids=".".join)
 def test_the_reference_has_every_setting(path: tuple[str, ...]) -> None:
-    _, found, section = config_docs.reference().partition(f"\n## {'.'.join(path[:-1])}\n")
+    _, found, section = config_docs.reference().partition(f"\n## {'.'.join(path[:-1] or path)}\n")
     assert found
     assert f"\n| `{path[-1]}` | " in section.partition("\n## ")[0]
 

@@ -71,3 +71,9 @@ def test_switching_it_on_or_off_needs_a_restart(before: str, after: str) -> None
 def test_what_needs_a_restart_is_there() -> None:
     names = {path[1] for path in outline.settings(GatewayConfig) if path[0] == "transcription"}
     assert set(NEED_RESTART) <= names
+
+
+def test_what_some_sessions_try_is_applied() -> None:
+    wanted = config(features={"cheap": {"agents": {"big": "small"}}})
+    planned = plan(config(), wanted)
+    assert (planned.config, planned.applied, planned.need_restart) == (wanted, ("features",), ())

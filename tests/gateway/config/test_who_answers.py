@@ -115,3 +115,35 @@ def test_each_mistake_is_told(file: Path) -> None:
 )
 def test_what_is_right(file: Path, text: str) -> None:
     load(file, text)
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ("percent: 5", "x: it changes nothing: name a team, or agents in place of others"),
+        ("team: t, agents: {a: b}", "x.agents: another team or other agents, not both"),
+        ("team: v", "x.team: there is no team 'v' in orchestrator.teams (t, u)"),
+        ("team: t, in_place_of: v", "x.in_place_of: there is no team 'v' in orchestrator.teams (t, u)"),
+        ("team: t, in_place_of: t", "x.in_place_of: a team in place of itself changes nothing"),
+        ("agents: {a: d}", "x.agents.a: there is no agent 'd' in orchestrator.agents (a, b, c, judge)"),
+        ("agents: {d: a}", "x.agents.d: there is no agent 'd' in orchestrator.agents (a, b, c, judge)"),
+        ("agents: {a: b}", "x.agents.a: b is in the team t already, with a"),
+        ("agents: {a: c}, in_place_of: t", "x.in_place_of: it is not looked at without team"),
+        ("team: t, percent: 101", "x.percent: expected a number from 0 to 100, got 101"),
+    ],
+)
+def test_a_feature(file: Path, feature: str, message: str) -> None:
+    teams = "  teams: {t: {agents: [a, b]}, u: {agents: [c]}}\n"
+    (problem,) = problems(file, f"{AGENTS}{teams}features: {{x: {{{feature}}}}}")
+    assert problem.startswith(f"FILE:4: features.{message}")
+
+
+def test_a_feature_where_all_agents_are_asked(file: Path) -> None:
+    (problem,) = problems(file, f"{AGENTS}features: {{x: {{agents: {{a: b}}}}}}")
+    assert "without orchestrator.teams all agents are asked, b, too; name the teams" in problem
+
+
+def test_a_feature_that_is_right(file: Path) -> None:
+    teams = "  teams: {t: {agents: [a]}, u: {agents: [c]}}\n"
+    config = load(file, f"{AGENTS}{teams}features: {{x: {{agents: {{a: b}}}}, y: {{team: u}}}}")
+    assert [config.features[name].percent for name in "xy"] == [10.0, 10.0]

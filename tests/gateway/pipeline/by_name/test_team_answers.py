@@ -448,3 +448,36 @@ async def test_what_is_known_already_is_on_the_disk_at_once() -> None:
         assert {Transcribed, Queued, Asked} < whole
         assert not any(kinds & {Transcribed, Asked} for kinds in journal.commits if kinds is not whole)
         await one.works.idle()
+
+
+# What some sessions try
+
+
+async def test_some_sessions_try_another_agent_and_both_sides_are_counted() -> None:
+    features = {"cheap": {"percent": 50, "agents": {"big": "small"}, "back": {"requests": 10}}}
+    teams = {"policy": "in_turn", "agents": ["big"]}
+    async with house(
+        "big", team=teams, agents={"big": {}, "small": {"breaker": {"failures": 0}}}, features=features
+    ) as one:
+        asked: dict[str, int] = {"big": 0, "small": 0}
+        pipeline = one.works.pipeline
+        assert pipeline.features is not None
+        while min(asked.values()) < 10:
+            text = f"number {sum(asked.values())}"
+            said = await one.say(text)
+            await passes(
+                lambda text=text: any(each.transcript.text == text for each in one.asked.of(AgentRequest))
+            )
+            request = one.asked.of(AgentRequest)[-1]
+            asked[request.agent] += 1
+            broken = {"error": "broken"} if request.agent == "small" else {}
+            await one.answer(request, "Yes.", **broken)
+            await one.end(said)
+        (standing,) = pipeline.features.standings()
+        assert (standing.on.requests, standing.off.requests) == (asked["small"], asked["big"])
+        assert standing.taken_back == f"100.0 % of {asked['small']} without an answer, 0.0 % else"
+        await one.works.idle()
+        for number in range(6):
+            said = await one.say(f"again {number}")
+            await one.answer(await one.request("big", f"again {number}"), "Yes.")
+            await one.end(said)

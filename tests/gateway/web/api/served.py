@@ -72,7 +72,7 @@ def served_parts(works: Works) -> Parts:
         works.register.reconfigure(planned.config.devices)
         works.readmit()
         works.recognizer.change(planned.config.transcription)
-        works.pipeline.answer_anew()
+        works.pipeline.reload(planned.config)
         return planned
 
     return Parts(

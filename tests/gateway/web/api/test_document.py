@@ -21,7 +21,11 @@ from tests.gateway.works import loud, quiet
 pytestmark = pytest.mark.slow
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "api.md"
-AGENTS = {"agents": {"almanac": {"cache": {"seconds": 3600}}}}
+AGENTS = {
+    "agents": {"almanac": {"cache": {"seconds": 3600}}, "other": {}},
+    "teams": {"house": {"agents": ["almanac"]}},
+}
+FEATURES = {"small_model": {"agents": {"almanac": "other"}}}
 HERE = "http://127.0.0.1:8080/"
 
 
@@ -37,7 +41,9 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
     image = signed_image(b"firmware", kind="s3", version="1.4.0", number=1, private=new_key())
     (tmp_path / "app-1.4.0.earshot").write_bytes(image)
     async with (
-        open_served(tmp_path, journal_settings={"keep_audio": True}, orchestrator=AGENTS) as served,
+        open_served(
+            tmp_path, journal_settings={"keep_audio": True}, orchestrator=AGENTS, features=FEATURES
+        ) as served,
         served.works.board(),
     ):
         await served.works.events.first(DeviceEvent, state="connected")
@@ -67,7 +73,7 @@ async def test_every_command_does_what_it_says(tmp_path: Path) -> None:
 def test_its_paths_are_there() -> None:
     paths = {re.sub(r"{\w+}", "*", one.path) for one in OPERATIONS}
     named = {
-        re.sub(r"/(u_1|kitchen|attic|almanac)(?=/|$)", "/*", path)
+        re.sub(r"/(u_1|kitchen|attic|almanac|small_model)(?=/|$)", "/*", path)
         for path in re.findall(r"/api/v1(/[\w/-]+)", " ".join(commands()))
     }
     assert named <= paths
