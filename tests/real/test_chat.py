@@ -10,7 +10,7 @@ import pytest
 
 from gateway.orchestrator import ConversationTurn
 from gateway.settings.agents.tools import ToolSettings
-from tests.gateway.agents.openai.scripted import stage
+from tests.gateway.agents.openai.scripted import stage, why
 from tests.real.chat_servers import Llama, Llmock
 from tests.real.things import LLAMA, LLMOCK
 from tests.real.weights import SMOLLM2
@@ -50,7 +50,7 @@ async def test_llmock_is_heard_to_the_end_and_nothing_of_what_is_cut_counts(mock
         assert len(said.pieces) > 1
         for fault in CUT:
             await asyncio.to_thread(mock.next, fault)
-            assert (await brain.say(f"hello {fault}")).end.error, fault
+            assert why(await brain.say(f"hello {fault}")), fault
     verdict = await asyncio.to_thread(mock.verdict)
     errors = [one["code"] for one in verdict["findings"] if one["severity"] == "error"]
     assert errors == ["truncated_stream_accepted"], (
@@ -98,7 +98,7 @@ async def test_a_real_model_is_told_less_where_it_is_too_much(llama: Llama) -> N
     async with stage(llama.url, **settings) as brain:
         assert (await brain.say("Say yes.", seconds=60, conversation=turns)).text
         said = await brain.say("word " * 2_000, seconds=60)
-    assert said.end.error == "what was said is more than the model takes at once"
+    assert why(said) == "what was said is more than the model takes at once"
 
 
 @pytest.mark.real(LLAMA)
@@ -110,8 +110,8 @@ async def test_a_real_server_that_is_gone_in_the_middle_and_comes_back_loading(t
             asked = asyncio.create_task(brain.say("Tell me a very long story.", seconds=60))
             await asyncio.sleep(2.0)
             await asyncio.to_thread(server.kill)
-            assert (await asked).end.error
-            assert "is not there" in ((await brain.say("hello", seconds=60)).end.error or "")
+            assert why(await asked)
+            assert "is not there" in why(await brain.say("hello", seconds=60))
             await asyncio.to_thread(server.start)
             said = await brain.say("Say yes.", seconds=60)
             assert said.text

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.agents.openai.agent import ChatAgent
 from gateway.agents.ready_made import ready_made
-from gateway.orchestrator import Orchestrator, Rehearsal
+from gateway.orchestrator import Orchestrator, Rehearsal, Rehearsed
 from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.orchestrator import AgentSettings
 from tests.gateway.agents.openai.house import House
@@ -54,6 +54,11 @@ def agent_with(url: str, house: House, **settings: Any) -> Orchestrator:
     made.lifespan = talker.running
     made.on_transcript(talker.answer)
     return made
+
+
+def why(said: Rehearsed) -> str:
+    """Why there is no answer, without the agent's name."""
+    return (said.end.error or "").removeprefix("brain: ")
 
 
 @asynccontextmanager

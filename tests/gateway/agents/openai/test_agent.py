@@ -10,7 +10,7 @@ import pytest
 
 from gateway.agents.openai import endpoint
 from gateway.orchestrator import AgentAnswer, BadOrchestrator, ConversationTurn
-from tests.gateway.agents.openai.scripted import agent, delta, stage, words
+from tests.gateway.agents.openai.scripted import agent, delta, stage, why, words
 from tests.servers.process import free_port
 from tests.servers.unruly_http import Told, UnrulyServer, as_events, as_json, unruly
 
@@ -29,7 +29,7 @@ async def error(server: UnrulyServer, *told: Told, **settings: Any) -> str:
     async with stage(server.url, **settings) as brain:
         said = await brain.say("hello")
     assert said.text == ""
-    return said.end.error or ""
+    return why(said)
 
 
 async def test_what_is_asked_and_said(server: UnrulyServer) -> None:
@@ -134,7 +134,7 @@ async def test_a_stream_that_is_cut_at_every_event(server: UnrulyServer) -> None
         for count in range(len(chunks) + 1):
             server.next.append(as_events(*chunks[:count], cut=True))
             said = await brain.say("hello")
-            assert said.end.error == "the answer of the model's server was cut off"
+            assert why(said) == "the answer of the model's server was cut off"
 
 
 async def test_what_comes_after_the_end_of_an_answer_is_not_waited_for(server: UnrulyServer) -> None:
@@ -176,7 +176,7 @@ async def test_an_answer_that_was_cut_by_its_limit_says_so(server: UnrulyServer)
 async def test_nobody_is_there_and_comes_later(server: UnrulyServer) -> None:
     port = free_port()
     async with stage(f"http://127.0.0.1:{port}", model="") as brain:
-        assert (await brain.say("hello")).end.error == "the model's server is not there: Connection refused"
+        assert why(await brain.say("hello")) == "the model's server is not there: Connection refused"
         async with unruly(port=port) as late:
             late.next.append(MODELS)
             late.usual = words("Now.")
@@ -211,7 +211,7 @@ async def test_a_model_that_is_being_loaded_is_waited_for(
         assert (said.text, said.progress) == ("The light is on.", ["the model is being loaded"] * 3)
         server.usual = loading
         said = await brain.say("hello", seconds=1.2)
-    assert said.end.error == "the model's server is not ready: answers with status 503: Loading model"
+    assert why(said) == "the model's server is not ready: answers with status 503: Loading model"
 
 
 TOO_LONG = as_json({"error": {"message": "the request exceeds the available context size"}}, 400)
@@ -225,7 +225,7 @@ async def test_more_than_the_model_takes_is_tried_once_shorter(server: UnrulySer
         assert (await brain.say("hello", conversation=turns)).text == "The light is on."
         server.next.extend([told, told])
         said = await brain.say("hello", conversation=turns)
-    assert said.end.error == "what was said is more than the model takes at once"
+    assert why(said) == "what was said is more than the model takes at once"
     assert [len(asked.json["messages"]) for asked in server.asked] == [4, 2, 4, 2]
 
 
@@ -242,7 +242,7 @@ async def test_what_nobody_waits_for_any_more_is_hung_up_on(server: UnrulyServer
     server.usual = as_events(delta("Well"), hangs=True)
     async with stage(server.url, timeout_seconds=0.2) as brain:
         said = await brain.say("hello")
-        assert said.end.error == "brain took longer than 0.2 s"
+        assert why(said) == "brain took longer than 0.2 s"
         await asyncio.wait_for(server.asked[0].gone.wait(), 5)
         assert "".join(said.pieces) == "Well"
 
@@ -254,7 +254,7 @@ async def test_its_tokens_are_counted(server: UnrulyServer) -> None:
         for _ in range(2):
             assert (await brain.say("hello")).text == "Yes."
         said = await brain.say("hello")
-    assert said.end.error == "the model has had its 100 tokens of this hour"
+    assert why(said) == "the model has had its 100 tokens of this hour"
     assert server.asked[0].json["stream_options"] == {"include_usage": True}
     assert len(server.asked) == 2
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.orchestrator import Heard, Orchestrator, Rehearsal
 from gateway.settings.agents.tools import AskedAgent, ToolSettings
 from tests.gateway.agents.openai.house import Device, House
-from tests.gateway.agents.openai.scripted import agent_with, call, calls, delta, stage, words
+from tests.gateway.agents.openai.scripted import agent_with, call, calls, delta, stage, why, words
 from tests.servers.unruly_http import UnrulyServer, as_events, unruly
 
 EVERYTHING = ToolSettings(allow=("light", "lock*", "door_*"))
@@ -155,7 +155,7 @@ async def test_a_tool_that_is_at_work_when_nobody_waits_any_more(server: UnrulyS
     async with house(server, light) as (brain, written):
         said = await brain.say("light", seconds=0.3)
         await asyncio.wait_for(light.cut.wait(), 5)
-    assert said.end.error == "brain took longer than 0.3 s"
+    assert why(said) == "brain took longer than 0.3 s"
     assert outcomes(written)[0][0] == "light"
 
 
@@ -165,7 +165,7 @@ async def test_a_loop_of_tools_has_an_end(server: UnrulyServer) -> None:
     settings = ToolSettings(allow=("light",), rounds=3, calls=2)
     async with house(server, light, tools=settings) as (brain, _):
         said = await brain.say("light")
-        assert said.end.error == "the model calls tools without an end"
+        assert why(said) == "the model calls tools without an end"
         server.next.clear()
         server.next.extend(calls(call("light", {}, f"call_{number}")) for number in range(3))
         assert (await brain.say("light")).text == "Done."
@@ -185,8 +185,8 @@ async def test_calls_that_are_cut_off_are_not_made(server: UnrulyServer) -> None
     server.next.append(as_events(delta(tool_calls=[call("light", {})]), cut=True))
     server.next.append(as_events(delta(tool_calls=[call("light", {})]), delta(None, "length"), "[DONE]"))
     async with house(server, light) as (brain, _):
-        assert (await brain.say("light")).end.error == "the answer of the model's server was cut off"
-        assert "used up its tokens" in ((await brain.say("light")).end.error or "")
+        assert why(await brain.say("light")) == "the answer of the model's server was cut off"
+        assert "used up its tokens" in why(await brain.say("light"))
     assert light.done == []
 
 
