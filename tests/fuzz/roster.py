@@ -133,6 +133,17 @@ TARGETS = {
     ),
     "masks": Target(("gateway.web.entrance.masks",), 5_000),
     "content": Target(("gateway.pipeline.content",), 6_000),
+    "commands": Target(
+        (
+            "gateway.agents.commands.deeds",
+            "gateway.agents.commands.filling",
+            "gateway.agents.commands.matching",
+            "gateway.agents.commands.sentence",
+            "gateway.agents.commands.words",
+        ),
+        4_000,
+        600,
+    ),
     "model_files": Target(
         ("transcription.models.model_file", "transcription.models.models", "transcription.models.inventory"),
         1_000,

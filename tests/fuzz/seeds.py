@@ -55,6 +55,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _said()
     yield from _wyoming()
     yield from _realtime()
+    yield from _commands()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -311,6 +312,16 @@ def _firmware() -> Iterator[tuple[str, bytes]]:
         b'"rooms":["Kitchen"],"everybody":true,"again":{"a":2.5},"paused":"stopped by itself"}]'
     )
     yield "firmware", rollout
+
+
+def _commands() -> Iterator[tuple[str, bytes]]:
+    for pattern, template, said in (
+        ("turn on [the] (light|{light}) <part>", "a/{what}/b?c={what}&d=e", "Turn on the lamp two, please!"),
+        ("set to {n} [degrees]", "The {what} is {reply.a.0}. {{}}", "set to twenty one point five degrees"),
+        ("add {what} to the list[s]", "{what}", "add ../..//%2e+#\u00e9 to the list"),
+        ("(a|b [c]) d", "home/{what}", "b c d"),
+    ):
+        yield "commands", f"{pattern}\n{template}\n{said}".encode()
 
 
 def main() -> None:
