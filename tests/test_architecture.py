@@ -238,7 +238,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
                                 .orchestrators .agents.tools .agents
-.agents.home_assistant:         .settings.agents .settings .orchestrators .agents
+.agents.home_assistant:         .settings .orchestrators .agents
 .agents.webhook:                .contract .settings .orchestrators .agents
 .agents.process:                .contract .settings .broker .broker.opening .orchestrators .agents
                                 .agents.process.wire .agents.process.watched

@@ -13,7 +13,17 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    TCPConnector,
+    TraceConfig,
+    TraceRequestRedirectParams,
+    WSServerHandshakeError,
+)
 from multidict import CIMultiDictProxy
 
 from firmware_bridge.servers import in_words, tls_context
@@ -23,6 +33,7 @@ from gateway.orchestrators.sdk import BadOrchestrator
 CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 60.0
 """A server that has begun and says nothing for so long is gone; the answer's own time is the agent's."""
+PING_SECONDS = 20.0
 MOST_BYTES = 4 * 1024 * 1024
 """Of one answer, streams included."""
 MOST_LINE = 256 * 1024
@@ -165,7 +176,9 @@ class HttpPeer:
             raise BadOrchestrator(f"ca_file: {in_words(error)}") from error
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
         connector = TCPConnector(ssl=tls, limit=0)
-        async with ClientSession(timeout=timeout, headers=self._headers, connector=connector) as session:
+        async with ClientSession(
+            timeout=timeout, headers=self._headers, connector=connector, trace_configs=[_stay()]
+        ) as session:
             self._session = session
             try:
                 yield
@@ -199,6 +212,28 @@ class HttpPeer:
         async with self._asked(method, path, told, body) as answer:
             yield answer
 
+    async def socket(self, path: str) -> ClientWebSocketResponse:
+        """A WebSocket, which whoever asks for it closes. One that is silent is asked whether it is there.
+
+        Raises PeerFailed.
+        """
+        if self._session is None:
+            raise PeerFailed(f"{self.name} is asked while nothing runs", never_began=True)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await self._session.ws_connect(
+                    self._url + path, heartbeat=PING_SECONDS, max_msg_size=MOST_BYTES
+                )
+        except WSServerHandshakeError as error:
+            raise PeerFailed(
+                f"{self.name} has no WebSocket there (status {error.status})",
+                "see the agent's url",
+                status=error.status,
+                never_began=True,
+            ) from error
+        except (ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _unreached(self.name, error) from error
+
     @asynccontextmanager
     async def _asked(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None
@@ -222,6 +257,19 @@ class HttpPeer:
                 response.close()  # what still comes is for nobody
 
 
+class _SentElsewhere(ClientError):
+    """A WebSocket would be opened at another address, where the token has no business."""
+
+
+def _stay() -> TraceConfig:
+    async def refuse(_session: object, _context: object, params: TraceRequestRedirectParams) -> None:
+        raise _SentElsewhere(params.response.status)
+
+    trace = TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
+
+
 def _unreached(who: str, error: Exception) -> PeerFailed:
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(cause, ssl.SSLError):
@@ -231,6 +279,8 @@ def _unreached(who: str, error: Exception) -> PeerFailed:
             "see its certificate; ca_file names who signed it",
             never_began=True,
         )
+    if isinstance(error, _SentElsewhere):
+        return PeerFailed(_elsewhere(who, error.args[0]), _LAST_ADDRESS, status=error.args[0])
     if isinstance(error, TimeoutError):
         return PeerFailed(f"{who} does not answer in time", "see that it runs, and the agent's url")
     why = in_words(cause) if isinstance(cause, OSError) else type(error).__name__
@@ -243,11 +293,7 @@ def _unreached(who: str, error: Exception) -> PeerFailed:
 async def _refused(who: str, response: ClientResponse) -> PeerFailed:
     status = response.status
     if 300 <= status < 400:
-        return PeerFailed(
-            f"{who} sends us elsewhere (status {status})",
-            "write the last address into the agent's url",
-            status=status,
-        )
+        return PeerFailed(_elsewhere(who, status), _LAST_ADDRESS, status=status)
     said = await _said(response)
     reason, remedy = _REFUSALS.get(status, (f"answers with status {status}", ""))
     return PeerFailed(
@@ -257,6 +303,10 @@ async def _refused(who: str, response: ClientResponse) -> PeerFailed:
         never_began=status in _NEVER_BEGAN,
         retry_after=_seconds(response.headers.get("Retry-After", "")),
     )
+
+
+def _elsewhere(who: str, status: int) -> str:
+    return f"{who} sends us elsewhere (status {status})"
 
 
 async def _said(response: ClientResponse) -> str:
@@ -281,6 +331,7 @@ def _seconds(told: str) -> float | None:
     return min(float(told), 3600.0) if told.isdigit() and len(told) < 10 else None
 
 
+_LAST_ADDRESS = "write the last address into the agent's url"
 _NEVER_BEGAN = frozenset({401, 403, 404, 429, 503})
 _LET_IN = "correct what lets it in (token_file, or the agent's variable)"
 _REFUSALS: Mapping[int, tuple[str, str]] = {

@@ -12,8 +12,9 @@ import yaml
 
 from docs.plan.house import ROOT
 from firmware_bridge.simulator.user import ReplyShown
-from gateway.agents.ready_made import ready_made
+from gateway.agents.ready_made import probed, ready_made
 from gateway.orchestrator import Rehearsal
+from gateway.settings.agents.home_assistant import AssistSettings
 from gateway.settings.orchestrator import AgentSettings
 from tests.real.home_assistant import HomeAssistant, Owner
 from tests.real.things import HOME_ASSISTANT
@@ -25,9 +26,30 @@ DOCUMENT = (ROOT / "docs" / "home-assistant.md").read_text(encoding="utf-8")
 AUTOMATION = DOCUMENT.partition("<!-- an automation -->\n```yaml\n")[2].partition("```")[0]
 
 
+ROOMS = ("pantry", "attic")
+
+
+def light(room: str) -> dict[str, Any]:
+    """One that is as a switch is."""
+    switch = {"target": {"entity_id": f"input_boolean.{room}"}}
+    return {
+        "unique_id": room,
+        "value_template": f"{{{{ is_state('input_boolean.{room}', 'on') }}}}",
+        "turn_on": {"action": "input_boolean.turn_on", **switch},
+        "turn_off": {"action": "input_boolean.turn_off", **switch},
+    }
+
+
 @pytest.fixture(scope="module")
 def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAssistant]:
-    server = HomeAssistant(tmp_path_factory.mktemp("home"), automation=yaml.safe_load(AUTOMATION)).start()
+    switches = {"fan": {"name": "Living room fan"}, **{room: {} for room in ROOMS}}
+    lights = [{"platform": "template", "lights": {room: light(room) for room in ROOMS}}]
+    server = HomeAssistant(
+        tmp_path_factory.mktemp("home"),
+        automation=yaml.safe_load(AUTOMATION),
+        input_boolean=switches,
+        light=lights,
+    ).start()
     yield server
     server.kill()
 
@@ -182,8 +204,51 @@ async def test_what_it_says_in_german_and_where_it_does_not_understand(
             "Entschuldigung, das habe ich nicht verstanden",
             False,
         )
+        look = await probed("home", AgentSettings(kind="home-assistant", url=home_assistant.url))
+        assert look == ("Home Assistant 2025.4.4 lets us in; its default agent answers", "")
         nothing = await stage.say("turn on the moon")
         assert (nothing.text, nothing.end.understood) == (
             "Sorry, I am not aware of any device called moon",
             False,
         )
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_the_light_is_that_of_the_room_in_which_it_was_said(
+    tmp_path: Path,
+    mosquitto: Any,
+    owner: Owner,
+    home_assistant: HomeAssistant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EARSHOT_AGENT_HOME_TOKEN", home_assistant.token)
+    known = {"esp-k": {"name": "Left", "room": "Pantry"}, "esp-h": {"name": "Right", "room": "Attic"}}
+    settings = {"adapters": {"home_assistant": {"url": mosquitto.url}}, "devices": {"known": known}}
+    async with open_house(tmp_path, **settings) as house, house.board("esp-k"), house.board("esp-h"):
+        entry = await owner.add("mqtt", broker="127.0.0.1", port=mosquitto.port)
+        await owner.sees("sensor.left_state", "idle")
+        await owner.sees("sensor.right_state", "idle")
+        lights = [f"light.{room}" for room in ("pantry", "attic")]
+        for light in lights:
+            await owner.sees(light, "off")
+            area = light.removeprefix("light.")
+            await owner.ask("config/entity_registry/update", entity_id=light, area_id=area)
+        await owner.expose(*lights)
+        async with Rehearsal(
+            ready_made(
+                "home",
+                AgentSettings(
+                    kind="home-assistant",
+                    url=home_assistant.url,
+                    home_assistant=AssistSettings(assistant="preferred"),
+                ),
+            )
+        ) as stage:
+            for device, on in (("esp-h", "light.attic"), ("esp-k", "light.pantry")):
+                said = await stage.say("turn on the lights", device_id=device)
+                assert (said.text, said.end.error) == ("Turned on the lights", None)
+                await owner.sees(on, "on")
+            await owner.post("/api/services/light/turn_off", entity_id="light.attic")
+            await stage.say("turn on the lights", device_id="esp-k")
+            assert await owner.state("light.attic") == "off"
+        await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")

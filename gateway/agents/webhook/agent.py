@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from gateway.agents.http_peer import HttpPeer, PeerAnswer, PeerFailed
+from gateway.agents.ready_made import Probed
 from gateway.agents.tokens import secret_in
 from gateway.agents.webhook.question import may_reply_later, question
 from gateway.agents.webhook.signature import signed
@@ -19,6 +20,7 @@ from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.settings.orchestrator import AgentSettings
 
+WHO = "the webhook"
 MORE_SECONDS = 2.0
 """After an end, n8n's stream may go on with another node's; one that hangs then has ended."""
 _ACCEPTED = {
@@ -39,9 +41,7 @@ def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator
         if not token:
             raise BadOrchestrator("token_signs: it needs the token that signs")
         secret, token = secret or token, ""
-    peer = HttpPeer(
-        "the webhook", settings.url, token=token, token_header=how.header, ca_file=settings.ca_file
-    )
+    peer = HttpPeer(WHO, settings.url, token=token, token_header=how.header, ca_file=settings.ca_file)
     agent = Orchestrator(
         name, timeout_seconds=settings.timeout_seconds, description=f"a webhook at {settings.url}"
     )
@@ -158,3 +158,24 @@ async def _streamed(lines: AsyncIterator[str], heard: Heard) -> Reply:
             "its answer ends in the middle", "have it end its stream as docs/ready-made-agents.md says"
         )
     return pieces.last
+
+
+async def probe(_name: str, settings: AgentSettings, token: str) -> Probed:
+    """Whether somebody is there, whose certificate is good. Nothing is asked: that would begin a workflow.
+
+    Raises BadOrchestrator and CannotAnswer.
+    """
+    orchestrator(_name, settings, token)
+    if _TEST in settings.url:
+        return Probed(
+            "n8n's test address answers only while its editor listens", "write /webhook/ for /webhook-test/"
+        )
+    peer = HttpPeer(WHO, settings.url, ca_file=settings.ca_file)
+    async with peer.running():
+        try:
+            async with peer.ask("OPTIONS", "", None, headers={}):
+                pass
+        except PeerFailed as error:
+            if error.status < 400:
+                raise
+    return Probed("somebody is there; what it answers is not tried")

@@ -19,10 +19,10 @@ from aiohttp import ClientSession, web
 from docs.plan.house import ROOT
 from examples.webhook import answer as example
 from gateway.agents import http_peer
-from gateway.agents.ready_made import ready_made
+from gateway.agents.ready_made import probed, ready_made
 from gateway.agents.webhook import agent as webhook_agent
 from gateway.agents.webhook import whole_answer
-from gateway.orchestrator import Rehearsal
+from gateway.orchestrator import CannotAnswer, Rehearsal
 from gateway.orchestrators.rehearsal import Rehearsed
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.webhook import WebhookSettings
@@ -349,6 +349,23 @@ async def test_the_example_answers_and_lets_in_who_has_signed(monkeypatch: pytes
         stale = {"X-Earshot-Timestamp": "1", "X-Earshot-Signature": "sha256=é"}
         async with ClientSession() as client, client.post(url, json={"text": "a"}, headers=stale) as answer:
             assert answer.status == 401
+
+
+async def test_what_the_doctor_sees(server: UnrulyServer) -> None:
+    async def look(url: str) -> tuple[str, str]:
+        return await probed("hook", AgentSettings(kind="webhook", url=url))
+
+    server.usual = as_json({}, 404)  # n8n knows no OPTIONS
+    there = ("somebody is there; what it answers is not tried", "")
+    assert await look(f"{server.url}/webhook/voice") == there
+    assert (await look(f"{server.url}/webhook-test/voice"))[1] == "write /webhook/ for /webhook-test/"
+    (asked,) = server.asked
+    assert (asked.method, asked.body, asked.headers.get("Authorization")) == ("OPTIONS", b"", None)
+    server.usual = Told(status=308, headers={"Location": "/else"})
+    with pytest.raises(CannotAnswer, match="sends us elsewhere"):
+        await look(server.url)
+    with pytest.raises(CannotAnswer, match="is not there: Connection refused"):
+        await look(f"http://127.0.0.1:{free_port()}")
 
 
 async def test_n8n_s_workflows_use_what_they_are_asked(server: UnrulyServer) -> None:
