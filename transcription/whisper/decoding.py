@@ -17,15 +17,21 @@ from typing import Any, Literal
 import numpy as np
 
 from transcription.audio import SAMPLE_RATE
+from transcription.models.models import FULL
 from transcription.transcriber import Word
 from transcription.whisper.computing import ComputeDevice, tensor
 from transcription.whisper.features import HOP, Floats, LogMel
-from transcription.whisper.guards import Hypothesis, has_echo, recites
+from transcription.whisper.guards import Hypothesis, has_echo, has_loop, recites
 from transcription.whisper.prompts import POSITIONS, start_tokens, told_names
 from transcription.whisper.words import timed_words
 
 ROOMS = 32
 """So many lists of names, one of each room, are counted once: it takes some milliseconds."""
+
+_SHARE = 0.5
+"""Of the tokens that it may be at most: people say fewer, so that little is said in two steps but what loops."""
+_LEAST_TOKENS = 24
+"""Fewer are said to their end at once, whatever they are."""
 
 _NON_SPEECH = [-1]  # faster-whisper's word for its list of them
 
@@ -54,6 +60,21 @@ class Take:
     seconds: float = math.inf
     task: Literal["transcribe", "translate"] = "transcribe"
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spoken:
+    """Tokens as CTranslate2 tells them. ``stopped``: they would have gone on, and were not worth it."""
+
+    tokens: list[int]
+    score: float
+    no_speech_probability: float
+    stopped: bool = False
+
+    def gone_on(self, whole: _Spoken) -> _Spoken:
+        """``whole`` was told these tokens and went on: it has all of them, but the score of its own only."""
+        score = self.score * len(self.tokens) / len(whole.tokens) + whole.score
+        return replace(self, tokens=whole.tokens, score=score)
 
 
 class WhisperDecoder:
@@ -117,43 +138,67 @@ class WhisperDecoder:
             start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task, take.names)
             for take, (language, _) in zip(takes, languages, strict=True)
         ]
-        most_tokens = max(_most_tokens(take, start) for take, start in zip(takes, starts, strict=True))
-        results = self._model.generate(
-            encoded,
-            starts,
-            beam_size=self._beam_size,
-            # CTranslate2 stops at half of this, and where all it was fed (not the last token) has reached it.
-            max_length=max(2 * most_tokens, len(starts[0]) - 1 + most_tokens),
-            suppress_tokens=self._suppressed,
-            return_scores=True,
-            return_no_speech_prob=True,
-        )
+        limits = [_most_tokens(take, start) for take, start in zip(takes, starts, strict=True)]
         frames = max(take.frames for take in takes)
+        if len(takes) == 1 and self._beam_size == 1 and frames < FULL:
+            spoken = [self._say_unless_it_loops(encoded, starts[0], limits[0])]
+        else:
+            spoken = self._say(encoded, starts, max(limits))
         said = [
-            self._hypothesis(take, result, language, frames, _most_tokens(take, start))
-            for take, result, language, start in zip(takes, results, languages, starts, strict=True)
+            self._hypothesis(take, one, language, limit, frames)
+            for take, one, language, limit in zip(takes, spoken, languages, limits, strict=True)
         ]
         if len(takes) == 1 and takes[0].words and takes[0].task == "transcribe":  # else they were never said
             said = [replace(said[0], words=self._align(takes[0], encoded, said[0]))]
         return said
 
+    def _say(
+        self, encoded: Any, starts: list[list[int]], most: int, said: Sequence[int] = ()
+    ) -> list[_Spoken]:
+        """So many tokens at most, those included that were said already."""
+        results = self._model.generate(
+            encoded,
+            [[*start, *said] for start in starts],
+            beam_size=self._beam_size,
+            # CTranslate2 stops at half of this, and where all it was fed (not the last token) has reached it.
+            max_length=max(2 * most, len(starts[0]) - 1 + most),
+            suppress_blank=not said,
+            suppress_tokens=self._suppressed,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return [
+            _Spoken(one.sequences_ids[0], float(one.scores[0]), float(one.no_speech_prob)) for one in results
+        ]
+
+    def _say_unless_it_loops(self, encoded: Any, start: list[int], most: int) -> _Spoken:
+        """The same for one that can be looked at again: what loops half way has its doubt, and need not go on."""
+        half = max(_LEAST_TOKENS, int(_SHARE * most))
+        [spoken] = self._say(encoded, [start], min(half, most))
+        if half >= most or len(spoken.tokens) < half:
+            return spoken
+        if has_loop(tuple(spoken.tokens)):
+            return replace(spoken, stopped=True)
+        [whole] = self._say(encoded, [start], most, spoken.tokens)
+        return spoken.gone_on(whole)
+
     def _hypothesis(
-        self, take: Take, result: Any, language: tuple[str, float], frames: int, most_tokens: int
+        self, take: Take, said: _Spoken, language: tuple[str, float], most_tokens: int, frames: int
     ) -> Hypothesis:
         tokenizer = self._tokenizers[language[0]]
-        count = len(result.sequences_ids[0])
-        tokens = result.sequences_ids[0][:most_tokens]  # in a batch the most patient one sets the limit
+        count = len(said.tokens)
+        tokens = said.tokens[:most_tokens]  # in a batch the most patient one sets the limit
         text = tokenizer.decode(tokens).strip()
         return Hypothesis(
             text=text,
             tokens=tuple(tokens),
             # The score is the sum over the tokens and the end, divided by the tokens without the end.
-            log_probability=float(result.scores[0] * count / (count + 1)) if count else 0.0,
-            no_speech_probability=float(result.no_speech_prob),
+            log_probability=said.score * count / (count + 1) if count else 0.0,
+            no_speech_probability=said.no_speech_probability,
             language=language[0],
             language_probability=language[1],
             frames=frames,
-            cut=count >= most_tokens,
+            cut=said.stopped or count >= most_tokens,
             echo=has_echo(text, f"{take.hotwords} {take.prompt}") or recites(text, take.names),
         )
 

@@ -19,11 +19,12 @@ from transcription.models.models import BUNDLED, FULL, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Task, Transcript
 from transcription.utterance.segmenter import NO_VOICE, EndReason
+from transcription.whisper import decoding
 from transcription.whisper.computing import place
 from transcription.whisper.context import HOP, LONGEST, SECOND_LOOK, TAIL
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.engine import WhisperTranscriber
-from transcription.whisper.guards import Hypothesis, token_limit
+from transcription.whisper.guards import Doubt, Hypothesis, doubts, token_limit
 from transcription.whisper.prompts import MOST_TOKENS, POSITIONS
 
 QUICK = ["u05", "u06", "u34"]
@@ -273,7 +274,10 @@ def test_names_that_are_recited_are_doubted_and_the_second_look_is_without_them(
 
 @pytest.mark.parametrize("words", [10, 1000])
 @pytest.mark.parametrize("limit", [1, 16, 100, 1000])
-def test_the_limit_of_tokens_holds_behind_a_prompt(limit: int, words: int) -> None:
+def test_the_limit_of_tokens_holds_behind_a_prompt(
+    limit: int, words: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "has_loop", lambda _tokens: False)  # it goes on from the half
     decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
     decoder._suppressed = [*decoder._suppressed, decoder._tokenizers["en"].eot]
     features = decoder.features(to_float32(recording("u05")))
@@ -281,6 +285,30 @@ def test_the_limit_of_tokens_holds_behind_a_prompt(limit: int, words: int) -> No
     room = POSITIONS - min(words, MOST_TOKENS) - 3
     assert len(hypothesis.tokens) == min(limit, room)
     assert hypothesis.cut
+
+
+@pytest.mark.parametrize(("frames", "tokens"), [(191, 50), (FULL, 100)])
+def test_what_loops_half_way_is_doubted_then_unless_nothing_is_longer(frames: int, tokens: int) -> None:
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
+    decoder._suppressed = [*decoder._suppressed, decoder._tokenizers["en"].eot]
+    hypothesis = decoder.decode(Take(decoder.features(to_float32(recording("u05"))), frames, 100, "en"))
+    assert len(hypothesis.tokens) == tokens
+    assert doubts(hypothesis) >= {Doubt.ENDLESS, Doubt.LOOP}
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 5])
+def test_in_two_steps_it_says_what_it_says_in_one(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = WhisperDecoder(BUNDLED, place(TranscriptionSettings()), beam_size=1, threads=1)
+    for name in QUICK:
+        features = decoder.features(to_float32(recording(name)))
+        take = Take(features, 300, 20, "en")
+        monkeypatch.setattr(decoding, "_LEAST_TOKENS", 1_000)
+        whole = decoder.decode(take)
+        monkeypatch.setattr(decoding, "_LEAST_TOKENS", first)
+        monkeypatch.setattr(decoding, "_SHARE", 0.0)
+        parts = decoder.decode(take)
+        assert replace(parts, log_probability=0) == replace(whole, log_probability=0)
+        assert parts.log_probability == pytest.approx(whole.log_probability, abs=0.01)
 
 
 # The words' times
