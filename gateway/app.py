@@ -110,7 +110,7 @@ class Gateway:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        self._crew = Crew(config.orchestrator, config.broker.url)
+        self._crew = Crew(config.answering, config.broker.url)
         self.content = self._open_filter()
         self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
         with _by_itself():

@@ -43,7 +43,7 @@ def command(path: Path | None, config_path: Path | None, *, print_default: bool,
     wake = config.devices.wake
     if (wake.devices or wake.rooms) and (problems := [*_unheard(wake, str(file or ""))]):
         raise WrongConfig(ConfigError(problems))
-    if problems := [*_wrong_commands(config.orchestrator)]:
+    if problems := [*_wrong_commands(config.answering)]:
         raise WrongConfig(ConfigError(problems))
     click.echo(
         f"{one_line(str(file))}: all right"
@@ -64,8 +64,8 @@ def _unheard(wake: WakeSettings, origin: str) -> Iterator[ConfigProblem]:
 
 def _wrong_commands(settings: OrchestratorSettings) -> Iterator[ConfigProblem]:
     """What is wrong in the files of agents of kind commands."""
-    for name, agent in settings.agents.items():
+    for agent in settings.agents.values():
         if agent.kind == "commands":
             from gateway.agents.commands.reading import mistakes_in  # noqa: PLC0415 - only where there are any
 
-            yield from mistakes_in(name, agent.commands)
+            yield from mistakes_in(agent.commands)

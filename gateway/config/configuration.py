@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, structs
 
 from firmware_bridge.settings import DeviceSettings, KnownDevice
 from gateway.settings.adapters import AdapterSettings
+from gateway.settings.agents.commands import CommandsMqtt
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
 from gateway.settings.features import FeatureSettings
@@ -54,3 +55,18 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The devices' settings; whoever is named in an adapter's stands in ``known``, too."""
         named = dict.fromkeys(self.adapters.wyoming.satellites, KnownDevice())
         return structs.replace(self.devices, known={**named, **self.devices.known})
+
+    @property
+    def answering(self) -> OrchestratorSettings:
+        """Who answers; agents of kind commands that name no broker of their own have the devices', if it is one."""
+        mqtt = self.devices.mqtt
+        if mqtt.url in ("", "embedded"):
+            return self.orchestrator
+        theirs = CommandsMqtt(**{name: getattr(mqtt, name) for name in CommandsMqtt.__struct_fields__})
+        agents = {
+            name: structs.replace(agent, commands=structs.replace(agent.commands, mqtt=theirs))
+            if agent.kind == "commands" and not agent.commands.mqtt.url
+            else agent
+            for name, agent in self.orchestrator.agents.items()
+        }
+        return structs.replace(self.orchestrator, agents=agents)

@@ -9,7 +9,7 @@ from typing import get_args
 
 from firmware_bridge.servers import split_url
 from gateway.config import patterns
-from gateway.config.mqtt_brokers import is_mqtt_url
+from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.agents.commands import CommandsSettings
 from gateway.settings.orchestrator import AgentKind, AgentSettings, OrchestratorSettings, TeamSettings
@@ -79,6 +79,7 @@ def _commands(commands: CommandsSettings, here: Path) -> Iterator[Contradiction]
     if commands.mqtt.url and not is_mqtt_url(commands.mqtt.url):
         message = f"expected mqtt[s]://[user:password@]host[:port] or nothing, got {shown(commands.mqtt.url)}"
         yield ((*here, "mqtt", "url"),), message
+    yield from credentials_for_nothing(commands.mqtt, (*here, "mqtt"))
     for name, argv in commands.shell.items():
         if not argv[0].startswith("/") or "{" in argv[0]:
             message = f"expected the program's whole path, without slots, got {shown(argv[0])}"

@@ -23,7 +23,9 @@ ANSWER_SECONDS = 5.0
 def publisher(name: str, settings: CommandsMqtt) -> MqttPublisher:
     """That of the agent of that name. Raises ValueError for what is no broker's address."""
     where = f"orchestrator.agents.{name}.commands.mqtt"
-    files = Credentials(settings.password_file, settings.ca_file, section=where)
+    files = Credentials(
+        settings.password_file, settings.ca_file, settings.cert_file, settings.key_file, section=where
+    )
     words = structs.replace(
         DEVICES,
         start=f"start the MQTT broker, or correct {where}.url",
@@ -51,6 +53,13 @@ class MqttPublisher:
         finally:
             if self._connection is not None:
                 await self._connection.close()
+
+    async def look(self) -> None:
+        """Connect. Raises CannotAnswer for a broker that is not there, or does not let us in."""
+        try:
+            await self._connected()
+        except MqttUnavailable as error:
+            raise CannotAnswer(error.reason, error.remedy) from error
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Returns when it is sent, or with ``qos`` 1 when the broker has it. Raises CannotAnswer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ import msgspec
 
 from firmware_bridge.own_tokens import CREDENTIALS_VARIABLE
 from gateway.agents.commands.book import AROUND, Command, CommandBook
-from gateway.agents.commands.deeds import BadDeed, Deed, names_of, read_argv, read_deed
+from gateway.agents.commands.deeds import BadDeed, Deed, names_of, read_deed
 from gateway.agents.commands.filling import REPLY, BadHole, Filler, Scalar
 from gateway.agents.commands.form import CommandForm, CommandsFile, ListedValue, Wording
 from gateway.agents.commands.matching import (
@@ -55,7 +56,10 @@ def file_of(settings: CommandsSettings) -> Path:
     name = settings.file
     if name == DEMO:
         return Path(__file__).with_name("demo.yaml")
-    return Path(os.environ.get(CREDENTIALS_VARIABLE, ""), Path(name).expanduser())
+    path = Path(name)
+    with suppress(RuntimeError):  # no such home folder: then there is no such file
+        path = path.expanduser()
+    return Path(os.environ.get(CREDENTIALS_VARIABLE, ""), path)
 
 
 def read_book(settings: CommandsSettings) -> CommandBook:
@@ -71,15 +75,12 @@ def read_book(settings: CommandsSettings) -> CommandBook:
     return book
 
 
-def mistakes_in(name: str, settings: CommandsSettings) -> list[ConfigProblem]:
-    """What is wrong with the commands of the agent of that name."""
+def mistakes_in(settings: CommandsSettings) -> list[ConfigProblem]:
+    """What is wrong with commands."""
     try:
         read_book(settings)
     except ConfigError as error:
         return list(error.problems)
-    except RuntimeError:  # no such home folder
-        here = f"orchestrator.agents.{name}.commands.file"
-        return [ConfigProblem("", here, f"there is no such home folder: {settings.file:.100}")]
     return []
 
 
@@ -313,15 +314,6 @@ class _Reading:
 
     def _wrong(self, here: Place, message: str) -> None:
         self.mistakes.append(Mistake(here, message))
-
-
-def wrong_programs(name: str, settings: CommandsSettings) -> Iterator[ConfigProblem]:
-    """What is wrong with the programs that the configuration lets this agent's commands run."""
-    for program, argv in settings.shell.items():
-        try:
-            read_argv(argv)
-        except BadDeed as error:
-            yield ConfigProblem("", f"orchestrator.agents.{name}.commands.shell.{program}", str(error))
 
 
 def _each(words: str | tuple[str, ...]) -> Iterator[_Told]:

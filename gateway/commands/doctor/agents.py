@@ -47,7 +47,7 @@ async def listen(broker: MessageBroker, settings: OrchestratorSettings) -> Count
 
 def agents(config: GatewayConfig, there: Counter[str] | None) -> Iterator[Finding]:
     """Each agent of the settings. ``there``: who says to be, on the broker; None: it could not be asked."""
-    findings = [_agent(name, agent, config, there) for name, agent in config.orchestrator.agents.items()]
+    findings = [_agent(name, agent, config, there) for name, agent in config.answering.agents.items()]
     well = [one for one in findings if one.state == "ok"]
     if len(well) > MOST_FINDINGS:
         yield ok("agents", f"{len(well)} of {len(findings)} are well")

@@ -66,7 +66,7 @@ def _only(config: GatewayConfig) -> Sequence[str]:
 
 
 def _agent(name: str, config: GatewayConfig) -> Orchestrator:
-    settings = config.orchestrator.agents.get(name)
+    settings = config.answering.agents.get(name)
     if settings is None or not (settings.kind or settings.app):
         lacks = "has no kind and no app" if settings is not None else "is not there"
         raise click.UsageError(f"orchestrator.agents.{name} {lacks} in this configuration")

@@ -12,13 +12,22 @@ class CommandsMqtt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     url: Annotated[
         str,
-        Meta(description="mqtt[s]://[user:password@]host[:port]; empty: none."),
+        Meta(
+            description="mqtt[s]://[user:password@]host[:port]; empty: that of the devices (devices.mqtt), unless it "
+            "is embedded."
+        ),
     ] = ""
     password_file: Annotated[
         str, Meta(description="A file whose first line is the password of the URL's user.")
     ] = ""
     ca_file: Annotated[
         str, Meta(description="mqtts: who signed its certificate (PEM). Empty: whom this machine trusts.")
+    ] = ""
+    cert_file: Annotated[
+        str, Meta(description="mqtts: our own certificate (PEM), where the broker asks for one.")
+    ] = ""
+    key_file: Annotated[
+        str, Meta(description="mqtts: its private key (PEM), unless that is in cert_file.")
     ] = ""
 
 

@@ -51,6 +51,8 @@ AGENT_FILES = (
     ("commands", "file"),
     ("commands", "mqtt", "password_file"),
     ("commands", "mqtt", "ca_file"),
+    ("commands", "mqtt", "cert_file"),
+    ("commands", "mqtt", "key_file"),
     ("webhook", "secret_file"),
 )
 """The same of an agent, behind its name."""

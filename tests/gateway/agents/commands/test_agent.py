@@ -15,9 +15,8 @@ import pytest
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
-from gateway.agents.commands import agent as commands_agent
-from gateway.agents.commands import http_servers, programs
-from gateway.agents.ready_made import ready_made
+from gateway.agents.commands import book_on_disk, http_servers, programs
+from gateway.agents.ready_made import probed, ready_made
 from gateway.contract.messages import OrchestratorReply
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.commands import CommandsMqtt, CommandsSettings
@@ -306,7 +305,7 @@ async def test_what_is_to_be_confirmed_is_done_after_a_yes_only(tmp_path: Path) 
 async def test_the_file_is_read_again_when_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands_agent, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(book_on_disk, "LOOK_SECONDS", 0.001)
     async with house(tmp_path, "  a: {say: hello, reply: One.}\n") as one:
         assert await one.said("hello") == "One."
         new = tmp_path / "new"
@@ -321,17 +320,42 @@ async def test_the_file_is_read_again_when_it_changes(
         assert await one.said("hello") == "Two."
 
 
+def test_an_agent_without_a_file() -> None:
+    with pytest.raises(BadOrchestrator, match="name its file"):
+        ready_made("house", AgentSettings(kind="commands"))
+
+
+async def test_a_wrong_file_at_the_start_is_told_and_mended_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book_on_disk, "LOOK_SECONDS", 0.001)
+    file = tmp_path / "house.yaml"
+    told: list[tuple[str, str, str]] = []
+    agent = ready_made("house", AgentSettings(kind="commands", commands=CommandsSettings(file=str(file))))
+    agent.on_ailing = lambda *news: told.append(news)
+    async with running(agent) as gateway:
+        one = Played(gateway, file)
+        reason = f"its commands are wrong ({file}: No such file or directory"
+        assert str(await one.said("hello")).startswith(f"house: {reason}")
+        assert told[0][:2] == ("house", told[0][1])
+        assert told[0][1].startswith(reason)
+        file.write_text("commands: {a: {say: hello, reply: One.}}")
+        async with asyncio.timeout(10):
+            while await one.said("hello") != "One.":
+                pass
+        assert told[-1] == ("house", "", "")
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({}, "name its file (commands.file)"),
         ({"file": "/no/such/commands.yaml"}, "/no/such/commands.yaml: No such file or directory"),
-        ({"file": "~nobody_at_all/x"}, "Could not determine home directory"),
+        ({"file": "~nobody_at_all/x"}, "~nobody_at_all/x: No such file or directory"),
     ],
 )
-def test_an_agent_without_its_file(settings: dict[str, Any], complaint: str) -> None:
+async def test_a_look_at_an_agent_without_its_file(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadOrchestrator) as wrong:
-        ready_made("house", AgentSettings(kind="commands", commands=CommandsSettings(**settings)))
+        await probed("house", AgentSettings(kind="commands", commands=CommandsSettings(**settings)))
     assert complaint in str(wrong.value)
 
 

@@ -17,7 +17,7 @@ from gateway.settings.agents.commands import CommandsSettings
 def told(folder: Path, text: str) -> list[str]:
     file = folder / "c.yaml"
     file.write_text(text)
-    problems = mistakes_in("house", CommandsSettings(file=str(file), shell={"run": ("/bin/true", "{what}")}))
+    problems = mistakes_in(CommandsSettings(file=str(file), shell={"run": ("/bin/true", "{what}")}))
     return [str(one).split("\n")[0].replace(f"{file}:", "") for one in problems]
 
 
@@ -96,4 +96,4 @@ def test_a_name_without_a_folder_is_a_credential_where_there_are_any(
 def test_any_bytes_are_commands_or_mistakes(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.yaml"
     file.write_bytes(raw)
-    assert all(one.message.isprintable() for one in mistakes_in("house", CommandsSettings(file=str(file))))
+    assert all(one.message.isprintable() for one in mistakes_in(CommandsSettings(file=str(file))))

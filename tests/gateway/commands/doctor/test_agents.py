@@ -135,3 +135,26 @@ def test_who_is_on_the_broker_is_there_and_who_is_not_is_not(redis: Redis) -> No
         "warn",
         "on the broker there is light, whom no setting names",
     )
+
+
+def test_commands_are_read_and_their_broker_is_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    publishes = (
+        "commands:\n  a: {say: hello, do: [{mqtt: {topic: t}}]}\n  b: {say: {de: hallo}, reply: Ja.}\n"
+    )
+    file.write_text(publishes)
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    agents = {
+        "demo": {"kind": "commands", "commands": {"file": "demo"}},
+        "house": {"kind": "commands", "commands": {"file": str(file)}},
+        "wrong": {"kind": "commands", "commands": {"file": str(tmp_path / "none")}},
+    }
+    demo, house, wrong = found(agents=agents, devices={"mqtt": {"url": url}})
+    assert demo.state == "ok"
+    assert demo.detail.endswith(" commands in de, en")
+    assert (house.state, house.detail) == ("warn", f"commands, inside the gateway: {url}: Connection refused")
+    assert house.remedy == "start the MQTT broker, or correct orchestrator.agents.house.commands.mqtt.url"
+    assert (wrong.state, wrong.remedy) == ("fail", "correct orchestrator.agents.wrong")
+    assert wrong.detail.startswith(f"{tmp_path}/none: No such file or directory")
+    (unread,) = found(agents={"house": agents["house"]})
+    assert "there is no broker to publish to" in unread.detail
