@@ -165,7 +165,8 @@ class Arbiter:
 
     def _measure(self, first: Claim, second: Claim) -> Likeness:
         """The shorter one's sound, looked for in what the other device has heard at that time."""
-        start, ours = first.track.between(first.start - PADDING, first.heard_to + PADDING)
+        behind = 0 if first.cut else PADDING
+        start, ours = first.track.between(first.start - PADDING, first.heard_to + behind)
         reach = round((first.heard_to - start) + (PADDING + self._window * SAMPLE_RATE))
         middle = second.start + round((first.track.when(start) - second.began_at) * SAMPLE_RATE)
         their_start, theirs = second.track.between(middle - round(self._window * SAMPLE_RATE), middle + reach)

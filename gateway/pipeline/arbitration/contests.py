@@ -113,7 +113,7 @@ class Contestant:
         if claim is None:
             return None
         reason, end = utterance.end_reason, utterance.speech_end
-        fell_mute = self._track.fell_mute(end + (utterance.end - end) // 4, utterance.end)
+        fell_mute = self._track.fell_mute(end, utterance.end)
         cut = not self._pressed and (reason in _CUT or fell_mute)
         self._arbiter.complete(claim, end, self._now(), cut=cut, goes_on=reason in _GOES_ON)
         return Contested(claim, self._arbiter, self._now)

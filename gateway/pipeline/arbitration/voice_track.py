@@ -107,10 +107,9 @@ class VoiceTrack:
 
     def noise(self) -> float:
         """How loud it is where nobody speaks, in dBFS."""
-        heard = self._frames[max(0, self._count - MOST_FRAMES) : self._count]
-        if not len(heard):
-            return QUIETEST
-        return max(QUIETEST, _db(float(np.percentile(heard.sum(axis=1), 10))))
+        powers = self._frames[max(0, self._count - MOST_FRAMES) : self._count].sum(axis=1)
+        powers = powers[powers > 0]  # a muted microphone hears no room
+        return max(QUIETEST, _db(float(np.percentile(powers, 10)))) if len(powers) else QUIETEST
 
     def level(self, start: int, end: int) -> float:
         """How loud the voice between two positions is, in dBFS; its pauses do not count."""
@@ -119,10 +118,10 @@ class VoiceTrack:
             return SILENT
         return _db(float(powers[powers >= powers.max() * 10 ** (-ACTIVE_DB / 10)].mean()))
 
-    def fell_mute(self, start: int, end: int) -> bool:
-        """Whether there is nothing but digital silence between two positions, and was noise in what came before."""
-        frames = self.between(start, end)[1]
-        before = self.between(self._first, start)[1]
+    def fell_mute(self, spoken_to: int, end: int) -> bool:
+        """Whether there is nothing but digital silence soon after what was spoken, and was noise at least before."""
+        frames = self.between(spoken_to + (end - spoken_to) // 4, end)[1]
+        before = self.between(self._first, spoken_to - WINDOW)[1]
         return len(frames) > 0 and not frames.any() and len(before) > 0 and bool(before.any(axis=1).all())
 
 
