@@ -307,6 +307,7 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 transcription.whisper transcription.sphinx transcription.process .contract
                                 .settings .broker .broker.opening .broker.backends .journal.records
                                 .journal.effects .journal .hub .orchestrators .observing .pipeline.asking
+                                .pipeline.arbitration
                                 .web .client .app benchmarks.instruments benchmarks.load benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
