@@ -110,7 +110,8 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     the end only; 0: unknown). ``redacted``: its words are kept from listeners. ``agents``: who has a part in it;
     ``missing``: who was asked and has none, which makes it ``partial``. ``data`` is for programs. ``flags``:
     what the content filter has found in it, or made of it. ``cached``: of those who have a part in it somebody was not
-    asked: it is what was answered to the same before.
+    asked: it is what was answered to the same before. ``echo_of``: another device has heard the same voice, and this is
+    the answer to that request (its correlation id).
     """
 
     session_id: str
@@ -136,6 +137,7 @@ class ReplyEvent(HubEventBase, frozen=True, kw_only=True, tag="reply"):
     confidence: float = 0.0
     data: dict[str, Any] | None = None
     cached: bool = False
+    echo_of: str = ""
 
 
 class DeliveryEvent(HubEventBase, frozen=True, kw_only=True, tag="delivery"):

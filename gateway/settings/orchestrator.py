@@ -240,6 +240,15 @@ class OrchestratorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
             "nobody is there who could answer, the fallback."
         ),
     ] = 3.0
+    echo_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10,
+            description="The same words, which another device in the same room, of the same user, began to hear "
+            "within so long, are the same voice: agents are asked once, and both devices are told. 0: each is asked.",
+        ),
+    ] = 1.0
     late_seconds: Annotated[
         Seconds, Meta(description="How long an answered or expired request is remembered, for late replies.")
     ] = 300.0

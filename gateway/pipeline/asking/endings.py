@@ -37,7 +37,7 @@ class Ending:
 
     ``agents``: who has a part in it, ``missing``: who was asked and has none. ``puzzled``: they did not understand.
     ``seen``: everybody has it already, so nobody asks whether they may. ``cached``: so it was answered
-    before, to the same.
+    before, to the same. ``echo_of``: this is the answer to that request, which was the same voice.
     """
 
     text: str
@@ -52,6 +52,7 @@ class Ending:
     puzzled: bool = False
     seen: bool = False
     cached: bool = False
+    echo_of: str = ""
 
     @property
     def partial(self) -> bool:
@@ -249,6 +250,7 @@ class Endings:
             confidence=ending.confidence,
             data=ending.data,
             cached=ending.cached,
+            echo_of=ending.echo_of,
             puzzled=ending.puzzled,
             apology="" if ending.text else whole,
         )

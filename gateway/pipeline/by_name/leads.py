@@ -32,6 +32,9 @@ class Lead:
     due: float = math.inf
     ended_at: float = 0.0
     undoing: dict[str, LetterRow] = field(default_factory=dict)
+    echo_of: str = ""
+    """The request whose answer it has, too; empty: it is asked itself."""
+    echoes: list[str] = field(default_factory=list)
     sides: tuple[Side, ...] = ()
     """Of which features it is, with or without."""
     looked_up: set[str] = field(default_factory=set)
@@ -76,6 +79,10 @@ class Lines:
         line = self._lines.setdefault(lead.line, deque())
         line.append(lead.correlation_id)
         return line[0] == lead.correlation_id
+
+    def is_first(self, lead: Lead) -> bool:
+        """Whether it is its turn."""
+        return self._lines[lead.line][0] == lead.correlation_id
 
     def leave(self, lead: Lead) -> str:
         """Whose turn it is now that was not before; empty: nobody's."""

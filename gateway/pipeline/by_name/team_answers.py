@@ -242,6 +242,7 @@ class TeamAnswers:
             data=outcome.data,
             puzzled=outcome.cause is Cause.PUZZLED,
             cached=outcome.cached,
+            echo_of=outcome.echo_of,
         )
         return await self._endings.end(request, ending, *effects)
 
@@ -250,6 +251,12 @@ class TeamAnswers:
         following = self._teams.end(correlation_id)
         if following:
             await self._begin_waiting(following)
+        for name in self._teams.echoes(correlation_id):
+            outcome = self._teams.shared(correlation_id)
+            if outcome is not None:
+                await self.follow(name, Moves(outcome=outcome))
+            elif self._teams.is_due(name):
+                await self._begin_waiting(name)
 
     async def _begin_waiting(self, correlation_id: str) -> None:
         moves = self._teams.begin_waiting(correlation_id, self._questions.conversing.before)

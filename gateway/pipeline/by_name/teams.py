@@ -28,6 +28,7 @@ from gateway.pipeline.asking.by_name import NO_MOVES, Moves, NotAsked
 from gateway.pipeline.asking.unanswered import Unanswered
 from gateway.pipeline.by_name.agent_letters import Topic, member
 from gateway.pipeline.by_name.deeds import Deeds
+from gateway.pipeline.by_name.echoes import Echoes
 from gateway.pipeline.by_name.leads import Lead, Lines, without_words
 from gateway.pipeline.sessions.conversations import Conversation
 from gateway.pipeline.sessions.names import UtteranceName
@@ -71,6 +72,7 @@ class Teams:
         self._leads: dict[str, Lead] = {}
         self._over: OrderedDict[str, Lead] = OrderedDict()
         self._lines = Lines()
+        self._echoes = Echoes(settings.echo_seconds)
         self._deadlines: list[tuple[float, str]] = []
         self._failures: list[tuple[str, str, str]] = []
         self._absences: dict[str, Absence | None] = {}
@@ -100,9 +102,38 @@ class Teams:
         plan, sides = self._choose(topic)
         if plan is None:
             return None
-        name = topic.name.correlation_id
-        lead = self._leads[name] = Lead(topic, sides=sides)
-        return self._begin(lead, plan) if self._lines.join(lead) else NO_MOVES
+        lead, its_turn = self._lead(topic)
+        if lead.echo_of:
+            return self._echoed(lead)
+        lead.sides = sides
+        return self._begin(lead, plan) if its_turn else NO_MOVES
+
+    def _lead(self, topic: Topic) -> tuple[Lead, bool]:
+        """A new one, and whether it is its turn."""
+        lead = self._leads[topic.name.correlation_id] = Lead(topic, echo_of=self._echoes.find(topic.message))
+        if not lead.echo_of:
+            self._echoes.note(topic.message)
+        return lead, self._lines.join(lead)
+
+    def _echoed(self, lead: Lead) -> Moves:
+        """It waits for the answer to the same voice, or has it."""
+        other = self._leads.get(lead.echo_of)
+        if other is not None:
+            other.echoes.append(lead.correlation_id)
+            return NO_MOVES
+        outcome = self.shared(lead.echo_of)
+        return NO_MOVES if outcome is None else Moves(outcome=outcome)
+
+    def shared(self, correlation_id: str) -> TeamOutcome | None:
+        """How a request ended, for its echoes; None: nobody knows."""
+        lead = self._over.get(correlation_id)
+        outcome = lead.work.outcome if lead is not None and lead.work is not None else None
+        return None if outcome is None else replace(outcome, echo_of=correlation_id)
+
+    def echoes(self, correlation_id: str) -> list[str]:
+        """Those of one that has ended, which wait for its answer."""
+        lead = self._over.get(correlation_id)
+        return [name for name in lead.echoes if name in self._leads] if lead is not None else []
 
     def _begin(self, lead: Lead, plan: TeamPlan) -> Moves:
         now = self._now()
@@ -121,6 +152,9 @@ class Teams:
     def begin_waiting(self, correlation_id: str, before: Callable[[UtteranceName], Conversation]) -> Moves:
         """It has waited for its turn, which is now; it is put to its team with what was said until now."""
         lead = self._leads[correlation_id]
+        if lead.echo_of in self._leads:
+            return NO_MOVES
+        lead.echo_of = ""
         lead.topic = lead.topic.after(before(lead.topic.name))
         plan, lead.sides = self._choose(lead.topic)
         return self._begin(lead, plan or self._plans.of(()))
@@ -259,15 +293,23 @@ class Teams:
 
     def forget(self, is_gone: Callable[[UtteranceName], bool]) -> list[str]:
         """Know nothing of these any more; whose turn it is now."""
-        following = [self._lines.leave(lead) for lead in self._drop(self._leads, is_gone)]
+        dropped = self._drop(self._leads, is_gone)
+        following = [self._lines.leave(lead) for lead in dropped]
+        following += [name for lead in dropped for name in lead.echoes if self.is_due(name)]
         self._drop(self._over, is_gone)
         self._roster.forget(is_gone)
-        return [name for name in following if name in self._leads]
+        return [name for name in dict.fromkeys(following) if name in self._leads]
+
+    def is_due(self, correlation_id: str) -> bool:
+        """Whether it is open, and its turn."""
+        lead = self._leads.get(correlation_id)
+        return lead is not None and self._lines.is_first(lead)
 
     def _drop(self, known: dict[str, Lead], is_gone: Callable[[UtteranceName], bool]) -> list[Lead]:
         dropped = [lead for lead in known.values() if is_gone(lead.topic.name)]
         for lead in dropped:
             lead.undoing.clear()
+            self._echoes.forget(lead.correlation_id)
             self._deeds.settle(lead)
             del known[lead.correlation_id]
         return dropped
@@ -302,9 +344,12 @@ class Teams:
 
     def take_up(self, topic: Topic, rows: Iterable[AgentRow]) -> None:
         """A request that is open, and what its agents were asked; what is next for it is due at once."""
-        known, name = list(rows), topic.name
-        lead = self._leads[name.correlation_id] = Lead(topic)
-        if self._lines.join(lead) or known:
+        known = list(rows)
+        lead, its_turn = self._lead(topic)
+        if lead.echo_of and not known:
+            self._echoed(lead)
+        elif its_turn or known:
+            lead.echo_of = ""
             plan, lead.sides = self._choose(topic)
             if known and (plan is None or plan.name != known[0].team):
                 plan = self._plans.named(known[0].team, _asking(topic.message))

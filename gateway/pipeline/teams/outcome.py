@@ -26,7 +26,8 @@ class TeamOutcome:
     ``agent``: whose reply it is, the team's where several made it. ``agents``: whose answers are in it; ``missing``:
     whose should be, which makes it ``partial``. ``cause``: of an error. ``falls_short``: of what there
     should be too little came, so that what was shown before is no reply either. ``cached``: somebody's
-    answer in it was given before, to the same.
+    answer in it was given before, to the same. ``echo_of``: it is the
+    answer to that request, which was the same voice.
     """
 
     text: str
@@ -39,6 +40,7 @@ class TeamOutcome:
     cause: Cause | None = None
     falls_short: bool = False
     cached: bool = False
+    echo_of: str = ""
 
     @property
     def partial(self) -> bool:

@@ -53,6 +53,13 @@ class House:
                 self.asked(decode_request(delivery.message.payload))
                 await delivery.ack()
 
+    async def come(self, agent: str) -> None:
+        """It says that it is there."""
+        presence = AgentPresence(agent=agent, instance="i_1")
+        await self.works.broker.publish(
+            PRESENCE_TOPIC, RoutingKey(agent, "i_1", "presence"), encode(presence)
+        )
+
     async def say(self, text: str) -> str:
         """The correlation id of what somebody types."""
         return (await self.works.pipeline.say(text, ANNA)).correlation_id
@@ -107,10 +114,7 @@ async def house(
         with running(one.listen()):
             await asyncio.sleep(0)
             for name in orchestrator["agents"]:
-                presence = AgentPresence(agent=name, instance="i_1")
-                await works.broker.publish(
-                    PRESENCE_TOPIC, RoutingKey(name, "i_1", "presence"), encode(presence)
-                )
+                await one.come(name)
             yield one
 
 
