@@ -144,6 +144,15 @@ TARGETS = {
         4_000,
         600,
     ),
+    "completions": Target(
+        (
+            "gateway.agents.openai.stream",
+            "gateway.agents.openai.tool_calls",
+            "gateway.agents.openai.thoughts",
+            "gateway.agents.openai.plain_words",
+        ),
+        4_000,
+    ),
     "model_files": Target(
         ("transcription.models.model_file", "transcription.models.models", "transcription.models.inventory"),
         1_000,

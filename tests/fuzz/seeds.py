@@ -56,6 +56,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _wyoming()
     yield from _realtime()
     yield from _commands()
+    yield from _completions()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -322,6 +323,20 @@ def _commands() -> Iterator[tuple[str, bytes]]:
         ("(a|b [c]) d", "home/{what}", "b c d"),
     ):
         yield "commands", f"{pattern}\n{template}\n{said}".encode()
+
+
+def _completions() -> Iterator[tuple[str, bytes]]:
+    call = {"index": 0, "id": "a", "function": {"name": "light", "arguments": '{"on":'}}
+    rest = {"index": 0, "function": {"arguments": " true}"}}
+    for deltas in (
+        [{"content": "<think>hm</think> **Hello**"}, {"content": " there", "reasoning": "no"}],
+        [{"tool_calls": [call]}, {"tool_calls": [rest, {"id": "b", "function": {"arguments": {"x": 1}}}]}],
+    ):
+        chunks = [{"choices": [{"index": 0, "delta": one}]} for one in deltas]
+        end = [{"choices": [{"finish_reason": "stop"}]}, {"choices": [], "usage": {"total_tokens": 3}}]
+        yield "completions", "\n".join([*map(json.dumps, (*chunks, *end)), "[DONE]"]).encode()
+    yield "completions", b'{"error":{"message":"no"}}'
+    yield "completions", "# A\n- *b* [c](d) `e`\n1. f_g\n| h | i |\n|--|\n~~j~~ \U0001f600 2*3".encode()
 
 
 def main() -> None:

@@ -1,16 +1,24 @@
 """A language model as an agent: what it is asked, what is said of its answer, and each way that there is none."""
 
+# ruff: noqa: RUF001 - other languages are meant
+
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.agents.openai import endpoint
-from gateway.orchestrator import AgentAnswer, BadOrchestrator, ConversationTurn
+from gateway.agents.ready_made import ready_made
+from gateway.orchestrator import AgentAnswer, BadOrchestrator, ConversationTurn, Rehearsal
+from gateway.settings.agents.openai import ChatSettings
+from gateway.settings.orchestrator import AgentSettings
 from tests.gateway.agents.openai.scripted import agent, delta, stage, why, words
+from tests.servers.certificates import make_certificates
 from tests.servers.process import free_port
 from tests.servers.unruly_http import Told, UnrulyServer, as_events, as_json, unruly
 
@@ -270,3 +278,38 @@ def test_a_prompt_with_a_place_that_is_none() -> None:
         BadOrchestrator, match=r"openai\.prompt: there is no \{weather\}; there are \{language\}, "
     ):
         agent("http://127.0.0.1", prompt="It is {weather}.")
+
+
+@pytest.mark.slow
+async def test_more_than_anybody_listens_to_is_hung_up_on(server: UnrulyServer) -> None:
+    server.usual = as_events(*[delta("word " * 10_000)] * 1_200)  # 60 MB
+    assert "answers with more than" in await error(server)
+    await asyncio.wait_for(server.asked[0].gone.wait(), 5)
+
+
+@pytest.mark.parametrize(("ended", "said"), [(True, "certificate has expired"), (False, "The light is on.")])
+async def test_a_certificate_that_has_ended(tmp_path: Path, ended: bool, said: str) -> None:  # noqa: FBT001
+    files = make_certificates(tmp_path, ended=ended)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.server_cert, files.server_key)
+    async with unruly(tls=context) as server:
+        server.usual = words("The light is on.")
+        brain = ready_made(
+            "brain",
+            AgentSettings(
+                kind="openai", url=server.url, ca_file=str(files.ca), openai=ChatSettings(model="m")
+            ),
+        )
+        async with Rehearsal(brain) as one:
+            answer = await one.say("hello")
+    assert said in (why(answer) or answer.text)
+    assert len(server.asked) == (0 if ended else 1)
+
+
+async def test_answers_in_another_language_for_a_small_display(server: UnrulyServer) -> None:
+    server.usual = words("## Wetter ☀️\n\n", "- **Köln**: 21,5 °C\n- Łódź: −3 °C 🥶\n", "\nВсё, 以上。")
+    async with stage(server.url) as brain:
+        said = await brain.say("wie wird das Wetter?", language="de")
+    assert said.text == "Wetter. Köln: 21,5 °C. Łódź: −3 °C. Всё, 以上。"
+    assert "({language})" not in server.asked[0].json["messages"][0]["content"]
+    assert "(de)" in server.asked[0].json["messages"][0]["content"]
