@@ -190,7 +190,10 @@ def test_what_is_wrong_with_the_commands_of_an_agent_is_told_with_its_line(nowhe
     assert (
         "house.yaml:4: commands.light.repyl: unknown key; did you mean commands.light.reply?\n" in done.stderr
     )
-    assert "house.yaml:3: commands.light.say: '[' is not closed, at letter 9\n" in done.stderr
+    (nowhere / "house.yaml").write_text("commands:\n  light:\n    say: turn on [the {lihgt}\n")
+    assert (
+        "house.yaml:3: commands.light.say: '[' is not closed, at letter 9\n" in earshot("check-config").stderr
+    )
     (nowhere / "house.yaml").write_text("commands: {light: {say: turn on the light, reply: On.}}\n")
     assert earshot("check-config").exit_code == 0
 
