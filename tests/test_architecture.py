@@ -93,7 +93,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
-    "esptool", "esp_idf_nvs_partition_gen", "zeroconf",
+    "esptool", "esp_idf_nvs_partition_gen", "zeroconf", "mcp", "httpx2",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
 """Two packages that know nothing of each other use these."""
@@ -238,10 +238,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
                                 .orchestrators .agents.tools .agents
+.agents.process.pipe_end:       .agents.process.wire
+.agents.mcp:                    firmware_bridge .settings.agents .orchestrators .agents .agents.tools
+                                .agents.process.wire .agents.process.watched .agents.process.pipe_end
 .agents.home_assistant:         .settings .orchestrators .agents
 .agents.webhook:                .contract .settings .orchestrators .agents
 .agents.process:                .contract .settings .broker .broker.opening .orchestrators .agents
-                                .agents.process.wire .agents.process.watched
+                                .agents.process.wire .agents.process.watched .agents.process.pipe_end
 .answering:                     firmware_bridge .agents .agents.process .access .contract .settings .broker
                                 .broker.opening .journal.effects .journal .orchestrators .observing
                                 .pipeline.agents .pipeline.telling .pipeline.asking
@@ -284,6 +287,7 @@ gateway:                        .contract .orchestrators .client
                                 transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .agents .agents.process
+                                .agents.mcp .agents.tools
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options

@@ -72,7 +72,7 @@ def third_party(*folders: str) -> Iterator[tuple[str, Path]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("folders", "extras"),
-    [(PACKAGES, ("all", "flash")), (("tests", "benchmarks", "examples"), ("dev",))],
+    [(PACKAGES, ("all", "flash", "mcp")), (("tests", "benchmarks", "examples"), ("dev",))],
     ids=["house", "around"],
 )
 def test_every_package_that_is_imported_is_declared(

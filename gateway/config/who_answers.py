@@ -33,6 +33,7 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
         if not _APP.fullmatch(agent.app):
             yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
         yield from _kind(agent, here)
+        yield from _servers(agent, here)
         if agent.retries > 1 and not agent.idempotent:
             yield ((*here, "retries"),), "it is not looked at without idempotent: true"
         if agent.cache.seconds and agent.compensates:
@@ -84,6 +85,18 @@ def _commands(commands: CommandsSettings, here: Path) -> Iterator[Contradiction]
         if not argv[0].startswith("/") or "{" in argv[0]:
             message = f"expected the program's whole path, without slots, got {shown(argv[0])}"
             yield ((*here, "shell", name),), message
+
+
+def _servers(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
+    for name, server in agent.openai.tools.servers.items():
+        path = (*here, "openai", "tools", "servers", name)
+        if bool(server.command) == bool(server.url):
+            yield ((*path, "command"), (*path, "url")), "one of the two says where the server is"
+        elif server.url and not _is_http(server.url):
+            yield ((*path, "url"),), "expected http[s]://host[:port][/path], without a user, a query or a #"
+        for key in ("args", "env") if server.url else ("token_file", "ca_file"):
+            if getattr(server, key):
+                yield ((*path, key),), f"it is not looked at with {'url' if server.url else 'command'}"
 
 
 def _is_http(url: str) -> bool:

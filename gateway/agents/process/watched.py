@@ -28,6 +28,9 @@ LOAD_SECONDS = 60.0
 """A child that is not ready by then hangs."""
 LEAVE_SECONDS = 1.0
 """One that is told to end has so long; then it is killed."""
+LAST_WORDS_SECONDS = 0.2
+"""What it has printed is read for so long after its end, where others that it started hold that pipe, too."""
+LOOK_SECONDS = 0.01
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 """Seconds before it is started again."""
 SHORT_PAUSE = 1.0
@@ -160,20 +163,22 @@ class Watched(Generic[Said]):
             raise
         finally:
             self.kill("closed its end")
-            status = await process.wait()
+            await self._end_of(process)
             self._process = None
-            await asyncio.wait({journal}, timeout=LEAVE_SECONDS)
+            await asyncio.wait({journal}, timeout=LAST_WORDS_SECONDS)
             await until_done([journal])
-            process.stdin.close()
+            process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 - others may hold its pipes
+            status = process.returncode or 0
         if missing is not None:
             return f"says: {missing.reason}", missing.remedy or child.remedy
         return self._verdict_of(status), child.remedy
 
     async def _end_of(self, process: Process) -> None:
-        """It has a moment to end by itself."""
+        """It has a moment to end by itself. Its ``wait`` would wait also for whoever else holds its pipes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
-                await process.wait()
+                while process.returncode is None:  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_SECONDS)
 
     async def _listen(self, process: Process) -> Unfit | None:
         """What it says, until it ends, or has to."""

@@ -16,6 +16,7 @@ MakeSource: TypeAlias = Callable[[str, ToolSettings], ToolSource]
 MODULES: Mapping[str, str] = {
     "builtin": "gateway.agents.tools.builtin",
     "agents": "gateway.agents.tools.other_agents",
+    "servers": "gateway.agents.mcp.servers",
 }
 """The module of each source, by the setting (``tools.NAME``) that wants it where it is not empty.
 

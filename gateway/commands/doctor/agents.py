@@ -27,6 +27,8 @@ MOST_FINDINGS = 8
 """Of agents that are well; more are counted."""
 PROBE_SECONDS = 30.0
 """So long whom a ready-made agent asks may take to show that it is there."""
+SERVERS_SECONDS = 20.0
+"""So long the servers of tools have to show what they have."""
 START = "start it under this name, with the gateway's broker (broker.url)"
 
 
@@ -48,6 +50,9 @@ async def listen(broker: MessageBroker, settings: OrchestratorSettings) -> Count
 def agents(config: GatewayConfig, there: Counter[str] | None) -> Iterator[Finding]:
     """Each agent of the settings. ``there``: who says to be, on the broker; None: it could not be asked."""
     findings = [_agent(name, agent, config, there) for name, agent in config.answering.agents.items()]
+    for name, agent in config.answering.agents.items():
+        if agent.kind == "openai" and agent.openai.tools.servers:
+            findings += _servers(name, agent)
     well = [one for one in findings if one.state == "ok"]
     if len(well) > MOST_FINDINGS:
         yield ok("agents", f"{len(well)} of {len(findings)} are well")
@@ -123,6 +128,36 @@ async def _look(name: str, agent: AgentSettings) -> Probed:
 
     async with asyncio.timeout(PROBE_SECONDS):
         return await probed(name, agent)
+
+
+def _servers(agent: str, settings: AgentSettings) -> Iterator[Finding]:
+    """Each server of tools, and which of its tools the model gets."""
+    from gateway.agents.mcp.servers import source  # noqa: PLC0415 - where there are any
+    from gateway.agents.tools.belt import Belt  # noqa: PLC0415
+
+    tools = settings.openai.tools
+    try:
+        servers = source(agent, tools)
+    except BadOrchestrator as error:
+        yield fail(f"tools of {agent}", str(error), f"correct orchestrator.agents.{agent}.openai.tools")
+        return
+    asyncio.run(servers.looked_at(SERVERS_SECONDS))
+    belt = Belt(tools, [servers])
+    offered = belt.offered()
+    for name in tools.servers:
+        what, found = f"tools of {agent}: {name}", servers.of(name)
+        if found is None:
+            reason = servers.reasons.get(name, f"it does not answer within {SERVERS_SECONDS:g} s")
+            yield fail(what, reason, f"see orchestrator.agents.{agent}.openai.tools.servers.{name}")
+            continue
+        given = [tool for tool in found if tool.name in offered]
+        left_out = [tool.name for tool in found if tool.name not in offered]
+        names = [f"{tool.name}{' (asks first)' * belt.is_confirmed_first(tool)}" for tool in given]
+        detail = f"{', '.join(names) or 'none of its tools is allowed'}"
+        if left_out:
+            detail += f"; not allowed: {', '.join(left_out)}"
+        remedy = f"name them in orchestrator.agents.{agent}.openai.tools.allow"
+        yield ok(what, detail) if given else warn(what, detail, remedy)
 
 
 def _rooms(config: GatewayConfig) -> Iterator[Finding]:

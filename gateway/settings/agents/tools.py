@@ -24,6 +24,38 @@ class AskedAgent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
 
 
+class ToolServer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An MCP server: a program of this machine, or one at an address."""
+
+    command: Annotated[
+        str,
+        Meta(
+            max_length=1_024,
+            description="The program, which is started without a shell. Only the configuration file names it, never "
+            "the API.",
+        ),
+    ] = ""
+    args: Annotated[
+        tuple[Annotated[str, Meta(max_length=4_096)], ...],
+        Meta(max_length=256, description="What follows it."),
+    ] = ()
+    env: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")], ...],
+        Meta(
+            max_length=64,
+            description="Which variables of the gateway's environment it gets, beside HOME, LOGNAME, PATH, SHELL, TERM "
+            "and USER.",
+        ),
+    ] = ()
+    url: Annotated[str, Meta(max_length=2_048, description="The address of one that speaks HTTP.")] = ""
+    token_file: Annotated[
+        str,
+        Meta(description="url: a file whose first line is its token (a path, or a credential of systemd's)."),
+    ] = ""
+    ca_file: Annotated[str, Meta(description="https: who signed its certificate (PEM).")] = ""
+    seconds: Annotated[_Seconds, Meta(description="It has so long for each answer.")] = 10.0
+
+
 class ToolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the model may do, and within which bounds."""
 
@@ -36,6 +68,14 @@ class ToolSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             max_length=64,
             description="Other agents that the model may ask, each as the tool ask_<name>. Example: {home: "
             "{description: 'Switches lights and heating; say what to do.', confirm: false}}.",
+        ),
+    ] = {}
+    servers: Annotated[
+        dict[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")], ToolServer],
+        Meta(
+            max_length=32,
+            description="MCP servers, whose tools are called <server>_<tool>; `allow` says which of them the model "
+            "gets (the extra mcp). Example: {weather: {command: uvx, args: [mcp-weather]}}.",
         ),
     ] = {}
     allow: Annotated[

@@ -15,6 +15,7 @@ from typing import Any
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import SYSTEM_CONFIG
 from gateway.config.outline import Mistake, shown
+from gateway.settings.orchestrator import AgentSettings
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 
@@ -64,6 +65,8 @@ AGENT_FILES = (
 """The same of an agent, behind its name."""
 COMMANDS_THAT_COME_ALONG = "demo"
 
+_SERVERS = ("openai", "tools", "servers")
+_NO_AGENT = AgentSettings()
 _OWN = (
     "audit.log",
     "clock.json",
@@ -111,19 +114,34 @@ def _of_agents(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[tuple[
                 continue
             if value and (name not in known or str(reduce(getattr, path, known[name])) != value):
                 yield ("orchestrator", "agents", name, *path), value
+        before = known[name].openai.tools.servers if name in known else {}
+        for server, one in agent.openai.tools.servers.items():
+            for key in ("token_file", "ca_file"):
+                value = getattr(one, key)
+                if value and value != getattr(before.get(server), key, ""):
+                    yield ("orchestrator", "agents", name, *_SERVERS, server, key), value
 
 
 def _programs(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[Mistake]:
-    """Programs that the commands of an agent may run: nobody names another over the network."""
-    known = running.orchestrator.agents
+    """Programs of this machine that an agent may run: nobody names another, or its words, over the network."""
     for name, agent in wanted.orchestrator.agents.items():
-        before = known[name].commands.shell if name in known else {}
-        for program, argv in agent.commands.shell.items():
-            if before.get(program) != argv:
-                path = ("orchestrator", "agents", name, "commands", "shell", program)
-                yield Mistake(
-                    path, "over the network no program is named; write it into the configuration file"
-                )
+        known = running.orchestrator.agents.get(name, _NO_AGENT)
+        for path in (*_commands_programs(known, agent), *_servers_programs(known, agent)):
+            message = "over the network no program is named; write it into the configuration file"
+            yield Mistake(("orchestrator", "agents", name, *path), message)
+
+
+def _commands_programs(known: AgentSettings, agent: AgentSettings) -> Iterator[tuple[str, ...]]:
+    for program, argv in agent.commands.shell.items():
+        if known.commands.shell.get(program) != argv:
+            yield ("commands", "shell", program)
+
+
+def _servers_programs(known: AgentSettings, agent: AgentSettings) -> Iterator[tuple[str, ...]]:
+    started = {(name, one.command, one.args, one.env) for name, one in known.openai.tools.servers.items()}
+    for name, one in agent.openai.tools.servers.items():
+        if one.command and (name, one.command, one.args, one.env) not in started:
+            yield (*_SERVERS, name, "command")
 
 
 def _files(path: tuple[str, ...], value: Any, before: Any) -> Iterator[str]:

@@ -88,6 +88,27 @@ def test_an_app_beside_named_agents(file: Path) -> None:
     assert problem.startswith("FILE:1: orchestrator.app: it is not looked at where agents are named")
 
 
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("{}", "command: one of the two says where the server is"),
+        ("{command: a, url: 'http://h'}", "command: one of the two says where the server is"),
+        ("{url: 'ftp://h'}", "url: expected http"),
+        ("{url: 'http://h', args: [x]}", "args: it is not looked at with url"),
+        ("{command: a, token_file: x}", "token_file: it is not looked at with command"),
+    ],
+)
+def test_a_server_of_tools(file: Path, server: str, message: str) -> None:
+    chat = f"{{kind: openai, url: 'http://h/v1', openai: {{tools: {{servers: {{house: {server}}}}}}}}}"
+    (problem,) = problems(file, f"orchestrator: {{agents: {{chat: {chat}}}}}")
+    assert f"orchestrator.agents.chat.openai.tools.servers.house.{message}" in problem
+
+
+def test_a_process_for_one_that_has_its_own(file: Path) -> None:
+    (problem,) = problems(file, "orchestrator: {agents: {a: {process: true}}}")
+    assert "orchestrator.agents.a.process: it is for an app or a kind" in problem
+
+
 def test_a_team_of_too_many(file: Path) -> None:
     names = [f"a{number}" for number in range(129)]
     agents = ", ".join(f"{name}: {{}}" for name in names)

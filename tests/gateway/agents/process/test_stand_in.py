@@ -315,7 +315,8 @@ async def test_a_gateway_that_is_gone_takes_its_children_along(folder: Path) -> 
         "    async with Rehearsal(house) as stage:\n"
         "        print((await stage.say('pid')).text, flush=True)\n"
         "        asyncio.create_task(stage.say('blocks blocked'))\n"
-        "        while not os.path.exists('blocked'): await asyncio.sleep(0.01)\n"
+        "        async with asyncio.timeout(30):\n"
+        "            while not os.path.exists('blocked'): await asyncio.sleep(0.01)\n"
         "        os.kill(os.getpid(), 9)\n"
         "asyncio.run(main())\n"
     )

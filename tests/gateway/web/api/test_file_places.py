@@ -128,3 +128,33 @@ def test_the_files_of_commands_lie_in_the_gateways_folders(folder: Path) -> None
     wanted = agents(a={"file": "/tmp/x.yaml"}, b={"file": "demo"}, c={"file": f"{folder}/c.yaml"})
     found = [one.path for one in misplaced(GatewayConfig(), wanted, folder, None)]
     assert found == [("orchestrator", "agents", "a", "commands", "file")]
+
+
+def model(**servers: Any) -> GatewayConfig:
+    chat = {
+        "kind": "openai",
+        "url": "http://127.0.0.1:1/v1",
+        "openai": {"model": "m", "tools": {"servers": servers}},
+    }
+    wanted, mistakes = fit({"orchestrator": {"agents": {"chat": chat}}})
+    assert not mistakes
+    return wanted
+
+
+def test_no_program_of_a_server_of_tools_is_named_over_the_network(folder: Path) -> None:
+    before = model(house={"command": "/bin/house", "args": ["a"], "env": ["KEY"]})
+
+    def refused(wanted: GatewayConfig) -> list[str]:
+        return [".".join(map(str, one.path[5:])) for one in misplaced(before, wanted, folder, None)]
+
+    assert refused(before) == []
+    assert refused(model()) == []
+    assert refused(model(house={"url": "http://127.0.0.1:2/mcp"})) == []
+    assert refused(model(house={"command": "/bin/sh", "args": ["a"], "env": ["KEY"]})) == [
+        "servers.house.command"
+    ]
+    for other in ({"args": ["b"], "env": ["KEY"]}, {"args": ["a"], "env": ["KEY", "EARSHOT_PASSWORD"]}):
+        assert refused(model(house={"command": "/bin/house", **other})) == ["servers.house.command"]
+    assert refused(model(more={"command": "/bin/house"})) == ["servers.more.command"]
+    secret = {"url": "http://127.0.0.1:2/mcp", "token_file": "/etc/shadow", "ca_file": "/etc/passwd"}
+    assert refused(model(house=secret)) == ["servers.house.token_file", "servers.house.ca_file"]
