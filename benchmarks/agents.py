@@ -5,15 +5,17 @@ stands a relay that notes when the question came, when the server's first word l
 when somebody has typed, and end when a piece would be on a listener's wire. Asked are llmock, which answers at once
 (or, where it is not fetched, a plain server of the tests' own), and SmolLM2-135M behind llama.cpp's server, a real
 model on the same cores (`make real`). An answer that is not needed any more is one of a team whose other agent was
-faster; it is hung up on in the middle of its stream.
+faster; it is hung up on in the middle of its stream. Home Assistant 2025.4.4 is told to switch on a fan, by turns: by
+its own API, called directly, and by the agent, over that API and over its WebSocket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +28,8 @@ from gateway.app import Gateway
 from gateway.contract.events import HubEvent, ReplyEvent
 from tests.gateway.agents.openai.scripted import words
 from tests.real.chat_servers import Llama, Llmock
-from tests.real.things import LLAMA, LLMOCK
+from tests.real.home_assistant import HomeAssistant, Owner
+from tests.real.things import HOME_ASSISTANT, LLAMA, LLMOCK
 from tests.real.weights import SMOLLM2
 from tests.servers.unruly_http import unruly
 
@@ -35,6 +38,12 @@ FASTER_SECONDS = 0.2
 SLOWLY_MS = 40
 """Between the words of an answer that is hung up on."""
 LLAMA_SETTINGS = {"temperature": 0.0, "max_tokens": 200, "context_tokens": 1024, "turns": 0}
+
+COMMAND = "turn on the living room fan"
+SWITCH = "input_boolean.fan"
+WAYS: dict[str, dict[str, Any]] = {"its API": {}, "its voice assistant": {"assistant": "preferred"}}
+"""How an agent may ask it, and the settings for that."""
+DIRECTLY = "directly"
 
 
 class Rows(NamedTuple):
@@ -163,6 +172,67 @@ async def of_a_real_one(folder: Path, count: int) -> Rows:
         return Rows(to_question, to_piece, await hung_up(folder / "hung up", url, LLAMA_SETTINGS, count // 2))
 
 
+async def switched_on(folder: Path, times: int) -> dict[str, list[float]]:
+    """Milliseconds of each way to "Turned on", by turns, and directly; the first of each does not count."""
+    server = await asyncio.to_thread(HomeAssistant(folder / "server").start)
+    try:
+        async with Owner.of(server) as owner:
+            await owner.expose(SWITCH)
+            os.environ["EARSHOT_AGENT_HOME_TOKEN"] = server.token
+            async with _ways(folder, server, owner) as ways:
+                waits: dict[str, list[float]] = {name: [] for name in ways}
+                for _ in range(times + 1):
+                    for name, way in ways.items():
+                        waits[name].append(await _switched(owner, way))
+        return {name: every[1:] for name, every in waits.items()}
+    finally:
+        os.environ.pop("EARSHOT_AGENT_HOME_TOKEN", None)
+        await asyncio.to_thread(server.stop)
+
+
+async def _switched(owner: Owner, way: Callable[[], Awaitable[str]]) -> float:
+    await owner.post("/api/services/input_boolean/turn_off", entity_id=SWITCH)
+    began = time.monotonic()
+    answer = await way()
+    wait = 1000 * (time.monotonic() - began)
+    if not answer.startswith("Turned on") or await owner.state(SWITCH) != "on":
+        raise RuntimeError(f"not switched on: {answer!r}")
+    return wait
+
+
+@asynccontextmanager
+async def _ways(
+    folder: Path, server: HomeAssistant, owner: Owner
+) -> AsyncIterator[dict[str, Callable[[], Awaitable[str]]]]:
+    async with (
+        _talking(folder, server, "its API") as one,
+        _talking(folder, server, "its voice assistant") as two,
+    ):
+
+        async def directly() -> str:
+            told = await owner.post("/api/conversation/process", text=COMMAND, language="en")
+            return str(told["response"]["speech"]["plain"]["speech"])
+
+        yield {DIRECTLY: directly, "its API": one, "its voice assistant": two}
+
+
+@asynccontextmanager
+async def _talking(
+    folder: Path, server: HomeAssistant, way: str
+) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    home = {"kind": "home-assistant", "url": server.url, "home_assistant": WAYS[way]}
+    here = folder / way
+    here.mkdir(parents=True)
+    async with gateway_here(here, orchestrator={"agents": {"home": home}}) as gateway:
+        talk = Talk(gateway)
+
+        async def say() -> str:
+            return (await talk.say("somebody", COMMAND))[2].text
+
+        async with watching(gateway, talk.see):
+            yield say
+
+
 def run(*, quick: bool) -> Result:
     metrics: dict[str, Any] = {"scheduling": scheduling()}
     bars: list[Bar] = []
@@ -174,7 +244,23 @@ def run(*, quick: bool) -> Result:
         else:
             real = asyncio.run(of_a_real_one(Path(name) / "real", 4 if quick else 20))
             _told("llama.cpp", real, metrics, bars)
+        if not HOME_ASSISTANT.here:
+            metrics["Home Assistant"] = f"not measured: {HOME_ASSISTANT.absence}"
+        else:
+            waits = asyncio.run(switched_on(Path(name) / "home", 4 if quick else 40))
+            _of_home_assistant(waits, metrics, bars)
     return Result(metrics, bars)
+
+
+def _of_home_assistant(waits: dict[str, list[float]], metrics: dict[str, Any], bars: list[Bar]) -> None:
+    directly = percentile(waits.pop(DIRECTLY), 50)
+    metrics["Home Assistant: to Turned on by its API, called directly, p50_ms"] = directly
+    for way, values in waits.items():
+        what = f"Home Assistant: from the text to Turned on by {way}"
+        metrics |= {f"{what}, p{p}_ms": percentile(values, p) for p in (50, 95)}
+        bars.append(
+            Bar(f"{what}, p50 above directly", percentile(values, 50) - directly, 10.0, "at most", "ms")
+        )
 
 
 def _told(who: str, rows: Rows, metrics: dict[str, Any], bars: list[Bar]) -> None:
