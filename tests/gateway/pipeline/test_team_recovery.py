@@ -287,6 +287,42 @@ async def test_what_was_asked_with_other_settings_comes_to_its_end(
         nobody_was_asked_twice(house)
 
 
+# -- one voice at two devices
+
+
+@pytest.mark.slow
+async def test_what_two_devices_have_heard_is_asked_once_also_over_a_restart(
+    tmp_path: Path, nats: Any
+) -> None:
+    go_on, at_work = asyncio.Event(), asyncio.Event()
+
+    async def answer(_heard: Heard) -> str:
+        at_work.set()
+        await go_on.wait()
+        return "The light is on."
+
+    settings = {
+        "orchestrator": {"agents": {"a": {}}},
+        "devices": {"rooms": dict.fromkeys(("kitchen", "kettle"), "Kitchen")},
+    }
+    async with House(tmp_path, nats.url) as house:
+        await house.work(house.agent("a", answer))
+        boards = [await house.board(name) for name in ("kitchen", "kettle")]
+        async with house.gateway(**settings) as (works, _):
+            saying = [asyncio.create_task(board.say(SAID)) for board in boards]
+            await at_work.wait()
+            await passes(lambda: works.pipeline.stats().asked == 2)
+            await works.settled()
+        async with house.gateway(**settings) as (works, _):
+            go_on.set()
+            for board in boards:
+                shown = await board.told.first(ReplyShown, final=True)
+                assert (shown.text, shown.fallback) == ("The light is on.", False)
+            await until_idle(works)
+        await asyncio.gather(*saying)
+        assert len(house.asked) == 1
+
+
 # -- what cannot be undone
 
 
