@@ -116,7 +116,12 @@ class AgentsHealth:
         standings = [one for one in self._roster.standings(now) if one.is_known or one.name in self._ill()]
         if len(self._roster) <= MOST_COMPONENTS:
             for one in standings:
-                self._tell(component(one.name), self._trouble(one, now), self._detail(one))
+                self._tell(
+                    component(one.name),
+                    self._trouble(one, now),
+                    self._detail(one),
+                    quiet=one.cache is not None,
+                )
         elif standings:
             self._tell_of_all(standings, now)
 
@@ -134,9 +139,10 @@ class AgentsHealth:
         works = any(trouble is None or trouble.works for trouble in troubles.values())
         self._tell(ALL, _Trouble(reason, found[0][1].remedy, works), f"{len(standings)} of them")
 
-    def _tell(self, name: str, trouble: _Trouble | None, detail: str) -> None:
+    def _tell(self, name: str, trouble: _Trouble | None, detail: str, *, quiet: bool = False) -> None:
+        """``quiet``: its detail changes all the time, which is no news for the log."""
         if trouble is None:
-            self._health.set(name, HealthState.HEALTHY, detail=detail)
+            self._health.set(name, HealthState.HEALTHY, detail=detail, quiet=quiet)
         else:
             self._health.set(
                 name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -11,11 +12,13 @@ from msgspec import Struct
 
 from gateway.access.private_records import PrivateRecords
 from gateway.observing.health import Health, HealthState
-from gateway.pipeline.agents.features import Features, FeatureStanding
+from gateway.pipeline.agents.features import Features, FeatureStanding, SideFigures
 
 log = structlog.get_logger(__name__)
 
 FILE = "features.json"
+LOOK_SECONDS = 5.0
+"""How often people are told how both sides do."""
 REMEDY = (
     "look at GET /api/v1/features; change its settings and reload, or POST /api/v1/features/NAME/try"
     " tries it again"
@@ -48,6 +51,7 @@ class FeatureSwitches:
         self._file = PrivateRecords(folder / FILE, TakenBack, FeaturesUnreadable, FeaturesUnreadable)
         self._changed = asyncio.Event()
         self._told: dict[str, str] = {}
+        """Why each was taken back, as people know it."""
 
     async def keep(self) -> None:
         """Until cancelled: take back what was, and write down what is."""
@@ -62,21 +66,26 @@ class FeatureSwitches:
             if (now := self._taken_back()) != written:
                 written = now
                 await self._write(now)
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
 
     def _tell(self) -> None:
-        reasons = {one.name: one.taken_back for one in self._features.standings()}
-        for name in self._told.keys() - reasons.keys():
+        standings, before = self._features.standings(), self._told
+        self._told = {one.name: one.taken_back for one in standings}
+        for name in before.keys() - self._told.keys():
             self._health.forget(component(name))
-        for name, reason in reasons.items():
-            if reason and self._told.get(name) != reason:
-                log.warning("a feature is taken back", feature=name, reason=reason)
-                why = f"{name} was taken back: {reason}"
-                self._health.set(component(name), HealthState.DEGRADED, why, REMEDY)
-            elif not reason:
-                self._health.set(component(name), HealthState.HEALTHY)
-        self._told = reasons
+        for one in standings:
+            is_back = bool(one.taken_back)
+            self._health.set(
+                component(one.name),
+                HealthState.DEGRADED if is_back else HealthState.HEALTHY,
+                f"{one.name} was taken back: {one.taken_back}" if is_back else "",
+                REMEDY if is_back else "",
+                detail=_sides(one),
+                quiet=before.get(one.name) == one.taken_back,
+            )
 
     def _taken_back(self) -> list[TakenBack]:
         standings = self._features.standings()
@@ -94,6 +103,18 @@ class FeatureSwitches:
             await asyncio.to_thread(self._file.write, taken_back)
         except FeaturesUnreadable as error:
             log.warning("which features are taken back is lost with a restart", reason=str(error))
+
+
+def _sides(one: FeatureStanding) -> str:
+    """Beside each other, for people."""
+    return f"{one.settings.percent:g} % of the sessions: {_side(one.on)}; else: {_side(one.off)}"
+
+
+def _side(figures: SideFigures) -> str:
+    if not figures.requests:
+        return "no requests yet"
+    failed = f"{100 * figures.unanswered:.1f} % without an answer"
+    return f"{figures.requests} requests, {failed}, 95 % within {figures.p95_seconds:.2f} s"
 
 
 def _digest(one: FeatureStanding) -> str:

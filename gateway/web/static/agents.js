@@ -1,4 +1,4 @@
-// The agents that the settings name: who is there, how fast each answers, and who is left alone for failing.
+// The agents that the settings name: who is there, and how each does.
 
 import { ask } from "./ask.js";
 import { KeyedList, byId, setAttribute, setText } from "./dom.js";
@@ -40,9 +40,9 @@ function factsOf({ inside, teams, instances }) {
   return [description, version, copies, inside && "inside the gateway", teams.length && `${teams.length > 1 ? "teams" : "team"} ${teams.join(", ")}`];
 }
 
-function figuresOf({ instances, asked, answered, failed, p50_ms: half, p95_ms: most }) {
+function figuresOf({ instances, asked, answered, failed, p50_ms: half, p95_ms: most, cache }) {
   const working = instances.reduce((sum, { answering }) => sum + answering, 0);
   const share = failed && `${failed} failed (${Math.max(1, Math.round((100 * failed) / (answered + failed)))} %)`;
   const speed = half && `half within ${duration(half)}, 95 % within ${duration(most)}`;
-  return [`${asked} asked`, share, speed, working && `${working} at work`];
+  return [`${asked} asked`, share, speed, cache && `${cache.hits} cached`, working && `${working} at work`];
 }

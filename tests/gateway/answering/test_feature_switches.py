@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
+from gateway.answering import feature_switches
 from gateway.answering.feature_switches import FILE, REMEDY, FeatureSwitches
 from gateway.contract.events import HealthEvent
 from gateway.observing.health import Health
-from gateway.pipeline.agents.features import Features
+from gateway.pipeline.agents.features import End, Features, Side
 from gateway.settings.features import FeatureSettings
 from tests.record import Record, passes
 from tests.system.house import running
@@ -64,6 +66,20 @@ async def test_it_is_told_and_stays_so_over_restarts(tmp_path: Path) -> None:
         await passes(lambda: written(tmp_path) == [])
         house.features.reconfigure({})
         await house.told.first(HealthEvent, component="feature small", state="forgotten")
+
+
+async def test_both_sides_are_told_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_switches, "LOOK_SECONDS", 0.01)
+    house = House(tmp_path, small={"team": "other"})
+    with house.at_work():
+        told = await house.told.first(HealthEvent, component="feature small", state="healthy")
+        assert told.detail == "10 % of the sessions: no requests yet; else: no requests yet"
+        for end in (End.ANSWERED, End.FAILED):
+            house.features.ended((Side("small", on=True),), end, 1.25)
+        house.features.ended((Side("small", on=False),), End.ANSWERED, 0.5)
+        sides = "2 requests, 50.0 % without an answer, 95 % within 1.25 s; else: 1 requests, 0.0 % without an answer"
+        detail = f"10 % of the sessions: {sides}, 95 % within 0.50 s"
+        await house.told.first(HealthEvent, component="feature small", detail=detail)
 
 
 async def test_what_cannot_be_read_or_written_is_a_line_in_the_log(tmp_path: Path) -> None:
