@@ -11,6 +11,7 @@ from gateway.agents.commands.book import CommandBook, Meant, can_fill
 from gateway.agents.commands.book_on_disk import BookOnDisk
 from gateway.agents.commands.deeds import MqttDeed
 from gateway.agents.commands.filling import Filler, NothingThere, Values
+from gateway.agents.commands.matching import TooMuchToTry
 from gateway.agents.commands.means import OpenMeans
 from gateway.agents.commands.reading import read_book
 from gateway.agents.confirmation import Confirmations, Consent
@@ -90,7 +91,12 @@ class CommandsAgent:
             write(self._answering.acted, heard, asked[1].command.name, CallOutcome.DECLINED)
         if asked is not None and asked[0] is Consent.NO:
             return Reply(_NOT_DONE.get(asked[1].language, _NOT_DONE["en"]), data=_data(asked[1], "refused"))
-        meant = book.understand(heard)
+        try:
+            meant = book.understand(heard)
+        except TooMuchToTry as error:
+            raise CannotAnswer(
+                "its patterns leave too much open", "give them fewer texts and options"
+            ) from error
         if meant is None:
             texts = book.texts(book.not_understood, book.spoken_in(heard))
             raise NotUnderstood(_words(texts, Values(book.around(heard))))

@@ -80,7 +80,7 @@ class CommandBook:
         return heard.language if heard.language in self.kinds else self.language
 
     def understand(self, heard: TranscriptionMessage) -> Meant | None:
-        """The first command that fits, and has all that it needs."""
+        """The first command that fits, and has all that it needs. Raises TooMuchToTry."""
         language = self.spoken_in(heard)
         spoken = SaidWords(heard.text, language, self.skipped.get(language, frozenset()))
         for command in self.commands if spoken.text else ():

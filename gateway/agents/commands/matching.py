@@ -1,7 +1,8 @@
 """Whether a pattern fits what was said, whole, and what its slots have caught. No I/O.
 
 A pattern is a net of steps. At each place of what was said each step is tried once at most, so that the time is bounded
-by their number times its length, whatever the pattern. Of several ways to fit, the first counts: what may be left out
+by their number times its length, whatever the pattern; and what is said is compared with all patterns for so many
+tries at most. Of several ways to fit, the first counts: what may be left out
 is looked for, of alternatives the first that fits is taken, a value of a list is as long as it can be, free text as
 short as it can be.
 """
@@ -19,6 +20,14 @@ from gateway.agents.commands.words import SaidWords, plain
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SPACED = re.compile(r"(?P<before>[\W_]*)(?P<words>.*?)(?P<behind>[\W_]*)\Z", re.DOTALL)
 _APOSTROPHES = str.maketrans("", "", "'\u2019")
+
+
+MOST_TRIES = 200_000
+"""Of steps at places, for one utterance: some tenths of a second."""
+
+
+class TooMuchToTry(Exception):
+    """The patterns leave so many ways open that not all are tried."""
 
 
 class SlotValue(NamedTuple):
@@ -172,10 +181,14 @@ class SentencePattern:
         self._end = _End()
         self._first = self._weaving.sequence((Literal(" "), *sentence, Literal(" ")), self._end)
         self.size = self._weaving.size
+        literals = [piece.text for piece in sentence if isinstance(piece, Literal)]
+        self._said_in_any_case = tuple(filter(None, (_literal_words(text, language)[1] for text in literals)))
         self.slots = frozenset(slots_of(sentence))
 
     def fits(self, spoken: SaidWords) -> dict[str, SlotValue] | None:
-        """What the slots have caught; None: it does not fit."""
+        """What the slots have caught; None: it does not fit. Raises TooMuchToTry."""
+        if not all(words in spoken.text for words in self._said_in_any_case):
+            return None
         length = len(spoken.text)
         seen: set[tuple[int, int]] = set()
         ways: list[Iterator[_Move]] = [iter([(self._first, 0, None)])]
@@ -190,6 +203,9 @@ class SentencePattern:
             key = (id(step), at)
             if key not in seen:
                 seen.add(key)
+                spoken.tried += 1
+                if spoken.tried > MOST_TRIES:
+                    raise TooMuchToTry
                 ways.append(step.moves(spoken, at, caught))
         return None
 
@@ -216,13 +232,12 @@ class _Weaving:
         return self._slot(piece, then)
 
     def _literal(self, text: str, then: _Step) -> _Step:
-        found = _SPACED.match(text.translate(_APOSTROPHES))
-        words = "" if found is None else plain(found["words"], self.language)
-        if found is None or not words:
-            return _Gap(then) if text.translate(_APOSTROPHES) else then
-        then = _Gap(then) if found["behind"] else then
+        before, words, behind = _literal_words(text, self.language)
+        if not words:
+            return _Gap(then) if before else then
+        then = _Gap(then) if behind else then
         step: _Step = _Words(words, then)
-        return _Gap(step) if found["before"] else step
+        return _Gap(step) if before else step
 
     def _slot(self, slot: Slot, then: _Step) -> _Step:
         kind = self.kinds.get(slot.kind)
@@ -234,6 +249,16 @@ class _Weaving:
         if isinstance(kind, NumberRange):
             return _Number(slot.name, kind, then)
         return _FreeBegins(slot.name, _FreeGoesOn(slot.name, then))
+
+
+def _literal_words(text: str, language: str) -> tuple[bool, str, bool]:
+    """Its words as they are compared, and whether a gap stands before and behind them (no words: whether it is one)."""
+    bare = text.translate(_APOSTROPHES)
+    found = _SPACED.match(bare)
+    words = "" if found is None else plain(found["words"], language)
+    if found is None or not words:
+        return bool(bare), "", False
+    return bool(found["before"]), words, bool(found["behind"])
 
 
 def _values(spoken: SaidWords, caught: _Caught | None) -> dict[str, SlotValue]:

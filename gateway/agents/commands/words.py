@@ -41,6 +41,8 @@ class SaidWords:
         self._raw = unicodedata.normalize("NFC", raw) if len(raw) <= MOST_CHARACTERS else ""
         self._words = [word for word in _words(self._raw, language) if word.text not in skipped]
         self.text = " ".join(word.text for word in self._words)
+        self.tried = 0
+        """So many steps of patterns were compared with it."""
         self._starts: list[int] = []
         at = 0
         for word in self._words:

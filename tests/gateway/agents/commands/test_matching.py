@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.agents.commands.matching import (
+    MOST_TRIES,
     Entries,
     FreeText,
     NumberRange,
     SentencePattern,
     SlotKind,
     SlotValue,
+    TooMuchToTry,
 )
 from gateway.agents.commands.sentence import (
     MOST_LETTERS,
@@ -242,5 +244,23 @@ def test_no_pattern_takes_for_ever(pattern: str) -> None:
     sentence = read_sentence(pattern[:MOST_LETTERS], {})
     began = time.process_time()
     for said in ("a " * (MOST_CHARACTERS // 2), "a" * MOST_CHARACTERS, "b a " * (MOST_CHARACTERS // 4)):
-        SentencePattern(sentence, KINDS, "en").fits(SaidWords(said, "en"))
+        one, spoken = SentencePattern(sentence, KINDS, "en"), SaidWords(said, "en")
+        one.fits(spoken)
+        assert spoken.tried <= one.size * (len(spoken.text) + 1)
     assert time.process_time() - began < 2.0
+
+
+@pytest.mark.slow
+def test_all_patterns_together_are_tried_so_often_at_most() -> None:
+    spoken = SaidWords("a " * (MOST_CHARACTERS // 2), "en")
+    one = SentencePattern(read_sentence("{what} " * 30 + "(b|c)", {}), KINDS, "en")
+    while spoken.tried + one.size * (len(spoken.text) + 1) <= MOST_TRIES:
+        assert one.fits(spoken) is None
+    with pytest.raises(TooMuchToTry):
+        all(one.fits(spoken) is None for _ in range(100))
+
+
+def test_what_lacks_a_word_that_is_said_in_any_case_is_not_tried() -> None:
+    spoken = SaidWords("what is the weather like", "en")
+    assert SentencePattern(read_sentence("{what} mode 12 [now]", {}), KINDS, "en").fits(spoken) is None
+    assert spoken.tried == 0

@@ -67,6 +67,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, complain
     assert all(one.isprintable() for one in problems)
 
 
+@pytest.mark.slow
 def test_patterns_are_bounded_in_all(tmp_path: Path) -> None:
     many = "\n".join(f"  c{number}: {{say: '{'[a] ' * 100}'}}" for number in range(300))
     assert told(tmp_path, f"commands:\n{many}") == [
