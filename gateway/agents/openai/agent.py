@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import structlog
@@ -84,6 +84,8 @@ class _Talk:
     voice: Voice
     done: dict[tuple[str, str, str], str] = field(default_factory=dict)
     rounds: int = 0
+    has_acted: bool = False
+    """Whether any tool was called for, or anything was asked about: such an answer is not given again from a cache."""
 
 
 class _Unconfirmed(NamedTuple):
@@ -134,7 +136,7 @@ class ChatAgent:
             return await self._confirmed(heard, waiting)
         write(self._orchestrator.acted, heard, waiting.tool, CallOutcome.DECLINED)
         if said is Consent.NO:
-            return Reply(left(heard.language))
+            return Reply(left(heard.language), acted=True)
         return await self._begin(heard)
 
     # -- one answer
@@ -150,6 +152,7 @@ class ChatAgent:
 
     async def _confirmed(self, heard: Heard, waiting: _Unconfirmed) -> Reply:
         talk = self._talk(heard, waiting.messages)
+        talk.has_acted = True
         write(self._orchestrator.acted, heard, waiting.tool, CallOutcome.CONFIRMED)
         result = await talk.calls.call(waiting.tool, waiting.arguments, confirmed=True)
         for message in talk.messages:
@@ -166,7 +169,7 @@ class ChatAgent:
             calls = completion.calls.all()
             rest = await talk.voice.end_part()
             if not calls or completion.finish == "length":
-                return self._ended(talk, completion, rest)
+                return replace(self._ended(talk, completion, rest), acted=talk.has_acted)
             if talk.rounds > self._settings.tools.rounds:
                 raise CannotAnswer("the model calls tools without an end", "see openai.tools.rounds")
             if rest:
@@ -175,7 +178,7 @@ class ChatAgent:
                 {"role": "assistant", "content": None, "tool_calls": [call.said() for call in calls]}
             )
             if asked := await self._do(talk, calls):
-                return Reply(f" {asked}" if talk.voice.said else asked)
+                return Reply(f" {asked}" if talk.voice.said else asked, acted=True)
 
     async def _asked(self, talk: _Talk, tools: Mapping[str, Tool]) -> Completion:
         completion = Completion()
@@ -204,7 +207,7 @@ class ChatAgent:
                 )
             return Reply(rest.rstrip() + GOES_ON, data={"finish_reason": "length"})
         if not talk.voice.said:
-            if talk.rounds == 1 and not talk.done:
+            if not talk.has_acted:
                 raise CannotAnswer("the model says nothing")
             return Reply(DONE)
         return Reply(rest)
@@ -214,6 +217,7 @@ class ChatAgent:
     async def _do(self, talk: _Talk, calls: list[ToolCall]) -> str:
         """Each call in turn; what came of it is for the model. The question, where one is to be confirmed first."""
         asked = ""
+        talk.has_acted = True
         for call in calls:
             name = (call.id, call.name, call.arguments)
             result: str | None = talk.done.get(name)

@@ -204,6 +204,18 @@ async def test_another_agent_is_asked_by_a_tool(server: UnrulyServer) -> None:
     assert told(server, 1) == ["Home: light on"]
 
 
+async def test_what_was_done_by_a_tool_is_not_answered_from_a_cache(server: UnrulyServer) -> None:
+    door = Device("door_unlock", destructive=True)
+    async with house(server, Device("light"), door) as (brain, _):
+        assert not (await brain.say("how are you?")).end.acted
+        server.next.append(calls(call("light", {})))
+        assert (await brain.say("light")).end.acted
+        for answer in ("no", "yes"):
+            server.next.append(calls(call("door_unlock", {})))
+            assert (await brain.say("unlock")).end.acted
+            assert (await brain.say(answer)).end.acted
+
+
 # -- a yes first
 
 
