@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -56,6 +57,15 @@ class HomeAssistant(ServerProcess):
         http = {"server_host": "127.0.0.1", "server_port": self.port}
         written = yaml.safe_dump(CONFIGURATION | {"http": http} | more)
         (self.folder / "configuration.yaml").write_text(written)
+
+    def integrate(self, name: str, program: str) -> None:
+        """An integration of our own, which its configuration names; before it is started."""
+        folder = self.folder / "custom_components" / name
+        folder.mkdir(parents=True)
+        about = {"domain": name, "name": name, "version": "1.0.0", "dependencies": ["conversation"]}
+        about |= {"codeowners": [], "documentation": "", "iot_class": "calculated", "requirements": []}
+        (folder / "manifest.json").write_text(json.dumps(about))
+        (folder / "__init__.py").write_text(program)
 
     def command(self) -> list[str]:
         return [str(interpreter(HOME_ASSISTANT)), "-m", "homeassistant", "-c", str(self.folder), "--skip-pip"]

@@ -26,6 +26,34 @@ DOCUMENT = (ROOT / "docs" / "home-assistant.md").read_text(encoding="utf-8")
 AUTOMATION = DOCUMENT.partition("<!-- an automation -->\n```yaml\n")[2].partition("```")[0]
 
 
+POET = """
+from homeassistant.components.conversation import ConversationEntity, ConversationResult
+from homeassistant.components.conversation.const import DATA_COMPONENT
+from homeassistant.helpers import intent
+
+
+class Poet(ConversationEntity):
+    _attr_name = "Poet"
+    supported_languages = "*"
+
+    async def _async_handle_message(self, user_input, chat_log):
+        async def pieces():
+            yield {"role": "assistant"}
+            for word in ("Roses ", "are ", "red."):
+                yield {"content": word}
+
+        async for _ in chat_log.async_add_delta_content_stream(self.entity_id, pieces()):
+            pass
+        response = intent.IntentResponse(language=user_input.language)
+        response.async_set_speech("Roses are red.")
+        return ConversationResult(response, chat_log.conversation_id, continue_conversation=True)
+
+
+async def async_setup(hass, config):
+    await hass.data[DATA_COMPONENT].async_add_entities([Poet()])
+    return True
+"""
+"""An integration of Home Assistant's whose agent speaks word by word, as those of language models do."""
 ROOMS = ("pantry", "attic")
 
 
@@ -46,10 +74,13 @@ def home_assistant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeAss
     lights = [{"platform": "template", "lights": {room: light(room) for room in ROOMS}}]
     server = HomeAssistant(
         tmp_path_factory.mktemp("home"),
+        poet={},
         automation=yaml.safe_load(AUTOMATION),
         input_boolean=switches,
         light=lights,
-    ).start()
+    )
+    server.integrate("poet", POET)
+    server.start()
     yield server
     server.kill()
 
@@ -252,3 +283,24 @@ async def test_the_light_is_that_of_the_room_in_which_it_was_said(
             await stage.say("turn on the lights", device_id="esp-k")
             assert await owner.state("light.attic") == "off"
         await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_who_speaks_word_by_word_there_does_so_here(
+    owner: Owner, home_assistant: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_AGENT_HOME_TOKEN", home_assistant.token)
+    await owner.pipeline("stt.none", "conversation.poet", name="Poet")
+    poet = AgentSettings(
+        kind="home-assistant",
+        url=home_assistant.url,
+        home_assistant=AssistSettings(assistant="poet"),
+    )
+    async with Rehearsal(ready_made("home", poet)) as stage:
+        said = await stage.say("a poem, please")
+        assert (said.pieces, said.text) == (["Roses ", "are ", "red."], "Roses are red.")
+        assert said.end.data is not None
+        assert said.end.data["home_assistant"]["continue_conversation"] is True
+    assert "poet" not in "".join(
+        line for line in home_assistant.complaints() if "custom integration" not in line
+    )

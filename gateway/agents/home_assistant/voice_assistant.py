@@ -19,7 +19,7 @@ class SpokenAnswer:
 
     def __init__(self, heard: Heard) -> None:
         self._heard = heard
-        self.text = ""
+        self._message = ""  # a model that uses its tools begins another
 
     async def take(self, event: dict[str, Any]) -> AssistAnswer | None:
         """An event of the run; its answer, with which it ends. Raises CannotAnswer."""
@@ -37,14 +37,21 @@ class SpokenAnswer:
         return None
 
     async def _say(self, delta: object) -> None:
-        piece = delta.get("content") if isinstance(delta, dict) else None
+        told = delta if isinstance(delta, dict) else {}
+        piece = told.get("content")
+        if "role" in told:
+            if told["role"] != "assistant":
+                return
+            if self._message and not self._message[-1].isspace():
+                await self._heard.say(" ")
+            self._message = ""
         if isinstance(piece, str) and piece:
-            self.text += piece
+            self._message += piece
             await self._heard.say(piece)
 
     def rest(self, speech: str) -> str:
         """What is still to be said of the whole: nothing, where it was said in other words."""
-        return speech[len(self.text) :] if speech.startswith(self.text) else ""
+        return speech[len(self._message) :] if speech.startswith(self._message) else ""
 
 
 async def ask(

@@ -172,6 +172,26 @@ async def test_it_is_said_as_it_grows_and_asked_for_the_board(assist: Assist) ->
     assert assist.by_api == []
 
 
+async def test_a_model_that_uses_its_tools_speaks_in_several_messages(assist: Assist) -> None:
+    def delta(**what: Any) -> dict[str, Any]:
+        return {"type": "intent-progress", "data": {"chat_log_delta": what}}
+
+    messages = [
+        delta(role="assistant", content="Let me"),
+        progress(" see."),
+        delta(tool_calls=[{"tool_name": "a"}]),
+        delta(role="tool_result", content="not to be said"),
+        delta(role="assistant"),
+        progress("It is"),
+        ended("It is dark."),
+    ]
+    assist.runs.append(messages)
+    async with home(assist) as stage:
+        said = await stage.say("is it dark")
+    assert said.pieces == ["Let me", " see.", " ", "It is"]
+    assert said.text == "Let me see. It is dark."
+
+
 async def test_a_board_that_is_new_there_is_found(assist: Assist, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_house, "MISSED_SECONDS", 0.0)
     async with home(assist) as stage:
