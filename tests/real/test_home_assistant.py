@@ -7,14 +7,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from docs.plan.house import ROOT
 from firmware_bridge.simulator.user import ReplyShown
 from gateway.agents.ready_made import probed, ready_made
+from gateway.names.home_assistant import NamesForbidden
+from gateway.names.home_assistant import ask as ask_for_names
+from gateway.names.tiers import in_order
 from gateway.orchestrator import Rehearsal
 from gateway.settings.agents.home_assistant import AssistSettings
+from gateway.settings.names import AssistNamesSettings
 from gateway.settings.orchestrator import AgentSettings
 from tests.real.home_assistant import HomeAssistant, Owner
 from tests.real.things import HOME_ASSISTANT
@@ -125,6 +130,31 @@ async def test_devices_come_by_mqtt_discovery_and_announce_what_they_are_told(
 async def owner(home_assistant: HomeAssistant) -> AsyncIterator[Owner]:
     async with Owner.of(home_assistant) as one:
         yield one
+
+
+@pytest.mark.real(HOME_ASSISTANT)
+async def test_what_it_exposes_is_told_to_the_recognizer_by_rooms(
+    tmp_path: Path, owner: Owner, home_assistant: HomeAssistant
+) -> None:
+    study = await owner.ask("config/area_registry/create", name="Study", aliases=["den"])
+    await owner.ask("config/floor_registry/create", name="Loft", aliases=[])
+    made = await owner.ask("input_boolean/create", name="Tolomeo lamp")
+    entity = f"input_boolean.{made['id']}"
+    await owner.sees(entity, "off")
+    await owner.ask(
+        "config/entity_registry/update", entity_id=entity, area_id=study["area_id"], aliases=["Artemide"]
+    )
+    await owner.expose(entity, "input_boolean.fan")
+    (tmp_path / "token").write_text(home_assistant.token)
+    asked = msgspec.convert(
+        {"url": home_assistant.url, "token_file": str(tmp_path / "token")}, AssistNamesSettings
+    )
+    told = in_order((await ask_for_names(asked)).names(), "study")
+    assert set(told[:4]) == {"Tolomeo lamp", "Artemide", "Study", "den"}
+    assert {"Loft", "Living room fan"} <= set(told[4:])
+    (tmp_path / "token").write_text("another")
+    with pytest.raises(NamesForbidden, match="refuses the token"):
+        await ask_for_names(asked)
 
 
 def wyoming(port: int) -> dict[str, Any]:
