@@ -278,15 +278,16 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.line_test
                                 firmware_bridge.simulator transcription.process transcription.wake .contract .settings
                                 .process .access .journal.errors .journal.records .journal.dead_letters .journal
-                                .config .observing .registry .client .systemd .agents.commands .app
-                                .commands.orchestrator.agent_options
+                                .config .observing .registry .names .client .systemd .agents.commands .app
+                                .commands.orchestrator.agent_options transcription transcription.models
+                                transcription.whisper
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
                                 firmware_bridge.simulator
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.whisper transcription.wake
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .registry .agents .agents.process
+                                .orchestrators .observing .registry .names .agents .agents.process
                                 .agents.mcp .agents.tools
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands

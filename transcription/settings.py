@@ -134,7 +134,7 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="So much of what the model reads before it listens may be names of the house, in its tokens, "
             "of which a name has two to five; 0: none. More is slower, and not better.",
         ),
-    ] = 120
+    ] = 100
     word_timestamps: Annotated[
         bool, Meta(description="Tell the time of every word; costs a few milliseconds an utterance.")
     ] = False

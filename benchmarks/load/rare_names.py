@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 _THINGS = {
     "kitchen": "Ecobee, Vitamix, Thermomix, Miele, Smeg, Nespresso, Gaggia, Sodastream, Kenwood, Zwilling, Le Creuset, "
-    "Bora hood, Quooker, Brabantia, Tefal, Foodi, Cosori, Vorwerk, Liebherr, Cuisinart",
-    "living room": "Nanoleaf, Govee, Lutron, Sonos, Bluesound, Denon, Marantz, Naim, Yeelight, Lifx, Roborock, Deebot, "
-    "Klipsch, Philco, Tolomeo, Pixoo, Cabasse, Onkyo, Wiim, Artemide",
+    "Bora hood, Quooker, Brabantia, Tefal, Polti, Cosori, Vorwerk, Liebherr, Cuisinart",
+    "living room": "Nanoleaf, Govee, Lutron, Sonos, Bluesound, Denon, Marantz, Hegel, Yeelight, Lifx, Roborock, "
+    "Deebot, Klipsch, Philco, Tolomeo, Pixoo, Cabasse, Onkyo, Wiim, Artemide",
     "hall": "Nuki, Ajax, Reolink, Eufy, Doorbird, Aqara, Somfy, Velux, Danalock, Brivo, Hikvision, Amcrest, Netatmo, "
-    "Loxone, Gira, Bticino, Siedle, Tedee, Dahua, Foscam",
-    "study": "Fritzbox, Synology, Plex, Proxmox, Octoprint, Prusa, Bambu, Unraid, Ubiquiti, Mikrotik, Zyxel, Elgato, "
-    "Wacom, Shelly, Tasmota, Zigbee, Bekant, Qnap, Jellyfin, Lenovo",
+    "Loxone, Gira, Bticino, Siedle, Tapkey, Dahua, Foscam",
+    "study": "Fritzbox, Synology, Plex, Proxmox, Octoprint, Prusa, Creality, Unraid, Ubiquiti, Mikrotik, Zyxel, "
+    "Elgato, Wacom, Shelly, Tasmota, Zigbee, Bekant, Qnap, Jellyfin, Lenovo",
     "nursery": "Nanit, Owlet, Tonie, Yoto, Miffy, Eeyore, Moomin, Zapf, Babybjorn, Doona, Graco, Chicco, Stokke, "
     "Lovevery, Pikachu, Skwish, Totoro, Gruffalo, Bugaboo, Ergobaby",
     "bedroom": "Withings, Oura, Lumie, Dreame, Dyson, Levoit, Tempur, Somnox, Emfit, Hastens, Malm, Tradfri, Sigrid, "
     "Aoife, Siobhan, Niamh, Caoimhe, Bronagh, Tadhg, Oisin",
     "bathroom": "Grohe, Hansgrohe, Duravit, Geberit, Laufen, Toto, Waterpik, Foreo, Sonicare, Dornbracht, Keuco, "
-    "Zehnder, Kaldewei, Villeroy, Axor, Tylo, Klafs, Harvia, Ideal Standard, Roca",
-    "garden": "Gardena, Husqvarna, Rachio, Netro, Automower, Worx, Stihl, Kress, Traeger, Ooni, Fiskars, Luba, "
+    "Zehnder, Kaldewei, Villeroy, Axor, Schedel, Klafs, Harvia, Ideal Standard, Roca",
+    "garden": "Gardena, Husqvarna, Rachio, Netro, Automower, Worx, Stihl, Segway, Traeger, Ooni, Fiskars, Luba, "
     "Navimow, Kettler, Einhell, Hozelock, Solo stove, Orbit, Weber, Makita",
     "garage": "Wallbox, Zappi, Rivian, Ioniq, Polestar, Taycan, Enyaq, Skoda, Vespa, Brompton, Karcher, Festool, "
-    "Meross, Zaptec, Easee, Juicebox, Peugeot, Cupra, Dacia, Mazda",
+    "Meross, Zaptec, Webasto, Juicebox, Peugeot, Cupra, Dacia, Mazda",
     "cellar": "Viessmann, Vaillant, Buderus, Daikin, Fronius, Kostal, Victron, Enphase, Tibber, Growatt, Pylontech, "
     "Sonnen, Senec, Grundfos, Wilo pump, Zendure, Judo softener, Huawei, Solaredge, Goodwe",
 }
@@ -31,12 +31,15 @@ ROOMS = {room: tuple(things.split(", ")) for room, things in _THINGS.items()}
 
 _WITH = (
     "turn on the {} please",
-    "what is the {} doing right now",
+    "what is {} doing right now",
     "tell the {} to stop",
+    "switch off {} in ten minutes",
     "is the {} still running in the {room}",
-    "switch off the {} in ten minutes",
+    "ask {} when it will be done",
     "set the {} to half and call me",
 )
+"""With an article and without: people say both."""
+
 WITHOUT = (
     "turn off the kitchen light", "set a timer for ten minutes", "what is the temperature outside",
     "close the garden door",

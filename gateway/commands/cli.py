@@ -32,6 +32,7 @@ COMMANDS = {
     "reload": "Let a running gateway read its configuration again.",
     "doctor": "What is plugged in, installed, missing, and how to get it.",
     "models": "Speech models: list, fetch, remove, and which one keeps up here.",
+    "names": "Names of the house, as the recognizer is told them.",
     "token": "Who may talk to the gateway: tokens, made and taken back.",
     "devices": "The devices: who is here, who may come in, what they print.",
     "firmware": "Firmware over the air: sign images, offer them, see how far.",

@@ -7,19 +7,33 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
-
-import structlog
+from typing import Protocol
 
 from gateway.names.tiers import MOST_NAMES, Named, cleaned, folded, in_order
-from gateway.observing.health import Health, HealthState
+from gateway.observing.health import HealthState
 from transcription.models.models import takes_names
 from transcription.settings import TranscriptionSettings
-
-log = structlog.get_logger(__name__)
 
 COMPONENT = "names"
 MOST_ROOMS = 256
 """Lists that are kept, one for each room."""
+
+
+class SourceHealth(Protocol):
+    """Where is said how the sources are; the gateway's health is one."""
+
+    def set(
+        self,
+        component: str,
+        state: HealthState,
+        reason: str = "",
+        remedy: str = "",
+        *,
+        works: bool = True,
+        detail: str = "",
+        quiet: bool = False,
+    ) -> object:
+        """One of them is like this now."""
 
 
 class KnownNames:
@@ -27,7 +41,7 @@ class KnownNames:
 
     def __init__(
         self,
-        health: Health,
+        health: SourceHealth,
         transcription: TranscriptionSettings,
         *,
         clock: Callable[[], float] = time.time,
@@ -62,7 +76,6 @@ class KnownNames:
         if self._found.get(source) != known:
             self._found[source] = known
             self._lists.clear()
-            log.info("names of the house", source=source, count=len(known))
         at = time.strftime("%H:%M", time.localtime(self._clock()))
         self._details[source] = f"{_names(len(known))} at {at}{more}"
         self._health.set(

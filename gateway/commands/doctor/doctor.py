@@ -28,6 +28,7 @@ from gateway.commands.doctor.content import content
 from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
+from gateway.commands.doctor.names import names as names_of_the_house
 from gateway.commands.doctor.registry import registry
 from gateway.commands.doctor.state import state
 from gateway.commands.doctor.wake_words import wake_words
@@ -77,6 +78,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: mqtt(config),
         lambda: brokers(config),
         lambda: content(config.content),
+        lambda: names_of_the_house(config),
         lambda: web(config),
         lambda: wyoming(config.adapters.wyoming, lambda: config.web.enabled and _answers_livez(config.web)),
         lambda: open_files(config.web),
@@ -96,6 +98,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "mqtt",
         "broker",
         "content",
+        "names",
         "web",
         "wyoming",
         "open files",

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.names.house import KnownNames
-from gateway.observing.health import ComponentHealth, Health
+from gateway.observing.health import ComponentHealth, Health, HealthState
 from transcription.settings import TranscriptionSettings
 
 
@@ -19,8 +19,9 @@ class Known(KnownNames):
         super().__init__(self.health, settings(**transcription), clock=lambda: 0.0)
 
     def how(self, source: str) -> ComponentHealth:
-        """That source, in health."""
-        return self.health.report().components[f"names: {source}"]
+        """That source, in health; unhealthy as long as it said nothing."""
+        unheard = ComponentHealth(HealthState.UNHEALTHY)
+        return self.health.report().components.get(f"names: {source}", unheard)
 
 
 def settings(**transcription: Any) -> TranscriptionSettings:
