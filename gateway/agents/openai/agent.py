@@ -29,6 +29,7 @@ from gateway.agents.tools.tool import Tool, ToolSource
 from gateway.orchestrators.answer import CannotAnswer, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import Orchestrator
+from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.orchestrator import AgentSettings
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,7 @@ async def probe(_name: str, settings: AgentSettings, token: str) -> Probed:
             raise CannotAnswer(f"it has no model {model}", f"load it there, or take one of {names}")
         if not settings.openai.warm_up:
             return Probed(f"{model} is there")
-        seconds = await first_word(endpoint)
+        seconds = await first_word(endpoint, settings.openai, {})
     if seconds > SLOW_SECONDS:
         remedy = "take a smaller model, set openai.reasoning_effort: none, or keep it loaded at its server"
         return Probed(f"{model} takes {seconds:.1f} s to its first word", remedy)
@@ -262,6 +263,9 @@ class ChatAgent:
         system = prompt.system_prompt(settings.prompt, heard, now)
         return prompt.messages(system, heard, turns=turns, tokens=tokens)
 
+    def _more(self, tools: Mapping[str, Tool]) -> Mapping[str, Any]:
+        return {"tools": prompt.functions(list(tools.values()))} if tools else {}
+
     def _tools_cost(self) -> int:
         tools = self._belt.offered()
         return prompt.cost(str(prompt.functions(list(tools.values())))) if tools else 0
@@ -280,14 +284,14 @@ class ChatAgent:
         try:
             await self._endpoint.model()
             if self._settings.warm_up:
-                seconds = await first_word(self._endpoint)
+                seconds = await first_word(self._endpoint, self._settings, self._more(self._belt.offered()))
                 log.info("the model is warm", first_word_seconds=round(seconds, 2))
         except CannotAnswer as error:
             log.warning("the model is not ready", reason=error.reason, remedy=error.remedy)
 
 
-async def first_word(endpoint: ChatEndpoint) -> float:
-    """Seconds until the model says a word. Raises CannotAnswer."""
+async def first_word(endpoint: ChatEndpoint, settings: ChatSettings, more: Mapping[str, Any]) -> float:
+    """Seconds until the model says a word; then its server has read what it is always told. Raises CannotAnswer."""
     clock = asyncio.get_running_loop().time
     began = clock()
     heard_at: list[float] = []
@@ -300,10 +304,13 @@ async def first_word(endpoint: ChatEndpoint) -> float:
         pass
 
     patience = ServerPatience(lambda: WARM_UP_SECONDS - (clock() - began), nobody)
-    ask: list[Message] = [{"role": "user", "content": "Say: ready."}]
+    begins = settings.prompt.partition("{")[0].strip()
+    system: list[Message] = [{"role": "system", "content": begins}] if begins else []
     with suppress(TimeoutError):
         async with asyncio.timeout(WARM_UP_SECONDS):
-            await endpoint.complete(Completion(), ask, note, patience)
+            await endpoint.complete(
+                Completion(), [*system, {"role": "user", "content": "Say: ready."}], note, patience, **more
+            )
     if not heard_at:
         raise CannotAnswer("the model says nothing")
     return heard_at[0] - began

@@ -15,7 +15,7 @@ import pytest
 from gateway.agents.openai import endpoint
 from gateway.agents.ready_made import ready_made
 from gateway.orchestrator import AgentAnswer, BadOrchestrator, ConversationTurn, Rehearsal
-from gateway.settings.agents.openai import ChatSettings
+from gateway.settings.agents.openai import PROMPT, ChatSettings
 from gateway.settings.orchestrator import AgentSettings
 from tests.gateway.agents.openai.scripted import agent, delta, stage, why, words
 from tests.servers.certificates import make_certificates
@@ -270,7 +270,9 @@ async def test_its_tokens_are_counted(server: UnrulyServer) -> None:
 async def test_it_is_warmed_up_where_that_is_wanted(server: UnrulyServer) -> None:
     async with stage(server.url, warm_up=True):
         (asked,) = await server.requests(1)
-    assert asked.json["messages"] == [{"role": "user", "content": "Say: ready."}]
+    system, user = asked.json["messages"]
+    assert user == {"role": "user", "content": "Say: ready."}
+    assert PROMPT.startswith(system["content"])
 
 
 def test_a_prompt_with_a_place_that_is_none() -> None:
@@ -311,5 +313,5 @@ async def test_answers_in_another_language_for_a_small_display(server: UnrulySer
     async with stage(server.url) as brain:
         said = await brain.say("wie wird das Wetter?", language="de")
     assert said.text == "Wetter. Köln: 21,5 °C. Łódź: −3 °C. Всё, 以上。"
-    assert "({language})" not in server.asked[0].json["messages"][0]["content"]
-    assert "(de)" in server.asked[0].json["messages"][0]["content"]
+    assert "{language}" not in server.asked[0].json["messages"][0]["content"]
+    assert "Language: de." in server.asked[0].json["messages"][0]["content"]
