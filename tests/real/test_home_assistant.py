@@ -99,8 +99,8 @@ async def test_devices_come_by_mqtt_discovery_and_announce_what_they_are_told(
     async with (
         open_house(tmp_path, **settings, **named) as house,
         house.board("esp-32") as board,
+        at_broker(owner, mosquitto.port) as entry,
     ):
-        entry = await owner.add("mqtt", broker="127.0.0.1", port=mosquitto.port)
         await owner.sees("sensor.kitchen_state", "idle")
         said = text("u28")
         await board.say(RECORDINGS["u28"].path)
@@ -216,6 +216,14 @@ async def asked(owner: Owner, words: str, conversation: str | None = None) -> di
 
 
 @asynccontextmanager
+async def at_broker(owner: Owner, port: int) -> AsyncIterator[dict[str, Any]]:
+    """It is at that broker, of which it takes one."""
+    entry = await owner.add("mqtt", broker="127.0.0.1", port=port)
+    yield entry
+    await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
+
+
+@asynccontextmanager
 async def added(owner: Owner, port: int) -> AsyncIterator[None]:
     """The gateway, as an integration; taken away again, so that the next has its names."""
     entry = await owner.add("wyoming", host="127.0.0.1", port=port)
@@ -285,8 +293,12 @@ async def test_the_light_is_that_of_the_room_in_which_it_was_said(
     monkeypatch.setenv("EARSHOT_AGENT_HOME_TOKEN", home_assistant.token)
     known = {"esp-k": {"name": "Left", "room": "Pantry"}, "esp-h": {"name": "Right", "room": "Attic"}}
     settings = {"adapters": {"home_assistant": {"url": mosquitto.url}}, "devices": {"known": known}}
-    async with open_house(tmp_path, **settings) as house, house.board("esp-k"), house.board("esp-h"):
-        entry = await owner.add("mqtt", broker="127.0.0.1", port=mosquitto.port)
+    async with (
+        open_house(tmp_path, **settings) as house,
+        house.board("esp-k"),
+        house.board("esp-h"),
+        at_broker(owner, mosquitto.port),
+    ):
         await owner.sees("sensor.left_state", "idle")
         await owner.sees("sensor.right_state", "idle")
         lights = [f"light.{room}" for room in ("pantry", "attic")]
@@ -312,7 +324,6 @@ async def test_the_light_is_that_of_the_room_in_which_it_was_said(
             await owner.post("/api/services/light/turn_off", entity_id="light.attic")
             await stage.say("turn on the lights", device_id="esp-k")
             assert await owner.state("light.attic") == "off"
-        await owner.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
 
 
 @pytest.mark.real(HOME_ASSISTANT)
