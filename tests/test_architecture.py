@@ -93,7 +93,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
-    "esptool", "esp_idf_nvs_partition_gen", "zeroconf", "mcp", "httpx2",
+    "esptool", "esp_idf_nvs_partition_gen", "zeroconf", "mcp", "httpx2", "langgraph",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
 """Two packages that know nothing of each other use these."""
@@ -234,7 +234,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.process.wire:           .contract .settings
 .agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
-.agents:                        firmware_bridge .contract .settings .orchestrators
+.agents:                        firmware_bridge .contract .settings.agents .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
                                 .orchestrators .agents.tools .agents

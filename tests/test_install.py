@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LOCKS = {path.stem: path for path in (ROOT / "requirements").glob("*.txt")}
 EXTRAS = {"demo": "embedded", "service": "all", "test": "dev"}
 OWN = {*PACKAGES, "tests", "benchmarks", "docs", "examples", "ten_lines"}
-PEERS = {"RealtimeSTT", "litellm"}
+PEERS = {"RealtimeSTT", "litellm", "langchain_core", "langgraph"}
 """Imported by programs for other environments, whose pins are their own."""
 PYTHONS = ("3.11.2", "3.12.3", "3.13.0")
 MACHINES = ("x86_64", "aarch64")

@@ -23,6 +23,7 @@ Raises BadOrchestrator, and CannotAnswer for somebody who is not there, or not w
 MODULES: Mapping[str, str] = {
     "commands": "gateway.agents.commands.agent",
     "home-assistant": "gateway.agents.home_assistant.agent",
+    "langgraph": "gateway.agents.langgraph",
     "openai": "gateway.agents.openai.agent",
     "webhook": "gateway.agents.webhook.agent",
 }

@@ -63,6 +63,8 @@ def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
         yield ((*here, "url"),), "it is not looked at with kind: " + (agent.kind or "''")
     elif agent.url and not _is_http(agent.url):
         yield ((*here, "url"),), "expected http[s]://host[:port][/path], without a user, a query or a #"
+    if agent.kind == "langgraph" and not agent.langgraph.graph:
+        yield ((*here, "langgraph", "graph"),), "expected the graph, as module:name, got nothing"
     if agent.kind == "commands":
         yield from _commands(agent.commands, (*here, "commands"))
     for kind in _KINDS:

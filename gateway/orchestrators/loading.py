@@ -47,6 +47,11 @@ def load_function(spec: str) -> Callable[..., Any]:
     return found
 
 
+def load_named(spec: str) -> object:
+    """Whatever a setting names as ``module:name``, found as an orchestrator is. Raises BadOrchestrator."""
+    return _named(spec, "not 'module:name'")
+
+
 def _named(spec: str, complaint: str) -> object:
     """What ``module:name`` is. Raises BadOrchestrator."""
     module_name, separator, name = spec.partition(":")

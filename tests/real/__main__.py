@@ -8,6 +8,7 @@ import time
 from tests.real.people import MOONSHINE, MUSIC, PROMPTS
 from tests.real.things import (
     HOME_ASSISTANT,
+    LANGGRAPH,
     LITELLM,
     LLAMA,
     LLMOCK,
@@ -20,7 +21,7 @@ from tests.real.weights import BASE, SMOLLM2, TINY_EN
 
 THINGS: tuple[Thing, ...] = (
     TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI,
-    WYOMING_OPENAI_GATEWAY, LITELLM, HOME_ASSISTANT, LLMOCK, LLAMA, SMOLLM2,
+    WYOMING_OPENAI_GATEWAY, LITELLM, LANGGRAPH, HOME_ASSISTANT, LLMOCK, LLAMA, SMOLLM2,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,10 @@ WYOMING_OPENAI = environment("wyoming-openai 0.8.0", 20, "real-wyoming-openai", 
 WYOMING_OPENAI_GATEWAY = environment(
     "wyoming-openai-gateway 0.2.1", 15, "real-wyoming-openai-gateway", "python3.13"
 )
+LANGGRAPH = environment(
+    "langgraph 1.2.24", 15, "real-langgraph", f"python{sys.version_info[0]}.{sys.version_info[1]}"
+)
+"""For the Python that runs the tests: what is in there is imported beside our own."""
 LITELLM = environment("litellm 1.110.2", 90, "real-litellm", "python3.11")
 HOME_ASSISTANT = environment("Home Assistant 2025.4.4", 600, "real-home-assistant", "python3.13")
 LLMOCK = environment("llmock 0.2.2", 20, "real-llmock", "python3.11")
