@@ -184,8 +184,9 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=0,
             le=64,
-            description="So many utterances are transcribed at the same time, each by one thread, if so many wait; on "
-            "a GPU it is one batch after the other. 0: two, or one on a single core.",
+            description="Threads of the engine. So many utterances are transcribed at the same time, each by one of "
+            "them, if so many wait and may be taken at once (batch_utterances); a GPU does a batch at a time. 0: two, "
+            "or one on a single core.",
         ),
     ] = 0
     idle_unload_seconds: Annotated[
@@ -233,7 +234,7 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ge=1,
             le=16,
             description="So many waiting utterances at most are taken at once, 30 s of audio together, and shared out "
-            "among the threads; 1: one after the other.",
+            "among the threads; 1: one after the other, by all threads, which helps who speaks alone and for long.",
         ),
     ] = 4
     wait_seconds: Annotated[

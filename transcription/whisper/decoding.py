@@ -80,13 +80,16 @@ class _Spoken:
 class WhisperDecoder:
     """A loaded model. It changes nothing in itself, so that one call cannot disturb the next, nor one beside it.
 
-    On the CPU ``threads`` calls (``at_once``) are worked on at the same time, each by one thread; they share the
-    weights. One call by several threads gains little: whoever decodes waits for the others' waking at every token.
+    On the CPU ``at_once`` calls are worked on at the same time, which share the weights and the threads. One call
+    gains little by several: whoever decodes waits for the others' waking at every token.
     """
 
-    def __init__(self, folder: Path, place: ComputeDevice, *, beam_size: int, threads: int) -> None:
+    def __init__(
+        self, folder: Path, place: ComputeDevice, *, beam_size: int, threads: int, at_once: int = 1
+    ) -> None:
         """Load the model; blocks. Raises whatever CTranslate2, tokenizers and faster-whisper do."""
         os.environ.setdefault(*ONEDNN_CACHE)
+        at_once = 1 if place.is_gpu else at_once
         from faster_whisper import WhisperModel  # noqa: PLC0415 - 40 MB that only this engine needs
         from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415
         from faster_whisper.transcribe import get_suppressed_tokens  # noqa: PLC0415
@@ -96,10 +99,10 @@ class WhisperDecoder:
             device=place.device,
             device_index=place.index,
             compute_type=place.compute_type,
-            cpu_threads=threads if place.is_gpu else 1,
-            num_workers=1 if place.is_gpu else threads,
+            cpu_threads=max(1, threads // at_once),
+            num_workers=at_once,
         )
-        self.at_once = 1 if place.is_gpu else threads
+        self.at_once = at_once
         self._model: Any = loaded.model
         self._tokenizers: dict[str, Any] = {
             language: Tokenizer(

@@ -83,7 +83,7 @@ class WhisperTranscriber(BatchTranscriber):
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
     in a longer context and without prompt, hotwords and names, which mislead at times, but for a draft's,
     and where that cannot be right either, in the full context; the transcript says so. Of several utterances as
-    many are worked out at the same time as there are threads.
+    many are worked out at the same time as there are threads, each by one.
 
     An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
     answered with an empty text without asking the model, which would invent words. Speech too
@@ -131,7 +131,11 @@ class WhisperTranscriber(BatchTranscriber):
         )
         try:
             place = computing.place(settings)
-            decoder = WhisperDecoder(folder, place, beam_size=settings.beam_size, threads=self._threads())
+            threads = self._threads()
+            at_once = min(threads, settings.batch_utterances)
+            decoder = WhisperDecoder(
+                folder, place, beam_size=settings.beam_size, threads=threads, at_once=at_once
+            )
             self._check_language(decoder)
             self._tolerated = shortest_context(settings.model, folder)
             self._floor = _floor(settings.context, self._tolerated)

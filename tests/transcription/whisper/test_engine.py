@@ -74,6 +74,20 @@ def test_other_settings(settings: dict[str, object]) -> None:
     assert engine.transcribe(utterance(recording("u05"))).text == TEXTS["u05"]
 
 
+@pytest.mark.parametrize(
+    ("threads", "batch", "at_once"), [(1, 4, 1), (2, 4, 2), (3, 2, 2), (2, 1, 1), (64, 4, 4)]
+)
+def test_as_many_at_the_same_time_as_there_are_threads_and_may_be_taken(
+    threads: int, batch: int, at_once: int
+) -> None:
+    engine = WhisperTranscriber(TranscriptionSettings(threads=threads, batch_utterances=batch))
+    engine.load()
+    assert engine._decoder is not None
+    assert (engine._side_by_side.most, engine._decoder.at_once) == (at_once, at_once)
+    assert engine.transcribe(utterance(recording("u05"))).text == TEXTS["u05"]
+    engine.close()
+
+
 # The context
 
 
