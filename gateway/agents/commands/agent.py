@@ -90,7 +90,9 @@ class CommandsAgent:
         if asked is not None:
             write(self._answering.acted, heard, asked[1].command.name, CallOutcome.DECLINED)
         if asked is not None and asked[0] is Consent.NO:
-            return Reply(_NOT_DONE.get(asked[1].language, _NOT_DONE["en"]), data=_data(asked[1], "refused"))
+            return Reply(
+                _NOT_DONE.get(asked[1].language, _NOT_DONE["en"]), data=_data(asked[1], "refused"), acted=True
+            )
         try:
             meant = book.understand(heard)
         except TooMuchToTry as error:
@@ -103,7 +105,7 @@ class CommandsAgent:
         if meant.command.confirms:
             self._pending.ask(heard, meant)
             write(self._answering.acted, heard, meant.command.name, CallOutcome.ASKED)
-            return Reply(self._question(book, meant), data=_data(meant, "asked"))
+            return Reply(self._question(book, meant), data=_data(meant, "asked"), acted=True)
         return await self._done(book, meant, heard, confirmed=False)
 
     @staticmethod

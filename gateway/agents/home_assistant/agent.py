@@ -71,7 +71,7 @@ class _Assist:
             return self._told(heard, await self._by_api(heard, known, assistant.engine))
         told, spoken = await voice_assistant.ask(self._wire, self._house, assistant, heard, known)
         reply = self._told(heard, told)
-        return Reply(spoken.rest(reply.text), data=reply.data)
+        return Reply(spoken.rest(reply.text), data=reply.data, acted=reply.acted)
 
     def _told(self, heard: Heard, answer: AssistAnswer) -> Reply:
         self._conversations.note(heard.conversation_id, answer.conversation_id)

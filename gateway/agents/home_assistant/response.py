@@ -36,7 +36,8 @@ class AssistAnswer(Struct, frozen=True, kw_only=True):
     def reply(self) -> Reply:
         """To be said. Raises NotUnderstood, and CannotAnswer for what has failed."""
         if self.kind != "error":
-            return Reply(self.speech, data={"home_assistant": self.data})
+            acted = self.kind != "query_answer" or self.data.get("continue_conversation") is True
+            return Reply(self.speech, data={"home_assistant": self.data}, acted=acted)
         if self.code in _NOT_UNDERSTOOD:
             raise NotUnderstood(self.speech)
         said = " ".join(self.speech.split())[:_SHOWN]

@@ -262,4 +262,4 @@ class _Open:
             reason = reply.error.removeprefix(self._agent).removeprefix(":").strip()
             raise CannotAnswer(reason)
         rest = reply.text.removeprefix("".join(self._pieces))
-        return Reply(rest, reply.hints, reply.data, reply.confidence, reply.understood)
+        return Reply(rest, reply.hints, reply.data, reply.confidence, reply.understood, reply.acted)

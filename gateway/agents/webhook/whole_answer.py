@@ -80,6 +80,7 @@ def _reply(text: str, told: Mapping[str, Any]) -> Reply:
         hints=hints,
         data=data if isinstance(data, dict) else None,
         confidence=confidence if isinstance(confidence, int | float) and 0 <= confidence <= 1 else 0.0,
+        acted=told.get("acted") is True,
     )
 
 

@@ -99,6 +99,17 @@ async def test_what_it_is_asked_and_answers(server: UnrulyServer) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "goes_on", "acted"),
+    [("action_done", False, True), ("query_answer", False, False), ("query_answer", True, True)],
+)
+async def test_only_the_answer_to_a_question_may_be_given_again(
+    server: UnrulyServer, kind: str, goes_on: object, acted: object
+) -> None:
+    server.usual = done("It is on", kind, continue_conversation=goes_on)
+    assert (await said(server.url)).end.acted is acted
+
+
 async def test_each_conversation_of_ours_is_one_of_its_own(
     server: UnrulyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,6 +214,8 @@ async def test_what_comes_with_it(server: UnrulyServer) -> None:
         )
         end = (await stage.say("hello")).end
         assert (end.data, end.confidence, end.hints and end.hints.hotwords) == ({"a": 1}, 0.5, "Aoife")
+        server.usual = as_json({"reply": "Done.", "acted": True})
+        assert (await stage.say("do it")).end.acted is True
         server.usual = as_json({"reply": "What?", "understood": False})
         end = (await stage.say("hello")).end
         assert (end.text, end.understood, end.error) == ("What?", False, None)

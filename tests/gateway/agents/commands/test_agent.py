@@ -287,7 +287,7 @@ async def test_what_is_to_be_confirmed_is_done_after_a_yes_only(tmp_path: Path) 
     done = tmp_path / "done"
     async with house(tmp_path, UNLOCK, shell={"unlock": ("/bin/touch", str(done))}) as one:
         asked = await one.ask("Unlock the front door.")
-        assert (asked.text, asked.understood) == ("Unlock the front door?", True)
+        assert (asked.text, asked.understood, asked.acted) == ("Unlock the front door?", True, True)
         assert asked.data == {"command": "unlock", "slots": {"door": "front door"}, "state": "asked"}
         assert await one.said("No!") == "All right, I will not."
         assert await one.said("yes") == "(I do not know yes.)"

@@ -52,7 +52,7 @@ async def test_a_tool_is_called_and_what_it_gives_is_told(server: UnrulyServer) 
     server.next.append(calls(call("light", {"where": "hall"}), says="One moment."))
     async with house(server, light) as (brain, written):
         said = await brain.say("light in the hall", room="Hall", user_id="ann")
-    assert said.text == "One moment. Done."
+    assert (said.text, said.end.acted) == ("One moment. Done.", True)
     assert light.done == [{"where": "hall"}]
     (offered,) = server.asked[0].json["tools"]
     assert offered["function"]["name"] == "light"
@@ -69,6 +69,11 @@ async def test_a_tool_is_called_and_what_it_gives_is_told(server: UnrulyServer) 
         "room": "Hall",
         "correlation_id": said.request.transcript.correlation_id,
     }
+
+
+async def test_what_a_model_says_without_a_tool_may_be_given_again(server: UnrulyServer) -> None:
+    async with house(server, Device("light")) as (brain, _):
+        assert (await brain.say("who wrote Faust")).end.acted is False
 
 
 async def test_calls_in_pieces_are_joined_by_index(server: UnrulyServer) -> None:
