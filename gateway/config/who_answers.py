@@ -12,6 +12,7 @@ from gateway.config import patterns
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.agents.commands import CommandsSettings
+from gateway.settings.agents.openai import PROMPT_PLACES
 from gateway.settings.orchestrator import AgentKind, AgentSettings, OrchestratorSettings, TeamSettings
 
 MOST_AGENTS = 128
@@ -19,6 +20,7 @@ MOST_AGENTS = 128
 
 _KINDS = tuple(kind for kind in get_args(AgentKind) if kind)
 _ASKS_A_SERVER = ("openai", "home-assistant", "webhook")
+_PLACE = re.compile(r"\{(\w+)\}")
 _NO_AGENT = AgentSettings()
 _APP = re.compile(r"(builtin|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|)")
 
@@ -34,6 +36,7 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
             yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
         yield from _kind(agent, here)
         yield from _servers(agent, here)
+        yield from _prompt(agent.openai.prompt, (*here, "openai", "prompt"))
         if agent.retries > 1 and not agent.idempotent:
             yield ((*here, "retries"),), "it is not looked at without idempotent: true"
         if agent.cache.seconds and agent.compensates:
@@ -99,6 +102,13 @@ def _servers(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
         for key in ("args", "env") if server.url else ("token_file", "ca_file"):
             if getattr(server, key):
                 yield ((*path, key),), f"it is not looked at with {'url' if server.url else 'command'}"
+
+
+def _prompt(prompt: str, path: Path) -> Iterator[Contradiction]:
+    for place in _PLACE.findall(prompt):
+        if place not in PROMPT_PLACES:
+            known = ", ".join(f"{{{one}}}" for one in PROMPT_PLACES)
+            yield (path,), f"there is no {{{place}}}; there are {known}"
 
 
 def _is_http(url: str) -> bool:

@@ -46,7 +46,6 @@ SLOW_SECONDS = 3.0
 
 def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator:
     """That agent. Raises BadOrchestrator."""
-    prompt.check(settings.openai.prompt)
     made = Orchestrator(
         name, timeout_seconds=settings.timeout_seconds, description=f"a language model at {settings.url}"
     )

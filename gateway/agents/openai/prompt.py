@@ -13,26 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from gateway.orchestrators.heard import Heard
-from gateway.orchestrators.sdk import BadOrchestrator
 
 Message: TypeAlias = dict[str, Any]
 
-PLACES = ("language", "room", "user", "time", "role")
 NAME_CHARACTERS = 40
 MESSAGE_TOKENS = 8
 """What a message costs beside its text."""
 _PLACE = re.compile(r"\{(\w+)\}")
 _NO_NAME = re.compile(r"[^\w\-. ']+|_")
 UNKNOWN = "unknown"
-
-
-def check(template: str) -> None:
-    """Raises BadOrchestrator for a prompt with a place that is none."""
-    for name in _PLACE.findall(template):
-        if name not in PLACES:
-            raise BadOrchestrator(
-                f"openai.prompt: there is no {{{name}}}; there are {{{'}, {'.join(PLACES)}}}"
-            )
 
 
 def system_prompt(template: str, heard: Heard, time: str) -> str:

@@ -15,6 +15,7 @@ PROMPT = (
     "Room: {room}. Speaking: {user}. Language: {language}. It is {time}."
 )
 """What changes stands at its end: a server that has read the rest before need not read it again."""
+PROMPT_PLACES = ("language", "room", "user", "time", "role")
 
 
 class ChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,6 +20,10 @@ AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
         ("kind: openai", "FILE:1: orchestrator.agents.a.url: kind: openai asks a server; name its address"),
         ("kind: openai, url: 'http://u:p@h'", "FILE:1: orchestrator.agents.a.url: expected http[s]://host[:port]"),
         ("kind: openai, url: 'mqtt://h'", "FILE:1: orchestrator.agents.a.url: expected http[s]://host[:port]"),
+        (
+            "kind: openai, url: 'http://h', openai: {prompt: 'It is {weather} in {room}'}",
+            "FILE:1: orchestrator.agents.a.openai.prompt: there is no {weather}; there are {language}, {room}, ",
+        ),
         ("url: 'http://h'", "FILE:1: orchestrator.agents.a.url: it is not looked at with kind: ''"),
         (
             "kind: commands, commands: {file: demo}, app: builtin",

@@ -14,10 +14,10 @@ import pytest
 
 from gateway.agents.openai import endpoint
 from gateway.agents.ready_made import ready_made
-from gateway.orchestrator import AgentAnswer, BadOrchestrator, ConversationTurn, Rehearsal
+from gateway.orchestrator import AgentAnswer, ConversationTurn, Rehearsal
 from gateway.settings.agents.openai import PROMPT, ChatSettings
 from gateway.settings.orchestrator import AgentSettings
-from tests.gateway.agents.openai.scripted import agent, delta, stage, why, words
+from tests.gateway.agents.openai.scripted import delta, stage, why, words
 from tests.servers.certificates import make_certificates
 from tests.servers.process import free_port
 from tests.servers.unruly_http import Told, UnrulyServer, as_events, as_json, unruly
@@ -273,13 +273,6 @@ async def test_it_is_warmed_up_where_that_is_wanted(server: UnrulyServer) -> Non
     system, user = asked.json["messages"]
     assert user == {"role": "user", "content": "Say: ready."}
     assert PROMPT.startswith(system["content"])
-
-
-def test_a_prompt_with_a_place_that_is_none() -> None:
-    with pytest.raises(
-        BadOrchestrator, match=r"openai\.prompt: there is no \{weather\}; there are \{language\}, "
-    ):
-        agent("http://127.0.0.1", prompt="It is {weather}.")
 
 
 @pytest.mark.slow

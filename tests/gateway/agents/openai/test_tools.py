@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.orchestrator import Heard, Orchestrator, Rehearsal
 from gateway.settings.agents.tools import AskedAgent, ToolSettings
@@ -219,6 +220,17 @@ async def test_what_was_done_by_a_tool_is_not_answered_from_a_cache(server: Unru
             server.next.append(calls(call("door_unlock", {})))
             assert (await brain.say("unlock")).end.acted
             assert (await brain.say(answer)).end.acted
+
+
+async def test_without_an_audit_log_a_call_is_a_line_in_the_programs_own(server: UnrulyServer) -> None:
+    server.next.append(calls(call("light", {"where": "secret"})))
+    brain = agent_with(server.url, House(Device("light")), tools=EVERYTHING)
+    with capture_logs() as lines:
+        async with Rehearsal(brain) as one:
+            await one.say("light")
+    (line,) = [line for line in lines if line["event"] == "a tool was called for"]
+    assert (line["name"], line["tool"], line["outcome"]) == ("brain", "light", "done")
+    assert "secret" not in str(line)
 
 
 # -- a yes first
