@@ -26,12 +26,14 @@ from gateway.agents.commands.matching import (
 from gateway.agents.commands.sentence import BadSentence, Literal, all_ways, read_sentence
 from gateway.agents.commands.words import MOST_CHARACTERS, SaidWords, plain
 from gateway.orchestrators.answer import CannotAnswer
+from gateway.settings.agents.commands import CommandsMqtt, CommandsSettings
 
 KINDS: dict[str, SlotKind] = {
     "light": Entries.of({"lamp": SlotValue("l.1", "lamp"), "lamp two": SlotValue("l/2", "lamp two")}),
     "n": NumberRange(-5, 50),
     "what": FreeText(),
 }
+SETTINGS = CommandsSettings(mqtt=CommandsMqtt(url="mqtt://h"))
 _ONLY_WORDS = re.compile(r"[a-z ()|\[\]]*")
 
 
@@ -97,7 +99,7 @@ def _places(template: str, said: str) -> None:
     for form in (HttpForm(url=f"http://h/{template}"), MqttForm(topic=f"t/{template}")):
         is_http = isinstance(form, HttpForm)
         try:
-            deed = read_deed(DeedForm(http=form) if is_http else DeedForm(mqtt=form), {}, has_mqtt=True)
+            deed = read_deed(DeedForm(http=form) if is_http else DeedForm(mqtt=form), SETTINGS)
         except BadDeed:
             continue
         plainly, filled = _done(deed, Values({"what": SlotValue("x", "x")})), _done(deed, values)

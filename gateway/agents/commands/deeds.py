@@ -27,6 +27,7 @@ from gateway.agents.commands.filling import (
 )
 from gateway.agents.commands.form import DeedForm, HttpForm, MqttForm
 from gateway.orchestrators.answer import CannotAnswer
+from gateway.settings.agents.commands import CommandsSettings
 
 _URL = re.compile(r"(https?://[^/?#{}]+)([/?].*|)\Z", re.DOTALL)
 _STEPS = re.compile(r"(?:^|/)\.{1,2}(?=/|\?|$)")
@@ -159,17 +160,18 @@ class ShellDeed(NamedTuple):
         return await means.run(tuple(_argument(one, values) for one in self.argv), self.name)
 
 
-def read_deed(form: DeedForm, programs: Mapping[str, tuple[str, ...]], *, has_mqtt: bool) -> Deed:
-    """Raises BadDeed. ``programs``: by name. ``has_mqtt``: whether there is a broker to publish to."""
+def read_deed(form: DeedForm, settings: CommandsSettings) -> Deed:
+    """Raises BadDeed, also for what these settings do not let commands do."""
+    programs = settings.shell
     wanted = [name for name, is_there in _kinds(form) if is_there]
     if len(wanted) != 1:
         raise BadDeed(
             (), f"expected one of http (with its url), mqtt (with its topic) and shell, got {wanted}"
         )
     if form.http.url:
-        return _http(form.http)
+        return _http(form.http, settings.token_for)
     if form.mqtt.topic:
-        return _mqtt(form.mqtt, has_mqtt=has_mqtt)
+        return _mqtt(form.mqtt, has_mqtt=bool(settings.mqtt.url))
     if form.shell not in programs:
         known = ", ".join(programs) or "none"
         raise BadDeed(
@@ -194,7 +196,7 @@ def _kinds(form: DeedForm) -> Iterator[tuple[str, bool]]:
     yield "shell", bool(form.shell)
 
 
-def _http(form: HttpForm) -> HttpDeed:
+def _http(form: HttpForm, token_for: tuple[str, ...]) -> HttpDeed:
     found = _URL.match(form.url)
     try:
         parts = split_url(found[1]) if found else None
@@ -204,6 +206,11 @@ def _http(form: HttpForm) -> HttpDeed:
         raise BadDeed(
             ("http", "url"), "expected http[s]://host[:port]/path?query, slots behind the host only"
         )
+    if form.token and found[1] not in [one.rstrip("/") for one in token_for]:
+        message = (
+            f"config.yaml does not let the token go to {found[1]}: name it in this agent's commands.token_for"
+        )
+        raise BadDeed(("http", "token"), message)
     path = _read(Filler.read, found[2], "http", "url")
     if _STEPS.search(
         "".join(part if isinstance(part, str) else "x" for part in path.parts).partition("?")[0]

@@ -55,6 +55,8 @@ class NumberRange(NamedTuple):
 
     least: float
     most: float
+    mark: str = "."
+    """Before its decimals, for people."""
 
 
 class FreeText(NamedTuple):
@@ -146,7 +148,7 @@ class _Number:
             return
         number = float(found[0]) if "." in found[0] else int(found[0]) if len(found[0]) < 19 else float("inf")
         if self.bounds.least <= number <= self.bounds.most:
-            value = SlotValue(number, found[0])
+            value = SlotValue(number, found[0].replace(".", self.bounds.mark))
             yield self.then, found.end(), _Caught(self.name, value, at, False, caught)
 
 

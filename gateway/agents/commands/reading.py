@@ -34,7 +34,7 @@ from gateway.agents.commands.sentence import (
     read_sentence,
     slots_of,
 )
-from gateway.agents.commands.words import plain
+from gateway.agents.commands.words import decimal_mark, plain
 from gateway.config import outline
 from gateway.config.loading import ConfigError, ConfigProblem, as_problem, read_file
 from gateway.config.outline import Mistake
@@ -180,7 +180,8 @@ class _Reading:
 
     def _read_kinds(self, language: str) -> dict[str, SlotKind]:
         kinds: dict[str, SlotKind] = {name: FreeText() for name in self._form.texts}
-        kinds |= {name: NumberRange(one.least, one.most) for name, one in self._form.numbers.items()}
+        mark = decimal_mark(language)
+        kinds |= {name: NumberRange(one.least, one.most, mark) for name, one in self._form.numbers.items()}
         return kinds | {name: self._entries(name, language) for name in self._form.lists}
 
     def _entries(self, name: str, language: str) -> Entries:
@@ -275,7 +276,7 @@ class _Reading:
     def _deeds(self, form: CommandForm, here: Place) -> Iterator[Deed]:
         for i, one in enumerate(form.do):
             try:
-                yield read_deed(one, self._settings.shell, has_mqtt=bool(self._settings.mqtt.url))
+                yield read_deed(one, self._settings)
             except BadDeed as error:
                 self._wrong((*here, "do", i, *error.field), str(error))
 

@@ -17,7 +17,8 @@ MOST_CHARACTERS = 400
 """Longer speech is no command."""
 
 _WORD = re.compile(r"(?:(?<!\w)-)?\d+(?:[.,]\d+)*|[^\W\d_](?:[^\W_]|['\u2019](?=[^\W_]))*")
-_GROUPED = {"en": re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?"), "": re.compile(r"-?\d{1,3}(\.\d{3})+(,\d+)?")}
+_WITH_POINTS = frozenset({"en", "ja", "zh", "ko", "th", "he", "hi"})
+_GROUPED = {".": re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?"), ",": re.compile(r"-?\d{1,3}(\.\d{3})+(,\d+)?")}
 _FIGURES = re.compile(r"-?\d+(\.\d+)?")
 _CLOSE = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -76,6 +77,11 @@ class SaidWords:
         return word.start if first else word.end
 
 
+def decimal_mark(language: str) -> str:
+    """What stands before the decimals of a number there."""
+    return "." if language in _WITH_POINTS else ","
+
+
 def plain(text: str, language: str) -> str:
     """A text of the commands' file as it is compared with what is said."""
     return " ".join(word.text for word in _words(unicodedata.normalize("NFC", text), language))
@@ -97,9 +103,9 @@ def _folded(word: str, language: str) -> str:
 
 def _number(word: str, language: str) -> str:
     ascii_word = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in word)
-    mark = "," if language == "en" else "."
-    if _GROUPED["en" if language == "en" else ""].fullmatch(ascii_word):
-        ascii_word = ascii_word.replace(mark, "")
+    mark = decimal_mark(language)
+    if _GROUPED[mark].fullmatch(ascii_word):
+        ascii_word = ascii_word.replace("," if mark == "." else ".", "")
     return ascii_word.replace(",", ".")
 
 

@@ -42,6 +42,13 @@ class CommandsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = ""
     mqtt: Annotated[CommandsMqtt, Meta(description="Where messages are published.")] = CommandsMqtt()
+    token_for: Annotated[
+        tuple[Annotated[str, Meta(max_length=300)], ...],
+        Meta(
+            max_length=100,
+            description="The servers (http[s]://host[:port]) that commands may send the agent's token to.",
+        ),
+    ] = ()
     shell: Annotated[
         dict[
             Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")],

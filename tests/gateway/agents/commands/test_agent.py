@@ -133,7 +133,7 @@ async def test_a_server_is_asked_and_what_it_answers_is_told(tmp_path: Path, ser
     do: [{{http: {{url: "{server.url}/ask"}}}}]
     reply: "{{reply}}"
 """
-    async with house(tmp_path, commands, token="s3cret") as one:
+    async with house(tmp_path, commands, token="s3cret", token_for=(f"{server.url}/",)) as one:
         server.usual = as_json({"state": [{"name": "dim"}], "level": 5})
         evil = 'dim the hall light to fifty and say "quotes" & a/b?c=d #1 ü'
         assert await one.said(evil) == "It is dim at 5."

@@ -20,6 +20,11 @@ from gateway.agents.commands.filling import (
 from gateway.agents.commands.form import DeedForm, HttpForm, MqttForm
 from gateway.agents.commands.matching import SlotValue
 from gateway.orchestrators.answer import CannotAnswer
+from gateway.settings.agents.commands import CommandsMqtt, CommandsSettings
+
+SETTINGS = CommandsSettings(
+    shell={"run": ("/bin/run", "{what}", "--x={what}", "a{what}")}, mqtt=CommandsMqtt(url="mqtt://h")
+)
 
 
 class Kept:
@@ -46,8 +51,7 @@ def slots(what: str | float) -> Values:
 
 async def done(form: DeedForm, what: str | float) -> Any:
     means = Kept()
-    argv = {"run": ("/bin/run", "{what}", "--x={what}", "a{what}")}
-    await read_deed(form, argv, has_mqtt=True).do(slots(what), means)
+    await read_deed(form, SETTINGS).do(slots(what), means)
     return means.told[0]
 
 

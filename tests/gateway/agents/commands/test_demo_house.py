@@ -29,7 +29,7 @@ BOOK = CommandsSettings(file="demo")
         ("Schalte bitte das Küchenlicht ein!", "de", "Demo: Küchenlicht ist an."),
         ("set the hall light to green", "en", "Demo: The hall light is green now."),
         ("set the thermostat to twenty one degrees", "en", "Demo: The hall thermostat is set to 21 degrees."),
-        ("Stelle die Temperatur im Büro auf 21,5 Grad", "de", "Demo: 21.5 Grad in Büro."),
+        ("Stelle die Temperatur im Büro auf 21,5 Grad", "de", "Demo: 21,5 Grad in Büro."),
         ("open the garage door", "en", "Demo: The garage door is open."),
         ("set a timer for sixty minutes", "en", "Demo: Timer set for 60 minutes."),
         ("engine number five status", "en", "Demo: Engine 5 is running normally."),
@@ -63,6 +63,7 @@ def test_the_example_of_the_documentation_is_right(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "file": str(file),
         "mqtt": {"url": "mqtt://broker"},
+        "token_for": ["http://heating.local"],
         "shell": {"unlock": ["/usr/local/bin/unlock", "--door={door}"]},
     }
     book = read_book(msgspec.convert(settings, CommandsSettings))

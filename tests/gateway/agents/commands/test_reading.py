@@ -42,6 +42,7 @@ def told(folder: Path, text: str) -> list[str]:
         ("commands:\n  a: {say: x, do: [{shell: run}]}", "2: commands.a.do[0]: there is no slot {what}"),
         ("commands:\n  a: {say: x, do: [{mqtt: {topic: t}}]}", "2: commands.a.do[0].mqtt: there is no broker to publish to"),
         ("commands:\n  a: {say: x, do: [{http: {url: 'ftp://h'}}]}", "2: commands.a.do[0].http.url: expected http[s]://host[:port]/path"),
+        ("commands:\n  a: {say: x, do: [{http: {url: 'http://h', token: true}}]}", "2: commands.a.do[0].http.token: config.yaml does not let the token go to http://h: name it"),
         ("commands:\n  a: {say: x, do: [{http: {url: 'http://{room}/'}}]}", "2: commands.a.do[0].http.url: expected http[s]://host[:port]/path"),
         ("commands:\n  a: {say: x, do: [{http: {url: 'http://u:p@h/'}}]}", "2: commands.a.do[0].http.url: expected http[s]://host[:port]/path"),
         ("commands:\n  a: {say: x, do: [{http: {url: 'http://h/a/../b'}}]}", "2: commands.a.do[0].http.url: expected an address without . and .."),
