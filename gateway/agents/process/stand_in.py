@@ -15,6 +15,7 @@ from gateway.agents.process.wire import (
     Announces,
     Asks,
     Become,
+    DidAct,
     IsOver,
     OtherAnswered,
     Put,
@@ -156,6 +157,8 @@ class _StandIn:
             self._asked(said)
         elif isinstance(said, Announces):
             self._announce(said.announcement)
+        elif isinstance(said, DidAct):
+            self._agent.acted(**said.facts)
 
     def _failed(self, reason: str) -> None:
         """All that it had to answer."""

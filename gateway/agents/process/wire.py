@@ -79,7 +79,13 @@ class Announces(Struct, frozen=True, tag=True):
     announcement: AnnouncementMessage
 
 
-AgentSaid = Ready | Unfit | RepliedTo | IsOver | Asks | Announces
+class DidAct(Struct, frozen=True, tag=True):
+    """From an agent's process: a line for the audit log, of what it did by a tool."""
+
+    facts: dict[str, str | float | None]
+
+
+AgentSaid = Ready | Unfit | RepliedTo | IsOver | Asks | Announces | DidAct
 AgentTold = Become | Put | OtherAnswered
 
 _ENCODER = msgspec.json.Encoder()

@@ -19,6 +19,7 @@ from gateway.agents.process.wire import (
     Announces,
     Asks,
     Become,
+    DidAct,
     IsOver,
     OtherAnswered,
     Put,
@@ -88,6 +89,7 @@ class Hosted:
                 self._end.say(IsOver(heard.request_id, heard.attempt))
 
         agent.lifespan, agent.turn = open_and_say, until_over
+        agent.acted = lambda **facts: self._end.say(DidAct(facts))
         return agent
 
     async def _run(self, agent: Orchestrator) -> None:
