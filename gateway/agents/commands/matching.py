@@ -175,7 +175,10 @@ class _FreeGoesOn:
 
 
 class SentencePattern:
-    """A sentence that can be compared. ``size``: its steps; ``slots``: the names of those in it."""
+    """A sentence that can be compared.
+
+    ``size``: its steps; ``slots``: the names of those in it; ``always``: words without which it does not fit.
+    """
 
     def __init__(self, sentence: Pieces, kinds: Mapping[str, SlotKind], language: str) -> None:
         """Raises BadSentence for a slot of no kind, and for what nobody can say."""
@@ -184,12 +187,12 @@ class SentencePattern:
         self._first = self._weaving.sequence((Literal(" "), *sentence, Literal(" ")), self._end)
         self.size = self._weaving.size
         literals = [piece.text for piece in sentence if isinstance(piece, Literal)]
-        self._said_in_any_case = tuple(filter(None, (_literal_words(text, language)[1] for text in literals)))
+        self.always = tuple(filter(None, (_literal_words(text, language)[1] for text in literals)))
         self.slots = frozenset(slots_of(sentence))
 
     def fits(self, spoken: SaidWords) -> dict[str, SlotValue] | None:
         """What the slots have caught; None: it does not fit. Raises TooMuchToTry."""
-        if not all(words in spoken.text for words in self._said_in_any_case):
+        if not all(words in spoken.text for words in self.always):
             return None
         length = len(spoken.text)
         seen: set[tuple[int, int]] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -93,12 +93,14 @@ class _Reading:
         self.mistakes: list[Mistake] = []
         self._parts: dict[str, dict[str, Pieces]] = {}
         self._kinds: dict[str, dict[str, SlotKind]] = {}
+        self._skips: dict[str, frozenset[str]] = {}
 
     def book(self) -> CommandBook:
         form = self._form
         for language in self._languages():
             self._parts[language] = self._read_parts(language)
             self._kinds[language] = self._read_kinds(language)
+            self._skips[language] = frozenset(self._skipped(language))
         self._one_name_each()
         commands = tuple(self._command(name, one) for name, one in form.commands.items())
         self._not_too_much(commands)
@@ -110,7 +112,7 @@ class _Reading:
             commands=commands,
             kinds=self._kinds,
             in_rooms=form.rooms,
-            skipped={code: frozenset(self._skipped(code)) for code in self._kinds},
+            skipped=self._skips,
             not_understood=self._texts(form.not_understood, ("not_understood",), frozenset(AROUND)),
             hotwords=_joined(form.commands),
         )
@@ -236,6 +238,8 @@ class _Reading:
             self._check_default((*here, "defaults", slot), kinds.get(slot, slot), value)
         answered = known | {REPLY} if any(deed.answers for deed in deeds) else known
         confirm: Wording = () if isinstance(form.confirm, bool) else form.confirm
+        self._check_languages(patterns, form.reply, (*here, "reply"))
+        self._check_languages(patterns, confirm, (*here, "confirm"))
         return Command(
             name=name,
             patterns=patterns,
@@ -268,10 +272,14 @@ class _Reading:
 
     def _pattern(self, here: Place, sentence: Pieces, language: str) -> SentencePattern | None:
         try:
-            return SentencePattern(sentence, self._kinds[language], language)
+            pattern = SentencePattern(sentence, self._kinds[language], language)
         except BadSentence as error:
             self._wrong(here, str(error))
             return None
+        said = {word for words in pattern.always for word in words.split()}
+        if skipped := sorted(said & self._skips[language]):
+            self._wrong(here, f"it waits for {skipped[0]!r:.60}, which is passed over (skip)")
+        return pattern
 
     def _deeds(self, form: CommandForm, here: Place) -> Iterator[Deed]:
         for i, one in enumerate(form.do):
@@ -288,6 +296,13 @@ class _Reading:
                 self._wrong((*here, "do", i), _no_slot(name, known))
             if any(hole.name == REPLY for hole in deed.holes) and not any(one.answers for one in deeds[:i]):
                 self._wrong((*here, "do", i), "nothing before it answers what could be {reply}")
+
+    def _check_languages(self, said: Collection[str], wording: Wording, here: Place) -> None:
+        """What is said in a language is answered in it, or in the file's."""
+        there = {code for code, _ in self._by_language(wording)}
+        if there and self._form.language not in there:
+            for code in sorted(set(said) - there):
+                self._wrong(here, f"there is none in {code}, nor in the file's language")
 
     def _check_default(self, here: Place, kind: str, value: Scalar) -> None:
         entries = self._kinds[self._form.language].get(kind)
