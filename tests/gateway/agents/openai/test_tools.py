@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.agents.process.stand_in import stand_in
 from gateway.orchestrator import Heard, Orchestrator, Rehearsal
+from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.agents.tools import AskedAgent, ToolSettings
+from gateway.settings.orchestrator import AgentSettings
 from tests.gateway.agents.openai.house import Device, House
 from tests.gateway.agents.openai.scripted import agent_with, call, calls, delta, stage, why, words
 from tests.servers.unruly_http import UnrulyServer, as_events, unruly
@@ -231,6 +234,22 @@ async def test_without_an_audit_log_a_call_is_a_line_in_the_programs_own(server:
     (line,) = [line for line in lines if line["event"] == "a tool was called for"]
     assert (line["name"], line["tool"], line["outcome"]) == ("brain", "light", "done")
     assert "secret" not in str(line)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("agents' processes")
+async def test_in_a_process_of_its_own_a_call_is_a_line_in_the_gateways_audit_log(
+    server: UnrulyServer,
+) -> None:
+    server.next.append(calls(call("time", {}), call("invented", {}, "call_2")))
+    chat = ChatSettings(model="m", tools=ToolSettings(builtin=("time",)))
+    brain = stand_in("brain", AgentSettings(kind="openai", url=f"{server.url}/v1", openai=chat))
+    written: list[dict[str, Any]] = []
+    brain.acted = lambda **facts: written.append(facts)
+    async with Rehearsal(brain) as one:
+        assert (await one.say("what time is it?", user_id="ann")).text == "Done."
+    assert outcomes(written) == [("time", "done"), ("invented", "refused")]
+    assert {line["user"] for line in written} == {"ann"}
 
 
 # -- a yes first
