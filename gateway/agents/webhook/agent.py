@@ -60,13 +60,8 @@ class _Webhook:
 
     async def answer(self, heard: Heard) -> Reply:
         """Raises NotUnderstood, CannotAnswer, and ComesLater."""
-        how = self._settings
-        asked = question(heard, self._name, self._url, replies_at=how.replies_at, turns=how.turns)
-        body = msgspec.json.encode(asked)
-        headers = signed(self._secret, time.time(), body) if self._secret else {}
         try:
-            async with self._peer.post("", body, headers=_ACCEPTED | headers) as answer:
-                return await _read(answer, heard)
+            return await self._asked_twice(heard)
         except PeerFailed as error:
             raise self._explained(error) from error
         except ComesLater:
@@ -76,6 +71,26 @@ class _Webhook:
                 ) from None
             await heard.progress("it answers later")
             raise
+
+    async def _asked_twice(self, heard: Heard) -> Reply:
+        """Once more, where it wants to be left alone for a while and there is time for that."""
+        try:
+            return await self._asked(heard)
+        except PeerFailed as error:
+            wait = error.retry_after
+            if wait is None or not error.never_began or wait > heard.seconds_left() / 2:
+                raise
+        await heard.progress("it has too much to do")
+        await asyncio.sleep(wait)
+        return await self._asked(heard)
+
+    async def _asked(self, heard: Heard) -> Reply:
+        how = self._settings
+        asked = question(heard, self._name, self._url, replies_at=how.replies_at, turns=how.turns)
+        body = msgspec.json.encode(asked)
+        headers = signed(self._secret, time.time(), body) if self._secret else {}
+        async with self._peer.post("", body, headers=_ACCEPTED | headers) as answer:
+            return await _read(answer, heard)
 
     def _explained(self, error: PeerFailed) -> CannotAnswer:
         if error.status == 404 and _TEST in self._url:

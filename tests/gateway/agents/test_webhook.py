@@ -239,7 +239,7 @@ NOT_REGISTERED = as_json(
     [
         (as_json({"message": "Authorization data is wrong!"}, 403), "does not allow it: Authorization data is wrong!"),
         (as_json({}, 401), "does not let us in"),
-        (as_json({}, 429, **{"Retry-After": "3"}), "has too much to do"),
+        (as_json({}, 429, **{"Retry-After": "60"}), "has too much to do"),
         (as_json({"message": "Error in workflow"}, 500), "answers with status 500: Error in workflow"),
         (Told(status=302, headers={"Location": "http://elsewhere"}), "sends us elsewhere (status 302)"),
         (NOT_REGISTERED, "has nothing at that address: The requested webhook is not registered. (n8n's test address)"),
@@ -277,6 +277,21 @@ async def test_what_it_refuses(server: UnrulyServer, told: Told, error: str) -> 
 async def test_what_is_no_answer(server: UnrulyServer, told: Told, error: str) -> None:
     server.usual = told
     assert (await said(server.url)).end.error == f"hook: {error}"
+
+
+async def test_who_is_busy_is_waited_for_once(server: UnrulyServer) -> None:
+    busy = as_json({"message": "Too many requests"}, 429, **{"Retry-After": "0"})
+    async with hook(server.url, token_signs=True) as stage:
+        server.next.append(busy)
+        said_then = await stage.say("hello")
+        assert (said_then.text, said_then.progress) == ("Hi", ["it has too much to do"])
+        server.next.extend([busy, busy])
+        assert (await stage.say("hello")).end.error == (
+            "hook: the webhook has too much to do: Too many requests"
+        )
+        server.next.append(as_json({}, 500, **{"Retry-After": "0"}))  # perhaps it has begun
+        assert (await stage.say("hello")).end.error == "hook: the webhook answers with status 500"
+    assert len(server.asked) == 5
 
 
 @pytest.mark.slow
