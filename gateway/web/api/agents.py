@@ -89,7 +89,7 @@ class WhichAgent(Struct, frozen=True, kw_only=True):
 class ToWhat(Struct, frozen=True, kw_only=True):
     """``text``: only its answers to that, by whomever and wherever it was said."""
 
-    text: Annotated[str, Meta(max_length=10_000)] = ""
+    text: Annotated[str, Meta(max_length=500)] = ""
 
 
 class ForgottenAnswers(Struct, frozen=True, kw_only=True):

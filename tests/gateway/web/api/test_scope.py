@@ -51,7 +51,12 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Served]:
 async def test_nobody_without_a_token(guarded: Served) -> None:
     for one in OPERATIONS:
         path = one.path.format(
-            device_id="kitchen", utterance_id="u_ann", number=1, ticket="c_1.q_1", agent="nobody"
+            device_id="kitchen",
+            utterance_id="u_ann",
+            number=1,
+            ticket="c_1.q_1",
+            agent="nobody",
+            feature="nothing",
         )
         closed = 415 if one.body else 204
         status = {Open.EVERYBODY: 200, Open.INTRODUCES: closed, Open.TICKETED: closed}.get(one.right, 401)
@@ -91,7 +96,12 @@ async def test_a_role_does_what_it_is_for_and_nothing_else(
     headers = bearer(keyring.token("somebody", role=role, devices=("kitchen",)))
     for one in OPERATIONS:
         path = one.path.format(
-            device_id="nobody", utterance_id="u_nobody", number=99, ticket="c_1.q_1", agent="nobody"
+            device_id="nobody",
+            utterance_id="u_nobody",
+            number=99,
+            ticket="c_1.q_1",
+            agent="nobody",
+            feature="nothing",
         )
         async with guarded.raw(one.method, f"api/v1{path}", headers=headers) as response:
             refusal = response.status == 403
