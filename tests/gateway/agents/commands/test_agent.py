@@ -105,6 +105,19 @@ async def test_what_was_not_said_is_known_of_the_room(tmp_path: Path) -> None:
         assert (await one.ask("turn on the light", room="Garage")).understood is False
 
 
+async def test_what_lacks_a_slot_that_is_needed_does_not_fit(tmp_path: Path, server: UnrulyServer) -> None:
+    commands = f"""
+  light: {{say: "light [{{light}}]", do: [{{http: {{url: "{server.url}/{{light}}"}}}}], reply: Done.}}
+  dim: {{say: "dim [{{level}}]", defaults: {{level: 5}}, do: [{{http: {{url: "{server.url}/{{level}}"}}}}]}}
+"""
+    async with house(tmp_path, commands) as one:
+        assert await one.said("light", room="Garage") == "(I do not know light.)"
+        assert await one.said("light", room="Kitchen") == "Done."
+        assert await one.said("dim") == ""
+        assert await one.said("dim nine") == ""
+        assert [asked.path for asked in server.asked] == ["/light.kitchen", "/5", "/9"]
+
+
 async def test_a_command_may_be_for_some_rooms_and_users_only(tmp_path: Path) -> None:
     commands = """
   cellar: {say: open it, rooms: [Cellar], reply: The cellar is open.}
