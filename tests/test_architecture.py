@@ -313,7 +313,7 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 .settings .broker .broker.opening .broker.backends .journal.records
                                 .journal.effects .journal .hub .orchestrators .observing .pipeline.asking
                                 .pipeline.arbitration
-                                .web .client .app benchmarks.instruments benchmarks.load benchmarks.peers
+                                .names .web .client .app benchmarks.instruments benchmarks.load benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 
