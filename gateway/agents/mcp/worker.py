@@ -10,11 +10,12 @@ import asyncio
 import json
 import logging
 import os
+import re
 import resource
 import shutil
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from gateway.agents.process.wire import Ready, Unfit
 from gateway.settings.agents.tools import ToolServer
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
@@ -52,6 +54,8 @@ MOST_SCHEMA = 16 * 1024
 MOST_TEXT = 1024 * 1024
 """Characters of what a call gives."""
 _SHOWN = 300
+_NO_STREAM = 405
+"""What a server says that has no stream of its own, which none needs to have."""
 
 
 class Held:
@@ -105,6 +109,8 @@ class _Server:
         self._token = token
         self._end = end
         self._client: Client | None = None
+        self._status = 0
+        """Of its last answer, where it speaks HTTP."""
         self._look_again = asyncio.Event()
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
@@ -115,8 +121,8 @@ class _Server:
                 await self._life()
                 reason = "it has ended the connection"
             except Exception as error:  # noqa: BLE001 - the border to the client, and through it to the server
-                reason = _in_words(error)
-            self._client = None
+                reason = _refusal(self._status) or _in_words(error)
+            self._client, self._status = None, 0
             self._end.say(LostServer(self._name, reason))
             await asyncio.sleep(self._backoff.next())
 
@@ -136,7 +142,7 @@ class _Server:
     async def _life(self) -> None:
         from mcp import Client  # noqa: PLC0415 - heavy
 
-        async with _target(self._settings, self._token) as target:
+        async with _target(self._settings, self._token, self._answered) as target:
             client = Client(
                 target, read_timeout_seconds=self._settings.seconds, message_handler=self._notified
             )
@@ -164,6 +170,9 @@ class _Server:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_again.wait()
 
+    async def _answered(self, response: httpx2.Response) -> None:
+        self._status = response.status_code if response.status_code != _NO_STREAM else 0
+
     async def _notified(self, message: object) -> None:  # noqa: ARG002 - the client's form
         """Whatever it says by itself may mean that its tools have changed; servers of the older kind say so here."""
         self._look_again.set()
@@ -177,8 +186,10 @@ class _Server:
 
 
 @asynccontextmanager
-async def _target(settings: ToolServer, token: str) -> AsyncIterator[Any]:
-    """What the client is to connect to."""
+async def _target(
+    settings: ToolServer, token: str, answered: Callable[[httpx2.Response], Awaitable[None]]
+) -> AsyncIterator[Any]:
+    """What the client is to connect to; ``answered``: told of each answer over HTTP."""
     from mcp import StdioServerParameters  # noqa: PLC0415 - heavy
 
     if settings.command:
@@ -196,7 +207,9 @@ async def _target(settings: ToolServer, token: str) -> AsyncIterator[Any]:
     timeout = httpx2.Timeout(settings.seconds, read=None)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
-            httpx2.AsyncClient(headers=headers, verify=tls, timeout=timeout)
+            httpx2.AsyncClient(
+                headers=headers, verify=tls, timeout=timeout, event_hooks={"response": [answered]}
+            )
         )
         yield streamable_http_client(settings.url, http_client=http)
 
@@ -234,11 +247,20 @@ def _text(result: CallToolResult) -> str:
     return "\n".join(parts)
 
 
+def _refusal(status: int) -> str:
+    """What a status says that is no success; the client's own words do not tell it."""
+    if status in (401, 403):
+        return f"it does not let us in (status {status}); see its token_file"
+    if 300 <= status < 400:
+        return f"it sends us elsewhere (status {status}); write the last address into its url"
+    return f"it answers with status {status}" if status >= 400 else ""
+
+
 def _in_words(error: BaseException) -> str:
     """What went wrong, out of whatever it is wrapped in."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    said = " ".join(str(error).split())[:_SHOWN]
+    said = re.split(r": \d+ validation error", " ".join(str(error).split()))[0][:_SHOWN]
     return said or type(error).__name__
 
 

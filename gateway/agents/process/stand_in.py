@@ -206,7 +206,8 @@ class _StandIn:
             confidence=answer.confidence,
             data=answer.data,
         )
-        await self._process.tell(OtherAnswered(reply, asks.device, asks.session))
+        with suppress(CannotAnswer):  # who asked waits no longer than it would for silence
+            await self._process.tell(OtherAnswered(reply, asks.device, asks.session))
 
     def _announce(self, one: AnnouncementMessage) -> None:
         if len(self._announcing) >= MOST_ANNOUNCED:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.tools import ToolServer, ToolSettings
 from tests.record import passes
 from tests.servers.process import free_port
+from tests.servers.unruly_http import Told, as_json, unruly
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mcp servers")]
 
@@ -117,15 +118,15 @@ async def test_what_is_no_server_and_what_dies_is_told_of_and_nothing_else_suffe
     }
     async with running(house=stdio(), **{name: server for name, (server, _) in odd.items()}) as tools:
         await there(tools, "house")
-        await passes(lambda: odd.keys() <= tools.reasons.keys())
-        for name, (_, reason) in odd.items():
-            assert re.search(reason, tools.reasons[name]), tools.reasons
         assert await call(tools, "house_add", a=1, b=2) == "3"
 
         with pytest.raises(ToolFailed):
             await call(tools, "house_dies")
         await passes(lambda: "house" in tools.reasons)
         await there(tools, "house")
+        await passes(lambda: odd.keys() <= tools.reasons.keys())
+        for name, (_, reason) in odd.items():
+            assert re.search(reason, tools.reasons[name]), tools.reasons
         server = int(await call(tools, "house_pid"))
         hanging = asyncio.create_task(call(tools, "house_hangs"))
         await asyncio.sleep(0)
@@ -157,6 +158,46 @@ async def test_one_that_speaks_http_may_come_later_and_go() -> None:
         with pytest.raises(ToolFailed):
             await call(tools, "house_add", a=1, b=2)
         await passes(lambda: tools.of("house") is None)
+
+
+ODD_ANSWERS = {
+    "refused": (
+        as_json({"error": "no"}, status=401),
+        "it does not let us in (status 401); see its token_file",
+    ),
+    "broken": (as_json({}, status=500), "it answers with status 500"),
+    "page": (Told([b"<html>"], content_type="text/html"), "Unexpected content type: text/html"),
+    "garbage": (Told([b"{"]), "Failed to parse JSON response"),
+    "strange": (as_json([1, 2]), "Failed to parse JSON response"),
+    "events": (Told([b"data: {\n\n"], content_type="text/event-stream"), "Failed to parse SSE message"),
+    "cut": (Told([b"{"], cut=True), "peer closed connection"),
+}
+
+
+async def test_what_is_no_mcp_over_http_is_told_of_and_a_token_goes_to_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    async with AsyncExitStack() as stack:
+        odd = {
+            name: await stack.enter_async_context(unruly()) for name in (*ODD_ANSWERS, "away", "elsewhere")
+        }
+        for name, (told, _) in ODD_ANSWERS.items():
+            odd[name].usual = told
+        odd["away"].usual = as_json({}, status=307, Location=odd["elsewhere"].url)
+        servers = {
+            name: ToolServer(url=f"{server.url}/mcp", token_file=str(tmp_path / "token"), seconds=1.0)
+            for name, server in odd.items()
+            if name != "elsewhere"
+        }
+        async with running(**servers) as tools:
+            await passes(lambda: servers.keys() <= tools.reasons.keys())
+            for name, (_, reason) in ODD_ANSWERS.items():
+                assert tools.reasons[name].startswith(reason)
+            assert tools.reasons["away"].startswith("it sends us elsewhere (status 307)")
+            assert "secret" not in str(tools.reasons)
+            assert not tools.tools()
+        for name in servers:
+            assert odd[name].asked[0].headers["Authorization"] == "Bearer secret"
+        assert not odd["elsewhere"].asked
 
 
 def test_a_tokens_file_that_cannot_be_read_is_told_of_before_anything_is_started() -> None:
