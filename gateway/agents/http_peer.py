@@ -19,6 +19,7 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
+    ServerDisconnectedError,
     TCPConnector,
     TraceConfig,
     TraceRequestRedirectParams,
@@ -45,7 +46,8 @@ class PeerFailed(CannotAnswer):
     """It did not do what was asked of it.
 
     ``status``: HTTP's, or 0 where there was no answer. ``never_began``: it has certainly done nothing of it, so that it
-    may be asked again. ``retry_after``: seconds that it wants to be left alone for.
+    may be asked again. ``retry_after``: seconds that it wants to be left alone for. ``hung_up``: it closed the
+    connection without a word, as a server does with one that was kept for too long: most likely it began nothing.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class PeerFailed(CannotAnswer):
         status: int = 0,
         never_began: bool = False,
         retry_after: float | None = None,
+        hung_up: bool = False,
     ) -> None:
         super().__init__(reason, remedy)
+        self.hung_up = hung_up
         self.status = status
         self.never_began = never_began
         self.retry_after = retry_after
@@ -286,7 +290,10 @@ def _unreached(who: str, error: Exception) -> PeerFailed:
     why = in_words(cause) if isinstance(cause, OSError) else type(error).__name__
     begun = not isinstance(cause, OSError) or isinstance(cause, ConnectionResetError | BrokenPipeError)
     return PeerFailed(
-        f"{who} is not there: {why}", "start it, or correct the agent's url", never_began=not begun
+        f"{who} is not there: {why}",
+        "start it, or correct the agent's url",
+        never_began=not begun,
+        hung_up=isinstance(error, ServerDisconnectedError) or (isinstance(cause, ConnectionError) and begun),
     )
 
 

@@ -21,7 +21,7 @@ from aiohttp import web
 class Told:
     """One answer: its parts, ``pause`` seconds between them; then its end, unless it is ``cut`` or ``hangs``.
 
-    ``silent``: not even a status comes.
+    ``silent``: not even a status comes. ``drops``: nor does that, and the connection is closed.
     """
 
     parts: Sequence[bytes] = ()
@@ -32,6 +32,7 @@ class Told:
     cut: bool = False
     hangs: bool = False
     silent: bool = False
+    drops: bool = False
 
 
 def as_json(what: object, status: int = 200, **headers: str) -> Told:
@@ -91,6 +92,9 @@ class UnrulyServer:
             raise
 
     async def _tell(self, request: web.BaseRequest, told: Told) -> web.StreamResponse:
+        if told.drops and request.transport is not None:
+            request.transport.close()
+            raise ConnectionError
         if told.silent:
             await asyncio.Event().wait()
         response = web.StreamResponse(status=told.status, headers=told.headers)

@@ -95,7 +95,7 @@ class ChatEndpoint:
         self, messages: list[Message], patience: ServerPatience, more: dict[str, Any]
     ) -> AsyncIterator[PeerAnswer]:
         async with AsyncExitStack() as stack:
-            waited = 0
+            waited, again = 0, False
             while True:
                 body = await self._body(messages, more)
                 try:
@@ -103,6 +103,9 @@ class ChatEndpoint:
                     break
                 except PeerFailed as failed:
                     if self._is_about_the_limit(failed):
+                        continue
+                    if failed.hung_up and not again:  # with a kept connection: to ask twice costs tokens only
+                        again = True
                         continue
                     if _is_too_long(failed):
                         raise ContextTooShort from failed

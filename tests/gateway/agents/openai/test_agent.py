@@ -223,6 +223,16 @@ async def test_a_model_that_is_being_loaded_is_waited_for(
     assert why(said) == "the model's server is not ready: answers with status 503: Loading model"
 
 
+async def test_a_server_that_closes_a_kept_connection_is_asked_again_once(server: UnrulyServer) -> None:
+    async with stage(server.url) as brain:
+        assert (await brain.say("hello")).text == "The light is on."
+        server.next.append(Told(drops=True))
+        assert (await brain.say("hello")).text == "The light is on."
+        server.next.extend([Told(drops=True), Told(drops=True)])
+        assert why(await brain.say("hello")) == "the model's server is not there: ServerDisconnectedError"
+    assert len(server.asked) == 5
+
+
 TOO_LONG = as_json({"error": {"message": "the request exceeds the available context size"}}, 400)
 
 
