@@ -61,7 +61,8 @@ class Microphones:
         echo = self._rng.normal(0, 1, length) * np.exp(-6.9 * np.arange(length) / length)
         echo *= 0.7 / np.sqrt((echo**2).sum())
         echo[0] = 1.0
-        wet = np.convolve(sound, echo)[: len(sound)]
+        size = len(sound) + length
+        wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(echo, size), size)[: len(sound)]
         wet *= np.sqrt((sound**2).sum() / (wet**2).sum()) * 10 ** (db / 20)
         noisy = wet * 0.7 + self._rng.normal(0, NOISE, len(wet))
         return noisy.clip(-32_768, 32_767).astype(np.int16)
