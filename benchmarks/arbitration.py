@@ -272,6 +272,9 @@ def run(*, quick: bool) -> Result:
     ]
     once = [len(one) == 1 for one in answers]
     loudest = [one == [turn.loudest[room]] for one, (turn, room) in zip(answers, voices, strict=True)]
+    for one, (turn, room) in zip(answers, voices, strict=True):
+        if one != [turn.loudest[room]]:
+            print(f"round {turns.index(turn)}: {room} was answered by {one}, loudest at {turn.loudest[room]}")
     pairs = [bool(answers[at]) and bool(answers[at + 1]) for at in range(0, len(answers), 2)]
     return Result(
         {

@@ -22,13 +22,15 @@ MOST_CLAIMS = 64
 REMEMBERED_SECONDS = 30.0
 """So long after it was complete a claim is still one that others may have heard: audio may come late."""
 HOLD_SECONDS = 0.15
-"""So much longer than the voice takes to them, those are waited for that hear it better and are not complete."""
-ENDING_SECONDS = 1.0
-"""And so much longer at most, as long as nothing is said there any more."""
+"""So much longer than the voice takes to them, those that hear it better are waited for without a question."""
+STALLED_SECONDS = 0.5
+"""A device from which nothing has come for so long is waited for no longer."""
+HEARD_DB = 6.0
+"""What is so far above a device's noise it cannot have missed."""
 LOOK_SECONDS = 0.05
-"""How often it is looked then."""
+"""How often it is looked then whether they still hear this voice."""
 LONGEST_HOLD_SECONDS = 30.0
-"""What was broken off is held so long at most for a device that hears the rest, too."""
+"""Nothing is held for longer, nor is what was broken off for a device that hears the rest, too."""
 PADDING = SAMPLE_RATE * 3 // 10
 """Samples around what is said that are compared with it."""
 CLOSE_DB = 3.0
@@ -116,15 +118,35 @@ class Arbiter:
         return claim.decision is not None
 
     def _has_waited(self, claim: Claim, best: Claim, alike: Likeness, now: float) -> bool:
-        """Whether a better one that is not complete has had its time."""
-        hold = LONGEST_HOLD_SECONDS if claim.cut else max(0.0, alike.lag) + HOLD_SECONDS
-        until = claim.completed_at + hold
-        if now >= until and best.paused:
-            until += ENDING_SECONDS
-            claim.held_until = min(until, now + LOOK_SECONDS)
-        else:
-            claim.held_until = until
-        return now >= until and best.end is None  # else that is decided itself, now
+        """Whether a better one that is not complete has had its time: it hears something else besides, or nothing."""
+        if best.end is not None:
+            return False  # it is decided itself, now
+        lag = max(0.0, alike.lag)
+        claim.held_until = claim.completed_at + (LONGEST_HOLD_SECONDS if claim.cut else lag + HOLD_SECONDS)
+        if now < claim.held_until:
+            return False
+        claim.held_until = now + LOOK_SECONDS
+        has_stalled = now - best.track.heard_at > STALLED_SECONDS
+        is_long = now - claim.completed_at > LONGEST_HOLD_SECONDS
+        return claim.cut or has_stalled or is_long or self._hears_else(claim, best, alike.lag)
+
+    def _hears_else(self, claim: Claim, best: Claim, lag: float) -> bool:
+        """Whether what a better one has heard since is no part of the voice: else the device of ``claim`` had heard it.
+
+        A quiet end of a sentence it may have missed: that is no reason.
+        """
+        since = best.start + round((claim.ended_at + lag - best.began_at) * SAMPLE_RATE)
+        start, theirs = best.track.between(since, best.heard_to)
+        fainter = best.reception().level - claim.reception().level
+        expected = best.track.level(since, best.heard_to) - fainter
+        if expected < claim.track.noise() + HEARD_DB:
+            return False
+        from_here = claim.start + round((best.track.when(start) - lag - claim.began_at) * SAMPLE_RATE)
+        reach = round(self._window * SAMPLE_RATE)
+        first, ours = claim.track.between(from_here - reach, claim.track.heard_to)
+        offset = claim.track.when(first) - best.track.when(start)
+        alike = likeness(theirs, ours, offset, self._window)
+        return alike is not UNKNOWN and not alike.is_one_voice
 
     def _family(self, claim: Claim) -> Iterator[tuple[Claim, Likeness]]:
         """The claims of other devices that are of the same voice: those like it, and those like these."""

@@ -63,8 +63,6 @@ class Claim:
     """Whether it is a part of something longer, and there is more."""
     leads: bool = False
     """Whether its device is answered for what this is the rest of."""
-    paused: bool = False
-    """Whether nothing is being said right now."""
     absent: bool = False
     """Whether its device is away."""
     completed_at: float = 0.0

@@ -12,14 +12,7 @@ from gateway.pipeline.arbitration.arbiter import LOOK_SECONDS, Arbiter
 from gateway.pipeline.arbitration.claims import Claim, Decision
 from gateway.pipeline.arbitration.voice_track import VoiceTrack
 from transcription.audio import AudioChunk
-from transcription.utterance.segmenter import (
-    EndReason,
-    SegmenterEvent,
-    SpeechPaused,
-    SpeechResumed,
-    SpeechStarted,
-    Utterance,
-)
+from transcription.utterance.segmenter import EndReason, Utterance
 
 WOKEN_COUNTS_SECONDS = 10.0
 """So soon after a wake word it is the moment of what is said."""
@@ -76,15 +69,8 @@ class Contestant:
         """Its wake word has just been heard."""
         self._woke_at = self._track.when(self._track.heard_to)
 
-    def note(self, event: SegmenterEvent) -> None:
-        """What is made of it, as soon as it is."""
-        match event:
-            case SpeechStarted(position):
-                self._begin(position)
-            case SpeechPaused() | SpeechResumed() if self._claim is not None:
-                self._claim.paused = isinstance(event, SpeechPaused)
-
-    def _begin(self, position: int) -> None:
+    def speech_began(self, position: int) -> None:
+        """Somebody begins to speak."""
         woke_at, self._woke_at = self._woke_at, None
         began = self._track.when(position)
         if woke_at is not None and began - woke_at > WOKEN_COUNTS_SECONDS:

@@ -87,6 +87,11 @@ class VoiceTrack:
         """The position up to which there are frames."""
         return self._first + self._count * HOP
 
+    @property
+    def heard_at(self) -> float:
+        """When the last of it came."""
+        return self._placed_at
+
     def place(self, position: int, now: float) -> None:
         """What comes before ``position`` is here now: what comes soonest of a stream tells when it was spoken.
 

@@ -157,8 +157,8 @@ class HeardStream:
         return live
 
     def _take(self, event: GateEvent) -> None:
-        if self.contestant is not None and isinstance(event, (SpeechStarted, SpeechPaused, SpeechResumed)):
-            self.contestant.note(event)
+        if self.contestant is not None and isinstance(event, SpeechStarted):
+            self.contestant.speech_began(event.position)
         match event:
             case SpeechStarted():
                 self._recognizer.wake()

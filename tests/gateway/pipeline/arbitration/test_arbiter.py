@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.pipeline.arbitration.arbiter import (
-    ENDING_SECONDS,
     HOLD_SECONDS,
     MOST_CLAIMS,
     REMEMBERED_SECONDS,
+    STALLED_SECONDS,
     Arbiter,
 )
 from gateway.pipeline.arbitration.claims import Claim
@@ -53,7 +53,7 @@ def test_one_voice_is_answered_once_where_it_is_loudest_and_nobody_waits(
     assert best.held == [0.0]
     for name, ear in ears.items():
         assert len(ear.decisions) == 1, name
-        assert ear.held[0] <= 0.3 + HOLD_SECONDS + ENDING_SECONDS
+        assert ear.held[0] <= 0.3 + 2 * HOLD_SECONDS
 
 
 @pytest.mark.slow
@@ -149,6 +149,29 @@ def test_who_hears_something_else_besides_is_not_waited_for_for_long() -> None:
     assert answered(ears) == ["quiet"]
     assert ears["quiet"].held[0] == pytest.approx(HOLD_SECONDS, abs=0.05)
     assert ears["loud"].decisions[0].reason == "heard by quiet: answered there already"
+
+
+def test_who_misses_a_quiet_end_does_not_answer_half_a_sentence() -> None:
+    quiet = np.zeros(SAMPLE_RATE)
+    end = spoken(12, db=-24, before=0.5, after=0, noise=0)
+    voice = np.concatenate((quiet, spoken(11, before=0, after=0, noise=0), end, quiet, quiet))
+    noise = np.random.default_rng(5).normal(0, 60, (2, len(voice)))
+    ears = {
+        "near": Ear((voice + noise[0]).astype(np.int16)),
+        "far": Ear((voice * 10 ** (-12 / 20) + noise[1]).astype(np.int16)),
+    }
+    listen(ears)
+    assert answered(ears) == ["near"]
+    assert ears["far"].held[0] > 1, "it has been complete for long"
+    assert {decision.by for decision in ears["far"].decisions} == {"near"}
+
+
+def test_who_has_stalled_is_waited_for_no_longer() -> None:
+    ears = {"near": Ear(spoken(1, seconds=3), stalls=(3.0, 9.0)), "far": Ear(spoken(1, seconds=3, db=-6))}
+    listen(ears)
+    assert answered(ears) == ["far"]
+    assert ears["far"].held[0] < STALLED_SECONDS
+    assert ears["near"].decisions[0].by == "far"
 
 
 def test_what_comes_after_the_decision_is_told_however_loud_it_was() -> None:

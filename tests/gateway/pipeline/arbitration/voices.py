@@ -12,7 +12,14 @@ from gateway.pipeline.arbitration.claims import Claim, Decision
 from gateway.pipeline.arbitration.contests import Contestant
 from transcription.audio import SAMPLE_RATE, AudioChunk, Samples
 from transcription.settings import SegmenterSettings
-from transcription.utterance.segmenter import EndReason, SegmenterEvent, Utterance, UtteranceSegmenter, Window
+from transcription.utterance.segmenter import (
+    EndReason,
+    SegmenterEvent,
+    SpeechStarted,
+    Utterance,
+    UtteranceSegmenter,
+    Window,
+)
 
 PITCHES = (300, 620, 1_100, 1_900, 3_000)
 
@@ -124,9 +131,9 @@ class _Device:
 
     def _take(self, events: list[SegmenterEvent]) -> None:
         for event in events:
-            if not isinstance(event, Utterance):
-                self._contestant.note(event)
-            elif (contested := self._contestant.complete(event)) is not None:
+            if isinstance(event, SpeechStarted):
+                self._contestant.speech_began(event.position)
+            elif isinstance(event, Utterance) and (contested := self._contestant.complete(event)) is not None:
                 self._note(contested._claim)
 
     def _note(self, claim: Claim) -> None:
