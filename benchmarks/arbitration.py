@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -81,6 +81,7 @@ class Round:
     loudest: dict[str, str]
     answered: Counter[str]
     told: Counter[str]
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 class House:
@@ -100,6 +101,8 @@ class House:
             return
         which = self._round.answered if isinstance(event, TranscriptionEvent) else self._round.told
         which[event.device_id] += 1
+        if isinstance(event, ArbitrationEvent):
+            self._round.reasons[event.device_id] = event.reason
         if sum(map(Counter.total, (self._round.answered, self._round.told))) >= len(devices()):
             self._all_told.set()
 
@@ -274,7 +277,8 @@ def run(*, quick: bool) -> Result:
     loudest = [one == [turn.loudest[room]] for one, (turn, room) in zip(answers, voices, strict=True)]
     for one, (turn, room) in zip(answers, voices, strict=True):
         if one != [turn.loudest[room]]:
-            print(f"round {turns.index(turn)}: {room} was answered by {one}, loudest at {turn.loudest[room]}")
+            told = {name: why for name, why in turn.reasons.items() if name.startswith(f"{room}d")}
+            print(f"{room} was answered by {one}, loudest at {turn.loudest[room]}; {told}")
     pairs = [bool(answers[at]) and bool(answers[at + 1]) for at in range(0, len(answers), 2)]
     return Result(
         {

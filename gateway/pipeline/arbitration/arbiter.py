@@ -27,6 +27,10 @@ STALLED_SECONDS = 0.5
 """A device from which nothing has come for so long is waited for no longer."""
 HEARD_DB = 6.0
 """What is so far above a device's noise it cannot have missed."""
+JUST_NOW = SAMPLE_RATE * 45 // 100
+"""Samples that tell what is heard now."""
+LEEWAY = SAMPLE_RATE // 10
+"""Samples by which a lag that is known may be wrong."""
 LOOK_SECONDS = 0.05
 """How often it is looked then whether they still hear this voice."""
 LONGEST_HOLD_SECONDS = 30.0
@@ -126,26 +130,29 @@ class Arbiter:
         if now < claim.held_until:
             return False
         claim.held_until = now + LOOK_SECONDS
-        has_stalled = now - best.track.heard_at > STALLED_SECONDS
+        latest = max(
+            one.track.heard_at for one in self._claims
+        )  # of all of them nothing comes when we are slow
+        has_stalled = latest - best.track.heard_at > STALLED_SECONDS
         is_long = now - claim.completed_at > LONGEST_HOLD_SECONDS
         return claim.cut or has_stalled or is_long or self._hears_else(claim, best, alike.lag)
 
     def _hears_else(self, claim: Claim, best: Claim, lag: float) -> bool:
-        """Whether what a better one has heard since is no part of the voice: else the device of ``claim`` had heard it.
+        """Whether what a better one hears now is no part of the voice: else the device of ``claim`` had heard it, too.
 
-        A quiet end of a sentence it may have missed: that is no reason.
+        In a pause it is not known yet; and a quiet end of a sentence that device may have missed.
         """
+        now = best.heard_to
         since = best.start + round((claim.ended_at + lag - best.began_at) * SAMPLE_RATE)
-        start, theirs = best.track.between(since, best.heard_to)
         fainter = best.reception().level - claim.reception().level
-        expected = best.track.level(since, best.heard_to) - fainter
-        if expected < claim.track.noise() + HEARD_DB:
+        if best.track.level(now - JUST_NOW, now) - fainter < claim.track.noise() + HEARD_DB:
             return False
-        from_here = claim.start + round((best.track.when(start) - lag - claim.began_at) * SAMPLE_RATE)
-        reach = round(self._window * SAMPLE_RATE)
-        first, ours = claim.track.between(from_here - reach, claim.track.heard_to)
+        start, theirs = best.track.between(min(since, now - JUST_NOW), now)
+        here = claim.start + round((best.track.when(start) - lag - claim.began_at) * SAMPLE_RATE)
+        first, ours = claim.track.between(here - LEEWAY, claim.track.heard_to)
         offset = claim.track.when(first) - best.track.when(start)
-        alike = likeness(theirs, ours, offset, self._window)
+        around = abs(lag) + LEEWAY / SAMPLE_RATE
+        alike = likeness(theirs, ours, offset, around)
         return alike is not UNKNOWN and not alike.is_one_voice
 
     def _family(self, claim: Claim) -> Iterator[tuple[Claim, Likeness]]:
