@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import structs
 from playwright.async_api import Page, expect
 
+from gateway.contract.events import ArbitrationEvent
 from gateway.contract.messages import AudioFacts
 from gateway.hub.hub import Hub
 from gateway.observing.health import Health, HealthState
@@ -78,6 +79,17 @@ async def test_what_the_content_filter_has_found_is_marked(page: Page, house: Ho
     house.publish(transcription("", number=2, error=KEPT_BACK), transcription("plain", number=3))
     await expect(page.locator(".heard").nth(1)).to_have_text("Kept back by the content filter.")
     await expect(page.locator(".flags").nth(2)).to_be_hidden()
+
+
+async def test_a_voice_that_another_device_answers_says_so(page: Page, house: House) -> None:
+    await open_page(page, house)
+    reason = "heard by sofa: 9 dB clearer there"
+    told = ArbitrationEvent(
+        session_id="s-kitchen", user_id="anna", device_id="kitchen", correlation_id="c1", utterance_id="u1",
+        answers="sofa", reason=reason,
+    )  # fmt: skip
+    house.publish(device(), told)
+    await expect(page.locator(".heard")).to_have_text("Heard by sofa: 9 dB clearer there.")
 
 
 async def test_an_end_without_a_text_leaves_its_pieces(page: Page, house: House) -> None:
