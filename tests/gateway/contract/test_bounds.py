@@ -45,7 +45,7 @@ FROM_OUTSIDE = [
 ]  # fmt: skip
 
 
-IN_BYTES = {f"{kind}.data" for kind in ("OrchestratorReply", "AgentRequest.answers[]")}
+IN_BYTES = {f"{kind}.data" for kind in ("OrchestratorReply", "AgentRequest.answers[]", "LaterReply")}
 """JSON of any form, with a bound for all of it (``DATA_BYTES``), or for the message."""
 
 
