@@ -1,7 +1,8 @@
 """What is done after a yes only: kept by conversation until the next thing is said there, and what counts as a yes.
 
 No I/O. A yes is all that was said, in its language or in English: "yes", "ja, bitte". Whatever else is said ends the
-question, and is meant as it stands.
+question, and is meant as it stands. Only a person says yes: what another agent asks is none, whatever its words. And
+only to what was heard: where the gateway tells of the turn before, the question has to be the answer that was given.
 """
 
 # ruff: noqa: RUF001 - they are other writings' letters
@@ -13,9 +14,9 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from gateway.contract.messages import TranscriptionMessage
+from gateway.orchestrators.heard import Heard
 
 PATIENCE_SECONDS = 30.0
 """A question is open for so long; a yes that comes later is to something else."""
@@ -94,6 +95,15 @@ def consent(text: str, language: str) -> Consent:
     return _SAID.get(language, {}).get(said, Consent.OTHER)
 
 
+class _Open(NamedTuple, Generic[Asked]):
+    """``asked_in``: the correlation id of what the question was the answer to."""
+
+    until: float
+    asked_in: str
+    question: str
+    what: Asked
+
+
 class Confirmations(Generic[Asked]):
     """What waits for a yes: one thing in each conversation, for whoever was asked."""
 
@@ -101,29 +111,46 @@ class Confirmations(Generic[Asked]):
         """``seconds``: a question is open for so long."""
         self._now = now
         self._seconds = seconds
-        self._open: dict[tuple[str, str], tuple[float, Asked]] = {}
+        self._open: dict[tuple[str, str], _Open[Asked]] = {}  # the oldest first
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def ask(self, heard: TranscriptionMessage, what: Asked) -> None:
+    def ask(self, heard: Heard, question: str, what: Asked) -> None:
         """It was asked just now, in answer to ``heard``; a question that was open there is over."""
-        key = _where(heard)
+        key, now = _where(heard), self._now()
         self._open.pop(key, None)
-        self._open[key] = (self._now() + self._seconds, what)
-        while len(self._open) > MOST_OPEN:
-            del self._open[next(iter(self._open))]
+        self._open[key] = _Open(now + self._seconds, heard.correlation_id, question, what)
+        while (oldest := next(iter(self._open))) != key:
+            if self._open[oldest].until >= now and len(self._open) <= MOST_OPEN:
+                break
+            del self._open[oldest]
 
-    def answered(self, heard: TranscriptionMessage) -> tuple[Consent, Asked] | None:
+    def answered(self, heard: Heard) -> tuple[Consent, Asked] | None:
         """What was asked there, and what ``heard`` says to it; None: nothing was. The question is over then."""
-        until, what = self._open.pop(_where(heard), (0.0, None))
-        if what is None or self._now() > until:
+        if not is_a_persons(heard):
             return None
-        return consent(heard.text, heard.language), what
+        one = self._open.pop(_where(heard), None)
+        if one is None or self._now() > one.until or not _was_heard(one, heard):
+            return None
+        return consent(heard.text, heard.language), one.what
 
 
-def _where(heard: TranscriptionMessage) -> tuple[str, str]:
+def is_a_persons(heard: Heard) -> bool:
+    """Whether it is what somebody said, and no other agent's words: such a one can neither be asked nor say yes."""
+    return not heard.path
+
+
+def _where(heard: Heard) -> tuple[str, str]:
     return heard.conversation_id or heard.device_id, heard.user_id
+
+
+def _was_heard(one: _Open[Asked], heard: Heard) -> bool:
+    """Whether the question was what was answered last; where nobody tells of that, it is taken for granted."""
+    if not heard.conversation:
+        return True
+    before = heard.conversation[-1]
+    return before.correlation_id in ("", one.asked_in) and one.question in before.reply
 
 
 def _bare(text: str) -> str:

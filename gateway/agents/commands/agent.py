@@ -14,7 +14,7 @@ from gateway.agents.commands.filling import Filler, NothingThere, Values
 from gateway.agents.commands.matching import TooMuchToTry
 from gateway.agents.commands.means import OpenMeans
 from gateway.agents.commands.reading import read_book
-from gateway.agents.confirmation import Confirmations, Consent
+from gateway.agents.confirmation import Confirmations, Consent, is_a_persons
 from gateway.agents.ready_made import Probed
 from gateway.agents.tools.record import CallOutcome, write
 from gateway.config.loading import ConfigError
@@ -103,10 +103,20 @@ class CommandsAgent:
             texts = book.texts(book.not_understood, book.spoken_in(heard))
             raise NotUnderstood(_words(texts, Values(book.around(heard))))
         if meant.command.confirms:
-            self._pending.ask(heard, meant)
-            write(self._answering.acted, heard, meant.command.name, CallOutcome.ASKED)
-            return Reply(self._question(book, meant), data=_data(meant, "asked"), acted=True)
+            return self._ask_first(book, meant, heard)
         return await self._done(book, meant, heard, confirmed=False)
+
+    def _ask_first(self, book: CommandBook, meant: Meant, heard: Heard) -> Reply:
+        if not is_a_persons(heard):
+            write(self._answering.acted, heard, meant.command.name, CallOutcome.REFUSED)
+            raise CannotAnswer(
+                f"{meant.command.name}: whoever speaks has to confirm it, and another agent asks for it",
+                "have it said to this agent, which may be the first of a team",
+            )
+        question = self._question(book, meant)
+        self._pending.ask(heard, question, meant)
+        write(self._answering.acted, heard, meant.command.name, CallOutcome.ASKED)
+        return Reply(question, data=_data(meant, "asked"), acted=True)
 
     @staticmethod
     def _question(book: CommandBook, meant: Meant) -> str:

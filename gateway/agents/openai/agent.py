@@ -125,10 +125,9 @@ class ChatAgent:
 
     async def answer(self, heard: Heard) -> Reply:
         """What the model says to it; most of it has travelled before. Raises CannotAnswer."""
-        now = asyncio.get_running_loop().time()
-        if limit := self._budget.exhausted(now):
+        answered = self._to_confirm.answered(heard)  # whatever becomes of it, the question is over
+        if limit := self._budget.exhausted(asyncio.get_running_loop().time()):
             raise CannotAnswer(f"the model {limit}", "wait, or see openai.tokens_per_hour and tokens_per_day")
-        answered = self._to_confirm.answered(heard)
         if answered is None:
             return await self._begin(heard)
         said, waiting = answered
@@ -228,7 +227,7 @@ class ChatAgent:
                     result = await talk.calls.call(call.name, call.parsed())
                 except ToConfirm as to_confirm:
                     asked = to_confirm.question
-                    self._keep(talk, call)
+                    self._keep(talk, asked, call)
                 else:
                     talk.done[name] = result
             if result is not None:
@@ -236,8 +235,9 @@ class ChatAgent:
             talk.messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
         return asked
 
-    def _keep(self, talk: _Talk, call: ToolCall) -> None:
-        self._to_confirm.ask(talk.heard, _Unconfirmed(call.name, call.parsed() or {}, talk.messages))
+    def _keep(self, talk: _Talk, asked: str, call: ToolCall) -> None:
+        waiting = _Unconfirmed(call.name, call.parsed() or {}, talk.messages)
+        self._to_confirm.ask(talk.heard, asked, waiting)
 
     def _bytes_left(self, talk: _Talk) -> int:
         """Of the model's context, for what a tool gives."""

@@ -7,17 +7,24 @@ from __future__ import annotations
 import pytest
 
 from gateway.agents.confirmation import MOST_OPEN, PATIENCE_SECONDS, Confirmations, Consent, consent
+from gateway.contract.agents import ConversationTurn
 from gateway.contract.messages import AudioFacts, TranscriptionMessage
+from gateway.orchestrators.heard import Heard, heard
+
+QUESTION = "Unlock the door?"
 
 
 def said(
-    text: str, conversation: str = "v_1", user: str = "ann", language: str = "en"
-) -> TranscriptionMessage:
-    return TranscriptionMessage(
+    text: str, conversation: str = "v_1", user: str = "ann", *, before: str | None = None, path: str = ""
+) -> Heard:
+    """``before``: what was said to the turn before, as the gateway tells it; None: it tells of none."""
+    message = TranscriptionMessage(
         session_id="s_1", user_id=user, device_id="kitchen", text=text, timestamp=1.0, success=True,
         message_id="m_1", correlation_id="c_1", utterance_id="u_1", audio=AudioFacts(seconds=1.0),
-        conversation_id=conversation, language=language,
+        conversation_id=conversation, language="en",
     )  # fmt: skip
+    turn = ConversationTurn(text="unlock the door", reply=before or "", correlation_id="c_1")
+    return heard(message, conversation=() if before is None else (turn,), path=(path,) if path else ())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,7 @@ def test_what_counts_as_a_yes(text: str, language: str, meant: Consent) -> None:
 
 def test_a_question_is_answered_once_where_it_was_asked_by_whom_it_was_asked() -> None:
     open_questions = Confirmations[str]()
-    open_questions.ask(said("unlock the door"), "unlock")
+    open_questions.ask(said("unlock the door"), QUESTION, "unlock")
     assert open_questions.answered(said("yes", conversation="v_2")) is None
     assert open_questions.answered(said("yes", user="ben")) is None
     assert open_questions.answered(said("Yes!")) == (Consent.YES, "unlock")
@@ -57,7 +64,7 @@ def test_a_question_is_answered_once_where_it_was_asked_by_whom_it_was_asked() -
 
 def test_something_else_ends_the_question() -> None:
     open_questions = Confirmations[str]()
-    open_questions.ask(said("unlock the door"), "unlock")
+    open_questions.ask(said("unlock the door"), QUESTION, "unlock")
     assert open_questions.answered(said("what time is it")) == (Consent.OTHER, "unlock")
     assert open_questions.answered(said("yes")) is None
 
@@ -65,7 +72,7 @@ def test_something_else_ends_the_question() -> None:
 def test_a_late_yes_is_to_something_else() -> None:
     now = [0.0]
     open_questions = Confirmations[str](lambda: now[0])
-    open_questions.ask(said("unlock the door"), "unlock")
+    open_questions.ask(said("unlock the door"), QUESTION, "unlock")
     now[0] = PATIENCE_SECONDS + 1
     assert open_questions.answered(said("yes")) is None
 
@@ -73,7 +80,35 @@ def test_a_late_yes_is_to_something_else() -> None:
 def test_questions_are_bounded() -> None:
     open_questions = Confirmations[int]()
     for number in range(MOST_OPEN + 10):
-        open_questions.ask(said("unlock", conversation=f"v_{number}"), number)
+        open_questions.ask(said("unlock", conversation=f"v_{number}"), QUESTION, number)
     assert len(open_questions) == MOST_OPEN
     assert open_questions.answered(said("yes", conversation="v_0")) is None
     assert open_questions.answered(said("yes", conversation="v_500")) == (Consent.YES, 500)
+
+
+def test_a_question_that_was_not_the_last_that_was_said_there_was_not_answered() -> None:
+    """Another agent's answer was better, it was still on its way, or another copy was asked meanwhile."""
+    open_questions = Confirmations[str]()
+    for before in ("All the lamps?", ""):
+        open_questions.ask(said("unlock the door"), QUESTION, "unlock")
+        assert open_questions.answered(said("yes", before=before)) is None
+        assert open_questions.answered(said("yes", before=QUESTION)) is None
+    open_questions.ask(said("unlock the door"), QUESTION, "unlock")
+    assert open_questions.answered(said("yes", before=f"One moment. {QUESTION}")) == (Consent.YES, "unlock")
+
+
+def test_a_yes_of_another_agent_is_none_and_nobodys_answer() -> None:
+    open_questions = Confirmations[str]()
+    open_questions.ask(said("unlock the door"), QUESTION, "unlock")
+    assert open_questions.answered(said("yes", path="brain")) is None
+    assert open_questions.answered(said("yes", before=QUESTION)) == (Consent.YES, "unlock")
+
+
+def test_what_nobody_answered_is_not_kept() -> None:
+    now = [0.0]
+    open_questions = Confirmations[int](lambda: now[0])
+    for number in range(3):
+        open_questions.ask(said("unlock", conversation=f"v_{number}"), QUESTION, number)
+    now[0] = PATIENCE_SECONDS + 1
+    open_questions.ask(said("unlock", conversation="v_9"), QUESTION, 9)
+    assert len(open_questions) == 1

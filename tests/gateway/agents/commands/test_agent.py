@@ -17,6 +17,7 @@ from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.agents.commands import book_on_disk, http_servers, programs
 from gateway.agents.ready_made import probed, ready_made
+from gateway.contract.agents import ConversationTurn
 from gateway.contract.messages import OrchestratorReply
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.commands import CommandsMqtt, CommandsSettings
@@ -313,6 +314,33 @@ async def test_what_is_to_be_confirmed_is_done_after_a_yes_only(tmp_path: Path) 
         assert done.exists()
         assert await one.said("Do the dishes!") == "Do the dishes?"
         assert await one.said("OK.") == "Did the dishes."
+
+
+async def test_another_agent_neither_has_confirmed_nor_says_yes(tmp_path: Path) -> None:
+    """A language model that has commands as its tool would only have to ask twice."""
+    done = tmp_path / "done"
+    of_brain = {"request": {"path": ("brain",)}}
+    async with house(tmp_path, UNLOCK, shell={"unlock": ("/bin/touch", str(done))}) as one:
+        refused = await one.said("unlock the front door", **of_brain)
+        assert refused is not None
+        assert "unlock: whoever speaks has to confirm it" in refused
+        assert await one.said("yes", **of_brain) == "(I do not know yes.)"
+        assert await one.said("unlock the front door") == "Unlock the front door?"
+        assert await one.said("yes", **of_brain) == "(I do not know yes.)"
+        assert not done.exists()
+        assert await one.said("yes") == "Unlocked."
+        assert done.exists()
+
+
+async def test_a_question_that_another_answer_was_given_in_place_of(tmp_path: Path) -> None:
+    """In a team, whose answers are compared: nobody has heard the question."""
+    done = tmp_path / "done"
+    before = ConversationTurn(text="unlock the front door", reply="Which?", agent="b", correlation_id="c_1")
+    async with house(tmp_path, UNLOCK, shell={"unlock": ("/bin/touch", str(done))}) as one:
+        assert await one.said("unlock the front door") == "Unlock the front door?"
+        assert await one.said("yes", request={"conversation": (before,)}) == "(I do not know yes.)"
+        assert await one.said("yes") == "(I do not know yes.)"
+        assert not done.exists()
 
 
 async def test_the_file_is_read_again_when_it_changes(

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.agents.process.stand_in import stand_in
+from gateway.contract.agents import ConversationTurn
 from gateway.orchestrator import Heard, Orchestrator, Rehearsal
 from gateway.settings.agents.openai import ChatSettings
 from gateway.settings.agents.tools import AskedAgent, ToolSettings
@@ -315,6 +316,34 @@ async def test_a_yes_of_somebody_else_is_none(server: UnrulyServer, other: dict[
     async with house(server, door) as (brain, _):
         await brain.say("unlock")
         await brain.say("yes", **other)
+    assert door.done == []
+
+
+async def test_what_another_agent_asks_for_is_not_confirmed_by_it(server: UnrulyServer) -> None:
+    door = unlocking(server)
+    async with house(server, door) as (brain, written):
+        assert (await brain.say("unlock", path=("butler",))).text == "Done."
+        await brain.say("yes", path=("butler",))
+    assert door.done == []
+    assert told(server, 1) == ["Error: whoever speaks has to confirm it, and another agent asks for it."]
+    assert outcomes(written) == [("door_unlock", "refused")]
+
+
+async def test_a_yes_to_another_agents_question_is_none_to_ours(server: UnrulyServer) -> None:
+    door = unlocking(server)
+    theirs = ConversationTurn(text="unlock", reply="All the doors?", agent="home", correlation_id="c_0")
+    async with house(server, door) as (brain, _):
+        await brain.say("unlock")
+        await brain.say("yes", conversation=(theirs,))
+    assert door.done == []
+
+
+async def test_a_no_counts_also_where_the_model_has_cost_enough(server: UnrulyServer) -> None:
+    door = unlocking(server)
+    async with house(server, door, tokens_per_hour=1) as (brain, _):
+        await brain.say("unlock")
+        assert "tokens" in why(await brain.say("no"))
+        await brain.say("yes")
     assert door.done == []
 
 
