@@ -234,7 +234,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.process.wire:           .contract .settings
 .agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
-.agents:                        firmware_bridge .contract .settings.agents .settings .orchestrators
+.agents:                        firmware_bridge .settings.agents .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
                                 .orchestrators .agents.tools .agents

@@ -26,6 +26,7 @@ MAX_BYTES = 1024 * 1024
 
 PREFIX = "EARSHOT_"
 CONFIG_VARIABLE = "EARSHOT_CONFIG"
+_NO_CONFIGURATION = "`earshot check-config --print-default` prints one"
 LOCAL_CONFIG = Path("config.yaml")
 SYSTEM_CONFIG = Path("/etc/earshot/config.yaml")
 
@@ -89,7 +90,9 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     Raises ConfigError.
     """
     file = locate(path, environ)
-    document = _parsed(file, _read(file)) if file is not None else strict_yaml.Document(None, {})
+    document = (
+        _parsed(file, _read(file, _NO_CONFIGURATION)) if file is not None else strict_yaml.Document(None, {})
+    )
     data = {} if document.data is None else document.data
     if not isinstance(data, dict):
         raise ConfigError([ConfigProblem(f"{file}:1", "", f"expected settings, got {shown(data)}")])
@@ -104,9 +107,9 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> GatewayConfig:
     return config
 
 
-def read_file(file: Path) -> tuple[str, strict_yaml.Document]:
-    """A configuration file as it stands, and what it says. Raises ConfigError."""
-    raw = _read(file)
+def read_file(file: Path, missing: str = "") -> tuple[str, strict_yaml.Document]:
+    """A YAML file as it stands, and what it says; ``missing``: what helps without it. Raises ConfigError."""
+    raw = _read(file, missing)
     document = _parsed(file, raw)
     return raw.decode("utf-8-sig"), document
 
@@ -122,11 +125,11 @@ class _Override(NamedTuple):
     value: Any
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, missing: str) -> bytes:
     try:
         return read_named(file, MAX_BYTES)
     except OSError as error:
-        remedy = "; `earshot check-config --print-default` prints one" if not file.exists() else ""
+        remedy = f"; {missing}" if missing and not file.exists() else ""
         raise ConfigError([ConfigProblem(one_line(str(file)), "", f"{error.strerror}{remedy}")]) from error
 
 

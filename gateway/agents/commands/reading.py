@@ -42,6 +42,7 @@ from gateway.config.outline import Path as Place
 from gateway.settings.agents.commands import CommandsSettings
 
 DEMO = "demo"
+_NO_COMMANDS = "name a file of commands; demo is one, to try"
 MOST_WAYS = 256
 """To say one value of a list."""
 MOST_STEPS = 50_000
@@ -65,7 +66,7 @@ def file_of(settings: CommandsSettings) -> Path:
 def read_book(settings: CommandsSettings) -> CommandBook:
     """Raises ConfigError."""
     file = file_of(settings)
-    _, document = read_file(file)
+    _, document = read_file(file, _NO_COMMANDS)
     good, mistakes = outline.check(CommandsFile, {} if document.data is None else document.data)
     reading = _Reading(msgspec.convert(good, CommandsFile), settings)
     book = reading.book()

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from gateway.agents.confirmation import is_a_persons
 from gateway.agents.tools.asking_first import question
 from gateway.agents.tools.record import CallOutcome, Record, write
 from gateway.agents.tools.tool import NAME, Tool, ToolFailed, ToolSource
@@ -102,7 +101,7 @@ class AnswerCalls:
         return await self._within_its_time(tool, arguments)
 
     def _ask_first(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
-        if not is_a_persons(self._heard):
+        if self._heard.path:
             return self._refuse(
                 tool.name, "whoever speaks has to confirm it, and another agent asks for it", arguments
             )

@@ -65,6 +65,7 @@ class LaterReply(Struct, frozen=True, forbid_unknown_fields=True):
     interim: bool = False
     progress: Annotated[str, Meta(max_length=1_000)] = ""
     understood: bool = True
+    acted: bool = False
     confidence: Annotated[float, Meta(ge=0, le=1)] = 0.0
     data: Annotated[dict[str, Any], Meta(max_length=1_000)] | None = None
     hints: WantedHints | None = None

@@ -398,6 +398,8 @@ async def test_a_look_at_an_agent_without_its_file(settings: dict[str, Any], com
     with pytest.raises(BadOrchestrator) as wrong:
         await probed("house", AgentSettings(kind="commands", commands=CommandsSettings(**settings)))
     assert complaint in str(wrong.value)
+    assert "file of commands" in str(wrong.value)
+    assert "check-config" not in str(wrong.value)  # which prints a config.yaml
 
 
 async def test_the_recognizer_is_told_the_words_of_the_house(tmp_path: Path) -> None:

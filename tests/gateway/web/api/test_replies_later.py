@@ -18,11 +18,13 @@ LATER = as_json({"message": "Workflow was started"})
 
 
 @asynccontextmanager
-async def flow(folder: Path, *others: Orchestrator) -> AsyncIterator[tuple[Served, UnrulyServer]]:
-    """A gateway that asks n8n, whose answers come later, and others in turn."""
+async def flow(
+    folder: Path, *others: Orchestrator, **more: Any
+) -> AsyncIterator[tuple[Served, UnrulyServer]]:
+    """A gateway that asks n8n, whose answers come later, and others in turn. ``more``: settings of n8n's agent."""
     async with unruly() as n8n:
         n8n.usual = LATER
-        own = {"kind": "webhook", "url": n8n.url, "webhook": {"replies_at": "http://127.0.0.1:1"}}
+        own = {"kind": "webhook", "url": n8n.url, "webhook": {"replies_at": "http://127.0.0.1:1"}} | more
         names = {"flow": own, **{one.name: {} for one in others}}
         settings = {"agents": names, "teams": {"all": {"agents": list(names), "policy": "in_turn"}}}
         async with open_served(folder, orchestrator=settings) as served:
@@ -93,3 +95,13 @@ async def test_the_address_lets_in_for_that_alone(tmp_path: Path) -> None:
         assert not served.works.events.of(ReplyEvent)
         await served.call("POST", body["path"], 202, json={"text": "Soup"})
         assert (await served.works.events.first(ReplyEvent, final=True)).text == "Soup"
+
+
+async def test_what_was_done_later_is_not_said_to_be_done_again(tmp_path: Path) -> None:
+    """Not out of a cache, where the answer says that something was done."""
+    async with flow(tmp_path, cache={"seconds": 60}) as (served, n8n):
+        for _ in range(2):
+            body = await asked(served, n8n, "order a pizza")
+            await served.call("POST", body["path"], 202, json={"text": "Ordered.", "acted": True})
+            await served.works.events.first(ReplyEvent, correlation_id=body["correlation_id"], final=True)
+        assert len(n8n.asked) == 2
