@@ -53,7 +53,7 @@ class Arbiter:
 
     def __init__(self, window: float) -> None:
         """``window``: so far apart, in seconds, one voice may come from two devices."""
-        self._window = window
+        self.window = window
         self._claims: deque[Claim] = deque()
         self._numbered = 0
 
@@ -190,17 +190,17 @@ class Arbiter:
         woken_apart = (
             0.0 if one.woke_at is None or other.woke_at is None else abs(one.woke_at - other.woke_at)
         )
-        return apart <= self._window and woken_apart <= self._window
+        return apart <= self.window and woken_apart <= self.window
 
     def _measure(self, first: Claim, second: Claim) -> Likeness:
         """The shorter one's sound, looked for in what the other device has heard at that time."""
         behind = 0 if first.cut else PADDING
         start, ours = first.track.between(first.start - PADDING, first.heard_to + behind)
-        reach = round((first.heard_to - start) + (PADDING + self._window * SAMPLE_RATE))
+        reach = round((first.heard_to - start) + (PADDING + self.window * SAMPLE_RATE))
         middle = second.start + round((first.track.when(start) - second.began_at) * SAMPLE_RATE)
-        their_start, theirs = second.track.between(middle - round(self._window * SAMPLE_RATE), middle + reach)
+        their_start, theirs = second.track.between(middle - round(self.window * SAMPLE_RATE), middle + reach)
         offset = second.track.when(their_start) - first.track.when(start)
-        return likeness(ours, theirs, offset, self._window)
+        return likeness(ours, theirs, offset, self.window)
 
     def _forget(self, now: float) -> None:
         """What is so long over that nobody will hear it any more, and what is too much."""

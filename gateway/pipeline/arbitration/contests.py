@@ -78,6 +78,10 @@ class Contestant:
         self._claim = Claim(self._device_id, self._track, position, self._pressed, woke_at)
         self._arbiter.enter(self._claim, self._now())
 
+    def is_judged_by(self, arbiter: Arbiter) -> bool:
+        """Whether it is this one that its claims are entered with."""
+        return self._arbiter is arbiter
+
     def trails(self) -> bool:
         """Whether another device hears this better so far."""
         return self._claim is not None and self._arbiter.trails(self._claim)
@@ -124,16 +128,23 @@ class Contests:
         self._window = wanted.window_ms / 1000
         self._members = Counter(filter(None, map(self.group, self._names)))
         self._arbiters = {group: one for group, one in self._arbiters.items() if self._members[group] > 1}
+        for arbiter in self._arbiters.values():
+            arbiter.window = self._window
 
     def group(self, device_id: str) -> Group | None:
         """Whom it is judged with; None: with nobody."""
         name = self._names.get(device_id)
         return (self._place(device_id)[0], name) if name else None
 
-    def enter(self, device_id: str, *, pressed: bool) -> Contestant | None:
-        """A stream of it begins; None: there is no other device that could hear the same."""
+    def enter(self, device_id: str, *, pressed: bool, before: Contestant | None = None) -> Contestant | None:
+        """A stream of it begins; None: there is no other device that could hear the same.
+
+        ``before``: what it was until the settings changed, which goes on where it is judged with the same devices.
+        """
         group = self.group(device_id)
         if group is None or self._members[group] < 2:
             return None
         arbiter = self._arbiters.setdefault(group, Arbiter(self._window))
+        if before is not None and before.is_judged_by(arbiter):
+            return before
         return Contestant(device_id, arbiter, self._now, pressed=pressed)

@@ -125,8 +125,11 @@ class HeardStream:
             self._take(event)
 
     def join(self, contestant: Contestant | None) -> None:
-        """From now on others (None: none) may hear the same voice; what is being said now is heard by itself."""
-        if self.contestant is not None:
+        """From now on others (None: none) may hear the same voice.
+
+        Where they are others than before, what is being said now is heard by itself.
+        """
+        if self.contestant is not None and self.contestant is not contestant:
             self.contestant.withdraw()
         self.contestant = contestant
 

@@ -180,7 +180,8 @@ class Hearing:
                     self.end_stream(name, EndReason.DISCONNECT)
                 self.former.lapse(session)
         for name, heard in self.streams.items():
-            heard.join(self._contests.enter(name.device_id, pressed=not heard.session.end_on_silence))
+            pressed = not heard.session.end_on_silence
+            heard.join(self._contests.enter(name.device_id, pressed=pressed, before=heard.contestant))
 
     def woken(self, event: DeviceNotice) -> None:
         """A device has heard its wake word: what it sends now is listened to, or the stream that it begins next."""

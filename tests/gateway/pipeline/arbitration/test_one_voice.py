@@ -165,6 +165,25 @@ async def test_it_is_switched_on_and_off_while_streams_go_on() -> None:
             assert len(works.events.of(ArbitrationEvent)) == 1
 
 
+async def test_what_is_being_said_while_the_settings_are_read_again_is_answered_once() -> None:
+    async with (
+        open_works(devices=in_a_room("sofa", "shelf")) as works,
+        works.board("sofa") as sofa,
+        works.board("shelf") as shelf,
+    ):
+        heard = {sofa: spoken(1), shelf: spoken(1, db=-6)}
+        half = 15 * PIECE
+        streams = await at_once({board: samples[:half] for board, samples in heard.items()})
+        await passes(lambda: works.pipeline._hearing.in_speech)
+        works.pipeline.reconfigure(works.config)
+        for at in range(half, len(heard[sofa]), PIECE):
+            for board, stream in streams.items():
+                await board._record(stream, heard[board][at : at + PIECE].tobytes())
+        assert (await works.events.first(ArbitrationEvent)).device_id == "shelf"
+        assert (await works.result()).device_id == "sofa"
+        assert len(works.results.items) == 1
+
+
 async def test_a_better_one_that_is_gone_is_not_waited_for_and_is_told_when_it_is_back() -> None:
     async with (
         open_works(devices=in_a_room("sofa", "shelf", window_ms=2_000)) as works,
