@@ -79,6 +79,8 @@ class AnswerCache:
         self._most_bytes = 1024 * settings.kb
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._bytes = self._hits = self._misses = 0
+        self.doubts = 0
+        """How often somebody has said that answers are not true any more."""
 
     def find(self, wording: Inquired, answers: tuple[AgentAnswer, ...], now: float) -> AgentAnswer | None:
         """What it has answered to the same; ``answers``: of the agents before it."""
@@ -118,6 +120,7 @@ class AnswerCache:
 
     def invalidate(self, text: str = "") -> int:
         """Those to this text, whoever said it and wherever; empty: all. How many they were."""
+        self.doubts += 1
         words = _digest(normalised(text))
         return self._drop_where(lambda kept: not text or kept.words == words)
 

@@ -37,8 +37,8 @@ class Lead:
     echoes: list[str] = field(default_factory=list)
     sides: tuple[Side, ...] = ()
     """Of which features it is, with or without."""
-    looked_up: set[str] = field(default_factory=set)
-    """Of which agents it is known whether they have answered the same before."""
+    looked_up: dict[str, int] = field(default_factory=dict)
+    """Of which agents it is known whether they have answered the same before; and the doubts about them then."""
 
     @property
     def correlation_id(self) -> str:

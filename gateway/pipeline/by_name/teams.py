@@ -398,12 +398,13 @@ class Teams:
         cache = self._roster.answers.of(agent)
         if cache is None or agent in lead.looked_up:
             return None
-        lead.looked_up.add(agent)
+        lead.looked_up[agent] = cache.doubts
         return cache.find(lead.topic.wording(), answers, self._now())
 
     def _keep(self, lead: Lead, one: Member, now: float) -> None:
+        """Unless it was asked before somebody said that it is not true any more, or by a gateway before this one."""
         cache = self._roster.answers.of(one.name)
-        if cache is not None and not one.once:
+        if cache is not None and not one.once and lead.looked_up.get(one.name) == cache.doubts:
             cache.keep(lead.topic.wording(), one.answers, one.answer(), now)
 
     # -- steps into moves

@@ -427,6 +427,19 @@ async def test_in_the_middle_of_a_conversation_it_is_asked_anew_and_what_is_eras
         assert answers.of("clock").figures().entries == 0  # type: ignore[union-attr]
 
 
+async def test_what_was_asked_before_somebody_said_that_it_is_not_true_any_more_is_not_given_again() -> None:
+    async with house("clock", agents={"clock": cached()}, team={}) as one:
+        first = await one.say("what time is it")
+        asked = await one.request("clock")
+        one.works.pipeline.answer_anew()
+        await one.answer(asked, "Noon.")
+        await one.end(first)
+        second = await one.say("what time is it")
+        await one.answer(await one.request("clock", count=2), "One.")
+        await one.end(second)
+        assert (await one.end(await one.say("what time is it"))).text == "One."
+
+
 class CountingJournal(NoJournal):
     """What is committed, and with what."""
 
