@@ -21,6 +21,8 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
+    TraceConfig,
+    TraceRequestRedirectParams,
     WSCloseCode,
     WSMsgType,
     WSServerHandshakeError,
@@ -35,7 +37,7 @@ from gateway.names.house import KnownNames
 from gateway.settings.names import AssistNamesSettings
 
 SOURCE = "Home Assistant"
-VARIABLE = "EARSHOT_NAMES_HOME_ASSISTANT_LET_IN"
+VARIABLE = "EARSHOT_NAMES_HOME_ASSISTANT_TOKEN"
 CREDENTIAL = "names-home-assistant-token"
 
 ASK_SECONDS = 10.0
@@ -142,9 +144,16 @@ async def ask(settings: AssistNamesSettings) -> AssistHouse:
 
 @asynccontextmanager
 async def _connected(url: str, ca_file: str) -> AsyncIterator[ClientWebSocketResponse]:
+    async def refuse(_session: object, _context: object, sent: TraceRequestRedirectParams) -> None:
+        """The token is for the host that the settings name."""
+        raise NamesUnavailable(f"{url} is no Home Assistant (status {sent.response.status})", _START)
+
     tls = await asyncio.to_thread(_trusted, ca_file) if ca_file else True
+    trace = TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    patience = ClientTimeout(total=None, sock_connect=ASK_SECONDS)
     async with (
-        ClientSession(timeout=ClientTimeout(total=None, sock_connect=ASK_SECONDS)) as session,
+        ClientSession(timeout=patience, trace_configs=[trace]) as session,
         session.ws_connect(f"{url.rstrip('/')}/api/websocket", ssl=tls, max_msg_size=MOST_BYTES) as wire,
     ):
         yield wire

@@ -54,9 +54,13 @@ class AssistServer:
         self.behave: Behave = _as_usual
         self.visits = 0
         self.url = ""
+        self.sends_to = ""
+        """Where its visitors are sent; empty: nowhere."""
 
     async def handle(self, request: web.Request) -> Wire:
         self.visits += 1
+        if self.sends_to:
+            raise web.HTTPTemporaryRedirect(self.sends_to)
         wire = web.WebSocketResponse()
         await wire.prepare(request)
         if await self.behave(wire, {"type": ""}):

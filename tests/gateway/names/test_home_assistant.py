@@ -47,7 +47,7 @@ async def test_what_is_exposed_and_rooms_and_floors_are_told(server: AssistServe
 
 
 async def test_the_token_may_stand_in_the_environment(server: AssistServer, monkeypatch: Any) -> None:
-    monkeypatch.setenv(home_assistant.VARIABLE, TOKEN)
+    monkeypatch.setenv("EARSHOT_NAMES_HOME_ASSISTANT_TOKEN", TOKEN)
     assert (await ask(settings(server.url))).areas[0].name == "Study"
 
 
@@ -134,6 +134,14 @@ async def test_where_it_is_not(
     with pytest.raises(NamesUnavailable, match=reason) as caught:
         await ask(settings(url, token_file=token_file))
     assert "names.home_assistant.url" in caught.value.remedy
+
+
+async def test_the_token_goes_to_no_other_host(server: AssistServer, token_file: str) -> None:
+    async with serving() as other:
+        server.sends_to = f"{other.url}/api/websocket"
+        with pytest.raises(NamesUnavailable, match=r"is no Home Assistant \(status 307\)"):
+            await ask(settings(server.url, token_file=token_file))
+        assert other.visits == 0
 
 
 @asynccontextmanager
