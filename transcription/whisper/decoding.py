@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +112,9 @@ class WhisperDecoder:
         }
         self._suppressed = list(get_suppressed_tokens(self._tokenizers["en"], _NON_SPEECH))
         self._beam_size = beam_size
-        self.fitting = lru_cache(ROOMS)(self._fitting)
+        self.fitting = lru_cache(ROOMS)(
+            partial(_fitting, self._tokenizers)
+        )  # of it alone: nothing holds the model
         """The first of these names (``names, most_tokens, language``), as many as are worth so many of its tokens."""
         self.mels: int = loaded.model.n_mels
         self.features = LogMel(loaded.feature_extractor.mel_filters)
@@ -121,10 +123,6 @@ class WhisperDecoder:
     def languages(self) -> list[str]:
         """The codes of the languages it knows."""
         return list(self._tokenizers)
-
-    def _fitting(self, names: tuple[str, ...], most_tokens: int, language: str | None) -> tuple[str, ...]:
-        tokenizer = self._tokenizers.get(language or "") or next(iter(self._tokenizers.values()))
-        return told_names(tokenizer, names, most_tokens)
 
     def decode(self, take: Take) -> Hypothesis:
         """What was said."""
@@ -242,3 +240,10 @@ class WhisperDecoder:
 
 def _most_tokens(take: Take, start: list[int]) -> int:
     return min(take.most_tokens, POSITIONS - len(start))
+
+
+def _fitting(
+    tokenizers: dict[str, Any], names: tuple[str, ...], most_tokens: int, language: str | None
+) -> tuple[str, ...]:
+    tokenizer = tokenizers.get(language or "") or next(iter(tokenizers.values()))
+    return told_names(tokenizer, names, most_tokens)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -642,6 +644,18 @@ def test_load_and_close_are_idempotent_and_load_may_follow() -> None:
         assert engine.transcribe(utterance(recording("u05"))).text == TEXTS["u05"]
         engine.close()
         engine.close()
+
+
+def test_a_model_that_is_closed_is_out_of_memory_at_once() -> None:
+    engine = WhisperTranscriber(TranscriptionSettings())
+    engine.load()
+    decoder = weakref.ref(engine._decoder)  # type: ignore[type-var]
+    gc.disable()  # nobody looks for what only refers to itself
+    try:
+        engine.close()
+        assert decoder() is None
+    finally:
+        gc.enable()
 
 
 def test_a_language_that_the_model_does_not_know_is_said_at_once() -> None:
