@@ -19,6 +19,7 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
+    ClientWSTimeout,
     ServerDisconnectedError,
     TCPConnector,
     TraceConfig,
@@ -35,6 +36,8 @@ CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 60.0
 """A server that has begun and says nothing for so long is gone; the answer's own time is the agent's."""
 PING_SECONDS = 20.0
+GOODBYE_SECONDS = 0.05
+"""A WebSocket's other end has so long to say that it has heard of the end."""
 MOST_BYTES = 4 * 1024 * 1024
 """Of one answer, streams included."""
 MOST_LINE = 256 * 1024
@@ -226,7 +229,10 @@ class HttpPeer:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._session.ws_connect(
-                    self._url + path, heartbeat=PING_SECONDS, max_msg_size=MOST_BYTES
+                    self._url + path,
+                    heartbeat=PING_SECONDS,
+                    max_msg_size=MOST_BYTES,
+                    timeout=ClientWSTimeout(ws_close=GOODBYE_SECONDS),
                 )
         except WSServerHandshakeError as error:
             raise PeerFailed(

@@ -88,12 +88,11 @@ class AssistWire:
     async def _connected(self) -> ClientWebSocketResponse:
         async with self._making:
             if self._socket is None or self._socket.closed:
+                if self._reading is not None:
+                    await asyncio.wait({self._reading})  # whoever waits by the last one is told, and no other
                 socket = await self._peer.socket(PATH)
                 try:
-                    async with asyncio.timeout(LOGIN_SECONDS):
-                        await self._log_in(socket)
-                except TimeoutError as error:
-                    raise PeerFailed("Home Assistant does not answer in time", "see that it runs") from error
+                    await self._log_in_soon(socket)
                 except BaseException:
                     await socket.close()
                     raise
@@ -101,6 +100,13 @@ class AssistWire:
                 self._socket = socket
                 self._reading = asyncio.create_task(self._read(socket), name="home assistant")
             return self._socket
+
+    async def _log_in_soon(self, socket: ClientWebSocketResponse) -> None:
+        try:
+            async with asyncio.timeout(LOGIN_SECONDS):
+                await self._log_in(socket)
+        except TimeoutError as error:
+            raise PeerFailed("Home Assistant does not answer in time", "see that it runs") from error
 
     async def _log_in(self, socket: ClientWebSocketResponse) -> None:
         told = _read_message(await _received(socket))

@@ -66,6 +66,7 @@ class Assist:
         self.runs: deque[Sequence[Any]] = deque()
         self.asked: list[dict[str, Any]] = []
         self.connections = 0
+        self.hanging: list[web.Request] = []
         self.auth: Any = {"type": "auth_ok", "ha_version": "2025.4.4"}
         self.first: Any = {"type": "auth_required", "ha_version": "2025.4.4"}
         self.by_api: list[dict[str, Any]] = []
@@ -81,6 +82,9 @@ class Assist:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.connections += 1
+        if self.first == HANG:
+            self.hanging.append(request)
+            await asyncio.Event().wait()  # nor does it answer that we hang up
         await self._send(socket, self.first)
         assert (await socket.receive_json()) == {"type": "auth", "access_token": TOKEN}
         await self._send(socket, self.auth)
@@ -289,6 +293,15 @@ async def test_it_is_not_let_in(assist: Assist, first: Any, auth: Any, error: st
     assist.first, assist.auth = first or assist.first, auth or assist.auth
     async with home(assist) as stage:
         assert await failure(stage) == f"Home Assistant {error}"
+
+
+async def test_one_that_says_nothing_is_hung_up_on(assist: Assist, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LOGIN_SECONDS", 0.05)
+    assist.first, began = HANG, asyncio.get_running_loop().time()
+    async with home(assist) as stage:
+        assert await failure(stage) == "Home Assistant does not answer in time"
+        await passes(lambda: all(one.transport is None for one in assist.hanging))
+        assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_no_home_assistant_is_there() -> None:
