@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
@@ -66,8 +67,9 @@ class Contestant:
             self._claim.absent = False
 
     def woken(self) -> None:
-        """Its wake word has just been heard."""
-        self._woke_at = self._track.when(self._track.heard_to)
+        """Its wake word has just been heard, perhaps by the device itself, before there is any audio."""
+        at = self._track.when(self._track.heard_to)
+        self._woke_at = at if math.isfinite(at) else self._now()
 
     def speech_began(self, position: int) -> None:
         """Somebody begins to speak."""

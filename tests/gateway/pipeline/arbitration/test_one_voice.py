@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from firmware_bridge.link.events import NoticeKind
 from firmware_bridge.settings import ArbitrationSettings
 from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
 from gateway.contract.events import ArbitrationEvent, TranscriptionEvent
@@ -182,6 +183,20 @@ async def test_what_is_being_said_while_the_settings_are_read_again_is_answered_
         assert (await works.events.first(ArbitrationEvent)).device_id == "shelf"
         assert (await works.result()).device_id == "sofa"
         assert len(works.results.items) == 1
+
+
+async def test_devices_that_hear_their_wake_word_themselves_are_compared() -> None:
+    async with (
+        open_works(devices=in_a_room("sofa", "shelf")) as works,
+        works.board("sofa") as sofa,
+        works.board("shelf") as shelf,
+    ):
+        for board in (sofa, shelf):
+            await board.connected()
+            board.notice(NoticeKind.WAKE_WORD, 97, "hi esp")
+        await at_once({sofa: spoken(1), shelf: spoken(1, db=-6)})
+        assert (await works.events.first(ArbitrationEvent)).device_id == "shelf"
+        assert (await works.result()).device_id == "sofa"
 
 
 async def test_a_better_one_that_is_gone_is_not_waited_for_and_is_told_when_it_is_back() -> None:
