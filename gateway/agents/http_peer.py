@@ -20,6 +20,7 @@ from aiohttp import (
     ClientTimeout,
     ClientWebSocketResponse,
     ClientWSTimeout,
+    DummyCookieJar,
     ServerDisconnectedError,
     TCPConnector,
     TraceConfig,
@@ -169,6 +170,7 @@ class HttpPeer:
         self.name = name
         self._url = url.rstrip("/")
         self._ca_file = ca_file
+        self._token = token
         self._headers = (
             {token_header or "Authorization": token if token_header else f"Bearer {token}"} if token else {}
         )
@@ -184,7 +186,11 @@ class HttpPeer:
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
         connector = TCPConnector(ssl=tls, limit=0)
         async with ClientSession(
-            timeout=timeout, headers=self._headers, connector=connector, trace_configs=[_stay()]
+            timeout=timeout,
+            headers=self._headers,
+            connector=connector,
+            cookie_jar=DummyCookieJar(),  # one person's session is not another's
+            trace_configs=[_stay()],
         ) as session:
             self._session = session
             try:
@@ -258,7 +264,7 @@ class HttpPeer:
             raise _unreached(self.name, error) from error
         try:
             if not 200 <= response.status < 300:
-                raise await _refused(self.name, response)
+                raise await _refused(self.name, response, self._token)
             yield PeerAnswer(response, self.name)
         finally:
             if response.content.at_eof():
@@ -303,11 +309,11 @@ def _unreached(who: str, error: Exception) -> PeerFailed:
     )
 
 
-async def _refused(who: str, response: ClientResponse) -> PeerFailed:
+async def _refused(who: str, response: ClientResponse, token: str) -> PeerFailed:
     status = response.status
     if 300 <= status < 400:
         return PeerFailed(_elsewhere(who, status), _LAST_ADDRESS, status=status)
-    said = await _said(response)
+    said = await _said(response, token)
     reason, remedy = _REFUSALS.get(status, (f"answers with status {status}", ""))
     return PeerFailed(
         f"{who} {reason}{f': {said}' if said else ''}",
@@ -322,14 +328,15 @@ def _elsewhere(who: str, status: int) -> str:
     return f"{who} sends us elsewhere (status {status})"
 
 
-async def _said(response: ClientResponse) -> str:
-    """What a server says of its refusal, in a line; nothing of a web page."""
+async def _said(response: ClientResponse, token: str) -> str:
+    """What a server says of its refusal, in a line; nothing of a web page, and not what lets us in."""
     try:
         async with asyncio.timeout(1.0):
             data = await response.content.read(4 * 1024)
     except (ClientError, OSError, TimeoutError):
         return ""
     text = data.decode("utf-8", "replace").strip()
+    text = text.replace(token, "***") if token else text
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -20,7 +20,8 @@ NAME_CHARACTERS = 40
 MESSAGE_TOKENS = 8
 """What a message costs beside its text."""
 _PLACE = re.compile(r"\{(\w+)\}")
-_NO_NAME = re.compile(r"[^\w\-. ']+|_")
+_NO_NAME = re.compile(r"[^\w\-. ']+|_|\.(?!\w)")
+"""A full stop stands within a name ("Room 2.5"), and ends no sentence."""
 UNKNOWN = "unknown"
 
 
@@ -38,7 +39,7 @@ def system_prompt(template: str, heard: Heard, time: str) -> str:
 
 def name(text: str) -> str:
     """A name as it may stand in a prompt: one short line of letters and digits."""
-    return " ".join(_NO_NAME.sub(" ", text[: 4 * NAME_CHARACTERS]).split())[:NAME_CHARACTERS].strip()
+    return " ".join(_NO_NAME.sub(" ", text[: 4 * NAME_CHARACTERS]).split())[:NAME_CHARACTERS].strip(" .")
 
 
 def messages(system: str, heard: Heard, *, turns: int, tokens: int) -> list[Message]:

@@ -160,3 +160,20 @@ async def test_it_is_asked_only_while_it_runs() -> None:
     with pytest.raises(PeerFailed, match="asked while nothing runs"):
         async with HttpPeer("brain", "http://127.0.0.1").get():
             pass
+
+
+async def test_what_lets_us_in_is_told_to_nobody_who_reads_of_a_failure(server: UnrulyServer) -> None:
+    server.usual = as_json({"error": "Incorrect key provided: Bearer s3cret-key"}, 401)
+    assert (await failure(server.url, token="s3cret-key")).reason == (
+        "brain does not let us in: Incorrect key provided: Bearer ***"
+    )
+
+
+async def test_no_cookie_of_one_answer_goes_with_another_persons_question(server: UnrulyServer) -> None:
+    server.usual = as_json({}, **{"Set-Cookie": "session=anns; Path=/"})
+    url = server.url.replace("127.0.0.1", "localhost")  # of an address none is taken
+    async with peer(url) as brain:
+        for _ in range(2):
+            async with brain.post("/ask", {}) as answer:
+                await answer.json()
+    assert "Cookie" not in server.asked[1].headers
