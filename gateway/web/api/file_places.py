@@ -65,6 +65,8 @@ AGENT_FILES = (
 """The same of an agent, behind its name."""
 COMMANDS_THAT_COME_ALONG = "demo"
 
+_CODE = (("content", "hook"), ("orchestrator", "app"))
+_AGENTS_CODE = (("app",), ("langgraph", "graph"))
 _SERVERS = ("openai", "tools", "servers")
 _NO_AGENT = AgentSettings()
 _OWN = (
@@ -100,6 +102,7 @@ def misplaced(
             if not _may_name(name, here, own, config_file):
                 yield Mistake(path, _told(name, here))
     yield from _programs(running, wanted)
+    yield from _code(running, wanted)
     for path, name in _of_agents(running, wanted):
         if not _may_name(name, folders, frozenset(), config_file):
             yield Mistake(path, _told(name, folders))
@@ -129,6 +132,22 @@ def _programs(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[Mistake
         for path in (*_commands_programs(known, agent), *_servers_programs(known, agent)):
             message = "over the network no program is named; write it into the configuration file"
             yield Mistake(("orchestrator", "agents", name, *path), message)
+
+
+def _code(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[Mistake]:
+    """``module:name``: what it does when it is imported, or called, is a program as well."""
+    for path in _CODE:
+        yield from _new_code(path, reduce(getattr, path, running), reduce(getattr, path, wanted))
+    for name, agent in wanted.orchestrator.agents.items():
+        known = running.orchestrator.agents.get(name, _NO_AGENT)
+        for inner in _AGENTS_CODE:
+            here = ("orchestrator", "agents", name, *inner)
+            yield from _new_code(here, reduce(getattr, inner, known), reduce(getattr, inner, agent))
+
+
+def _new_code(path: tuple[str, ...], before: Any, value: Any) -> Iterator[Mistake]:
+    if ":" in str(value) and value != before:
+        yield Mistake(path, "over the network no code is named; write it into the configuration file")
 
 
 def _commands_programs(known: AgentSettings, agent: AgentSettings) -> Iterator[tuple[str, ...]]:

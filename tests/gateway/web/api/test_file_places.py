@@ -124,6 +124,38 @@ def test_no_program_is_named_over_the_network(folder: Path) -> None:
     ]
 
 
+def test_no_code_is_named_over_the_network(folder: Path) -> None:
+    """What a module does when it is imported, and a function that is called at the start, is a program, too."""
+
+    def config(**agents: Any) -> GatewayConfig:
+        of_one = {"content": {"hook": agents.pop("hook", "")}, "orchestrator": {"agents": agents}}
+        wanted, mistakes = fit(of_one)
+        assert not mistakes
+        return wanted
+
+    def graph(named: str) -> dict[str, Any]:
+        return {"kind": "langgraph", "langgraph": {"graph": named}}
+
+    before = config(hook="ours:hook", a={"app": "ours:app"}, b=graph("ours:graph"))
+
+    def refused(wanted: GatewayConfig) -> list[str]:
+        return [".".join(map(str, one.path)) for one in misplaced(before, wanted, folder, None)]
+
+    assert refused(before) == []
+    assert refused(config(a={"app": "builtin"})) == []
+    assert refused(
+        config(hook="os:system", a={"app": "os:abort"}, b=graph("os:abort"), c=graph("ours:app"))
+    ) == [
+        "content.hook",
+        "orchestrator.agents.a.app",
+        "orchestrator.agents.b.langgraph.graph",
+        "orchestrator.agents.c.langgraph.graph",
+    ]
+    solo, mistakes = fit({"orchestrator": {"app": "os:abort"}})
+    assert not mistakes
+    assert refused(solo) == ["orchestrator.app"]
+
+
 def test_the_files_of_commands_lie_in_the_gateways_folders(folder: Path) -> None:
     wanted = agents(a={"file": "/tmp/x.yaml"}, b={"file": "demo"}, c={"file": f"{folder}/c.yaml"})
     found = [one.path for one in misplaced(GatewayConfig(), wanted, folder, None)]
