@@ -121,10 +121,11 @@ class TeamAnswers:
         return moves
 
     def _postpone(self, correlation_id: str) -> None:
-        """The team's time is over first: it has what some have answered."""
+        """The team's time is over first: it has what some have answered. Echoes have the same time."""
         deadline = self._teams.deadline(correlation_id)
         if deadline < math.inf:
-            self._questions.tracker.postpone(correlation_id, deadline + GRACE_SECONDS)
+            for name in (correlation_id, *self._teams.echoes(correlation_id)):
+                self._questions.tracker.postpone(name, deadline + GRACE_SECONDS)
 
     def take_up(self, correlation_id: str, rows: Iterable[AgentRow], shown: str) -> None:
         """What a gateway before this one had asked agents, and is still awaited; ``shown``: a first answer."""

@@ -91,8 +91,10 @@ class Teams:
         return correlation_id in self._leads or correlation_id in self._over
 
     def deadline(self, correlation_id: str) -> float:
-        """When its team ends at the latest; of one that waits for its turn, never."""
+        """When its team ends at the latest, or that of which it is an echo; of one that waits for its turn, never."""
         lead = self._leads.get(correlation_id)
+        if lead is not None and lead.work is None:
+            lead = self._leads.get(lead.echo_of)
         return math.inf if lead is None or lead.work is None else lead.work.deadline
 
     # -- a request begins
@@ -131,8 +133,8 @@ class Teams:
         return None if outcome is None else replace(outcome, echo_of=correlation_id)
 
     def echoes(self, correlation_id: str) -> list[str]:
-        """Those of one that has ended, which wait for its answer."""
-        lead = self._over.get(correlation_id)
+        """Those that wait for its answer; it may have ended."""
+        lead = self._leads.get(correlation_id) or self._over.get(correlation_id)
         return [name for name in lead.echoes if name in self._leads] if lead is not None else []
 
     def _begin(self, lead: Lead, plan: TeamPlan) -> Moves:

@@ -137,6 +137,17 @@ async def test_whoever_says_it_again_is_answered_again() -> None:
             assert (await one.end(said.correlation_id)).echo_of == ""
 
 
+async def test_both_have_the_time_that_the_team_has() -> None:
+    async with two_boards() as (one, kitchen, kettle), asyncio.TaskGroup() as tasks:
+        said = await both_hear(one, tasks, kitchen, kettle)
+        tracker = one.works.pipeline._questions.tracker
+        deadlines = {tracker.request(each.correlation_id).deadline for each in said}  # type: ignore[union-attr]
+        assert len(deadlines) == 1, "that of the team, and not of a request that waits for its turn"
+        await one.answer(await one.request("a"), "The light is on.")
+        for each in said:
+            await one.end(each.correlation_id)
+
+
 async def test_a_failure_is_that_of_both() -> None:
     async with two_boards() as (one, kitchen, kettle), asyncio.TaskGroup() as tasks:
         said = await both_hear(one, tasks, kitchen, kettle)
