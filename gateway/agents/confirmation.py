@@ -131,7 +131,7 @@ class Confirmations(Generic[Asked]):
         if not is_a_persons(heard):
             return None
         one = self._open.pop(_where(heard), None)
-        if one is None or self._now() > one.until or not _was_heard(one, heard):
+        if one is None or self._now() > one.until or not answers(heard, one.question, one.asked_in):
             return None
         return consent(heard.text, heard.language), one.what
 
@@ -145,12 +145,22 @@ def _where(heard: Heard) -> tuple[str, str]:
     return heard.conversation_id or heard.device_id, heard.user_id
 
 
-def _was_heard(one: _Open[Asked], heard: Heard) -> bool:
-    """Whether the question was what was answered last; where nobody tells of that, it is taken for granted."""
+def answers(heard: Heard, question: str, asked_in: str = "") -> bool:
+    """Whether it is a person's answer to that question, which was asked in answer to the turn ``asked_in``.
+
+    It has to be what was answered last; where nobody tells of the turn before, that is taken for granted.
+    """
+    if not is_a_persons(heard):
+        return False
     if not heard.conversation:
         return True
     before = heard.conversation[-1]
-    return before.correlation_id in ("", one.asked_in) and one.question in before.reply
+    is_that_turn = not asked_in or before.correlation_id in ("", asked_in)
+    return is_that_turn and _line(question) in _line(before.reply)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _bare(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.agents.confirmation import answers
 from gateway.orchestrators.answer import CannotAnswer, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.loading import load_named
@@ -90,7 +91,8 @@ class GraphAgent:
         said = [{"role": "user", "content": heard.text}]
         if not getattr(self._graph, "checkpointer", None):
             return {self._settings.messages: [*_turns(heard), *said]}
-        if (await self._graph.aget_state(config)).interrupts:
+        open_ones = (await self._graph.aget_state(config)).interrupts
+        if open_ones and answers(heard, _question(open_ones[0].value)):  # anything else begins anew
             from langgraph.types import Command  # noqa: PLC0415 - heavy
 
             return Command(resume=heard.text)

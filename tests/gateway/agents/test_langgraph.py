@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.agents.ready_made import ready_made
+from gateway.contract.agents import ConversationTurn
 from gateway.orchestrators.rehearsal import Rehearsal, Rehearsed
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.langgraph import GraphSettings
@@ -67,6 +68,14 @@ class Graph:
 
 graph = Graph()
 
+class Asking(Graph):
+    # whatever was said, it has asked "Really?" before
+    checkpointer = object()
+    async def aget_state(self, config):
+        return SimpleNamespace(interrupts=(SimpleNamespace(value={"question": "Really?"}),))
+
+asking = Asking()
+
 async def made():
     return graph
 
@@ -81,6 +90,9 @@ async def opens():
 def number():
     return 7
 """
+
+
+LAMPS = ConversationTurn(text="unlock", reply="All the lamps?", agent="home")
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +160,14 @@ async def test_a_graph_without_a_checkpointer_is_told_the_conversation() -> None
         await play.say("whole")
         said = await play.say("echo", room="Kitchen")
         assert said.text == '[["whole", "Whole.", "echo"], "v_device", "Kitchen"]'
+
+
+@pytest.mark.parametrize("of_request", [{"path": ("brain",)}, {"conversation": (LAMPS,)}])
+async def test_only_a_persons_answer_to_the_question_that_was_heard_is_one(
+    of_request: dict[str, Any],
+) -> None:
+    async with stage("asking") as play:
+        assert (await play.say("whole", **of_request)).text == "Whole.", "the graph began anew"
 
 
 async def test_a_graph_may_be_made_by_a_function_and_opened_with_the_agent() -> None:
