@@ -13,6 +13,7 @@ from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.outline import Contradiction, Path, shown
 from gateway.settings.agents.commands import CommandsSettings
 from gateway.settings.agents.openai import PROMPT_PLACES
+from gateway.settings.agents.webhook import WebhookSettings
 from gateway.settings.orchestrator import AgentKind, AgentSettings, OrchestratorSettings, TeamSettings
 
 MOST_AGENTS = 128
@@ -36,6 +37,7 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
             yield ((*here, "app"),), f"expected builtin, module:name or nothing, got {shown(agent.app)}"
         yield from _kind(agent, here)
         yield from _servers(agent, here)
+        yield from _webhook(agent.webhook, (*here, "webhook"))
         yield from _prompt(agent.openai.prompt, (*here, "openai", "prompt"))
         if agent.retries > 1 and not agent.idempotent:
             yield ((*here, "retries"),), "it is not looked at without idempotent: true"
@@ -77,6 +79,12 @@ def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
                 ((*here, section),),
                 f"it is for kind: {kind}, and not looked at with kind: {agent.kind or repr('')}",
             )
+
+
+def _webhook(webhook: WebhookSettings, here: Path) -> Iterator[Contradiction]:
+    if webhook.replies_at and not _is_http(webhook.replies_at):
+        message = f"expected http[s]://host[:port] of this gateway's page, got {shown(webhook.replies_at)}"
+        yield ((*here, "replies_at"),), message
 
 
 def _commands(commands: CommandsSettings, here: Path) -> Iterator[Contradiction]:

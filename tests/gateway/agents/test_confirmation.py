@@ -15,13 +15,19 @@ QUESTION = "Unlock the door?"
 
 
 def said(
-    text: str, conversation: str = "v_1", user: str = "ann", *, before: str | None = None, path: str = ""
+    text: str,
+    conversation: str = "v_1",
+    user: str = "ann",
+    *,
+    language: str = "en",
+    before: str | None = None,
+    path: str = "",
 ) -> Heard:
     """``before``: what was said to the turn before, as the gateway tells it; None: it tells of none."""
     message = TranscriptionMessage(
         session_id="s_1", user_id=user, device_id="kitchen", text=text, timestamp=1.0, success=True,
         message_id="m_1", correlation_id="c_1", utterance_id="u_1", audio=AudioFacts(seconds=1.0),
-        conversation_id=conversation, language="en",
+        conversation_id=conversation, language=language,
     )  # fmt: skip
     turn = ConversationTurn(text="unlock the door", reply=before or "", correlation_id="c_1")
     return heard(message, conversation=() if before is None else (turn,), path=(path,) if path else ())

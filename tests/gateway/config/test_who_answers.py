@@ -26,6 +26,10 @@ AGENTS = "orchestrator:\n  agents: {a: {}, b: {}, c: {}, judge: {}}\n"
         ),
         ("url: 'http://h'", "FILE:1: orchestrator.agents.a.url: it is not looked at with kind: ''"),
         (
+            "kind: webhook, url: 'http://h', webhook: {replies_at: box:8080}",
+            "FILE:1: orchestrator.agents.a.webhook.replies_at: expected http[s]://host[:port] of this gateway's page",
+        ),
+        (
             "kind: commands, commands: {file: demo}, app: builtin",
             "FILE:1: orchestrator.agents.a.app: it is not looked at with kind: commands",
         ),

@@ -17,12 +17,12 @@ from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
 from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.agents.commands import book_on_disk, http_servers, programs
 from gateway.agents.ready_made import probed, ready_made
-from gateway.contract.agents import ConversationTurn
+from gateway.contract.agents import AgentRequest, ConversationTurn
 from gateway.contract.messages import OrchestratorReply
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.settings.agents.commands import CommandsMqtt, CommandsSettings
 from gateway.settings.orchestrator import AgentSettings
-from tests.gateway.orchestrators.played import Gateway, running, until
+from tests.gateway.orchestrators.played import Gateway, running, soon, until
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.process import free_port
 from tests.servers.unruly_http import Told, UnrulyServer, as_json, unruly
@@ -53,9 +53,18 @@ class Played:
         self._gateway = gateway
         self.file = file
 
+    async def put(self, text: str, **fields: Any) -> AgentRequest:
+        """Said to it."""
+        told = {"language": "en", "conversation_id": "v_1", **fields}
+        return await self._gateway.ask("house", text, **told)
+
+    async def stop(self, asked: AgentRequest) -> None:
+        """Nobody waits for an answer any more."""
+        await self._gateway.stop(asked)
+
     async def ask(self, text: str, **fields: Any) -> OrchestratorReply:
         """What it says to that."""
-        await self._gateway.ask("house", text, **{"language": "en", "conversation_id": "v_1", **fields})
+        await self.put(text, **fields)
         return await self._gateway.reply()
 
     async def said(self, text: str, **fields: Any) -> str | None:
@@ -276,6 +285,19 @@ async def test_a_program_that_fails_is_told_and_ended(
         monkeypatch.setattr(programs, "PROGRAM_SECONDS", 0.2)
     async with house(tmp_path, SHELL, shell={"echo": argv}) as one:
         assert await one.said("say it") == f"house: say: {reason}"
+
+
+async def test_a_program_for_which_nobody_waits_any_more_is_ended(tmp_path: Path) -> None:
+    """With what it has started: all that hold the pipe are gone when it has an end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    shell = {"echo": ("/bin/sh", "-c", f"exec 9>{pipe}; sleep 300 & echo begun >&9; wait")}
+    async with house(tmp_path, SHELL, shell=shell) as one:
+        asked = await one.put("say it")
+        with await soon(asyncio.to_thread(pipe.open)) as reader:
+            assert await soon(asyncio.to_thread(reader.readline)) == "begun\n"
+            await one.stop(asked)
+            assert await soon(asyncio.to_thread(reader.read)) == ""
 
 
 async def test_a_program_has_none_of_our_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
