@@ -112,10 +112,15 @@ class Teams:
 
     def _lead(self, topic: Topic) -> tuple[Lead, bool]:
         """A new one, and whether it is its turn."""
-        lead = self._leads[topic.name.correlation_id] = Lead(topic, echo_of=self._echoes.find(topic.message))
+        lead = self._leads[topic.name.correlation_id] = Lead(topic, echo_of=self._asked_already(topic))
         if not lead.echo_of:
             self._echoes.note(topic.message)
         return lead, self._lines.join(lead)
+
+    def _asked_already(self, topic: Topic) -> str:
+        """The request that is of the same voice, as long as its answer is to come or known; empty: there is none."""
+        name = self._echoes.find(topic.message)
+        return name if name in self._leads or self.shared(name) is not None else ""
 
     def _echoed(self, lead: Lead) -> Moves:
         """It waits for the answer to the same voice, or has it."""
@@ -348,7 +353,7 @@ class Teams:
         """A request that is open, and what its agents were asked; what is next for it is due at once."""
         known = list(rows)
         lead, its_turn = self._lead(topic)
-        if lead.echo_of and not known:
+        if lead.echo_of in self._leads and not known:
             self._echoed(lead)
         elif its_turn or known:
             lead.echo_of = ""

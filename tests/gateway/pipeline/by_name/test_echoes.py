@@ -148,6 +148,17 @@ async def test_both_have_the_time_that_the_team_has() -> None:
             await one.end(each.correlation_id)
 
 
+async def test_an_answer_that_is_not_remembered_is_asked_for_again() -> None:
+    async with two_boards() as (one, kitchen, kettle), asyncio.TaskGroup() as tasks:
+        (said,) = await both_hear(one, tasks, kitchen)
+        await one.answer(await one.request("a"), "The light is on.")
+        await one.end(said.correlation_id)
+        one.teams._over.clear()
+        (again,) = await both_hear(one, tasks, kettle)
+        await one.answer(await one.request("a", count=2), "It is on.")
+        assert (await one.end(again.correlation_id)).text == "It is on."
+
+
 async def test_a_failure_is_that_of_both() -> None:
     async with two_boards() as (one, kitchen, kettle), asyncio.TaskGroup() as tasks:
         said = await both_hear(one, tasks, kitchen, kettle)
