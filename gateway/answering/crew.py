@@ -125,11 +125,12 @@ def _named(settings: OrchestratorSettings) -> Iterator[Orchestrator]:
 
 
 def _outside(settings: OrchestratorSettings) -> Iterator[tuple[str, str]]:
-    """The agents that ask another machine, and which."""
+    """The agents that ask another machine, and which: themselves, by their tools, or over a broker."""
     for name, agent in settings.agents.items():
-        host = split_url(agent.url).hostname if agent.url else None
-        if host and not is_loopback(host):
-            yield name, host
+        tools = [server.url for server in agent.openai.tools.servers.values()]
+        hosts = [split_url(url).hostname for url in (agent.url, *tools, agent.commands.mqtt.url) if url]
+        if away := [host for host in dict.fromkeys(hosts) if host and not is_loopback(host)]:
+            yield name, ", ".join(away)
 
 
 async def _run(orchestrator: Orchestrator, broker: MessageBroker, watch: _Watch) -> None:

@@ -101,6 +101,7 @@ def _commands(commands: CommandsSettings, here: Path) -> Iterator[Contradiction]
 
 
 def _servers(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
+    yield from _servers_names(list(agent.openai.tools.servers), (*here, "openai", "tools", "servers"))
     for name, server in agent.openai.tools.servers.items():
         path = (*here, "openai", "tools", "servers", name)
         if bool(server.command) == bool(server.url):
@@ -110,6 +111,17 @@ def _servers(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:
         for key in ("args", "env") if server.url else ("token_file", "ca_file"):
             if getattr(server, key):
                 yield ((*path, key),), f"it is not looked at with {'url' if server.url else 'command'}"
+
+
+def _servers_names(names: list[str], here: Path) -> Iterator[Contradiction]:
+    """One server must not give a tool under the name of another's, for which that one is allowed."""
+    for name in names:
+        for other in names:
+            if name.startswith(f"{other}_"):
+                message = (
+                    f"a tool of {other} could be called like one of {name} ({name}_...); name them otherwise"
+                )
+                yield ((*here, name),), message
 
 
 def _prompt(prompt: str, path: Path) -> Iterator[Contradiction]:

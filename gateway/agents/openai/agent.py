@@ -22,7 +22,7 @@ from gateway.agents.openai.tool_calls import ToolCall
 from gateway.agents.openai.voice import Voice
 from gateway.agents.ready_made import Probed
 from gateway.agents.tools.asking_first import left
-from gateway.agents.tools.belt import AnswerCalls, Belt, ToConfirm, shortened
+from gateway.agents.tools.belt import AnswerCalls, Belt, ToConfirm, has_failed, shortened
 from gateway.agents.tools.record import CallOutcome, write
 from gateway.agents.tools.sources import sources
 from gateway.agents.tools.tool import Tool, ToolSource
@@ -157,7 +157,15 @@ class ChatAgent:
         for message in talk.messages:
             if message.get("content") is None and message["role"] == "tool":
                 message["content"] = result
-        return await self._go_on(talk)
+        try:
+            return await self._go_on(talk)
+        except CannotAnswer as error:
+            if talk.voice.said or has_failed(result):
+                raise
+            log.warning("a model says nothing of what was done after a yes", reason=error.reason)
+            return Reply(
+                DONE, acted=True
+            )  # no failure, for which another would be asked, or it said once more
 
     async def _go_on(self, talk: _Talk) -> Reply:
         """Ask the model, and do what it calls for, until it has said what it has to say."""

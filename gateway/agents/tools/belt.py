@@ -23,6 +23,7 @@ ENDING_SECONDS = 0.2
 MOST_TOOLS = 128
 """That a model is told of."""
 CUT = " (cut: there is more)"
+_FAILED = "Error: "
 
 
 class ToConfirm(Exception):
@@ -175,7 +176,12 @@ _left_behind: set[asyncio.Task[tuple[CallOutcome, str]]] = set()
 
 
 def _error(why: str) -> str:
-    return f"Error: {why}."
+    return f"{_FAILED}{why}."
+
+
+def has_failed(result: str) -> bool:
+    """Whether it says why a call gives nothing."""
+    return result.startswith(_FAILED)
 
 
 def shortened(text: str, size: int) -> str:

@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.answering import agents_health
+from gateway.answering.crew import Crew
 from gateway.app import Gateway
 from gateway.broker.base import RoutingKey
-from gateway.broker.opening import open_broker
+from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.agents import PRESENCE_TOPIC, REQUESTS_TOPIC, AgentRequest
 from gateway.contract.messages import REPLIES_TOPIC, AudioFacts, TranscriptionMessage, decode_reply, encode
@@ -24,6 +26,7 @@ from gateway.observing.health import ComponentHealth, HealthState
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.pipeline.agents.roster import AgentRoster
 from gateway.settings.broker import BrokerSettings
+from gateway.settings.orchestrator import OrchestratorSettings
 from tests.record import passes
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
@@ -269,3 +272,20 @@ async def test_over_each_broker_who_comes_is_seen_and_who_leaves_is_missed(tmp_p
             assert abs(clock - time.time()) < 2.0
         await passes(lambda: of(one, "lights") == missed)
     await broker.close()
+
+
+def test_what_is_said_leaves_this_machine_also_by_tools_and_a_broker() -> None:
+    tools = {
+        "near": {"url": "http://127.0.0.1:1/mcp"},
+        "far": {"url": "https://tools.example/mcp"},
+        "other": {"url": "https://api.example/mcp"},
+    }
+    agents = {
+        "brain": {"kind": "openai", "url": "https://api.example/v1", "openai": {"tools": {"servers": tools}}},
+        "house": {"kind": "commands", "commands": {"file": "demo", "mqtt": {"url": "mqtt://broker.example"}}},
+        "local": {"kind": "openai", "url": "http://localhost:1/v1"},
+    }
+    with capture_logs() as logs:
+        Crew(msgspec.convert({"agents": agents}, OrchestratorSettings), MEMORY)
+    told = {line["agent"]: line["host"] for line in logs if line["event"].startswith("what is said leaves")}
+    assert told == {"brain": "api.example, tools.example", "house": "broker.example"}

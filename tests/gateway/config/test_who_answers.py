@@ -176,3 +176,11 @@ def test_a_feature_that_is_right(file: Path) -> None:
     teams = "  teams: {t: {agents: [a]}, u: {agents: [c]}}\n"
     config = load(file, f"{AGENTS}{teams}features: {{x: {{agents: {{a: b}}}}, y: {{team: u}}}}")
     assert [config.features[name].percent for name in "xy"] == [10.0, 10.0]
+
+
+def test_servers_whose_tools_could_have_the_same_names(file: Path) -> None:
+    servers = "{home: {command: a}, home_media: {command: b}, homely: {command: c}}"
+    chat = f"{{kind: openai, url: 'http://h/v1', openai: {{tools: {{servers: {servers}}}}}}}"
+    (problem,) = problems(file, f"orchestrator: {{agents: {{chat: {chat}}}}}")
+    message = "servers.home_media: a tool of home could be called like one of home_media (home_media_...)"
+    assert f"orchestrator.agents.chat.openai.tools.{message}" in problem

@@ -277,6 +277,24 @@ async def test_what_is_destructive_is_done_after_a_yes(server: UnrulyServer) -> 
 
 
 @pytest.mark.parametrize(
+    ("gives", "text", "error"),
+    [("open", "OK.", ""), ("fails", "", "the answer of the model's server was cut off")],
+)
+async def test_what_was_done_after_a_yes_is_no_failure_where_the_model_then_fails(
+    server: UnrulyServer, gives: str, text: str, error: str
+) -> None:
+    """For whom it would be said, or done, once more."""
+    unlocking(server)
+    door = Device("door_unlock", destructive=True, gives=gives)
+    server.next.append(as_events(cut=True))
+    async with house(server, door) as (brain, _):
+        await brain.say("unlock the front door")
+        said = await brain.say("yes")
+    assert len(door.done) == 1
+    assert (said.text, why(said)) == (text, error)
+
+
+@pytest.mark.parametrize(
     ("language", "question", "no", "left"),
     [
         ("en", "Shall I really do this: door unlock, front?", "no!", "All right, I leave it."),
