@@ -72,15 +72,22 @@ class FeatureStanding:
 @dataclass(slots=True)
 class _SideRecord:
     requests: int = 0
-    ends: deque[tuple[End, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    ends: deque[tuple[End, float, int]] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
-    def ended(self, end: End, seconds: float) -> None:
+    def ended(self, end: End, seconds: float, number: int) -> None:
         self.requests += 1
-        self.ends.append((end, seconds))
+        self.ends.append((end, seconds, number))
 
-    def figures(self) -> SideFigures:
-        ends = [end for end, _ in self.ends]
-        times = sorted(seconds for end, seconds in self.ends if end is End.ANSWERED)
+    @property
+    def forgotten_to(self) -> int:
+        """What has a lower number of this side is not known any more."""
+        return self.ends[0][2] if len(self.ends) == WINDOW else 0
+
+    def figures(self, since: int = 0) -> SideFigures:
+        """Of those with that number or a higher one."""
+        known = [one for one in self.ends if one[2] >= since]
+        ends = [end for end, _, _ in known]
+        times = sorted(seconds for end, seconds, _ in known if end is End.ANSWERED)
         return SideFigures(
             self.requests,
             len(ends),
@@ -99,13 +106,15 @@ class _Feature:
         self.settings = settings
         self.taken_back = ""
         self._sides = {True: _SideRecord(), False: _SideRecord()}
+        self._ended = 0
 
     def is_for(self, session_id: str) -> bool:
         digest = blake2b(f"{self.name}\n{session_id}".encode("utf-8", "replace"), digest_size=8).digest()
         return int.from_bytes(digest, "big") / 2**64 * 100 < self.settings.percent
 
     def ended(self, end: End, seconds: float, *, on: bool) -> None:
-        self._sides[on].ended(end, seconds)
+        self._ended += 1
+        self._sides[on].ended(end, seconds, self._ended)
 
     def standing(self) -> FeatureStanding:
         on, off = self._sides[True].figures(), self._sides[False].figures()
@@ -113,8 +122,8 @@ class _Feature:
 
     def why_worse(self) -> str:
         """Empty: it is not, as far as is known."""
-        one, back = self.standing(), self.settings.back
-        on, off = one.on, one.off
+        back = self.settings.back
+        on, off = self._compared()
         if min(on.counted, off.counted) < back.requests:
             return ""
         if on.unanswered > off.unanswered + back.failures_percent / 100:
@@ -124,6 +133,17 @@ class _Feature:
         if back.p95_percent and enough and on.p95_seconds > most:
             return f"95 % of {on.counted} within {on.p95_seconds:.2f} s, {off.p95_seconds:.2f} s else"
         return ""
+
+    def _compared(self) -> tuple[SideFigures, SideFigures]:
+        """Both sides in the same time: an hour in which nobody answered is not of the one that has few requests only.
+
+        Where that one has too few of them in what is known of the other, all that is known of both.
+        """
+        on, off = self._sides[True], self._sides[False]
+        since = max(on.forgotten_to, off.forgotten_to)
+        same = on.figures(since), off.figures(since)
+        enough = min(side.counted for side in same) >= self.settings.back.requests
+        return same if enough else (on.figures(), off.figures())
 
 
 class Features:

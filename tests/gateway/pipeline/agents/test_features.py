@@ -143,6 +143,23 @@ def test_only_so_much_is_known() -> None:
     assert (one.on.requests, one.on.counted) == (1_500, 1_000)
 
 
+def test_what_the_larger_side_has_forgotten_is_not_held_against_the_smaller() -> None:
+    tried = features(one={"team": "other", "percent": 10})
+    for hour in range(40):  # both sides have a bad one, of which the smaller knows for ten times as long
+        end = End.FAILED if hour < 4 else End.ANSWERED
+        for _ in range(6):
+            ends(tried, 1, 9, end=end)
+        assert reason(tried) == ""
+    (one,) = tried.standings()
+    assert (one.on.failed, one.off.failed) == (24, 0)
+    for _ in range(60):
+        ends(tried, 1, 9)
+        ends(tried, 1, 9)
+        ends(tried, 1, 0, end=End.FAILED)
+        ends(tried, 0, 9)
+    assert reason(tried).endswith("without an answer, 0.0 % else")
+
+
 def test_it_stays_taken_back_until_somebody_says_otherwise() -> None:
     told: list[str] = []
     tried = features(one={"percent": 100, "team": "other"}, two={"percent": 0, "team": "nights"})
