@@ -31,6 +31,7 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
     if settings.agents and settings.app not in ("auto", ""):
         message = "it is not looked at where agents are named: name it in orchestrator.agents, with its app"
         yield (("orchestrator", "app"),), message
+    yield from _tokens(settings)
     for name, agent in settings.agents.items():
         here = ("orchestrator", "agents", name)
         if not _APP.fullmatch(agent.app):
@@ -52,6 +53,17 @@ def contradictions(settings: OrchestratorSettings) -> Iterator[Contradiction]:
         yield from _policy(team, here)
         yield from _combination(team, here, settings)
         yield from _chains(team, here)
+
+
+def _tokens(settings: OrchestratorSettings) -> Iterator[Contradiction]:
+    """What lets one agent in must not be sent to where another asks."""
+    known: dict[str, str] = {}
+    for name, agent in settings.agents.items():
+        if agent.kind and not agent.token_file:
+            first = known.setdefault(name.upper().replace("-", "_"), name)
+            if first != name:
+                message = f"its token would be {first}'s, in the same variable; call it otherwise"
+                yield (("orchestrator", "agents", name),), message
 
 
 def _kind(agent: AgentSettings, here: Path) -> Iterator[Contradiction]:

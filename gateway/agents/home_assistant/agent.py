@@ -13,6 +13,7 @@ from gateway.agents.home_assistant.response import AssistAnswer, read_answer
 from gateway.agents.home_assistant.wire import AssistWire
 from gateway.agents.http_peer import HttpPeer
 from gateway.agents.ready_made import Probed
+from gateway.agents.tokens import variable
 from gateway.orchestrators.answer import CannotAnswer, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
@@ -25,6 +26,8 @@ NOT_LET_IN = "it needs a token of Home Assistant's (its user's profile, Security
 
 def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator:
     """The agent of that name. Raises BadOrchestrator where nothing lets it in."""
+    if not token:
+        raise BadOrchestrator(_not_let_in(name))
     assist = _Assist(settings, token)
     agent = Orchestrator(
         name, timeout_seconds=settings.timeout_seconds, description=f"{WHO} at {settings.url}"
@@ -37,8 +40,6 @@ def orchestrator(name: str, settings: AgentSettings, token: str) -> Orchestrator
 class _Assist:
     def __init__(self, settings: AgentSettings, token: str) -> None:
         how = settings.home_assistant
-        if not token:
-            raise BadOrchestrator(NOT_LET_IN)
         if how.assistant and how.agent_id:
             raise BadOrchestrator("agent_id is not looked at where an assistant is asked, which has its own")
         self._peer = HttpPeer(WHO, settings.url, token=token, ca_file=settings.ca_file)
@@ -88,10 +89,14 @@ class _Assist:
             return read_answer(await answer.json())
 
 
-async def probe(_name: str, settings: AgentSettings, token: str) -> Probed:
+def _not_let_in(name: str) -> str:
+    return f"{NOT_LET_IN}, in {variable(name)} or a token_file"
+
+
+async def probe(name: str, settings: AgentSettings, token: str) -> Probed:
     """Its version, whether the token lets in, and who answers there. Raises BadOrchestrator and CannotAnswer."""
     if not token:
-        raise BadOrchestrator(NOT_LET_IN)
+        raise BadOrchestrator(_not_let_in(name))
     how = settings.home_assistant
     peer = HttpPeer(WHO, settings.url, token=token, ca_file=settings.ca_file)
     wire = AssistWire(peer, token)

@@ -93,7 +93,9 @@ class Watched(Generic[Said]):
         while True:
             await self._decided.wait()
             if self._trouble is not None:
-                raise self._trouble
+                raise CannotAnswer(
+                    self._trouble.reason, self._trouble.remedy
+                )  # each has its own, and its frames
             if self._was_ready_at is not None:
                 return
 

@@ -184,3 +184,11 @@ def test_servers_whose_tools_could_have_the_same_names(file: Path) -> None:
     (problem,) = problems(file, f"orchestrator: {{agents: {{chat: {chat}}}}}")
     message = "servers.home_media: a tool of home could be called like one of home_media (home_media_...)"
     assert f"orchestrator.agents.chat.openai.tools.{message}" in problem
+
+
+def test_two_agents_have_no_token_in_the_same_variable(file: Path) -> None:
+    one = "{kind: openai, url: 'http://h/v1'}"
+    (problem,) = problems(
+        file, f"orchestrator: {{agents: {{my-llm: {one}, My_llm: {one}, m: {{}}, M: {{}}}}}}"
+    )
+    assert "orchestrator.agents.My_llm: its token would be my-llm's, in the same variable" in problem
