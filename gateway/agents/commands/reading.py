@@ -25,10 +25,12 @@ from gateway.agents.commands.matching import (
     SlotValue,
 )
 from gateway.agents.commands.sentence import (
+    MOST_PIECES,
     Alternatives,
     BadSentence,
     Pieces,
     all_ways,
+    is_too_much,
     parts_of,
     plainest_way,
     read_sentence,
@@ -95,6 +97,7 @@ class _Reading:
         self._parts: dict[str, dict[str, Pieces]] = {}
         self._kinds: dict[str, dict[str, SlotKind]] = {}
         self._skips: dict[str, frozenset[str]] = {}
+        self._steps = 0
 
     def book(self) -> CommandBook:
         form = self._form
@@ -172,7 +175,11 @@ class _Reading:
 
     def _part(self, texts: list[_Told], parts: Mapping[str, Pieces]) -> Pieces:
         options = tuple(self._sentence(here, text, parts) for here, text in texts)
-        return options[0] if len(options) == 1 else (Alternatives(options),)
+        part: Pieces = options[0] if len(options) == 1 else (Alternatives(options),)
+        if is_too_much(part):
+            self._wrong(texts[0][0], f"with its parts it has more than {MOST_PIECES} pieces")
+            return ()
+        return part
 
     def _sentence(self, here: Place, text: str, parts: Mapping[str, Pieces]) -> Pieces:
         try:
@@ -272,11 +279,14 @@ class _Reading:
         return {code: tuple(some) for code, some in patterns.items()}, kinds
 
     def _pattern(self, here: Place, sentence: Pieces, language: str) -> SentencePattern | None:
+        if self._steps > 2 * MOST_STEPS:
+            return None  # it is a mistake already
         try:
             pattern = SentencePattern(sentence, self._kinds[language], language)
         except BadSentence as error:
             self._wrong(here, str(error))
             return None
+        self._steps += pattern.size
         said = {word for words in pattern.always for word in words.split()}
         if skipped := sorted(said & self._skips[language]):
             self._wrong(here, f"it waits for {skipped[0]!r:.60}, which is passed over (skip)")

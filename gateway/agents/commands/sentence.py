@@ -13,6 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 MOST_LETTERS = 500
 """Of one pattern."""
+MOST_PIECES = 5_000
+"""Of one pattern, with its parts, which may have parts themselves."""
 MOST_LEVELS = 12
 """Of brackets within brackets, parts included."""
 
@@ -56,7 +58,10 @@ def read_sentence(text: str, parts: Mapping[str, Pieces]) -> Pieces:
         raise BadSentence(f"a pattern has at most {MOST_LETTERS} letters, got {len(text)}")
     reading = _Reading(text, parts)
     options = reading.options("", 0)
-    return options[0] if len(options) == 1 else (Alternatives(options),)
+    sentence: Pieces = options[0] if len(options) == 1 else (Alternatives(options),)
+    if is_too_much(sentence):
+        raise BadSentence(f"with its parts it has more than {MOST_PIECES} pieces")
+    return sentence
 
 
 def parts_of(text: str) -> list[str]:
@@ -74,6 +79,20 @@ def slots_of(sentence: Pieces) -> dict[str, str]:
             for option in piece.options:
                 found |= slots_of(option)
     return found
+
+
+def is_too_much(sentence: Pieces) -> bool:
+    """Whether it has more than MOST_PIECES: a part that stands in it twice counts twice. It is not counted further."""
+    waiting, count = list(sentence), 0
+    while waiting:
+        piece = waiting.pop()
+        count += 1
+        if isinstance(piece, Alternatives):
+            for option in piece.options:
+                waiting += option
+        if count + len(waiting) > MOST_PIECES:
+            return True
+    return False
 
 
 def all_ways(sentence: Pieces, most: int) -> list[str]:

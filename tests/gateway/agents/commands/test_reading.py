@@ -79,6 +79,17 @@ def test_patterns_are_bounded_in_all(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
+def test_parts_of_parts_are_bounded(tmp_path: Path) -> None:
+    """Of sixty pieces each, five levels deep, they would fill the memory."""
+    parts = "\n".join(f"  a{number}: '{f'<a{number - 1}>' * 60}'" for number in range(1, 6))
+    found = told(tmp_path, f"parts:\n  a0: 'x [y]'\n{parts}\ncommands:\n  a: {{say: '<a5> b'}}\n")
+    assert "4: parts.a2: with its parts it has more than 5000 pieces" in found
+    one = "\n".join(f"  c{number}: {{say: '<a>'}}" for number in range(400))
+    found = told(tmp_path, f"parts: {{a: '{'[a] ' * 100}'}}\ncommands:\n{one}\n")
+    assert found[0].startswith("2: commands: patterns of more than 50000 steps, got 10")
+
+
 def test_the_demos_house_is_right() -> None:
     book = read_book(CommandsSettings(file="demo"))
     assert {"en", "de"} <= book.kinds.keys()
