@@ -19,7 +19,9 @@ BANDS = 10
 LOWEST_HZ, HIGHEST_HZ = 150.0, 6_000.0
 """What is below is hum, and what is above not every microphone has."""
 MOST_FRAMES = 16 * SAMPLE_RATE // HOP
-"""Of the last 16 seconds."""
+"""Of the last 16 seconds: what is noise now."""
+KEPT_FRAMES = 40 * SAMPLE_RATE // HOP
+"""So many at least are kept: what others bring late is compared with them."""
 DRIFT = 500e-6
 """A device's clock may be so much slower than ours: what comes later and later is no slow link then."""
 QUIETEST = -78.0
@@ -52,7 +54,7 @@ class VoiceTrack:
     __slots__ = ("_began", "_count", "_first", "_frames", "_placed_at", "_rest", "_rest_from")
 
     def __init__(self) -> None:
-        self._frames: Frames = np.zeros((2 * MOST_FRAMES, BANDS), np.float32)
+        self._frames: Frames = np.zeros((KEPT_FRAMES + MOST_FRAMES, BANDS), np.float32)
         self._count = 0
         self._first = 0  # the position of the first frame
         self._rest: Samples = np.zeros(0, np.int16)  # what no later frame can do without
@@ -76,9 +78,9 @@ class VoiceTrack:
 
     def _take(self, frames: Frames) -> None:
         if self._count + len(frames) > len(self._frames):
-            forgotten = self._count - MOST_FRAMES
-            self._frames[:MOST_FRAMES] = self._frames[forgotten : self._count].copy()
-            self._count, self._first = MOST_FRAMES, self._first + forgotten * HOP
+            forgotten = self._count - KEPT_FRAMES
+            self._frames[:KEPT_FRAMES] = self._frames[forgotten : self._count].copy()
+            self._count, self._first = KEPT_FRAMES, self._first + forgotten * HOP
         self._frames[self._count : self._count + len(frames)] = frames
         self._count += len(frames)
 
@@ -126,7 +128,7 @@ class VoiceTrack:
     def fell_mute(self, spoken_to: int, end: int) -> bool:
         """Whether there is nothing but digital silence soon after what was spoken, and was noise at least before."""
         frames = self.between(spoken_to + (end - spoken_to) // 4, end)[1]
-        before = self.between(self._first, spoken_to - WINDOW)[1]
+        before = self.between(spoken_to - MOST_FRAMES * HOP, spoken_to - WINDOW)[1]
         return len(frames) > 0 and not frames.any() and len(before) > 0 and bool(before.any(axis=1).all())
 
 

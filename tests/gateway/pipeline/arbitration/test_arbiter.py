@@ -183,6 +183,15 @@ def test_what_comes_after_the_decision_is_told_however_loud_it_was() -> None:
     assert slow.decisions[0].why == "answered there already"
 
 
+@pytest.mark.slow
+def test_what_comes_half_a_minute_late_is_told_though_the_other_stream_has_gone_on() -> None:
+    slow = Ear(spoken(1, db=6, seconds=2, before=9.0, after=2), stalls=(9.3, 38.0))
+    ears = {"near": Ear(spoken(1, seconds=2, before=9.0, after=30)), "slow": slow}
+    listen(ears)
+    assert answered(ears) == ["near"]
+    assert slow.decisions[0].by == "near"
+
+
 def test_the_same_words_once_more_are_answered_again() -> None:
     ears = {"near": Ear(spoken(1)), "again": Ear(spoken(1), since=4.0)}
     listen(ears)

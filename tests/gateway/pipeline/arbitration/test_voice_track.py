@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.pipeline.arbitration.likeness import ALIKE, UNKNOWN, likeness
-from gateway.pipeline.arbitration.voice_track import BANDS, HOP, MOST_FRAMES, QUIETEST, WINDOW, VoiceTrack
+from gateway.pipeline.arbitration.voice_track import (
+    BANDS,
+    HOP,
+    KEPT_FRAMES,
+    MOST_FRAMES,
+    QUIETEST,
+    WINDOW,
+    VoiceTrack,
+)
 from tests.gateway.pipeline.arbitration.voices import spoken, syllables
 from transcription.audio import SAMPLE_RATE, Samples
 
@@ -41,7 +49,7 @@ def test_it_is_bounded_and_the_last_of_it_is_kept() -> None:
         track.hear(number * len(piece), piece, 100 + number / 2)
     end = 200 * len(piece)
     first, frames = track.between(0, end)
-    assert MOST_FRAMES <= len(frames) <= 2 * MOST_FRAMES
+    assert KEPT_FRAMES <= len(frames) <= KEPT_FRAMES + MOST_FRAMES
     assert first + (len(frames) - 1) * HOP + WINDOW <= end < first + (len(frames) + 1) * HOP + WINDOW
 
 
