@@ -228,7 +228,22 @@ def _mqtt(form: MqttForm, *, has_mqtt: bool) -> MqttDeed:
     topic = _read(Filler.read, form.topic, "mqtt", "topic")
     if any(isinstance(part, str) and re.search(r"[+#\x00-\x1f\x7f]", part) for part in topic.parts):
         raise BadDeed(("mqtt", "topic"), "expected a topic without + and #")
-    return MqttDeed(topic, _read(read_json, form.payload, "mqtt", "payload"), form.qos, form.retain)
+    payload = _read(read_json, form.payload, "mqtt", "payload")
+    if isinstance(payload, Filler) and _is_json(payload):
+        message = (
+            'it is JSON: write it as it is, and not as a text ({key: "{slot}"}); a slot could end its place'
+        )
+        raise BadDeed(("mqtt", "payload"), message)
+    return MqttDeed(topic, payload, form.qos, form.retain)
+
+
+def _is_json(text: Filler) -> bool:
+    """Whether an object or a list is written as a text with holes."""
+    try:
+        found = msgspec.json.decode(text.fill(lambda _: "0"))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return False
+    return isinstance(found, dict | list)
 
 
 def _read(how: Callable[[Any], Any], what: Any, *field: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.agents.commands.deeds import read_deed
+from gateway.agents.commands.deeds import BadDeed, read_deed
 from gateway.agents.commands.filling import (
     BadHole,
     Filler,
@@ -101,6 +101,19 @@ async def test_in_a_message() -> None:
     _, payload, _ = await done(DeedForm(mqtt=MqttForm(topic="home", payload={"a": "{what}"})), evil)
     assert payload == b'{"a":"\\",\\"c\\":false,\\"d\\":\\""}'
     assert (await done(DeedForm(mqtt=MqttForm(topic="home", payload="{what}")), 5))[1] == b"5"
+
+
+@pytest.mark.parametrize(
+    "payload", ['{{"text": "{what}"}}', ' {{"level": {what}, "on": true}}', '["{what}"]', "[{what}, 1]"]
+)
+def test_no_json_is_written_as_a_text_that_slots_could_leave(payload: str) -> None:
+    with pytest.raises(BadDeed, match="write it as it is, and not as a text"):
+        read_deed(DeedForm(mqtt=MqttForm(topic="home", payload=payload)), SETTINGS)
+
+
+async def test_a_text_is_no_json_that_merely_begins_so() -> None:
+    for payload in ("{what}", "[{what}] said", '{{"on": true}}'):
+        await done(DeedForm(mqtt=MqttForm(topic="home", payload=payload)), "x")
 
 
 async def test_in_arguments() -> None:
