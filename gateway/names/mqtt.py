@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from itertools import chain
+from itertools import chain, islice
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress, Credentials
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession, stay_connected
@@ -12,11 +12,13 @@ from firmware_bridge.carriers.mqtt_publication import Publication
 from firmware_bridge.carriers.mqtt_words import Wording
 from gateway.names.discovered import names_in
 from gateway.names.house import KnownNames
-from gateway.names.tiers import Named
+from gateway.names.tiers import Named, cleaned
 from gateway.settings.names import DiscoveredNamesSettings
 
 SOURCE = "MQTT"
 MOST_TOPICS = 4_000
+MOST_OF_ONE = 128
+"""Names in one message."""
 SETTLED_SECONDS = 0.5
 """What comes in this time is taken together: a broker hands out all that it keeps at once."""
 
@@ -87,7 +89,8 @@ class DiscoveredNames:
             self._known.found(SOURCE, chain.from_iterable(self._named.values()))
 
     def _received(self, publication: Publication) -> None:
-        found = tuple(names_in(publication.topic, publication.payload, self._prefix))
+        told = cleaned(names_in(publication.topic, publication.payload, self._prefix))
+        found = tuple(islice(told, MOST_OF_ONE))
         if found and (publication.topic in self._named or len(self._named) < MOST_TOPICS):
             self._named[publication.topic] = found
         elif not found and self._named.pop(publication.topic, None) is None:

@@ -58,12 +58,15 @@ def in_order(names: Iterable[Named], room: str) -> tuple[str, ...]:
 
 
 def cleaned(names: Iterable[Named]) -> Iterator[Named]:
-    """Those that can be said: on one line, of a bearable length, with a letter in them."""
+    """Those that can be said: on one line, of a bearable length, with a letter in them. So are rooms, or unknown."""
     for one in names:
+        if len(one.name) > 8 * LONGEST_NAME:  # whatever is in it, and looking takes time
+            continue
         name = "".join(" " if unicodedata.category(each) in _UNSPOKEN else each for each in one.name)
         name = " ".join(name.split())
         if len(name) <= LONGEST_NAME and any(each.isalpha() for each in name):
-            yield Named(name, " ".join(one.room.split()), one.spoken)
+            room = " ".join(one.room.split())
+            yield Named(name, room if len(room) <= LONGEST_NAME else "", one.spoken)
 
 
 def folded(room: str) -> str:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from firmware_bridge.carriers.mqtt_address import BrokerAddress
 from firmware_bridge.carriers.mqtt_connection import MqttConnection, MqttSession
+from firmware_bridge.carriers.mqtt_publication import Publication
 from gateway.names import mqtt
 from gateway.names.discovered import names_in
 from gateway.names.mqtt import DiscoveredNames
-from gateway.names.tiers import Likely, Named
+from gateway.names.tiers import LONGEST_NAME, Likely, Named
 from gateway.settings.names import DiscoveredNamesSettings
 from tests.gateway.names.found import Known
 from tests.record import PATIENCE
@@ -60,6 +61,17 @@ def test_what_a_message_names(topic: str, told: object, names: list[Named]) -> N
 def test_whatever_comes_is_names_or_none(payload: bytes) -> None:
     for topic in ("homeassistant/light/x/config", "homeassistant/device/x/config", "homeassistant/"):
         assert all(isinstance(one.name, str) for one in names_in(topic, payload, "homeassistant"))
+
+
+def test_of_one_message_only_so_much_is_kept() -> None:
+    source = DiscoveredNames(msgspec.convert({"url": "mqtt://127.0.0.1"}, DiscoveredNamesSettings), Known())
+    parts = {f"{n}": {"p": "light", "name": f"Lamp {n}" + "x" * 60_000 * (n % 2)} for n in range(400)}
+    payload = json.dumps({"cmps": parts, "dev": {"sa": "y" * 60_000}}).encode()
+    source._received(Publication(topic="homeassistant/device/x/config", payload=payload))
+    (kept,) = source._named.values()
+    assert len(kept) == mqtt.MOST_OF_ONE
+    assert {one.room for one in kept} == {""}
+    assert max(len(one.name) for one in kept) <= LONGEST_NAME
 
 
 async def told_by(known: Known, names: tuple[str, ...]) -> None:
