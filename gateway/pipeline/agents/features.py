@@ -32,10 +32,11 @@ class End(Enum):
 
 
 class Side(NamedTuple):
-    """Of which side of a feature a request is."""
+    """Of which side of a feature a request is; ``trial``: how often some had been tried anew when it was asked."""
 
     feature: str
     on: bool
+    trial: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class _SideRecord:
 class _Feature:
     """One of them, since it was last tried."""
 
-    def __init__(self, name: str, settings: FeatureSettings) -> None:
+    def __init__(self, name: str, settings: FeatureSettings, trial: int = 0) -> None:
+        self.trial = trial
         self.name = name
         self.settings = settings
         self.taken_back = ""
@@ -152,10 +154,13 @@ class Features:
     def __init__(self, settings: Mapping[str, FeatureSettings]) -> None:
         self.on_change: Callable[[], None] = _nobody_listens
         self._features = {name: _Feature(name, one) for name, one in settings.items()}
+        self._trial = 0
 
     def reconfigure(self, settings: Mapping[str, FeatureSettings]) -> None:
         """Those whose settings have changed are tried anew."""
-        before, self._features = self._features, {name: _Feature(name, one) for name, one in settings.items()}
+        self._trial += 1
+        before = self._features
+        self._features = {name: _Feature(name, one, self._trial) for name, one in settings.items()}
         for name, one in before.items():
             if settings.get(name) == one.settings:
                 self._features[name] = one
@@ -166,15 +171,19 @@ class Features:
         """Those that are for some."""
         return [(name, one.settings) for name, one in self._features.items() if not one.taken_back]
 
-    def is_for(self, name: str, session_id: str) -> bool:
+    def side(self, name: str, session_id: str) -> Side:
         """Whether that session is one that tries it."""
-        return self._features[name].is_for(session_id)
+        feature = self._features[name]
+        return Side(name, feature.is_for(session_id), feature.trial)
 
     def ended(self, sides: Iterable[Side], end: End, seconds: float) -> None:
-        """A request of these sides has ended, ``seconds`` after it was asked."""
-        for name, on in sides:
+        """A request of these sides has ended, ``seconds`` after it was asked.
+
+        It tells nothing of what is tried anew since.
+        """
+        for name, on, trial in sides:
             feature = self._features.get(name)
-            if feature is None or feature.taken_back:
+            if feature is None or feature.taken_back or feature.trial != trial:
                 continue
             feature.ended(end, seconds, on=on)
             if reason := feature.why_worse():
@@ -194,7 +203,8 @@ class Features:
         feature = self._features.get(name)
         if feature is None:
             return False
-        self._features[name] = _Feature(name, feature.settings)
+        self._trial += 1
+        self._features[name] = _Feature(name, feature.settings, self._trial)
         self.on_change()
         return True
 

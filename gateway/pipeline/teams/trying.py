@@ -17,9 +17,9 @@ def choose(
         other = _changed(plan, settings, plans, asking) if plan is not None else None
         if other is None:
             continue
-        on = features.is_for(name, session_id)
-        sides.append(Side(name, on))
-        plan = other if on else plan
+        side = features.side(name, session_id)
+        sides.append(side)
+        plan = other if side.on else plan
     return plan, tuple(sides)
 
 

@@ -160,6 +160,20 @@ def test_what_the_larger_side_has_forgotten_is_not_held_against_the_smaller() ->
     assert reason(tried).endswith("without an answer, 0.0 % else")
 
 
+def test_what_was_asked_before_it_was_tried_anew_counts_no_more() -> None:
+    tried = features(one={"percent": 100, "team": "other"})
+    _, before = choose(tried, plans(), ASKING, "s_1")
+    assert tried.try_again("one")
+    tried.ended(before, End.FAILED, 1.0)
+    tried.reconfigure(convert({"one": {"percent": 99, "team": "other"}}, dict[str, FeatureSettings]))
+    tried.ended(before, End.FAILED, 1.0)
+    assert tried.standings()[0].on.requests == 0
+    _, sides = choose(tried, plans(), ASKING, "s_1")
+    tried.ended(sides, End.ANSWERED, 1.0)
+    (one,) = tried.standings()
+    assert one.on.requests + one.off.requests == 1
+
+
 def test_it_stays_taken_back_until_somebody_says_otherwise() -> None:
     told: list[str] = []
     tried = features(one={"percent": 100, "team": "other"}, two={"percent": 0, "team": "nights"})
