@@ -69,7 +69,11 @@ def read_book(settings: CommandsSettings) -> CommandBook:
     """Raises ConfigError."""
     file = file_of(settings)
     _, document = read_file(file, _NO_COMMANDS)
-    good, mistakes = outline.check(CommandsFile, {} if document.data is None else document.data)
+    data = {} if document.data is None else document.data
+    if not isinstance(data, dict):  # some other file, perhaps one with a password: nothing of it is told
+        message = f"expected settings ({', '.join(CommandsFile.__struct_fields__)}), got something else"
+        raise ConfigError([ConfigProblem(str(file), "", message)])
+    good, mistakes = outline.check(CommandsFile, data)
     reading = _Reading(msgspec.convert(good, CommandsFile), settings)
     book = reading.book()
     problems = [as_problem(one, file, document.lines, {}) for one in [*mistakes, *reading.mistakes]]

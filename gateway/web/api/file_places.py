@@ -64,6 +64,8 @@ AGENT_FILES = (
 )
 """The same of an agent, behind its name."""
 COMMANDS_THAT_COME_ALONG = "demo"
+_OF_COMMANDS = (".yaml", ".yml")
+"""A password's file has another name, and what is wrong with commands is told with their words."""
 
 _CODE = (("content", "hook"), ("orchestrator", "app"))
 _AGENTS_CODE = (("app",), ("langgraph", "graph"))
@@ -106,6 +108,8 @@ def misplaced(
     for path, name in _of_agents(running, wanted):
         if not _may_name(name, folders, frozenset(), config_file):
             yield Mistake(path, _told(name, folders))
+        elif path[-2:] == ("commands", "file") and not name.endswith(_OF_COMMANDS):
+            yield Mistake(path, f"over the network a file of commands ends with {' or '.join(_OF_COMMANDS)}")
 
 
 def _of_agents(running: GatewayConfig, wanted: GatewayConfig) -> Iterator[tuple[tuple[str, ...], str]]:

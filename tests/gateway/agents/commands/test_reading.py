@@ -96,6 +96,15 @@ def test_the_demos_house_is_right() -> None:
     assert book.hotwords == "kitchen light, hall light, office light"
 
 
+@pytest.mark.parametrize("text", ["s3cret", "A=s3cret\nB=1\n", "- s3cret", "'s3cret'", "7331"])
+def test_nothing_is_told_of_a_file_that_is_none_of_commands(tmp_path: Path, text: str) -> None:
+    """Named by mistake, or over the network: a token's, whose first line would stand in health."""
+    (problem,) = told(tmp_path, text)
+    assert "got something else" in problem
+    assert "s3cret" not in problem
+    assert "7331" not in problem
+
+
 def test_an_empty_file_understands_nothing(tmp_path: Path) -> None:
     assert told(tmp_path, "") == []
 

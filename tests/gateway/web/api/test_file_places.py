@@ -157,9 +157,10 @@ def test_no_code_is_named_over_the_network(folder: Path) -> None:
 
 
 def test_the_files_of_commands_lie_in_the_gateways_folders(folder: Path) -> None:
-    wanted = agents(a={"file": "/tmp/x.yaml"}, b={"file": "demo"}, c={"file": f"{folder}/c.yaml"})
-    found = [one.path for one in misplaced(GatewayConfig(), wanted, folder, None)]
-    assert found == [("orchestrator", "agents", "a", "commands", "file")]
+    files = ["/tmp/x.yaml", "demo", f"{folder}/c.yaml", f"{folder}/token"]
+    wanted = agents(**{f"a{number}": {"file": file} for number, file in enumerate(files)})
+    found = [one.path[2] for one in misplaced(GatewayConfig(), wanted, folder, None)]
+    assert found == ["a0", "a3"]
 
 
 def model(**servers: Any) -> GatewayConfig:
