@@ -98,7 +98,7 @@ def consent(text: str, language: str) -> Consent:
 class _Open(NamedTuple, Generic[Asked]):
     """``asked_in``: the correlation id of what the question was the answer to."""
 
-    until: float
+    asked_at: float
     asked_in: str
     question: str
     what: Asked
@@ -120,9 +120,9 @@ class Confirmations(Generic[Asked]):
         """It was asked just now, in answer to ``heard``; a question that was open there is over."""
         key, now = _where(heard), self._now()
         self._open.pop(key, None)
-        self._open[key] = _Open(now + self._seconds, heard.correlation_id, question, what)
+        self._open[key] = _Open(now, heard.correlation_id, question, what)
         while (oldest := next(iter(self._open))) != key:
-            if self._open[oldest].until >= now and len(self._open) <= MOST_OPEN:
+            if self._open[oldest].asked_at + self._seconds >= now and len(self._open) <= MOST_OPEN:
                 break
             del self._open[oldest]
 
@@ -131,7 +131,10 @@ class Confirmations(Generic[Asked]):
         if not is_a_persons(heard):
             return None
         one = self._open.pop(_where(heard), None)
-        if one is None or self._now() > one.until or not answers(heard, one.question, one.asked_in):
+        if one is None or not answers(heard, one.question, one.asked_in):
+            return None
+        passed = self._now() - one.asked_at
+        if not heard.timings.text_ms / 1000 <= passed <= self._seconds:  # it was said before, or long after
             return None
         return consent(heard.text, heard.language), one.what
 

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.agents.confirmation import MOST_OPEN, PATIENCE_SECONDS, Confirmations, Consent, consent
 from gateway.contract.agents import ConversationTurn
-from gateway.contract.messages import AudioFacts, TranscriptionMessage
+from gateway.contract.messages import AudioFacts, Timings, TranscriptionMessage
 from gateway.orchestrators.heard import Heard, heard
 
 QUESTION = "Unlock the door?"
@@ -81,6 +82,17 @@ def test_a_late_yes_is_to_something_else() -> None:
     open_questions.ask(said("unlock the door"), QUESTION, "unlock")
     now[0] = PATIENCE_SECONDS + 1
     assert open_questions.answered(said("yes")) is None
+
+
+def test_a_yes_that_was_said_before_the_question_is_none_to_it() -> None:
+    """It had its text only when the question was asked."""
+    now = [10.0]
+    open_questions = Confirmations[str](lambda: now[0])
+    for passed, answer in ((0.5, None), (1.6, (Consent.YES, "unlock"))):
+        open_questions.ask(said("unlock the door"), QUESTION, "unlock")
+        now[0] += passed
+        yes = replace(said("yes", before=QUESTION), timings=Timings(text_ms=1_500.0))
+        assert open_questions.answered(yes) == answer
 
 
 def test_questions_are_bounded() -> None:
