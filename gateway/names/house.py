@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gateway.names.tiers import MOST_NAMES, Named, cleaned, folded, in_order
 from gateway.observing.health import HealthState
-from transcription.models.models import own_folder, takes_names
+from transcription.models.models import takes_names
 from transcription.settings import TranscriptionSettings
 
 COMPONENT = "names"
@@ -95,7 +95,7 @@ class KnownNames:
 
     def model_changed(self, transcription: TranscriptionSettings) -> None:
         """Another model listens, perhaps one that names do no good."""
-        self._takes_names = transcription.engine != "off" and _takes_names(transcription)
+        self._takes_names = transcription.engine != "off" and takes_names(transcription.model)
         if self._takes_names:
             self._health.set(COMPONENT, HealthState.HEALTHY, quiet=True)
             return
@@ -106,14 +106,6 @@ class KnownNames:
             "set transcription.model to another one (base, small), or empty the section names",
             works=False,
         )
-
-
-def _takes_names(transcription: TranscriptionSettings) -> bool:
-    """A model of one's own may say so itself; what is wrong with its folder is told where it is loaded."""
-    try:
-        return takes_names(transcription.model, own_folder(transcription.model, transcription.models_dir))
-    except (OSError, RuntimeError, ValueError):
-        return takes_names(transcription.model)
 
 
 def _names(count: int) -> str:

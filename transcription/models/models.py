@@ -67,17 +67,6 @@ def find_model(name: str, models_dir: str = "") -> Path | None:
         ) from error
 
 
-def own_folder(name: str, models_dir: str = "") -> Path | None:
-    """Where somebody has put the model by hand; None: it is the bundled one, or the hub's, which nobody is asked for.
-
-    Raises OSError, RuntimeError and ValueError.
-    """
-    if _is_folder(name):
-        return Path(name).expanduser()
-    by_hand = Path(models_dir).expanduser() / name if models_dir and name != BUNDLED_MODEL else None
-    return by_hand if by_hand is not None and by_hand.is_dir() else None
-
-
 def fetch_model(name: str, models_dir: str = "", on_fetched: OnFetched = lambda _: None) -> Path:
     """Fetch a model from the hub, or what of it is not here yet; blocks. Raises ModelUnavailable."""
     repository = _repository(name)
@@ -186,8 +175,13 @@ def takes_names(name: str, folder: Path | None = None) -> bool:
 def _find(name: str, models_dir: str) -> Path | None:
     if name == BUNDLED_MODEL:
         return _complete(BUNDLED)
-    own = own_folder(name, models_dir)
-    return _cached(_repository(name), models_dir) if own is None else _complete(own)
+    if _is_folder(name):
+        return _complete(Path(name).expanduser())
+    if models_dir:
+        by_hand = Path(models_dir).expanduser() / name
+        if by_hand.is_dir():
+            return _complete(by_hand)
+    return _cached(_repository(name), models_dir)
 
 
 def _is_folder(name: str) -> bool:

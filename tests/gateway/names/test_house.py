@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -57,26 +56,6 @@ def test_what_is_too_much_is_left_out_and_said() -> None:
     for room in range(MOST_ROOMS + 10):
         assert known.told(f"room {room}")
     assert len(known._lists) == MOST_ROOMS
-
-
-@pytest.mark.parametrize(
-    ("name", "config", "told"),
-    [
-        ("distil-mine", '{"takes_names": true}', ("Siobhan",)),
-        ("mine", '{"takes_names": false}', ()),
-        ("mine", "spoiled", ("Siobhan",)),
-        ("mine", "{}", ("Siobhan",)),
-    ],
-)
-@pytest.mark.parametrize("in_models_dir", [False, True])
-def test_a_model_of_ones_own_says_itself_whether_it_wants_them(
-    name: str, config: str, told: tuple[str, ...], tmp_path: Path, *, in_models_dir: bool
-) -> None:
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "config.json").write_text(config)
-    known = Known(model=name if in_models_dir else str(tmp_path / name), models_dir=str(tmp_path))
-    known.found("file", [Named("Siobhan")])
-    assert known.told("hall") == told
 
 
 @pytest.mark.parametrize("model", ["bundled", "distil-small.en"])
