@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import (
     ClientError,
     ClientResponse,
+    ClientResponseError,
     ClientSession,
     ClientTimeout,
     ClientWebSocketResponse,
@@ -103,7 +104,10 @@ class PeerAnswer:
     async def text(self) -> str:
         """All of it. Raises PeerFailed when it is cut off or too much."""
         data = b"".join([part async for part in self._parts()])
-        return data.decode(self._response.charset or "utf-8", "replace")
+        try:
+            return data.decode(self._response.charset or "utf-8", "replace")
+        except LookupError:  # there is no such encoding
+            return data.decode("utf-8", "replace")
 
     async def json(self) -> Any:
         """The same, as JSON. Raises PeerFailed also for what is none."""
@@ -299,6 +303,8 @@ def _unreached(who: str, error: Exception) -> PeerFailed:
         return PeerFailed(_elsewhere(who, error.args[0]), _LAST_ADDRESS, status=error.args[0])
     if isinstance(error, TimeoutError):
         return PeerFailed(f"{who} does not answer in time", "see that it runs, and the agent's url")
+    if isinstance(error, ClientResponseError):
+        return PeerFailed(f"{who} answers with no HTTP", "see that the agent's url is the one meant")
     why = in_words(cause) if isinstance(cause, OSError) else type(error).__name__
     begun = not isinstance(cause, OSError) or isinstance(cause, ConnectionResetError | BrokenPipeError)
     return PeerFailed(

@@ -170,10 +170,28 @@ async def test_what_lets_us_in_is_told_to_nobody_who_reads_of_a_failure(server: 
 
 
 async def test_no_cookie_of_one_answer_goes_with_another_persons_question(server: UnrulyServer) -> None:
-    server.usual = as_json({}, **{"Set-Cookie": "session=anns; Path=/"})
+    server.usual = Told([b"{}"], headers={"Set-Cookie": "session=anns; Path=/"})
     url = server.url.replace("127.0.0.1", "localhost")  # of an address none is taken
     async with peer(url) as brain:
         for _ in range(2):
             async with brain.post("/ask", {}) as answer:
                 await answer.json()
     assert "Cookie" not in server.asked[1].headers
+
+
+async def test_an_encoding_that_there_is_not_is_utf_8(server: UnrulyServer) -> None:
+    server.usual = Told(['{"a": "ü"}'.encode()], content_type="application/json; charset=bogus-1")
+    assert await ask(server.url) == {"a": "ü"}
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"])
+async def test_what_is_no_http(said: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        failed = await failure(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    assert (failed.reason, failed.never_began) == ("brain answers with no HTTP", False)
