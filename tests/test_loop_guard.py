@@ -77,7 +77,7 @@ async def test_a_sync_is_found(tmp_path: Path) -> None:
 async def test_a_callback_of_ours_is_found() -> None:
     asyncio.get_running_loop().call_soon(said_by_us("os.listdir('/')"))
     await asyncio.sleep(0)
-    (found,) = blocking_calls.take()
+    (found,) = [one for one in blocking_calls.take() if "gateway/imagined.py" in one]
     assert found.startswith("os.listdir")
 
 

@@ -16,6 +16,7 @@ from firmware_bridge.simulator.user import ReplyShown
 from gateway.broker.base import RoutingKey
 from gateway.contract.events import (
     EVENT_KINDS,
+    DeliveryEvent,
     ReplyEvent,
     decode_event,
     decode_first,
@@ -236,6 +237,7 @@ async def test_events_of_now_fit_the_schema_of_then() -> None:
         await works.pipeline.announcements.announce("kitchen", "home", "Dinner.", "clock", 60)
         await kitchen.told.first(ReplyShown, text="Dinner.")
         await works.idle()
+        await works.events.first(DeliveryEvent)
         events = [json.loads(encode(event)) for event in works.events.items]
     for event in events:
         validator.validate(event)
