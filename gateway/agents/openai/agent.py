@@ -38,6 +38,8 @@ GOES_ON = "..."
 """Said where the model was cut off by its limit."""
 DONE = "OK."
 """Said where a model has used tools, and says nothing of it."""
+_CUT_OFF = ("length", "content_filter")
+"""What has ended so has no calls that could be trusted to be whole."""
 WARM_UP_SECONDS = 120.0
 LEAST_RESULT_BYTES = 300
 SLOW_SECONDS = 3.0
@@ -175,7 +177,7 @@ class ChatAgent:
             completion = await self._asked(talk, tools if talk.rounds <= self._settings.tools.rounds else {})
             calls = completion.calls.all()
             rest = await talk.voice.end_part()
-            if not calls or completion.finish == "length":
+            if not calls or completion.finish in _CUT_OFF:
                 return replace(self._ended(talk, completion, rest), acted=talk.has_acted)
             if talk.rounds > self._settings.tools.rounds:
                 raise CannotAnswer("the model calls tools without an end", "see openai.tools.rounds")

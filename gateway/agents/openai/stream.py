@@ -13,6 +13,10 @@ from gateway.agents.openai.tool_calls import CallPiece, JoinedCalls, TooManyCall
 DONE = "[DONE]"
 MOST_CHARACTERS = 512 * 1024
 """Of one answer's text."""
+_BROKEN_OFF = frozenset(
+    {"abort", "aborted", "cancelled", "canceled", "error", "failed", "insufficient_system_resource"}
+)
+"""Ends by which servers say that there was none: vLLM, OpenRouter, DeepSeek."""
 _SHOWN = 200
 
 
@@ -81,7 +85,7 @@ class Completion:
 
     def end(self) -> str:
         """What is left to say. Raises BadCompletion for what did not end well."""
-        if not self.finish:
+        if not self.finish or self.finish in _BROKEN_OFF:
             raise BadCompletion("stopped in the middle of its answer")
         return self._thoughts.end()
 

@@ -128,10 +128,12 @@ CUT = [
     as_events(delta("Half"), cut=True),
     as_events(delta("Half")),
     as_events(delta("Half"), "[DONE]"),
+    as_events(delta("Half"), delta(None, finish="error"), "[DONE]"),
+    as_events(delta("Half"), delta(None, finish="abort"), "[DONE]"),
 ]
 
 
-@pytest.mark.parametrize("told", CUT, ids=["cut", "ended", "done"])
+@pytest.mark.parametrize("told", CUT, ids=["cut", "ended", "done", "error", "abort"])
 async def test_an_answer_without_its_end_is_none(server: UnrulyServer, told: Told) -> None:
     assert "the model's server" in await error(server, told)
 

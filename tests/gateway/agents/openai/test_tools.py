@@ -194,10 +194,12 @@ async def test_a_model_that_says_nothing_of_what_it_did(server: UnrulyServer) ->
 async def test_calls_that_are_cut_off_are_not_made(server: UnrulyServer) -> None:
     light = Device("light")
     server.next.append(as_events(delta(tool_calls=[call("light", {})]), cut=True))
-    server.next.append(as_events(delta(tool_calls=[call("light", {})]), delta(None, "length"), "[DONE]"))
+    for finish in ("length", "content_filter"):
+        server.next.append(as_events(delta(tool_calls=[call("light", {})]), delta(None, finish), "[DONE]"))
     async with house(server, light) as (brain, _):
         assert why(await brain.say("light")) == "the answer of the model's server was cut off"
         assert "used up its tokens" in why(await brain.say("light"))
+        assert "content filter" in why(await brain.say("light"))
     assert light.done == []
 
 
