@@ -21,8 +21,8 @@ from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.settings.orchestrator import AgentSettings
 
 WHO = "the webhook"
-MORE_SECONDS = 2.0
-"""After an end, n8n's stream may go on with another node's; one that hangs then has ended."""
+MORE_SECONDS = 10.0
+"""After an end, n8n's stream may go on with another node's, which may think first; one that hangs then has ended."""
 _ACCEPTED = {
     "Accept": "application/json, text/event-stream, application/x-ndjson, text/plain;q=0.9, */*;q=0.1"
 }

@@ -31,7 +31,7 @@ class StreamedPieces:
     @property
     def is_whole(self) -> bool:
         """Whether it may end here."""
-        return self._ended and self._open <= 0
+        return self._ended and not self._open
 
     def take(self, line: str) -> str:
         """The piece in it, which may be empty. Raises CannotAnswer and NotUnderstood."""
@@ -66,7 +66,7 @@ class StreamedPieces:
         if kind == "begin":
             self._open += 1
         elif kind == "end":
-            self._open -= 1
+            self._open = max(0, self._open - 1)
             self._ended = True
         return content if kind == "item" and isinstance(content, str) else ""
 

@@ -192,6 +192,8 @@ async def test_one_that_hangs_after_its_end_has_ended(
 async def test_a_stream_that_ends_in_the_middle_is_no_answer(server: UnrulyServer) -> None:
     whole = (BEGIN, item("a"), END, BEGIN, item("b"), END)
     async with hook(server.url) as stage:
+        server.next.append(n8n(END, BEGIN, item("a")))  # of a node whose beginning was not seen
+        assert (await stage.say("hello")).end.error == "hook: its answer ends in the middle"
         for count in (1, 2, 4, 5):
             server.next.append(n8n(*whole[:count]))
             answer = await stage.say("hello")
