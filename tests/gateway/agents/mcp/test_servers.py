@@ -133,9 +133,9 @@ async def test_what_is_no_server_and_what_dies_is_told_of_and_nothing_else_suffe
         os.kill(tools.pid, 9)
         with pytest.raises(ToolFailed, match="was killed"):
             await hanging
-        await passes(lambda: not is_alive(server))
-        await passes(lambda: tools.of("house") is None)
+        assert tools.of("house") is None
         assert not tools.tools()
+        await passes(lambda: not is_alive(server))
         await there(tools, "house")
 
 
