@@ -77,8 +77,8 @@ async def test_a_sync_is_found(tmp_path: Path) -> None:
 async def test_a_callback_of_ours_is_found() -> None:
     asyncio.get_running_loop().call_soon(said_by_us("os.listdir('/')"))
     await asyncio.sleep(0)
-    (found,) = [one for one in blocking_calls.take() if "gateway/imagined.py" in one]
-    assert found.startswith("os.listdir")
+    found = blocking_calls.take()  # and what takes long: the collector may come just now
+    assert [one for one in found if one.startswith("os.listdir") and "gateway/imagined.py" in one]
 
 
 async def test_in_a_thread_it_may() -> None:
