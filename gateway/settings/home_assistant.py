@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gateway.settings.mqtt_login import CaFile, CertFile, KeyFile, PasswordFile
+
 
 class HomeAssistantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Devices as Home Assistant sees them, by its MQTT discovery."""
@@ -23,26 +25,10 @@ class HomeAssistantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "gateway starts."
         ),
     ] = True
-    password_file: Annotated[
-        str,
-        Meta(
-            description="A file whose first line is the password of the URL's user. A relative name is looked up "
-            "among systemd's credentials (LoadCredential=), then in the folder that the gateway was started in."
-        ),
-    ] = ""
-    ca_file: Annotated[
-        str,
-        Meta(
-            description="mqtts: who signed the broker's certificate (PEM); a path or a systemd credential. "
-            "Empty: whom this machine trusts."
-        ),
-    ] = ""
-    cert_file: Annotated[
-        str, Meta(description="mqtts: the gateway's own certificate (PEM), where the broker asks for one.")
-    ] = ""
-    key_file: Annotated[
-        str, Meta(description="mqtts: its private key (PEM), unless that is in cert_file, too.")
-    ] = ""
+    password_file: PasswordFile = ""
+    ca_file: CaFile = ""
+    cert_file: CertFile = ""
+    key_file: KeyFile = ""
     prefix: Annotated[
         str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="Its discovery prefix.")
     ] = "homeassistant"

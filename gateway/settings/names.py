@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gateway.settings.mqtt_login import CaFile, CertFile, KeyFile, PasswordFile
+
 
 class AssistNamesSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What Home Assistant lets its voice assistants see: exposed entities, their aliases, areas and floors."""
@@ -39,26 +41,10 @@ class DiscoveredNamesSettings(Struct, frozen=True, kw_only=True, forbid_unknown_
             description="The MQTT broker they are told at: mqtt[s]://[user:password@]host[:port]; empty: none is read."
         ),
     ] = ""
-    password_file: Annotated[
-        str,
-        Meta(
-            description="A file whose first line is the password of the URL's user. A relative name is looked up "
-            "among systemd's credentials (LoadCredential=), then in the folder that the gateway was started in."
-        ),
-    ] = ""
-    ca_file: Annotated[
-        str,
-        Meta(
-            description="mqtts: who signed the broker's certificate (PEM); a path or a systemd credential. "
-            "Empty: whom this machine trusts."
-        ),
-    ] = ""
-    cert_file: Annotated[
-        str, Meta(description="mqtts: the gateway's own certificate (PEM), where the broker asks for one.")
-    ] = ""
-    key_file: Annotated[
-        str, Meta(description="mqtts: its private key (PEM), unless that is in cert_file, too.")
-    ] = ""
+    password_file: PasswordFile = ""
+    ca_file: CaFile = ""
+    cert_file: CertFile = ""
+    key_file: KeyFile = ""
     prefix: Annotated[
         str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", description="The discovery prefix.")
     ] = "homeassistant"
