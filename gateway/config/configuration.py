@@ -13,11 +13,13 @@ from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
 from gateway.settings.features import FeatureSettings
 from gateway.settings.history import HistorySettings
+from gateway.settings.house import HouseSettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
 from gateway.settings.names import NamesSettings
 from gateway.settings.orchestrator import AgentName, OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
+from gateway.settings.recognizers import RecognizersSettings
 from gateway.settings.sessions import SessionSettings
 from gateway.settings.shutdown import ShutdownSettings
 from gateway.settings.web import WebSettings
@@ -30,6 +32,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     devices: DeviceSettings = DeviceSettings()
     transcription: TranscriptionSettings = TranscriptionSettings()
     names: NamesSettings = NamesSettings()
+    recognizers: RecognizersSettings = RecognizersSettings()
     broker: BrokerSettings = BrokerSettings()
     orchestrator: OrchestratorSettings = OrchestratorSettings()
     features: Annotated[
@@ -45,6 +48,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     journal: JournalSettings = JournalSettings()
     history: HistorySettings = HistorySettings()
     privacy: PrivacySettings = PrivacySettings()
+    house: HouseSettings = HouseSettings()
     web: WebSettings = WebSettings()
     adapters: AdapterSettings = AdapterSettings()
     log: LogSettings = LogSettings()

@@ -36,6 +36,7 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
     ("devices", "mqtt", "ca_file"): frozenset({"web.crt"}),
     ("devices", "mqtt", "cert_file"): frozenset(),
     ("devices", "mqtt", "key_file"): frozenset(),
+    ("house", "store_password_file"): frozenset(),
     ("journal", "path"): frozenset({"journal.db"}),
     _MODEL: frozenset(),
     ("transcription", "models_dir"): frozenset(),

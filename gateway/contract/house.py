@@ -1,0 +1,95 @@
+"""What travels between the gateways and hubs of one house, where there are several (``house`` in config.yaml).
+
+``docs/messages.md`` is this file for people who do not read Python.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
+
+HOUSE_SCHEMA: Final = 1
+
+EVENTS_TOPIC: Final = "house.events"
+"""What listeners are shown, each batch under the key (``house``, gateway, ``events``)."""
+GATEWAYS_TOPIC: Final = "house.gateways"
+"""Each under the key (``house``, gateway, ``presence``)."""
+ASKS_TOPIC: Final = "house.asks"
+"""What one wants to know of another, each under the key (``house``, whom it asks, who asks)."""
+TOLD_TOPIC: Final = "house.told"
+"""What it is told, each under the key (``house``, who asked, who tells)."""
+
+GATEWAY_SECONDS: Final = 1.0
+"""How often a gateway or hub says that it is there."""
+GATEWAY_GONE_SECONDS: Final = 4 * GATEWAY_SECONDS
+"""One that has been silent for so long is not."""
+MOST_IN_BATCH: Final = 1_000
+
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Sequence: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+class EventBatch(Struct, frozen=True, kw_only=True):
+    """Events of one gateway as its own listeners get them, in order; each has ``epoch`` and ``seq`` of its own.
+
+    ``after``: the ``seq`` of the last event before the first of these that nobody may miss: a hub that has not had that
+    one asks for what it lacks.
+    """
+
+    gateway: Name
+    epoch: Id
+    after: Sequence = 0
+    events: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_IN_BATCH)] = ()
+    schema: int = HOUSE_SCHEMA
+
+
+class GatewayPresence(Struct, frozen=True, kw_only=True):
+    """That a gateway or hub is there, told every second on ``house.gateways``.
+
+    ``role``: ``gateway``, ``standby`` or ``hub``. ``state`` ``leaving``: it is being stopped on purpose.
+    ``epoch`` names its run, ``seq`` is that of its last event. ``url``: where its page is, as it
+    knows it. ``listeners``: of its hub, now.
+    ``standby_for``: whose place it takes when that one dies. ``timestamp`` is by its own clock.
+    """
+
+    gateway: Name
+    role: Annotated[str, Meta(pattern=r"^(gateway|standby|hub)$")] = "gateway"
+    state: Annotated[str, Meta(pattern=r"^(here|leaving)$")] = "here"
+    epoch: Id = ""
+    seq: Sequence = 0
+    url: Line = ""
+    version: Line = ""
+    listeners: Sequence = 0
+    devices: Sequence = 0
+    standby_for: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
+    timestamp: float = 0.0
+    schema: int = HOUSE_SCHEMA
+
+
+_Form = TypeVar("_Form", EventBatch, GatewayPresence)
+
+_batch_decoder = msgspec.json.Decoder(EventBatch)
+_gateway_decoder = msgspec.json.Decoder(GatewayPresence)
+
+
+def decode_batch(payload: bytes) -> EventBatch:
+    """Raises BadMessage with the place of the mistake; the events in it are not looked at."""
+    return _decoded(_batch_decoder, payload, "a batch of events")
+
+
+def decode_gateway(payload: bytes) -> GatewayPresence:
+    """Raises BadMessage with the place of the mistake."""
+    return _decoded(_gateway_decoder, payload, "a gateway's presence")
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Form], payload: bytes, what: str) -> _Form:
+    if len(payload) > MESSAGE_BYTES:
+        raise BadMessage(f"not {what}: it has more than {MESSAGE_BYTES} bytes")
+    try:
+        return decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not {what}: {error}") from error

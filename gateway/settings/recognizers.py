@@ -1,0 +1,34 @@
+"""The section `recognizers:` of config.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+class RecognizersSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Recognizers on other machines (`earshot recognizer`), reached over the broker (docs/house.md)."""
+
+    use: Annotated[
+        Literal["never", "sooner", "only"],
+        Meta(
+            description="never: this gateway's own engine does everything. sooner: whoever is expected to have the "
+            "text sooner is asked, and this gateway does it itself when the others are late or gone. only: always the "
+            "others (this gateway then needs no model: transcription.engine may be off)."
+        ),
+    ] = "never"
+    model: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description="The model that they are to have; empty: that of transcription.model.",
+        ),
+    ] = ""
+    codec: Annotated[
+        Literal["flac", "opus"],
+        Meta(
+            description="How audio travels: flac loses nothing (20 KB a second); opus is 3 KB a second, and words may "
+            "differ by it."
+        ),
+    ] = "flac"
