@@ -20,6 +20,8 @@ from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings.broker import BrokerSettings
 
+MOST_SERVERS = 32
+"""In one URL."""
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 """Where systemd puts what LoadCredential= names."""
 
@@ -74,16 +76,29 @@ class Scheme(Struct, frozen=True):
     tls: bool = False
 
 
+def each_server(url: str) -> tuple[str, ...]:
+    """``url`` for each of the servers that it names between commas, which are those of a cluster."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    login, at, hosts = authority.rpartition("@")
+    return tuple(f"{scheme}{separator}{login}{at}{host}{slash}{path}" for host in hosts.split(","))
+
+
 def check_url(url: str) -> None:
     """Raises BrokerError when ``url`` does not name a host; the message has nothing of a password."""
+    servers = each_server(url)
     try:
-        split_url(url)
+        for server in servers[:MOST_SERVERS]:
+            split_url(server)
     except ValueError as error:
-        raise BrokerError(f"not {url.partition('://')[0]}://[user:password@]host[:port]") from error
+        kind = url.partition("://")[0]
+        raise BrokerError(f"not {kind}://[user:password@]host[:port][,host[:port]]") from error
+    if len(servers) > MOST_SERVERS:
+        raise BrokerError(f"a broker's address names at most {MOST_SERVERS} servers")
 
 
 def resolve(url: str, scheme: Scheme, settings: BrokerSettings) -> Address:
-    """The address as it is right now: files with a password or certificates are read each time.
+    """The address of one server as it is right now: files with a password or certificates are read each time.
 
     Raises BrokerRefused, with the remedy, when one of them cannot be read.
     """

@@ -4,11 +4,15 @@ There is no limit to the attempts. The first comes at once, and no pause between
 ``RETRY_SECONDS``, so that whoever heals the network, starts the server or corrects a password need do
 nothing more. An attempt whose packets were swallowed would hang long after the network is well again, so the
 first after a loss gets little time, and each further one twice as much, up to ``broker.connect_seconds``.
+
+Of several servers each attempt is the next one's: what was lost or not to be had is tried again
+when the others were.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -17,7 +21,7 @@ import structlog
 from msgspec.structs import replace
 
 from firmware_bridge.pacing import Backoff
-from gateway.broker.address import Scheme, resolve
+from gateway.broker.address import Scheme, each_server, resolve
 from gateway.broker.base import BrokerRefused, BrokerStatus, BrokerUnavailable
 from gateway.broker.wire import Connect, Wire
 from gateway.settings.broker import BrokerSettings
@@ -75,7 +79,8 @@ class Connection:
         """Whether everybody is aboard: nothing may be published that a subscription should get and cannot."""
         self.tried = asyncio.Event()
         """The first attempt is over, or nothing more will be tried."""
-        self._where = (url, scheme, settings)
+        self._servers = itertools.cycle(each_server(url))
+        self._how = (scheme, settings)
         self._connect = connect
         self._settings = settings
         self._passenger = passenger
@@ -140,7 +145,9 @@ class Connection:
 
     async def _open(self) -> Wire:
         """Raises BrokerUnavailable."""
-        address = await asyncio.to_thread(resolve, *self._where)  # it reads files, and prepares TLS
+        address = await asyncio.to_thread(
+            resolve, next(self._servers), *self._how
+        )  # it reads files, and prepares TLS
         loop, lost = asyncio.get_running_loop(), self._lost
 
         def on_lost(reason: str, remedy: str = "", /) -> None:

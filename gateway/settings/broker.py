@@ -32,7 +32,8 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             description="memory:// keeps everything inside this process; the others are "
             "kind://[user:password@]host[:port]: mqtt:// (TLS: mqtts://), amqp:// (RabbitMQ; TLS: amqps://), redis:// "
-            "(Redis Streams; TLS: rediss://), nats:// (JetStream; TLS: tls://)."
+            "(Redis Streams; TLS: rediss://), nats:// (JetStream; TLS: tls://). Servers of a cluster stand "
+            "between commas, host[:port],host[:port]: whichever answers is taken."
         ),
     ] = "memory://"
     password_file: Annotated[

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker.address import Scheme, client_id, resolve, without_secrets
+from gateway.broker.address import Scheme, client_id, each_server, resolve, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.broker.opening import check_broker_url
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
@@ -78,3 +78,21 @@ def test_no_address_is_shown_when_it_is_wrong(rest: str) -> None:
     except BrokerError as error:
         said = str(error)
     assert "hidden" not in said.replace(rest, "")
+
+
+def test_servers_of_a_cluster_stand_between_commas() -> None:
+    assert each_server("nats://ann:a,b@one:4222,[::1]:7,three/x") == (
+        "nats://ann:a,b@one:4222/x",
+        "nats://ann:a,b@[::1]:7/x",
+        "nats://ann:a,b@three/x",
+    )
+    assert each_server("redis://one") == ("redis://one",)
+
+
+@pytest.mark.parametrize(
+    "url", ["nats://one,", "nats://,one", "nats://one,two:x", "nats://ann:hidden@" + ",".join(["one"] * 33)]
+)
+def test_a_wrong_server_among_several_is_told(url: str) -> None:
+    with pytest.raises(BrokerError) as caught:
+        check_broker_url(url)
+    assert "hidden" not in str(caught.value)
