@@ -51,6 +51,7 @@ SANS_IO = {
     "gateway.pipeline.content.personal_data",
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
+    "gateway.house.neighbours",
     "gateway.access.limits",
     "gateway.agents.openai.pieces",
     "gateway.agents.openai.plain_words",
@@ -175,6 +176,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing
 .names:                         firmware_bridge firmware_bridge.carriers transcription transcription.models
                                 .settings .config .observing
+.house:                         firmware_bridge .broker .contract
 .pipeline.agents:               .contract .settings
 .pipeline.arbitration:          firmware_bridge transcription transcription.utterance
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings

@@ -20,6 +20,7 @@ from gateway.broker.address import Address
 from gateway.broker.base import Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.contract.agents import PRESENCE_TOPIC
+from gateway.contract.house import ASKS_TOPIC, EVENTS_TOPIC, GATEWAYS_TOPIC, TOLD_TOPIC
 from gateway.settings.broker import BrokerSettings
 
 Token: TypeAlias = Any
@@ -30,11 +31,18 @@ GATHER_SECONDS = 1.0
 
 PRESENCES = 1_000
 """Kept where a server keeps what was read: each agent tells it every second, and a moment later it is of no use."""
+_AT_MOST = {
+    PRESENCE_TOPIC: PRESENCES,
+    GATEWAYS_TOPIC: PRESENCES,
+    ASKS_TOPIC: PRESENCES,
+    TOLD_TOPIC: PRESENCES,
+    EVENTS_TOPIC: 10_000,  # who has missed one asks a gateway for it
+}
 
 
 def most_kept(topic: str, settings: BrokerSettings) -> int:
     """How many messages of a topic a server is to keep."""
-    return min(PRESENCES, settings.stream_messages) if topic == PRESENCE_TOPIC else settings.stream_messages
+    return min(_AT_MOST.get(topic, settings.stream_messages), settings.stream_messages)
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):

@@ -50,13 +50,16 @@ class EventBatch(Struct, frozen=True, kw_only=True):
 class GatewayPresence(Struct, frozen=True, kw_only=True):
     """That a gateway or hub is there, told every second on ``house.gateways``.
 
-    ``role``: ``gateway``, ``standby`` or ``hub``. ``state`` ``leaving``: it is being stopped on purpose.
-    ``epoch`` names its run, ``seq`` is that of its last event. ``url``: where its page is, as it
-    knows it. ``listeners``: of its hub, now.
+    ``instance`` names this process: another one after each start, a hub's, too. ``role``: ``gateway``, ``standby`` or
+    ``hub``. ``state`` ``leaving``: it is being stopped on purpose. ``epoch`` names its run, ``seq`` is that of its last
+    event that nobody may miss. ``url``: where its page is, as it knows it. ``listeners``: of its hub, now; ``watches``:
+    somebody there is shown what may be missed, too (partials, levels). ``ready``: it knows what there was in the house,
+    and can be asked.
     ``standby_for``: whose place it takes when that one dies. ``timestamp`` is by its own clock.
     """
 
     gateway: Name
+    instance: Id = ""
     role: Annotated[str, Meta(pattern=r"^(gateway|standby|hub)$")] = "gateway"
     state: Annotated[str, Meta(pattern=r"^(here|leaving)$")] = "here"
     epoch: Id = ""
@@ -64,6 +67,8 @@ class GatewayPresence(Struct, frozen=True, kw_only=True):
     url: Line = ""
     version: Line = ""
     listeners: Sequence = 0
+    watches: bool = False
+    ready: bool = False
     devices: Sequence = 0
     standby_for: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
     timestamp: float = 0.0
