@@ -251,7 +251,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening .journal.effects .journal .orchestrators .observing
                                 .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
-.recognizers:                   transcription .contract
+.recognizers:                   transcription .contract .broker
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling

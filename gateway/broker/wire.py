@@ -12,7 +12,7 @@ library raises beyond those is a mistake of the adapter, and ends the connection
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -177,6 +177,20 @@ class Wire(Protocol):
 
     async def close(self) -> None:
         """Say goodbye. Idempotent; also after a loss, and then it returns soon."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A wire whose server keeps deposits; as ``Deposits`` in the contract."""
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """Keep it. Raises BrokerUnavailable, BufferFull."""
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """What lies there. Raises BrokerUnavailable."""
+
+    async def discard(self, key: str) -> None:
+        """Forget it. Raises BrokerUnavailable."""
 
 
 class Connect(Protocol):
