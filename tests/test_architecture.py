@@ -211,6 +211,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings .pipeline.arbitration
+.house.row:                     firmware_bridge firmware_bridge.link .contract .settings .process .broker
+                                .journal.records .house .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
@@ -270,7 +272,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
-                                .process .access .broker .broker.opening .journal.errors .journal .config
+                                .process .access .broker .broker.opening .journal.errors .journal .config .house.row
                                 .hub .orchestrators .observing .registry .firmware .names .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
