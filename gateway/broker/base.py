@@ -163,6 +163,12 @@ class Subscription(Protocol):
 
     async def __anext__(self) -> Delivery: ...
 
+    def want(self, messages: int) -> None:
+        """Of a subscription on demand: so many more may come from the server, and no others until this is said again.
+
+        What is on its way already comes all the same. A broker that cannot be held back (MQTT) goes on.
+        """
+
     @property
     def pending(self) -> int:
         """Messages waiting in the buffer to be delivered."""
@@ -249,6 +255,7 @@ class MessageBroker(Protocol):
         *,
         group: str = "",
         policy: BufferPolicy = BufferPolicy.WAIT,
+        on_demand: bool = False,
     ) -> Subscription:
         """Messages of ``topic`` whose key matches ``pattern``, from the moment of ``async with``.
 
@@ -260,7 +267,9 @@ class MessageBroker(Protocol):
         server sent into a connection of ours that was dead may come later, and is older by its timestamp.
         Raises BadRoutingKey at once for any other pattern, and for a group that is no token. Where the
         broker is on the network and not there, the subscription begins when it is; a policy that it
-        cannot keep is a BrokerError.
+        cannot keep is a BrokerError. ``on_demand``, for a group that shares out work and is the only one of its topic:
+        nothing comes from a server but what ``Subscription.want`` asks for, so that it goes to whoever has time, and
+        what was settled is deleted there.
         """
 
     def stats(self) -> tuple[TopicStats, ...]:

@@ -175,6 +175,12 @@ class NetworkBroker(BufferedBroker[Counters]):
         if feed is not None and not buffer.members:
             await self._end_feed(feed, closed=False)
 
+    def want(self, buffer: Buffer, messages: int) -> None:
+        """Its feed may ask for so many more."""
+        feed = self._feeds.get(buffer)
+        if feed is not None:
+            feed.want(messages)
+
     def _shared_feed(self, readership: Readership) -> Feed | None:
         if not readership.group:
             return None
