@@ -22,11 +22,13 @@ from gateway.observing import log as gateway_log
 from tests.loop_guard import blocking_calls, fail_for
 from tests.servers import mosquitto as mosquitto_servers
 from tests.servers import nats as nats_servers
+from tests.servers import postgresql as postgresql_servers
 from tests.servers import rabbitmq as rabbitmq_servers
 from tests.servers import redis as redis_servers
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
+from tests.servers.postgresql import Postgresql
 from tests.servers.process import free_port, needs
 from tests.servers.pulseaudio import PACTL, PULSEAUDIO, PulseAudio
 from tests.servers.rabbitmq import RabbitMQ
@@ -201,6 +203,24 @@ def redis(redis_server: Redis) -> Iterator[Redis]:
     """The worker's Redis, running."""
     yield redis_server.start()
     redis_server.resume()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[Postgresql]:
+    """The worker's PostgreSQL; put its tests into the group "postgresql"."""
+    needs(postgresql_servers.POSTGRES)
+    server = Postgresql(tmp_path_factory.mktemp("postgresql"), certificates).start()
+    yield server
+    server.discard()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: Postgresql) -> Iterator[Postgresql]:
+    """The worker's PostgreSQL, running."""
+    yield postgresql_server.start()
+    postgresql_server.resume()
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
+    "asyncpg",
     "esptool", "esp_idf_nvs_partition_gen", "zeroconf", "mcp", "httpx2", "langgraph",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
@@ -171,6 +172,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
+.shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
+                                .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
 .firmware:                      firmware_bridge firmware_bridge.link firmware_bridge.images .contract .access
                                 .observing
@@ -211,8 +214,6 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings .pipeline.arbitration
-.house.row:                     firmware_bridge firmware_bridge.link .contract .settings .process .broker
-                                .journal.records .house .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
@@ -253,7 +254,6 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening .journal.effects .journal .orchestrators .observing
                                 .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
-.recognizers:                   transcription .contract .broker
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
@@ -272,8 +272,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
-                                .process .access .broker .broker.opening .journal.errors .journal .config .house.row
-                                .hub .orchestrators .observing .registry .firmware .names .pipeline.telling .pipeline
+                                .process .access .broker .broker.opening .journal.errors .journal .config
+                                .hub .orchestrators .observing .registry .firmware .names .shared_store
+                                .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config
@@ -283,7 +284,7 @@ gateway:                        .contract .orchestrators .client
                                 firmware_bridge.line_test
                                 firmware_bridge.simulator transcription.process transcription.wake .contract .settings
                                 .process .access .journal.errors .journal.records .journal.dead_letters .journal
-                                .config .observing .registry .names .client .systemd .agents.commands .app
+                                .config .observing .registry .names .client .systemd .agents.commands .shared_store .app
                                 .commands.orchestrator.agent_options transcription transcription.models
                                 transcription.whisper
 .commands.demo:                 firmware_bridge firmware_bridge.speech_files firmware_bridge.microphones
@@ -516,7 +517,8 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
         "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker.opening import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
-        " 'redis', 'nats', 'sounddevice', 'soxr', 'cryptography', 'pymicro_wakeword', 'firmware_bridge.microphones'}\n"
+        " 'redis', 'nats', 'asyncpg', 'sounddevice', 'soxr', 'cryptography', 'pymicro_wakeword',"
+        " 'firmware_bridge.microphones'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 LEAVES = ("firmware_bridge", "transcription")
 PUBLIC = "public names"
 
-WIDTH, MARGIN, GAP, STOREY, CORRIDOR = 880, 10, 14, 30, 18
+WIDTH, MARGIN, GAP, STOREY, CORRIDOR = 1000, 10, 14, 30, 18
 """Of the picture, around it, between rooms, between floors, and of the way past a room."""
 PAD, LINE, CHARACTER = 12, 15, 6.5
 CHIP, CHIP_LINE, CHIP_SIDE, CHIP_CHARACTER = 24, 32, 22, 6.6

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from gateway.access.audit import Audit, What
 from gateway.access.latest_time import Ends
 from gateway.access.loopback import is_loopback
 from gateway.access.old_keys import OldKeys, as_signed
-from gateway.access.page_sessions import PageSessions
+from gateway.access.page_sessions import PageSessions, digest_of
 from gateway.access.principals import LOCAL, Principal
 from gateway.access.private_files import Stamp
 from gateway.access.tokens import Token, TokenFile, Tokens, TokensUnreadable
@@ -97,6 +97,10 @@ class Door:
         self._watch: asyncio.Task[None] | None = None
         self.trouble = ""
         """Why nobody is let in, when the tokens cannot be read."""
+        self.doubt: Callable[[Token], str] = lambda _token: ""
+        """Why one is not believed that is good by itself; empty when it is."""
+        self.look_for: Callable[[str], Awaitable[None]] | None = None
+        """Looks elsewhere for a page, by its secret's digest, that did not sign in here."""
         self._look()
         if self._tokens.tokens:
             self._ends.keep()
@@ -132,6 +136,9 @@ class Door:
         """Whose page this is. Raises NotAdmitted."""
         await self._up_to_date()
         token_id = self.sessions.find(secret)
+        if token_id is None and self.look_for is not None and not self.sessions.knows(secret):
+            await self.look_for(digest_of(secret))
+            token_id = self.sessions.find(secret)
         if token_id is None:
             raise NotAdmitted(SIGNED_OUT)
         token = self._tokens.tokens.get(token_id)
@@ -233,18 +240,22 @@ class Door:
         kept_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._up_to_date()
-            now = self._ends.now()
+            await self.look_again()
             if self._tokens.tokens and asyncio.get_running_loop().time() > kept_at + KEEP_SECONDS:
                 kept_at = asyncio.get_running_loop().time()
                 await asyncio.to_thread(self._ends.keep)
-            await self._show_out(
-                {
-                    stay: problem
-                    for stay in self._stays
-                    if not stay.reason and (problem := self._problem(stay, now))
-                }
-            )
+
+    async def look_again(self) -> None:
+        """Whoever is not to be here any more goes."""
+        await self._up_to_date()
+        now = self._ends.now()
+        await self._show_out(
+            {
+                stay: problem
+                for stay in self._stays
+                if not stay.reason and (problem := self._problem(stay, now))
+            }
+        )
 
     def _problem(self, stay: Stay, now: float) -> str:
         """Why it may not go on; empty when it may."""
@@ -260,7 +271,7 @@ class Door:
         if problem := token.problem(now):
             return problem
         is_orphan = token.is_signed and token.key and token.key not in self._keys.names
-        return "its key is gone" if is_orphan else ""
+        return "its key is gone" if is_orphan else self.doubt(token)
 
     async def _show_out(self, ending: dict[Stay, str]) -> None:
         """It is written down before anybody learns of it."""

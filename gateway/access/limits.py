@@ -14,6 +14,10 @@ MAX_KEYS = 4_096
 """Somebody who was away longest is forgotten first, and begins with a full bucket."""
 
 
+LONGEST_DEBT = 10.0
+"""What others took at once keeps nobody out for longer, in seconds."""
+
+
 class Rate(Struct, frozen=True):
     """So many a second, and so many at once. ``per_second`` 0: no limit."""
 
@@ -29,9 +33,20 @@ class Buckets:
         self._max_keys = max_keys
         self._buckets: OrderedDict[str, Allowance] = OrderedDict()
         self.refused = 0
+        self._told: dict[str, float] | None = None
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+    def taken(self) -> dict[str, float]:
+        """What was taken of each key since this was asked before, for whoever tells others; at first nothing."""
+        told, self._told = self._told, {}
+        return told or {}
+
+    def taken_elsewhere(self, key: str, now: float, amount: float) -> None:
+        """The same that others tell: it counts here, too. At most what is made up for in LONGEST_DEBT."""
+        if self._rate.per_second > 0:
+            self._spend(key, now, min(amount, self._rate.burst + self._rate.per_second * LONGEST_DEBT))
 
     def take(self, key: str, now: float, amount: float = 1.0) -> float:
         """Take ``amount``; 0 when it was there, else how many seconds until it will be, and nothing is taken."""
@@ -46,12 +61,17 @@ class Buckets:
         """Take what was used already; how many seconds to wait until that is made up for."""
         if self._rate.per_second <= 0:
             return 0.0
+        if self._told is not None and (key in self._told or len(self._told) < self._max_keys):
+            self._told[key] = self._told.get(key, 0.0) + amount
+        return max(0.0, -self._spend(key, now, amount).left(now) / self._rate.per_second)
+
+    def _spend(self, key: str, now: float, amount: float) -> Allowance:
         bucket = self._buckets[key] = self._bucket(key, now)
         bucket.spend(amount)
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._max_keys:
             self._buckets.popitem(last=False)
-        return max(0.0, -bucket.left(now) / self._rate.per_second)
+        return bucket
 
     def _bucket(self, key: str, now: float) -> Allowance:
         return self._buckets.get(key) or Allowance(self._rate.burst, self._rate.per_second, now)

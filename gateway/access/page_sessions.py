@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,8 @@ class PageSessions:
         self._surely = surely or clock
         self._sessions = OrderedDict(self._read())
         self._changing = threading.Lock()
+        self.are_shared = False
+        """Whether others want to know who signed out."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -49,7 +51,7 @@ class PageSessions:
         """The secret for the cookie of a page that just signed in."""
         secret = secrets.token_urlsafe(32)
         with self._changing:
-            self._sessions[_digest(secret)] = (token_id, self._clock() + SESSION_SECONDS)
+            self._sessions[digest_of(secret)] = (token_id, self._clock() + SESSION_SECONDS)
             if len(self._sessions) > MAX_SESSIONS:
                 del self._sessions[self._expendable()]
             self._write()
@@ -57,16 +59,46 @@ class PageSessions:
 
     def find(self, secret: str) -> str | None:
         """The token's id; None for a page that is not, or no longer, signed in."""
-        token_id, until = self._sessions.get(_digest(secret), ("", 0.0))
+        token_id, until = self._sessions.get(digest_of(secret), ("", 0.0))
         return token_id if self._clock() < until else None
+
+    def knows(self, secret: str) -> bool:
+        """Whether it has ever signed in, as far as is remembered here."""
+        return digest_of(secret) in self._sessions
 
     def end(self, secret: str) -> bool:
         """Sign out; whether it was signed in."""
+        digest = digest_of(secret)
         with self._changing:
-            ended = self._sessions.pop(_digest(secret), None) is not None
-            if ended:
-                self._write()
-        return ended
+            token_id, until = self._sessions.get(digest, ("", -1.0))
+            if until <= 0:
+                return False
+            if self.are_shared:
+                self._sessions[digest] = (token_id, -until)
+            else:
+                del self._sessions[digest]
+            self._write()
+        return True
+
+    def all(self) -> dict[str, tuple[str, float]]:
+        """What is known, by the digests of the secrets: the token's id and the end; a negative one was signed out."""
+        with self._changing:
+            return dict(self._sessions)
+
+    def join(self, others: Mapping[str, tuple[str, float]]) -> bool:
+        """Take in what others know; whether that was news. A sign-out is never undone."""
+        with self._changing:
+            before, now = dict(self._sessions), self._surely()
+            for digest, (token_id, until) in others.items():
+                known = self._sessions.get(digest)
+                if abs(until) > now and (known is None or until < known[1]):
+                    self._sessions[digest] = (token_id, until)
+            while len(self._sessions) > MAX_SESSIONS:
+                del self._sessions[self._expendable()]
+            if self._sessions == before:
+                return False
+            self._write()
+        return True
 
     def _expendable(self) -> str:
         """The digest that goes when there are too many: whoever signs in again and again forgets their own."""
@@ -84,7 +116,7 @@ class PageSessions:
             log.warning("pages have to sign in again", path=str(self._path), reason=str(error))
             return {}
         now = self._surely()
-        return {digest: (token_id, until) for digest, (token_id, until) in kept.items() if now < until}
+        return {digest: (token_id, until) for digest, (token_id, until) in kept.items() if now < abs(until)}
 
     def _write(self) -> None:
         if self._path is None:
@@ -96,6 +128,6 @@ class PageSessions:
             log.warning("signed-in pages cannot be kept", path=str(self._path), reason=str(error))
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
     """Looking up a digest tells nobody how near a guess was."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

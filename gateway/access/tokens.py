@@ -92,6 +92,17 @@ class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+def joined(one: Token, other: Token) -> Token:
+    """What two places know of one token: of two ends the earlier, so that no end is ever undone.
+
+    What it is for never changes: where they differ about that, ``one`` is right.
+    """
+    revoked = [at for at in (one.revoked_at, other.revoked_at) if at]
+    return structs.replace(
+        one, revoked_at=min(revoked, default=0.0), expires_at=min(one.expires_at, other.expires_at)
+    )
+
+
 class Wish(Struct, frozen=True, kw_only=True):
     """A token to be made."""
 
@@ -208,6 +219,31 @@ class TokenFile:
             self._write([shortened.get(token.token_id, token) for token in there.tokens.values()] + [new])
         return new, text
 
+    def join(self, others: Iterable[Token]) -> bool:
+        """Take in what others know; whether that was news. Of those that are too many the new ones stay out."""
+        with self._records.changing():
+            there, now = self.read(), self._clock()
+            kept, others = dict(there.tokens), list(others)
+            over = self.over(others)
+            for other in sorted(others, key=lambda token: bool(token.problem(now))):
+                if (known := kept.get(other.token_id)) is not None:
+                    kept[other.token_id] = joined(known, other)
+                elif len(kept) < MAX_TOKENS and other.token_id not in over:
+                    kept[other.token_id] = other
+            if kept == there.tokens:
+                return False
+            self._write(kept.values())
+        return True
+
+    def over(self, tokens: Iterable[Token]) -> set[str]:
+        """The ids of those that ended so long ago that they are not even listed. Reads a file."""
+        long_ago = latest(self.path.parent, self._clock()) - FORGET_DAYS * DAY
+        return {
+            token.token_id
+            for token in tokens
+            if min(token.expires_at, token.revoked_at or token.expires_at) <= long_ago
+        }
+
     def _made(self, wish: Wish) -> tuple[Token, str]:
         now, text = self._clock(), new_text()
         token = Token(
@@ -229,12 +265,9 @@ class TokenFile:
         raise TokenError(f"there is no token {which!r:.80}; `earshot token list` shows them")
 
     def _write(self, tokens: Iterable[Token]) -> None:
-        long_ago = latest(self.path.parent, self._clock()) - FORGET_DAYS * DAY
-        kept = [
-            token
-            for token in tokens
-            if min(token.expires_at, token.revoked_at or token.expires_at) > long_ago
-        ]
+        tokens = list(tokens)
+        over = self.over(tokens)
+        kept = [token for token in tokens if token.token_id not in over]
         if len(kept) > MAX_TOKENS:
             raise TokenError(
                 f"there are {MAX_TOKENS} tokens already; those that ended go after {FORGET_DAYS} days"

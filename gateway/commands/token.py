@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -15,23 +16,52 @@ from gateway.access.tokens import Token, TokenError, TokenFile, TokensUnwritable
 from gateway.commands.options import Trouble, config_option, own_folder, read_config
 from gateway.contract.escaping import json_text, one_line
 from gateway.process.clock import SET_SINCE
+from gateway.settings.house import HouseSettings
 
 MAX_DAYS = 3_650
 _STILL_GOOD = (
     "remedy: the token is still good; until this can be written, stop the gateway (systemctl stop earshot), which lets "
     "nobody in then"
 )
+_KNOWN_HERE = "this is what is known here"
+_TOLD_LATER = "the other gateways learn of it when the gateway here, running, reaches the store"
 
 
 class Desk:
     """Where tokens are made: the files in one folder, and the audit log beside them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, house: HouseSettings) -> None:
         self.file = TokenFile(folder)
         self.audit = Audit(folder)
+        self._folder = folder
+        self._house = house
+        self._has_changed = False
+
+    def learn(self) -> None:
+        """What the whole house knows is known here, where it has a store."""
+        self._agree(_KNOWN_HERE)
+
+    def tell(self) -> None:
+        """What was changed here the whole house knows."""
+        if self._has_changed:
+            self._agree(_TOLD_LATER)
+
+    def _agree(self, otherwise: str) -> None:
+        if not self._house.store:
+            return
+        from gateway.shared_store.exchange import exchange_tokens  # noqa: PLC0415 - where there is one
+        from gateway.shared_store.port import StoreError  # noqa: PLC0415
+
+        try:
+            asyncio.run(exchange_tokens(self._house, self._folder))
+        except StoreError as error:
+            click.echo(one_line(f"warning: {error}; {otherwise}"), err=True)
+        except TokenError:
+            return  # the command itself says so
 
     def note(self, what: What, token: Token) -> None:
         """Write down who did it, as the system knows them."""
+        self._has_changed = True
         self.audit.note(
             what, token_id=token.token_id, name=token.name, role=token.role.value, by=f"uid {os.getuid()}"
         )
@@ -63,7 +93,8 @@ def command(ctx: click.Context, config_path: Path | None, folder: Path | None) -
     earshot token revoke --all
     """  # noqa: D301
     config = read_config(config_path)
-    ctx.obj = Desk(folder or own_folder(config, config_path))
+    ctx.obj = desk = Desk(folder or own_folder(config, config_path), config.house)
+    ctx.call_on_close(desk.tell)
 
 
 @command.command("create")
@@ -80,6 +111,7 @@ def create(
 ) -> None:
     """Make a token and print it, this once."""
     wish = Wish(name=name, role=Role(role), days=days, users=users, devices=devices)
+    desk.learn()
     try:
         wish.check()
         _check_clock()
@@ -103,6 +135,7 @@ def create(
 @click.pass_obj
 def rotate(desk: Desk, *, which: str, days: float, overlap_hours: float) -> None:
     """Make a new token in place of another, for the same role and scope, and print it."""
+    desk.learn()
     try:
         _check_clock()
         token, text = desk.file.rotate(which, days=days, overlap=overlap_hours * 3_600)
@@ -125,6 +158,7 @@ def revoke(desk: Desk, *, which: str | None, everybody: bool) -> None:
 
 def _revoke(desk: Desk, which: str | None) -> None:
     """None: all of them."""
+    desk.learn()
     try:
         ended = desk.file.revoke_all() if which is None else desk.file.revoke(which)
     except TokensUnwritable as error:
@@ -146,6 +180,7 @@ _UNTOLD = ("digest", "key")
 @click.pass_obj
 def list_tokens(desk: Desk, *, as_json: bool) -> None:
     """What there is, and what ended lately."""
+    desk.learn()
     try:
         tokens = sorted(desk.file.read().tokens.values(), key=lambda token: token.made_at)
     except TokenError as error:

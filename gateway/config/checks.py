@@ -15,6 +15,7 @@ from gateway.broker.base import BrokerError
 from gateway.broker.opening import check_broker_url
 from gateway.config import adapters, feature_switches, outline, who_answers
 from gateway.config.configuration import GatewayConfig
+from gateway.config.house import contradictions as in_house
 from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.names import contradictions as in_names
 from gateway.config.networks import wrong_networks
@@ -79,6 +80,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from _web(config.web)
     yield from adapters.contradictions(config.adapters, config.devices)
     yield from in_names(config.names)
+    yield from in_house(config.house)
     if config.adapters.openai.enabled and not config.web.enabled:
         message = "it is part of the web server, which is off (web.enabled)"
         yield (("adapters", "openai", "enabled"), ("web", "enabled")), message

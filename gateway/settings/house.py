@@ -34,8 +34,8 @@ class HouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(
             max_length=1_000,
             description="Where tokens, limits and the history of the whole house are kept: "
-            "postgresql://[user:password@]host[:port]/database, or redis[s]://[user:password@]host[:port][/number]. "
-            "Empty: each gateway has its own.",
+            "postgresql[s]://[user:password@]host[:port]/database, or redis[s]://[user:password@]host[:port][/number]; "
+            "with an s it is TLS. Empty: each gateway has its own.",
         ),
     ] = ""
     store_password_file: Annotated[
@@ -45,3 +45,27 @@ class HouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "up among systemd's credentials."
         ),
     ] = ""
+    store_name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9_]{0,47}$",
+            description="Under which all of the house lies there: a schema of PostgreSQL's, what keys of Redis begin "
+            "with. Another one for each house.",
+        ),
+    ] = "earshot"
+    store_ca_file: Annotated[
+        str, Meta(description="Who may have signed its certificate (PEM); empty: the system's list.")
+    ] = ""
+    store_cert_file: Annotated[str, Meta(description="Our own certificate (PEM), where it wants one.")] = ""
+    store_key_file: Annotated[
+        str, Meta(description="Its key, without a passphrase; empty: it is in store_cert_file.")
+    ] = ""
+    store_away_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3_650,
+            description="While the store is away, tokens that were known before it went are good for so long: who was "
+            "shown out elsewhere meanwhile is in here as long.",
+        ),
+    ] = 7.0

@@ -18,11 +18,13 @@ SERVERS = [
     "keeping_mosquitto",
     "redis",
     "nats",
+    pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.xdist_group("postgresql")]),
     pytest.param("rabbitmq", marks=[pytest.mark.slow, pytest.mark.xdist_group("rabbitmq")]),
 ]
 GREETINGS = {
     "Mosquitto": b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01a",
     "Nats": b"",
+    "Postgresql": b"\x00\x00\x00\x08\x04\xd2\x16\x2f",
     "RabbitMQ": b"AMQP\x00\x00\x09\x01",
     "Redis": b"PING\r\n",
 }

@@ -37,13 +37,11 @@ OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
-DEPOSITS = f"{PREFIX}deposits:"
-"""Before the key of each."""
 
 
 async def connect(address: Address, on_lost: OnLost) -> RedisWire:
     """Log in and ask the server what it is. Raises BrokerUnavailable, BrokerRefused."""
-    client = await asyncio.to_thread(_client, address, address.connect_seconds)
+    client = await asyncio.to_thread(client_of, address, address.connect_seconds)
     wire = RedisWire(address, client, on_lost)
     try:
         await wire.begin()
@@ -115,24 +113,6 @@ class RedisWire:
                 await self._client.xgroup_destroy(stream, name)
         return True
 
-    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
-        """SET with a time to live."""
-        with self.translated():
-            await self._client.set(DEPOSITS + key, data, px=max(1, int(seconds * 1000)))
-
-    async def deposited(self, key: str, most: int) -> bytes | None:
-        """GET, of what is not too large."""
-        with self.translated():
-            if await self._client.strlen(DEPOSITS + key) > most:
-                return None
-            found: Any = await self._client.get(DEPOSITS + key)
-        return None if found is None else bytes(found)
-
-    async def discard(self, key: str) -> None:
-        """UNLINK."""
-        with self.translated():
-            await self._client.unlink(DEPOSITS + key)
-
     async def ping(self) -> None:
         """PING."""
         with self.translated():
@@ -148,7 +128,7 @@ class RedisWire:
     async def reader(self) -> Redis:
         """A connection of its own, for reads that wait at the server."""
         timeout = BLOCK_SECONDS + self._address.connect_seconds
-        reader = await asyncio.to_thread(_client, self._address, timeout, single=True)
+        reader = await asyncio.to_thread(client_of, self._address, timeout, single=True)
         self._readers.add(reader)
         try:
             with self.translated():
@@ -194,14 +174,10 @@ class RedisWire:
         """Errors of redis-py as ours. Raises BrokerUnavailable before anything is sent once we are closed."""
         if self._closed:
             raise BrokerUnavailable("the connection is closed")
-        with self._counted(), heeded():
+        with self._counted():
             try:
-                with gone_is_os_error():
+                with in_our_words(self._address):
                     yield
-            except exceptions.RedisError as error:
-                raise _translate(error, self._address) from error
-            except OSError as error:
-                raise BrokerUnavailable(f"{self._address}: {error.strerror or error}") from error
             except BrokerError:
                 raise
             except Exception as error:
@@ -253,11 +229,24 @@ class RedisWire:
                 done.set_result(None)
 
 
+@contextmanager
+def in_our_words(address: Address) -> Iterator[None]:
+    """Errors of redis-py as ours, for whoever uses a client of it."""
+    with heeded():
+        try:
+            with gone_is_os_error():
+                yield
+        except exceptions.RedisError as error:
+            raise _translate(error, address) from error
+        except OSError as error:
+            raise BrokerUnavailable(f"{address}: {error.strerror or error}") from error
+
+
 class _Parser(Bounded, _AsyncRESP2Parser):
     """What comes has its bounds."""
 
 
-def _client(address: Address, timeout: float, *, single: bool = False) -> Redis:
+def client_of(address: Address, timeout: float, *, single: bool = False) -> Redis:
     """No retries of its own: reconnecting is ours. ``timeout`` is for each answer, in seconds.
 
     For a thread: it looks up its own version among the installed packages.

@@ -111,6 +111,16 @@ class Guard:
         self._at_once = Crowd(limits.connections_per_address)
 
     @property
+    def shared(self) -> dict[str, Buckets]:
+        """Those that count for a whole house, where several gateways are one, by name."""
+        return {
+            "requests": self.requests,
+            "messages": self.messages,
+            "uploads": self.uploads,
+            "failures": self._failures,
+        }
+
+    @property
     def cookie(self) -> str:
         """The name of the page's cookie. Under TLS browsers hold it to be ours alone (``__Host-``)."""
         return "__Host-earshot" if self.addresses.scheme == "https" else "earshot"

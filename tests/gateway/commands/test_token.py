@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from gateway.access.token_text import digest
 from gateway.access.tokens import TokenFile
 from gateway.commands.cli import main
+from tests.servers.redis import Redis
 
 
 @pytest.fixture
@@ -181,3 +183,42 @@ def test_none_is_made_before_the_clock_was_set(folder: Path, monkeypatch: pytest
         assert "this machine's clock says 1970-01-01" in done.output
         assert "timedatectl" in done.output
     assert run(folder, "revoke", "ann").exit_code == 0, "what protects is always possible"
+
+
+class TestWithAStore:
+    """Gateways of one house, each with a folder of its own; none of them runs."""
+
+    @pytest.fixture
+    def config(self, redis: Redis, tmp_path: Path) -> Path:
+        path = tmp_path / "house.yaml"
+        path.write_text(f"house: {{store: '{redis.url}', store_name: h{secrets.token_hex(6)}}}")
+        return path
+
+    def at(self, gateway: str, config: Path, *arguments: str) -> Result:
+        folder = config.parent / gateway
+        return CliRunner().invoke(
+            main, ["token", "--config", str(config), "--folder", str(folder), *arguments]
+        )
+
+    def test_what_is_made_at_one_is_listed_and_revoked_at_the_other(self, config: Path) -> None:
+        made = self.at("one", config, "create", "--role", "listener", "ann")
+        assert (made.exit_code, "warning" in made.stderr) == (0, False), made.output
+        assert "ann" in self.at("other", config, "list").stdout
+        assert "is revoked" in self.at("other", config, "revoke", "ann").stdout
+        assert "revoked" in self.at("one", config, "list").stdout
+
+    def test_a_name_is_given_once_in_the_whole_house(self, config: Path) -> None:
+        assert self.at("one", config, "create", "--role", "listener", "ann").exit_code == 0
+        again = self.at("other", config, "create", "--role", "listener", "ann")
+        assert again.exit_code != 0
+        assert "already" in again.stderr
+
+    def test_without_its_store_it_does_what_can_be_done_and_says_so(self, redis: Redis, config: Path) -> None:
+        assert self.at("one", config, "create", "--role", "listener", "ann").exit_code == 0
+        redis.kill()
+        done = self.at("one", config, "revoke", "ann")
+        assert done.exit_code == 0
+        assert "the other gateways learn of it when" in done.stderr
+        redis.start()
+        assert "revoked" in self.at("one", config, "list").stdout
+        assert "revoked" in self.at("other", config, "list").stdout

@@ -39,7 +39,7 @@ async def test_to_write_to_a_connection_that_is_gone_is_an_error_of_the_system_o
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.transport.abort()
         await writer.wait_closed()
-        client = redis._client(address(), 1.0)
+        client = redis.client_of(address(), 1.0)
         wire = redis.RedisWire(address(), client, lambda _reason, _remedy: None)
         with suppress(BrokerUnavailable), wire.translated():
             writer.writelines([b"PING"])
@@ -372,7 +372,7 @@ async def test_work_that_is_cancelled_at_once_leaves_nothing_behind(kind: str) -
         wire = nats.NatsWire(address(kind), lambda _reason: None)
     else:
         wire = redis.RedisWire(
-            address(kind), redis._client(address(kind), 1.0), lambda _reason, _remedy: None
+            address(kind), redis.client_of(address(kind), 1.0), lambda _reason, _remedy: None
         )
 
     async def pull() -> None:

@@ -1,0 +1,133 @@
+"""The shared store at work: connected, asked again and again what is new, and done without while it is away.
+
+A pulse a quarter of a second apart keeps tokens, pages and limits of the house together. Nothing that a listener or a
+device waits for waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from firmware_bridge.pacing import Backoff
+from gateway.access.elsewhere import Elsewhere, done
+from gateway.access.tokens import TokenError
+from gateway.observing.health import Health, HealthState
+from gateway.settings.house import HouseSettings
+from gateway.shared_store.limits import SharedLimits
+from gateway.shared_store.opening import open_store
+from gateway.shared_store.port import Pulse, SharedStore, StoreError, StoreUnavailable
+from gateway.shared_store.tokens import PageLookup, SharedTokens
+
+log = structlog.get_logger(__name__)
+
+COMPONENT = "shared store"
+PULSE_SECONDS = 0.25
+PATIENCE_SECONDS = 5.0
+"""A pulse that takes longer is none: the store is away."""
+AGAIN_SECONDS, LATEST_AGAIN_SECONDS = 0.25, 5.0
+GOES_ON = "tokens, limits and history go on with what is known here"
+
+
+class StoreAtWork:
+    """``run`` is the work; what it is for goes on without it."""
+
+    def __init__(
+        self,
+        settings: HouseSettings,
+        gateway: str,
+        folder: Path,
+        *,
+        elsewhere: Elsewhere,
+        health: Health,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``gateway``: its name among the others. Reads files."""
+        self._settings = settings
+        self._gateway = gateway
+        self._elsewhere = elsewhere
+        self._health = health
+        self.tokens = SharedTokens(folder, elsewhere, settings.store_away_days, clock)
+        self.limits = SharedLimits()
+        self.store: SharedStore | None = None
+        """While it is there."""
+        self._epoch = ""
+        elsewhere.is_shared = True
+
+    async def run(self) -> None:
+        """Connect, and connect again, until it is cancelled."""
+        backoff = Backoff(AGAIN_SECONDS, LATEST_AGAIN_SECONDS)
+        while True:
+            try:
+                await self._once(backoff)
+            except StoreError as error:
+                self._away(error)
+            await asyncio.sleep(backoff.next())
+
+    async def _once(self, backoff: Backoff) -> None:
+        store = await open_store(self._settings)
+        try:
+            self.limits.forget()
+            await self._serve(store, backoff)
+        finally:
+            self.store = None
+            if self._elsewhere.door is not None:
+                self._elsewhere.door.look_for = None
+            await store.close()
+
+    async def _serve(self, store: SharedStore, backoff: Backoff) -> None:
+        lookup = PageLookup(self._elsewhere, store)
+        while True:
+            if (door := self._elsewhere.door) is not None:
+                door.doubt, door.look_for = self.tokens.doubt, lookup.look_for
+            await self._beat(store)
+            self.store = store
+            backoff.reset()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PULSE_SECONDS):
+                    await self._elsewhere.news.wait()
+
+    async def _beat(self, store: SharedStore) -> None:
+        self._elsewhere.news.clear()
+        waiting, limits = self._elsewhere.begin(), self._elsewhere.limits
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                pulse = await store.pulse(self._gateway, self.limits.tell(limits))
+                self._look_at(pulse)
+                self.limits.learn(pulse.spent, limits, time.monotonic())
+                await self.tokens.step(store, pulse.version)
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                "the shared store does not answer in time", "see why it is slow"
+            ) from error
+        except TokenError as error:
+            self._health.set(COMPONENT, HealthState.DEGRADED, str(error), "see the tokens' file", works=True)
+        else:
+            self._health.set(COMPONENT, *self._condition())
+        done(waiting)
+
+    def _look_at(self, pulse: Pulse) -> None:
+        """Another store than the one before, under the same name, has everything to learn."""
+        if pulse.epoch != self._epoch:
+            self.tokens.forget()
+            self._epoch = pulse.epoch
+
+    def _condition(self) -> tuple[HealthState, str, str]:
+        if not self.tokens.garbage:
+            return HealthState.HEALTHY, "", ""
+        one = min(self.tokens.garbage)
+        return (
+            HealthState.DEGRADED,
+            f"{len(self.tokens.garbage)} of its tokens are none, such as {one!r}",
+            "see who else writes to it; it is not to be anybody who must not make tokens",
+        )
+
+    def _away(self, error: StoreError) -> None:
+        if (door := self._elsewhere.door) is not None:
+            door.doubt = self.tokens.doubt
+        self._health.set(COMPONENT, HealthState.DEGRADED, f"{error}; {GOES_ON}", error.remedy, works=False)
