@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.serial_link import SerialLink
 from firmware_bridge.embedded_broker.passwords import Passwords
-from firmware_bridge.link.admission import Admission
+from firmware_bridge.link.admission import Admission, Elsewhere
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello, Image, Offer
@@ -56,15 +56,16 @@ class Bridge:
         passwords: Passwords | None = None,
         *,
         admission: Admission | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
 
         ``on_failure``: which work a mistake of the gateway's own ended. ``passwords``: of the embedded MQTT broker.
-        ``admission``: who may come in; None: everybody.
+        ``admission``: who may come in; None: everybody. ``elsewhere``: who else may know it; None: nobody.
 
         Raises ValueError when the MQTT URL is no broker's.
         """
-        self._fleet = Fleet(settings, on_event, on_delivered, on_failure, admission)
+        self._fleet = Fleet(settings, on_event, on_delivered, on_failure, admission, elsewhere=elsewhere)
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
         self._mqtt = self._mqtt_link(settings, passwords) if settings.mqtt.url else None
         self._microphones = self._local_microphones(settings) if settings.microphones else None
@@ -158,6 +159,30 @@ class Bridge:
         cut_off = self._fleet.readmit(self._loop.time())
         self._flush_soon()
         return cut_off
+
+    def open_the_door(self, device_id: str, speaks_at: str = "") -> None:
+        """What is known elsewhere of a device that waits is here, or will not come.
+
+        ``speaks_at``: the gateway where another device of that id speaks; empty: there is none.
+        """
+        self._fleet.open_the_door(device_id, speaks_at, self._loop.time())
+        self._flush_soon()
+
+    def let_go(self, device_id: str, moved_to: str) -> bool:
+        """A device is at another gateway now; False: it was not known here."""
+        return self._fleet.let_go(device_id, moved_to, self._loop.time())
+
+    def speaks(self, device_id: str, boot: int) -> bool:
+        """Whether a device of that id and another boot is heard just now."""
+        return self._fleet.speaks(device_id, boot, self._loop.time())
+
+    def greeted_at(self, device_id: str, boot: int) -> int | None:
+        """By its own clock, in milliseconds, when this boot of a device said HELLO here last; None: it is not known."""
+        return self._fleet.greeted_at(device_id, boot)
+
+    def greeted(self) -> list[tuple[str, int, int]]:
+        """The devices that are here: their boots, and when, by their own clocks, they said HELLO."""
+        return self._fleet.greeted()
 
     def refused(self, line: Line, hello: Hello, code: FaultCode, reason: str) -> None:
         """A carrier's owner does not want this device (it has told it so)."""

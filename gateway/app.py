@@ -22,7 +22,7 @@ from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import HelloRefused, LinkEvent
 from gateway.access.audit import Audit, What
-from gateway.access.elsewhere import Elsewhere
+from gateway.access.common_door import CommonDoor
 from gateway.access.mqtt_secret import passwords_for
 from gateway.answering.announcing import Announcing
 from gateway.answering.crew import Crew
@@ -69,7 +69,9 @@ from transcription.utterance.segmenter import VoiceActivity, Window
 from transcription.utterance.vad import SileroModel
 
 if TYPE_CHECKING:
+    from gateway.contract.house import GatewayPresence
     from gateway.firmware.at_work import FirmwareAtWork
+    from gateway.house.row.member import HouseMember
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +108,7 @@ class Gateway:
         self._model_changed: Callable[[TranscriptionSettings], None] = lambda _settings: None
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
-        self.elsewhere = Elsewhere()
+        self.common_door = CommonDoor()
         self.register = Register(self._folder, config.named_devices, self.health, self._readmit)
         self.firmware = FirmwareStandby(self._folder, self._firmware_at_work)
 
@@ -134,6 +136,7 @@ class Gateway:
             self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
             self._journal_changed(self.journal.state)
             await self.register.look()
+            self.member = self._join_house()
             self.bridge = Bridge(
                 config.devices,
                 self._hear,
@@ -141,9 +144,11 @@ class Gateway:
                 self.mishaps.note,
                 await self._mqtt_passwords(),
                 admission=self.register,
+                elsewhere=self.member.moves if self.member else None,
             )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._start_answering()
+            self._begin_in_house()
             self._start(self._publish, "publishing")
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
@@ -234,6 +239,30 @@ class Gateway:
             content=self.content,
             names=self._open_names(),
         )
+
+    def _join_house(self) -> HouseMember | None:
+        """As one of several gateways, where there are any."""
+        config = self.config
+        if not config.house.share or config.broker.url == MEMORY:
+            return None
+        from gateway.house.row.member import HouseMember, name_of  # noqa: PLC0415 - where there are others
+
+        return HouseMember(name_of(config.house, config.broker), self.broker, self._in_house, self.mishaps)
+
+    def _in_house(self) -> GatewayPresence:
+        from gateway.contract.house import GatewayPresence  # noqa: PLC0415
+        from gateway.house.row.member import name_of  # noqa: PLC0415
+
+        devices = sum(one.connected for one in self.bridge.devices()) if self._is_up else 0
+        name = name_of(self.config.house, self.config.broker)
+        return GatewayPresence(gateway=name, url=self.url, devices=devices)
+
+    def _begin_in_house(self) -> None:
+        if self.member is None:
+            return
+        self.member.connect(self.bridge, self.pipeline.moving)
+        for name, work in self.member.work():
+            self._start(work, name)
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""
@@ -378,7 +407,7 @@ class Gateway:
         config = self.config
         name = config.house.name or client_id(config.broker)
         self.store = await asyncio.to_thread(
-            StoreAtWork, config.house, name, self._folder, elsewhere=self.elsewhere, health=self.health
+            StoreAtWork, config.house, name, self._folder, common_door=self.common_door, health=self.health
         )
         self._start(self.store.run, "shared store")
 
@@ -400,7 +429,7 @@ class Gateway:
             self._folder,
             self.audit,
             self.config.adapters.openai,
-            self.elsewhere,
+            self.common_door,
         )
         server = await self._page.enter_async_context(WebServer(parts))
         self.url = server.url

@@ -214,6 +214,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings .pipeline.arbitration
+.house.row:                     firmware_bridge firmware_bridge.link .contract .settings .process .broker
+                                .journal.records .house .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
@@ -254,6 +256,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening .journal.effects .journal .orchestrators .observing
                                 .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
+.recognizers:                   transcription .contract .broker
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
@@ -272,7 +275,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
-                                .process .access .broker .broker.opening .journal.errors .journal .config
+                                .process .access .broker .broker.opening .journal.errors .journal .config .house.row
                                 .hub .orchestrators .observing .registry .firmware .names .shared_store
                                 .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions

@@ -1,4 +1,4 @@
-"""Who may come in at all, and what proves who it is: the port behind which the house's register stands. No I/O."""
+"""Who may come in at all, what proves who it is, and where it was before: ports of the house's own. No I/O."""
 
 from __future__ import annotations
 
@@ -40,3 +40,18 @@ class OpenHouse:
 
     def turned_away(self, hello: Hello, carrier: str) -> None:
         """Nobody is."""
+
+
+class Elsewhere(Protocol):
+    """What other gateways know of devices. Asked at each HELLO of a boot that is new here, so it answers at once."""
+
+    def holds(self, hello: Hello) -> bool:
+        """Whether this HELLO is to wait for what is known elsewhere; when that is here, its device is let in."""
+
+
+class NowhereElse:
+    """There is no other gateway."""
+
+    def holds(self, hello: Hello) -> bool:  # noqa: ARG002 - the port's
+        """False."""
+        return False

@@ -59,11 +59,15 @@ class DeviceConnected:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDisconnected:
-    """A device's carrier is gone or it fell silent. Its streams may still be resumed."""
+    """A device's carrier is gone or it fell silent. Its streams may still be resumed.
+
+    ``moved_to``: the gateway at which it is now; empty: it is at none that is known.
+    """
 
     device_id: str
     boot: int
     reason: str
+    moved_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

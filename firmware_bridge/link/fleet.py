@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from firmware_bridge.link.admission import Admission, OpenHouse
+from firmware_bridge.link.admission import Admission, Elsewhere, NowhereElse, OpenHouse
 from firmware_bridge.link.challenges import Challenges, Judgement
 from firmware_bridge.link.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
@@ -127,13 +127,17 @@ class Fleet:
         on_delivered: Callable[[str, int, str], None] = lambda _device_id, _boot, _correlation_id: None,
         on_failure: Callable[[str, Exception], None] = log_failure,
         admission: Admission | None = None,
+        *,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a reply the device has taken.
 
         ``on_failure``: which work a mistake of the gateway's own ended; a device's link among them is over then.
-        ``admission``: who may come in; None: everybody.
+        ``admission``: who may come in; None: everybody. ``elsewhere``: who else may know it; None: nobody.
         """
         self._admission = admission or OpenHouse()
+        self._elsewhere = elsewhere or NowhereElse()
+        self._at_the_door: dict[str, tuple[Line, Hello]] = {}
         self._settings = settings
         self._link_settings = LinkSettings(
             credit_frames=settings.credit_frames, silence_seconds=settings.silence_seconds
@@ -174,6 +178,7 @@ class Fleet:
         """All devices on the carrier are held for a resume."""
         for device in [device for line, device in self._lines.items() if line.carrier == carrier]:
             self._detach(device, reason, now)
+        self._turn_from_the_door(lambda line: line.carrier == carrier)
         self._noise.pop(carrier, None)
         self._refusals.pop(carrier, None)
         self._change(LinkChanged(carrier, up=False, reason=reason, remedy=remedy, passing=passing))
@@ -182,6 +187,7 @@ class Fleet:
 
     def line_lost(self, line: Line, reason: str, now: float) -> None:
         """The device on this line is held for a resume."""
+        self._turn_from_the_door(lambda other: other == line)
         device = self._lines.get(line)
         if device is not None:
             self._detach(device, reason, now)
@@ -380,6 +386,14 @@ class Fleet:
             self._refuse(line, hello, refusal, now)
             return
         device = self._devices.get(hello.device_id)
+        if (device is None or device.end.boot != hello.boot) and self._elsewhere.holds(hello):
+            self._at_the_door[hello.device_id] = line, hello
+            return
+        self._let_in(line, hello, now)
+
+    def _let_in(self, line: Line, hello: Hello, now: float) -> None:
+        self._at_the_door.pop(hello.device_id, None)
+        device = self._devices.get(hello.device_id)
         if device is None:
             self._admit(line, hello, now)
         elif device.end.boot == hello.boot:
@@ -387,6 +401,54 @@ class Fleet:
             self._report(device.end.resumed(hello, line.carrier, now))
         else:
             self._replace(device, line, hello, now)
+
+    def open_the_door(self, device_id: str, speaks_at: str, now: float) -> None:
+        """What is known elsewhere of a device that waits is here, or will not come. Idempotent.
+
+        ``speaks_at``: the gateway where another device of that id speaks; empty: there is none.
+        """
+        line, hello = self._at_the_door.pop(device_id, (None, None))
+        if not self._open or line is None or hello is None:
+            return
+        refusal = self._crowd(line, hello, now)
+        if speaks_at:
+            reason = f"{device_id} is connected already at gateway {speaks_at}"
+            refusal = _Refusal(FaultCode.DUPLICATE_ID, reason)
+        if refusal is not None:
+            self._refuse(line, hello, refusal, now)
+            return
+        self._let_in(line, hello, now)
+
+    def _turn_from_the_door(self, is_gone: Callable[[Line], bool]) -> None:
+        for device_id in [one for one, (line, _) in self._at_the_door.items() if is_gone(line)]:
+            del self._at_the_door[device_id]
+
+    def let_go(self, device_id: str, moved_to: str, now: float) -> bool:
+        """A device has said HELLO at another gateway: its link here is over. False: there was none."""
+        device = self._devices.get(device_id)
+        if device is None:
+            return False
+        was_connected, reason = device.connected, f"it is at gateway {moved_to} now"
+        self._forget(device_id, reason, now, moved_to)
+        if not was_connected:  # it was told as lost, and is not
+            self._report((DeviceDisconnected(device_id, device.end.boot, reason, moved_to),))
+        return True
+
+    def speaks(self, device_id: str, boot: int, now: float) -> bool:
+        """Whether a device of that id and another boot is heard just now, as no device is that has rebooted."""
+        device = self._devices.get(device_id)
+        if device is None or device.end.boot == boot or not device.connected:
+            return False
+        return now - device.end.heard_at < REBOOT_SECONDS
+
+    def greeted(self) -> list[tuple[str, int, int]]:
+        """The devices that are here: their boots, and when, by their own clocks, they said HELLO last."""
+        return [(i, one.end.boot, one.end.greeted_at) for i, one in self._devices.items() if one.connected]
+
+    def greeted_at(self, device_id: str, boot: int) -> int | None:
+        """By its own clock, when this boot of a device said HELLO here last; None: it is not known."""
+        device = self._devices.get(device_id)
+        return device.end.greeted_at if device is not None and device.end.boot == boot else None
 
     def admits(self, line: Line, hello: Hello, now: float) -> bool:
         """Whether this HELLO would be welcome, if it is who it says. Changes nothing."""
@@ -529,12 +591,12 @@ class Fleet:
         self._touched.add(device)
         self._report(device.end.carrier_lost(now, reason))
 
-    def _forget(self, device_id: str, reason: str, now: float) -> None:
+    def _forget(self, device_id: str, reason: str, now: float, moved_to: str = "") -> None:
         device = self._devices.pop(device_id)
         self._touched.discard(device)
         if device.line is not None:
             del self._lines[device.line]
-        self._report(device.end.close(now, reason))
+        self._report(dataclasses.replace(gone, moved_to=moved_to) for gone in device.end.close(now, reason))
 
     def _give_credit(self, device: _Device) -> None:
         device.end.credit = 0 if self._is_busy(device.end.device_id) else self._settings.credit_frames

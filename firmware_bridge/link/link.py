@@ -120,6 +120,8 @@ class GatewayEnd:
         self.state = GatewayState.WELCOMED
         self.heard_at = now
         self.held_since: float | None = None
+        self.greeted_at = hello.header.timestamp
+        """When it said HELLO last, in milliseconds since it was switched on."""
         self._settings = settings
         self._now = now
         self._credit = settings.credit_frames
@@ -230,7 +232,7 @@ class GatewayEnd:
         if not self._is_connected:
             return []
         if now >= self.heard_at + self._settings.silence_seconds:
-            return self._hold(GatewayEndEvent.SILENCE, f"silent for {self._settings.silence_seconds:g} s")
+            return [*self._hold(GatewayEndEvent.SILENCE, f"silent for {self._settings.silence_seconds:g} s")]
         self._outbox.window.tick(now)
         events: list[LinkEvent] = []
         if self._inbox.asked >= ASK_LIMIT:
@@ -273,6 +275,7 @@ class GatewayEnd:
             return []
         was_there = self._is_connected and carrier == self.carrier
         self._move(GatewayEndEvent.HELLO)
+        self.greeted_at = hello.header.timestamp
         self.carrier = carrier
         self.heard_at = now
         self.held_since = None
@@ -286,9 +289,9 @@ class GatewayEnd:
     def carrier_lost(self, now: float, reason: str = "carrier lost") -> list[LinkEvent]:
         """The carrier is gone: hold everything for a resume. Yields DeviceDisconnected once."""
         self._now = now
-        return self._hold(GatewayEndEvent.CARRIER_LOST, reason)
+        return [*self._hold(GatewayEndEvent.CARRIER_LOST, reason)]
 
-    def close(self, now: float, reason: str, fault: FaultCode | None = None) -> list[LinkEvent]:
+    def close(self, now: float, reason: str, fault: FaultCode | None = None) -> list[DeviceDisconnected]:
         """The end of this boot (a new one came, the gateway stops, it was held too long).
 
         ``fault`` is put into outgoing(). Yields DeviceDisconnected if it was connected.
@@ -388,7 +391,7 @@ class GatewayEnd:
             raise LinkStateError(f"{event.value} while {self.state.value}, link of {self.device_id}")
         self.state = state
 
-    def _hold(self, event: GatewayEndEvent, reason: str) -> list[LinkEvent]:
+    def _hold(self, event: GatewayEndEvent, reason: str) -> list[DeviceDisconnected]:
         """Leave the connected states; nothing goes out until a HELLO."""
         was_connected = self._is_connected
         self._move(event)

@@ -8,6 +8,7 @@ The error tree::
       BrokerClosed         this side has closed it
       BufferFull           a bounded buffer refused the message (policy ``refuse``)
       BadRoutingKey        a token or pattern that is not of the documented form (also ValueError)
+      NoDeposits           this kind of broker keeps messages only
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -51,6 +52,10 @@ class BufferFull(BrokerError):
 
 class BadRoutingKey(BrokerError, ValueError):
     """A token or pattern that is not of the documented form."""
+
+
+class NoDeposits(BrokerError):
+    """This kind of broker keeps messages only."""
 
 
 class Durability(enum.StrEnum):
@@ -158,6 +163,12 @@ class Subscription(Protocol):
 
     async def __anext__(self) -> Delivery: ...
 
+    def want(self, messages: int) -> None:
+        """Of a subscription on demand: so many more may come from the server, and no others until this is said again.
+
+        What is on its way already comes all the same. A broker that cannot be held back (MQTT) goes on.
+        """
+
     @property
     def pending(self) -> int:
         """Messages waiting in the buffer to be delivered."""
@@ -244,6 +255,7 @@ class MessageBroker(Protocol):
         *,
         group: str = "",
         policy: BufferPolicy = BufferPolicy.WAIT,
+        on_demand: bool = False,
     ) -> Subscription:
         """Messages of ``topic`` whose key matches ``pattern``, from the moment of ``async with``.
 
@@ -255,7 +267,9 @@ class MessageBroker(Protocol):
         server sent into a connection of ours that was dead may come later, and is older by its timestamp.
         Raises BadRoutingKey at once for any other pattern, and for a group that is no token. Where the
         broker is on the network and not there, the subscription begins when it is; a policy that it
-        cannot keep is a BrokerError.
+        cannot keep is a BrokerError. ``on_demand``, for a group that shares out work and is the only one of its topic:
+        nothing comes from a server but what ``Subscription.want`` asks for, so that it goes to whoever has time, and
+        what was settled is deleted there.
         """
 
     def stats(self) -> tuple[TopicStats, ...]:
@@ -281,3 +295,21 @@ class MessageBroker(Protocol):
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Take nothing more, give subscribers so long to read what is buffered, then end them. Idempotent."""
+
+
+@runtime_checkable
+class Deposits(Protocol):
+    """What a broker keeps beside its messages: what is too large for one, under a key, for a while.
+
+    Redis and NATS do. Keys are ``[A-Za-z0-9_-]{1,64}``. All raise BrokerUnavailable, and NoDeposits where the
+    broker is of another kind.
+    """
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """Keep it for so long at least. Raises BufferFull, too, when there is no room."""
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """What lies under the key, if it has no more than ``most`` bytes; None: nothing does, or no longer."""
+
+    async def discard(self, key: str) -> None:
+        """Nobody needs it any more. Idempotent."""

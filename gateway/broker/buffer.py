@@ -34,11 +34,15 @@ class Bounds(Struct, frozen=True):
 
 
 class Readership(Struct, frozen=True):
-    """Whose buffer it is; ``group`` is empty for the buffer of a single subscription."""
+    """Whose buffer it is; ``group`` is empty for the buffer of a single subscription.
+
+    ``on_demand``: nothing comes from a server but what was asked for.
+    """
 
     topic: str
     pattern: Pattern
     group: str
+    on_demand: bool = False
 
 
 @dataclass(slots=True)

@@ -80,9 +80,10 @@ class BufferedBroker(ABC, Generic[_Topic]):
         *,
         group: str = "",
         policy: BufferPolicy = BufferPolicy.WAIT,
+        on_demand: bool = False,
     ) -> BufferSubscription:
         """As in the contract. A group has the policy of its first member; another one is refused."""
-        readership = Readership(check_topic(topic), parse_pattern(pattern), check_group(group))
+        readership = Readership(check_topic(topic), parse_pattern(pattern), check_group(group), on_demand)
         self._check_policy(policy)
         return BufferSubscription(self, readership, policy)
 
@@ -129,6 +130,9 @@ class BufferedBroker(ABC, Generic[_Topic]):
     @abstractmethod
     async def _end(self) -> None:
         """Let go of everything."""
+
+    def want(self, buffer: Buffer, messages: int) -> None:
+        """Only a server is asked for anything."""
 
     def _check_policy(self, policy: BufferPolicy) -> None:
         """Raises BrokerError for one that cannot be kept here."""

@@ -13,6 +13,7 @@ settled and never shown.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -89,6 +90,8 @@ class Feed:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._wanted = 0 if readership.on_demand else sys.maxsize
+        self._spent = asyncio.Event()
         self._room: asyncio.Future[None] | None = None
         self._full = False
         self._attaching = asyncio.Lock()
@@ -202,6 +205,17 @@ class Feed:
             await asyncio.shield(self._room)
         return room
 
+    async def spent(self) -> None:
+        """Wait until there is no room."""
+        while self._has_room() > 0:
+            self._spent.clear()
+            await self._spent.wait()
+
+    def want(self, messages: int) -> None:
+        """On demand: so many more may come."""
+        self._wanted = messages
+        self._look_for_room()
+
     def lost(self, messages: int) -> None:
         """The server gave up so many before they came here."""
         self.buffer.dropped += messages
@@ -218,8 +232,7 @@ class Feed:
                 self._finish(message.message_id, token)
         elif tokens is not None and self.readership.group:  # stale: it will come again
             self._remember(message.message_id)
-        if self._room is not None and not self._room.done() and self._has_room() > 0:
-            self._room.set_result(None)
+        self._look_for_room()
 
     def buried(self, delivery: BufferedDelivery, reason: str) -> None:
         """It was rejected: a dead letter first, settled then."""
@@ -239,7 +252,17 @@ class Feed:
         if not self.buffer.has_room(size):
             self.buffer.report_slow()
         self._held[message.message_id] = [] if received.token is None else [received.token]
+        if self.readership.on_demand:
+            self._wanted = max(0, self._wanted - 1)
+            self._spent.set()
         self.buffer.admit(message, max(1, received.attempt))
+
+    def _look_for_room(self) -> None:
+        """Whoever waits for room, or for its end, looks again."""
+        if self._has_room() <= 0:
+            self._spent.set()
+        elif self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _has_room(self) -> int:
         if not self._taking:
@@ -249,6 +272,8 @@ class Feed:
         if self.buffer.held_bytes >= self._bounds.bytes:
             return 0
         room = self._prefetch - self.buffer.held
+        if self.readership.on_demand:
+            return min(room, self._wanted)
         # Once it was full, it is not refilled one by one while there is something to go on with.
         self._full = room <= 0 or (self._full and room < self._prefetch // 2 and self.buffer.pending > 0)
         return 0 if self._full else room

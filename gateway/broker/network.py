@@ -15,6 +15,7 @@ import structlog
 
 from gateway.broker.address import Scheme
 from gateway.broker.base import (
+    BadRoutingKey,
     BrokerClosed,
     BrokerError,
     BrokerRefused,
@@ -23,6 +24,7 @@ from gateway.broker.base import (
     BufferPolicy,
     Durability,
     Message,
+    NoDeposits,
     Receipt,
     TopicStats,
 )
@@ -31,7 +33,8 @@ from gateway.broker.buffered import BufferedBroker, drained, row, same_policy
 from gateway.broker.connection import Connection, OnStatus
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, check_group, check_topic
-from gateway.broker.wire import Connect, Wire
+from gateway.broker.wire import Connect, Keeper, Wire
+from gateway.contract.messages import is_token
 from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
@@ -103,6 +106,29 @@ class NetworkBroker(BufferedBroker[Counters]):
         await self._until_tried()
         return await self._ask(self._live_wire().abandon(readership))
 
+    # -- deposits
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """As in the contract."""
+        await self._until_tried()
+        await self._ask(self._keeper().deposit(_checked(key), data, seconds))
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """As in the contract."""
+        await self._until_tried()
+        return await self._ask(self._keeper().deposited(_checked(key), most))
+
+    async def discard(self, key: str) -> None:
+        """As in the contract."""
+        await self._until_tried()
+        await self._ask(self._keeper().discard(_checked(key)))
+
+    def _keeper(self) -> Keeper:
+        wire = self._live_wire()
+        if not isinstance(wire, Keeper):
+            raise NoDeposits(f"{wire.facts.name} keeps messages only")
+        return wire
+
     async def _drain(self, seconds: float) -> None:
         for feed in self._feeds.values():
             feed.stop_taking()
@@ -148,6 +174,12 @@ class NetworkBroker(BufferedBroker[Counters]):
         feed = self._feeds.get(buffer)
         if feed is not None and not buffer.members:
             await self._end_feed(feed, closed=False)
+
+    def want(self, buffer: Buffer, messages: int) -> None:
+        """Its feed may ask for so many more."""
+        feed = self._feeds.get(buffer)
+        if feed is not None:
+            feed.want(messages)
 
     def _shared_feed(self, readership: Readership) -> Feed | None:
         if not readership.group:
@@ -260,3 +292,10 @@ class NetworkBroker(BufferedBroker[Counters]):
 
     def _row(self, name: str, counters: Counters) -> TopicStats:
         return row(name, counters, [buffer for buffer in self._feeds if buffer.readership.topic == name])
+
+
+def _checked(key: str) -> str:
+    """Raises BadRoutingKey."""
+    if not is_token(key):
+        raise BadRoutingKey(f"a deposit's key {key!r:.80} is not 1-64 of A-Z a-z 0-9 _ -")
+    return key

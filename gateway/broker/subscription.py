@@ -21,6 +21,9 @@ class BufferOwner(Protocol):
     async def leave(self, buffer: Buffer) -> None:
         """A subscription of ``buffer`` has ended and given its place back."""
 
+    def want(self, buffer: Buffer, messages: int) -> None:
+        """So many more may come into it."""
+
 
 class BufferSubscription:
     """``Subscription`` of a broker whose messages come through a buffer of this process."""
@@ -69,6 +72,10 @@ class BufferSubscription:
                 buffer.give_up(reader)
                 raise
         raise StopAsyncIteration
+
+    def want(self, messages: int) -> None:
+        """As in the contract."""
+        self._owner.want(self._begun(), messages)
 
     @property
     def pending(self) -> int:

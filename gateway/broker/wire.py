@@ -12,7 +12,7 @@ library raises beyond those is a mistake of the adapter, and ends the connection
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -21,6 +21,8 @@ from gateway.broker.base import Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.contract.agents import PRESENCE_TOPIC
 from gateway.contract.house import ASKS_TOPIC, EVENTS_TOPIC, GATEWAYS_TOPIC, TOLD_TOPIC
+from gateway.contract.recognition import JOBS_TOPIC, WORKERS_TOPIC
+from gateway.contract.recognition import RESULTS_TOPIC as RECOGNIZED_TOPIC
 from gateway.settings.broker import BrokerSettings
 
 Token: TypeAlias = Any
@@ -31,18 +33,26 @@ GATHER_SECONDS = 1.0
 
 PRESENCES = 1_000
 """Kept where a server keeps what was read: each agent tells it every second, and a moment later it is of no use."""
-_AT_MOST = {
+AT_MOST: Final = {
     PRESENCE_TOPIC: PRESENCES,
     GATEWAYS_TOPIC: PRESENCES,
     ASKS_TOPIC: PRESENCES,
     TOLD_TOPIC: PRESENCES,
     EVENTS_TOPIC: 10_000,  # who has missed one asks a gateway for it
+    WORKERS_TOPIC: PRESENCES,
+    RECOGNIZED_TOPIC: 10_000,  # each gateway reads its own at once
 }
+JOBS: Final = 1_000
+"""Of one kind that wait for a recognizer, with their audio; where more do, nobody waits for the oldest any more."""
+BRIEF_SECONDS: Final = 0.25
+"""A request for messages on demand is open so long: who finds other work meanwhile is soon not given more."""
 
 
 def most_kept(topic: str, settings: BrokerSettings) -> int:
     """How many messages of a topic a server is to keep."""
-    return min(_AT_MOST.get(topic, settings.stream_messages), settings.stream_messages)
+    if topic.startswith(f"{JOBS_TOPIC}."):
+        return min(JOBS, settings.stream_messages)
+    return min(AT_MOST.get(topic, settings.stream_messages), settings.stream_messages)
 
 
 class ServerFacts(Struct, frozen=True, kw_only=True):
@@ -95,6 +105,9 @@ class Intake(Protocol):
 
     async def room(self) -> int:
         """Wait until there is room; for how many messages. A wire that is pushed to need not ask."""
+
+    async def spent(self) -> None:
+        """Wait until there is none any more."""
 
     def lost(self, messages: int) -> None:
         """The server tells that it gave up so many before they were received."""
@@ -177,6 +190,20 @@ class Wire(Protocol):
 
     async def close(self) -> None:
         """Say goodbye. Idempotent; also after a loss, and then it returns soon."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A wire whose server keeps deposits; as ``Deposits`` in the contract."""
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """Keep it. Raises BrokerUnavailable, BufferFull."""
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """What lies there. Raises BrokerUnavailable."""
+
+    async def discard(self, key: str) -> None:
+        """Forget it. Raises BrokerUnavailable."""
 
 
 class Connect(Protocol):

@@ -14,6 +14,7 @@ from rich.text import Text
 from gateway.contract.escaping import one_line
 from gateway.contract.events import (
     ArbitrationEvent,
+    CursorEvent,
     DeliveryEvent,
     DeviceEvent,
     ErrorEvent,
@@ -51,6 +52,8 @@ def lines(event: ListenerEvent) -> Iterator[Text]:
         for part in (*event.health, *event.devices, *event.sessions, *event.conversation):
             yield from lines(part)
         return
+    if isinstance(event, CursorEvent):
+        return
     line = _in_parts(event)
     text = Text(time.strftime("%H:%M:%S ", time.localtime(event.timestamp)), style="dim")
     text.append(f"{one_line(line.who):<{_WHO_COLUMNS}} ", style="not dim")
@@ -69,8 +72,9 @@ def _in_parts(event: HubEvent | SaidEvent | ErrorEvent) -> EventLine:  # noqa: C
         case HealthEvent():
             remedy = f" ({event.remedy})" if event.remedy else ""
             about = f"{event.about}: " if event.about else ""
+            whose = f"{event.gateway} " if event.gateway else ""
             return EventLine(
-                event.component,
+                whose + event.component,
                 event.state,
                 _STATE_STYLES.get(event.state, ""),
                 about + event.reason + remedy,

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import logging
 from asyncio import sleep
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from itertools import cycle
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -43,7 +45,17 @@ from msgspec import structs
 from firmware_bridge.pacing import Backoff
 from firmware_bridge.servers import in_words
 from gateway.client.credentials import Introduction
-from gateway.contract.events import ErrorEvent, ListenerEvent, SaidEvent, Say, Subscribe, decode_event
+from gateway.contract.events import (
+    CursorEvent,
+    ErrorEvent,
+    HubEvent,
+    ListenerEvent,
+    SaidEvent,
+    Say,
+    SnapshotEvent,
+    Subscribe,
+    decode_event,
+)
 from gateway.contract.messages import BadMessage, encode
 
 log = logging.getLogger(__name__)  # not structlog: unconfigured, it would print into its user's output
@@ -81,9 +93,14 @@ class Listener:
         url: str,
         wanted: Subscribe = Subscribe(),  # noqa: B008 - frozen
         introduction: Introduction = Introduction(),  # noqa: B008 - frozen
+        others: Sequence[str] = (),
     ) -> None:
-        self.url = _websocket_address(url)
+        """``others``: further hubs and gateways of the same house, gone to where this one is not there."""
+        self._places = cycle([_websocket_address(one) for one in (url, *others)])
+        self._ways = 1 + len(others)
+        self.url = next(self._places)
         self._wanted = wanted
+        self._cursors = dict(wanted.cursors or {})
         self._introduction = introduction
         self._tls = introduction.tls()
         self._lifetime = AsyncExitStack()
@@ -95,7 +112,7 @@ class Listener:
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         async with AsyncExitStack() as stack:
             self._session = await stack.enter_async_context(ClientSession(timeout=timeout))
-            self._socket = await self._connect()
+            self._socket = await self._connect_first()
             self._lifetime = stack.pop_all()
         return self
 
@@ -119,7 +136,7 @@ class Listener:
                 log.debug("listener disconnected, code %s", self._socket.close_code)
                 await self._socket.close()
                 self._socket = None
-            elif event := self._understand(message.data):
+            elif (event := self._understand(message.data)) and not isinstance(event, CursorEvent):
                 return event
 
     async def say(self, text: str) -> None:
@@ -149,8 +166,24 @@ class Listener:
             raise ListenerRefused(f"{self.url}: {event.reason}")
         if isinstance(event, SaidEvent):
             return event
-        self._wanted = structs.replace(self._wanted, epoch=event.epoch, seq=event.seq)
+        self._note(event)
         return event
+
+    def _note(self, event: HubEvent | SnapshotEvent | CursorEvent) -> None:
+        """How far it is with each gateway."""
+        if isinstance(event, SnapshotEvent | CursorEvent):
+            self._cursors = dict(event.cursors)
+        self._cursors[event.epoch] = event.seq
+
+    async def _connect_first(self) -> ClientWebSocketResponse:
+        """To the first that answers; why the last does not, if none does."""
+        for _ in range(self._ways - 1):
+            try:
+                return await self._connect()
+            except GatewayUnreachable as error:
+                log.debug("not there: %s", error)
+                self.url = next(self._places)
+        return await self._connect()
 
     async def _reconnect(self) -> ClientWebSocketResponse:
         backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
@@ -160,6 +193,7 @@ class Listener:
                 return await self._connect()
             except GatewayUnreachable as error:
                 log.debug("listener reconnecting: %s", error)
+                self.url = next(self._places)
 
     async def _connect(self) -> ClientWebSocketResponse:
         assert self._session is not None, "a listener is used with 'async with'"
@@ -172,7 +206,8 @@ class Listener:
                 headers=self._introduction.headers,
                 ssl=self._tls,
             )
-            await socket.send_str(encode(self._wanted).decode())
+            wanted = structs.replace(self._wanted, cursors=self._cursors)
+            await socket.send_str(encode(wanted).decode())
         except WSServerHandshakeError as error:
             if error.status < 500 and error.status != 429:  # too many: there is room again later
                 raise ListenerRefused(f"{self.url} answers {error.status} {error.message}") from error

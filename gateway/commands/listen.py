@@ -24,8 +24,10 @@ _REMEDY = f"{REFUSED_REMEDY.format(role='listener')}; {CA_REMEDY}"
 @config_option
 @click.option(
     "--url",
-    default="",
-    help="The gateway's page, or its WebSocket. Without it: the page of the gateway with that configuration, here.",
+    "urls",
+    multiple=True,
+    help="The gateway's page, or its WebSocket. Without it: the page of the gateway with that configuration, here. "
+    "Repeated: further gateways and hubs of the house, for when one is not there.",
 )
 @token_option
 @click.option(
@@ -44,7 +46,7 @@ _REMEDY = f"{REFUSED_REMEDY.format(role='listener')}; {CA_REMEDY}"
 def command(
     *,
     config_path: Path | None,
-    url: str,
+    urls: tuple[str, ...],
     token: str,
     ca_file: str,
     sessions: tuple[str, ...],
@@ -64,13 +66,14 @@ def command(
     earshot listen --json | jq .text
     EARSHOT_TOKEN=... earshot listen --url https://gateway.local:8080/ --ca-file web.crt
     """  # noqa: D301
-    if not url:
+    if not urls:
         url, own_certificate = own_page(config_path)
-        ca_file = ca_file or own_certificate
+        urls, ca_file = (url,), ca_file or own_certificate
     wanted = Subscribe(kinds=kinds, sessions=sessions, devices=devices, users=users)
     with contextlib.suppress(KeyboardInterrupt), as_long_as_somebody_reads():
         try:
-            asyncio.run(_listen(Listener(url, wanted, Introduction(token, ca_file)), as_json=as_json))
+            listener = Listener(urls[0], wanted, Introduction(token, ca_file), urls[1:])
+            asyncio.run(_listen(listener, as_json=as_json))
         except BadCertificates as error:
             raise click.BadParameter(one_line(str(error)), param_hint="--ca-file") from error
         except BadAddress as error:

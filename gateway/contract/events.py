@@ -19,6 +19,10 @@ MOST_NAMES = 256
 """In each list of a subscription."""
 MOST_TOKEN_CHARACTERS = 10_000
 """Of a token in a message."""
+MOST_CURSORS = 256
+"""Gateways that a subscription names."""
+HUB_EPOCH = "h_"
+"""What the epochs begin with of what a hub says itself. Only that hub knows them."""
 FORGOTTEN = "forgotten"
 """The state of a device or a component that is not there any more, and that nobody misses."""
 
@@ -185,7 +189,7 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     ``works`` is false for one that does not work at all, though the gateway does its job without it.
     ``detail`` is what it is, however it is; ``notice`` is what people are to know of it though it works. ``about``
     names the device that it is about, where it is about one. ``rank``: how much it matters to people, the lower the
-    more.
+    more. ``gateway``: whose component it is, where there are several.
     """
 
     component: str
@@ -197,6 +201,7 @@ class HealthEvent(HubEventBase, frozen=True, kw_only=True, tag="health"):
     notice: str = ""
     about: str = ""
     rank: int = 10
+    gateway: str = ""
 
 
 class FirmwareEvent(HubEventBase, frozen=True, kw_only=True, tag="firmware"):
@@ -271,6 +276,8 @@ EVENT_KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in
 class SnapshotEvent(HubEventBase, frozen=True, kw_only=True, tag="snapshot"):
     """How things stand at ``seq``: what a listener starts from when it has nothing to resume.
 
+    ``cursors``, where there are several gateways: the last event of each that is in it.
+
     Every part holds the latest events of its kind that the listener asked for, oldest first:
     one per device, one per session that is not idle, the recent transcripts, replies and
     deliveries, and one per component of the gateway.
@@ -280,6 +287,25 @@ class SnapshotEvent(HubEventBase, frozen=True, kw_only=True, tag="snapshot"):
     sessions: tuple[StatusEvent, ...] = ()
     conversation: tuple[TranscriptionEvent | ReplyEvent | DeliveryEvent, ...] = ()
     health: tuple[HealthEvent, ...] = ()
+    cursors: dict[str, int] = {}
+
+
+class CursorEvent(HubEventBase, frozen=True, kw_only=True, tag="cursor"):
+    """How far a listener is that keeps cursors, where there are several gateways: no more than that was for it."""
+
+    cursors: dict[str, int] = {}
+
+    @property
+    def droppable(self) -> bool:
+        """The next one says it again."""
+        return True
+
+
+class ErasureEvent(HubEventBase, frozen=True, kw_only=True, tag="erasure"):
+    """What no hub of the house shows any more: what this user said, or what goes by this id. No listener gets it."""
+
+    user_id: Id = ""
+    correlation_id: Id = ""
 
 
 class SaidEvent(HubEventBase, frozen=True, kw_only=True, tag="said"):
@@ -308,7 +334,7 @@ class ErrorEvent(HubEventBase, frozen=True, kw_only=True, tag="error"):
         return self.code not in {"not_said", "ignored"}
 
 
-ListenerEvent: TypeAlias = HubEvent | SnapshotEvent | SaidEvent | ErrorEvent
+ListenerEvent: TypeAlias = HubEvent | SnapshotEvent | CursorEvent | SaidEvent | ErrorEvent
 
 
 _Names: TypeAlias = Annotated[tuple[Id, ...], Meta(max_length=MOST_NAMES)]
@@ -319,7 +345,8 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unkno
 
     An event passes when, for every list that is not empty, its own field is in it; an event
     without that field does not pass. Levels of devices, many a second, pass only with ``levels``.
-    ``epoch`` and ``seq`` are those of the last event received.
+    ``epoch`` and ``seq`` are those of the last event received. ``cursors`` are, by epoch, the last ``seq`` received of
+    each gateway, in place of the two, and hold at every hub of the house; empty, they say that the listener keeps them.
     """
 
     kinds: _Names = ()
@@ -329,6 +356,7 @@ class Subscribe(Struct, frozen=True, kw_only=True, tag="subscribe", forbid_unkno
     levels: bool = False
     epoch: Id = ""
     seq: int = 0
+    cursors: Annotated[dict[Id, Annotated[int, Meta(ge=0)]], Meta(max_length=MOST_CURSORS)] | None = None
 
     def __post_init__(self) -> None:
         for name in ("kinds", "sessions", "devices", "users"):

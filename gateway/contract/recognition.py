@@ -66,7 +66,8 @@ class ClaimCheck(Struct, frozen=True, kw_only=True):
     """Where audio too large for its job lies, in its codec's form. ``place`` says which kind of place ``key`` names.
 
     ``store``: the broker's own (NATS's object store, a Redis key with a time to live). ``https``: the gateway that
-    asks, which gives it once to whoever has the key, a URL.
+    asks; the key is a URL whose last part is a secret made for this alone, and good for a few times, for a worker
+    may die over it.
     """
 
     place: Annotated[str, Meta(pattern=r"^(store|https)$")]

@@ -12,14 +12,18 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from gateway.contract.events import HubEvent, SnapshotEvent
+from gateway.contract.events import CursorEvent, ErasureEvent, HubEvent, SnapshotEvent
 from gateway.contract.messages import encode
 from gateway.hub.groups import Group, Groups
 from gateway.hub.snapshot import Filter
+
+Shown: TypeAlias = HubEvent | SnapshotEvent | CursorEvent | ErasureEvent
+Cursors: TypeAlias = tuple[tuple[str, int], ...]
+"""Epochs, and the last event of each."""
 
 SLICE_SECONDS = 0.002
 """A round that works for so long lets the rest of the gateway go on first."""
@@ -27,14 +31,29 @@ LONGEST_REST_SECONDS = 0.02
 
 
 class Serialized:
-    """An event on its way to listeners, and its JSON, made once and shared by all."""
+    """An event on its way to listeners, and its JSON, made once and shared by all.
 
-    __slots__ = ("__dict__", "data", "event", "size")
+    ``place`` counts what its hub shows, of whichever gateway. ``cursors``, where there are several: how far each is
+    with this event.
+    """
 
-    def __init__(self, event: HubEvent | SnapshotEvent) -> None:
+    __slots__ = ("__dict__", "cursors", "data", "event", "is_shown", "place", "size")
+
+    def __init__(self, event: Shown, data: bytes = b"") -> None:
+        """``data``: its JSON, where that was made elsewhere."""
         self.event = event
-        self.data = encode(event)
+        self.data = data or encode(event)
         self.size = len(self.data)
+        self.place = event.seq
+        self.cursors: Cursors = ()
+        self.is_shown = True
+        """Whether anybody is to see it."""
+
+    def beside(self, cursors: Cursors) -> Serialized:
+        """The same, for somebody who is elsewhere with other gateways."""
+        one = Serialized(self.event, self.data)
+        one.place, one.cursors = self.place, cursors
+        return one
 
     @cached_property
     def text(self) -> str:
@@ -54,8 +73,12 @@ class Serialized:
     def block(self) -> bytes:
         """The JSON as one block of an event stream (server-sent events)."""
         event = self.event
+        cursors = self.cursors or ((event.epoch, event.seq),)
+        id_line = "id: " + ",".join([f"{epoch}:{seq}" for epoch, seq in cursors])
+        if isinstance(event, CursorEvent):  # nothing but the id: no page hears of it
+            return f"{id_line}\n\n".encode()
         tag = event.__struct_config__.tag
-        return f"id: {event.epoch}:{event.seq}\nevent: {tag}\ndata: ".encode() + self.data + b"\n\n"
+        return f"{id_line}\nevent: {tag}\ndata: ".encode() + self.data + b"\n\n"
 
 
 class Batch:

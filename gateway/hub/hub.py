@@ -18,17 +18,20 @@ Everything runs on one event loop.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Protocol
 
 from msgspec import Struct, structs
 
 from firmware_bridge.shares import gives_way
 from gateway.access.principals import LOCAL, Principal
-from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe
+from gateway.contract.events import CursorEvent, ErasureEvent, HubEvent, SnapshotEvent, Subscribe
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted
-from gateway.hub.fanout import Batch, Fanout, Lane, Serialized
+from gateway.hub.fanout import Batch, Fanout, Lane, Serialized, Shown
+from gateway.hub.history import EventHistory
 from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, ListenerQueue, SlowConsumer
 from gateway.hub.snapshot import Filter, Picture
 from gateway.process.mishaps import Mishaps
@@ -45,8 +48,6 @@ __all__ = [
     "SlowConsumer",
 ]
 
-HISTORY_BYTES = 8 * 1024 * 1024
-"""Of the events that are kept for who resumes, beside ``web.history_events``; the oldest are forgotten first."""
 _EVERYTHING = Subscribe()
 
 
@@ -66,25 +67,50 @@ class HubStats(Struct, frozen=True):
     evicted: int
 
 
+class Housemates(Protocol):
+    """The other gateways and hubs of the house, as a hub sees them that is not alone."""
+
+    def published(self, item: Serialized) -> None:
+        """Something was published here, and is to be shown there."""
+
+    def wants(self, event: HubEvent) -> bool:
+        """Whether anybody there is shown ``event``, which nobody has to see."""
+
+    def is_so(self, event: HubEvent) -> bool:
+        """Whether it is to be shown here: a device that has moved on is not away."""
+
+    def resumed(self, news: list[Serialized], had: Mapping[str, int], wanted: Filter) -> list[Serialized]:
+        """``news`` for a listener that ``had`` so much, perhaps at another hub."""
+
+    async def catch_up(self, subscribe: Subscribe) -> None:
+        """Wait until this hub knows what it can know for this listener, or does not find out."""
+
+
 class Hub:
     """The one place where events become visible. ``epoch`` names this run, so that a cursor of another is known."""
 
     def __init__(
-        self, settings: WebSettings, *, redact: bool = False, mishaps: Mishaps | None = None
+        self,
+        settings: WebSettings,
+        *,
+        redact: bool = False,
+        mishaps: Mishaps | None = None,
+        epoch: str = "",
     ) -> None:
         """``redact``: nobody is shown words, only that there were some."""
         self.settings = settings
-        self.epoch = new_id("e")
+        self.epoch = epoch or new_id("e")
+        self.house: Housemates | None = None
+        """None: there is no other gateway."""
         self.on_forget: list[Callable[[], None]] = []
         """To be told when something is shown to nobody any more: by whoever keeps what it was shown."""
         self._mishaps = Mishaps() if mishaps is None else mishaps
         self.fanout = Fanout(self._lane_failed)
         self._redact = redact
         self._seq = 0
+        self._place = 0
         self._picture = Picture()
-        self._history: deque[Serialized] = deque()
-        self._history_bytes = 0
-        self._forgotten = 0
+        self.history = EventHistory(self.epoch, settings.history_events)
         self._queues: dict[ListenerQueue, None] = {}  # in the order they came
         self._gone = HubStats(
             listeners=0, published=0, delivered=0, dropped=0, slow_consumers=0, refused=0, evicted=0
@@ -95,7 +121,12 @@ class Hub:
         """Whether any listener would get ``event``, for what is costly to find out."""
         if self._redact and redacted(event) is None:
             return False
-        return self.fanout.wants(event)
+        return self.fanout.wants(event) or (self.house is not None and self.house.wants(event))
+
+    async def catch_up(self, subscribe: Subscribe) -> None:
+        """To be awaited before ``attach``: a hub that has only just begun may not know yet what was missed."""
+        if self.house is not None:
+            await self.house.catch_up(subscribe)
 
     def publish(self, event: HubEvent) -> None:
         """Show ``event`` to every listener that wants it, now or when it has time. Never waits, and never raises."""
@@ -111,10 +142,38 @@ class Hub:
         event = structs.replace(event, epoch=self.epoch, seq=self._seq + 1)
         item = Serialized(event)  # first: what cannot be written is shown to nobody, also later
         self._seq += 1
-        self._picture.apply(event)
-        if not event.droppable:
-            self._remember(item)
-        self.fanout.put(item)
+        self._show(item)
+        if self.house is not None:
+            self.house.published(item)
+
+    def show(self, item: Serialized) -> None:
+        """What another gateway has published, newer than all of it before; or what is said of that gateway here."""
+        with self._mishaps.contained("an event of another gateway", kind=type(item.event).__name__):
+            self._show(item)
+
+    def _show(self, item: Serialized) -> None:
+        event = item.event
+        if isinstance(event, ErasureEvent):
+            self.forget(partial(_is_of, event.user_id, event.correlation_id))
+            self._take(item)
+            return
+        assert not isinstance(event, SnapshotEvent | CursorEvent)
+        item.is_shown = self.house is None or self.house.is_so(event)
+        self._take(item)
+        if item.is_shown:
+            self._picture.apply(event)
+            self.fanout.put(item)
+
+    def _take(self, item: Serialized) -> None:
+        """It has its place in what this hub has to show."""
+        self._place += 1
+        item.place = self._place
+        if isinstance(item.event, ErasureEvent):
+            item.is_shown = False
+        if not isinstance(item.event, CursorEvent):
+            self.history.note(item)
+        if self.house is not None:
+            item.cursors = tuple(self.history.cursors.items())
 
     def attach(
         self,
@@ -131,11 +190,14 @@ class Hub:
         if len(self._queues) >= self.settings.max_listeners:
             self._make_room(principal)
         wanted = Filter(subscribe, principal)
+        had = self._had(subscribe)
+        missed = None if had is None else self._missed(had, wanted)
         queue = ListenerQueue(
             wanted,
             self.settings,
-            first=self._missed(subscribe, wanted),
-            since=self._seq,
+            first=[self._snapshot(wanted)] if missed is None else missed,
+            since=self._place,
+            had=self._ahead(had) if had and missed is not None else None,
             on_leave=self.detach,
             direct=direct,
             owner=principal.owner,
@@ -154,14 +216,43 @@ class Hub:
             self.fanout.leave(queue.wanted, queue)
             self._gone = _with(self._gone, queue)
 
-    def forget(self, is_gone: Callable[[HubEvent | SnapshotEvent], bool]) -> None:
+    def forget(self, is_gone: Callable[[Shown], bool]) -> None:
         """Show these to nobody any more who resumes, or comes later. Who has them has them."""
-        self._history = deque(item for item in self._history if not is_gone(item.event))
-        self._history_bytes = sum(item.size for item in self._history)
+        self.history.forget(is_gone)
         self._picture.forget(is_gone)
         for tell in self.on_forget:
             with self._mishaps.contained("who is to forget"):
                 tell()
+
+    def erase(self, *, user_id: str = "", correlation_id: str = "") -> None:
+        """Forget what this user said, or what goes by this id; so do all hubs of the house."""
+        self.forget(partial(_is_of, user_id, correlation_id))
+        if self.house is None:
+            return
+        self._seq += 1
+        item = Serialized(
+            ErasureEvent(epoch=self.epoch, seq=self._seq, user_id=user_id, correlation_id=correlation_id)
+        )
+        self._take(item)
+        self.house.published(item)
+
+    def renew(self) -> None:
+        """Everybody begins anew with a snapshot: nobody can tell what they have missed."""
+        self.fanout.flush()
+        for queue in self._queues:
+            with self._mishaps.contained("a new snapshot for a listener"):
+                queue.renew(self._snapshot(queue.wanted), self._place)
+
+    def standing(self, wanted: Filter) -> tuple[HubEvent, ...]:
+        """How devices and components are."""
+        snapshot = self._picture.snapshot(wanted, self.epoch, self._seq)
+        return *snapshot.devices, *snapshot.health
+
+    def tell_cursors(self) -> None:
+        """How far they are is told to those who keep it, also of what is not for them."""
+        event = CursorEvent(epoch=self.epoch, seq=self._seq, cursors=dict(self.history.cursors))
+        self._take(item := Serialized(event))
+        self.fanout.put(item)
 
     def stats(self) -> HubStats:
         """The counters as they are now."""
@@ -199,18 +290,38 @@ class Hub:
         behind.evict(f"made room for another: there are {most} listeners")
         self.detach(behind)
 
-    def _remember(self, item: Serialized) -> None:
-        self._history.append(item)
-        self._history_bytes += item.size
-        while len(self._history) > self.settings.history_events or self._history_bytes > HISTORY_BYTES:
-            oldest = self._history.popleft()
-            self._history_bytes -= oldest.size
-            self._forgotten = oldest.event.seq
+    def _missed(self, had: Mapping[str, int], wanted: Filter) -> list[Serialized] | None:
+        """What a listener has not had; None: it has to begin anew."""
+        missed = self.history.missed(had)
+        if missed is None:
+            return None
+        news = [item for item in missed if wanted(item.event)]
+        return news if self.house is None else self.house.resumed(news, had, wanted)
 
-    def _missed(self, subscribe: Subscribe, wanted: Filter) -> list[Serialized]:
-        if subscribe.epoch == self.epoch and self._forgotten <= subscribe.seq <= self._seq:
-            return [item for item in self._history if item.event.seq > subscribe.seq and wanted(item.event)]
-        return [Serialized(self._picture.snapshot(wanted, self.epoch, self._seq))]
+    def _ahead(self, had: Mapping[str, int]) -> dict[str, int]:
+        """What it has had, and this hub has not."""
+        return {epoch: seq for epoch, seq in had.items() if seq > self.history.cursors.get(epoch, seq)}
+
+    def _had(self, subscribe: Subscribe) -> Mapping[str, int] | None:
+        """How far it is with each gateway; None: nobody can tell."""
+        if subscribe.cursors:
+            return subscribe.cursors
+        if subscribe.epoch == self.epoch and len(self.history.cursors) == 1:
+            return {subscribe.epoch: subscribe.seq}
+        return None
+
+    def _snapshot(self, wanted: Filter) -> Serialized:
+        cursors = dict(self.history.cursors) if self.house is not None else {}
+        item = Serialized(self._picture.snapshot(wanted, self.epoch, self._seq, cursors))
+        item.cursors = tuple(cursors.items())
+        return item
+
+
+def _is_of(user_id: str, correlation_id: str, event: Shown) -> bool:
+    """Whether it has words of this user, or goes by this id."""
+    if correlation_id and getattr(event, "correlation_id", None) == correlation_id:
+        return True
+    return bool(user_id) and getattr(event, "user_id", None) == user_id and hasattr(event, "text")
 
 
 def _with(stats: HubStats, queue: ListenerQueue) -> HubStats:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn, Self
 
 import structlog
 
 from firmware_bridge.shares import HOUSE
+from gateway.contract.events import CursorEvent
 from gateway.hub.fanout import Batch, Serialized
 from gateway.hub.snapshot import Filter
 from gateway.settings.web import WebSettings
@@ -52,11 +53,15 @@ class ListenerQueue:
         *,
         first: list[Serialized],
         since: int,
+        had: Mapping[str, int] | None = None,
         on_leave: Callable[[ListenerQueue], None],
         direct: Callable[[Batch], bool] | None = None,
         owner: str = HOUSE,
     ) -> None:
-        """``since``: events up to this number are in ``first``, or are not to come. ``owner``: who listens."""
+        """``since``: what the hub showed up to this place is in ``first``, or is not to come. ``owner``: who listens.
+
+        ``had``: of gateways of which the listener has had more than this hub yet, the last event.
+        """
         self.wanted = wanted
         self.owner = owner
         self.direct = direct
@@ -64,6 +69,7 @@ class ListenerQueue:
         self._on_leave = on_leave
         self._first = deque(first)
         self._since = since
+        self._ahead = dict(had or {})
         self._waiting: OrderedDict[int, Serialized] = OrderedDict()
         self._droppable: deque[int] = deque()
         self._ready = asyncio.Event()
@@ -131,15 +137,32 @@ class ListenerQueue:
         """Events that this listener wants: into the wire if nothing is before them, else they wait."""
         if self._closed:
             return
+        if batch.items[0].place <= self._since or self._ahead:
+            self._take_later(batch.items)
+        else:
+            self._pass_on(batch)
+
+    def _pass_on(self, batch: Batch) -> None:
         items = batch.items
-        if items[0].event.seq <= self._since:
-            self._take_later(items)
-        elif not (self._first or self._waiting) and self.direct is not None and self.direct(batch):
+        if not (self._first or self._waiting) and self.direct is not None and self.direct(batch):
             self.delivered += len(items)
             self._last_seq = items[-1].event.seq
         else:
             for item in items:
                 self._add(item)
+
+    def renew(self, snapshot: Serialized, since: int) -> None:
+        """Begin anew: what waits is in the snapshot, as far as it counts still."""
+        if self._closed:
+            return
+        self._disarm()
+        self._waiting.clear()
+        self._droppable.clear()
+        self.pending_bytes = 0
+        self._ahead.clear()
+        self._first = deque((snapshot,))
+        self._since = since
+        self._ready.set()
 
     def close(self) -> None:
         """Take nothing more; what waits can still be read."""
@@ -152,19 +175,33 @@ class ListenerQueue:
         self._give_up(Evicted(reason))
 
     def _take_later(self, items: tuple[Serialized, ...]) -> None:
-        """The rest of a round that had begun before this listener came."""
-        later = tuple(item for item in items if item.event.seq > self._since)
+        """The rest of a round that had begun before this listener came, without what it has had at another hub."""
+        later = tuple(self._told(item) for item in items if item.place > self._since and self._is_news(item))
         if later:
-            self.take(Batch(later))
+            self._pass_on(Batch(later))
+
+    def _is_news(self, item: Serialized) -> bool:
+        event = item.event
+        if self._ahead and isinstance(event, CursorEvent):  # its hub's, and not yet its own
+            return False
+        if event.seq <= self._ahead.get(event.epoch, 0):
+            return False
+        self._ahead.pop(event.epoch, None)
+        return True
+
+    def _told(self, item: Serialized) -> Serialized:
+        """With the cursors of this listener, as long as they are not its hub's."""
+        if not self._ahead:
+            return item
+        return item.beside(tuple((epoch, self._ahead.get(epoch, seq)) for epoch, seq in item.cursors))
 
     def _add(self, item: Serialized) -> None:
         if self._closed:
             return
-        seq = item.event.seq
-        self._waiting[seq] = item
+        self._waiting[item.place] = item
         self.pending_bytes += item.size
         if item.event.droppable:
-            self._droppable.append(seq)
+            self._droppable.append(item.place)
         while self._over(1) and self._droppable:
             self._drop(self._droppable.popleft())
         if self._over(OVERRUN_FACTOR):
@@ -190,8 +227,8 @@ class ListenerQueue:
             self._disarm()
         return item
 
-    def _drop(self, seq: int) -> None:
-        self.pending_bytes -= self._waiting.pop(seq).size
+    def _drop(self, place: int) -> None:
+        self.pending_bytes -= self._waiting.pop(place).size
         self.dropped += 1
 
     def _too_slow(self) -> None:

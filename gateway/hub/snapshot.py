@@ -14,6 +14,7 @@ from msgspec import structs
 from gateway.access.principals import LOCAL, WEB_DEVICE, Principal
 from gateway.contract import events
 from gateway.contract.events import (
+    CursorEvent,
     DeliveryEvent,
     DeviceEvent,
     HealthEvent,
@@ -58,10 +59,11 @@ class Filter:
         )
         self._sees = principal.sees if principal.users or principal.devices else None
         self._fields = tuple((field, frozenset(values)) for field, values in lists if values)
+        self._keeps_cursors = subscribe.cursors is not None
         scope = (principal.users, principal.devices, principal.own_device) if self._sees else None
         self.reach = _reach(subscribe, principal)
         """Of events that are anybody's; None: everybody's can pass."""
-        self._key = (self._kinds, self._levels, self._fields, scope)
+        self._key = (self._kinds, self._levels, self._fields, scope, self._keeps_cursors)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self._key == other._key
@@ -71,6 +73,8 @@ class Filter:
 
     def __call__(self, event: HubEventBase) -> bool:
         """True when ``event`` passes every list, and is within the principal's scope."""
+        if isinstance(event, CursorEvent):
+            return self._keeps_cursors
         if self._kinds and event.__struct_config__.tag not in self._kinds:
             return False
         if isinstance(event, DeviceEvent) and event.notice == "level" and not self._levels:
@@ -98,7 +102,7 @@ class Picture:
     def __init__(self) -> None:
         self._devices: OrderedDict[str, DeviceEvent] = OrderedDict()
         self._sessions: OrderedDict[str, StatusEvent] = OrderedDict()
-        self._health: OrderedDict[str, HealthEvent] = OrderedDict()
+        self._health: OrderedDict[tuple[str, str], HealthEvent] = OrderedDict()
         self._talk: OrderedDict[tuple[str, ...], _Talk] = OrderedDict()
 
     def apply(self, event: HubEvent) -> None:
@@ -113,9 +117,9 @@ class Picture:
             case StatusEvent():
                 _keep(self._sessions, event.session_id, event, KEPT_NAMES)
             case HealthEvent(state=events.FORGOTTEN):
-                self._health.pop(event.component, None)
+                self._health.pop((event.gateway, event.component), None)
             case HealthEvent():
-                _keep(self._health, event.component, event, KEPT_NAMES)
+                _keep(self._health, (event.gateway, event.component), event, KEPT_NAMES)
             case ReplyEvent():
                 self._reply(event)
             case TranscriptionEvent():
@@ -130,15 +134,21 @@ class Picture:
         for key in [key for key, event in self._talk.items() if is_gone(event)]:
             del self._talk[key]
 
-    def snapshot(self, wanted: Filter, epoch: str, seq: int) -> SnapshotEvent:
-        """The picture as it stands, as far as a listener wants it."""
+    def snapshot(
+        self, wanted: Filter, epoch: str, seq: int, cursors: dict[str, int] | None = None
+    ) -> SnapshotEvent:
+        """The picture as it stands, as far as a listener wants it. ``cursors``, where there are several gateways."""
+        talk = list(self._talk.values())
+        if cursors:  # what each said came in its order, and what all said as it was heard of
+            talk.sort(key=lambda event: event.timestamp)
         return SnapshotEvent(
             epoch=epoch,
             seq=seq,
             devices=tuple(filter(wanted, self._devices.values())),
             sessions=tuple(filter(wanted, self._sessions.values())),
-            conversation=tuple(filter(wanted, self._talk.values())),
+            conversation=tuple(filter(wanted, talk)),
             health=tuple(filter(wanted, self._health.values())),
+            cursors=cursors or {},
         )
 
     def _reply(self, event: ReplyEvent) -> None:

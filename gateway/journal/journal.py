@@ -164,6 +164,12 @@ class Journal:
         """The last turns of conversations."""
         return self._pages(Ledger.turns)
 
+    async def of_device(self, device_id: str, boot: int) -> tuple[list[StreamRow], list[TurnRow]]:
+        """What one boot of a device has said, and what was said in its conversation, as it is now."""
+        return await self._ask(
+            lambda ledger: (ledger.streams_of(device_id, boot), ledger.turns_of(device_id))
+        )
+
     # -- what there is now
 
     async def utterance(self, utterance_id: str) -> UtteranceRow | None:

@@ -82,6 +82,10 @@ class NoJournal:
         for row in nothing:
             yield row
 
+    async def of_device(self, _device_id: str, _boot: int) -> tuple[list[StreamRow], list[TurnRow]]:
+        """None."""
+        return [], []
+
     async def utterance(self, _utterance_id: str) -> UtteranceRow | None:
         """There is none."""
         return None

@@ -65,6 +65,7 @@ from gateway.pipeline.hearing.heard_stream import Complete
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.hearing.wake_words import WakeWords
+from gateway.pipeline.moving import Moving
 from gateway.pipeline.recorded_speech import RecordedSpeech
 from gateway.pipeline.recordings.transcribing import Transcribing
 from gateway.pipeline.recovery import Recovery
@@ -185,6 +186,7 @@ class Pipeline:
         )  # fmt: skip
         """What somebody said, let go of wherever it waits."""
         self._serve_programs(config, recognizer, listen, names)
+        self._let_devices_move(config)
         self._errands_due, self._ticked_at, self._recovered = 0.0, self._now(), asyncio.Event()
 
     def _meet_agents(self, config: Sections) -> None:
@@ -193,6 +195,13 @@ class Pipeline:
         """Those that the configuration names; None: it names none."""
         self.features = _features(config) if names_some else None
         """What some of the sessions try."""
+
+    def _let_devices_move(self, config: Sections) -> None:
+        self.moving = Moving(
+            self._hearing, self._questions, self._due, self.announcements, self._recovery, journal=self._journal,
+            turns_kept=config.sessions.conversation_turns,
+        )  # fmt: skip
+        """What goes with a device from one gateway to another."""
 
     def _serve_programs(
         self,

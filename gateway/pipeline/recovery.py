@@ -135,6 +135,18 @@ class Recovery:
             )
         return left
 
+    def take_up(self, streams: list[StreamRow]) -> None:
+        """Streams that another gateway has heard so far: they go on here, under the same sessions."""
+        takeover = _Takeover(self._hearing, self._questions, self._due, self._by_name)
+        takeover.priorities = {one.session_id: priority_of(one.priority) for one in streams}
+        takeover.open_ids = {one.session_id: one for one in streams if not one.ended}
+        for one in streams:
+            self._hearing.former.remember(one)
+        for one in takeover.open_ids.values():
+            with self._mishaps.contained("taking up a stream", session_id=one.session_id):
+                takeover.session(one)
+        takeover.finish()
+
     def _put_to_teams(self, takeover: _Takeover, order: list[str]) -> None:
         """In the ``order`` in which it was said, whichever session that was in; and what is still to be undone."""
         for name in order:

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from firmware_bridge.pacing import Backoff
-from gateway.access.elsewhere import Elsewhere, done
+from gateway.access.common_door import CommonDoor, done
 from gateway.access.tokens import TokenError
 from gateway.observing.health import Health, HealthState
 from gateway.settings.house import HouseSettings
@@ -43,21 +43,21 @@ class StoreAtWork:
         gateway: str,
         folder: Path,
         *,
-        elsewhere: Elsewhere,
+        common_door: CommonDoor,
         health: Health,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``gateway``: its name among the others. Reads files."""
         self._settings = settings
         self._gateway = gateway
-        self._elsewhere = elsewhere
+        self._common_door = common_door
         self._health = health
-        self.tokens = SharedTokens(folder, elsewhere, settings.store_away_days, clock)
+        self.tokens = SharedTokens(folder, common_door, settings.store_away_days, clock)
         self.limits = SharedLimits()
         self.store: SharedStore | None = None
         """While it is there."""
         self._epoch = ""
-        elsewhere.is_shared = True
+        common_door.is_shared = True
 
     async def run(self) -> None:
         """Connect, and connect again, until it is cancelled."""
@@ -76,25 +76,25 @@ class StoreAtWork:
             await self._serve(store, backoff)
         finally:
             self.store = None
-            if self._elsewhere.door is not None:
-                self._elsewhere.door.look_for = None
+            if self._common_door.door is not None:
+                self._common_door.door.look_for = None
             await store.close()
 
     async def _serve(self, store: SharedStore, backoff: Backoff) -> None:
-        lookup = PageLookup(self._elsewhere, store)
+        lookup = PageLookup(self._common_door, store)
         while True:
-            if (door := self._elsewhere.door) is not None:
+            if (door := self._common_door.door) is not None:
                 door.doubt, door.look_for = self.tokens.doubt, lookup.look_for
             await self._beat(store)
             self.store = store
             backoff.reset()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE_SECONDS):
-                    await self._elsewhere.news.wait()
+                    await self._common_door.news.wait()
 
     async def _beat(self, store: SharedStore) -> None:
-        self._elsewhere.news.clear()
-        waiting, limits = self._elsewhere.begin(), self._elsewhere.limits
+        self._common_door.news.clear()
+        waiting, limits = self._common_door.begin(), self._common_door.limits
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 pulse = await store.pulse(self._gateway, self.limits.tell(limits))
@@ -128,6 +128,6 @@ class StoreAtWork:
         )
 
     def _away(self, error: StoreError) -> None:
-        if (door := self._elsewhere.door) is not None:
+        if (door := self._common_door.door) is not None:
             door.doubt = self.tokens.doubt
         self._health.set(COMPONENT, HealthState.DEGRADED, f"{error}; {GOES_ON}", error.remedy, works=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from gateway.access.elsewhere import Elsewhere
+from gateway.access.common_door import CommonDoor
 from gateway.settings.house import HouseSettings
 from gateway.shared_store.opening import open_store
 from gateway.shared_store.port import StoreUnavailable
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 10.0
 
 async def exchange_tokens(settings: HouseSettings, folder: Path) -> None:
     """From now on the files in ``folder`` and the store know the same. Raises StoreError and TokenError."""
-    tokens = await asyncio.to_thread(SharedTokens, folder, Elsewhere(), settings.store_away_days)
+    tokens = await asyncio.to_thread(SharedTokens, folder, CommonDoor(), settings.store_away_days)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             store = await open_store(settings)

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from gateway.access.elsewhere import Elsewhere
+from gateway.access.common_door import CommonDoor
 from gateway.access.private_files import Stamp, read_private, write_private
 from gateway.access.tokens import MAX_SCOPE, Token, TokenFile, joined
 from gateway.contract.messages import is_device_token, is_token
@@ -53,12 +53,12 @@ class SharedTokens:
     """``step`` is called with every pulse. Times are Unix seconds."""
 
     def __init__(
-        self, folder: Path, elsewhere: Elsewhere, away_days: float, clock: Callable[[], float] = time.time
+        self, folder: Path, common_door: CommonDoor, away_days: float, clock: Callable[[], float] = time.time
     ) -> None:
         """Reads a file."""
         self._file = TokenFile(folder, clock)
         self._path = folder / FILE
-        self._elsewhere = elsewhere
+        self._common_door = common_door
         self._away = away_days * DAY
         self._clock = clock
         self.garbage: set[str] = set()
@@ -84,8 +84,8 @@ class SharedTokens:
             await self._tell(store, mine)
             changed = await asyncio.to_thread(self._file.join, self._known.values()) if self._known else False
             self._stamp = self._file.stamp() if changed else stamp
-            if changed and self._elsewhere.door is not None:
-                await self._elsewhere.door.look_again()
+            if changed and self._common_door.door is not None:
+                await self._common_door.door.look_again()
         await self._step_pages(store, version)
         self._version = self._pages_version = version
         await self._keep_contact()
@@ -137,7 +137,7 @@ class SharedTokens:
     # -- pages
 
     async def _step_pages(self, store: SharedStore, version: int) -> None:
-        door = self._elsewhere.door
+        door = self._common_door.door
         if door is None:
             return
         door.sessions.are_shared = True
@@ -266,14 +266,14 @@ def _some_of(keys: Iterable[str]) -> Iterable[list[str]]:
 class PageLookup:
     """Finds a page at once that signed in elsewhere a moment ago: whoever asks next is asked of this gateway."""
 
-    def __init__(self, elsewhere: Elsewhere, store: SharedStore) -> None:
-        self._elsewhere = elsewhere
+    def __init__(self, common_door: CommonDoor, store: SharedStore) -> None:
+        self._common_door = common_door
         self._store = store
         self._under_way = 0
 
     async def look_for(self, digest: str) -> None:
         """Within LOOK_SECONDS, and for a few at a time."""
-        door = self._elsewhere.door
+        door = self._common_door.door
         if door is None or self._under_way >= LOOKED_FOR:
             return
         self._under_way += 1

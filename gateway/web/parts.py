@@ -13,7 +13,7 @@ from pathlib import Path
 
 from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
-from gateway.access.elsewhere import Elsewhere
+from gateway.access.common_door import CommonDoor
 from gateway.broker.base import MessageBroker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
@@ -71,7 +71,7 @@ class Parts:
     audit: Audit = field(default_factory=lambda: Audit(None, of_gateway=True))
 
     openai: OpenAISettings = field(default_factory=OpenAISettings)
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    common_door: CommonDoor = field(default_factory=CommonDoor)
     """What the door has in common with those of other gateways."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""

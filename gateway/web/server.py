@@ -87,7 +87,7 @@ class WebServer:
             stack.push_async_callback(self._sockets.close)
             stack.push_async_callback(self._devices.close)
             await stack.enter_async_context(door)
-            parts.elsewhere.serve(door, guard.shared)
+            parts.common_door.serve(door, guard.shared)
             context = (lambda: tls.context) if tls else None
             await stack.enter_async_context(
                 Doorstep(

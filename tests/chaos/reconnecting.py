@@ -30,11 +30,14 @@ HEALED_SECONDS = 30.0
 class Traffic:
     """A publisher and a consumer, each with a connection of its own through the network."""
 
-    def __init__(self, url: str, topic: str) -> None:
+    def __init__(self, url: str, topic: str, stream_replicas: int = 1) -> None:
         self.script: list[Line] = []
         self.came = Record()
         self._topic = topic
-        settings = [BrokerSettings(url=url, client_id=name) for name in ("chaos-from", "chaos-to")]
+        settings = [
+            BrokerSettings(url=url, client_id=name, stream_replicas=stream_replicas)
+            for name in ("chaos-from", "chaos-to")
+        ]
         self._publisher, self._consumer = (open_broker(url, one) for one in settings)
         self._stopping = False
 
@@ -57,6 +60,11 @@ class Traffic:
                 text = message.payload.decode()
                 self.came(Came("kitchen", text, message.message_id, published=message.timestamp))
                 await delivery.ack()
+
+    async def connected(self) -> None:
+        """Until the consumer's broker has its subscription: what is published before is not for it."""
+        while not self._consumer.status.connected:  # type: ignore[attr-defined]  # noqa: ASYNC110
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def flows(self) -> float:
         """Seconds until a message that is published from now on has arrived."""

@@ -16,6 +16,7 @@ from tests.chaos import (
     boot_orders,
     broker_away,
     broker_outages,
+    clusters,
     everybody_killed,
     gateway_killed,
     reconnecting,
@@ -81,6 +82,18 @@ async def bad_network(broker: Broker, folder: Path, *, quick: bool) -> Outcome:
     _judge_late(broker, outcome)
     outcome.scenario = f"a bad network before {broker.name}"
     outcome.note = "messages of a publisher that retries as the outbox does"
+    return outcome
+
+
+async def trouble_in_cluster(kind: str, folder: Path, *, quick: bool) -> Outcome:
+    """Three servers of a broker at three hosts."""
+    broker = BROKERS[kind]
+    outcome = await clusters.scenario(folder, kind, rounds=1 if quick else 10, seed=SEED)
+    _judge_late(broker, outcome)
+    outcome.scenario = (
+        f"{broker.name}, three servers: one killed, one cut off, a slow network that loses packets"
+    )
+    outcome.note = "hosts are network namespaces; all three are in the address"
     return outcome
 
 
@@ -155,6 +168,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     "gateway": kill_gateways,
     **{f"broker-{name}": partial(kill_broker, broker) for name, broker in BROKERS.items()},
     **{f"network-{name}": partial(bad_network, broker) for name, broker in BROKERS.items()},
+    **{f"cluster-{kind}": partial(trouble_in_cluster, kind) for kind in clusters.CLUSTERS},
     "boot": any_boot_order,
     "everybody": kill_everybody,
     "agents": kill_agents,

@@ -16,6 +16,7 @@ from tests.chaos import (
     boot_orders,
     broker_away,
     broker_outages,
+    clusters,
     everybody_killed,
     gateway_killed,
     reconnecting,
@@ -28,6 +29,7 @@ from tests.chaos.table import PAGE, page
 from tests.servers import nats as nats_servers
 from tests.servers import redis as redis_servers
 from tests.servers.nats import Nats
+from tests.servers.network.hosts import needs_hosts
 from tests.servers.process import needs
 from tests.servers.redis import Redis
 
@@ -69,6 +71,14 @@ async def test_a_bad_network_loses_nothing_and_heals_by_itself(own_redis: Redis)
     outcome = await reconnecting.scenario(own_redis.url, own_redis.port, weather, seed=1)
     assert outcome.ok, str(outcome)
     assert outcome.times == len(TROUBLES)
+
+
+async def test_a_broker_of_three_servers_in_trouble(tmp_path: Path) -> None:
+    needs_hosts()
+    needs(nats_servers.NATS)
+    outcome = await clusters.scenario(tmp_path, "nats", rounds=1, seed=1)
+    assert outcome.ok, str(outcome)
+    assert outcome.times == len(clusters.BLOWS)
 
 
 async def test_any_boot_order(tmp_path: Path, own_redis: Redis) -> None:

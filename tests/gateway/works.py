@@ -18,6 +18,7 @@ import numpy as np
 from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
+from firmware_bridge.link.admission import Elsewhere
 from firmware_bridge.link.events import LinkEvent
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
@@ -130,15 +131,16 @@ class Air:
         while True:
             await self._plugged.wait()
             self._broken.clear()
-            self._owner = self._carrier.owners[self._line] = owner
+            carrier = self._carrier
+            self._owner = carrier.owners[self._line] = owner
             owner.wire_up()
             try:
                 await self._broken.wait()
             finally:
                 self._owner = None
-                del self._carrier.owners[self._line]
+                del carrier.owners[self._line]
                 owner.wire_down()
-                self._carrier.bridge.line_lost(self._line, "out of reach")
+                carrier.bridge.line_lost(self._line, "out of reach")
 
     def encode(self, frame: DeviceFrame) -> bytes:
         return frame.to_bytes()
@@ -152,6 +154,10 @@ class Air:
     def unplug(self) -> None:
         self._plugged.clear()
         self._broken.set()
+
+    def leads_to(self, carrier: Carrier) -> None:
+        """From the next connection on, to that gateway's."""
+        self._carrier = carrier
 
     def replug(self) -> None:
         self._plugged.set()
@@ -187,8 +193,10 @@ class Works:
         journal: AnyJournal,
         broker: MessageBroker,
         folder: Path,
+        *,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """``folder``: where the register of devices lies, if there is one."""
+        """``folder``: where the register of devices lies, if there is one. ``elsewhere``: what other gateways know."""
         self.config = config
         self.engine = engine
         self.hub = Hub(config.web, redact=config.privacy.redact)
@@ -202,7 +210,12 @@ class Works:
         )
         self.register = Register(folder, config.devices, self.health, self.readmit)
         self.bridge = Bridge(
-            config.devices, self._hear, self._delivered, self.health.mishaps.note, admission=self.register
+            config.devices,
+            self._hear,
+            self._delivered,
+            self.health.mishaps.note,
+            admission=self.register,
+            elsewhere=elsewhere,
         )
         texts = FallbackTexts(config.orchestrator, config.transcription)
         self.pipeline = Pipeline(
@@ -299,6 +312,7 @@ async def open_works(
     beside: MessageBroker | None = None,
     journal_settings: dict[str, Any] | None = None,
     on_made: Callable[[Works], None] = lambda _works: None,
+    elsewhere: Elsewhere | None = None,
     **parts: dict[str, Any],
 ) -> AsyncIterator[Works]:
     """The works, running. ``parts``: the configuration, as in config.yaml.
@@ -325,7 +339,14 @@ async def open_works(
             else NoJournal()
         )
         folder = journal.parent if journal else Path("/nowhere")
-        works = Works(config, engine or Engine(), kept, beside or MemoryBroker(config.broker), folder)
+        works = Works(
+            config,
+            engine or Engine(),
+            kept,
+            beside or MemoryBroker(config.broker),
+            folder,
+            elsewhere=elsewhere,
+        )
         on_made(works)
         if beside is None:
             stack.push_async_callback(works.broker.close, 0.1)

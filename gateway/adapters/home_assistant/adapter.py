@@ -27,7 +27,7 @@ from gateway.adapters.home_assistant.orders import OWNER, WHO, Orders
 from gateway.adapters.home_assistant.telling import Telling
 from gateway.adapters.home_assistant.topics import GATEWAY, HomeTopics
 from gateway.adapters.parts import AdapterParts
-from gateway.contract.events import SnapshotEvent, Subscribe
+from gateway.contract.events import CursorEvent, ErasureEvent, SnapshotEvent, Subscribe
 from gateway.hub.hub import HubError, ListenerQueue
 from gateway.observing.health import HealthState
 
@@ -142,11 +142,25 @@ class HomeAssistantAdapter:
 
     async def _follow(self, queue: ListenerQueue) -> None:
         async for item in queue:
+            event = item.event
             with self._parts.health.mishaps.contained("an event for Home Assistant"):
-                if isinstance(item.event, SnapshotEvent):
-                    self._house.begin(self._present(), item.event)
-                elif happened := self._house.take(item.event):
+                if isinstance(event, SnapshotEvent):
+                    self._house.begin(self._present(), self._own(event))
+                elif event.epoch != self._parts.hub.epoch or isinstance(event, CursorEvent | ErasureEvent):
+                    pass  # another gateway of the house tells Home Assistant of its own devices
+                elif happened := self._house.take(event):
                     self._telling.happened(*happened)
+
+    def _own(self, snapshot: SnapshotEvent) -> SnapshotEvent:
+        """What is of this gateway."""
+        epoch = self._parts.hub.epoch
+        return structs.replace(
+            snapshot,
+            devices=tuple(one for one in snapshot.devices if one.epoch == epoch),
+            sessions=tuple(one for one in snapshot.sessions if one.epoch == epoch),
+            conversation=tuple(one for one in snapshot.conversation if one.epoch == epoch),
+            health=tuple(one for one in snapshot.health if one.epoch == epoch),
+        )
 
     async def _recall(self) -> None:
         """Whenever it is to be: what was said is that which the gateway still shows."""
@@ -159,7 +173,7 @@ class HomeAssistantAdapter:
             ):
                 snapshot = (await anext(queue)).event
                 if isinstance(snapshot, SnapshotEvent):
-                    self._house.recall(snapshot)
+                    self._house.recall(self._own(snapshot))
             await asyncio.sleep(1.0)  # for who says it at every turn
 
     def _present(self) -> list[tuple[str, bool]]:

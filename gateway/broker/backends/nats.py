@@ -53,10 +53,17 @@ PING_SECONDS = 2
 JETSTREAM_SHARE = 0.7
 """Of ``broker.connect_seconds``: a server that lets us in and whose JetStream is silent is told from none at all."""
 
+BUCKET = "earshot-deposits"
+BUCKET_BYTES = 256 * 1024 * 1024
+"""What is in it when it is full has to go before more comes."""
+DEPOSIT_SECONDS = 3_600.0
+"""Nothing in it is older, whatever became of those who should have discarded it."""
+
 HEADER_BYTES = 64
 """What NATS counts of a message beside its payload and the headers' names and values."""
 
 _MESSAGE_TOO_LARGE = 10054
+_BYTES_EXCEEDED = 10077
 _ALLOW = (
     "allow the user to publish transcription.results.>, orchestrator.replies.>, dead.letters.>, $JS.API.> and "
     "$JS.ACK.>, and to subscribe to _INBOX.>"
@@ -84,6 +91,7 @@ class NatsWire:
         self._settings = address.settings
         self._on_lost = on_lost
         self.streams = Streams(self, address.settings)
+        self._objects = Objects(self, address.settings)
         self._work = Work(on_lost)
         self.start = self._work.start
         self._inbox = self.client.new_inbox()
@@ -158,6 +166,18 @@ class NatsWire:
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer."""
         return await self.streams.abandon(readership)
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """Into the object store; the time is its own, and longer."""
+        await self._objects.put(key, data, seconds)
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """Out of the object store."""
+        return await self._objects.get(key, most)
+
+    async def discard(self, key: str) -> None:
+        """Out of the object store for good."""
+        await self._objects.delete(key)
 
     async def ping(self) -> None:
         """A PING and its PONG."""
@@ -402,6 +422,57 @@ class Streams:
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = after + 1
         return config, str(after)
+
+
+class Objects:
+    """JetStream's object store, with a bucket for deposits that is made when it is needed."""
+
+    def __init__(self, wire: NatsWire, settings: BrokerSettings) -> None:
+        self._translated = wire.translated
+        self._settings = settings
+        self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
+        self._bucket: Any = None
+
+    async def put(self, key: str, data: bytes, seconds: float) -> None:
+        """In chunks. Raises BrokerUnavailable, BufferFull."""
+        with self._translated():
+            if self._bucket is None:
+                self._bucket = await self._open(seconds)
+            try:
+                await self._bucket.put(key, data)
+            except js_errors.APIError as error:
+                if error.err_code == _BYTES_EXCEEDED:
+                    raise BufferFull(f"the bucket {BUCKET} is full") from error
+                raise
+
+    async def get(self, key: str, most: int) -> bytes | None:
+        """What there is, if it is not too large."""
+        with self._translated():
+            try:
+                bucket = self._bucket or await self._js.object_store(BUCKET)
+                if ((await bucket.get_info(key)).size or 0) > most:
+                    return None
+                found: Any = (await bucket.get(key)).data
+            except js_errors.NotFoundError:
+                return None
+        return bytes(found or b"")
+
+    async def delete(self, key: str) -> None:
+        """Nothing, where there is nothing."""
+        with self._translated(), suppress(js_errors.NotFoundError):
+            bucket = self._bucket or await self._js.object_store(BUCKET)
+            await bucket.delete(key)
+
+    async def _open(self, seconds: float) -> Any:
+        try:
+            return await self._js.object_store(BUCKET)
+        except js_errors.NotFoundError:
+            return await self._js.create_object_store(
+                BUCKET,
+                ttl=max(seconds, DEPOSIT_SECONDS),
+                max_bytes=BUCKET_BYTES,
+                replicas=self._settings.stream_replicas,
+            )
 
 
 class _PublishError(Struct):

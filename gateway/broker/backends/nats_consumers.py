@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.broker.backends.nats_subjects import received, stream_name
 from gateway.broker.base import BrokerError, BrokerUnavailable
-from gateway.broker.wire import Demand, Intake, Token
+from gateway.broker.wire import BRIEF_SECONDS, Demand, Intake, Token
 
 BATCH = 512
 """A request asks for no more messages."""
@@ -97,6 +97,7 @@ class JetStreamConsumer:
         self._durable = bool(demand.readership.group)
         self._again = bool(demand.after)
         self._intake = intake
+        self._request_seconds = BRIEF_SECONDS if demand.readership.on_demand else REQUEST_SECONDS
         self._wanted = 0
         self._answered = asyncio.Event()
         self._unread = 0
@@ -159,7 +160,7 @@ class JetStreamConsumer:
         while True:
             self._wanted = min(await self._intake.room(), BATCH)
             self._answered.clear()
-            request = {"batch": self._wanted, "expires": int(REQUEST_SECONDS * 1e9)}
+            request = {"batch": self._wanted, "expires": int(self._request_seconds * 1e9)}
             with self._wire.translated():
                 await self._wire.client.publish(ask, json.dumps(request).encode(), reply=self._inbox)
             await self._until_answered()
@@ -167,7 +168,7 @@ class JetStreamConsumer:
     async def _until_answered(self) -> None:
         """A server before 2.9.16 now and then does not say that a request is over; it is, when its time is."""
         try:
-            async with asyncio.timeout(REQUEST_SECONDS + EXPIRED_SECONDS):
+            async with asyncio.timeout(self._request_seconds + EXPIRED_SECONDS):
                 await self._answered.wait()
         except TimeoutError:
             self._silent += 1

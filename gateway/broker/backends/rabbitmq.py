@@ -27,6 +27,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from gateway.broker.address import Address, without_secrets
 from gateway.broker.backends.cancellation import heeded
+from gateway.broker.backends.work import Work
 from gateway.broker.base import (
     BrokerError,
     BrokerRefused,
@@ -108,6 +109,8 @@ class RabbitWire:
         self._on_lost = on_lost
         self._exchanges: dict[str, str] = {}
         self._channels: set[AbstractChannel] = set()
+        self._work = Work(on_lost)
+        self.start = self._work.start
         connection.close_callbacks.add(self._lost)
 
     async def begin(self) -> None:
@@ -148,6 +151,8 @@ class RabbitWire:
         queue = await self._declare_queue(demand.readership)
         channel = await self.open_channel()
         prefetch = min(demand.prefetch, MAX_PREFETCH)
+        if demand.readership.on_demand:
+            return OnDemandRabbitConsumer(self, channel, intake, prefetch, queue)
         consumer = RabbitConsumer(self, channel, intake, prefetch)
         channel.on_consumer_cancel_callbacks.add(lambda _: self._on_lost(f"the queue {queue} was deleted"))
         try:
@@ -186,6 +191,9 @@ class RabbitWire:
 
     async def close(self) -> None:
         """Say goodbye. Idempotent."""
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
         with suppress(BrokerUnavailable), _translated(self.address):
             await self._connection.close()
 
@@ -276,6 +284,33 @@ class RabbitConsumer:
         """The end of its channel gives back all that is unsettled, and deletes a queue of its own."""
         del unsettled
         await self._wire.close_channel(self._channel)
+
+
+class OnDemandRabbitConsumer(RabbitConsumer):
+    """It consumes as long as there is room, and then no longer, so that nothing waits here while others have time."""
+
+    def __init__(
+        self, wire: RabbitWire, channel: AbstractChannel, intake: Intake, prefetch: int, queue: str
+    ) -> None:
+        super().__init__(wire, channel, intake, prefetch)
+        self._queue = queue
+        self._task = wire.start(self._consume(), f"rabbitmq {queue}")
+
+    async def _consume(self) -> None:
+        while True:
+            self._prefetch = min(await self._intake.room(), MAX_PREFETCH)
+            with _translated(self._wire.address):
+                await self._channel.basic_qos(prefetch_count=self._prefetch)
+                begun = await self._channel.basic_consume(self._queue, self.delivered)
+            await self._intake.spent()
+            with _translated(self._wire.address):
+                await self._channel.basic_cancel(begun.consumer_tag or "")
+
+    async def close(self, unsettled: Sequence[Token]) -> None:
+        """As its base."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await super().close(unsettled)
 
 
 # -- messages

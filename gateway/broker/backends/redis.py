@@ -37,6 +37,8 @@ OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
+DEPOSITS = f"{PREFIX}deposits:"
+"""Before the key of each."""
 
 
 async def connect(address: Address, on_lost: OnLost) -> RedisWire:
@@ -112,6 +114,24 @@ class RedisWire:
             with suppress(exceptions.ResponseError):  # there is no such stream
                 await self._client.xgroup_destroy(stream, name)
         return True
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """SET with a time to live."""
+        with self.translated():
+            await self._client.set(DEPOSITS + key, data, px=max(1, int(seconds * 1000)))
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """GET, of what is not too large."""
+        with self.translated():
+            if await self._client.strlen(DEPOSITS + key) > most:
+                return None
+            found: Any = await self._client.get(DEPOSITS + key)
+        return None if found is None else bytes(found)
+
+    async def discard(self, key: str) -> None:
+        """UNLINK."""
+        with self.translated():
+            await self._client.unlink(DEPOSITS + key)
 
     async def ping(self) -> None:
         """PING."""

@@ -60,6 +60,21 @@ class Reader:
             for number, record, heard_to, ended in found
         ]
 
+    def streams_of(self, device_id: str, boot: int) -> list[r.StreamRow]:
+        """Those of one boot of a device, oldest first."""
+        query = "SELECT record, heard_to, ended FROM streams WHERE device_id = ? AND boot = ? ORDER BY number"
+        found = self._db.execute(query, (device_id, boot)).fetchall()
+        return [replace(_streams(record), heard_to=to, ended=bool(ended)) for record, to, ended in found]
+
+    def turns_of(self, device_id: str) -> list[r.TurnRow]:
+        """What was said and answered in a device's conversation, oldest first."""
+        query = "SELECT record, reply, agent, touched_at FROM turns WHERE device_id = ? ORDER BY number"
+        now = self._clock()
+        return [
+            replace(_turns(record), reply=reply, agent=agent, age=now - touched_at)
+            for record, reply, agent, touched_at in self._db.execute(query, (device_id,)).fetchall()
+        ]
+
     def utterances(self, after: int, limit: int) -> list[tuple[int, r.UtteranceRow]]:
         """Utterances that have no text yet, oldest first."""
         columns, now = "number, record, attempts, heard_at", self._clock()

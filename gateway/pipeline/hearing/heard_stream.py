@@ -46,8 +46,8 @@ class HeardStream:
 
     __slots__ = (
         "_announce", "_clipping", "_meter", "_names", "_recognizer", "_segmenter", "_tell", "_wake_word",
-        "_without_offset", "contestant", "device_keeps", "guess", "heard_to", "hints", "live", "session", "settled_to",
-        "wake_words",
+        "_without_offset", "begun", "contestant", "device_keeps", "guess", "heard_to", "hints", "live", "session",
+        "settled_to", "wake_words",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +73,8 @@ class HeardStream:
         self.hints = hints
         self.device_keeps = device_keeps
         """Whether the device has a ring, and so its speech until it is settled."""
+        self.begun: int | None = None
+        """The number of its AUDIO_START, as its row has it."""
         self.heard_to = 0
         self.settled_to = -1
         self.guess: Guessing | None = None

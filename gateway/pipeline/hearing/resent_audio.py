@@ -24,8 +24,12 @@ class FormerStreams:
         """Those that ended while their device was away, and whether silence ends their utterances."""
 
     def remember(self, row: StreamRow) -> None:
-        """A stream of the gateway before this one; what is in its utterances is not heard again."""
-        self._left[stream_name(row)] = row
+        """A stream of the gateway before this one, or of another; what is in its utterances is not heard again."""
+        name = stream_name(row)
+        known = self._left.get(name)
+        if known is None or known.heard_to <= row.heard_to:
+            self._left[name] = row
+        self.lapsed.pop(name, None)
 
     def left(self, name: StreamName) -> StreamRow | None:
         """What the gateway before this one knew of it."""

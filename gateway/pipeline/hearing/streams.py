@@ -203,6 +203,24 @@ class Hearing:
             heard.session.end_stream()
             self._journal.commit(StreamEnded(heard.session.session_id))
 
+    def hand_over(self, device_id: str, boot: int) -> list[tuple[HeardStream, int]]:
+        """A device speaks at another gateway now: the streams of that boot, which go on there, and from where.
+
+        What is being said is heard there, too, where the device keeps it.
+        """
+        over = []
+        for name, heard in [one for one in self.streams.items() if one[0].device_id == device_id]:
+            if name.boot != boot or (heard.in_utterance and not heard.device_keeps):
+                self.end_stream(name, EndReason.DISCONNECT)
+                continue
+            over.append((heard, heard.needed_from))
+            del self.streams[name]
+            heard.drop()
+            heard.session.end_stream()
+            self._journal.commit(StreamEnded(heard.session.session_id))
+        self._put_off.pop(device_id, None)
+        return over
+
     # -- streams begin and end
 
     def open(self, event: StreamStarted, heard_to: int = 0) -> None:
@@ -236,6 +254,7 @@ class Hearing:
             self._decline(heard)
             return
         self.streams[name] = heard
+        heard.begun = event.begun if left is None else left.begun
         if left is not None:
             heard.heard_to = heard.settled_to = left.heard_to
             self._devices.settle(*name, left.heard_to)

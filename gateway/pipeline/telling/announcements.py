@@ -158,6 +158,15 @@ class Announcements:
         """One that a gateway before this one had not got rid of."""
         self._wait(row)
 
+    def rows(self, device_id: str) -> list[RequestRow]:
+        """Those that wait for a device and are safe."""
+        return [one.row for one in self._waiting.values() if one.row.device_id == device_id and one.is_safe]
+
+    def handed_on(self, correlation_id: str) -> None:
+        """Another gateway has it now, and tells it."""
+        if (one := self._waiting.get(correlation_id)) is not None:
+            self._forget(one)
+
     def renew(self, device_id: str) -> None:
         """Its link begins anew: what it was sent and has not taken is lost with the one before."""
         for one in self._waiting.values():

@@ -7,16 +7,17 @@ the same boot; one that was switched off never will.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
-from gateway.contract.messages import TranscriptionMessage, decode_transcription
+from gateway.contract.messages import TranscriptionMessage, decode_transcription, encode
 from gateway.journal import AnyJournal, undelivered_seconds
 from gateway.journal.effects import Delivered, HandedOver
-from gateway.journal.records import RequestRow
+from gateway.journal.records import RequestRow, RequestState
 from gateway.pipeline.sessions.names import NO_BOOT, UtteranceName
 from gateway.pipeline.sessions.rows import utterance_name
 from gateway.pipeline.telling.announcer import Announcer
@@ -119,6 +120,21 @@ class DueAnswers:
             utterance_name(row), message, row.text, row.error, row.fallback, since, since, told=False
         )
 
+    def rows(self, device_id: str) -> list[RequestRow]:
+        """Those that a device has not taken, as the journal has them."""
+        now = self._now()
+        return [_row(one, now) for one in self._due.values() if one.name.device_id == device_id]
+
+    def handed_on(self, correlation_id: str) -> None:
+        """Another gateway has it now, and tells it."""
+        if self._due.pop(correlation_id, None) is not None:
+            self._journal.commit(Delivered(correlation_id))
+
+    def moved(self, device_id: str, boot: int) -> None:
+        """The device is at another gateway, with this boot: nothing is tried here any more."""
+        self.renew(device_id, boot)
+        self._boots.pop(device_id, None)
+
     def drop(self, correlation_id: str) -> None:
         """Tell it to nobody any more."""
         self._due.pop(correlation_id, None)
@@ -190,3 +206,20 @@ class DueAnswers:
                 text = self._announce.texts.text(Apology.FAILED, answer.message.language, name.device_id)
                 told = self._announce.answer(name, text, error="it went wrong")
             log.warning("reply given up", correlation_id=name.correlation_id, told=told)
+
+
+def _row(answer: DueAnswer, now: float) -> RequestRow:
+    asked_at = time.time() - (now - answer.asked_at)
+    return RequestRow(
+        **answer.name.row_ids(),
+        conversation_id=answer.name.conversation_id,
+        asked_at=asked_at,
+        deadline=asked_at,
+        message=encode(answer.message),
+        state=RequestState.DONE,
+        text=answer.text,
+        error=answer.error,
+        fallback=answer.fallback,
+        due=True,
+        age=now - answer.asked_at,
+    )

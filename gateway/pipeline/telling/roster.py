@@ -110,11 +110,13 @@ class Roster:
         self._make_room()
 
     def disconnected(self, event: DeviceDisconnected) -> None:
-        """It is gone, perhaps only for now; a visitor is gone for good."""
+        """It is gone, perhaps only for now; a visitor is gone for good, and so is who is at another gateway."""
         known = self._devices.pop(event.device_id, None)
         if known is None:
             return
-        if not event.device_id.startswith(WEB_DEVICE):
+        if event.moved_to:
+            self._leave(known.hello.link)
+        elif not event.device_id.startswith(WEB_DEVICE):
             self._devices[event.device_id] = Presence(known.hello, time.time(), event)
         self._announce.disconnected(event, known.hello)
 

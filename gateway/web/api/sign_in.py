@@ -56,7 +56,7 @@ async def sign_in(call: Call[None, None, SignIn]) -> web.Response:
     except NotAdmitted as error:
         raise unauthorized(f"this token will not do: {error}") from error
     secret = await asyncio.to_thread(door.sessions.begin, principal.token_id)
-    await call.parts.elsewhere.tell()
+    await call.parts.common_door.tell()
     response = web.Response(body=msgspec.json.encode(_somebody(principal)), content_type=JSON)
     response.set_cookie(
         visit.guard.cookie,
@@ -80,7 +80,7 @@ async def sign_out(call: Call[None, None, None]) -> web.Response:
     guard = visit.guard
     ended = await guard.door.sign_out(request.cookies.get(guard.cookie, ""))
     if ended:
-        await call.parts.elsewhere.tell()
+        await call.parts.common_door.tell()
     if ended and visit.principal is not None:
         guard.audit.note(What.SIGNED_OUT, address=visit.address, name=visit.principal.name)
     response = web.Response(status=HTTPStatus.NO_CONTENT)

@@ -165,7 +165,7 @@ async def erase_utterance(call: Call[WhichUtterance, None, None]) -> None:
     whose = Whose(correlation_id=row.correlation_id, utterance_id=row.utterance_id)
     await call.parts.running().pipeline.erasing.erase(whose)
     await journal.commit(Erased(row.utterance_id))
-    call.parts.hub.forget(lambda event: getattr(event, "correlation_id", None) == row.correlation_id)
+    call.parts.hub.erase(correlation_id=row.correlation_id)
     await journal.scrub()
 
 
@@ -181,7 +181,7 @@ async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
         await journal.commit(*some.effects())
         erased += len(some)
         erased += await erasing.erase(whose)
-    call.parts.hub.forget(lambda event: getattr(event, "user_id", None) == user_id and hasattr(event, "text"))
+    call.parts.hub.erase(user_id=user_id)
     await journal.scrub()
     return ErasedCount(erased)
 

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from gateway.access.door import NotAdmitted
-from gateway.contract.events import MOST_NAMES, Subscribe
+from gateway.contract.events import MOST_CURSORS, MOST_NAMES, Subscribe
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
 from gateway.web.entrance.guard import who
@@ -33,6 +33,7 @@ LOOK_SECONDS = 0.5
 """How often it is looked whether a listener is still there."""
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _CURSOR = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,18})\Z")
+"""Of one gateway; of several they stand with commas between them."""
 _LISTS = ("kinds", "sessions", "devices", "users")
 
 
@@ -61,6 +62,7 @@ class EventStreams:
             return response
         stream = _Stream(request, response, self._parts.settings.heartbeat_seconds)
         try:
+            await self._parts.hub.catch_up(subscribe)
             queue = self._parts.hub.attach(subscribe, who(request), stream.direct())
         except HubFull as error:
             raise refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"}) from error
@@ -167,12 +169,17 @@ def _subscription(request: web.Request) -> Subscribe:
     if levels not in {"true", "false"}:
         raise refusal(HTTPStatus.BAD_REQUEST, "levels is true or false")
     # Whatever else is in the header is no event of ours: everything starts over with a snapshot.
-    cursor = _CURSOR.match(request.headers.get("Last-Event-ID", ""))
-    epoch, seq = (cursor[1], int(cursor[2])) if cursor else ("", 0)
+    cursors = _cursors(request.headers.get("Last-Event-ID", ""))
     try:
-        return Subscribe(**lists, levels=levels == "true", epoch=epoch, seq=seq)
+        return Subscribe(**lists, levels=levels == "true", epoch="", seq=0, cursors=cursors)
     except ValueError as error:
         raise refusal(HTTPStatus.BAD_REQUEST, "kinds has one that there is not (docs/events.md)") from error
+
+
+def _cursors(last_id: str) -> dict[str, int]:
+    """How far a page is with each gateway; nothing, where anything of it is none."""
+    found = [_CURSOR.match(one) for one in last_id.split(",", MOST_CURSORS)]
+    return {} if None in found else {one[1]: int(one[2]) for one in found if one}
 
 
 def _listed(values: list[str]) -> tuple[str, ...]:

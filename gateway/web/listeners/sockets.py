@@ -70,6 +70,7 @@ class Sockets:
         try:
             subscription = await connection.subscription()
             hub, direct = self._parts.hub, connection.direct()
+            await hub.catch_up(subscription)
             with hub.attach(subscription, connection.principal, direct) as queue:
                 await connection.forward(queue)
             await connection.close(WSCloseCode.GOING_AWAY, "the gateway is stopping")

@@ -9,7 +9,7 @@ export class Connection {
   constructor(onEvent, onState) {
     this.onEvent = onEvent;
     this.onState = onState;
-    this.cursor = { epoch: "", seq: 0 };
+    this.cursors = {};
     this.pause = FIRST_PAUSE_MS;
     this.timer = null;
     this.reason = "";
@@ -25,13 +25,13 @@ export class Connection {
     socket.onclose = () => this.retry();
   }
 
-  // Not worth waiting any longer: the network is back, or somebody looks at the page again.
+  // The network is back, or somebody looks at the page again.
   hurry() {
     if (this.timer !== null) this.open();
   }
 
   resume(socket) {
-    socket.send(JSON.stringify({ type: "subscribe", levels: true, ...this.cursor }));
+    socket.send(JSON.stringify({ type: "subscribe", levels: true, cursors: this.cursors }));
     this.pause = FIRST_PAUSE_MS;
     this.reason = "";
     this.onState("live", "");
@@ -52,7 +52,7 @@ export class Connection {
       this.reason = event.reason;
       return undefined;
     }
-    this.cursor = { epoch: event.epoch, seq: event.seq };
+    this.cursors = { ...(event.cursors ?? this.cursors), [event.epoch]: event.seq };
     return this.onEvent(event);
   }
 

@@ -33,7 +33,7 @@ export class HealthView {
     this.boards.show(house);
   }
 
-  // While somebody looks: at once when a device comes or goes, and for what is counted every few seconds.
+  // While somebody looks: when a device comes or goes, and every few seconds.
   async look() {
     clearTimeout(this.timer);
     await Promise.all([this.boards.look(), this.agents.look()]);
@@ -41,7 +41,7 @@ export class HealthView {
     if (!byId("view-health").hidden) this.timer = setTimeout(() => this.look(), AGAIN_MS);
   }
 
-  // What the gateway says about itself, asked for whenever somebody looks.
+  // What the gateway says of itself, whenever somebody looks.
   async opened() {
     this.look();
     const health = await ask("/api/v1/health").catch(() => ({}));

@@ -33,7 +33,7 @@ export class House {
 
   // Only here a device becomes known: visitors who have left make none.
   device(event) {
-    // A page that was closed is not a device that is missing.
+    // A closed page is no device that is missing.
     const left = event.state !== "connected" && event.device_id.startsWith("web-");
     if (left || event.state === "forgotten") {
       this.devices.delete(event.device_id);
@@ -119,11 +119,12 @@ export class House {
   }
 
   health(event) {
+    if (event.gateway) event.component = `${event.gateway}: ${event.component}`;
     if (event.state === "forgotten") this.components.delete(event.component);
     else this.components.set(event.component, event);
   }
 
-  // What is wrong, worst first; of what is equally bad, what matters most to people.
+  // What is wrong, worst first; then by what matters most.
   problems() {
     return [...this.components.values()].filter((component) => component.state in BADNESS).sort(byWeight);
   }

@@ -23,6 +23,7 @@ from gateway.broker.base import (
     MessageBroker,
 )
 from gateway.broker.opening import open_broker
+from gateway.broker.wire import BRIEF_SECONDS
 from gateway.contract.messages import DEAD_TOPIC
 from gateway.settings.broker import BrokerSettings
 from tests.chaos.network import BadNetwork, Trouble
@@ -317,7 +318,64 @@ async def published(broker: MessageBroker, payload: bytes, key: object = KITCHEN
                 return
 
 
-class StreamContract(NetworkContract):
+class OnDemandContract:
+    """Of those that can be held back: work goes to whoever has time. Inherited beside ``NetworkContract``."""
+
+    async def test_on_demand_comes_what_was_asked_for_and_no_more(self, opened: Open) -> None:
+        one, two, publisher = opened(), opened(), opened()
+        async with (
+            one.subscribe(contract.TOPIC, group="workers", on_demand=True) as first,
+            two.subscribe(contract.TOPIC, group="workers", on_demand=True) as second,
+        ):
+            await fill(publisher, 4)
+            first.want(1)
+            held = await take(first)
+            second.want(2)
+            rest = [await take(second), await take(second)]
+            assert [one.message.payload for one in (held, *rest)] == [b"0", b"1", b"2"]
+            await held.ack()
+            for delivery in rest:
+                await delivery.ack()
+            first.want(5)
+            assert await receive(first, 1) == [b"3"]
+            await publisher.publish(contract.TOPIC, KITCHEN, b"later")
+            assert await receive(first, 1) == [b"later"]
+            assert (first.pending, second.pending) == (0, 0)
+
+    async def test_who_has_other_work_is_soon_given_no_more(self, opened: Open) -> None:
+        busy, idle, publisher = opened(), opened(), opened()
+        async with (
+            busy.subscribe(contract.TOPIC, group="workers", on_demand=True) as first,
+            idle.subscribe(contract.TOPIC, group="workers", on_demand=True) as second,
+        ):
+            first.want(10)
+            await publisher.publish(contract.TOPIC, KITCHEN, b"work")
+            assert await receive(first, 1) == [b"work"]
+            first.want(0)
+            await asyncio.sleep(2 * BRIEF_SECONDS)  # a request that was open may still be answered
+            second.want(10)
+            await fill(publisher, 10)
+            assert len(await receive(second, 10)) == 10
+
+    async def test_work_of_one_who_died_comes_to_another(self, opened: Open, server: Server) -> None:
+        async with BadNetwork(server.port) as network:
+            dies, lives = opened(server.url.replace(str(server.port), str(network.port))), opened()
+            async with (
+                lives.subscribe(contract.TOPIC, group="workers", on_demand=True) as second,
+                dies.subscribe(contract.TOPIC, group="workers", on_demand=True) as first,
+            ):
+                first.want(1)
+                await lives.publish(contract.TOPIC, KITCHEN, b"deadly")
+                assert (await take(first)).attempt == 1
+                await network.begin(Trouble.CUT)
+                second.want(1)
+                delivery = await take(second)
+                assert (delivery.message.payload, delivery.attempt) == (b"deadly", 2)
+                await delivery.ack()
+                await network.heal()
+
+
+class StreamContract(OnDemandContract, NetworkContract):
     """Also where messages stay when they have been read."""
 
     async def test_a_reader_without_a_group_misses_nothing_though_it_had_received_nothing(

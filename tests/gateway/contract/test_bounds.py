@@ -24,7 +24,8 @@ from gateway.contract.messages import (
     decode_reply,
     encode,
 )
-from gateway.hub.hub import HISTORY_BYTES, Hub
+from gateway.hub.history import HISTORY_BYTES
+from gateway.hub.hub import Hub
 from gateway.pipeline.sessions.names import StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES, CorrelationTracker, Late, PendingRequest
 from gateway.settings.web import WebSettings
@@ -58,6 +59,9 @@ def unbounded(kind: kinds.Type, place: str) -> Iterator[str]:
             if kind.max_length is None:
                 yield place
             yield from unbounded(kind.item_type, f"{place}[]")
+        case kinds.DictType() if kind.max_length is not None:
+            yield from unbounded(kind.key_type, place)
+            yield from unbounded(kind.value_type, place)
         case kinds.DictType() | kinds.AnyType() | kinds.RawType() | kinds.CustomType():
             yield place
         case kinds.UnionType():

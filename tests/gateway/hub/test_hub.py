@@ -322,7 +322,7 @@ async def test_whoever_keeps_what_it_was_shown_is_told_that_something_is_forgott
     def stumble() -> None:
         raise ValueError("who forgets badly")
 
-    hub.on_forget += [stumble, lambda: told.append(texts([hub._history[-1]]) if hub._history else [])]
+    hub.on_forget += [stumble, lambda: told.append(texts(hub.history.of(hub.epoch, 0)))]
     show(hub, reply())
     hub.forget(lambda event: getattr(event, "text", "") == reply().text)
     assert told == [[]], "once it is gone, and whatever becomes of others"

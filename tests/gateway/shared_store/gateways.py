@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from gateway.access.audit import Audit
+from gateway.access.common_door import CommonDoor
 from gateway.access.door import Door, NotAdmitted, Stay
-from gateway.access.elsewhere import Elsewhere
 from gateway.access.limits import Buckets, Rate
 from gateway.observing.health import Health, HealthState
 from gateway.settings.house import HouseSettings
@@ -30,12 +30,12 @@ class Place:
         self.folder.mkdir(exist_ok=True)
         self.keyring = Keyring(self.folder, clock)
         self.health = Health(lambda _event: None)
-        self.elsewhere = Elsewhere()
+        self.common_door = CommonDoor()
         self.door = Door(WebSettings(require_token=True), self.folder, Audit(self.folder), clock=clock)
         self.limit = Buckets(SLOW)
-        self.elsewhere.serve(self.door, {"requests": self.limit})
+        self.common_door.serve(self.door, {"requests": self.limit})
         self.at_work = StoreAtWork(
-            settings, name, self.folder, elsewhere=self.elsewhere, health=self.health, clock=clock
+            settings, name, self.folder, common_door=self.common_door, health=self.health, clock=clock
         )
 
     async def admits(self, text: str) -> bool:

@@ -230,11 +230,11 @@ async def test_a_page_that_signed_in_at_one_is_signed_in_at_the_other_at_once(
         made, text = await asyncio.to_thread(one.keyring.make)
         await until_admitted(other, text)
         secret = await asyncio.to_thread(one.door.sessions.begin, made.token_id)
-        await one.elsewhere.tell()
+        await one.common_door.tell()
         assert (await other.door.admit_session(secret, "")).name == "ann"
         assert secret not in (other.folder / "pages.json").read_text()
         assert await one.door.sign_out(secret)
-        await one.elsewhere.tell()
+        await one.common_door.tell()
         await until(lambda: other.door.sessions.find(secret) is None)
         with pytest.raises(NotAdmitted):
             await other.door.admit_session(secret, "")

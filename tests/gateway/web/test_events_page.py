@@ -6,7 +6,7 @@ import asyncio
 import re
 import types
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -43,7 +43,7 @@ def words(annotation: Any) -> str:
     """A Python type as the page calls it."""
     if get_origin(annotation) is tuple:
         return "array of strings" if get_args(annotation)[0] is str else "array of objects"
-    if get_origin(annotation) is types.UnionType:
+    if get_origin(annotation) in {types.UnionType, Union}:
         return " or ".join(words(part) for part in get_args(annotation))
     names = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
     return names.get(annotation, "object")

@@ -35,6 +35,7 @@ from gateway.broker.envelope import read_message
 from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
 from gateway.broker.patterns import parse_pattern
+from gateway.broker.wire import AT_MOST
 from gateway.contract.agents import PRESENCE_TOPIC
 from gateway.contract.messages import RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
@@ -279,7 +280,7 @@ async def test_a_stream_is_bounded(nats: Nats, jetstream: JetStreamContext, topi
 async def test_who_is_there_is_not_kept_for_long(
     nats: Nats, jetstream: JetStreamContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.broker.wire.PRESENCES", 10)
+    monkeypatch.setitem(AT_MOST, PRESENCE_TOPIC, 10)
     broker = opened(nats.url)
     with suppress(NotFoundError):
         await jetstream.delete_stream(stream_name(PRESENCE_TOPIC))

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 0.5
 """Nobody waits longer for the others to be told."""
 
 
-class Elsewhere:
+class CommonDoor:
     """``door`` and ``limits`` are there once the page is served; a page that is served again has others."""
 
     def __init__(self) -> None:

@@ -1,0 +1,56 @@
+"""This gateway as one of its house: it says that it is there, and gives and takes devices."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from msgspec import structs
+
+from gateway.broker.address import client_id
+from gateway.broker.base import MessageBroker
+from gateway.contract.house import GatewayPresence
+from gateway.contract.messages import new_id
+from gateway.house.presence import HousePresence
+from gateway.house.row.moves import DeviceMoves, Links
+from gateway.pipeline.moving import Moving
+from gateway.process.mishaps import Mishaps
+from gateway.settings.broker import BrokerSettings
+from gateway.settings.house import HouseSettings
+
+
+def name_of(house: HouseSettings, broker: BrokerSettings) -> str:
+    """What this gateway is called in its house."""
+    return house.name or client_id(broker)
+
+
+class HouseMember:
+    """One gateway of several."""
+
+    def __init__(
+        self, name: str, broker: MessageBroker, facts: Callable[[], GatewayPresence], mishaps: Mishaps
+    ) -> None:
+        """``facts``: how it is now; which process it is is told beside them."""
+        self.name = name
+        self.presence = HousePresence(broker, partial(_told, facts, new_id("g")))
+        self.moves = DeviceMoves(broker, name, self._others, mishaps)
+        """Which devices come, and which go."""
+
+    def connect(self, links: Links, moving: Moving) -> None:
+        """To be called before any device is heard."""
+        self.moves.connect(links, moving)
+        self.presence.neighbours.on_change.append(self.moves.heard_of)
+
+    def work(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What goes on beside the pipeline, until the end."""
+        yield "presence in the house", self.presence.run
+        yield "devices that move", self.moves.run
+
+    def _others(self) -> set[str]:
+        """The gateways that may have had a device."""
+        here = self.presence.neighbours.here()
+        return {one.name for one in here if one.facts.role == "gateway"} - {self.name}
+
+
+def _told(facts: Callable[[], GatewayPresence], instance: str) -> GatewayPresence:
+    return structs.replace(facts(), instance=instance)

@@ -1,0 +1,80 @@
+"""What gateways tell each other of devices that go from one to another. Rows are as their journals have them.
+
+It is msgpack (``application/msgpack``). What cannot be read is dropped: whoever waits for it does not wait for long.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.contract.house import Name
+from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
+from gateway.journal.records import RequestRow, StreamRow, TurnRow
+
+MSGPACK: Final = "application/msgpack"
+
+MOVES_TOPIC: Final = "house.moves"
+"""For all gateways, each under the key (``house``, who tells, ``moves``)."""
+HANDED_TOPIC: Final = "house.handed"
+"""For one gateway, each under the key (``house``, for whom, who tells)."""
+
+Number: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+DeviceId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class DeviceHere(Struct, frozen=True, kw_only=True, tag="here"):
+    """A device has said HELLO to ``gateway``; whoever has had it lets it go, and tells what it knows.
+
+    ``greeted_at``: when, by the device's own clock, in milliseconds since it was switched on. ``ask``: what the answer
+    is to name; empty: none is waited for.
+    """
+
+    gateway: Name
+    device_id: DeviceId
+    boot: Number
+    greeted_at: Number
+    ask: Id = ""
+
+
+class DeviceGiven(Struct, frozen=True, kw_only=True, tag="given"):
+    """What ``gateway`` knows of a device. ``speaks``: another one of that id speaks there just now."""
+
+    gateway: Name
+    device_id: DeviceId
+    ask: Id
+    speaks: bool = False
+    streams: Annotated[tuple[StreamRow, ...], Meta(max_length=1_000)] = ()
+    turns: Annotated[tuple[TurnRow, ...], Meta(max_length=1_000)] = ()
+
+
+class AnswerFollows(Struct, frozen=True, kw_only=True, tag="answer"):
+    """An answer for a device that is with whom this is told; told again until it is taken."""
+
+    gateway: Name
+    row: RequestRow
+
+
+class AnswerTaken(Struct, frozen=True, kw_only=True, tag="taken"):
+    """It is safe with who tells this."""
+
+    gateway: Name
+    correlation_id: Line
+
+
+Told: TypeAlias = DeviceHere | DeviceGiven | AnswerFollows | AnswerTaken
+
+encode: Final = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+
+
+def decode(payload: bytes) -> Told:
+    """Raises BadMessage."""
+    if len(payload) > MESSAGE_BYTES:
+        raise BadMessage(f"more than {MESSAGE_BYTES} bytes")
+    try:
+        return _decoder.decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(str(error)) from error

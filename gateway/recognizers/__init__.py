@@ -1,0 +1,1 @@
+"""Recognizers on other machines: utterances as jobs over the broker, those who ask for them, and those who do them."""

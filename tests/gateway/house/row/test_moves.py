@@ -1,0 +1,192 @@
+"""A device that goes from one living gateway to another: the works twice, on one broker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware_bridge.simulator.user import FaultShown, ReplyShown, TranscriptShown
+from gateway.broker.backends.memory import MemoryBroker
+from gateway.contract.events import DeviceEvent
+from gateway.house.row import moves as row_moves
+from gateway.house.row.moves import DeviceMoves
+from gateway.process.mishaps import Mishaps
+from tests.gateway.works import Air, Works, loud, open_works, quiet
+from tests.system.house import Board, passes, running
+
+HALL, ATTIC = "hall", "attic"
+
+
+class Row:
+    """Gateways of one house, by their names."""
+
+    def __init__(self) -> None:
+        self.works: dict[str, Works] = {}
+        self.moves: dict[str, DeviceMoves] = {}
+
+    def move(self, board: Board, gateway: str) -> None:
+        """From now on this board finds that gateway only."""
+        assert isinstance(board.wire, Air)
+        board.wire.unplug()
+        board.wire.leads_to(self.works[gateway].carrier)
+
+    async def comes_to(self, board: Board, gateway: str) -> None:
+        self.move(board, gateway)
+        await passes(lambda: not board._linked.is_set())
+        board.wire.replug()
+        await board.connected()
+
+
+@asynccontextmanager
+async def open_row(folder: Path, *names: str, journal: bool = True, **parts: Any) -> AsyncIterator[Row]:
+    row, broker = Row(), MemoryBroker()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(broker.close, 0.1)
+        for name in names:
+            moves = DeviceMoves(broker, name, lambda name=name: set(row.works) - {name}, Mishaps())
+            (folder / name).mkdir()
+            row.works[name] = works = await stack.enter_async_context(
+                open_works(
+                    beside=broker,
+                    journal=folder / name / "journal.db" if journal else None,
+                    elsewhere=moves,
+                    on_made=lambda works, moves=moves: moves.connect(works.bridge, works.pipeline.moving),
+                    broker={"client_id": name},
+                    **parts,
+                )
+            )
+            row.moves[name] = moves
+            stack.enter_context(running(moves.run()))
+            await works.ready()
+        yield row
+
+
+async def test_what_was_heard_at_one_is_not_heard_again_at_the_other(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board() as board:
+            await board.connected()
+            stream = board.end.start_stream(end_on_silence=True)
+            await board._record(stream, loud(0.5) + quiet(2))
+            first = await hall.result()
+            await board._record(stream, loud(0.3))
+            await passes(lambda: hall.pipeline._hearing.in_speech)
+            await row.comes_to(board, ATTIC)
+            await board._record(stream, loud(0.4) + quiet(2))
+            board.end.stop_stream(stream)
+            board._pump()
+            second = await attic.result(2)
+        assert second.session_id == first.session_id, "it goes on"
+        assert [one.correlation_id for one in attic.results.items] == [
+            first.correlation_id,
+            second.correlation_id,
+        ]
+        assert 0.7 * 16_000 <= int(second.text) < 1.4 * 16_000, "all of it, and nothing of the first"
+        assert second.audio.gaps == 0
+        await hall.events.first(DeviceEvent, state="disconnected", reason=f"it is at gateway {ATTIC} now")
+        assert not hall.pipeline.roster.knows("kitchen"), "nobody misses it there"
+        assert (row.moves[HALL].moved_out, row.moves[ATTIC].moved_in) == (1, 1)
+
+
+async def test_an_answer_finds_its_device_where_it_is(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board() as board:
+            await board.say(loud(1), patience=0)
+            heard = await hall.result()
+            await row.comes_to(board, ATTIC)
+            await hall.reply(heard, "here you are")
+            shown = await board.told.first(ReplyShown, correlation_id=heard.correlation_id)
+            assert (shown.text, shown.final) == ("here you are", True)
+            await hall.idle()
+            await attic.idle()
+            assert len(board.told.of(TranscriptShown, correlation_id=heard.correlation_id)) == 1
+            assert len(board.told.of(ReplyShown)) == 1
+
+
+async def test_an_answer_that_waits_goes_with_its_device_and_comes_back_with_it(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board() as board:
+            await board.say(loud(1), patience=0)
+            heard = await hall.result()
+            row.move(board, ATTIC)
+            await passes(lambda: not hall.carrier.owners)
+            await hall.reply(heard, "for you")
+            await passes(lambda: hall.pipeline.stats().undelivered == 1)
+            await hall.pipeline.announcements.announce("kitchen", "home", "dinner", "cook", 60)
+            board.wire.replug()
+            await board.told.first(ReplyShown, text="for you")
+            await board.told.first(ReplyShown, text="dinner")
+            await hall.idle()
+            await attic.idle()
+            await row.comes_to(board, HALL)
+            await board.say(loud(1), patience=0)
+            assert (await hall.result(2)).session_id != heard.session_id
+        assert (row.moves[HALL].moved_out, row.moves[ATTIC].moved_out) == (1, 1)
+
+
+async def test_a_gateway_that_does_not_answer_holds_no_device_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_moves, "DOOR_SECONDS", 0.05)
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        attic = row.works[ATTIC]
+        row.moves[ATTIC]._others = lambda: {"cellar", HALL}
+        async with attic.board() as board:
+            await board.say(loud(1), patience=0)
+            await attic.result()
+
+
+async def test_of_two_devices_with_one_id_the_one_that_speaks_stays(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board(boot=1) as first:
+            await first.connected()
+            async with attic.board(boot=2) as second:
+                fault = await second.told.first(FaultShown)
+            assert HALL in fault.message
+            assert first._linked.is_set()
+
+
+async def test_who_said_hello_before_takes_nothing_away(tmp_path: Path) -> None:
+    """What a gateway tells of a HELLO that is older than the one here, by the device's own clock, came late."""
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall = row.works[HALL]
+        async with hall.board(boot=7) as board:
+            await board.connected()
+            await passes(lambda: hall.bridge.greeted_at("kitchen", 7) is not None)
+            at = hall.bridge.greeted_at("kitchen", 7)
+            assert at is not None
+            early = row_moves.DeviceHere(
+                gateway=ATTIC, device_id="kitchen", boot=7, greeted_at=(at - 1) % 2**32, ask="ask_1"
+            )
+            await row.moves[HALL]._hand_over(early)
+            assert board._linked.is_set()
+            assert hall.bridge.devices()[0].connected
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_what_was_said_to_its_end_is_answered_where_it_was_said(
+    tmp_path: Path, *, journal: bool
+) -> None:
+    """Its text comes only after the device has gone."""
+    async with open_row(tmp_path, HALL, ATTIC, journal=journal) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        hall.engine.go.clear()
+        async with hall.board() as board:
+            stream = board.end.start_stream(end_on_silence=True)
+            await board._record(stream, loud(1) + quiet(2))
+            await hall.engine.working()
+            await hall.settled()
+            await row.comes_to(board, ATTIC)
+            hall.engine.go.set()
+            heard = await attic.result()
+            await hall.reply(heard, "done")
+            await board.told.first(ReplyShown, text="done", correlation_id=heard.correlation_id)
+            await hall.idle()
+            assert len(attic.results.items) == (1 if journal else 2)
