@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from gateway.contract.house import GatewayPresence
     from gateway.firmware.at_work import FirmwareAtWork
     from gateway.house.row.member import HouseMember
+    from gateway.house.sharing import Sharing
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class Gateway:
         self._config_file = config_file
         self.mishaps = Mishaps()
         self.hub = Hub(config.web, redact=config.privacy.redact, mishaps=self.mishaps)
+        self.sharing = self._share()
         self.health = Health(self.hub.publish, self.mishaps)
         self._broker_health = BrokerHealth(self.health)
         self.url = ""
@@ -168,6 +170,8 @@ class Gateway:
             self._is_up = False
             with self.mishaps.contained("closing the hub"):
                 self.hub.close()
+            if self.sharing is not None:
+                await self.sharing.drain()
             await self._stack.aclose()
 
     async def _mqtt_passwords(self) -> Passwords | None:
@@ -240,6 +244,16 @@ class Gateway:
             names=self._open_names(),
         )
 
+    def _share(self) -> Sharing | None:
+        """What is shown here is shown at the other gateways, where there are any."""
+        config = self.config
+        if not config.house.share or config.broker.url == MEMORY:
+            return None
+        from gateway.house.row.member import name_of  # noqa: PLC0415 - where there are others
+        from gateway.house.sharing import Sharing  # noqa: PLC0415
+
+        return Sharing(name_of(config.house, config.broker), self.hub)
+
     def _join_house(self) -> HouseMember | None:
         """As one of several gateways, where there are any."""
         config = self.config
@@ -255,7 +269,8 @@ class Gateway:
 
         devices = sum(one.connected for one in self.bridge.devices()) if self._is_up else 0
         name = name_of(self.config.house, self.config.broker)
-        return GatewayPresence(gateway=name, url=self.url, devices=devices)
+        told = GatewayPresence(gateway=name, url=self.url, devices=devices)
+        return self.sharing.told(told) if self.sharing is not None else told
 
     def _begin_in_house(self) -> None:
         if self.member is None:
@@ -263,6 +278,9 @@ class Gateway:
         self.member.connect(self.bridge, self.pipeline.moving)
         for name, work in self.member.work():
             self._start(work, name)
+        if self.sharing is not None:
+            for name, work in self.sharing.work(self.broker, self.member.presence):
+                self._start(work, name)
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""

@@ -179,7 +179,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing
 .names:                         firmware_bridge firmware_bridge.carriers transcription transcription.models
                                 .settings .config .observing
-.house:                         firmware_bridge .broker .contract
+.house:                         firmware_bridge .contract .broker .hub
 .pipeline.agents:               .contract .settings
 .pipeline.arbitration:          firmware_bridge transcription transcription.utterance
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
@@ -275,9 +275,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.scheduling .contract
-                                .process .access .broker .broker.opening .journal.errors .journal .config .house.row
-                                .hub .orchestrators .observing .registry .firmware .names .shared_store
-                                .pipeline.telling .pipeline
+                                .process .access .broker .broker.opening .journal.errors .journal .config
+                                .house.row .house .hub .orchestrators .observing .registry .firmware .names
+                                .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config

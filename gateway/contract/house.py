@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.contract.events import ErasureEvent, HubEvent
 from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
 
 HOUSE_SCHEMA: Final = 1
@@ -28,6 +29,11 @@ GATEWAY_SECONDS: Final = 1.0
 GATEWAY_GONE_SECONDS: Final = 4 * GATEWAY_SECONDS
 """One that has been silent for so long is not."""
 MOST_IN_BATCH: Final = 1_000
+MOST_EPOCHS_ASKED: Final = 256
+MOST_STANDING: Final = 4_096
+
+LATEST: Final = 1e11
+"""Of timestamps, which every calendar knows."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Sequence: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -53,9 +59,9 @@ class GatewayPresence(Struct, frozen=True, kw_only=True):
     ``instance`` names this process: another one after each start, a hub's, too. ``role``: ``gateway``, ``standby`` or
     ``hub``. ``state`` ``leaving``: it is being stopped on purpose. ``epoch`` names its run, ``seq`` is that of its last
     event that nobody may miss. ``url``: where its page is, as it knows it. ``listeners``: of its hub, now; ``watches``:
-    somebody there is shown what may be missed, too (partials, levels). ``ready``: it knows what there was in the house,
-    and can be asked.
-    ``standby_for``: whose place it takes when that one dies. ``timestamp`` is by its own clock.
+    somebody there is shown what may be missed, too (partials), and with ``levels`` the levels of devices. ``ready``: it
+    knows what there was in the house, and can be asked. ``standby_for``: whose place it takes when that one dies.
+    ``timestamp`` is by its own clock.
     """
 
     gateway: Name
@@ -68,6 +74,7 @@ class GatewayPresence(Struct, frozen=True, kw_only=True):
     version: Line = ""
     listeners: Sequence = 0
     watches: bool = False
+    levels: bool = False
     ready: bool = False
     devices: Sequence = 0
     standby_for: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
@@ -75,10 +82,56 @@ class GatewayPresence(Struct, frozen=True, kw_only=True):
     schema: int = HOUSE_SCHEMA
 
 
-_Form = TypeVar("_Form", EventBatch, GatewayPresence)
+class HouseAsk(Struct, frozen=True, kw_only=True):
+    """What a hub has missed: on ``house.asks``, to the one whose ``instance`` is ``to``.
+
+    ``after``: by epoch, the last event that it had. ``whole``: and all else that there is in the house.
+    """
+
+    ask: Id
+    gateway: Name
+    to: Id
+    after: Annotated[dict[Id, Sequence], Meta(max_length=MOST_EPOCHS_ASKED)] = {}
+    whole: bool = False
+    schema: int = HOUSE_SCHEMA
+
+
+class HouseTold(Struct, frozen=True, kw_only=True):
+    """What a hub knows of one epoch, in answer to an ask; in several parts where it is much.
+
+    ``events``: those after the one that was asked about, in order. Up to ``forgotten`` it does not have them: then
+    ``standing`` is what is left of those (devices, open sessions, components, what was said last). ``seq``: of the last
+    event that nobody may miss. ``last``: the ask is answered with this. Without an epoch ``standing`` is what the hub
+    itself says of gateways that are not there.
+    """
+
+    ask: Id
+    gateway: Name
+    epoch: Id = ""
+    of: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = ""
+    forgotten: Sequence = 0
+    seq: Sequence = 0
+    events: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_IN_BATCH)] = ()
+    standing: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_STANDING)] = ()
+    last: bool = False
+    schema: int = HOUSE_SCHEMA
+
+
+class _Numbered(Struct, frozen=True):
+    """As much of an event as every version has."""
+
+    epoch: str = ""
+    seq: Sequence = 0
+
+
+_Form = TypeVar("_Form", EventBatch, GatewayPresence, HouseAsk, HouseTold)
 
 _batch_decoder = msgspec.json.Decoder(EventBatch)
 _gateway_decoder = msgspec.json.Decoder(GatewayPresence)
+_ask_decoder = msgspec.json.Decoder(HouseAsk)
+_told_decoder = msgspec.json.Decoder(HouseTold)
+_number_decoder = msgspec.json.Decoder(_Numbered)
+_event_decoder: msgspec.json.Decoder[HubEvent | ErasureEvent] = msgspec.json.Decoder(HubEvent | ErasureEvent)
 
 
 def decode_batch(payload: bytes) -> EventBatch:
@@ -89,6 +142,40 @@ def decode_batch(payload: bytes) -> EventBatch:
 def decode_gateway(payload: bytes) -> GatewayPresence:
     """Raises BadMessage with the place of the mistake."""
     return _decoded(_gateway_decoder, payload, "a gateway's presence")
+
+
+def decode_ask(payload: bytes) -> HouseAsk:
+    """Raises BadMessage with the place of the mistake."""
+    return _decoded(_ask_decoder, payload, "a hub's ask")
+
+
+def decode_told(payload: bytes) -> HouseTold:
+    """Raises BadMessage with the place of the mistake; the events in it are not looked at."""
+    return _decoded(_told_decoder, payload, "what a hub tells")
+
+
+def decode_shown(raw: msgspec.Raw) -> tuple[HubEvent | ErasureEvent, bytes]:
+    """An event of another gateway, and its JSON as listeners may have it. Raises BadMessage."""
+    data = bytes(raw)
+    try:
+        event = _event_decoder.decode(data)
+        data.decode()
+    except UNREADABLE as error:
+        raise BadMessage(f"not an event: {error}") from error
+    if b"\n" in data or b"\r" in data:  # they would end a line of an event stream
+        raise BadMessage("not an event: it has line breaks")
+    if not 0 <= event.timestamp < LATEST:
+        raise BadMessage("not an event: its timestamp is none")
+    return event, data
+
+
+def number_of(epoch: str, raw: msgspec.Raw) -> int:
+    """The ``seq`` of an event of that epoch of which nothing else can be read here; 0: not even that can."""
+    try:
+        one = _number_decoder.decode(raw)
+    except UNREADABLE:
+        return 0
+    return one.seq if one.epoch == epoch else 0
 
 
 def _decoded(decoder: msgspec.json.Decoder[_Form], payload: bytes, what: str) -> _Form:

@@ -37,11 +37,13 @@ class HousePresence:
     def __init__(self, broker: MessageBroker, facts: Callable[[], GatewayPresence]) -> None:
         """``facts``: of this one as it is now; its name and instance stay the same."""
         now = facts()
+        self.instance = now.instance
         self.neighbours = Neighbours(now.instance)
         self.unreadable = 0
         """Of what came on the topic."""
         self._broker = broker
         self._facts = facts
+        self._has_left = False
         self._key = RoutingKey("house", now.gateway, "presence")
         self._logged = Allowance(10, 1 / 60, time.monotonic())
 
@@ -53,13 +55,14 @@ class HousePresence:
             telling.cancel()
 
     async def leave(self) -> None:
-        """It is being stopped on purpose."""
+        """It is being stopped on purpose, and says nothing more."""
+        self._has_left = True
         with suppress(BrokerError, TimeoutError):
             async with asyncio.timeout(LEAVING_SECONDS):
                 await self._publish("leaving")
 
     async def _tell(self) -> None:
-        while True:
+        while not self._has_left:
             pause = GATEWAY_SECONDS
             try:
                 await self._publish("here")

@@ -142,6 +142,10 @@ class Fanout:
         """Whether any lane would take ``event``."""
         return self._groups.wants(event)
 
+    def wanted(self) -> list[Filter]:
+        """What is wanted, each once."""
+        return self._groups.wanted()
+
     def put(self, item: Serialized) -> None:
         """Take it to everybody soon."""
         if not self._groups:

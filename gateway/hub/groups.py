@@ -64,6 +64,10 @@ class Groups(Generic[_Lane]):
             if not place[name]:
                 del place[name]
 
+    def wanted(self) -> list[Filter]:
+        """What they wish for."""
+        return list(self._all)
+
     def wanting(self, event: HubEventBase) -> list[Group[_Lane]]:
         """Whoever is to get it."""
         return [group for group in self._asked(event) if group.wanted(event)]

@@ -27,13 +27,13 @@ from msgspec import Struct, structs
 
 from firmware_bridge.shares import gives_way
 from gateway.access.principals import LOCAL, Principal
-from gateway.contract.events import CursorEvent, ErasureEvent, HubEvent, SnapshotEvent, Subscribe
+from gateway.contract.events import CursorEvent, ErasureEvent, HealthEvent, HubEvent, SnapshotEvent, Subscribe
 from gateway.contract.messages import new_id
 from gateway.contract.redaction import redacted
 from gateway.hub.fanout import Batch, Fanout, Lane, Serialized, Shown
 from gateway.hub.history import EventHistory
 from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, ListenerQueue, SlowConsumer
-from gateway.hub.snapshot import Filter, Picture
+from gateway.hub.snapshot import EVERYTHING, Filter, Picture
 from gateway.process.mishaps import Mishaps
 from gateway.settings.web import WebSettings
 
@@ -69,6 +69,10 @@ class HubStats(Struct, frozen=True):
 
 class Housemates(Protocol):
     """The other gateways and hubs of the house, as a hub sees them that is not alone."""
+
+    @property
+    def name(self) -> str:
+        """What this one is called among them."""
 
     def published(self, item: Serialized) -> None:
         """Something was published here, and is to be shown there."""
@@ -134,11 +138,12 @@ class Hub:
             self._publish(event)
 
     def _publish(self, event: HubEvent) -> None:
-        if self._redact:
-            seen = redacted(event)
-            if seen is None:
-                return
-            event = seen
+        seen = self.seen(event)
+        if seen is None:
+            return
+        event = seen
+        if self.house is not None and isinstance(event, HealthEvent):
+            event = structs.replace(event, gateway=self.house.name)
         event = structs.replace(event, epoch=self.epoch, seq=self._seq + 1)
         item = Serialized(event)  # first: what cannot be written is shown to nobody, also later
         self._seq += 1
@@ -151,7 +156,7 @@ class Hub:
         with self._mishaps.contained("an event of another gateway", kind=type(item.event).__name__):
             self._show(item)
 
-    def _show(self, item: Serialized) -> None:
+    def _show(self, item: Serialized, *, quietly: bool = False) -> None:
         event = item.event
         if isinstance(event, ErasureEvent):
             self.forget(partial(_is_of, event.user_id, event.correlation_id))
@@ -162,7 +167,8 @@ class Hub:
         self._take(item)
         if item.is_shown:
             self._picture.apply(event)
-            self.fanout.put(item)
+            if not quietly:
+                self.fanout.put(item)
 
     def _take(self, item: Serialized) -> None:
         """It has its place in what this hub has to show."""
@@ -243,10 +249,35 @@ class Hub:
             with self._mishaps.contained("a new snapshot for a listener"):
                 queue.renew(self._snapshot(queue.wanted), self._place)
 
-    def standing(self, wanted: Filter) -> tuple[HubEvent, ...]:
-        """How devices and components are."""
-        snapshot = self._picture.snapshot(wanted, self.epoch, self._seq)
-        return *snapshot.devices, *snapshot.health
+    def recall(self, item: Serialized) -> None:
+        """What another gateway has shown while this hub was not there: it counts as shown."""
+        with self._mishaps.contained("an event of another gateway", kind=type(item.event).__name__):
+            self._show(item, quietly=True)
+
+    def stands(self, event: HubEvent | ErasureEvent) -> None:
+        """So it is with what another gateway showed long ago."""
+        if isinstance(event, ErasureEvent) or (seen := self.seen(event)) is None:
+            return
+        if self.house is None or self.house.is_so(seen):
+            self._picture.apply(seen)
+
+    def seen(self, event: HubEvent) -> HubEvent | None:
+        """What anybody is shown of it here; None: nothing."""
+        return redacted(event) if self._redact and not getattr(event, "redacted", False) else event
+
+    def standing(self, wanted: Filter = EVERYTHING) -> SnapshotEvent:
+        """How things are, of whichever gateway."""
+        return self._picture.snapshot(wanted, self.epoch, self._seq)
+
+    def is_watched(self) -> tuple[bool, bool]:
+        """Whether anybody is shown partials, and whether anybody is shown levels."""
+        wanted = self.fanout.wanted()
+        return any(one.wants_partials for one in wanted), any(one.wants_levels for one in wanted)
+
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return len(self._queues)
 
     def tell_cursors(self) -> None:
         """How far they are is told to those who keep it, also of what is not for them."""

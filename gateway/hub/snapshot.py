@@ -65,6 +65,16 @@ class Filter:
         """Of events that are anybody's; None: everybody's can pass."""
         self._key = (self._kinds, self._levels, self._fields, scope, self._keeps_cursors)
 
+    @property
+    def wants_partials(self) -> bool:
+        """Whether partials pass, of some device."""
+        return not self._kinds or "partial" in self._kinds
+
+    @property
+    def wants_levels(self) -> bool:
+        """Whether levels pass, of some device."""
+        return self._levels and (not self._kinds or "device" in self._kinds)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Filter) and self._key == other._key
 
@@ -94,6 +104,9 @@ def _reach(subscribe: Subscribe, principal: Principal) -> Reach | None:
     if subscribe.users:
         return Reach(frozenset(subscribe.users), frozenset())
     return Reach(frozenset(), frozenset(subscribe.devices)) if subscribe.devices else None
+
+
+EVERYTHING = Filter(Subscribe())
 
 
 class Picture:

@@ -21,6 +21,8 @@ FAR = "e_far"
 class Others:
     """Housemates that do nothing but count."""
 
+    name = "here"
+
     def __init__(self) -> None:
         self.items: list[Serialized] = []
         self.away: set[str] = set()
