@@ -41,7 +41,7 @@ from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.content_health import ContentHealth
 from gateway.observing.health import Health, HealthState
-from gateway.observing.recognizer_health import RecognizerHealth
+from gateway.observing.recognizer_health import PoolHealth, RecognizerHealth
 from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import load_function
 from gateway.orchestrators.sdk import BadOrchestrator
@@ -63,6 +63,7 @@ from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts, RunningParts
 from gateway.web.server import WebServer
 from transcription.errors import ModelUnavailable
+from transcription.recognizing import Recognizing
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import VoiceActivity, Window
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from gateway.firmware.at_work import FirmwareAtWork
     from gateway.house.row.member import HouseMember
     from gateway.house.sharing import Sharing
+    from gateway.recognizers.pool.recognizer import PooledRecognizer
 
 log = structlog.get_logger(__name__)
 
@@ -132,9 +134,7 @@ class Gateway:
             stack.callback(self.content.close)
             stack.push_async_callback(self.broker.close, BROKER_SECONDS)
             stack.callback(self._cancel_workers)
-            self.recognizer = await stack.enter_async_context(
-                Recognizer(config.transcription, RecognizerHealth(self.health))
-            )
+            self.recognizer: Recognizing = await stack.enter_async_context(self._recognizer())
             self.journal: AnyJournal = await stack.enter_async_context(self._open_journal())
             self._journal_changed(self.journal.state)
             await self.register.look()
@@ -282,6 +282,18 @@ class Gateway:
             for name, work in self.sharing.work(self.broker, self.member.presence):
                 self._start(work, name)
 
+    def _recognizer(self) -> Recognizer | PooledRecognizer:
+        """The own engine, or that and those on other machines."""
+        state, use = RecognizerHealth(self.health), self.config.recognizers.use
+        if use == "never":
+            return Recognizer(self.config.transcription, state)
+        from gateway.recognizers.pool.opening import pooled_recognizer  # noqa: PLC0415 - where they are wanted
+
+        pool = PoolHealth(self.health, alone=use == "only")
+        return pooled_recognizer(
+            self.config, self.broker, Recognizer, self.mishaps, on_state=state, on_pool=pool
+        )
+
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""
         if self.config.names == NamesSettings():
@@ -356,7 +368,7 @@ class Gateway:
 
     async def _voice_activity(self) -> Callable[[], VoiceActivity]:
         """What makes the voice activity of a stream. Without a recognizer nothing needs to be heard."""
-        if self.config.transcription.engine == "off":
+        if self.config.transcription.engine == "off" and self.config.recognizers.use == "never":
             return lambda: _deaf
         if not await self._load_silero():
             self._start(self._retry_silero, "voice activity")

@@ -73,6 +73,11 @@ SANS_IO = {
     "gateway.names.discovered",
     "gateway.names.exposed",
     "gateway.names.tiers",
+    "gateway.recognizers.pool.standing",
+    "gateway.recognizers.pool.estimate",
+    "gateway.recognizers.pool.jobs",
+    "gateway.recognizers.pool.own_queue",
+    "gateway.recognizers.pool.workers",
     "gateway.agents.commands.filling",
     "gateway.agents.commands.matching",
     "gateway.agents.commands.sentence",
@@ -257,6 +262,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
 .recognizers:                   transcription .contract .broker
+.recognizers.pool:              transcription transcription.utterance transcription.transcriber
+                                transcription.recognizing transcription.scheduling .contract .settings .process
+                                .broker .recognizers
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
@@ -274,7 +282,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .systemd:                       .contract .access .config
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
-                                transcription transcription.utterance transcription.scheduling .contract
+                                transcription transcription.utterance transcription.recognizing
+                                transcription.scheduling .contract .recognizers.pool
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .house.row .house .hub .orchestrators .observing .registry .firmware .names
                                 .shared_store .pipeline.telling .pipeline

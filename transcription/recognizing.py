@@ -59,6 +59,8 @@ class Recognized:
     recognize_seconds: float
     ahead: bool = False
     """Whether the work was begun before the utterance had ended."""
+    worker: str = ""
+    """Which recognizer on another machine did it; empty: this gateway's own."""
 
 
 class Guessing(Protocol):
@@ -67,6 +69,9 @@ class Guessing(Protocol):
     To be handed to ``transcribe`` of who made it, with the utterance that came of it, or dropped. Its work gives way
     to that of finished utterances.
     """
+
+    def fits(self, utterance: Utterance, hints: Hints = NO_HINTS) -> bool:
+        """Whether nothing was said after it, and the same was known then."""
 
     def tell(self, on_text: Callable[[Transcript], None]) -> None:
         """Call this with the text when it is there, unless the guess is dropped or fails before."""

@@ -12,7 +12,7 @@ import msgspec
 from firmware_bridge.settings import DeviceSettings
 from gateway.access.principals import WEB_DEVICE
 from gateway.broker.base import BrokerError
-from gateway.broker.opening import check_broker_url
+from gateway.broker.opening import MEMORY, check_broker_url
 from gateway.config import adapters, feature_switches, outline, who_answers
 from gateway.config.configuration import GatewayConfig
 from gateway.config.house import contradictions as in_house
@@ -84,9 +84,20 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     if config.adapters.openai.enabled and not config.web.enabled:
         message = "it is part of the web server, which is off (web.enabled)"
         yield (("adapters", "openai", "enabled"), ("web", "enabled")), message
+    yield from _recognizers(config)
     yield from _port_clash(config)
-    yield from _model_language(config.transcription)
+    if config.recognizers.use != "only" or not config.recognizers.model:
+        yield from _model_language(config.transcription)
     yield from _number_format(config.transcription)
+
+
+def _recognizers(config: GatewayConfig) -> Iterator[Contradiction]:
+    if config.recognizers.use != "never" and config.broker.url == MEMORY:
+        message = (
+            "recognizers on other machines are reached over a broker, and memory:// is inside this process: "
+            "name one that they reach, too (redis://, nats://, amqp://, mqtt://), or set recognizers.use to never"
+        )
+        yield (("recognizers", "use"), ("broker", "url")), message
 
 
 def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:

@@ -42,7 +42,8 @@ class Plan(Struct, frozen=True):
 def plan(running: GatewayConfig, wanted: GatewayConfig) -> Plan:
     """Compare them, setting by setting."""
     kept = NEED_RESTART
-    if "off" in (running.transcription.engine, wanted.transcription.engine):
+    engines = {running.transcription.engine, wanted.transcription.engine}
+    if "off" in engines and (len(engines) > 1 or running.recognizers.use == "never"):
         kept = tuple(running.transcription.__struct_fields__)  # nothing listens then, or nothing would
     same = {name: getattr(running.transcription, name) for name in kept}
     whose = {name: getattr(wanted.devices, name) for name in DEVICES}

@@ -37,6 +37,7 @@ _OTHER_RANK = 10
 _LINE_RANK = 20
 _RANKS = {
     "recognizer": 0,
+    "recognizers": 1,
     "voice activity": 1,
     "wake word": 1,
     "broker": 2,

@@ -7,6 +7,7 @@ from transcription.recognizing import Phase, RecognizerState
 from transcription.settings import BUNDLED_MODEL
 
 COMPONENT = "recognizer"
+POOL = "recognizers"
 STEPS = 10
 """A download shows in the log at each tenth; listeners see every change."""
 
@@ -52,6 +53,22 @@ class RecognizerHealth:
             ),
             quiet=quiet,
         )
+
+
+class PoolHealth:
+    """Called with who there is on other machines, and where none of them helps: why, and what does."""
+
+    def __init__(self, health: Health, *, alone: bool) -> None:
+        """``alone``: nobody else recognizes here."""
+        self._health = health
+        self._without = HealthState.UNHEALTHY if alone else HealthState.DEGRADED
+
+    def __call__(self, there: str, reason: str, remedy: str) -> None:
+        """Tell the health."""
+        if reason:
+            self._health.set(POOL, self._without, reason, remedy, works=False, detail=there)
+        else:
+            self._health.set(POOL, HealthState.HEALTHY, detail=there)
 
 
 def _how(state: RecognizerState) -> HealthState:

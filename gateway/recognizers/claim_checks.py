@@ -89,7 +89,7 @@ class ClaimChecks:
         self._fetch = fetch
 
     async def leave(self, data: bytes, seconds: float) -> ClaimCheck:
-        """It is there for so long. Raises BrokerUnavailable, BufferFull."""
+        """It is there for so long. Raises BrokerUnavailable, BufferFull, and NoDeposits where there is no place."""
         if len(data) > MESSAGE_BYTES:
             raise BufferFull(f"{len(data)} bytes are more than any job may have ({MESSAGE_BYTES})")
         key, place = secrets.token_urlsafe(24), STORE
@@ -97,7 +97,7 @@ class ClaimChecks:
             await self._place().deposit(key, data, seconds)
         except NoDeposits:
             if self._held is None:
-                raise BufferFull("the broker keeps messages only") from None
+                raise
             key, place = self._held.keep(data, seconds), HTTPS
         return ClaimCheck(place=place, key=key, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 
 class RecognizersSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Recognizers on other machines (`earshot recognizer`), reached over the broker (docs/house.md)."""
+    """Recognizers on other machines (`earshot recognizer`), reached over the broker (docs/recognizers.md)."""
 
     use: Annotated[
         Literal["never", "sooner", "only"],

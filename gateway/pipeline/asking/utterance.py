@@ -23,7 +23,7 @@ from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.sessions.session import Session, Turn, TurnEvent
 from transcription.audio import SAMPLE_RATE, milliseconds
 from transcription.recognizing import Recognized
-from transcription.transcriber import Transcript, Word
+from transcription.transcriber import Word
 from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper.features import HOP
 
@@ -102,7 +102,7 @@ class Spoken:
                 recognize_ms=_milliseconds(recognized.recognize_seconds) if recognized else 0.0,
                 text_ms=_milliseconds(now - self.ended_at),
             ),
-            recognizer=_recognizer(transcript) if transcript else RecognizerFacts(),
+            recognizer=_recognizer(recognized) if recognized else RecognizerFacts(),
             no_speech_probability=transcript.no_speech_probability if transcript else 0.0,
             language_probability=transcript.language_probability if transcript else 0.0,
             words=tuple(map(_word_time, transcript.words)) if transcript else (),
@@ -153,6 +153,7 @@ class Spoken:
             context_ms=round(recognizer.context_ms),
             retried=recognizer.retried,
             names=recognizer.names,
+            **({"worker": recognizer.worker} if recognizer.worker else {}),
             partials=self.partials,
             partials_dropped=self.partials_dropped,
             endpoint_ms=round(timings.endpoint_ms),
@@ -174,11 +175,13 @@ def _word_time(word: Word) -> WordTime:
     )
 
 
-def _recognizer(transcript: Transcript) -> RecognizerFacts:
+def _recognizer(recognized: Recognized) -> RecognizerFacts:
+    transcript = recognized.transcript
     return RecognizerFacts(
         engine=transcript.engine,
         model=transcript.model,
         context_ms=milliseconds(transcript.context_frames * HOP),
         retried=transcript.retried,
         names=transcript.names_told,
+        worker=recognized.worker,
     )

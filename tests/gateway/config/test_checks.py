@@ -146,6 +146,13 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             )
             for section in ("known", "microphones")
         ],
+        *[
+            (
+                f"recognizers: {{use: {use}}}",
+                "FILE:1: recognizers.use: recognizers on other machines are reached over a broker, and memory:// is",
+            )
+            for use in ("only", "sooner")
+        ],
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         (
             "web: {enabled: false}\nadapters: {openai: {enabled: true}}",
@@ -182,6 +189,8 @@ def test_contradictions(file: Path, text: str, message: str) -> None:
         "orchestrator: {app: 'my.house:app'}",
         "transcription: {language: de, model: base}",
         "transcription: {language: auto}",
+        "recognizers: {use: only}\nbroker: {url: 'redis://host'}",
+        "recognizers: {use: only, model: base}\nbroker: {url: 'redis://host'}\ntranscription: {language: de}",
         "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
         "web: {port: 0}\ndevices: {mqtt: {embedded_port: 0}}",
         "web: {port: 1883, enabled: false}",

@@ -68,6 +68,16 @@ def test_switching_it_on_or_off_needs_a_restart(before: str, after: str) -> None
     assert set(planned.need_restart) == {"transcription.engine", "transcription.model"}
 
 
+@pytest.mark.parametrize(("use", "applied"), [("only", ("transcription.model",)), ("never", ())])
+def test_where_others_recognize_what_they_are_to_have_changes_at_once(
+    use: str, applied: tuple[str, ...]
+) -> None:
+    others = {"recognizers": {"use": use}, "broker": {"url": "redis://host"}}
+    running = config(transcription={"engine": "off"}, **others)
+    planned = plan(running, config(transcription={"engine": "off", "model": "base"}, **others))
+    assert planned.applied == applied
+
+
 def test_what_needs_a_restart_is_there() -> None:
     names = {path[1] for path in outline.settings(GatewayConfig) if path[0] == "transcription"}
     assert set(NEED_RESTART) <= names

@@ -66,7 +66,8 @@ TRANSCRIPTIONS = st.builds(
     audio=st.builds(AudioFacts, seconds=NUMBER, gaps=st.integers(0, 99), lost_ms=NUMBER, end_reason=TEXT),
     timings=st.builds(Timings, endpoint_ms=NUMBER, queue_ms=NUMBER, recognize_ms=NUMBER, text_ms=NUMBER),
     recognizer=st.builds(
-        RecognizerFacts, engine=TEXT, model=TEXT, context_ms=NUMBER, retried=st.booleans(), names=st.integers(0, 99)
+        RecognizerFacts, engine=TEXT, model=TEXT, context_ms=NUMBER, retried=st.booleans(), names=st.integers(0, 99),
+        worker=TEXT
     ),
     no_speech_probability=NUMBER, language_probability=NUMBER,
     words=st.lists(st.builds(WordTime, word=TEXT, start=NUMBER, end=NUMBER, probability=NUMBER), max_size=3).map(tuple),

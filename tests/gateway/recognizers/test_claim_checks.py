@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from gateway.broker.base import BadRoutingKey, BufferFull, MessageBroker
+from gateway.broker.base import BadRoutingKey, BufferFull, MessageBroker, NoDeposits
 from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
 from gateway.contract.messages import MESSAGE_BYTES
@@ -112,7 +112,7 @@ async def test_a_gateway_keeps_what_its_broker_does_not(memory: MessageBroker) -
 async def test_over_mqtt_a_gateway_keeps_it_too(mosquitto: object) -> None:
     broker = open_broker(mosquitto.url, BrokerSettings())  # type: ignore[attr-defined]
     assert (await ClaimChecks(broker, held=HeldAudio(GATEWAY)).leave(AUDIO, 60.0)).place == "https"
-    with pytest.raises(BufferFull, match="messages only"):
+    with pytest.raises(NoDeposits, match="messages only"):
         await ClaimChecks(broker).leave(AUDIO, 60.0)
     with pytest.raises(NotThere):
         await ClaimChecks(broker).collect(claim("anything", "store"))

@@ -1,0 +1,61 @@
+"""The recognizer of a gateway that uses the pool (``recognizers.use`` in config.yaml)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeAlias
+
+from msgspec import structs
+
+from gateway.broker.base import MessageBroker
+from gateway.contract.recognition import AudioCodec
+from gateway.process.mishaps import Mishaps
+from gateway.recognizers.pool.pool import Pool
+from gateway.recognizers.pool.recognizer import OnPool, PooledRecognizer
+from gateway.recognizers.pool.sides import OwnRecognizer
+from gateway.settings.broker import BrokerSettings
+from gateway.settings.recognizers import RecognizersSettings
+from transcription.recognizing import RecognizerState
+from transcription.settings import TranscriptionSettings
+
+OpenOwn: TypeAlias = Callable[[TranscriptionSettings, Callable[[RecognizerState], None]], OwnRecognizer]
+
+
+class PooledSettings(Protocol):
+    """Of the whole configuration, what counts here."""
+
+    @property
+    def transcription(self) -> TranscriptionSettings:
+        """What utterances are to be heard with."""
+
+    @property
+    def recognizers(self) -> RecognizersSettings:
+        """How others are asked."""
+
+    @property
+    def broker(self) -> BrokerSettings:
+        """Over which they are."""
+
+
+def pooled_recognizer(
+    config: PooledSettings,
+    broker: MessageBroker,
+    open_own: OpenOwn,
+    mishaps: Mishaps,
+    *,
+    on_state: Callable[[RecognizerState], None],
+    on_pool: OnPool,
+) -> PooledRecognizer:
+    """Where others do everything there is no engine here, whatever the settings of transcription say."""
+    settings = config.transcription
+    own = structs.replace(settings, engine="off") if config.recognizers.use == "only" else settings
+    return PooledRecognizer(
+        partial(open_own, own),
+        Pool(broker, config.broker, settings, AudioCodec(config.recognizers.codec)),
+        settings,
+        model=config.recognizers.model,
+        mishaps=mishaps,
+        on_state=on_state,
+        on_pool=on_pool,
+    )
