@@ -289,6 +289,8 @@ gateway:                        .contract .orchestrators .client
                                 .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web .systemd
+.house.hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
+                                .config .house .hub .observing .shared_store .web.entrance .web.parts .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
@@ -310,6 +312,7 @@ gateway:                        .contract .orchestrators .client
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
+.commands.house:                .process .config .observing .house.hub .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

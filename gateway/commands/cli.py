@@ -23,6 +23,7 @@ from gateway.process.lean_structlog import load_structlog
 COMMANDS = {
     "run": "Run the gateway.",
     "orchestrator": "Run an agent in a process of its own.",
+    "hub": "Serve the page and the API of a house of several gateways.",
     "demo": "See it work: a gateway and two simulated ESP32s.",
     "listen": "Show live what a running gateway hears and answers.",
     "simulate": "Be an ESP32 that speaks recordings to a gateway.",
@@ -45,6 +46,9 @@ COMMANDS = {
 ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 """Those that have a folder."""
 
+OF_A_HOUSE = frozenset({"hub"})
+"""Those that lie in the folder for a house of more than one box."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used."""
@@ -57,10 +61,9 @@ class LazyGroup(click.Group):
         """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name == "run":
+        if cmd_name in {"run", "hub"}:
             load_structlog()
-        place = f"gateway.commands.{cmd_name.replace('-', '_')}"
-        module = importlib.import_module(f"{place}.command" if cmd_name in ROOMS else place)
+        module = importlib.import_module(_place(cmd_name))
         command: click.Command = module.command
         return command
 
@@ -85,6 +88,14 @@ class LazyGroup(click.Group):
         """The list in the help."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _place(name: str) -> str:
+    """The module of a command."""
+    if name in OF_A_HOUSE:
+        return f"gateway.commands.house.{name}"
+    place = f"gateway.commands.{name.replace('-', '_')}"
+    return f"{place}.command" if name in ROOMS else place
 
 
 @click.group(

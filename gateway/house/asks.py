@@ -94,6 +94,8 @@ class HouseAsks:
                 answering.cancel()
                 for gap in self._gaps.values():
                     gap.cancel()
+        except* BrokerClosed:
+            pass  # before it was ever there
         finally:
             self._tasks = None
             self._gaps.clear()

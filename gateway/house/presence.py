@@ -49,10 +49,13 @@ class HousePresence:
 
     async def run(self) -> None:
         """Until the broker is closed."""
-        async with asyncio.TaskGroup() as tasks:
-            telling = tasks.create_task(self._tell(), name="presence in the house")
-            await self._hear()
-            telling.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                telling = tasks.create_task(self._tell(), name="presence in the house")
+                await self._hear()
+                telling.cancel()
+        except* BrokerClosed:
+            pass  # before it was ever there
 
     async def leave(self) -> None:
         """It is being stopped on purpose, and says nothing more."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from msgspec import structs
 
-from gateway.broker.base import BrokerError, BufferPolicy, MessageBroker
+from gateway.broker.base import BrokerClosed, BrokerError, BufferPolicy, MessageBroker
 from gateway.contract.events import HUB_EPOCH, DeviceEvent, HubEvent, HubEventBase, Subscribe
 from gateway.contract.house import EVENTS_TOPIC, GATEWAY_SECONDS, GatewayPresence
 from gateway.contract.messages import is_device_token
@@ -139,12 +139,13 @@ class Sharing:
             await self._presence.leave()
 
     async def _hear(self, broker: MessageBroker) -> None:
-        async with broker.subscribe(EVENTS_TOPIC, policy=BufferPolicy.DROP_OLDEST) as batches:
-            async for delivery in batches:
-                message = delivery.message
-                self.incoming.hear(message.routing_key.device, message.payload)
-                with suppress(BrokerError):
-                    await delivery.ack()
+        with suppress(BrokerClosed):
+            async with broker.subscribe(EVENTS_TOPIC, policy=BufferPolicy.DROP_OLDEST) as batches:
+                async for delivery in batches:
+                    message = delivery.message
+                    self.incoming.hear(message.routing_key.device, message.payload)
+                    with suppress(BrokerError):
+                        await delivery.ack()
 
     async def _begin(self) -> None:
         """Learn what there was: of one that knows, where there is any."""

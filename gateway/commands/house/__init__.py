@@ -1,0 +1,1 @@
+"""Commands for a house of more than one box: its other processes, and how many it takes."""

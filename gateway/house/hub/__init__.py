@@ -1,0 +1,1 @@
+"""A hub by itself: a process that serves a house and has no devices."""
