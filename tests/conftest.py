@@ -26,6 +26,7 @@ from tests.servers import postgresql as postgresql_servers
 from tests.servers import rabbitmq as rabbitmq_servers
 from tests.servers import redis as redis_servers
 from tests.servers.certificates import Certificates, make_certificates
+from tests.servers.kafka import Kafka
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
 from tests.servers.postgresql import Postgresql
@@ -237,6 +238,21 @@ def nats(nats_server: Nats) -> Iterator[Nats]:
     """The worker's NATS server, running."""
     yield nats_server.start()
     nats_server.resume()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """The worker's mock of a Kafka cluster."""
+    server = Kafka(tmp_path_factory.mktemp("kafka")).start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def kafka(kafka_server: Kafka) -> Iterator[Kafka]:
+    """The worker's mock of a Kafka cluster, running."""
+    yield kafka_server.start()
+    kafka_server.resume()
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ IO_LIBRARIES = {"asyncio", "socket", "selectors", "threading", "serial", "paho",
 CLIENT_LIBRARIES = {
     "serial", "paho", "amqtt", "faster_whisper", "ctranslate2", "onnxruntime", "av", "pocketsphinx",
     "sounddevice", "soxr", "pymicro_wakeword", "yaml", "redis", "nats", "aio_pika", "aiormq", "cryptography",
-    "asyncpg",
+    "asyncpg", "aiokafka",
     "esptool", "esp_idf_nvs_partition_gen", "zeroconf", "mcp", "httpx2", "langgraph",
 }  # fmt: skip
 IN_ONE_FILE_OF_A_PACKAGE = {"serial", "av", "cryptography"}
@@ -532,7 +532,7 @@ def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() 
         "import sys, gateway, gateway.pipeline.pipeline\n"
         "from gateway.broker.opening import open_broker\n"
         "heavy = {'faster_whisper', 'ctranslate2', 'onnxruntime', 'av', 'pocketsphinx', 'paho', 'amqtt', 'aio_pika',"
-        " 'redis', 'nats', 'asyncpg', 'sounddevice', 'soxr', 'cryptography', 'pymicro_wakeword',"
+        " 'redis', 'nats', 'asyncpg', 'aiokafka', 'sounddevice', 'soxr', 'cryptography', 'pymicro_wakeword',"
         " 'firmware_bridge.microphones'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )

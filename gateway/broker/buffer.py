@@ -191,13 +191,19 @@ class Buffer:
         """Take a message in whatever the bounds say; who calls this keeps them in another way."""
         self._admit(message, len(message.payload), attempt)
 
-    def forget_undelivered(self) -> list[Message]:
-        """Forget what nobody has in his hands: it will be put again. Those forgotten, oldest first."""
-        waiting = self._undelivered.clear() + [delivery for delivery, _ in self._delayed.values()]
-        for _, timer in self._delayed.values():
-            timer.cancel()
-        forgotten = sorted(waiting, key=lambda delivery: delivery.sequence)
-        self._delayed.clear()
+    def forget_undelivered(self, is_gone: Callable[[Message], bool] = lambda _: True) -> list[Message]:
+        """Forget those of which nobody has in his hands: they will be put again. Those forgotten, oldest first."""
+        waiting = self._undelivered.clear()
+        forgotten = [delivery for delivery in waiting if is_gone(delivery.message)]
+        for delivery in waiting:
+            if not is_gone(delivery.message):
+                self._undelivered.put_back(delivery)
+        for sequence, (delivery, timer) in list(self._delayed.items()):
+            if is_gone(delivery.message):
+                timer.cancel()
+                del self._delayed[sequence]
+                forgotten.append(delivery)
+        forgotten.sort(key=lambda delivery: delivery.sequence)
         for delivery in forgotten:
             self.held -= 1
             self.held_bytes -= len(delivery.message.payload)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -175,7 +175,7 @@ class Feed:
             if received.token is not None:
                 self._untaken.append(received.token)  # it goes to somebody else
             return
-        self._after = received.place or self._after
+        self._after = received.after or received.place or self._after
         size, received = len(received.payload), beginning(received)
         try:
             message = read_message(self.readership.topic, received)
@@ -221,6 +221,16 @@ class Feed:
         self.buffer.dropped += messages
         self._counters.dropped += messages
         log.warning("messages lost at the broker before they were read", **self._facts(), lost=messages)
+
+    def revoked(self, tokens: Sequence[Token]) -> None:
+        """The server gives these to somebody else. What nobody has in his hands is forgotten here."""
+        gone = set(tokens)
+        stale = {one for one, own in self._held.items() if own and gone.issuperset(own)}
+        for message_id in stale:
+            self._held[message_id].clear()  # who has it may answer it: see ``settled``
+        for message in self.buffer.forget_undelivered(lambda message: message.message_id in stale):
+            self._held.pop(message.message_id, None)
+        self._look_for_room()
 
     # -- Upstream
 

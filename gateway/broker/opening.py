@@ -33,6 +33,8 @@ _ADAPTERS = {
     "redis": _Adapter("gateway.broker.backends.redis", "redis", Scheme(6379)),
     "nats": _Adapter("gateway.broker.backends.nats", "nats", Scheme(4222)),
     "tls": _Adapter("gateway.broker.backends.nats", "nats", Scheme(4222, tls=True)),
+    "kafka": _Adapter("gateway.broker.backends.kafka", "kafka", Scheme(9092)),
+    "kafkas": _Adapter("gateway.broker.backends.kafka", "kafka", Scheme(9092, tls=True)),
     "rediss": _Adapter("gateway.broker.backends.redis", "redis", Scheme(6379, tls=True)),
 }
 

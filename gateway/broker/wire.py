@@ -81,7 +81,8 @@ class RawMessage(Struct, frozen=True, kw_only=True):
 
     ``key`` is the routing key's three tokens joined by dots. ``token`` is None where nothing is to be
     settled. ``attempt`` counts from 1 where the server counts. ``place`` names the message at the
-    server, the same at every delivery, for messages that bring no id, and for going on after it.
+    server, the same at every delivery, for messages that bring no id, and for going on after it; where a place alone
+    does not say how to go on, ``after`` does.
     """
 
     key: str
@@ -89,6 +90,7 @@ class RawMessage(Struct, frozen=True, kw_only=True):
     token: Token = None
     attempt: int = 1
     place: str = ""
+    after: str = ""
     message_id: str = ""
     correlation_id: str = ""
     reply_to: str = ""
@@ -98,7 +100,7 @@ class RawMessage(Struct, frozen=True, kw_only=True):
 
 
 class Intake(Protocol):
-    """Where a consumer puts what it receives. None of the three ever raises."""
+    """Where a consumer puts what it receives. None of the four ever raises."""
 
     def take(self, received: RawMessage) -> None:
         """Take a message; never blocks. Nothing is owed to the server for what it returns from."""
@@ -111,6 +113,9 @@ class Intake(Protocol):
 
     def lost(self, messages: int) -> None:
         """The server tells that it gave up so many before they were received."""
+
+    def revoked(self, tokens: Sequence[Token]) -> None:
+        """The server gives these to somebody else; their tokens are worth nothing any more."""
 
 
 class Consumer(Protocol):
@@ -139,8 +144,8 @@ class Demand(Struct, frozen=True):
     """What a consumer is to bring.
 
     ``name`` is this reader's own, the same over all its connections. ``prefetch``: at most so many
-    messages unsettled. ``after``: a ``place``; without a group, go on behind it if the server still can,
-    else with what comes from now on.
+    messages unsettled. ``after``: a ``place``, or what stood in a message's ``after``; without a group, go on
+    behind it if the server still can, else with what comes from now on.
     """
 
     readership: Readership

@@ -32,8 +32,8 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             description="memory:// keeps everything inside this process; the others are "
             "kind://[user:password@]host[:port]: mqtt:// (TLS: mqtts://), amqp:// (RabbitMQ; TLS: amqps://), redis:// "
-            "(Redis Streams; TLS: rediss://), nats:// (JetStream; TLS: tls://). Servers of a cluster stand "
-            "between commas, host[:port],host[:port]: whichever answers is taken."
+            "(Redis Streams; TLS: rediss://), nats:// (JetStream; TLS: tls://), kafka:// (TLS: kafkas://). Servers of "
+            "a cluster stand between commas, host[:port],host[:port]: whichever answers is taken."
         ),
     ] = "memory://"
     password_file: Annotated[
@@ -78,7 +78,8 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=1,
             le=3_600,
-            description="Redis and NATS: what a process holds that died goes to another of its group after so long.",
+            description="Redis, NATS and Kafka: what a process holds that died goes to another of its group after so "
+            "long. Kafka takes 6 s or more unless it is told otherwise.",
         ),
     ] = 10.0
     stream_messages: Annotated[
@@ -92,7 +93,12 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 100_000
     stream_replicas: Annotated[
         int,
-        Meta(ge=1, le=5, description="NATS: how many servers of a cluster keep a topic; made so at first."),
+        Meta(
+            ge=1,
+            le=5,
+            description="NATS and Kafka: how many servers of a cluster keep a topic; made so at first. Kafka: 1 leaves "
+            "it to the server.",
+        ),
     ] = 1
     nats_sync_always: Annotated[
         bool,
@@ -100,11 +106,31 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="NATS: its sync_interval is 'always', which it does not tell; receipts then say fsync."
         ),
     ] = False
+    namespace: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_-]{1,32}$",
+            description="Kafka: what the names of our topics and groups begin with. Houses "
+            "that share a server and shall not hear each other have one each.",
+        ),
+    ] = "earshot"
+    kafka_partitions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="Kafka: how many partitions a topic is made with; so many of a group work on it at most.",
+        ),
+    ] = 12
+    kafka_sasl: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Meta(description="Kafka: how user and password of the url are shown to the server."),
+    ] = "PLAIN"
     keep_for_groups: Annotated[
         tuple[str, ...],
         Meta(
-            description="RabbitMQ, Redis, NATS: transcripts are kept for these groups from the gateway's first start "
-            "on, also while none of their members has ever come."
+            description="RabbitMQ, Redis, NATS, Kafka: transcripts are kept for these groups from the gateway's first "
+            "start on, also while none of their members has ever come."
         ),
     ] = ("orchestrator",)
     mqtt_durability: Annotated[

@@ -87,6 +87,13 @@ def row(broker: MessageBroker) -> TopicStats:
 class BrokerContract:
     """Inherit this, and define the fixture ``broker``."""
 
+    ONE_LINE = True
+    """Whether messages of several sessions keep their order among each other, which nobody promises."""
+
+    def ordered(self, payloads: list[bytes]) -> list[bytes]:
+        """Of several sessions, as they are to be compared."""
+        return payloads if self.ONE_LINE else sorted(payloads)
+
     @pytest.fixture(autouse=True)
     def topic_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.modules[__name__], "TOPIC", f"contract.{secrets.token_hex(6)}")
@@ -140,8 +147,10 @@ class BrokerContract:
         async with broker.subscribe(TOPIC, pattern) as subscription, broker.subscribe(TOPIC) as everything:
             for key in (KITCHEN, HALL, OFFICE):
                 await broker.publish(TOPIC, key, key.device.encode())
-            assert await receive(subscription, len(expected)) == expected
-            assert await receive(everything, 3) == [b"kitchen", b"hall", b"office"]
+            assert self.ordered(await receive(subscription, len(expected))) == self.ordered(expected)
+            assert self.ordered(await receive(everything, 3)) == self.ordered(
+                [b"kitchen", b"hall", b"office"]
+            )
             assert subscription.pending == 0
 
     async def test_a_devices_id_may_have_dots_and_is_no_other(self, broker: MessageBroker) -> None:
@@ -325,7 +334,10 @@ class BrokerContract:
             reader = asyncio.create_task(receive(subscription, 200))
             for number in range(200):
                 await soon(broker.publish(TOPIC, (KITCHEN, HALL)[number % 2], b"%d" % number))
-            assert await soon(reader) == [b"%d" % number for number in range(200)]
+            came = [int(payload) for payload in await soon(reader)]
+            for session in (0, 1):
+                assert [number for number in came if number % 2 == session] == list(range(session, 200, 2))
+            assert came == list(range(200)) or not self.ONE_LINE
 
     async def test_publishers_that_wait_go_in_order(self, broker: MessageBroker) -> None:
         async with broker.subscribe(TOPIC) as subscription:
