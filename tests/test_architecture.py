@@ -280,6 +280,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters:                      .adapters.parts .adapters.wyoming .adapters.home_assistant
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
+.recognizers.worker:            transcription transcription.utterance transcription.transcriber
+                                transcription.recognizing transcription.scheduling .contract .settings .broker
+                                .broker.opening .recognizers .systemd
 gateway:                        .contract .orchestrators .client
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.recognizing
@@ -312,7 +315,8 @@ gateway:                        .contract .orchestrators .client
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
-.commands.house:                .process .config .observing .house.hub .commands
+.commands.house:                transcription.process .contract .process .broker .broker.opening .config
+                                .observing .recognizers.worker .house.hub .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands
@@ -524,7 +528,7 @@ def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> No
         for module, imported in imported_by().items()
         if "transcription.scheduling.scheduler" in imported
     }
-    assert knowing == {"gateway.app"}
+    assert knowing == {"gateway.app", "gateway.recognizers.worker.process"}  # a worker is put together there
 
 
 def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() -> None:

@@ -269,7 +269,7 @@ class MessageBroker(Protocol):
         broker is on the network and not there, the subscription begins when it is; a policy that it
         cannot keep is a BrokerError. ``on_demand``, for a group that shares out work and is the only one of its topic:
         nothing comes from a server but what ``Subscription.want`` asks for, so that it goes to whoever has time, and
-        what was settled is deleted there.
+        what was settled is deleted there; and it begins with what Redis and NATS have had for it before it came.
         """
 
     def stats(self) -> tuple[TopicStats, ...]:

@@ -23,6 +23,7 @@ from gateway.process.lean_structlog import load_structlog
 COMMANDS = {
     "run": "Run the gateway.",
     "orchestrator": "Run an agent in a process of its own.",
+    "recognizer": "Recognize speech for the gateways of a broker.",
     "hub": "Serve the page and the API of a house of several gateways.",
     "demo": "See it work: a gateway and two simulated ESP32s.",
     "listen": "Show live what a running gateway hears and answers.",
@@ -46,7 +47,7 @@ COMMANDS = {
 ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 """Those that have a folder."""
 
-OF_A_HOUSE = frozenset({"hub"})
+OF_A_HOUSE = frozenset({"hub", "recognizer"})
 """Those that lie in the folder for a house of more than one box."""
 
 

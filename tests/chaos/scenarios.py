@@ -19,6 +19,7 @@ from tests.chaos import (
     clusters,
     everybody_killed,
     gateway_killed,
+    recognizers_killed,
     reconnecting,
     redis_away,
 )
@@ -139,6 +140,22 @@ async def kill_agents(folder: Path, *, quick: bool) -> Outcome:
     return outcome
 
 
+async def kill_recognizers(folder: Path, *, quick: bool) -> Outcome:
+    """Recognizers on other machines, over three kinds of broker."""
+    outcome = Outcome(
+        scenario="recognizers on other machines killed in their work, over Redis, NATS, RabbitMQ"
+    )
+    for number, name in enumerate(("redis", "nats", "rabbitmq")):
+        home = folder / name
+        home.mkdir()
+        with running(BROKERS[name], home) as (_, url, _port):
+            await recognizers_killed.scenario(
+                home, url, outcome, kills=5 if quick else 70, seed=SEED + number
+            )
+    outcome.note = f"the gateway has no engine; {outcome.repeated} done again, and taken once"
+    return outcome
+
+
 async def a_day_without(folder: Path, *, quick: bool) -> Outcome:
     """A broker that is away for a day."""
     messages = redis_away.DAY // (10 if quick else 1)
@@ -172,6 +189,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     "boot": any_boot_order,
     "everybody": kill_everybody,
     "agents": kill_agents,
+    "recognizers": kill_recognizers,
     "day": a_day_in_the_outbox,
     "away": a_day_without,
     "journal": cut_journal,

@@ -19,6 +19,7 @@ from tests.chaos import (
     clusters,
     everybody_killed,
     gateway_killed,
+    recognizers_killed,
     reconnecting,
     redis_away,
 )
@@ -107,6 +108,13 @@ async def test_a_team_of_agents_its_gateway_and_its_broker_are_killed(tmp_path: 
         server.kill()
     assert outcome.ok, str(outcome)
     assert outcome.times == len(agents_killed.VICTIMS)
+
+
+async def test_recognizers_that_are_killed_in_their_work(tmp_path: Path, own_redis: Redis) -> None:
+    outcome = Outcome(scenario="")
+    await recognizers_killed.scenario(tmp_path, own_redis.url, outcome, kills=KILLS, seed=1)
+    assert outcome.ok, str(outcome)
+    assert outcome.times == KILLS
 
 
 def test_what_agents_did_twice_is_found() -> None:

@@ -417,6 +417,8 @@ class Streams:
         )
         last = (await self._js.stream_info(stream_name(readership.topic))).state.last_seq
         had = demand.after.partition("-")[0]  # behind the number is when it was published
+        if readership.on_demand and not had:  # work that waits already is work
+            had = "0"
         after = int(had) if had.isdigit() else last
         if last >= after:  # the same stream as then
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE

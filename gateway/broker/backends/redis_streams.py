@@ -181,8 +181,11 @@ class RedisConsumer(_Reading):
         self._lost = 0
 
     async def begin(self) -> None:
-        """The group is there from now on; one that this process knows and the server lost begins again."""
-        self.place = self.place or await self._end()
+        """The group is there from now on; one that this process knows and the server lost begins again.
+
+        Work that waits already is work.
+        """
+        self.place = self.place or ("0-0" if self._is_work else await self._end())
         try:
             with self._wire.translated():
                 await self._client.xgroup_create(self._stream, self._group, id=self.place, mkstream=True)
