@@ -315,7 +315,8 @@ gateway:                        .contract .orchestrators .client
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
-.commands.house:                transcription.process .contract .process .broker .broker.opening .config
+.planning:
+.commands.house:                transcription.process .contract .planning .process .broker .broker.opening .config
                                 .observing .recognizers.worker .house.hub .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
@@ -338,7 +339,8 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 .settings .broker .broker.opening .broker.backends .journal.records
                                 .journal.effects .journal .hub .orchestrators .observing .pipeline.asking
                                 .pipeline.arbitration
-                                .names .web .client .app benchmarks.instruments benchmarks.load benchmarks.peers
+                                .names .web .client .planning .app benchmarks.instruments benchmarks.load
+                                benchmarks.peers
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 

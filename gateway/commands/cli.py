@@ -41,13 +41,14 @@ COMMANDS = {
     "microphones": "The microphones of this machine, and whether they hear.",
     "dlq": "What could not be done: look at it, try it again.",
     "service": "Run the gateway under systemd.",
+    "plan": "How many boxes so many devices need, and what breaks first.",
 }
 """The commands and what `earshot --help` says of each; the help itself loads none of them."""
 
 ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 """Those that have a folder."""
 
-OF_A_HOUSE = frozenset({"hub", "recognizer"})
+OF_A_HOUSE = frozenset({"hub", "plan", "recognizer"})
 """Those that lie in the folder for a house of more than one box."""
 
 

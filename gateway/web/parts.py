@@ -7,6 +7,7 @@ comes later is asked for at each request: :meth:`Parts.running` raises NotRunnin
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,14 @@ class Parts:
     """What the door has in common with those of other gateways."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
+
+    def is_full(self) -> bool:
+        """Whether as many devices are connected, or as many listeners attached, as may be."""
+        running = self.find_running()
+        devices = running.bridge.devices() if running else ()
+        most = running.config.devices.max_devices if running else math.inf
+        listeners = self.hub.stats().listeners
+        return listeners >= self.settings.max_listeners or sum(one.connected for one in devices) >= most
 
     def running(self) -> RunningParts:
         """What is up now. Raises NotRunning."""

@@ -10,7 +10,8 @@
     /v1/           OpenAI's audio interface, where it is switched on (docs/openai.md)
     GET /livez     200 as long as the event loop turns
     GET /api/v1/   the API (docs/api.md); /api/ describes it
-    GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component
+    GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component;
+                   with ?room 503, too, where no room is for one more device or page
 
 ``gateway/web/rights.py`` says what each route asks for; one that is not there is closed.
 """
@@ -51,6 +52,7 @@ STATIC = "/static/"
 RENEWED_SECONDS = 60.0
 """How often a certificate on the disk is looked at."""
 HSTS = "max-age=31536000"
+FULL = "full"
 
 
 class WebServer:
@@ -153,7 +155,10 @@ class WebServer:
         return [told_as_openai]
 
     async def _readyz(self, request: web.Request) -> web.Response:
+        """``?room``: only with room for one more device and page is it ready, for those who choose among several."""
         report, principal = self._parts.health.report(), visit_of(request).principal
+        if report.ready and "room" in request.query and self._parts.is_full():
+            return web.json_response({"state": FULL}, status=503)
         status = 200 if report.ready else 503
         # What is wrong here, and where, is nothing for strangers.
         told = encode(seen_by(principal, report)) if principal else b'{"state":"%s"}' % report.state.encode()
