@@ -309,6 +309,7 @@ gateway:                        .contract .orchestrators .client
                                 .contract .settings .config .observing .client .app
 .commands.doctor:               firmware_bridge firmware_bridge.carriers firmware_bridge.microphones
                                 transcription transcription.models transcription.whisper transcription.wake
+                                transcription.transcriber .recognizers.pool
                                 .contract .settings .process .access .broker .broker.opening .config
                                 .orchestrators .observing .registry .names .agents .agents.process
                                 .agents.mcp .agents.tools
@@ -316,8 +317,9 @@ gateway:                        .contract .orchestrators .client
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
 .planning:
-.commands.house:                transcription.process .contract .planning .process .broker .broker.opening .config
-                                .observing .recognizers.worker .house.hub .commands
+.commands.house:                transcription.transcriber transcription.process .contract .planning .process .broker
+                                .broker.opening .config .observing .recognizers.worker .house.hub .recognizers.pool
+                                .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

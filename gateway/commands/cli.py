@@ -25,6 +25,7 @@ COMMANDS = {
     "orchestrator": "Run an agent in a process of its own.",
     "recognizer": "Recognize speech for the gateways of a broker.",
     "hub": "Serve the page and the API of a house of several gateways.",
+    "recognizers": "Which recognizers there are on a broker, and what they are at.",
     "demo": "See it work: a gateway and two simulated ESP32s.",
     "listen": "Show live what a running gateway hears and answers.",
     "simulate": "Be an ESP32 that speaks recordings to a gateway.",
@@ -48,7 +49,7 @@ COMMANDS = {
 ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 """Those that have a folder."""
 
-OF_A_HOUSE = frozenset({"hub", "plan", "recognizer"})
+OF_A_HOUSE = frozenset({"hub", "plan", "recognizer", "recognizers"})
 """Those that lie in the folder for a house of more than one box."""
 
 

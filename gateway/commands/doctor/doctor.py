@@ -29,6 +29,7 @@ from gateway.commands.doctor.devices import serial_ports, sound
 from gateway.commands.doctor.door import door
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.commands.doctor.names import names as names_of_the_house
+from gateway.commands.doctor.recognizers import recognizers
 from gateway.commands.doctor.registry import registry
 from gateway.commands.doctor.state import state
 from gateway.commands.doctor.wake_words import wake_words
@@ -77,6 +78,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: wake_words(config.devices.wake),
         lambda: mqtt(config),
         lambda: brokers(config),
+        lambda: recognizers(config),
         lambda: content(config.content),
         lambda: names_of_the_house(config),
         lambda: web(config),
@@ -97,6 +99,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "wake words",
         "mqtt",
         "broker",
+        "recognizers",
         "content",
         "names",
         "web",
@@ -176,6 +179,9 @@ def _required() -> dict[str, dict[str, None]]:
 def model(config: GatewayConfig) -> Iterator[Finding]:
     """Whether the speech model is on this disk and fits into memory."""
     settings = config.transcription
+    if config.recognizers.use == "only":
+        yield ok("model", "none needed here: recognizers.use is only")
+        return
     if settings.engine in {"off", "pocketsphinx"}:
         yield ok("model", f"none needed: transcription.engine is {settings.engine}")
         return

@@ -29,7 +29,6 @@ from gateway.contract.recognition import (
     Urgency,
     WorkerPresence,
     decode_result,
-    decode_worker,
     encode_recognition,
     jobs_topic,
 )
@@ -38,6 +37,7 @@ from gateway.recognizers.pool.jobs import START_ONE, error_of, finite, job_of, t
 from gateway.recognizers.pool.order import TRIES, Order, Sent
 from gateway.recognizers.pool.packing import Packing
 from gateway.recognizers.pool.queue import PoolQueue
+from gateway.recognizers.pool.roll_call import PREFIX, Impostor, presence_in
 from gateway.recognizers.pool.workers import Hands, Need, Workers
 from gateway.settings.broker import BrokerSettings
 from transcription.errors import (
@@ -53,7 +53,6 @@ from transcription.transcriber import Transcript
 
 log = structlog.get_logger(__name__)
 
-PREFIX = "pool"
 AHEAD = 2
 """So many jobs for each that the recognizers can do at the same time are sent: the next is there when one is done."""
 LOOK_SECONDS = WORKER_SECONDS / 2
@@ -408,16 +407,11 @@ class Pool:
                     await self._hear(delivery)
 
     async def _hear(self, delivery: Delivery) -> None:
-        key = delivery.message.routing_key
         try:
-            said = decode_worker(delivery.message.payload)
+            said = presence_in(delivery.message)
         except BadMessage as error:
-            self.counts["garbage"] += 1
+            self.counts["forged" if isinstance(error, Impostor) else "garbage"] += 1
             await delivery.reject(str(error))
-            return
-        if (key.user, key.device) != (PREFIX, said.worker):
-            self.counts["forged"] += 1
-            await delivery.reject("it is not of the recognizer that it is published for")
             return
         changed = self.workers.hear(said, self._loop.time())
         self._send_next()

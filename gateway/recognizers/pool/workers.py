@@ -88,6 +88,10 @@ class Workers:
         """Whether it was ever heard, be it gone since: its last results are on their way then."""
         return worker in self._seen
 
+    def silent(self, worker: str, now: float) -> float:
+        """Seconds since its last word; raises KeyError for one that was never heard."""
+        return now - self._seen[worker].at
+
     def present(self, now: float) -> list[WorkerPresence]:
         """All that are not silent, whatever they have."""
         return [seen.said for seen in self._seen.values() if self._fresh(seen, now)]

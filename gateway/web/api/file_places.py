@@ -84,6 +84,7 @@ _OWN = (
     "journal.db",
     "mqtt.secret",
     "pages.json",
+    "store.json",
     "token.key",
     "tokens.json",
     "web.crt",
