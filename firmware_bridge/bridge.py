@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from firmware_bridge.alarm import Alarm
 from firmware_bridge.carriers.serial_link import SerialLink
 from firmware_bridge.embedded_broker.passwords import Passwords
-from firmware_bridge.link.admission import Admission, Elsewhere
+from firmware_bridge.link.admission import Admission, OtherGateways
 from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello, Image, Offer
@@ -56,16 +56,19 @@ class Bridge:
         passwords: Passwords | None = None,
         *,
         admission: Admission | None = None,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: OtherGateways | None = None,
+        is_fenced: Callable[[], bool] = lambda: False,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a final reply the device has taken.
 
         ``on_failure``: which work a mistake of the gateway's own ended. ``passwords``: of the embedded MQTT broker.
         ``admission``: who may come in; None: everybody. ``elsewhere``: who else may know it; None: nobody.
+        ``is_fenced``: whether another gateway may speak to the devices on MQTT, where all hear all.
 
         Raises ValueError when the MQTT URL is no broker's.
         """
         self._fleet = Fleet(settings, on_event, on_delivered, on_failure, admission, elsewhere=elsewhere)
+        self._is_fenced = is_fenced
         self._serial = SerialLink(settings.serial, self) if settings.serial.ports else None
         self._mqtt = self._mqtt_link(settings, passwords) if settings.mqtt.url else None
         self._microphones = self._local_microphones(settings) if settings.microphones else None
@@ -306,6 +309,8 @@ class Bridge:
 
     def receive(self, line: Line, arrivals: Iterable[Decoded]) -> None:
         """Frames, and what was none."""
+        if line.carrier == MQTT and self._is_fenced():
+            return
         self._fleet.receive(line, arrivals, self._loop.time())
         self._flush_soon()
 
@@ -322,6 +327,8 @@ class Bridge:
             return
         for line, frame in self._fleet.outgoing(self._loop.time()):
             # A frame that a carrier does not take is lost like any other, and resent by the link.
+            if line.carrier == MQTT and self._is_fenced():
+                continue
             carrier = self._carriers.get(line.carrier) or self._serial
             try:
                 assert carrier, line

@@ -10,10 +10,10 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import structlog
 from msgspec import structs
@@ -27,7 +27,7 @@ from gateway.access.mqtt_secret import passwords_for
 from gateway.answering.announcing import Announcing
 from gateway.answering.crew import Crew
 from gateway.broker.address import client_id, replies_group
-from gateway.broker.base import BrokerError, BrokerStatus
+from gateway.broker.base import BrokerError, BrokerStatus, Leases, MessageBroker
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError
@@ -73,12 +73,16 @@ if TYPE_CHECKING:
     from gateway.contract.house import GatewayPresence
     from gateway.firmware.at_work import FirmwareAtWork
     from gateway.house.row.member import HouseMember
+    from gateway.house.row.tenure import Tenure
     from gateway.house.sharing import Sharing
     from gateway.recognizers.pool.recognizer import PooledRecognizer
 
 log = structlog.get_logger(__name__)
 
 WEB_RETRY_SECONDS = 5.0
+GIVE_BACK_SECONDS = 5.0
+"""A gateway that is back has its place back when it has stood by for so long: one that dies again at once has not."""
+GIVE_BACK_LOOK_SECONDS = 0.5
 VOICE_RETRY_SECONDS = 10.0
 """How often a voice activity model that was not there is looked for again."""
 BROKER_SECONDS = 1.0
@@ -94,9 +98,15 @@ class Gateway:
     JournalInUse when another gateway has the same journal.
     """
 
-    def __init__(self, config: GatewayConfig, config_file: Path | None = None) -> None:
-        """``config_file``: what it was read from, and is written to when somebody asks for that."""
+    def __init__(self, config: GatewayConfig, config_file: Path | None = None, holder: str = "") -> None:
+        """``config_file``: what it was read from, and is written to when somebody asks for that.
+
+        ``holder``: who this one is, of those that may have its place in the house; empty: there are no others.
+        """
         self.config = config
+        self._holder = holder
+        self.tenure: Tenure | None = None
+        """Whether its place is its own, where another may take it."""
         self._config_file = config_file
         self.mishaps = Mishaps()
         self.hub = Hub(config.web, redact=config.privacy.redact, mishaps=self.mishaps)
@@ -120,7 +130,7 @@ class Gateway:
         config = self.config
         self._crew = Crew(config.answering, config.broker.url)
         self.content = self._open_filter()
-        self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
+        self.broker = self._open_broker()
         with _by_itself():
             await self._enter()
         return self
@@ -147,11 +157,16 @@ class Gateway:
                 await self._mqtt_passwords(),
                 admission=self.register,
                 elsewhere=self.member.moves if self.member else None,
+                is_fenced=self._is_fenced,
             )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._start_answering()
             self._begin_in_house()
             self._start(self._publish, "publishing")
+            if self.tenure is not None:
+                self._start(self.tenure.keep, "the place in the house")
+                if not self.tenure.is_own:
+                    self._start(self._give_back, "giving the place back")
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
@@ -161,11 +176,54 @@ class Gateway:
             await self._start_store()
             self._stack = stack.pop_all()
 
+    def _open_broker(self) -> MessageBroker:
+        config = self.config
+        broker = open_broker(config.broker.url, config.broker, self._broker_changed)
+        if not self._holder:
+            return broker
+        from gateway.house.row.fence import FencedBroker  # noqa: PLC0415 - where another stands by
+        from gateway.house.row.tenure import Tenure  # noqa: PLC0415
+
+        place = config.house.name
+        self.tenure = Tenure(cast("Leases", broker), place, self._holder, self._is_replaced)
+        return FencedBroker(broker, self.tenure)
+
+    async def until_over(self, stop: asyncio.Event) -> None:
+        """Until it is to stop, or another has its place."""
+        ends = [asyncio.create_task(stop.wait())]
+        if self.tenure is not None:
+            ends.append(asyncio.create_task(self.tenure.over.wait()))
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+
+    def _is_replaced(self) -> bool:
+        return self.member is not None and self.member.is_replaced()
+
+    def _is_fenced(self) -> bool:
+        """Whether another may speak to our devices on MQTT; those at our own MQTT broker hear nobody else."""
+        if self.tenure is None or self.config.devices.mqtt.url == "embedded":
+            return False
+        return not self.tenure.holds
+
+    async def _give_back(self) -> None:
+        """The place of a gateway that was away, once that one has been back for a while."""
+        assert self.tenure is not None
+        assert self.member is not None
+        waited = 0.0
+        while waited < GIVE_BACK_SECONDS:
+            await asyncio.sleep(GIVE_BACK_LOOK_SECONDS)
+            waited = waited + GIVE_BACK_LOOK_SECONDS if self.member.owner_waits() else 0.0
+        log.info("the place is given back", place=self.tenure.place)
+        self.tenure.over.set()
+
     async def __aexit__(self, *exc: object) -> None:
         """Also when it is cancelled while it drains, everything is closed and what is safe stays so."""
         try:
             with self.mishaps.contained("draining"):
-                await self.pipeline.drain(self.config.shutdown.drain_seconds)
+                if self.tenure is None or not self.tenure.is_lost:  # else all of it is another's
+                    await self.pipeline.drain(self.config.shutdown.drain_seconds)
+                    await self._give_place_up()
         finally:
             self._is_up = False
             with self.mishaps.contained("closing the hub"):
@@ -173,6 +231,11 @@ class Gateway:
             if self.sharing is not None:
                 await self.sharing.drain()
             await self._stack.aclose()
+
+    async def _give_place_up(self) -> None:
+        if self.tenure is not None:
+            with suppress(BrokerError):
+                await self.tenure.give_up()
 
     async def _mqtt_passwords(self) -> Passwords | None:
         """What devices log in with at our own MQTT broker."""
@@ -257,7 +320,7 @@ class Gateway:
     def _join_house(self) -> HouseMember | None:
         """As one of several gateways, where there are any."""
         config = self.config
-        if not config.house.share or config.broker.url == MEMORY:
+        if not (config.house.share or self._holder) or config.broker.url == MEMORY:
             return None
         from gateway.house.row.member import HouseMember, name_of  # noqa: PLC0415 - where there are others
 
@@ -542,40 +605,81 @@ async def run_gateway(
     SIGHUP changes to the configuration that ``reread`` gives (it raises ConfigError for one that is wrong).
     ``on_ready`` is told where the page is, or "" where there is none.
     """
-    notifier = Notifier()
-    stop, reload = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # what it would read is being read
-    has_terminal = os.isatty(0)
-
-    def hang_up() -> None:
-        if has_terminal and not os.isatty(0):  # its window was closed
-            stop.set()
-        else:
-            reload.set()
-
+    run = _Run(config, reread, config_file, on_ready)
     try:
-        async with Gateway(config, config_file) as gateway:
-            loop.add_signal_handler(signal.SIGHUP, hang_up)
-            on_ready(gateway.url)
-            notifier.ready(f"listening; page at {gateway.url}" if gateway.url else "listening")
-            watchdog = asyncio.create_task(notifier.watchdog(lambda: gateway.pipeline.well), name="watchdog")
-            reloading = asyncio.create_task(_reload_when(reload, gateway, reread, notifier), name="reload")
-            await stop.wait()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)  # the next one ends the process at once
-            loop.add_signal_handler(signal.SIGHUP, lambda: None)  # too late to change anything
-            watchdog.cancel()
-            reloading.cancel()
-            log.info("draining", at_most_seconds=config.shutdown.drain_seconds)
-            notifier.stopping("draining")
+        while not run.stop.is_set():
+            await run.once()
     except (BadOrchestrator, BrokerError, JournalInUse, NoHome) as error:
         log.error("cannot start", reason=str(error))  # noqa: TRY400 - the reason says it all
         return MISCONFIGURED
     log.info("stopped")
     return 0
+
+
+class _Run:
+    """One process: a gateway; where another may have its place, it waits for that before, and after it has lost it."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        reread: Callable[[], GatewayConfig],
+        config_file: Path | None,
+        on_ready: Callable[[str], None],
+    ) -> None:
+        self.stop = asyncio.Event()
+        self._config, self._reread = config, reread
+        self._config_file = config_file
+        self._on_ready = on_ready
+        self._notifier = Notifier()
+        self._reload = asyncio.Event()
+        self._has_terminal = os.isatty(0)
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop.set)
+        self._be_deaf()
+
+    def _be_deaf(self) -> None:
+        """What would be read is being read, or it is too late to change anything."""
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _hang_up(self) -> None:
+        if self._has_terminal and not os.isatty(0):  # its window was closed
+            self.stop.set()
+        else:
+            self._reload.set()
+
+    async def once(self) -> None:
+        """Until it is stopped, or has lost its place."""
+        holder, config, reread = "", self._config, self._reread
+        if config.house.has_standby or config.house.standby_for:
+            from gateway.standby.standing_by import in_place, until_in_place  # noqa: PLC0415 - where there are others
+
+            holder = await until_in_place(config, self.stop, self._notifier)
+            if self.stop.is_set():
+                return
+            config, reread = in_place(config), lambda: in_place(self._reread())
+        async with Gateway(config, self._config_file, holder) as gateway:
+            await self._serve(gateway, reread)
+
+    async def _serve(self, gateway: Gateway, reread: Callable[[], GatewayConfig]) -> None:
+        notifier = self._notifier
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        self._on_ready(gateway.url)
+        notifier.ready(f"listening; page at {gateway.url}" if gateway.url else "listening")
+        beside = [
+            asyncio.create_task(notifier.watchdog(lambda: gateway.pipeline.well), name="watchdog"),
+            asyncio.create_task(_reload_when(self._reload, gateway, reread, notifier), name="reload"),
+        ]
+        await gateway.until_over(self.stop)
+        if self.stop.is_set():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.remove_signal_handler(number)  # the next one ends the process at once
+        self._be_deaf()
+        for task in beside:
+            task.cancel()
+        if self.stop.is_set():
+            log.info("draining", at_most_seconds=self._config.shutdown.drain_seconds)
+            notifier.stopping("draining")
 
 
 async def _reload_when(

@@ -42,14 +42,14 @@ class OpenHouse:
         """Nobody is."""
 
 
-class Elsewhere(Protocol):
+class OtherGateways(Protocol):
     """What other gateways know of devices. Asked at each HELLO of a boot that is new here, so it answers at once."""
 
     def holds(self, hello: Hello) -> bool:
         """Whether this HELLO is to wait for what is known elsewhere; when that is here, its device is let in."""
 
 
-class NowhereElse:
+class NoOtherGateways:
     """There is no other gateway."""
 
     def holds(self, hello: Hello) -> bool:  # noqa: ARG002 - the port's

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from firmware_bridge.link.admission import Admission, Elsewhere, NowhereElse, OpenHouse
+from firmware_bridge.link.admission import Admission, NoOtherGateways, OpenHouse, OtherGateways
 from firmware_bridge.link.challenges import Challenges, Judgement
 from firmware_bridge.link.events import DeviceDisconnected, DeviceLog, HelloRefused, LinkChanged, LinkEvent
 from firmware_bridge.link.frames import DeviceFrame, Fault, FaultCode, FrameType, Header, Hello
@@ -128,7 +128,7 @@ class Fleet:
         on_failure: Callable[[str, Exception], None] = log_failure,
         admission: Admission | None = None,
         *,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: OtherGateways | None = None,
     ) -> None:
         """``on_delivered``: device id, boot and correlation id of a reply the device has taken.
 
@@ -136,7 +136,7 @@ class Fleet:
         ``admission``: who may come in; None: everybody. ``elsewhere``: who else may know it; None: nobody.
         """
         self._admission = admission or OpenHouse()
-        self._elsewhere = elsewhere or NowhereElse()
+        self._elsewhere = elsewhere or NoOtherGateways()
         self._at_the_door: dict[str, tuple[Line, Hello]] = {}
         self._settings = settings
         self._link_settings = LinkSettings(

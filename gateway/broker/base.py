@@ -8,6 +8,7 @@ The error tree::
       BrokerClosed         this side has closed it
       BufferFull           a bounded buffer refused the message (policy ``refuse``)
       BadRoutingKey        a token or pattern that is not of the documented form (also ValueError)
+      NoLeases             nothing there forbids that two have the same
       NoDeposits           this kind of broker keeps messages only
 """
 
@@ -52,6 +53,10 @@ class BufferFull(BrokerError):
 
 class BadRoutingKey(BrokerError, ValueError):
     """A token or pattern that is not of the documented form."""
+
+
+class NoLeases(BrokerError):
+    """The broker knows of no leases."""
 
 
 class NoDeposits(BrokerError):
@@ -295,6 +300,19 @@ class MessageBroker(Protocol):
 
     async def close(self, drain_seconds: float = 5.0) -> None:
         """Take nothing more, give subscribers so long to read what is buffered, then end them. Idempotent."""
+
+
+class Leases(Protocol):
+    """What one of several may have at a time, as the broker knows: Redis, NATS and RabbitMQ do.
+
+    Both raise BrokerUnavailable, and NoLeases where the broker is of another kind.
+    """
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:
+        """Have it for so long from now, or go on having it. Who has it now: ``holder``, or another ("" if unknown)."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Let another have it at once. Idempotent; of who does not have it, nothing."""
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ from gateway.broker.base import (
     Durability,
     Message,
     NoDeposits,
+    NoLeases,
     Receipt,
     TopicStats,
 )
@@ -33,7 +34,7 @@ from gateway.broker.buffered import BufferedBroker, drained, row, same_policy
 from gateway.broker.connection import Connection, OnStatus
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, check_group, check_topic
-from gateway.broker.wire import Connect, Keeper, Wire
+from gateway.broker.wire import Connect, Keeper, Lessor, Wire
 from gateway.contract.messages import is_token
 from gateway.settings.broker import BrokerSettings
 
@@ -122,6 +123,24 @@ class NetworkBroker(BufferedBroker[Counters]):
         """As in the contract."""
         await self._until_tried()
         await self._ask(self._keeper().discard(_checked(key)))
+
+    # -- leases
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:
+        """As in the contract."""
+        await self._until_tried()
+        return await self._ask(self._lessor().lease(_checked(name), _checked(holder), seconds))
+
+    async def release(self, name: str, holder: str) -> None:
+        """As in the contract."""
+        await self._until_tried()
+        await self._ask(self._lessor().release(_checked(name), _checked(holder)))
+
+    def _lessor(self) -> Lessor:
+        wire = self._live_wire()
+        if not isinstance(wire, Lessor):
+            raise NoLeases(f"{wire.facts.name} knows of no leases")
+        return wire
 
     def _keeper(self) -> Keeper:
         wire = self._live_wire()
@@ -297,5 +316,5 @@ class NetworkBroker(BufferedBroker[Counters]):
 def _checked(key: str) -> str:
     """Raises BadRoutingKey."""
     if not is_token(key):
-        raise BadRoutingKey(f"a deposit's key {key!r:.80} is not 1-64 of A-Z a-z 0-9 _ -")
+        raise BadRoutingKey(f"the key {key!r:.80} is not 1-64 of A-Z a-z 0-9 _ -")
     return key

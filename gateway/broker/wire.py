@@ -211,6 +211,17 @@ class Keeper(Protocol):
         """Forget it. Raises BrokerUnavailable."""
 
 
+@runtime_checkable
+class Lessor(Protocol):
+    """A wire whose server knows leases; as ``Leases`` in the contract."""
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:
+        """Who has it now. Raises BrokerUnavailable."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give it back. Raises BrokerUnavailable."""
+
+
 class Connect(Protocol):
     """How an adapter opens a wire; it may take ``address.connect_seconds``.
 

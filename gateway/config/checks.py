@@ -81,6 +81,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from adapters.contradictions(config.adapters, config.devices)
     yield from in_names(config.names)
     yield from in_house(config.house)
+    yield from _row(config)
     if config.adapters.openai.enabled and not config.web.enabled:
         message = "it is part of the web server, which is off (web.enabled)"
         yield (("adapters", "openai", "enabled"), ("web", "enabled")), message
@@ -118,6 +119,13 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
                 paths = ("devices", "known", device_id, field), ("devices", *place, device_id)
                 message = f"{'.'.join(paths[1])} is {shown(there)}, got {shown(here)}; say it in one place"
                 yield paths, message
+
+
+def _row(config: GatewayConfig) -> Iterator[Contradiction]:
+    for name in ("standby_for", "has_standby"):
+        if getattr(config.house, name) and config.broker.url == MEMORY:
+            message = "gateways of a row find each other over a broker that all of them have (broker.url)"
+            yield (("house", name), ("broker", "url")), message
 
 
 def _kept_answers(config: GatewayConfig) -> Iterator[Contradiction]:

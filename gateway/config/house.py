@@ -18,6 +18,7 @@ _EXPECTED = (
 
 def contradictions(settings: HouseSettings) -> Iterator[Contradiction]:
     """All of it, with where it stands."""
+    yield from _row(settings)
     here = ("house", "store")
     if settings.store and not is_store_url(settings.store):
         yield (here,), f"{_EXPECTED}, got {shown(settings.store)}"
@@ -30,6 +31,15 @@ def contradictions(settings: HouseSettings) -> Iterator[Contradiction]:
         yield (("house", "store_key_file"),), "a key is of no use without house.store_cert_file"
     if settings.store_password_file and not settings.store:
         yield (("house", "store_password_file"), here), "a password for nobody: house.store is empty"
+
+
+def _row(settings: HouseSettings) -> Iterator[Contradiction]:
+    if settings.standby_for and settings.standby_for == settings.name:
+        paths = ("house", "standby_for"), ("house", "name")
+        yield paths, "a gateway cannot stand by for itself; name the one whose devices this one is to take"
+    if settings.standby_for and settings.has_standby:
+        paths = ("house", "has_standby"), ("house", "standby_for")
+        yield paths, "a gateway that stands by for another is that one's standby, and has none of its own"
 
 
 def is_store_url(url: str) -> bool:

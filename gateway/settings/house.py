@@ -21,6 +21,12 @@ class HouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         bool,
         Meta(description="Whether what happens here is shown at the others, and here what happens there."),
     ] = False
+    has_standby: Annotated[
+        bool,
+        Meta(
+            description="Whether another gateway takes our place when we die (its standby_for is our name)."
+        ),
+    ] = False
     standby_for: Annotated[
         str,
         Meta(

@@ -66,12 +66,18 @@ class Gateway:
     """A bridge and the least of a pipeline: keeps all audio, calls it durable, answers every stream."""
 
     def __init__(self, settings: DeviceSettings, *, settles: bool = True) -> None:
+        self.is_fenced = False
         self.heard = Record()
         self.delivered = Record()
         self.audio: dict[tuple[str, int], bytearray] = {}
         self.lost_samples = 0
         self.settles = settles
-        self.bridge = Bridge(settings, self._event, lambda *reply: self.delivered(reply))
+        self.bridge = Bridge(
+            settings,
+            self._event,
+            lambda *reply: self.delivered(reply),
+            is_fenced=lambda: self.is_fenced,
+        )
 
     def _event(self, event: Any) -> None:
         match event:

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
-from firmware_bridge.link.admission import Elsewhere
+from firmware_bridge.link.admission import OtherGateways
 from firmware_bridge.link.events import LinkEvent
 from firmware_bridge.link.frames import DeviceFrame
 from firmware_bridge.link.framing import DatagramDecoder, DecoderCounters
@@ -194,7 +194,7 @@ class Works:
         broker: MessageBroker,
         folder: Path,
         *,
-        elsewhere: Elsewhere | None = None,
+        elsewhere: OtherGateways | None = None,
     ) -> None:
         """``folder``: where the register of devices lies, if there is one. ``elsewhere``: what other gateways know."""
         self.config = config
@@ -312,7 +312,7 @@ async def open_works(
     beside: MessageBroker | None = None,
     journal_settings: dict[str, Any] | None = None,
     on_made: Callable[[Works], None] = lambda _works: None,
-    elsewhere: Elsewhere | None = None,
+    elsewhere: OtherGateways | None = None,
     **parts: dict[str, Any],
 ) -> AsyncIterator[Works]:
     """The works, running. ``parts``: the configuration, as in config.yaml.

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.record import Record
+from tests.record import Record, passes
 from tests.system.house import settings
 
 EARSHOT = (sys.executable, "-m", "gateway")
@@ -52,6 +52,10 @@ class Running:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.log_lines() if line["event"] == event]
+
+    async def logs(self, event: str, count: int = 1) -> None:
+        """Wait for what it logs."""
+        await passes(lambda: len(self.logged(event)) >= count)
 
     async def terminate(self) -> int:
         """SIGTERM, as systemd does; the exit status."""

@@ -53,6 +53,7 @@ PING_SECONDS = 2
 JETSTREAM_SHARE = 0.7
 """Of ``broker.connect_seconds``: a server that lets us in and whose JetStream is silent is told from none at all."""
 
+LEASES = "earshot-leases"
 BUCKET = "earshot-deposits"
 BUCKET_BYTES = 256 * 1024 * 1024
 """What is in it when it is full has to go before more comes."""
@@ -92,6 +93,7 @@ class NatsWire:
         self._on_lost = on_lost
         self.streams = Streams(self, address.settings)
         self._objects = Objects(self, address.settings)
+        self._leases = LeaseBucket(self, address.settings)
         self._work = Work(on_lost)
         self.start = self._work.start
         self._inbox = self.client.new_inbox()
@@ -178,6 +180,14 @@ class NatsWire:
     async def discard(self, key: str) -> None:
         """Out of the object store for good."""
         await self._objects.delete(key)
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:
+        """A key of the key-value store, which lives as long as its holder puts it there again."""
+        return await self._leases.have(name, holder, seconds)
+
+    async def release(self, name: str, holder: str) -> None:
+        """Delete it, by its holder."""
+        await self._leases.give_back(name, holder)
 
     async def ping(self) -> None:
         """A PING and its PONG."""
@@ -474,6 +484,54 @@ class Objects:
                 ttl=max(seconds, DEPOSIT_SECONDS),
                 max_bytes=BUCKET_BYTES,
                 replicas=self._settings.stream_replicas,
+            )
+
+
+class LeaseBucket:
+    """JetStream's key-value store, with a bucket whose keys live as long as a lease. It is made when it is needed."""
+
+    def __init__(self, wire: NatsWire, settings: BrokerSettings) -> None:
+        self._translated = wire.translated
+        self._settings = settings
+        self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
+        self._bucket: Any = None
+
+    async def have(self, name: str, holder: str, seconds: float) -> str:
+        """Who has it now. Raises BrokerUnavailable."""
+        with self._translated():
+            if self._bucket is None:
+                self._bucket = await self._open(seconds)
+            try:
+                return await self._take(name, holder)
+            except js_errors.KeyWrongLastSequenceError:  # somebody was faster
+                return ""
+
+    async def _take(self, name: str, holder: str) -> str:
+        try:
+            entry = await self._bucket.get(name)
+        except js_errors.KeyNotFoundError:
+            await self._bucket.create(name, holder.encode())
+            return holder
+        found = (entry.value or b"").decode("ascii", "replace")
+        if found == holder:
+            await self._bucket.update(name, holder.encode(), last=entry.revision)
+        return found
+
+    async def give_back(self, name: str, holder: str) -> None:
+        """Nothing, where another has it."""
+        with self._translated(), suppress(js_errors.NotFoundError):
+            bucket = self._bucket or await self._js.key_value(LEASES)
+            entry = await bucket.get(name)
+            if entry.value == holder.encode():
+                await bucket.delete(name, last=entry.revision)
+
+    async def _open(self, seconds: float) -> Any:
+        """All leases are as long as that of whoever asked first."""
+        try:
+            return await self._js.key_value(LEASES)
+        except js_errors.NotFoundError:
+            return await self._js.create_key_value(
+                bucket=LEASES, ttl=seconds, replicas=self._settings.stream_replicas
             )
 
 

@@ -45,8 +45,9 @@ from transcription.priority import Priority
 for _library in ("aio_pika", "aiormq"):  # where nobody has set up logging: what they lament is in our errors
     logging.getLogger(_library).addHandler(logging.NullHandler())
 
-HEARTBEAT_SECONDS = 5
-"""The server misses a dead connection within twice that, and delivers what it sent there again; less is not advised."""
+HEARTBEAT_SECONDS = 2
+"""The server misses a dead connection after two to three times that, and delivers what it sent there again. A lease is
+free by then, and not before its time."""
 MAX_TEXT_BYTES = 255
 """Of what AMQP calls a short string."""
 MAX_NAME_BYTES = 127
@@ -183,6 +184,27 @@ class RabbitWire:
                 await channel.queue_delete(_queue_name(readership))
                 await channel.close()
         return not consumers
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:  # noqa: ARG002 - the connection is the lease
+        """A queue that no other connection may have: the server gives it free when this one ends, or falls silent."""
+        with _translated(self.address):
+            trial = await self._new_channel()  # the answer that another has it ends it
+            try:
+                await trial.queue_declare(_name("earshot.lease", name), exclusive=True)
+            except (errors.ChannelLockedResource, errors.ChannelNotFoundEntity):
+                return ""
+            await trial.close()
+        return holder
+
+    async def release(self, name: str, holder: str) -> None:  # noqa: ARG002
+        """Delete it; another's cannot be."""
+        with _translated(self.address):
+            trial = await self._new_channel()
+            try:
+                await trial.queue_delete(_name("earshot.lease", name))
+            except (errors.ChannelLockedResource, errors.ChannelNotFoundEntity):
+                return
+            await trial.close()
 
     async def ping(self) -> None:
         """The heartbeat notices a dead server after half a minute; this does when it is asked."""

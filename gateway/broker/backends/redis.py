@@ -37,6 +37,17 @@ OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
+LEASES = f"{PREFIX}leases:"
+_HAVE = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return holder end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+"""
+_GIVE_BACK = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
 DEPOSITS = f"{PREFIX}deposits:"
 """Before the key of each."""
 
@@ -132,6 +143,22 @@ class RedisWire:
         """UNLINK."""
         with self.translated():
             await self._client.unlink(DEPOSITS + key)
+
+    async def lease(self, name: str, holder: str, seconds: float) -> str:
+        """A key with a time to live, which only its holder renews."""
+        with self.translated():
+            found = await self._run(_HAVE, LEASES + name, holder, max(1, int(seconds * 1000)))
+        return text(found)
+
+    async def release(self, name: str, holder: str) -> None:
+        """DEL, by its holder."""
+        with self.translated():
+            await self._run(_GIVE_BACK, LEASES + name, holder)
+
+    async def _run(self, script: str, *arguments: Any) -> Any:
+        """A script with one key."""
+        run: Any = self._client.execute_command  # untyped
+        return await run("EVAL", script, 1, *arguments)
 
     async def ping(self) -> None:
         """PING."""

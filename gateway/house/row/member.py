@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
@@ -32,7 +33,9 @@ class HouseMember:
     ) -> None:
         """``facts``: how it is now; which process it is is told beside them."""
         self.name = name
-        self.presence = HousePresence(broker, partial(_told, facts, new_id("g")))
+        self.instance = f"g{time.time_ns():020d}_{new_id('')}"
+        """Of those that go by one name, that of the one that began last is the greatest."""
+        self.presence = HousePresence(broker, partial(_told, facts, self.instance))
         self.moves = DeviceMoves(broker, name, self._others, mishaps)
         """Which devices come, and which go."""
 
@@ -45,6 +48,19 @@ class HouseMember:
         """What goes on beside the pipeline, until the end."""
         yield "presence in the house", self.presence.run
         yield "devices that move", self.moves.run
+
+    def is_replaced(self) -> bool:
+        """Whether a gateway that began later goes by the same name."""
+        here = self.presence.neighbours.here()
+        return any(
+            one.name == self.name and one.facts.role == "gateway" and one.facts.instance > self.instance
+            for one in here
+        )
+
+    def owner_waits(self) -> bool:
+        """Whether whoever this place is named after stands by for it."""
+        here = self.presence.neighbours.here()
+        return any(one.name == self.name and one.facts.role == "standby" for one in here)
 
     def _others(self) -> set[str]:
         """The gateways that may have had a device."""

@@ -136,7 +136,7 @@ class DeviceMoves:
             here = DeviceHere(gateway=self._gateway, device_id=device_id, boot=boot, greeted_at=greeted_at)
             self._spawn(self._tell(neighbour.name, here))
 
-    # -- the door (firmware_bridge.link.admission.Elsewhere)
+    # -- the door (firmware_bridge.link.admission.OtherGateways)
 
     def holds(self, hello: Hello) -> bool:
         """Whether it is to wait for what others know."""

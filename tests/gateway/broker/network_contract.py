@@ -22,6 +22,7 @@ from gateway.broker.base import (
     Message,
     MessageBroker,
 )
+from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
 from gateway.broker.wire import BRIEF_SECONDS
 from gateway.contract.messages import DEAD_TOPIC
@@ -43,6 +44,7 @@ from tests.gateway.broker.contract import (
 )
 
 LEASE_SECONDS = 1.0
+PATIENCE = 20.0
 
 
 class Server(Protocol):
@@ -375,7 +377,39 @@ class OnDemandContract:
                 await network.heal()
 
 
-class StreamContract(OnDemandContract, NetworkContract):
+class LeaseContract:
+    """Where the server knows who has what only one may have."""
+
+    async def test_a_lease_is_one_holders_until_its_time_is_up(self, opened: Open) -> None:
+        one, other = opened(), opened()
+        assert isinstance(one, NetworkBroker)
+        assert isinstance(other, NetworkBroker)
+        assert await one.lease("kitchen", "hall", LEASE_SECONDS) == "hall"
+        assert await other.lease("kitchen", "attic", LEASE_SECONDS) in {"hall", ""}
+        assert await one.lease("kitchen", "hall", LEASE_SECONDS) == "hall", "who has it has it longer"
+        await other.release("kitchen", "attic")
+        assert await other.lease("kitchen", "attic", LEASE_SECONDS) in {"hall", ""}, (
+            "nobody gives away another's"
+        )
+        await one.release("kitchen", "hall")
+        assert await other.lease("kitchen", "attic", LEASE_SECONDS) == "attic"
+        assert await one.lease("kitchen", "hall", LEASE_SECONDS) in {"attic", ""}
+        await one.release("hall", "hall")
+
+    async def test_a_lease_of_one_who_died_is_soon_anothers(self, opened: Open, server: Server) -> None:
+        async with BadNetwork(server.port) as network:
+            dies, lives = opened(server.url.replace(str(server.port), str(network.port))), opened()
+            assert isinstance(dies, NetworkBroker)
+            assert isinstance(lives, NetworkBroker)
+            assert await dies.lease("cellar", "dies", LEASE_SECONDS) == "dies"
+            await network.begin(Trouble.CUT)
+            async with asyncio.timeout(PATIENCE):
+                while await lives.lease("cellar", "lives", LEASE_SECONDS) != "lives":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await network.heal()
+
+
+class StreamContract(OnDemandContract, LeaseContract, NetworkContract):
     """Also where messages stay when they have been read."""
 
     async def test_a_reader_without_a_group_misses_nothing_though_it_had_received_nothing(

@@ -87,3 +87,26 @@ def test_a_password_wants_a_store() -> None:
         "store_password_file: a password for nobody: house.store is empty"
     ]
     assert blamed(store="redis://earshot@cache", store_password_file="password") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"name": "attic", "standby_for": "attic"},
+            "standby_for: a gateway cannot stand by for itself; name the one",
+        ),
+        (
+            {"standby_for": "hall", "has_standby": True},
+            "has_standby: a gateway that stands by for another is that one",
+        ),
+    ],
+)
+def test_a_standby_is_anothers(settings: dict[str, Any], message: str) -> None:
+    (blame,) = blamed(**settings)
+    assert blame.startswith(message)
+
+
+@pytest.mark.parametrize("settings", [{"name": "attic", "standby_for": "kitchen"}, {"has_standby": True}])
+def test_a_row_of_two(settings: dict[str, Any]) -> None:
+    assert blamed(**settings) == []

@@ -29,7 +29,7 @@ from gateway.contract.messages import PRIORITY_HEADER, RESULTS_TOPIC
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, soon, take, until
-from tests.gateway.broker.network_contract import NetworkContract, OnDemandContract, Open
+from tests.gateway.broker.network_contract import LeaseContract, NetworkContract, OnDemandContract, Open
 from tests.record import PATIENCE
 from tests.servers.certificates import Certificates
 from tests.servers.rabbitmq import RabbitMQ
@@ -72,7 +72,7 @@ async def published(broker: MessageBroker, payload: bytes) -> Receipt:
             await asyncio.sleep(0.05)
 
 
-class TestRabbitMQ(OnDemandContract, NetworkContract):
+class TestRabbitMQ(OnDemandContract, LeaseContract, NetworkContract):
     """The contract, and beyond."""
 
     async def test_the_receipt_names_the_durability(self, broker: MessageBroker) -> None:

@@ -1,0 +1,154 @@
+"""What keeps a gateway that may have been replaced from doing what is another's: it publishes nothing, takes no work.
+
+What it read as one of a group and did not settle comes to the group's next member.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Self, cast
+
+from gateway.broker.base import (
+    BrokerUnavailable,
+    BufferPolicy,
+    DeadLetter,
+    Delivery,
+    Deposits,
+    Message,
+    MessageBroker,
+    Receipt,
+    RoutingKey,
+    Subscription,
+    TopicStats,
+)
+from gateway.contract.house import GATEWAYS_TOPIC
+from gateway.house.row.tenure import Tenure
+
+LOOK_SECONDS = 0.05
+
+
+class FencedSubscription:
+    """``Subscription`` of a group, which hands nothing out while the place may be another's."""
+
+    def __init__(self, subscription: Subscription, tenure: Tenure) -> None:
+        self._subscription = subscription
+        self._tenure = tenure
+
+    async def __aenter__(self) -> Self:
+        await self._subscription.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._subscription.__aexit__(*exc)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        delivery = await self._subscription.__anext__()
+        while not self._tenure.holds:
+            if self._tenure.is_gone:
+                raise StopAsyncIteration
+            await asyncio.sleep(LOOK_SECONDS)
+        return delivery
+
+    def want(self, messages: int) -> None:
+        """As in the contract."""
+        self._subscription.want(messages)
+
+    @property
+    def pending(self) -> int:
+        """As in the contract."""
+        return self._subscription.pending
+
+    @property
+    def pending_bytes(self) -> int:
+        """As in the contract."""
+        return self._subscription.pending_bytes
+
+    @property
+    def dropped(self) -> int:
+        """As in the contract."""
+        return self._subscription.dropped
+
+
+class FencedBroker:
+    """``MessageBroker`` that publishes only while the place is this gateway's for sure; what waits is tried again."""
+
+    def __init__(self, broker: MessageBroker, tenure: Tenure) -> None:
+        self._broker = broker
+        self._tenure = tenure
+
+    async def publish(
+        self,
+        topic: str,
+        routing_key: RoutingKey,
+        payload: bytes,
+        *,
+        correlation_id: str = "",
+        reply_to: str = "",
+        message_id: str = "",
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Receipt:
+        """As in the contract."""
+        if not self._tenure.holds and topic != GATEWAYS_TOPIC:  # who is there says so
+            raise BrokerUnavailable("another gateway may have the place of this one")
+        return await self._broker.publish(
+            topic, routing_key, payload, correlation_id=correlation_id, reply_to=reply_to, message_id=message_id,
+            content_type=content_type, headers=headers,
+        )  # fmt: skip
+
+    def subscribe(
+        self,
+        topic: str,
+        pattern: str = "",
+        *,
+        group: str = "",
+        policy: BufferPolicy = BufferPolicy.WAIT,
+        on_demand: bool = False,
+    ) -> Subscription:
+        """As in the contract."""
+        subscription = self._broker.subscribe(topic, pattern, group=group, policy=policy, on_demand=on_demand)
+        return FencedSubscription(subscription, self._tenure) if group else subscription
+
+    def stats(self) -> tuple[TopicStats, ...]:
+        """As in the contract."""
+        return self._broker.stats()
+
+    async def readers(self, topic: str, group: str = "") -> int:
+        """As in the contract."""
+        return await self._broker.readers(topic, group)
+
+    async def abandon(self, topic: str, group: str) -> bool:
+        """As in the contract."""
+        return await self._broker.abandon(topic, group)
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """As in the contract."""
+        return self._broker.dead_letters()
+
+    def forget(self, is_gone: Callable[[Message], bool]) -> None:
+        """As in the contract."""
+        self._broker.forget(is_gone)
+
+    async def deposit(self, key: str, data: bytes, seconds: float) -> None:
+        """As in the contract."""
+        await self._deposits.deposit(key, data, seconds)
+
+    async def deposited(self, key: str, most: int) -> bytes | None:
+        """As in the contract."""
+        return await self._deposits.deposited(key, most)
+
+    async def discard(self, key: str) -> None:
+        """As in the contract."""
+        await self._deposits.discard(key)
+
+    @property
+    def _deposits(self) -> Deposits:
+        return cast("Deposits", self._broker)
+
+    async def close(self, drain_seconds: float = 5.0) -> None:
+        """As in the contract."""
+        await self._broker.close(drain_seconds)
