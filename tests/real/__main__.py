@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from tests.real.kubernetes import SCHEMAS
 from tests.real.node_red import NODE_RED
 from tests.real.people import MOONSHINE, MUSIC, PROMPTS
 from tests.real.things import (
@@ -22,7 +23,7 @@ from tests.real.weights import BASE, SMOLLM2, TINY_EN
 
 THINGS: tuple[Thing, ...] = (
     TINY_EN, BASE, PROMPTS, MOONSHINE, MUSIC, WYOMING_SATELLITE, WYOMING_OPENAI,
-    WYOMING_OPENAI_GATEWAY, LITELLM, LANGGRAPH, HOME_ASSISTANT, LLMOCK, LLAMA, SMOLLM2, NODE_RED,
+    WYOMING_OPENAI_GATEWAY, LITELLM, LANGGRAPH, HOME_ASSISTANT, LLMOCK, LLAMA, SMOLLM2, NODE_RED, SCHEMAS,
 )  # fmt: skip
 
 
