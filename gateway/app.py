@@ -60,7 +60,7 @@ from gateway.settings.adapters import AdapterSettings
 from gateway.settings.names import NamesSettings
 from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
-from gateway.web.parts import Parts, RunningParts
+from gateway.web.parts import Others, Parts, RunningParts
 from gateway.web.server import WebServer
 from transcription.errors import ModelUnavailable
 from transcription.recognizing import Recognizing
@@ -342,6 +342,9 @@ class Gateway:
         for name, work in self.member.work():
             self._start(work, name)
         if self.sharing is not None:
+            from gateway.web.elsewhere.doing import done_here  # noqa: PLC0415 - where there are others
+
+            self.sharing.do = partial(done_here, self._parts())
             for name, work in self.sharing.work(self.broker, self.member.presence):
                 self._start(work, name)
 
@@ -513,8 +516,8 @@ class Gateway:
             self._page_refused(error)
             self._start(self._retry_page, "page")
 
-    async def _serve_page(self) -> None:
-        parts = Parts(
+    def _parts(self) -> Parts:
+        return Parts(
             self.config.web,
             self.hub,
             self.health,
@@ -523,8 +526,19 @@ class Gateway:
             self.audit,
             self.config.adapters.openai,
             self.common_door,
+            self._elsewhere(),
         )
-        server = await self._page.enter_async_context(WebServer(parts))
+
+    def _elsewhere(self) -> Others | None:
+        """What is asked here and done by others, where there are any."""
+        if self.sharing is None:
+            return None
+        from gateway.web.elsewhere.carrying import HouseApi  # noqa: PLC0415 - where there are others
+
+        return HouseApi(self.sharing)
+
+    async def _serve_page(self) -> None:
+        server = await self._page.enter_async_context(WebServer(self._parts()))
         self.url = server.url
         self.health.set("page", HealthState.HEALTHY)
         self._count_files()

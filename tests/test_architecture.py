@@ -184,7 +184,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing
 .names:                         firmware_bridge firmware_bridge.carriers transcription transcription.models
                                 .settings .config .observing
-.house:                         firmware_bridge .contract .broker .hub
+.house:                         firmware_bridge .contract .access .broker .hub
 .pipeline.agents:               .contract .settings
 .pipeline.arbitration:          firmware_bridge transcription transcription.utterance
 .pipeline.sessions:             firmware_bridge transcription transcription.transcriber .contract .settings
@@ -224,7 +224,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
-                                .journal .config .hub .observing .registry .pipeline
+                                .journal .config .hub .observing .registry .pipeline.asking .pipeline
 .web.explaining:                .journal .web.entrance .web.parts
 .web.recordings:                transcription .contract .settings .pipeline .pipeline.recordings
                                 .pipeline.asking .web.entrance .web.parts
@@ -241,6 +241,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.sound_files transcription.transcriber .contract .access .adapters.doors
                                 .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
+.web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
                                 .web.entrance .web.parts .web.listeners .web.api .web.openai
 .agents.process.wire:           .contract .settings
@@ -293,9 +294,10 @@ gateway:                        .contract .orchestrators .client
                                 .house.row .standby .house .hub .orchestrators .observing .registry .firmware .names
                                 .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
-                                .web.entrance .web.parts .web .systemd
-.house.hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
-                                .config .house .hub .observing .shared_store .web.entrance .web.parts .web .systemd
+                                .web.entrance .web.parts .web.elsewhere .web .systemd
+.house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
+                                .config .house .hub .observing .shared_store .web.entrance .web.parts .web.elsewhere
+                                .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files
                                 firmware_bridge.images .firmware
@@ -320,7 +322,7 @@ gateway:                        .contract .orchestrators .client
                                 .commands.orchestrator.agent_options
 .planning:
 .commands.house:                transcription.transcriber transcription.process .contract .planning .process .broker
-                                .broker.opening .config .observing .recognizers.worker .house.hub .recognizers.pool
+                                .broker.opening .config .observing .recognizers.worker .house_hub .recognizers.pool
                                 .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract

@@ -20,7 +20,14 @@ from gateway.broker.address import Address
 from gateway.broker.base import Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.contract.agents import PRESENCE_TOPIC
-from gateway.contract.house import ASKS_TOPIC, EVENTS_TOPIC, GATEWAYS_TOPIC, TOLD_TOPIC
+from gateway.contract.house import (
+    ASKS_TOPIC,
+    COMMANDS_TOPIC,
+    DONE_TOPIC,
+    EVENTS_TOPIC,
+    GATEWAYS_TOPIC,
+    TOLD_TOPIC,
+)
 from gateway.contract.recognition import JOBS_TOPIC, WORKERS_TOPIC
 from gateway.contract.recognition import RESULTS_TOPIC as RECOGNIZED_TOPIC
 from gateway.settings.broker import BrokerSettings
@@ -38,6 +45,8 @@ AT_MOST: Final = {
     GATEWAYS_TOPIC: PRESENCES,
     ASKS_TOPIC: PRESENCES,
     TOLD_TOPIC: PRESENCES,
+    COMMANDS_TOPIC: PRESENCES,
+    DONE_TOPIC: PRESENCES,
     EVENTS_TOPIC: 10_000,  # who has missed one asks a gateway for it
     WORKERS_TOPIC: PRESENCES,
     RECOGNIZED_TOPIC: 10_000,  # each gateway reads its own at once

@@ -24,6 +24,11 @@ ASKS_TOPIC: Final = "house.asks"
 TOLD_TOPIC: Final = "house.told"
 """What it is told, each under the key (``house``, who asked, who tells)."""
 
+COMMANDS_TOPIC: Final = "house.commands"
+"""What is asked of the API at one hub and done by another gateway, under the key (``house``, who does, who asks)."""
+DONE_TOPIC: Final = "house.done"
+"""What came of it, under the key (``house``, who asked, who did)."""
+
 GATEWAY_SECONDS: Final = 1.0
 """How often a gateway or hub says that it is there."""
 GATEWAY_GONE_SECONDS: Final = 4 * GATEWAY_SECONDS
@@ -117,6 +122,45 @@ class HouseTold(Struct, frozen=True, kw_only=True):
     schema: int = HOUSE_SCHEMA
 
 
+class WhoAsks(Struct, frozen=True, kw_only=True):
+    """Who asks, as the hub has let them in: that is believed, as everything is that comes over the house's broker."""
+
+    name: Line
+    role: Annotated[str, Meta(pattern=r"^[a-z]{1,32}$")]
+    users: Annotated[tuple[Line, ...], Meta(max_length=1_000)] = ()
+    devices: Annotated[tuple[Line, ...], Meta(max_length=1_000)] = ()
+    token_id: Line = ""
+
+
+class HouseCommand(Struct, frozen=True, kw_only=True):
+    """One operation of the API, for the gateway whose ``instance`` is ``to``. ``timestamp``: by the asking hub's clock.
+
+    ``path``, ``query`` and ``body`` are the request's, as the API's description has them.
+    """
+
+    ask: Id
+    gateway: Name
+    to: Id
+    operation: Name
+    asker: WhoAsks
+    path: Annotated[dict[str, str], Meta(max_length=10)] = {}
+    query: Annotated[dict[str, str], Meta(max_length=50)] = {}
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    correlation_id: Line = ""
+    timestamp: float = 0.0
+    schema: int = HOUSE_SCHEMA
+
+
+class HouseDone(Struct, frozen=True, kw_only=True):
+    """What came of a command: the API's ``status`` and JSON, or from 400 on its problem."""
+
+    ask: Id
+    gateway: Name
+    status: Annotated[int, Meta(ge=200, le=599)]
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    schema: int = HOUSE_SCHEMA
+
+
 class _Numbered(Struct, frozen=True):
     """As much of an event as every version has."""
 
@@ -124,12 +168,14 @@ class _Numbered(Struct, frozen=True):
     seq: Sequence = 0
 
 
-_Form = TypeVar("_Form", EventBatch, GatewayPresence, HouseAsk, HouseTold)
+_Form = TypeVar("_Form", EventBatch, GatewayPresence, HouseAsk, HouseTold, HouseCommand, HouseDone)
 
 _batch_decoder = msgspec.json.Decoder(EventBatch)
 _gateway_decoder = msgspec.json.Decoder(GatewayPresence)
 _ask_decoder = msgspec.json.Decoder(HouseAsk)
 _told_decoder = msgspec.json.Decoder(HouseTold)
+_command_decoder = msgspec.json.Decoder(HouseCommand)
+_done_decoder = msgspec.json.Decoder(HouseDone)
 _number_decoder = msgspec.json.Decoder(_Numbered)
 _event_decoder: msgspec.json.Decoder[HubEvent | ErasureEvent] = msgspec.json.Decoder(HubEvent | ErasureEvent)
 
@@ -152,6 +198,16 @@ def decode_ask(payload: bytes) -> HouseAsk:
 def decode_told(payload: bytes) -> HouseTold:
     """Raises BadMessage with the place of the mistake; the events in it are not looked at."""
     return _decoded(_told_decoder, payload, "what a hub tells")
+
+
+def decode_command(payload: bytes) -> HouseCommand:
+    """Raises BadMessage with the place of the mistake; its body is not looked at."""
+    return _decoded(_command_decoder, payload, "a command")
+
+
+def decode_done(payload: bytes) -> HouseDone:
+    """Raises BadMessage with the place of the mistake; its body is not looked at."""
+    return _decoded(_done_decoder, payload, "what came of a command")
 
 
 def decode_shown(raw: msgspec.Raw) -> tuple[HubEvent | ErasureEvent, bytes]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 from msgspec import structs
 
 from gateway.broker.base import BrokerClosed, BrokerError, BufferPolicy, MessageBroker
 from gateway.contract.events import HUB_EPOCH, DeviceEvent, HubEvent, HubEventBase, Subscribe
-from gateway.contract.house import EVENTS_TOPIC, GATEWAY_SECONDS, GatewayPresence
+from gateway.contract.house import (
+    EVENTS_TOPIC,
+    GATEWAY_SECONDS,
+    GatewayPresence,
+    HouseCommand,
+    HouseDone,
+)
 from gateway.contract.messages import is_device_token
 from gateway.house.asks import HouseAsks
+from gateway.house.commands import Do, HouseCommands, problem
 from gateway.house.incoming import Incoming
 from gateway.house.neighbours import Neighbour
 from gateway.house.outgoing import Outgoing
@@ -43,6 +51,9 @@ class Sharing:
         self.incoming = Incoming(hub, {hub.epoch, self.statements.epoch}, self._alive)
         self._presence: HousePresence | None = None
         self._asks: HouseAsks | None = None
+        self.commands: HouseCommands | None = None
+        self.do: Do | None = None
+        """What others ask of this one; None: nothing can be."""
         self._ready = asyncio.Event()
         self._lagging: dict[str, int] = {}
         hub.house = self
@@ -116,6 +127,17 @@ class Sharing:
             return None
         return self._presence.neighbours.of_epoch(self.statements.at(device_id))
 
+    def gateways(self) -> list[Neighbour]:
+        """The others that are there and have devices."""
+        here = [] if self._presence is None else self._presence.neighbours.here()
+        return sorted((one for one in here if one.facts.role == "gateway"), key=lambda one: one.name)
+
+    async def carry(self, to: Neighbour, command: HouseCommand) -> HouseDone:
+        """What another gateway makes of a command, or a problem in its place."""
+        if self.commands is None:
+            return problem("the house is not known yet", "try again soon")
+        return await self.commands.carry(to, command)
+
     # -- at work
 
     def work(
@@ -125,10 +147,14 @@ class Sharing:
         self._presence = presence
         asks = self._asks = HouseAsks(self._hub, self.incoming, self.outgoing, self.statements, presence)
         self.incoming.on_gap = asks.missed
+        self.commands = HouseCommands(self._name, presence.instance)
+        self.commands.do = self.do
+        carry = partial(self.commands.run, broker)
         presence.neighbours.on_change.append(self._heard_of)
         yield "events for the house", lambda: self.outgoing.run(broker)
         yield "events of the house", lambda: self._hear(broker)
         yield "asks in the house", lambda: asks.run(broker, self._name)
+        yield "commands in the house", carry
         yield "beginning in the house", self._begin
         yield "cursors", self._tell_cursors
 

@@ -11,16 +11,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
 from gateway.access.common_door import CommonDoor
+from gateway.access.principals import Principal
 from gateway.broker.base import MessageBroker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.observing.health import Health
+from gateway.pipeline.asking.typed_text import Said
 from gateway.pipeline.pipeline import Pipeline
 from gateway.registry.admission import Register
 from gateway.settings.openai import OpenAISettings
@@ -53,6 +56,16 @@ class RunningParts:
         return self.recognizer.state.model or self.config.transcription.model
 
 
+class Others(Protocol):
+    """The other gateways of the house, for whom there is more than this one."""
+
+    async def answered(self, operation: Any, call: Any) -> object:
+        """What an operation of the API answers, by whichever gateway. Raises as it does."""
+
+    async def say(self, text: str, principal: Principal) -> Said:
+        """Somebody's words, put to whoever answers by one of them. Raises SayError."""
+
+
 def _nothing_yet() -> RunningParts | None:
     return None
 
@@ -74,6 +87,8 @@ class Parts:
     openai: OpenAISettings = field(default_factory=OpenAISettings)
     common_door: CommonDoor = field(default_factory=CommonDoor)
     """What the door has in common with those of other gateways."""
+    others: Others | None = None
+    """None: this gateway is alone."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
 

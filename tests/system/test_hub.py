@@ -26,7 +26,7 @@ from gateway.contract.events import (
     Subscribe,
     TranscriptionEvent,
 )
-from gateway.house.hub.running import HouseHub, NoHouse
+from gateway.house_hub.running import HouseHub, NoHouse
 from tests.record import PATIENCE, Record, passes
 from tests.servers.process import free_port
 from tests.servers.redis import Redis
@@ -59,7 +59,7 @@ async def open_all(folder: Path, broker: str) -> AsyncIterator[tuple[House, Hous
             (folder / name).mkdir()
             houses.append(await stack.enter_async_context(open_house(folder / name, **shared(name, broker))))
         hub = await stack.enter_async_context(open_hub(folder / "hub", broker, "hub"))
-        await passes(lambda: len(hub.presence.neighbours.here()) == 2)
+        await passes(lambda: len(hub.sharing.gateways()) == 2)
         yield houses[0], houses[1], hub
 
 

@@ -10,7 +10,7 @@ import click
 
 from gateway.commands.options import Trouble, config_option, read_config
 from gateway.config.loading import variable_name
-from gateway.house.hub.running import MISCONFIGURED, NoHouse, run_hub
+from gateway.house_hub.running import MISCONFIGURED, NoHouse, run_hub
 from gateway.observing import log
 from gateway.process.no_cores import keep_no_cores
 from gateway.process.open_files import REMEDY, TooFewFiles, raise_limit

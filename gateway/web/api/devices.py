@@ -21,7 +21,7 @@ from gateway.pipeline.telling.device_logs import LogLine
 from gateway.pipeline.telling.roster import Presence, Refusal
 from gateway.registry.admission import Applicant
 from gateway.registry.records import RegisteredDevice
-from gateway.web.api.operation import AnyCall, Call, Operation
+from gateway.web.api.operation import AnyCall, Call, Carry, Operation
 from gateway.web.entrance.problems import Problem, not_found
 from gateway.web.parts import RunningParts
 
@@ -336,21 +336,23 @@ def _session(session: Session, since: float) -> OpenSession:
 OPERATIONS = (
     Operation(
         name="listDevices", method="GET", path="/devices", right=Right.LISTEN, run=list_devices,
-        summary="The devices that are connected or expected back", answer=DeviceList,
+        summary="The devices that are connected or expected back", answer=DeviceList, carry=Carry.TO_ALL,
     ),
     Operation(
         name="showDevice", method="GET", path="/devices/{device_id}", right=Right.LISTEN, run=show_device,
         summary="One device", path_type=DeviceName, answer=Device, problems=(HTTPStatus.NOT_FOUND,),
+        carry=Carry.TO_ITS_GATEWAY,
     ),
     Operation(
         name="forgetDevice", method="DELETE", path="/devices/{device_id}", right=Right.OPERATE, run=forget_device,
         summary="Forget a device that is away for good", path_type=DeviceName,
-        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+        problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT), carry=Carry.TO_ITS_GATEWAY,
     ),
     Operation(
         name="showDeviceLog", method="GET", path="/devices/{device_id}/log", right=Right.OPERATE, run=show_log,
         summary="What a device has printed lately", path_type=DeviceName, query=After, answer=DeviceLogPage,
         problems=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+        carry=Carry.TO_ITS_GATEWAY,
     ),
     Operation(
         name="showDeviceLogin", method="GET", path="/devices/{device_id}/mqtt", right=Right.OPERATE, run=show_login,
@@ -363,6 +365,6 @@ OPERATIONS = (
     ),
     Operation(
         name="listSessions", method="GET", path="/sessions", right=Right.LISTEN, run=list_sessions,
-        summary="The sessions that are open", answer=SessionList,
+        summary="The sessions that are open", answer=SessionList, carry=Carry.TO_ALL,
     ),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -39,6 +40,18 @@ class Call(Generic[Path, Query, Body]):
 AnyCall: TypeAlias = Call[Any, Any, Any]
 
 
+class Carry(enum.Enum):
+    """By which gateway of a house of several an operation is done."""
+
+    TO_ITS_GATEWAY = "its gateway"
+    """The one that has the device of its path."""
+    TO_WHOEVER_KNOWS = "whoever knows"
+    """The first that has what it is about."""
+    TO_ANYBODY = "anybody"
+    TO_ALL = "all"
+    """Its answer is lists, of which there is one of each gateway."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """What can be done at ``path`` (below /api/v1) by whoever has ``right``, or one of several.
@@ -46,7 +59,8 @@ class Operation:
     ``path_type``, ``query`` and ``body`` are decoded from the request; ``uploads`` are the media types of a body
     that ``run`` reads itself. ``run`` returns what ``answer`` says, None when that is None, or a response that is
     answered as it is, in one of the media types ``produces``. ``unfinished``: the status of the same answer while
-    something is still under way. ``problems``: statuses that it is known for.
+    something is still under way. ``problems``: statuses that it is known for. ``carry``: None: it is done where it is
+    asked for. What is carried looks at no request.
     """
 
     name: str
@@ -64,3 +78,4 @@ class Operation:
     unfinished: HTTPStatus | None = None
     produces: tuple[str, ...] = (JSON,)
     problems: tuple[HTTPStatus, ...] = ()
+    carry: Carry | None = None

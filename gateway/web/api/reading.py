@@ -65,6 +65,15 @@ FORM_REMEDY = (
 )
 
 
+def converted(raw: msgspec.Raw, wanted: Any) -> Any:
+    """A body that came another way than in a request. Raises Problem."""
+    try:
+        data = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
+    return _convert(data, wanted, strict=True)
+
+
 def check_upload(request: web.Request, taken: Collection[str]) -> None:
     """Whether the body may be what it says it is. Raises Problem (415)."""
     if request.content_type not in taken:

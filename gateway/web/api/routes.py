@@ -15,7 +15,7 @@ from gateway.access.principals import LOCAL
 from gateway.contract.messages import encode
 from gateway.web import explaining
 from gateway.web.api import reading
-from gateway.web.api.operation import JSON, Call, Operation
+from gateway.web.api.operation import JSON, AnyCall, Call, Operation
 from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.api.versions import OPERATIONS as VERSIONS
 from gateway.web.entrance.guard import count_upload, who
@@ -66,9 +66,15 @@ def _answering(operation: Operation, parts: Parts) -> Callable[[web.Request], Aw
             await reading.from_body(request, operation.body) if operation.body else None,
             correlation_of(request),
         )
-        return _response(operation, await operation.run(call))
+        return _response(operation, await _answer_of(operation, call))
 
     return answer
+
+
+async def _answer_of(operation: Operation, call: AnyCall) -> object:
+    if operation.carry is None or call.parts.others is None:
+        return await operation.run(call)
+    return await call.parts.others.answered(operation, call)
 
 
 def _response(operation: Operation, answer: object) -> web.StreamResponse:

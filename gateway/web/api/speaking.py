@@ -23,7 +23,7 @@ from gateway.pipeline.asking.typed_text import MAX_CHARACTERS, BadText, CannotSa
 from gateway.pipeline.sessions.names import UtteranceName
 from gateway.pipeline.telling.announcements import CannotAnnounce, KeptBack
 from gateway.web.api.devices import DeviceName
-from gateway.web.api.operation import Call, Operation
+from gateway.web.api.operation import Call, Carry, Operation
 from gateway.web.entrance.problems import Problem, misfit, no_device, not_found, unavailable
 from gateway.web.parts import RunningParts
 
@@ -175,22 +175,26 @@ OPERATIONS = (
         name="say", method="POST", path="/say", right=Right.SPEAK, run=say, body=Words, answer=Said,
         status=HTTPStatus.ACCEPTED, summary="Say something as a listener; the answer comes as events",
         problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        carry=Carry.TO_ANYBODY,
     ),
     Operation(
         name="reply", method="POST", path="/replies", right=Right.REPLY, run=reply, body=OrchestratorReply,
         answer=Replied, status=HTTPStatus.ACCEPTED, summary="Answer a transcript, or a piece of an answer",
         problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        carry=Carry.TO_WHOEVER_KNOWS,
     ),
     Operation(
         name="replyLater", method="POST", path="/replies/{ticket}", right=Open.TICKETED, run=reply_later,
         path_type=Ticket, body=LaterReply, answer=Replied, status=HTTPStatus.ACCEPTED,
         summary="Answer what this address was given for, or a piece of it; the address lets in, and for that alone",
         problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        carry=Carry.TO_WHOEVER_KNOWS,
     ),
     Operation(
         name="announce", method="POST", path="/devices/{device_id}/announcements", right=Right.REPLY, run=announce,
         path_type=DeviceName, body=Announcement, answer=Announced, status=HTTPStatus.ACCEPTED,
         summary="Tell a device something, now or when it comes back",
         problems=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS),
+        carry=Carry.TO_ITS_GATEWAY,
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from gateway.contract.events import Authenticate, ErrorEvent, SaidEvent, Subscri
 from gateway.contract.messages import BadMessage, encode
 from gateway.hub.fanout import Batch
 from gateway.hub.hub import Evicted, HubFull, ListenerQueue, SlowConsumer
-from gateway.pipeline.asking.typed_text import SayError
+from gateway.pipeline.asking.typed_text import Said, SayError
 from gateway.web.entrance.guard import PROTOCOL, TooFast, count_message, introduce, visit_of, who
 from gateway.web.listeners.forwarding import CLOSE_SECONDS, DIRECT_BYTES, close_socket, forward
 from gateway.web.parts import NotRunning, Parts
@@ -173,7 +173,7 @@ class _Connection:
         except BadMessage as error:
             return ErrorEvent(code="ignored", reason=str(error))
         try:
-            said = await self._parts.running().pipeline.say(say.text, self.principal)
+            said = await self._say(say.text)
         except (SayError, NotRunning) as error:
             return ErrorEvent(code="not_said", reason=str(error), ref=say.ref)
         return SaidEvent(
@@ -182,6 +182,13 @@ class _Connection:
             correlation_id=said.correlation_id,
             ref=say.ref,
         )
+
+    async def _say(self, text: str) -> Said:
+        """Here, or by a gateway of the house where this is a hub. Raises SayError, NotRunning."""
+        parts = self._parts
+        if parts.others is None or parts.find_running() is not None:
+            return await parts.running().pipeline.say(text, self.principal)
+        return await parts.others.say(text, self.principal)
 
     async def _read(self) -> str:
         message = await self._socket.receive()

@@ -34,6 +34,7 @@ from gateway.observing.health import Health, HealthState
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.systemd.notifier import Notifier
+from gateway.web.elsewhere.carrying import HouseApi
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts
 from gateway.web.server import WebServer
@@ -96,6 +97,7 @@ class HouseHub:
                 folder=self._folder,
                 audit=Audit(self._folder, of_gateway=True),
                 common_door=self._common_door,
+                others=HouseApi(self.sharing),
             )
             server = await stack.enter_async_context(WebServer(parts))
             self.url = server.url
