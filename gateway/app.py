@@ -47,6 +47,7 @@ from gateway.orchestrators.loading import load_function
 from gateway.orchestrators.sdk import BadOrchestrator
 from gateway.pipeline.content.opening import open_filter
 from gateway.pipeline.content.port import ContentFilter, Ruling, Way
+from gateway.pipeline.forgetting import Forgetting
 from gateway.pipeline.pipeline import Pipeline
 from gateway.pipeline.sessions.house_names import NO_NAMES, HouseNames
 from gateway.pipeline.sessions.names import UtteranceName
@@ -75,7 +76,10 @@ if TYPE_CHECKING:
     from gateway.house.row.member import HouseMember
     from gateway.house.row.tenure import Tenure
     from gateway.house.sharing import Sharing
+    from gateway.journal.of_house import HouseHistory
     from gateway.recognizers.pool.recognizer import PooledRecognizer
+    from gateway.shared_store.at_work import StoreAtWork
+    from gateway.shared_store.history import Shipping
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +127,7 @@ class Gateway:
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.common_door = CommonDoor()
+        self.store: StoreAtWork | None = None
         self.register = Register(self._folder, config.named_devices, self.health, self._readmit)
         self.firmware = FirmwareStandby(self._folder, self._firmware_at_work)
 
@@ -161,6 +166,7 @@ class Gateway:
             )
             self.pipeline = await stack.enter_async_context(await self._build_pipeline())
             self._start_answering()
+            self._share_history()
             self._begin_in_house()
             self._start(self._publish, "publishing")
             if self.tenure is not None:
@@ -289,6 +295,8 @@ class Gateway:
             register=self.register,
             reconfigure=self.reconfigure,
             config_file=self._config_file,
+            forgetting=self.forgetting,
+            house_history=self.house_history,
         )
 
     # -- the parts
@@ -420,6 +428,7 @@ class Gateway:
             on_state=self._journal_changed,
             remember_seconds=config.orchestrator.late_seconds,
             sessions=config.sessions,
+            shared=bool(config.house.store),
         )
 
     def _journal_changed(self, state: JournalState) -> None:
@@ -495,17 +504,41 @@ class Gateway:
         for name, work in adapters(parts):
             self._start(partial(self.mishaps.keep_up, name, work), name)
 
+    def _share_history(self) -> None:
+        """With other gateways, where they share a store; to be erased and looked up it is there in any case."""
+        self.forgetting: Forgetting | None = None
+        self.house_history: HouseHistory | None = None
+        self._shipping: Shipping | None = None
+        if not isinstance(self.journal, Journal):
+            return
+        config, erasing = self.config, self.pipeline.erasing
+        shares = bool(config.house.store)
+        self.forgetting = Forgetting(self.journal, erasing, self.hub, everywhere=shares)
+        if not shares:
+            return
+        from gateway.shared_store.history import Shipping, StoredHistory  # noqa: PLC0415 - where there is one
+
+        self._shipping = Shipping(
+            self._house_name, self.journal, config.history.days, self.forgetting.as_asked
+        )
+        self.house_history = StoredHistory(
+            lambda: self.store.store if self.store else None, self._shipping, self.journal
+        )
+
     async def _start_store(self) -> None:
         if not self.config.house.store:
             return
         from gateway.shared_store.at_work import StoreAtWork  # noqa: PLC0415 - where there is one
 
-        config = self.config
-        name = config.house.name or client_id(config.broker)
         self.store = await asyncio.to_thread(
-            StoreAtWork, config.house, name, self._folder, common_door=self.common_door, health=self.health
-        )
+            StoreAtWork, self.config.house, self._house_name, self._folder,
+            common_door=self.common_door, health=self.health, shipping=self._shipping,
+        )  # fmt: skip
         self._start(self.store.run, "shared store")
+
+    @property
+    def _house_name(self) -> str:
+        return self.config.house.name or client_id(self.config.broker)
 
     async def _open_page(self) -> None:
         if not self.config.web.enabled:

@@ -178,7 +178,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
-                                .observing
+                                .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
 .firmware:                      firmware_bridge firmware_bridge.link firmware_bridge.images .contract .access
                                 .observing
@@ -233,7 +233,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 firmware_bridge.images .firmware
                                 firmware_bridge.bridge transcription.models
                                 transcription.transcriber .contract .settings .access .broker
-                                .journal.records .journal.effects .journal.dead_letters .journal .config
+                                .journal.records .journal.dead_letters .journal .config
                                 .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
                                 .web.explaining .web.recordings

@@ -190,6 +190,42 @@ class Withdrawn(Struct, frozen=True):
     correlation_id: str
 
 
+class ToldOthers(Struct, frozen=True):
+    """The store that the house shares has all changes of the history up to this one."""
+
+    number: int
+
+
+class TellAgain(Struct, frozen=True):
+    """It has lost some: all of the history is to be told again."""
+
+
+class Swept(Struct, frozen=True):
+    """It has nothing any more that is not in the history, after all was told again."""
+
+
+UTTERANCE, USER = "utterance", "user"
+"""What can be wanted forgotten in the whole house."""
+
+
+class ForgetEverywhere(Struct, frozen=True):
+    """Of an utterance, or of a user until ``at`` (Unix time), nothing is to be kept in the whole house.
+
+    ``kind`` is UTTERANCE or USER.
+    """
+
+    kind: str
+    subject: str
+    at: float
+
+
+class ForgotAsAsked(Struct, frozen=True):
+    """What others wanted to be forgotten is, up to this one of the store with this ``epoch``."""
+
+    epoch: str
+    version: int
+
+
 class Died(Struct, frozen=True):
     """Something could not be done, and is kept as a dead letter."""
 
@@ -232,6 +268,11 @@ Effect: TypeAlias = (
     | TurnAnswered
     | Erased
     | Withdrawn
+    | ToldOthers
+    | TellAgain
+    | Swept
+    | ForgetEverywhere
+    | ForgotAsAsked
     | Died
     | LetterTaken
     | ErrandDone

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,10 @@ from msgspec.structs import replace
 from gateway.journal.effects import Effect, Erased, LetterTaken, Published, Transcribed, Withdrawn
 from gateway.journal.errors import JournalError
 from gateway.journal.file import BUSY_SECONDS, explain
-from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, UtteranceRow
-from gateway.journal.tables.reading import Reader
+from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, TurnRow, UtteranceRow
+from gateway.journal.tables.reading import Reader, letter_of, request_of
 from gateway.journal.tables.search_words import terms
+from gateway.journal.tables.sharing import ROW, Untold, untold
 
 AT_ONCE = 2
 """Questions that are answered at the same time; further ones wait."""
@@ -35,6 +37,8 @@ _COLUMNS = (
 _row = Decoder(HistoryRow).decode
 _reply = Decoder(HistoryReply).decode
 _utterance = Decoder(UtteranceRow).decode
+_dead = Decoder(DeadLetterRow).decode
+_turn = Decoder(TurnRow).decode
 
 _Answer = TypeVar("_Answer")
 
@@ -101,9 +105,26 @@ class History:
         """What was said, as PCM16 mono at 16 kHz; None when it is not kept."""
         return await self._ask(lambda db: _audio(db, utterance_id))
 
+    async def with_audio(self, utterances: Collection[str]) -> set[str]:
+        """Which of these can be heard here."""
+        return await self._ask(lambda db: {name for name in utterances if _audio(db, name) is not None})
+
     async def belongings(self, user_id: str, limit: int) -> Belongings:
         """What is kept of a user and can be erased, at most so much of each kind."""
         return await self._ask(lambda db: _belongings(db, user_id, limit))
+
+    async def belongings_until(self, user_id: str, limit: int, until: float) -> Belongings:
+        """The same that was said, asked or put away until then, in Unix seconds as they were written down."""
+        return await self._ask(lambda db: _belongings_until(db, user_id, limit, until))
+
+    async def erasures(self) -> list[tuple[str, str, float]]:
+        """What the whole house has yet to be told to forget: kind, subject, and until when (Unix seconds)."""
+        query = "SELECT kind, subject, at FROM history_changes WHERE kind <> ?"
+        return await self._ask(lambda db: db.execute(query, (ROW,)).fetchall())
+
+    async def untold(self, limit: int) -> Untold | None:
+        """What others have yet to be told; None where nobody is."""
+        return await self._ask(lambda db: untold(db, limit, lambda name: _with_words(db, name)))
 
     async def dead_letters(self, after: int, limit: int) -> list[DeadLetterRow]:
         """What could not be done, oldest first, beyond a number."""
@@ -157,6 +178,13 @@ def _one(db: sqlite3.Connection, utterance_id: str) -> HistoryRow | None:
     return _whole(found) if found else None
 
 
+def _with_words(db: sqlite3.Connection, utterance_id: str) -> tuple[HistoryRow, str] | None:
+    """And with the words by which it is found."""
+    query = f"SELECT {_COLUMNS}, words FROM history WHERE utterance_id = ?"  # noqa: S608 - our own names
+    found = db.execute(query, (utterance_id,)).fetchone()
+    return (_whole(found[:-1]), found[-1]) if found else None
+
+
 def _whole(columns: tuple[int, bytes, bytes | None, float, float, int]) -> HistoryRow:
     number, record, reply, publish_ms, speech_to_reply_ms, audio = columns
     return replace(
@@ -194,3 +222,28 @@ def _belongings(db: sqlite3.Connection, user_id: str, limit: int) -> Belongings:
 
     speech = "SELECT utterance_id FROM utterances WHERE user_id = ? AND NOT done LIMIT ?"
     return Belongings(found(said), found(dead), found(asked), found(letters), found(speech))
+
+
+def _belongings_until(db: sqlite3.Connection, user_id: str, limit: int, until: float) -> Belongings:
+    """What is of the one and the other time is told by the records, which have the wall's."""
+
+    def found(query: str, at: Callable[[bytes], float]) -> tuple[Any, ...]:
+        old = (name for name, record in db.execute(query, (user_id,)) if at(record) <= until)
+        return tuple(islice(old, limit))
+
+    speech = "SELECT utterance_id, record FROM utterances WHERE user_id = ?1 AND"
+    turns = "SELECT correlation_id, record FROM turns WHERE user_id = ?"
+    asked = found(
+        "SELECT correlation_id, record FROM requests WHERE user_id = ? AND (due OR ended_at IS NULL)",
+        lambda one: request_of(one).asked_at,
+    )
+    said = found(
+        "SELECT utterance_id, record FROM history WHERE user_id = ?", lambda one: _row(one).spoken_at
+    )
+    return Belongings(
+        tuple(dict.fromkeys((*said, *found(f"{speech} done", lambda one: _utterance(one).heard_at))))[:limit],
+        found("SELECT number, record FROM dead_letters WHERE user_id = ?", lambda one: _dead(one).died_at),
+        tuple(dict.fromkeys((*asked, *found(turns, lambda one: _turn(one).timestamp))))[:limit],
+        found("SELECT number, record FROM outbox WHERE user_id = ?", lambda one: letter_of(one).queued_at),
+        found(f"{speech} NOT done", lambda one: _utterance(one).heard_at),
+    )

@@ -15,7 +15,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -87,17 +87,26 @@ class Journal:
         remember_seconds: float = 300.0,
         privacy: PrivacySettings | None = None,
         sessions: SessionSettings | None = None,
+        shared: bool = False,
     ) -> None:
-        """``on_state`` is called on the event loop. ``remember_seconds``: for requests that ended."""
+        """``on_state`` is called on the event loop. ``remember_seconds``: for requests that ended.
+
+        ``shared``: changes of the history are kept until somebody has told them others.
+        """
         history, sessions = history or HistorySettings(), sessions or SessionSettings()
         self.path: Path = journal_path(settings.path, os.environ)
         self.history = History(self.path)
         """What was said, to be read; it is written with effects, as everything."""
         self._on_state = on_state
+        self.on_commit: Callable[[asyncio.Future[bool]], None] = lambda _done: None
+        """Called when something has been committed, or could not be."""
         self._writer = Writer(
             self.path,
             _quotas(settings, history, sessions),
-            retention=_retention(settings, history, privacy or PrivacySettings(), sessions, remember_seconds),
+            retention=replace(
+                _retention(settings, history, privacy or PrivacySettings(), sessions, remember_seconds),
+                shared=shared,
+            ),
             on_results=self._results,
             on_state=self._state_changed,
         )
@@ -139,6 +148,7 @@ class Journal:
         """
         future: asyncio.Future[bool] = self._loop.create_future()
         future.add_done_callback(_looked_at)
+        future.add_done_callback(self.on_commit)
         self._writer.submit(Commit(effects, future))
         return future
 

@@ -17,8 +17,10 @@ import structlog
 from firmware_bridge.pacing import Backoff
 from gateway.access.common_door import CommonDoor, done
 from gateway.access.tokens import TokenError
+from gateway.journal.errors import JournalError
 from gateway.observing.health import Health, HealthState
 from gateway.settings.house import HouseSettings
+from gateway.shared_store.history import Shipping
 from gateway.shared_store.limits import SharedLimits
 from gateway.shared_store.opening import open_store
 from gateway.shared_store.port import Pulse, SharedStore, StoreError, StoreUnavailable
@@ -30,6 +32,8 @@ COMPONENT = "shared store"
 PULSE_SECONDS = 0.25
 PATIENCE_SECONDS = 5.0
 """A pulse that takes longer is none: the store is away."""
+JOURNAL_SECONDS = 5.0
+"""How often a journal that could not be read is tried again."""
 AGAIN_SECONDS, LATEST_AGAIN_SECONDS = 0.25, 5.0
 GOES_ON = "tokens, limits and history go on with what is known here"
 
@@ -46,14 +50,16 @@ class StoreAtWork:
         common_door: CommonDoor,
         health: Health,
         clock: Callable[[], float] = time.time,
+        shipping: Shipping | None = None,
     ) -> None:
-        """``gateway``: its name among the others. Reads files."""
+        """``gateway``: its name among the others. ``shipping``: None: nothing is remembered here. Reads files."""
         self._settings = settings
         self._gateway = gateway
         self._common_door = common_door
         self._health = health
         self.tokens = SharedTokens(folder, common_door, settings.store_away_days, clock)
         self.limits = SharedLimits()
+        self._shipping = shipping
         self.store: SharedStore | None = None
         """While it is there."""
         self._epoch = ""
@@ -71,28 +77,51 @@ class StoreAtWork:
 
     async def _once(self, backoff: Backoff) -> None:
         store = await open_store(self._settings)
+        shipping: asyncio.Task[None] | None = None
         try:
             self.limits.forget()
-            await self._serve(store, backoff)
+            self._lookup = PageLookup(self._common_door, store)
+            version = await self._beat(store)
+            if self._shipping is not None:
+                shipping = asyncio.create_task(self._ship(self._shipping, store))
+            backoff.reset()
+            self.store = store
+            await self._serve(store, version, shipping)
         finally:
             self.store = None
             if self._common_door.door is not None:
                 self._common_door.door.look_for = None
+            if shipping is not None:
+                shipping.cancel()
+                await asyncio.gather(shipping, return_exceptions=True)
             await store.close()
 
-    async def _serve(self, store: SharedStore, backoff: Backoff) -> None:
-        lookup = PageLookup(self._common_door, store)
+    async def _serve(self, store: SharedStore, version: int, shipping: asyncio.Task[None] | None) -> None:
         while True:
-            if (door := self._common_door.door) is not None:
-                door.doubt, door.look_for = self.tokens.doubt, lookup.look_for
-            await self._beat(store)
-            self.store = store
-            backoff.reset()
             with suppress(TimeoutError):
                 async with asyncio.timeout(PULSE_SECONDS):
                     await self._common_door.news.wait()
+            epoch, before, version = self._epoch, version, await self._beat(store)
+            if self._epoch != epoch:
+                raise StoreUnavailable("the shared store was emptied")
+            if self._shipping is not None and version != before:
+                self._shipping.look()
+            if shipping is not None and shipping.done():
+                shipping.result()
 
-    async def _beat(self, store: SharedStore) -> None:
+    async def _ship(self, shipping: Shipping, store: SharedStore) -> None:
+        """A journal that cannot be read is no matter of the store's."""
+        while True:
+            try:
+                await shipping.run(store, self._epoch)
+            except JournalError as error:
+                log.warning("the shared store is not told what is remembered here", reason=str(error))
+            await asyncio.sleep(JOURNAL_SECONDS)
+
+    async def _beat(self, store: SharedStore) -> int:
+        """The version that the store has come to."""
+        if (door := self._common_door.door) is not None:
+            door.doubt, door.look_for = self.tokens.doubt, self._lookup.look_for
         self._common_door.news.clear()
         waiting, limits = self._common_door.begin(), self._common_door.limits
         try:
@@ -110,6 +139,7 @@ class StoreAtWork:
         else:
             self._health.set(COMPONENT, *self._condition())
         done(waiting)
+        return pulse.version
 
     def _look_at(self, pulse: Pulse) -> None:
         """Another store than the one before, under the same name, has everything to learn."""

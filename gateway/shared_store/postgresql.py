@@ -14,12 +14,20 @@ from typing import Any
 
 import asyncpg
 
+from gateway.journal.history import Selection
+from gateway.journal.of_house import PageKey
+from gateway.shared_store import postgresql_history as history
 from gateway.shared_store.place import StorePlace
 from gateway.shared_store.port import (
+    ERASED,
     MOST_ENTRIES,
     Entry,
+    Erasure,
+    FoundPage,
+    FoundRow,
     Join,
     Pulse,
+    Shipment,
     StoreError,
     StoreRefused,
     StoreUnavailable,
@@ -130,6 +138,50 @@ class PostgresqlStore:
                 kind,
                 list(keys),
             )
+
+    # -- the history
+
+    async def shipped(self, gateway: str, journal: str) -> int:
+        """By its row."""
+        async with self._asking(at_leisure=True) as db:
+            return await history.shipped(db, self._schema, gateway, journal)
+
+    async def ship(self, shipment: Shipment) -> None:
+        """One transaction, in which nobody erases."""
+        async with self._asking(at_leisure=True) as db, db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock_shared($1)", self._lock_key + 1)
+            await history.ship(db, self._schema, shipment)
+
+    async def sweep(self, gateway: str, journal: str, generation: int) -> None:
+        """Some at a time."""
+        where = "gateway = $1 AND journal = $2 AND generation < $3"
+        while await self._delete_some(where, gateway, journal, generation):
+            pass
+
+    async def prune(self) -> None:
+        """By the server's clock."""
+        await self._delete_some("goes_at < extract(epoch FROM now())")
+
+    async def page(self, wanted: Selection, before: PageKey | None, limit: int) -> FoundPage:
+        """One statement."""
+        async with self._asking(at_leisure=True) as db:
+            return await history.page(db, self._schema, wanted, before, limit)
+
+    async def utterance(self, utterance_id: str) -> FoundRow | None:
+        """By its id."""
+        async with self._asking(at_leisure=True) as db:
+            return await history.utterance(db, self._schema, utterance_id)
+
+    async def erase(self, erasure: Erasure) -> int:
+        """One transaction, in which nobody ships."""
+        async with self._alone() as db:
+            await db.execute("SELECT pg_advisory_xact_lock($1)", self._lock_key + 1)
+            await self._put(db, ERASED, erasure.key, await history.erased(db, self._schema, erasure))
+            return await history.erase(db, self._schema, erasure)
+
+    async def _delete_some(self, where: str, *values: object) -> bool:
+        async with self._asking(at_leisure=True) as db:
+            return await history.delete_some(db, self._schema, where, *values)
 
     async def close(self) -> None:
         """At once: a goodbye would wait for a server that does not answer."""

@@ -15,7 +15,24 @@ CREATE INDEX ON {schema}.entries (kind, version);
 CREATE UNLOGGED TABLE {schema}.spent (gateway text PRIMARY KEY, at timestamptz NOT NULL, body bytea NOT NULL);
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+_VERSION_2 = """
+CREATE TABLE {schema}.shipped (
+    gateway text NOT NULL, journal text NOT NULL, position bigint NOT NULL, PRIMARY KEY (gateway, journal));
+CREATE TABLE {schema}.history (
+    utterance_id text PRIMARY KEY, tie bigint NOT NULL, spoken bigint NOT NULL, correlation_id text NOT NULL,
+    session_id text NOT NULL, conversation_id text NOT NULL, user_id text NOT NULL, device_id text NOT NULL,
+    words text NOT NULL, replied boolean NOT NULL, goes_at double precision NOT NULL, gateway text NOT NULL,
+    journal text NOT NULL, generation bigint NOT NULL, record bytea NOT NULL);
+CREATE INDEX ON {schema}.history (spoken, tie);
+CREATE INDEX ON {schema}.history (session_id);
+CREATE INDEX ON {schema}.history (conversation_id);
+CREATE INDEX ON {schema}.history (user_id, spoken);
+CREATE INDEX ON {schema}.history (device_id, spoken);
+CREATE INDEX ON {schema}.history (goes_at);
+CREATE INDEX ON {schema}.history (gateway, journal, generation);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 
 VERSION = len(MIGRATIONS)

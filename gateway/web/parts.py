@@ -22,8 +22,10 @@ from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
+from gateway.journal.of_house import HouseHistory
 from gateway.observing.health import Health
 from gateway.pipeline.asking.typed_text import Said
+from gateway.pipeline.forgetting import Forgetting
 from gateway.pipeline.pipeline import Pipeline
 from gateway.registry.admission import Register
 from gateway.settings.openai import OpenAISettings
@@ -49,6 +51,10 @@ class RunningParts:
     reconfigure: Callable[[GatewayConfig], Plan]
     config_file: Path | None = None
     """What the configuration was read from."""
+    forgetting: Forgetting | None = None
+    """Erases what was said; None: nothing is remembered."""
+    house_history: HouseHistory | None = None
+    """What was said at all gateways that share a store; None: this one does not."""
 
     @property
     def model(self) -> str:

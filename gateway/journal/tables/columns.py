@@ -88,6 +88,10 @@ COLUMNS: Mapping[str, Mapping[str, Holds]] = {
         **dict.fromkeys(("reply", "agent", "record"), _W),
     },
     "errands": dict.fromkeys(("number", "verb", "letter"), _F),
+    "history_changes": dict.fromkeys(("number", "kind", "subject", "at"), _F),
+    "history_sharing": dict.fromkeys(
+        ("number", "journal", "generation", "told", "sweep", "epoch", "erased"), _F
+    ),
     "clock": dict.fromkeys(("number", "record"), _F),
 }  # fmt: skip
 

@@ -19,6 +19,7 @@ from gateway.journal.records import Room
 from gateway.journal.tables.history_writing import Memory
 from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.reading import request_of
+from gateway.journal.tables.sharing import HistoryChanges
 from gateway.journal.tables.tables import Tables
 from gateway.journal.tables.turn_writing import KeptTurns
 from transcription.priority import priority_of
@@ -48,6 +49,8 @@ class Ledger(Tables):
         self._retention = retention or Retention()
         self._memory = Memory(self)
         self._turns = KeptTurns(self)
+        self._sharing = HistoryChanges(self)
+        self._sharing.begin(shared=self._retention.shared)
         # Those of a version that did not say when they were put away are as old as this start.
         db.execute("UPDATE dead_letters SET put_away_at = ? WHERE put_away_at IS NULL", (clock(),))
         self._apply: dict[type, Callable[[Any], None]] = {
@@ -71,6 +74,7 @@ class Ledger(Tables):
             e.ErrandDone: self._errand_done,
             **self._memory.effects(),
             **self._turns.effects(),
+            **self._sharing.effects(),
         }
 
     def apply(self, effects: Sequence[e.Effect]) -> bool:
@@ -117,6 +121,7 @@ class Ledger(Tables):
             " AND correlation_id NOT IN (SELECT correlation_id FROM requests) ORDER BY number LIMIT ?)"
         )
         self.delete(Room.AGENT_REQUESTS, over, now - kept.requests, some)
+        self._sharing.bound(self.usages.by_room[Room.HISTORY].rows)
         self.scrub()
 
     # -- what the effects do

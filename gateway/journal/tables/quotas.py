@@ -27,6 +27,7 @@ class Retention:
 
     ``undelivered``: answers that wait for their device. ``conversations``: those in which nothing is said.
     ``words``: whether what was said is remembered at all; else it leaves the files as soon as it is quiet.
+    ``shared``: whether it is written down what is to be told a store that the house shares.
     """
 
     requests: float = 300.0
@@ -35,6 +36,7 @@ class Retention:
     undelivered: float = 365 * 86_400.0
     conversations: float = 60.0
     words: bool = True
+    shared: bool = False
 
 
 def undelivered_seconds(history: HistorySettings, privacy: PrivacySettings) -> float:

@@ -27,7 +27,7 @@ _turns = Decoder(r.TurnRow).decode
 _dead_letters = Decoder(r.DeadLetterRow).decode
 
 
-def _letters(record: bytes) -> r.LetterRow:
+def letter_of(record: bytes) -> r.LetterRow:
     """A message; those of a broker that is away for long are many, and therefore packed."""
     return _letter(zlib.decompress(record))
 
@@ -99,7 +99,7 @@ class Reader:
         """Messages (of a class) that are not published yet, in the order of their numbers."""
         of_class = "" if priority is None else f"urgency = {priority.urgency:d} AND"
         found = self._page("number, record", Room.OUTBOX, of_class, after, limit)
-        return [(number, _letters(record)) for number, record in found]
+        return [(number, letter_of(record)) for number, record in found]
 
     def requests(self, after: int, limit: int) -> list[tuple[int, r.RequestRow]]:
         """Requests, open and ended, oldest first."""

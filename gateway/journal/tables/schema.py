@@ -113,6 +113,16 @@ ALTER TABLE outbox ADD COLUMN urgency INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX outbox_urgency ON outbox (urgency, number);
 """
 
+_VERSION_8 = """
+CREATE TABLE history_changes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL DEFAULT 0,
+    UNIQUE (kind, subject));
+CREATE TABLE history_sharing (
+    number INTEGER PRIMARY KEY CHECK (number = 1), journal TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 0,
+    told INTEGER NOT NULL DEFAULT 0, sweep INTEGER NOT NULL DEFAULT 0, epoch TEXT NOT NULL DEFAULT '',
+    erased INTEGER NOT NULL DEFAULT 0);
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -173,6 +183,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _script(_VERSION_5),
     _script(_VERSION_6),
     _script(_VERSION_7),
+    _script(_VERSION_8),
 )
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 

@@ -7,23 +7,23 @@ from typing import Annotated
 
 from aiohttp import web
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from firmware_bridge.settings import DeviceId
 from firmware_bridge.speech_files import wav_file
 from gateway.access.principals import Right
 from gateway.contract.messages import AudioFacts, Timings
 from gateway.journal import Journal
-from gateway.journal.effects import Erased
 from gateway.journal.history import History, Selection
+from gateway.journal.of_house import HouseAway, HouseHistory, HouseRow, PageKey
 from gateway.journal.records import HistoryReply, HistoryRow, redacted_reply
-from gateway.pipeline.erasing import Whose
-from gateway.web.api.cursors import from_cursor, to_cursor
+from gateway.pipeline.forgetting import Forgetting
+from gateway.web.api.cursors import from_cursor, from_house_cursor, to_cursor, to_house_cursor
 from gateway.web.api.operation import AnyCall, Call, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 WAV = "audio/wav"
-ERASED_AT_ONCE = 50
-"""Utterances that are erased in one commit, so that erasing much keeps no speech waiting."""
+_BEGIN_ANEW = "ask again without `before`: what this gateway has heard is shown meanwhile"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -51,7 +51,8 @@ class Utterance(Struct, frozen=True, kw_only=True):
 
     ``publish_ms``: from its text to the broker's receipt. ``speech_to_reply_ms``: from the end of speech until its
     device had the answer. 0: that did not happen (yet). ``conversation_id``: empty where it is of none.
-    ``flags``, here and of the reply: what the content filter has found in it, or made of it.
+    ``flags``, here and of the reply: what the content filter has found in it, or made of it. ``gateway``: which of the
+    house heard it, and has its audio; empty: this one, whose house shares no history.
     """
 
     utterance_id: str
@@ -75,13 +76,19 @@ class Utterance(Struct, frozen=True, kw_only=True):
     announcement: bool
     conversation_id: str
     flags: tuple[str, ...] = ()
+    gateway: str = ""
 
 
 class UtterancePage(Struct, frozen=True):
-    """Newest first. ``next`` is the cursor of the page after this one; null: there is none."""
+    """Newest first. ``next`` is the cursor of the page after this one; null: there is none.
+
+    ``whole`` false: the store that the house shares is away, or has yet to be told some: what other gateways have heard
+    is missing, or what this one heard last.
+    """
 
     utterances: tuple[Utterance, ...]
     next: str | None
+    whole: bool = True
 
 
 class Search(Struct, frozen=True, kw_only=True):
@@ -135,24 +142,43 @@ async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
         user_id=query.user_id or "",
         users=principal.users,
         devices=principal.devices,
-        before=from_cursor(query.before),
     )
-    rows = await _history(call).page(wanted, query.limit + 1)
+    own, house = _history(call), call.parts.running().house_history
+    key = from_house_cursor(query.before)
+    if house is not None and (key is not None or not query.before):
+        try:
+            return await _page_of_house(call, house, wanted, key)
+        except HouseAway as away:
+            if key is not None:
+                raise unavailable(f"{away}, and this page is of the whole house", _BEGIN_ANEW) from away
+    rows = await own.page(replace(wanted, before=from_cursor(query.before)), query.limit + 1)
     page = rows[: query.limit]
     more = to_cursor(page[-1].number) if len(rows) > query.limit else None
-    return UtterancePage(tuple(_shown(row, call) for row in page), more)
+    return UtterancePage(tuple(_shown(row, call) for row in page), more, house is None)
+
+
+async def _page_of_house(
+    call: Call[None, Search, None], house: HouseHistory, wanted: Selection, before: PageKey | None
+) -> UtterancePage:
+    page = await house.page(wanted, before, call.query.limit)
+    more = None if page.more is None else to_house_cursor(page.more)
+    return UtterancePage(tuple(_shown(one.row, call, one.gateway) for one in page.rows), more, page.whole)
 
 
 async def show_utterance(call: Call[WhichUtterance, None, None]) -> Utterance:
     """One of them."""
-    return _shown(await _find(call, _history(call)), call)
+    found = await _find(call, _history(call))
+    return _shown(found.row, call, found.gateway)
 
 
 async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response:
     """Its audio, or the part of it that is asked for."""
     history = _history(call)
-    row = await _find(call, history)
+    found = await _find(call, history)
+    row = found.row
     pcm = await history.audio(row.utterance_id) if _shown(row, call).has_audio else None
+    if pcm is None and found.gateway:
+        raise not_found(f"audio: if it is kept, the gateway {found.gateway} has it")
     if pcm is None:
         raise not_found("audio: it is not kept (journal.keep_audio), or not any more (history.audio_days)")
     return ranged(call.request, wav_file(pcm))
@@ -160,30 +186,25 @@ async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response
 
 async def erase_utterance(call: Call[WhichUtterance, None, None]) -> None:
     """For good."""
-    journal = _journal(call)
-    row = await _find(call, journal.history)
-    whose = Whose(correlation_id=row.correlation_id, utterance_id=row.utterance_id)
-    await call.parts.running().pipeline.erasing.erase(whose)
-    await journal.commit(Erased(row.utterance_id))
-    call.parts.hub.erase(correlation_id=row.correlation_id)
-    await journal.scrub()
+    found = await _find(call, _journal(call).history)
+    await _forgetting(call).utterance(found.row.utterance_id, found.row.correlation_id)
+    await _tell_house(call)
 
 
 async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
     """All that a user ever said, some at a time."""
-    user_id, journal = call.query.user_id, _journal(call)
+    user_id = call.query.user_id
     if not call.principal.sees(user_id=user_id, device_id=None):
         raise not_found("user")
-    erasing, whose = call.parts.running().pipeline.erasing, Whose(user_id=user_id)
-    erased = await erasing.erase(whose)
-    await journal.scrub()  # behind all that is being written: it is seen from here on
-    while some := await journal.history.belongings(user_id, ERASED_AT_ONCE):
-        await journal.commit(*some.effects())
-        erased += len(some)
-        erased += await erasing.erase(whose)
-    call.parts.hub.erase(user_id=user_id)
-    await journal.scrub()
+    erased = await _forgetting(call).user(user_id)
+    await _tell_house(call)
     return ErasedCount(erased)
+
+
+async def _tell_house(call: AnyCall) -> None:
+    """Whoever asks for it again does not find it; while the store is away, other gateways are told later."""
+    if (house := call.parts.running().house_history) is not None:
+        await house.caught_up()
 
 
 def ranged(request: web.Request, whole: bytes) -> web.Response:
@@ -208,11 +229,24 @@ def ranged(request: web.Request, whole: bytes) -> web.Response:
     )
 
 
-async def _find(call: Call[WhichUtterance, None, None], history: History) -> HistoryRow:
-    row = await history.utterance(call.path.utterance_id)
-    if row is None or not call.principal.sees(user_id=row.user_id, device_id=row.device_id):
+async def _find(call: Call[WhichUtterance, None, None], history: History) -> HouseRow:
+    """Here, or in the whole house. Raises Problem."""
+    utterance_id = call.path.utterance_id
+    own = await history.utterance(utterance_id)
+    found = HouseRow("", own) if own is not None else await _elsewhere(call, utterance_id)
+    if found is None or not call.principal.sees(user_id=found.row.user_id, device_id=found.row.device_id):
         raise not_found("utterance")
-    return row
+    return found
+
+
+async def _elsewhere(call: AnyCall, utterance_id: str) -> HouseRow | None:
+    house = call.parts.running().house_history
+    if house is None:
+        return None
+    try:
+        return await house.utterance(utterance_id)
+    except HouseAway as away:
+        raise unavailable(f"this gateway has not heard it, and {away}", "ask again later") from away
 
 
 def _journal(call: AnyCall) -> Journal:
@@ -223,6 +257,14 @@ def _journal(call: AnyCall) -> Journal:
     return journal
 
 
+def _forgetting(call: AnyCall) -> Forgetting:
+    """Raises Problem."""
+    _journal(call)
+    forgetting = call.parts.running().forgetting
+    assert forgetting is not None  # where there is a journal
+    return forgetting
+
+
 def _history(call: AnyCall) -> History:
     """The history, to look into. Raises Problem."""
     journal = _journal(call)
@@ -231,7 +273,7 @@ def _history(call: AnyCall) -> History:
     return journal.history
 
 
-def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
+def _shown(row: HistoryRow, call: AnyCall, gateway: str = "") -> Utterance:
     """A row as it may be seen: words of the time before redaction are kept back, too."""
     redact = row.redacted or call.parts.running().config.privacy.redact
     reply = row.reply
@@ -259,6 +301,7 @@ def _shown(row: HistoryRow, call: AnyCall) -> Utterance:
         announcement=row.is_announcement,
         conversation_id=row.conversation_id,
         flags=row.flags,
+        gateway=gateway,
     )
 
 

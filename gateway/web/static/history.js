@@ -7,6 +7,7 @@ import { flagWords, heardKind, heardWords, replyKind, replyMark } from "./words.
 
 const PAGE = 30;
 const TYPING_MS = 250;
+const PARTIAL = "The store of the house is away or behind: what other gateways have heard may be missing.";
 
 export class HistoryView {
   // `session.may("operate")` says whether this visitor may erase.
@@ -45,11 +46,11 @@ export class HistoryView {
     for (const [name, value] of Object.entries(wanted)) if (value) question.set(name, value);
     const number = ++this.asked;
     try {
-      const { utterances, next } = await ask(`/api/v1/utterances?${question}`);
+      const { utterances, next, whole } = await ask(`/api/v1/utterances?${question}`);
       if (number !== this.asked) return; // a later question is under way
       this.utterances = before ? [...this.utterances, ...utterances] : utterances;
       this.next = next;
-      this.draw(this.utterances.length ? "" : "Nothing was found.");
+      this.draw(this.utterances.length ? (whole ? "" : PARTIAL) : `Nothing was found.${whole ? "" : ` ${PARTIAL}`}`);
     } catch (error) {
       if (number === this.asked) this.draw(reasonOf(error));
     }
@@ -63,7 +64,7 @@ export class HistoryView {
   }
 
   row(utterance) {
-    const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), element("time", "", moment(utterance.spoken_at)));
+    const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), ...(utterance.gateway ? [element("span", "who-gateway", utterance.gateway)] : []), element("time", "", moment(utterance.spoken_at)));
     const turn = { ...utterance, announced: utterance.announcement, final: true };
     const flags = utterance.flags.length ? [element("span", "flags", flagWords(utterance.flags))] : [];
     const heard = element("p", "heard", heardWords(turn), ...flags);

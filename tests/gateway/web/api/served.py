@@ -13,6 +13,8 @@ from aiohttp import ClientResponse, ClientSession
 
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
+from gateway.journal import Journal
+from gateway.pipeline.forgetting import Forgetting
 from gateway.settings.openai import OpenAISettings
 from gateway.web.parts import RunningParts as Parts
 from tests.gateway.web.house import OFF, web_server
@@ -84,6 +86,9 @@ def served_parts(works: Works) -> Parts:
         pipeline=works.pipeline,
         register=works.register,
         reconfigure=reconfigure,
+        forgetting=Forgetting(works.journal, works.pipeline.erasing, works.hub, everywhere=False)
+        if isinstance(works.journal, Journal)
+        else None,
     )
 
 

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from gateway.contract.events import Subscribe, TranscriptionEvent
 from gateway.contract.messages import TranscriptionMessage
 from gateway.journal import effects as e
+from gateway.journal.of_house import PageKey
 from gateway.journal.records import HistoryReply
-from gateway.web.api.cursors import from_cursor, to_cursor
+from gateway.web.api.cursors import from_cursor, from_house_cursor, to_cursor, to_house_cursor
 from gateway.web.entrance.problems import Problem
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.api.served import Served, open_served
@@ -57,7 +58,7 @@ async def test_a_turn_is_found_with_all_that_the_page_needs(served: Served) -> N
     assert set(one) == {
         "utterance_id", "session_id", "user_id", "device_id", "correlation_id", "spoken_at", "text", "success",
         "error", "language", "confidence", "audio", "timings", "publish_ms", "reply", "speech_to_reply_ms",
-        "has_audio", "redacted", "announcement", "conversation_id", "flags",
+        "has_audio", "redacted", "announcement", "conversation_id", "flags", "gateway",
     }  # fmt: skip
     transcript = await served.works.events.first(TranscriptionEvent)
     assert one["spoken_at"] == transcript.spoken_at, "who listens and who reads it later see the same time"
@@ -296,3 +297,44 @@ def test_what_is_no_cursor_is_refused_or_one_that_was_given(text: str) -> None:
     with suppress(Problem):
         number = from_cursor(text)
         assert (to_cursor(number) if number else "") == text
+
+
+NUMBERS = st.integers(min_value=0, max_value=(1 << 62) - 1)
+
+
+@given(NUMBERS, NUMBERS)
+def test_a_cursor_of_the_house_leads_back_and_is_none_of_one_gateways(spoken: int, tie: int) -> None:
+    cursor = to_house_cursor(PageKey(spoken, tie))
+    assert from_house_cursor(cursor) == PageKey(spoken, tie)
+    assert len(cursor) <= 64
+    assert cursor.isascii()
+    with pytest.raises(Problem):
+        from_cursor(cursor)
+
+
+@given(st.integers(min_value=1, max_value=(1 << 62) - 1))
+def test_a_cursor_of_one_gateway_is_none_of_the_houses(number: int) -> None:
+    assert from_house_cursor(to_cursor(number)) is None
+
+
+@given(st.text(max_size=64))
+def test_what_is_no_cursor_of_the_house_is_none_or_one_that_was_given(text: str) -> None:
+    key = from_house_cursor(f"h{text}")
+    assert key is None or to_house_cursor(key) == f"h{text}"
+
+
+@pytest.mark.parametrize("text", ["h", "h" * 64, "h" + "_" * 22, "hAAAA", "h" + "A" * 21 + "="])
+async def test_a_cursor_that_nobody_gave_is_refused(served: Served, text: str) -> None:
+    await served.call("GET", "/utterances", 422, params={"before": text})
+
+
+async def test_a_cursor_of_the_house_at_a_gateway_that_shares_none_is_refused(served: Served) -> None:
+    await fill(served)
+    await served.call("GET", "/utterances", 422, params={"before": to_house_cursor(PageKey(5, 7))})
+
+
+async def test_a_gateway_that_shares_nothing_shows_all_that_there_is(served: Served) -> None:
+    await fill(served)
+    page = await served.get("/utterances")
+    assert page["whole"] is True
+    assert {one["gateway"] for one in page["utterances"]} == {""}
