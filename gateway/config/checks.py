@@ -20,6 +20,7 @@ from gateway.config.mqtt_brokers import credentials_for_nothing, is_mqtt_url
 from gateway.config.names import contradictions as in_names
 from gateway.config.networks import wrong_networks
 from gateway.config.outline import Contradiction, Mistake, shown
+from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
@@ -64,10 +65,7 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
         yield (("devices", "mqtt", "url"),), message
     yield from _known_devices(config.devices)
     yield from _microphones(config.devices)
-    try:
-        check_broker_url(config.broker.url)
-    except BrokerError as error:
-        yield (("broker", "url"),), f"{error}, got {shown(config.broker.url)}"
+    yield from _broker(config.broker)
     if not _APP.fullmatch(config.orchestrator.app):
         message = f"expected auto, builtin, module:name or nothing, got {shown(config.orchestrator.app)}"
         yield (("orchestrator", "app"),), message
@@ -92,11 +90,27 @@ def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     yield from _number_format(config.transcription)
 
 
+def _broker(broker: BrokerSettings) -> Iterator[Contradiction]:
+    try:
+        check_broker_url(broker.url)
+    except BrokerError as error:
+        yield (("broker", "url"),), f"{error}, got {shown(broker.url)}"
+    if broker.amqp_sasl == "EXTERNAL" and not broker.url.startswith("amqps://"):
+        message = f"EXTERNAL shows RabbitMQ our certificate, which takes amqps://, got {shown(broker.url)}"
+        yield (("broker", "amqp_sasl"), ("broker", "url")), message
+    elif broker.amqp_sasl == "EXTERNAL" and not broker.tls.cert_file:
+        message = (
+            "EXTERNAL shows RabbitMQ our certificate, and there is none: name it in broker.tls.cert_file"
+        )
+        yield (("broker", "amqp_sasl"), ("broker", "tls", "cert_file")), message
+
+
 def _recognizers(config: GatewayConfig) -> Iterator[Contradiction]:
     if config.recognizers.use != "never" and config.broker.url == MEMORY:
         message = (
             "recognizers on other machines are reached over a broker, and memory:// is inside this process: "
-            "name one that they reach, too (redis://, nats://, amqp://, mqtt://), or set recognizers.use to never"
+            "name one that they reach, too (redis://, nats://, amqp://, mqtt://, kafka://), or set recognizers.use to "
+            "never"
         )
         yield (("recognizers", "use"), ("broker", "url")), message
 

@@ -110,8 +110,8 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             pattern="^[A-Za-z0-9_-]{1,32}$",
-            description="Kafka: what the names of our topics and groups begin with. Houses "
-            "that share a server and shall not hear each other have one each.",
+            description="What the names of our topics, exchanges, queues and streams begin with at the server. Houses "
+            "that share one and shall not hear each other have one each, and so have those who answer there.",
         ),
     ] = "earshot"
     kafka_partitions: Annotated[
@@ -125,6 +125,13 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kafka_sasl: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
         Meta(description="Kafka: how user and password of the url are shown to the server."),
+    ] = "PLAIN"
+    amqp_sasl: Annotated[
+        Literal["PLAIN", "EXTERNAL"],
+        Meta(
+            description="RabbitMQ: PLAIN shows it user and password of the url, EXTERNAL our certificate "
+            "(broker.tls.cert_file), whose name is then the user's."
+        ),
     ] = "PLAIN"
     keep_for_groups: Annotated[
         tuple[str, ...],

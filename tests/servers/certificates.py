@@ -18,6 +18,9 @@ class Certificates:
     server_key: Path
     client_cert: Path
     client_key: Path
+    stranger_cert: Path
+    """Of somebody whom no server knows."""
+    stranger_key: Path
 
 
 def make_certificates(folder: Path, *, ended: bool = False) -> Certificates:
@@ -35,7 +38,10 @@ def make_certificates(folder: Path, *, ended: bool = False) -> Certificates:
     client_cert, client_key = _write(
         authority.issue_cert("gateway@house", common_name="gateway"), folder, "client"
     )
-    return Certificates(ca, server_cert, server_key, client_cert, client_key)
+    stranger_cert, stranger_key = _write(
+        authority.issue_cert("nobody@house", common_name="nobody"), folder, "stranger"
+    )
+    return Certificates(ca, server_cert, server_key, client_cert, client_key, stranger_cert, stranger_key)
 
 
 def _write(issued: trustme.LeafCert, folder: Path, name: str) -> tuple[Path, Path]:

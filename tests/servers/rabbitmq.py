@@ -35,7 +35,7 @@ class RabbitMQ(ServerProcess):
         self._epmd_port, self._distribution_port = free_port(), free_port()
         self._node = f"earshot-{self.port}@localhost"
         self._epmd: subprocess.Popen[bytes] | None = None
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n")
         (self.folder / "rabbitmq.conf").write_text(_configuration(self.tls_port, certificates))
 
     def command(self) -> list[str]:
@@ -103,4 +103,7 @@ ssl_options.certfile = {certificates.server_cert}
 ssl_options.keyfile = {certificates.server_key}
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = true
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = common_name
 """

@@ -98,10 +98,10 @@ class KafkaWire:
             weaknesses=_weak(self._client),
         )
         try:
-            results = await self._topic(RESULTS_TOPIC)
-            facts = _with(facts, results)
+            results = await self._results()
+            facts = facts if results is None else _with(facts, results)
             for group in self._settings.keep_for_groups:
-                await self._keep_for(Readership(RESULTS_TOPIC, EVERYTHING, group), results)
+                await self._keep_for(Readership(RESULTS_TOPIC, EVERYTHING, group))
         except BrokerRefused:  # it will be told when it is needed
             self._topics.clear()
         self.facts = facts
@@ -227,6 +227,14 @@ class KafkaWire:
         if opening.cancelled() or opening.exception() is not None:
             self._topics.pop(name, None)
 
+    async def _results(self) -> _Topic | None:
+        """What confirmations there mean; who keeps nothing for anybody makes no topic."""
+        if self._settings.keep_for_groups:
+            return await self._topic(RESULTS_TOPIC)
+        name = topic_name(self._namespace, RESULTS_TOPIC)
+        replicas = await self._client.replicas(name)
+        return described(name, replicas, await self._client.topic_settings(name)) if replicas else None
+
     async def _open(self, name: str) -> _Topic:
         replicas = await self._client.replicas(name)
         if not replicas:
@@ -240,8 +248,9 @@ class KafkaWire:
         told = await self._client.topic_settings(name)
         return described(name, replicas, told)
 
-    async def _keep_for(self, readership: Readership, topic: _Topic) -> None:
+    async def _keep_for(self, readership: Readership) -> None:
         """A group that is there from now on, whether or not anybody has come."""
+        topic = await self._topic(readership.topic)
         with suppress(BrokerRefused):
             await self._begin_group(group_id(self._namespace, readership), topic, "")
 

@@ -1,6 +1,6 @@
 """MQTT: what a topic, a key, a group and a confirmation are there.
 
-A message goes to ``earshot/<topic, / for .>/<user>/<device>/<session>`` at QoS 1. Every subscription is a
+A message goes to ``<namespace>/<topic, / for .>/<user>/<device>/<session>`` at QoS 1. Every subscription is a
 connection of its own, because its window (MQTT 5's Receive Maximum) and what is kept for it belong
 to a connection: a group's is ``$share/<group>/...`` in a session that the broker keeps, and one
 without a group begins anew each time. What is in a session stays there until its owner comes back.
@@ -43,7 +43,7 @@ from gateway.broker.wire import (
     Token,
 )
 
-PREFIX = "earshot"
+NAMESPACE = "earshot"
 SESSION_SECONDS = 7 * 86_400
 """A group's member that has been away for so long is forgotten, with what was kept for it."""
 VERSION_SECONDS = 0.2
@@ -99,6 +99,7 @@ class MqttWire:
     def __init__(self, address: Address, client: MqttClient, on_lost: OnLost, version: str) -> None:
         self.facts = _facts(address, client, version)
         self._address = address
+        self._namespace = address.settings.namespace
         self._client = client
         self._on_lost = on_lost
         self._consumers: set[MqttConsumer] = set()
@@ -107,13 +108,15 @@ class MqttWire:
 
     async def publish(self, message: Message) -> Durability:
         """Acknowledged by the broker. ``memory`` also where MQTT 5 says that nobody is subscribed."""
-        wanted = self._wanted[message.topic] = await self._client.deliver(_publication(message))
+        wanted = self._wanted[message.topic] = await self._client.deliver(
+            _publication(message, self._namespace)
+        )
         return self.facts.durability if wanted else Durability.MEMORY
 
     async def consume(self, demand: Demand, intake: Intake) -> Consumer:
         """As in the contract."""
         consumer = MqttConsumer(
-            demand.readership, intake, self._consumers.discard, modern=self._client.modern
+            self._namespace, demand.readership, intake, self._consumers.discard, modern=self._client.modern
         )
         self._consumers.add(consumer)
         try:
@@ -168,6 +171,7 @@ class MqttConsumer:
 
     def __init__(
         self,
+        namespace: str,
         readership: Readership,
         intake: Intake,
         forget: Callable[[MqttConsumer], None],
@@ -175,7 +179,8 @@ class MqttConsumer:
         modern: bool,
     ) -> None:
         self._readership = readership
-        self._prefix = f"{PREFIX}/{readership.topic.replace('.', '/')}/"
+        self._namespace = namespace
+        self._prefix = f"{_levels(namespace, readership.topic)}/"
         self._intake = intake
         self._forget = forget
         self._modern = modern
@@ -185,12 +190,14 @@ class MqttConsumer:
     async def begin(self, address: Address, demand: Demand, on_lost: OnLost) -> None:
         """Raises BrokerUnavailable or BrokerRefused."""
         if self._readership.group:
-            place = self._place = _Place(f"{address.client_id}-{_session_name(self._readership)}")
+            place = self._place = _Place(
+                f"{address.client_id}-{_session_name(self._namespace, self._readership)}"
+            )
             session = MqttSession(client_id=place.name, seconds=SESSION_SECONDS, window=demand.prefetch)
         else:
             session = MqttSession(client_id=f"{address.client_id}-{demand.name}", window=demand.prefetch)
         self._client = await MqttClient.reach(address, session, self._received, on_lost, modern=self._modern)
-        await self._client.subscribe(_topic_filter(self._readership, self._client))
+        await self._client.subscribe(_topic_filter(self._prefix, self._readership, self._client))
 
     async def ping(self) -> None:
         """A round trip."""
@@ -223,7 +230,9 @@ class MqttConsumer:
         self._forget(self)
 
     def _received(self, publication: Publication) -> None:
-        self._intake.take(_received(publication, publication.topic.removeprefix(self._prefix)))
+        self._intake.take(
+            _received(publication, publication.topic.removeprefix(self._prefix), self._namespace)
+        )
 
 
 class _Place:
@@ -279,15 +288,15 @@ def _socket_name(name: str) -> str:
     return f"\0earshot/{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-def _session_name(readership: Readership) -> str:
-    digest = hashlib.sha256(f"{readership.topic} {readership.pattern}".encode()).hexdigest()[:12]
+def _session_name(namespace: str, readership: Readership) -> str:
+    house = "" if namespace == NAMESPACE else f"{namespace} "
+    digest = hashlib.sha256(f"{house}{readership.topic} {readership.pattern}".encode()).hexdigest()[:12]
     return f"{readership.group}-{digest}"
 
 
-def _topic_filter(readership: Readership, client: MqttClient) -> str:
+def _topic_filter(prefix: str, readership: Readership, client: MqttClient) -> str:
     pattern = readership.pattern
-    keys = _FILTERS[pattern.kind].format(pattern.token)
-    plain = f"{PREFIX}/{readership.topic.replace('.', '/')}/{keys}"
+    plain = f"{prefix}{_FILTERS[pattern.kind].format(pattern.token)}"
     return (
         f"$share/{readership.group}/{plain}"
         if readership.group and client.has_shared_subscriptions
@@ -295,19 +304,23 @@ def _topic_filter(readership: Readership, client: MqttClient) -> str:
     )
 
 
-def _path(topic: str, message: Message) -> str:
+def _levels(namespace: str, topic: str) -> str:
+    return f"{namespace}/{topic.replace('.', '/')}"
+
+
+def _path(namespace: str, topic: str, message: Message) -> str:
     key = message.routing_key
-    return f"{PREFIX}/{topic.replace('.', '/')}/{key.user}/{key.device}/{key.session}"
+    return f"{_levels(namespace, topic)}/{key.user}/{key.device}/{key.session}"
 
 
 # -- messages
 
 
-def _publication(message: Message) -> Publication:
+def _publication(message: Message, namespace: str = NAMESPACE) -> Publication:
     return Publication(
-        topic=_path(message.topic, message),
+        topic=_path(namespace, message.topic, message),
         payload=message.payload,
-        response_topic=_response_topic(message),
+        response_topic=_response_topic(namespace, message),
         correlation_data=message.correlation_id.encode(),
         content_type=message.content_type,
         user_properties=(
@@ -318,10 +331,10 @@ def _publication(message: Message) -> Publication:
     )
 
 
-def _response_topic(message: Message) -> str:
+def _response_topic(namespace: str, message: Message) -> str:
     """One of our topics is written out, so that an MQTT client can publish there as it is."""
     try:
-        return _path(check_topic(message.reply_to), message)
+        return _path(namespace, check_topic(message.reply_to), message)
     except BadRoutingKey:
         return message.reply_to
 
@@ -333,7 +346,7 @@ def _key(levels: str) -> str:
     return f"{user}.{one_token(device)}.{session}"
 
 
-def _received(publication: Publication, key: str) -> RawMessage:
+def _received(publication: Publication, key: str, namespace: str = NAMESPACE) -> RawMessage:
     headers = dict(publication.user_properties)
     return RawMessage(
         key=_key(key),
@@ -342,15 +355,15 @@ def _received(publication: Publication, key: str) -> RawMessage:
         attempt=2 if publication.repeated else 1,
         message_id=headers.pop(MESSAGE_ID, ""),
         correlation_id=publication.correlation_data.decode("utf-8", "replace"),
-        reply_to=_reply_to(publication.response_topic, key),
+        reply_to=_reply_to(namespace, publication.response_topic, key),
         content_type=publication.content_type,
         timestamp=seconds(headers.pop(TIMESTAMP, "")),
         headers=headers,
     )
 
 
-def _reply_to(response_topic: str, key: str) -> str:
-    topic = response_topic.removeprefix(f"{PREFIX}/").removesuffix(f"/{key}")
+def _reply_to(namespace: str, response_topic: str, key: str) -> str:
+    topic = response_topic.removeprefix(f"{namespace}/").removesuffix(f"/{key}")
     return topic.replace("/", ".") if topic != response_topic else response_topic
 
 

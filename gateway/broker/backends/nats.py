@@ -29,9 +29,11 @@ from gateway.broker.backends.nats_subjects import (
     durable_name,
     filter_subject,
     headers,
+    placed,
     stream_name,
     stream_subjects,
     subject,
+    unplaced,
 )
 from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
@@ -53,8 +55,6 @@ PING_SECONDS = 2
 JETSTREAM_SHARE = 0.7
 """Of ``broker.connect_seconds``: a server that lets us in and whose JetStream is silent is told from none at all."""
 
-LEASES = "earshot-leases"
-BUCKET = "earshot-deposits"
 BUCKET_BYTES = 256 * 1024 * 1024
 """What is in it when it is full has to go before more comes."""
 DEPOSIT_SECONDS = 3_600.0
@@ -65,10 +65,7 @@ HEADER_BYTES = 64
 
 _MESSAGE_TOO_LARGE = 10054
 _BYTES_EXCEEDED = 10077
-_ALLOW = (
-    "allow the user to publish transcription.results.>, orchestrator.replies.>, dead.letters.>, $JS.API.> and "
-    "$JS.ACK.>, and to subscribe to _INBOX.>"
-)
+_TOPICS = (RESULTS_TOPIC, "orchestrator.replies", "dead.letters")
 
 
 async def connect(address: Address, on_lost: OnLost) -> NatsWire:
@@ -133,7 +130,7 @@ class NatsWire:
 
     async def publish(self, message: Message) -> Durability:
         """Into its topic's stream, which is made when there is none."""
-        topic = message.topic
+        topic = placed(self._settings.namespace, message.topic)
         stream = self.streams.of(topic)
         durability = stream.result() if stream.done() else await asyncio.shield(stream)
         told = headers(message)
@@ -143,10 +140,10 @@ class NatsWire:
         # The library's own publish makes a timer and an inbox for each message.
         reply = f"{self._inbox}.{next(self._numbers)}"
         confirmed = self._unconfirmed[reply] = asyncio.get_running_loop().create_future()
-        self._subjects[reply] = subject(message)
+        there = self._subjects[reply] = subject(message, topic)
         try:
             with self.translated():
-                await self.client.publish(subject(message), message.payload, reply=reply, headers=told)
+                await self.client.publish(there, message.payload, reply=reply, headers=told)
             self._check(topic, await confirmed)
         finally:
             del self._unconfirmed[reply], self._subjects[reply]
@@ -154,7 +151,9 @@ class NatsWire:
 
     async def consume(self, demand: Demand, intake: Intake) -> JetStreamConsumer:
         """Through a consumer that is there from now on."""
-        await asyncio.shield(self.streams.of(demand.readership.topic))
+        readership = self._here(demand.readership)
+        demand = msgspec.structs.replace(demand, readership=readership)
+        await asyncio.shield(self.streams.of(readership.topic))
         with self.translated():
             name, place = await self.streams.consumer(demand)
         consumer = JetStreamConsumer(self, name, place, demand, intake)
@@ -163,11 +162,11 @@ class NatsWire:
 
     async def readers(self, topic: str, group: str) -> int:
         """Consumers of the topic's stream that ask for messages; of a group those who ask through its consumer."""
-        return await self.streams.readers(topic, group)
+        return await self.streams.readers(placed(self._settings.namespace, topic), group)
 
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer."""
-        return await self.streams.abandon(readership)
+        return await self.streams.abandon(self._here(readership))
 
     async def deposit(self, key: str, data: bytes, seconds: float) -> None:
         """Into the object store; the time is its own, and longer."""
@@ -230,9 +229,14 @@ class NatsWire:
 
     async def _keep_for(self, readership: Readership) -> None:
         """A group that is there from now on, whether or not anybody has come."""
+        readership = self._here(readership)
         with suppress(BrokerRefused), self.translated():  # what is not allowed will be told when it is needed
             await self.streams.of(readership.topic)
             await self.streams.consumer(Demand(readership, name="", prefetch=1))
+
+    def _here(self, readership: Readership) -> Readership:
+        topic = placed(self._settings.namespace, readership.topic)
+        return msgspec.structs.replace(readership, topic=topic)
 
     async def _closed(self) -> None:
         self._on_lost(f"{self._address}: connection lost")
@@ -243,7 +247,7 @@ class NatsWire:
         if isinstance(error, errors.SlowConsumerError):
             self._on_lost(reason)
         elif "permissions violation" in reason.lower() and not self._refuse(reason):
-            self._on_lost(reason, _ALLOW)
+            self._on_lost(reason, self._allow())
 
     def _refuse(self, reason: str) -> bool:
         """What is refused is a message on its way, and not what the connection needs; whether it is."""
@@ -254,8 +258,14 @@ class NatsWire:
         ]
         for waiting in refused:
             if not waiting.done():
-                waiting.set_exception(BrokerRefused(f"{self._address} does not allow it: {reason}", _ALLOW))
+                waiting.set_exception(
+                    BrokerRefused(f"{self._address} does not allow it: {reason}", self._allow())
+                )
         return bool(refused)
+
+    def _allow(self) -> str:
+        ours = ", ".join(f"{placed(self._settings.namespace, topic)}.>" for topic in _TOPICS)
+        return f"allow the user to publish {ours}, $JS.API.> and $JS.ACK.>, and to subscribe to _INBOX.>"
 
     def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
         address, text = self._address, without_secrets(str(error), self._address)
@@ -388,7 +398,7 @@ class Streams:
         return api.StreamConfig(
             name=stream_name(topic),
             subjects=[stream_subjects(topic)],
-            max_msgs=most_kept(topic, self._settings),
+            max_msgs=most_kept(unplaced(self._settings.namespace, topic), self._settings),
             discard=api.DiscardPolicy.OLD,
             storage=api.StorageType.FILE,
             num_replicas=self._settings.stream_replicas,
@@ -443,6 +453,7 @@ class Objects:
         self._translated = wire.translated
         self._settings = settings
         self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
+        self._name = f"{settings.namespace}-deposits"
         self._bucket: Any = None
 
     async def put(self, key: str, data: bytes, seconds: float) -> None:
@@ -454,14 +465,14 @@ class Objects:
                 await self._bucket.put(key, data)
             except js_errors.APIError as error:
                 if error.err_code == _BYTES_EXCEEDED:
-                    raise BufferFull(f"the bucket {BUCKET} is full") from error
+                    raise BufferFull(f"the bucket {self._name} is full") from error
                 raise
 
     async def get(self, key: str, most: int) -> bytes | None:
         """What there is, if it is not too large."""
         with self._translated():
             try:
-                bucket = self._bucket or await self._js.object_store(BUCKET)
+                bucket = self._bucket or await self._js.object_store(self._name)
                 if ((await bucket.get_info(key)).size or 0) > most:
                     return None
                 found: Any = (await bucket.get(key)).data
@@ -472,15 +483,15 @@ class Objects:
     async def delete(self, key: str) -> None:
         """Nothing, where there is nothing."""
         with self._translated(), suppress(js_errors.NotFoundError):
-            bucket = self._bucket or await self._js.object_store(BUCKET)
+            bucket = self._bucket or await self._js.object_store(self._name)
             await bucket.delete(key)
 
     async def _open(self, seconds: float) -> Any:
         try:
-            return await self._js.object_store(BUCKET)
+            return await self._js.object_store(self._name)
         except js_errors.NotFoundError:
             return await self._js.create_object_store(
-                BUCKET,
+                self._name,
                 ttl=max(seconds, DEPOSIT_SECONDS),
                 max_bytes=BUCKET_BYTES,
                 replicas=self._settings.stream_replicas,
@@ -494,6 +505,7 @@ class LeaseBucket:
         self._translated = wire.translated
         self._settings = settings
         self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
+        self._name = f"{settings.namespace}-leases"
         self._bucket: Any = None
 
     async def have(self, name: str, holder: str, seconds: float) -> str:
@@ -520,7 +532,7 @@ class LeaseBucket:
     async def give_back(self, name: str, holder: str) -> None:
         """Nothing, where another has it."""
         with self._translated(), suppress(js_errors.NotFoundError):
-            bucket = self._bucket or await self._js.key_value(LEASES)
+            bucket = self._bucket or await self._js.key_value(self._name)
             entry = await bucket.get(name)
             if entry.value == holder.encode():
                 await bucket.delete(name, last=entry.revision)
@@ -528,10 +540,10 @@ class LeaseBucket:
     async def _open(self, seconds: float) -> Any:
         """All leases are as long as that of whoever asked first."""
         try:
-            return await self._js.key_value(LEASES)
+            return await self._js.key_value(self._name)
         except js_errors.NotFoundError:
             return await self._js.create_key_value(
-                bucket=LEASES, ttl=seconds, replicas=self._settings.stream_replicas
+                bucket=self._name, ttl=seconds, replicas=self._settings.stream_replicas
             )
 
 

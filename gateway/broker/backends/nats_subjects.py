@@ -23,6 +23,19 @@ _HEADER_NAME = re.compile(r"(?!nats-)[A-Za-z0-9_-]+\Z", re.IGNORECASE)
 """Those that NATS can carry, without those that tell the server what to do with a message."""
 
 
+NAMESPACE = "earshot"
+
+
+def placed(namespace: str, topic: str) -> str:
+    """A topic as the house of ``namespace`` has it at the server; that of ``earshot`` has it as it is."""
+    return topic if namespace == NAMESPACE else f"{namespace}.{topic}"
+
+
+def unplaced(namespace: str, topic: str) -> str:
+    """What ``placed`` has placed."""
+    return topic if namespace == NAMESPACE else topic.removeprefix(f"{namespace}.")
+
+
 def stream_name(topic: str) -> str:
     """Dots may not stand in a stream's name, and nothing that stands in a topic may replace them."""
     return "earshot=" + topic.replace(".", "=")
@@ -33,9 +46,9 @@ def stream_subjects(topic: str) -> str:
     return f"{topic}.*.*.*"
 
 
-def subject(message: Message) -> str:
-    """Where a message is published."""
-    return f"{message.topic}.{spell_key(message.routing_key)}"
+def subject(message: Message, topic: str = "") -> str:
+    """Where a message is published; ``topic``: its own, placed."""
+    return f"{topic or message.topic}.{spell_key(message.routing_key)}"
 
 
 def filter_subject(topic: str, pattern: Pattern) -> str:

@@ -1,6 +1,6 @@
 """RabbitMQ, over AMQP 0-9-1: what a topic, a key, a group and a confirmation are there.
 
-A topic is a durable topic exchange ``earshot.<topic>``, a key is ``user.device.session``. A group is a
+A topic is a durable topic exchange ``<namespace>.<topic>``, a key is ``user.device.session``. A group is a
 durable queue (a quorum queue where the server has them) that its members share; without a group it is
 an exclusive queue that goes with the connection. Every message is persistent and confirmed.
 
@@ -77,7 +77,7 @@ _BINDINGS: Final[Mapping[PatternKind, str]] = {
 
 async def connect(address: Address, on_lost: OnLost) -> RabbitWire:
     """Log in, and declare the queues in which results are kept from the very first on."""
-    with _translated(address, _LOGIN_REMEDIES):
+    with _translated(address, _LOGIN_REMEDIES[address.settings.amqp_sasl]):
         connection = await aio_pika.connect(
             host=address.host,
             port=address.port,
@@ -88,6 +88,7 @@ async def connect(address: Address, on_lost: OnLost) -> RabbitWire:
             ssl_context=address.tls,
             heartbeat=HEARTBEAT_SECONDS,
             name=address.client_id,
+            auth=address.settings.amqp_sasl.lower(),
         )
     wire = RabbitWire(address, connection, on_lost)
     try:
@@ -181,7 +182,7 @@ class RabbitWire:
             consumers = await self._consumers(readership)
             if consumers == 0:
                 channel = await self._new_channel()  # a refusal ends it
-                await channel.queue_delete(_queue_name(readership))
+                await channel.queue_delete(self._queue_name(readership))
                 await channel.close()
         return not consumers
 
@@ -190,7 +191,9 @@ class RabbitWire:
         with _translated(self.address):
             trial = await self._new_channel()  # the answer that another has it ends it
             try:
-                await trial.queue_declare(_name("earshot.lease", name), exclusive=True)
+                await trial.queue_declare(
+                    _name(self.address.settings.namespace, "lease", name), exclusive=True
+                )
             except (errors.ChannelLockedResource, errors.ChannelNotFoundEntity):
                 return ""
             await trial.close()
@@ -201,7 +204,7 @@ class RabbitWire:
         with _translated(self.address):
             trial = await self._new_channel()
             try:
-                await trial.queue_delete(_name("earshot.lease", name))
+                await trial.queue_delete(_name(self.address.settings.namespace, "lease", name))
             except (errors.ChannelLockedResource, errors.ChannelNotFoundEntity):
                 return
             await trial.close()
@@ -234,8 +237,11 @@ class RabbitWire:
 
     # -- topology
 
+    def _queue_name(self, readership: Readership) -> str:
+        return _queue_name(self.address.settings.namespace, readership)
+
     async def _declare_exchange(self, topic: str) -> str:
-        name = _name("earshot", topic)
+        name = _name(self.address.settings.namespace, topic)
         await self._declaring.exchange_declare(name, exchange_type="topic", durable=True)
         self._exchanges[topic] = name
         return name
@@ -255,7 +261,7 @@ class RabbitWire:
 
     async def _declare_shared_queue(self, readership: Readership) -> str:
         """One that is there already is taken as it is, whoever declared it and how."""
-        name = _queue_name(readership)
+        name = self._queue_name(readership)
         if await self._consumers(readership) is None:
             await self._declaring.queue_declare(name, durable=True, arguments=self._queue_arguments())
         return name
@@ -264,7 +270,7 @@ class RabbitWire:
         """How many a group's queue has; None: there is no such queue."""
         trial = await self._new_channel()  # the answer that there is none ends it
         try:
-            declared = await trial.queue_declare(_queue_name(readership), passive=True)
+            declared = await trial.queue_declare(self._queue_name(readership), passive=True)
         except errors.ChannelNotFoundEntity:
             return None
         await trial.close()
@@ -414,8 +420,8 @@ def _received(message: DeliveredMessage) -> RawMessage:
     )
 
 
-def _queue_name(readership: Readership) -> str:
-    return _name("earshot", readership.topic, readership.group, str(readership.pattern))
+def _queue_name(namespace: str, readership: Readership) -> str:
+    return _name(namespace, readership.topic, readership.group, str(readership.pattern))
 
 
 def _binding(pattern: Pattern) -> str:
@@ -478,7 +484,7 @@ def _unavailable(error: Exception, address: Address, remedies: _Remedies) -> Bro
     reason = _in_words(error, address)
     for kind, remedy in remedies.items():
         if isinstance(error, kind) or isinstance(error.__cause__, kind):
-            return BrokerRefused(reason, remedy)
+            return BrokerRefused(reason, remedy.format(namespace=address.settings.namespace))
     if address.tls is not None and isinstance(error.__cause__, ConnectionResetError):
         return BrokerUnavailable(
             reason, "if the broker wants a certificate of ours, set broker.tls.cert_file"
@@ -489,16 +495,28 @@ def _unavailable(error: Exception, address: Address, remedies: _Remedies) -> Bro
 _Remedies: TypeAlias = Mapping[type[Exception], str]
 
 _REMEDIES: Final[_Remedies] = {
-    errors.ChannelAccessRefused: "give the user the rights to configure, write and read earshot.*",
+    errors.ChannelAccessRefused: "give the user the rights to configure, write and read {namespace}.*",
     errors.ChannelPreconditionFailed: "delete the exchange or queue of that name; it is of another kind than ours",
 }
-_LOGIN_REMEDIES: Final[_Remedies] = {
-    errors.ProbableAuthenticationError: "correct the user and password in broker.url or broker.password_file",
-    errors.AuthenticationError: "let the server accept PLAIN logins",
+_CONNECTING: Final[_Remedies] = {
     # How the library reports a server that closes the connection where it should have opened the host.
     errors.InvalidFrameError: "create the virtual host that broker.url names, and let the user use it",
     errors.ConnectionNotAllowed: "create the virtual host that broker.url names, and let the user use it",
     ssl.SSLError: "correct ca_file, cert_file and key_file under broker.tls",
+}
+_LOGIN_REMEDIES: Final[Mapping[str, _Remedies]] = {
+    "PLAIN": {
+        errors.ProbableAuthenticationError: "correct the user and password in broker.url or broker.password_file",
+        errors.AuthenticationError: "let the server accept PLAIN logins, or set broker.amqp_sasl",
+        **_CONNECTING,
+    },
+    "EXTERNAL": {
+        errors.ProbableAuthenticationError: "make the user that broker.tls.cert_file names (RabbitMQ's "
+        "ssl_cert_login_from says by which of its names)",
+        errors.AuthenticationError: "let the server accept EXTERNAL logins (its plugin rabbitmq_auth_mechanism_ssl, "
+        "auth_mechanisms, ssl_options.verify = verify_peer), or set broker.amqp_sasl",
+        **_CONNECTING,
+    },
 }
 
 

@@ -25,7 +25,7 @@ from gateway.broker.address import Address, without_secrets
 from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.backends.redis_answers import Bounded
-from gateway.broker.backends.redis_entries import PREFIX, entry, group, text
+from gateway.broker.backends.redis_entries import entry, group, stream_key, text
 from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
@@ -37,7 +37,6 @@ OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
-LEASES = f"{PREFIX}leases:"
 _HAVE = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
@@ -48,8 +47,6 @@ _GIVE_BACK = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
-DEPOSITS = f"{PREFIX}deposits:"
-"""Before the key of each."""
 
 
 async def connect(address: Address, on_lost: OnLost) -> RedisWire:
@@ -69,6 +66,7 @@ class RedisWire:
 
     def __init__(self, address: Address, client: Redis, on_lost: OnLost) -> None:
         self.facts = ServerFacts(name="Redis", version="", durability=Durability.MEMORY)
+        self.namespace = address.settings.namespace
         self._address = address
         self._lease = address.settings.lease_seconds
         self._client = client
@@ -96,7 +94,9 @@ class RedisWire:
         if self._closed:
             raise BrokerUnavailable("the connection is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outbox.append((entry(message, most_kept(message.topic, self._address.settings)), done))
+        self._outbox.append(
+            (entry(message, most_kept(message.topic, self._address.settings), self.namespace), done)
+        )
         self._work.set()
         await done
         return self.facts.durability
@@ -114,11 +114,11 @@ class RedisWire:
     async def readers(self, topic: str, group: str) -> int:
         """Consumers of its groups that have asked for more lately."""
         with self.translated():
-            return await reading(self._client, PREFIX + topic, group)
+            return await reading(self._client, stream_key(self.namespace, topic), group)
 
     async def abandon(self, readership: Readership) -> bool:
         """XGROUP DESTROY."""
-        stream, name = PREFIX + readership.topic, group(readership)
+        stream, name = stream_key(self.namespace, readership.topic), group(readership)
         with self.translated():
             if await reading(self._client, stream, name):
                 return False
@@ -129,31 +129,31 @@ class RedisWire:
     async def deposit(self, key: str, data: bytes, seconds: float) -> None:
         """SET with a time to live."""
         with self.translated():
-            await self._client.set(DEPOSITS + key, data, px=max(1, int(seconds * 1000)))
+            await self._client.set(self._beside("deposits", key), data, px=max(1, int(seconds * 1000)))
 
     async def deposited(self, key: str, most: int) -> bytes | None:
         """GET, of what is not too large."""
         with self.translated():
-            if await self._client.strlen(DEPOSITS + key) > most:
+            if await self._client.strlen(self._beside("deposits", key)) > most:
                 return None
-            found: Any = await self._client.get(DEPOSITS + key)
+            found: Any = await self._client.get(self._beside("deposits", key))
         return None if found is None else bytes(found)
 
     async def discard(self, key: str) -> None:
         """UNLINK."""
         with self.translated():
-            await self._client.unlink(DEPOSITS + key)
+            await self._client.unlink(self._beside("deposits", key))
 
     async def lease(self, name: str, holder: str, seconds: float) -> str:
         """A key with a time to live, which only its holder renews."""
         with self.translated():
-            found = await self._run(_HAVE, LEASES + name, holder, max(1, int(seconds * 1000)))
+            found = await self._run(_HAVE, self._beside("leases", name), holder, max(1, int(seconds * 1000)))
         return text(found)
 
     async def release(self, name: str, holder: str) -> None:
         """DEL, by its holder."""
         with self.translated():
-            await self._run(_GIVE_BACK, LEASES + name, holder)
+            await self._run(_GIVE_BACK, self._beside("leases", name), holder)
 
     async def _run(self, script: str, *arguments: Any) -> Any:
         """A script with one key."""
@@ -245,10 +245,16 @@ class RedisWire:
             if not self._under_way:
                 self._at_rest.set()
 
+    def _beside(self, kind: str, name: str) -> str:
+        """The key of what is no stream."""
+        return stream_key(self.namespace, f"{kind}:{name}")
+
     async def _keep_for(self, name: str) -> None:
         """A group that is there from now on, whether or not anybody has come."""
         with suppress(exceptions.ResponseError):  # it is there already; or not allowed, which it will be told
-            await self._client.xgroup_create(PREFIX + RESULTS_TOPIC, name, id="$", mkstream=True)
+            await self._client.xgroup_create(
+                stream_key(self.namespace, RESULTS_TOPIC), name, id="$", mkstream=True
+            )
 
     async def _publish_all(self) -> None:
         """Entries as they come, and those that come meanwhile together next."""
@@ -404,7 +410,7 @@ def _translate(error: exceptions.RedisError, address: Address) -> BrokerUnavaila
     if isinstance(error, exceptions.NoPermissionError) or text.startswith("NOPERM"):
         return BrokerRefused(
             f"{address} does not allow it: {text}",
-            "allow the user ~earshot:* and +@stream in the server's ACL",
+            f"allow the user ~{address.settings.namespace}:* and +@stream in the server's ACL",
         )
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         return BrokerUnavailable(f"{address}: {text}", "start the broker, or correct broker.url")

@@ -9,14 +9,19 @@ from gateway.broker.buffer import Readership
 from gateway.broker.envelope import JSON, spell_key
 from gateway.broker.wire import RawMessage, Token
 
-PREFIX = "earshot:"
+NAMESPACE = "earshot"
 HEADER = "header:"
 """What the names of further headers begin with, as fields of an entry."""
 
 
-def entry(message: Message, trim: int) -> list[Any]:
+def stream_key(namespace: str, topic: str) -> str:
+    """Where a topic's stream lies."""
+    return f"{namespace}:{topic}"
+
+
+def entry(message: Message, trim: int, namespace: str = NAMESPACE) -> list[Any]:
     """XADD, with only the fields that say something."""
-    command: list[Any] = ["XADD", PREFIX + message.topic, "MAXLEN", "~", trim, "*"]
+    command: list[Any] = ["XADD", stream_key(namespace, message.topic), "MAXLEN", "~", trim, "*"]
     command += ["key", spell_key(message.routing_key), "body", message.payload]
     command += ["message_id", message.message_id]
     for name, value in (("correlation_id", message.correlation_id), ("reply_to", message.reply_to)):

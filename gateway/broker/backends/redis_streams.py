@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from gateway.broker.backends.redis_answers import whole
-from gateway.broker.backends.redis_entries import PREFIX, entries, group, order, received, text
+from gateway.broker.backends.redis_entries import entries, group, order, received, stream_key, text
 from gateway.broker.base import BrokerUnavailable
 from gateway.broker.wire import BRIEF_SECONDS, Demand, Intake, Token
 
@@ -41,6 +41,8 @@ BEYOND = "18446744073709551615-0"
 
 class StreamServer(Protocol):
     """The connection that the readers here use."""
+
+    namespace: str
 
     async def reader(self) -> Any:
         """A client with a connection of its own, for reads that wait at the server."""
@@ -90,7 +92,7 @@ class _Reading(ABC):
         self._client = client
         self._demand = demand
         self._intake = intake
-        self._stream = PREFIX + demand.readership.topic
+        self._stream = stream_key(wire.namespace, demand.readership.topic)
         self.place = demand.after
         self._appetite = Appetite()
 

@@ -16,7 +16,7 @@ from firmware_bridge.carriers.mqtt_words import DEVICES, Wording
 from firmware_bridge.settings import MqttSettings
 from gateway.adapters.home_assistant.broker import WORDS, address_of
 from gateway.adapters.home_assistant.topics import HomeTopics
-from gateway.broker.base import BrokerError, BrokerStatus, BrokerUnavailable
+from gateway.broker.base import CANNOT_TELL, BrokerError, BrokerStatus, BrokerUnavailable
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.commands.doctor.agents import agents, listen
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
@@ -120,7 +120,7 @@ async def _look(config: GatewayConfig) -> _Look:
         there = await listen(broker, config.orchestrator) if config.orchestrator.agents else Counter()
     finally:
         await broker.close(CLOSE_SECONDS)
-    return _Look(told[-1], sum(readers), there)
+    return _Look(told[-1], max(readers) or min(readers), there)
 
 
 def _connected(status: BrokerStatus) -> Finding:
@@ -145,8 +145,10 @@ def _answers_here(config: GatewayConfig) -> Finding | None:
 
 
 def _answers_there(config: GatewayConfig, readers: int) -> Finding:
-    if readers:
+    if readers > 0:
         return ok("orchestrator", "somebody reads transcripts on the broker")
+    if readers == CANNOT_TELL:
+        return ok("orchestrator", "on the broker, which does not show whether anybody is there")
     if config.broker.url.startswith("mqtt"):
         return ok("orchestrator", "on the broker; MQTT does not show whether anybody is there")
     return warn("orchestrator", NOBODY, START_ONE)

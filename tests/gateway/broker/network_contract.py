@@ -112,6 +112,29 @@ class NetworkContract(BrokerContract):
             await soon(asyncio.gather(*publishes))
             assert await receive(subscription, 500) == [b"%d" % n for n in range(500)]
 
+    # -- two houses at one server
+
+    async def test_two_houses_do_not_hear_each_other(self, opened: Open) -> None:
+        here, there = opened(), opened(namespace="annex")
+        async with here.subscribe(contract.TOPIC) as ours, there.subscribe(contract.TOPIC) as theirs:
+            await there.publish(contract.TOPIC, KITCHEN, b"there")
+            await here.publish(contract.TOPIC, KITCHEN, b"here")
+            assert await receive(ours, 1) == [b"here"]
+            assert await receive(theirs, 1) == [b"there"]
+
+    async def test_a_group_of_another_house_is_another_group(self, opened: Open) -> None:
+        here, there = opened(), opened(namespace="annex")
+        async with (
+            here.subscribe(contract.TOPIC, group="workers") as ours,
+            there.subscribe(contract.TOPIC, group="workers") as theirs,
+        ):
+            await here.publish(contract.TOPIC, KITCHEN, b"here", reply_to="orchestrator.replies")
+            await there.publish(contract.TOPIC, KITCHEN, b"there", reply_to="orchestrator.replies")
+            for subscription, payload in ((ours, b"here"), (theirs, b"there")):
+                message = (await take(subscription)).message
+                assert (message.payload, message.reply_to) == (payload, "orchestrator.replies")
+                assert message.routing_key == KITCHEN
+
     # -- two processes
 
     async def test_two_processes_of_a_group_share_the_messages(self, opened: Open) -> None:

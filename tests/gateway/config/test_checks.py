@@ -153,6 +153,15 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             )
             for use in ("only", "sooner")
         ],
+        (
+            "broker: {url: 'amqp://host', amqp_sasl: EXTERNAL}",
+            "FILE:1: broker.amqp_sasl: EXTERNAL shows RabbitMQ our certificate, which takes amqps://, got 'amqp://host'",
+        ),
+        (
+            "broker: {url: 'amqps://host', amqp_sasl: EXTERNAL}",
+            "FILE:1: broker.amqp_sasl: EXTERNAL shows RabbitMQ our certificate, and there is none: name it in",
+        ),
+        ("broker: {namespace: 'a.b'}", "FILE:1: broker.namespace: expected text, of the form "),
         ("web: {port: 1883}", "FILE:1: web.port: devices.mqtt.embedded_port is 1883 too; each needs a port of its own"),
         (
             "web: {enabled: false}\nadapters: {openai: {enabled: true}}",
@@ -190,6 +199,7 @@ def test_contradictions(file: Path, text: str, message: str) -> None:
         "transcription: {language: de, model: base}",
         "transcription: {language: auto}",
         "recognizers: {use: only}\nbroker: {url: 'redis://host'}",
+        "broker: {url: 'amqps://host', amqp_sasl: EXTERNAL, tls: {cert_file: /etc/earshot/gateway.pem}}",
         "recognizers: {use: only, model: base}\nbroker: {url: 'redis://host'}\ntranscription: {language: de}",
         "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
         "web: {port: 0}\ndevices: {mqtt: {embedded_port: 0}}",

@@ -29,7 +29,6 @@ from gateway.broker.base import (
 )
 from gateway.broker.opening import open_broker
 from gateway.contract.messages import RESULTS_TOPIC
-from gateway.settings.broker import BrokerSettings
 from tests.chaos.network import BadNetwork, Trouble
 from tests.gateway.broker import contract
 from tests.gateway.broker.contract import KITCHEN, SETTINGS, receive, row, soon, take, until
@@ -204,14 +203,6 @@ class TestKafka(NetworkContract):
             assert await receive(subscription, 2) == [b"3", b"4"]
             assert subscription.dropped == row(late).dropped == 3
 
-    async def test_two_houses_do_not_hear_each_other(self, opened: Open) -> None:
-        here, there = opened(), opened(namespace="annex")
-        async with here.subscribe(contract.TOPIC) as ours, there.subscribe(contract.TOPIC) as theirs:
-            await there.publish(contract.TOPIC, KITCHEN, b"there")
-            await here.publish(contract.TOPIC, KITCHEN, b"here")
-            assert await receive(ours, 1) == [b"here"]
-            assert await receive(theirs, 1) == [b"there"]
-
     # -- what may be denied
 
     async def test_a_topic_that_is_denied_is_told_until_it_is_allowed(self, server: Kafka) -> None:
@@ -352,7 +343,3 @@ def test_a_session_is_where_kafkas_own_clients_put_it() -> None:
     for key in SESSIONS:
         session = key.session.encode()
         assert partition_of(key.session, 12) == partitioner(session, list(range(12)), [])
-
-
-def test_settings_say_what_they_mean() -> None:
-    assert BrokerSettings().namespace == "earshot"

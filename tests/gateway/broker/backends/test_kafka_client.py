@@ -28,6 +28,8 @@ from gateway.broker.base import (
     Durability,
     Message,
     MessageBroker,
+    NoDeposits,
+    NoLeases,
 )
 from gateway.broker.buffer import Readership
 from gateway.broker.opening import open_broker
@@ -240,6 +242,23 @@ async def test_a_topic_that_is_there_is_taken_as_it_is(cluster: Kafka, connected
         wire = await connected(gate.url)
         assert not gate.made
         assert (await wire._topic(RESULTS_TOPIC)).partitions == 3
+
+
+async def test_who_keeps_nothing_for_anybody_only_looks(cluster: Kafka, connected: Connected) -> None:
+    async with KafkaGate(cluster, settings={RESULTS: {"flush.messages": "1"}}) as gate:
+        looking = await connected(gate.url, keep_for_groups=())
+        assert (gate.made, looking.facts.durability) == ({}, Durability.MEMORY)
+        await connected(gate.url)
+        looking = await connected(gate.url, keep_for_groups=())
+        assert (list(gate.made), looking.facts.durability) == ([RESULTS], Durability.FSYNC)
+
+
+async def test_there_are_no_leases_and_no_deposits_and_it_is_said(cluster: Kafka, opened: Opened) -> None:
+    broker: Any = opened(cluster.url)
+    with pytest.raises(NoLeases, match="Kafka knows of no leases"):
+        await soon(broker.lease("door", "one", 1.0))
+    with pytest.raises(NoDeposits, match="Kafka keeps messages only"):
+        await soon(broker.deposit("key", b"", 1.0))
 
 
 async def test_two_that_make_a_topic_at_once_both_have_it(cluster: Kafka, connected: Connected) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from unittest.mock import ANY
 import aio_pika
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from gateway.broker.backends import rabbitmq
 from gateway.broker.base import (
@@ -278,6 +280,86 @@ async def test_tls_without_the_certificate_that_the_server_wants(
     status = await first_status(server.tls_url, tls=BrokerTlsSettings(ca_file=str(certificates.ca)))
     assert not status.connected
     assert "cert_file" in status.remedy
+
+
+def certificate(certificates: Certificates, cert: Path, key: Path) -> BrokerTlsSettings:
+    return BrokerTlsSettings(ca_file=str(certificates.ca), cert_file=str(cert), key_file=str(key))
+
+
+@pytest.mark.parametrize("login", ["", "somebody:else@"])
+async def test_a_certificate_is_a_login(server: RabbitMQ, certificates: Certificates, login: str) -> None:
+    """Whoever the url names: the certificate's ``gateway`` is who comes in, with his rights."""
+    tls = certificate(certificates, certificates.client_cert, certificates.client_key)
+    url = f"amqps://{login}127.0.0.1:{server.tls_port}"
+    house = f"house-{secrets.token_hex(4)}"
+    broker = open_broker(url, structs.replace(SETTINGS, amqp_sasl="EXTERNAL", tls=tls, namespace=house))
+    async with broker.subscribe(contract.TOPIC, group="workers") as subscription:
+        await broker.publish(contract.TOPIC, KITCHEN, b"let in")
+        assert await receive(subscription, 1) == [b"let in"]
+    await broker.close()
+
+
+async def test_a_certificate_of_nobody_is_told_with_its_remedy(
+    server: RabbitMQ, certificates: Certificates
+) -> None:
+    tls = certificate(certificates, certificates.stranger_cert, certificates.stranger_key)
+    status = await first_status(f"amqps://127.0.0.1:{server.tls_port}", amqp_sasl="EXTERNAL", tls=tls)
+    assert not status.connected
+    assert "ssl_cert_login_from" in status.remedy
+
+
+async def test_a_certificate_without_tls_is_no_login(server: RabbitMQ) -> None:
+    """The server offers the login, and there is no certificate."""
+    status = await first_status(f"amqp://127.0.0.1:{server.port}", amqp_sasl="EXTERNAL")
+    assert not status.connected
+    assert status.remedy
+
+
+@pytest.mark.parametrize(
+    ("host", "spelled"),
+    [
+        ("annex", "annex"),
+        ("/annex", "%2Fannex"),
+        ("our house/\u00fc %", "our%20house%2F%C3%BC%20%25"),
+        ("a.b?c#d", "a.b%3Fc%23d"),
+    ],
+)
+async def test_a_virtual_host_is_the_urls_path(server: RabbitMQ, host: str, spelled: str) -> None:
+    server.control("add_vhost", host)
+    server.control("set_permissions", "-p", host, "gateway", ".*", ".*", ".*")
+    here, there = open_broker(server.url, SETTINGS), open_broker(f"{server.url}/{spelled}", SETTINGS)
+    async with here.subscribe(contract.TOPIC) as ours, there.subscribe(contract.TOPIC) as theirs:
+        await there.publish(contract.TOPIC, KITCHEN, b"there")
+        await here.publish(contract.TOPIC, KITCHEN, b"here")
+        assert await receive(ours, 1) == [b"here"]
+        assert await receive(theirs, 1) == [b"there"]
+    await here.close()
+    await there.close()
+    server.control("delete_vhost", host)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/%2F"])
+async def test_without_a_virtual_host_it_is_the_servers_own(server: RabbitMQ, path: str) -> None:
+    assert (await first_status(f"{server.url}{path}")).connected
+
+
+async def test_a_namespace_is_in_the_names_of_exchanges_and_queues_and_in_the_remedy(
+    server: RabbitMQ,
+) -> None:
+    server.control("add_user", "annexed", "s3cret")
+    server.control("set_permissions", "annexed", *[r"^(annex\..*|amq\..*)$"] * 3)
+    url = f"amqp://annexed:s3cret@127.0.0.1:{server.port}"
+    broker = open_broker(url, structs.replace(SETTINGS, namespace="annex"))
+    async with broker.subscribe(contract.TOPIC, group="workers") as subscription:
+        await broker.publish(contract.TOPIC, KITCHEN, b"allowed")
+        assert await receive(subscription, 1) == [b"allowed"]
+    await broker.close()
+    other = open_broker(url, structs.replace(SETTINGS, namespace="shed"))
+    with pytest.raises(BrokerUnavailable) as caught:
+        await other.publish(contract.TOPIC, KITCHEN, b"refused")
+    assert "shed.*" in caught.value.remedy
+    await other.close()
+    server.control("delete_user", "annexed")
 
 
 async def test_a_password_from_a_file(server: RabbitMQ, tmp_path: Any) -> None:

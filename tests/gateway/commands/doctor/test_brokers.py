@@ -23,6 +23,7 @@ from gateway.settings.adapters import AdapterSettings
 from gateway.settings.home_assistant import HomeAssistantSettings
 from gateway.settings.web import WebSettings, WebTlsSettings
 from tests.servers.certificates import Certificates
+from tests.servers.kafka import Kafka
 from tests.servers.mosquitto import Mosquitto, password_options, tls_options
 from tests.servers.nats import Nats
 from tests.servers.process import free_port
@@ -140,6 +141,22 @@ def test_a_wrong_password_for_mqtt(guarded: Mosquitto) -> None:
     assert (told.state, "broker.password_file" in told.remedy) == ("fail", True)
     right = found(config(guarded.url.replace("://", "://gateway:right@"), mqtt_durability="os"))
     assert (right["broker"].state, right["orchestrator"].state) == ("ok", "ok")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("kafka")
+def test_kafka_is_named_with_what_it_promises_and_does_not_show_who_reads(kafka: Kafka) -> None:
+    told = found(config(kafka.url, namespace=f"doctor-{free_port()}"))
+    assert told["broker"].state == "ok"
+    assert told["broker"].detail.startswith("Kafka ")
+    assert told["orchestrator"].state == "ok"
+    assert "does not show whether anybody is there" in told["orchestrator"].detail
+
+
+def test_a_kafka_that_is_away() -> None:
+    told = found(config(f"kafka://127.0.0.1:{free_port()}"))["broker"]
+    assert told.state == "fail"
+    assert "start Kafka" in told.remedy
 
 
 def test_a_broker_that_is_away_and_certificates_that_are_not_there() -> None:
