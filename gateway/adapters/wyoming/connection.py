@@ -12,7 +12,7 @@ from gateway.adapters.wyoming.events import ErrorReport, PingEvent, PongEvent, W
 from gateway.adapters.wyoming.info import Describe, Info
 from gateway.adapters.wyoming.respondents import Service
 from gateway.adapters.wyoming.way_back import WayBack
-from gateway.adapters.wyoming.wire import Arrived, EventDecoder, MalformedEvent, WireError
+from gateway.adapters.wyoming.wire import Arrived, EventDecoder, MalformedEvent, WireError, in_longer_pieces
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class ProgramConnection:
     async def _converse(self) -> None:
         decoder = EventDecoder()
         while data := await self._read():
-            for arrived in decoder.feed(data):
+            for arrived in in_longer_pieces(decoder.feed(data)):
                 await self._answer(arrived)
                 await asyncio.sleep(0)  # who sends without a pause lets others have their turn
 

@@ -75,6 +75,10 @@ class SoundForm(Struct, frozen=True):
     channels: Annotated[int, Meta(ge=1, le=64)]
     timestamp: Milliseconds = None
 
+    def is_like(self, other: SoundForm) -> bool:
+        """Whether it is the same, whenever that was."""
+        return (self.rate, self.width, self.channels) == (other.rate, other.width, other.channels)
+
 
 class SoundStart(WyomingEvent, SoundForm, frozen=True, omit_defaults=False):
     """Sound follows, in this form."""

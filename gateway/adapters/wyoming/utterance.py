@@ -162,12 +162,7 @@ class HeardUtterance:
         return rest + self._stream.feed(audio)
 
     def _is_another(self, form: SoundForm) -> bool:
-        before = self._form
-        return before is None or (before.rate, before.width, before.channels) != (
-            form.rate,
-            form.width,
-            form.channels,
-        )
+        return self._form is None or not form.is_like(self._form)
 
     async def _dictate(self, pcm: bytes) -> None:
         self._pace.came(self._heard_seconds)

@@ -7,7 +7,7 @@ bound on any of them, and takes what is malformed for the end of the connection;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -145,6 +145,35 @@ class EventDecoder:
         taken = bytes(self._pending[:count])
         del self._pending[:count]
         return taken
+
+
+def in_longer_pieces(arrived: Iterable[Arrived]) -> Iterator[Arrived]:
+    """The same, but sound that is there at once in pieces as long as may be, of ``PIECE_BYTES`` at most.
+
+    Listening to a piece costs something however short it is, and who sends a recording sends hundreds.
+    """
+    pieces: list[SoundChunk] = []
+    size = 0
+    for event in arrived:
+        sound = event if isinstance(event, SoundChunk) else None
+        if pieces and (sound is None or not _goes_on(pieces[0], size, sound)):
+            yield _one(pieces)
+            pieces, size = [], 0
+        if sound is None:
+            yield event
+        else:
+            pieces.append(sound)
+            size += len(sound.audio)
+    if pieces:
+        yield _one(pieces)
+
+
+def _goes_on(first: SoundChunk, size: int, sound: SoundChunk) -> bool:
+    return size + len(sound.audio) <= PIECE_BYTES and sound.form.is_like(first.form)
+
+
+def _one(pieces: list[SoundChunk]) -> SoundChunk:
+    return SoundChunk(pieces[0].form, b"".join(one.audio for one in pieces))
 
 
 def _header(line: bytes) -> _Header:

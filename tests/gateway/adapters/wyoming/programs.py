@@ -86,14 +86,23 @@ async def rest(program: wyoming.client.AsyncClient) -> list[Event]:
 
 
 def spoken(
-    pcm: bytes, rate: int = 16_000, width: int = 2, channels: int = 1, *, size: int = 320, stop: bool = True
+    pcm: bytes,
+    rate: int = 16_000,
+    width: int = 2,
+    channels: int = 1,
+    *,
+    size: int = 320,
+    stop: bool = True,
+    apart: bool = False,
 ) -> bytes:
-    """Sound as events, by the reference."""
+    """Sound as events, by the reference. ``apart``: no two pieces come at once, whenever they come."""
     form: dict[str, Any] = {"rate": rate, "width": width, "channels": channels}
     out = io.BytesIO()
     write_event(AudioStart(**form).event(), out)
     for at in range(0, len(pcm), size):
         write_event(AudioChunk(**form, audio=pcm[at : at + size]).event(), out)
+        if apart:
+            write_event(Event("unheard-of"), out)
     if stop:
         write_event(AudioStop().event(), out)
     return out.getvalue()
@@ -110,7 +119,9 @@ async def say(program: wyoming.client.AsyncClient, data: bytes) -> None:
 async def ask(program: wyoming.client.AsyncClient, pcm: bytes, **wanted: Any) -> Event:
     """Home Assistant before 2026.11: all the sound, and then the first text or error."""
     sound = {
-        name: wanted.pop(name) for name in ("rate", "width", "channels", "size", "stop") if name in wanted
+        name: wanted.pop(name)
+        for name in ("rate", "width", "channels", "size", "stop", "apart")
+        if name in wanted
     }
     await program.write_event(Transcribe(**wanted).event())
     await say(program, spoken(pcm, **sound))

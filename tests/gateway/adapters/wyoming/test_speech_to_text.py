@@ -53,9 +53,9 @@ async def test_what_is_said_until_audio_stop_is_answered_with_its_text(works: Wo
 
 async def test_a_silence_ends_it_before_audio_stop_and_what_still_comes_is_swallowed(works: Works) -> None:
     async with served(works, now=EverLater()) as server, client(server) as program:
-        heard = await ask(program, ENDED, stop=False)
+        heard = await ask(program, ENDED, stop=False, apart=True)
         assert heard.type == "transcript"
-        await say(program, spoken(ENDED, stop=True).split(b"\n", 1)[1].split(b"}", 1)[1])
+        await say(program, spoken(ENDED, apart=True).split(b"\n", 1)[1].split(b"}", 1)[1])
         await program.write_event(Ping(text="still there?").event())
         assert [event.type for event in [await read(program), await read(program)]] == [
             "transcript-stop",
@@ -93,13 +93,13 @@ async def test_nothing_at_all_has_an_empty_text(works: Works, sound: bytes) -> N
 
 async def test_who_says_nothing_is_not_waited_for_for_ever(works: Works) -> None:
     async with served(works, now=EverLater()) as server, client(server) as program:
-        heard = await ask(program, quiet(utterance.SILENT_SECONDS + 0.1), stop=False)
+        heard = await ask(program, quiet(utterance.SILENT_SECONDS + 0.1), stop=False, apart=True)
     assert heard.data["text"] == ""
 
 
 async def test_a_television_is_answered_though_it_never_is_silent(works: Works) -> None:
     async with served(works, now=EverLater()) as server, client(server) as program:
-        heard = await ask(program, loud(utterance.LONGEST_SECONDS + 0.5), stop=False, size=4_000)
+        heard = await ask(program, loud(utterance.LONGEST_SECONDS + 0.5), stop=False, apart=True, size=4_000)
     assert heard.type == "transcript"
     assert len(heard.data["text"].split()) == 2
 
@@ -108,9 +108,9 @@ async def test_a_cough_is_no_utterance_and_what_follows_is_heard() -> None:
     async with open_works(OnceDeaf(), watched=False) as works:
         await works.ready()
         async with served(works, now=EverLater()) as server, client(server) as program:
-            await say(program, spoken(ENDED, stop=False))
+            await say(program, spoken(ENDED, stop=False, apart=True))
             await passes(lambda: works.engine.lengths)
-            heard = await ask(program, ENDED, stop=False)
+            heard = await ask(program, ENDED, stop=False, apart=True)
     assert heard.data["text"]
     assert len(works.engine.lengths) == 2
 
@@ -119,11 +119,11 @@ async def test_who_mumbled_is_not_waited_for_long() -> None:
     async with open_works(OnceDeaf(), watched=False) as works:
         await works.ready()
         async with served(works, now=EverLater()) as server, client(server) as program:
-            await say(program, spoken(ENDED, stop=False))
+            await say(program, spoken(ENDED, stop=False, apart=True))
             await passes(lambda: works.engine.lengths)
             await passes(lambda: not works.recognizer.waiting)
             patience = quiet(utterance.AFTER_NOISE_SECONDS + 1.0)
-            await say(program, spoken(patience).split(b"null}", 1)[1])
+            await say(program, spoken(patience, apart=True).split(b"null}", 1)[1])
             heard = await read(program, "transcript")
     assert heard.data["text"] == ""
 
@@ -200,11 +200,11 @@ async def test_how_long_a_silence_has_to_be_is_the_programs_to_say(
 ) -> None:
     async with served(works, now=EverLater()) as server, client(server) as program:
         sound = loud(0.5) + quiet(seconds)
-        heard = await ask(program, sound, vad_sensitivity=patience, stop=False)
+        heard = await ask(program, sound, vad_sensitivity=patience, stop=False, apart=True)
         assert heard.type == "transcript"
         await program.write_event(AudioStop().event())
         await program.write_event(Transcribe(vad_sensitivity=patience).event())
-        await say(program, spoken(loud(0.5) + quiet(seconds - 0.25) + loud(0.3) + quiet(0.1)))
+        await say(program, spoken(loud(0.5) + quiet(seconds - 0.25) + loud(0.3) + quiet(0.1), apart=True))
         assert (await read(program, "transcript")).data["text"] > heard.data["text"]
 
 
@@ -250,7 +250,7 @@ async def test_eight_at_once_take_turns(works: Works) -> None:
 async def test_the_text_so_far_comes_in_pieces_that_together_are_the_text(works: Works) -> None:
     async with served(works, partial_ms=200, now=EverLater()) as server, client(server) as program:
         await program.write_event(Transcribe(language="en", context={"a": 1}).event())
-        await say(program, spoken(loud(0.5) + quiet(0.9), stop=False))
+        await say(program, spoken(loud(0.5) + quiet(0.9), stop=False, apart=True))
         start = await read(program)
         assert (start.type, start.data) == ("transcript-start", {"language": "en", "context": {"a": 1}})
         pieces = ""
@@ -349,5 +349,5 @@ async def test_an_engine_that_sleeps_is_woken_by_the_first_sound_before_there_is
         await works.ready()
         async with served(works, now=EverLater()) as server, client(server) as program:
             await passes(lambda: works.recognizer.state.phase is Phase.ASLEEP)
-            await say(program, spoken(quiet(0.1), stop=False))
+            await say(program, spoken(quiet(0.1), stop=False, apart=True))
             await passes(lambda: works.recognizer.state.phase is Phase.READY)

@@ -244,3 +244,50 @@ def test_garbage_is_read_alike_in_one_piece_and_in_many(garbage: bytes, size: in
         return arrived, False
 
     assert outcome(size) == outcome(300)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(SoundChunk, st.sampled_from([CD, SoundForm(16_000, 2, 1)]), st.binary(max_size=9)),
+            st.just(SoundStop()),
+            st.just(UnknownEvent("played")),
+        ),
+        max_size=12,
+    )
+)
+def test_sound_that_came_at_once_is_handed_on_together_and_nothing_else_changes(said: list[Arrived]) -> None:
+    together = list(wire.in_longer_pieces(said))
+    assert [one for one in together if not isinstance(one, SoundChunk)] == [
+        one for one in said if not isinstance(one, SoundChunk)
+    ]
+    assert sounds(together) == sounds(said)
+    for one, other in itertools.pairwise(together):
+        assert not (isinstance(one, SoundChunk) and isinstance(other, SoundChunk) and one.form == other.form)
+
+
+def sounds(arrived: list[Arrived]) -> list[bytes]:
+    """The sound between any two other events, a form's at a time."""
+    runs = itertools.groupby(arrived, lambda one: one.form if isinstance(one, SoundChunk) else None)
+    return [
+        b"".join(one.audio for one in run if isinstance(one, SoundChunk))
+        for form, run in runs
+        if form is not None
+    ]
+
+
+def test_no_piece_is_longer_than_one_may_be_and_times_make_no_other_sound() -> None:
+    chunks = [
+        SoundChunk(SoundForm(16_000, 2, 1, timestamp=20 * number), b"\1" * 640) for number in range(160)
+    ]
+    together = [one for one in wire.in_longer_pieces(chunks) if isinstance(one, SoundChunk)]
+    assert [len(one.audio) for one in together] == [48_000, 48_000, 6_400]
+    assert [one.form.timestamp for one in together] == [0, 1500, 3000]
+
+
+def test_what_came_before_what_cannot_be_read_is_handed_on_first() -> None:
+    data = 2 * wire.encode(SoundChunk(CD, b"\1\2")) + wire.encode(SoundStop()) + b"no\n"
+    arrived = wire.in_longer_pieces(EventDecoder().feed(data))
+    assert [next(arrived), next(arrived)] == [SoundChunk(CD, 2 * b"\1\2"), SoundStop()]
+    with pytest.raises(WireError):
+        next(arrived)
