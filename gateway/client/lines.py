@@ -124,7 +124,8 @@ def _transcription(event: TranscriptionEvent) -> EventLine:
     if not event.success:
         return EventLine(event.device_id, "failed", "red", event.error or "", "", event.correlation_id)
     said = f'"{event.text}"' if event.text else "(no speech)"
-    after = ", ".join([f" {event.timings.text_ms:.0f} ms after the end of speech", *event.flags])
+    by = [f"by {event.worker}"] if event.worker else []
+    after = ", ".join([f" {event.timings.text_ms:.0f} ms after the end of speech", *by, *event.flags])
     return EventLine(event.device_id, "heard", "bold green", said, after, event.correlation_id)
 
 

@@ -46,7 +46,8 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
 
     ``spoken_at``: when it began, in Unix seconds, as the history has it (0: unknown). ``conversation_id``: what the
     device and the house say to each other has one, over several sessions. ``flags``: what the content filter has found
-    in it, or made of it (``content`` in the settings).
+    in it, or made of it (``content`` in the settings). ``worker``: which recognizer on another machine has heard it;
+    empty: the gateway's own, or nobody.
     """
 
     session_id: str
@@ -68,6 +69,7 @@ class TranscriptionEvent(HubEventBase, frozen=True, kw_only=True, tag="transcrip
     spoken_at: float = 0.0
     conversation_id: str = ""
     flags: tuple[str, ...] = ()
+    worker: str = ""
 
 
 class PartialEvent(HubEventBase, frozen=True, kw_only=True, tag="partial"):

@@ -26,9 +26,9 @@ class RecognizersSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = ""
     codec: Annotated[
-        Literal["flac", "opus"],
+        Literal["flac", "opus", "pcm"],
         Meta(
             description="How audio travels: flac loses nothing (20 KB a second); opus is 3 KB a second, and words may "
-            "differ by it."
+            "differ by it; pcm is as it is heard (32 KB a second), and loads no codec: for a small gateway."
         ),
     ] = "flac"

@@ -18,6 +18,7 @@ from gateway.app import Gateway
 from gateway.broker.base import MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.config.configuration import GatewayConfig
+from gateway.contract.events import TranscriptionEvent
 from gateway.contract.messages import TranscriptionMessage
 from gateway.contract.recognition import RecognitionJob
 from gateway.settings.broker import BrokerSettings
@@ -98,6 +99,8 @@ async def test_a_gateway_without_a_model_has_its_text_from_elsewhere_and_says_so
     ):
         said = await heard(house)
         assert (said.text, said.recognizer.worker, said.recognizer.model) == (SAID, "cellar", MODEL)
+        shown = await house.events.first(TranscriptionEvent, device_id="porch")
+        assert shown.worker == "cellar"
         assert [job.owner for job in worker.jobs] == ["porch"] * len(worker.jobs)
         shown = await component(client, house.gateway.url, "recognizers")
         assert (shown["state"], shown["detail"]) == ("healthy", "1 with base")

@@ -235,6 +235,7 @@ class Announcer:
                 words=message.words,
                 spoken_at=spoken_at,
                 flags=message.flags,
+                worker=message.recognizer.worker,
             )
         )
         return told

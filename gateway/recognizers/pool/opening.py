@@ -19,6 +19,9 @@ from gateway.settings.recognizers import RecognizersSettings
 from transcription.recognizing import RecognizerState
 from transcription.settings import TranscriptionSettings
 
+CODECS = {"flac": AudioCodec.FLAC, "opus": AudioCodec.OPUS, "pcm": AudioCodec.PCM}
+"""As the settings call them."""
+
 OpenOwn: TypeAlias = Callable[[TranscriptionSettings, Callable[[RecognizerState], None]], OwnRecognizer]
 
 
@@ -52,7 +55,7 @@ def pooled_recognizer(
     own = structs.replace(settings, engine="off") if config.recognizers.use == "only" else settings
     return PooledRecognizer(
         partial(open_own, own),
-        Pool(broker, config.broker, settings, AudioCodec(config.recognizers.codec)),
+        Pool(broker, config.broker, settings, CODECS[config.recognizers.codec]),
         settings,
         model=config.recognizers.model,
         mishaps=mishaps,

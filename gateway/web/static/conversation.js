@@ -77,7 +77,8 @@ function partialTail(turn) {
 
 function speedWords(turn) {
   const [text, reply] = [textMs(turn), replyMs(turn)];
-  return [text == null ? "" : `${duration(text)} to text`, reply == null ? "" : `${duration(reply)} to reply`];
+  const by = turn.worker ? ` by ${turn.worker}` : "";
+  return [text == null ? "" : `${duration(text)} to text${by}`, reply == null ? "" : `${duration(reply)} to reply`];
 }
 
 // While an answer is awaited, the row of the first one stands there already.

@@ -75,6 +75,7 @@ export class House {
       audio: event.audio,
       timings: event.timings,
       flags: event.flags ?? [],
+      worker: event.worker ?? "",
     });
     this.sessionOf(event).open.add(turn);
     const device = this.devices.get(event.device_id);

@@ -49,6 +49,10 @@ ELSEWHERE = ArbitrationEvent(
 SHOWN: list[tuple[ListenerEvent, str]] = [
     (transcription(), 'kitchen heard "turn on the light" 410 ms after the end of speech c_correlation_1'),
     (
+        structs.replace(transcription(), worker="cellar"),
+        'kitchen heard "turn on the light" 410 ms after the end of speech, by cellar c_correlation_1',
+    ),
+    (
         structs.replace(transcription("***"), flags=("forbidden_words", "own")),
         'kitchen heard "***" 410 ms after the end of speech, forbidden_words, own c_correlation_1',
     ),

@@ -91,7 +91,7 @@ async def test_a_redacted_turn_is_remembered_without_its_words(tmp_path: Path) -
 FACTS = {
     "epoch", "session_id", "user_id", "device_id", "correlation_id", "utterance_id", "language", "status", "state",
     "room", "link", "firmware", "notice", "component", "remedy", "detail", "about", "conversation_id", "echo_of",
-    "version", "stage", "answers", "gateway",
+    "version", "stage", "answers", "gateway", "worker",
 }  # fmt: skip
 """Texts of events that are nobody's words."""
 TOLD_BY_US = {

@@ -36,6 +36,15 @@ async def test_an_empty_house_says_what_to_do(page: Page, house: House) -> None:
     await expect(page.locator("#headline")).to_have_text("No device is here")
 
 
+async def test_who_heard_it_on_another_machine_is_shown(page: Page, house: House) -> None:
+    await open_page(page, house)
+    house.publish(device(), structs.replace(transcription("turn on the light"), worker="cellar"))
+    await expect(page.locator(".speed")).to_have_text("410 ms to text by cellar")
+    house.publish(structs.replace(transcription("and the fan", number=2), worker="<b>attic</b>"))
+    await expect(page.locator(".speed").last).to_have_text("410 ms to text by <b>attic</b>")
+    await expect(page.locator(".speed b")).to_have_count(0)
+
+
 async def test_one_utterance_live(page: Page, house: House) -> None:
     await open_page(page, house)
     house.publish(device(), status("listening"), partial("turn"))

@@ -14,9 +14,11 @@ from gateway.contract.events import HealthEvent
 from gateway.observing.health import Health, HealthState
 from gateway.observing.recognizer_health import POOL, PoolHealth
 from gateway.process.mishaps import Mishaps
-from gateway.recognizers.pool.opening import pooled_recognizer
+from gateway.recognizers.audio_codec import decoded
+from gateway.recognizers.pool.opening import CODECS, pooled_recognizer
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.recognizers import RecognizersSettings
+from tests.gateway.recognizers.pool.workers import StandInWorker, spoken
 from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
@@ -57,6 +59,23 @@ async def test_who_leaves_it_to_others_loads_nothing(
 
 async def test_the_others_may_have_another_model() -> None:
     assert await opened("sooner", model="large-v3") == (True, "large-v3")
+
+
+@pytest.mark.parametrize("codec", ["flac", "opus", "pcm"])
+async def test_audio_travels_as_the_settings_say(codec: Literal["flac", "opus", "pcm"]) -> None:
+    config = GatewayConfig(
+        transcription=TranscriptionSettings(engine="off", model="base", wait_seconds=10),
+        recognizers=RecognizersSettings(use="only", codec=codec),
+    )
+    broker = open_broker(MEMORY, BrokerSettings(client_id="gate"))
+    recognizer = pooled_recognizer(
+        config, broker, Recognizer, Mishaps(), on_state=lambda _: None, on_pool=lambda *_: None
+    )
+    async with recognizer, StandInWorker(broker).at_work() as worker:
+        await recognizer.transcribe(spoken(0.5), owner="a", deadline=10)
+        assert worker.jobs[0].codec is CODECS[codec]
+        assert len(decoded(worker.jobs[0].audio, worker.jobs[0].codec, worker.jobs[0].samples)) == 8_000
+    await broker.close(0.0)
 
 
 def test_nothing_of_it_is_imported_where_nobody_wants_it() -> None:

@@ -84,6 +84,14 @@ async def test_opus_makes_it_small_enough() -> None:
     assert len(packed.inside) < INLINE_BYTES
 
 
+async def test_as_it_is_heard_it_needs_no_codec() -> None:
+    utterance = spoken(2.0)
+    async with opened(MEMORY) as broker:
+        packed = await Packing(broker, AudioCodec.PCM).pack(utterance, 10.0)
+    assert packed.inside == utterance.samples.tobytes()
+    assert np.array_equal(decoded(packed.inside, packed.codec, len(utterance.samples)), utterance.samples)
+
+
 async def test_what_fits_nowhere_is_an_error_of_its_utterance_alone() -> None:
     async with (
         opened(MEMORY) as broker,
