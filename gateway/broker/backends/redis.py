@@ -25,7 +25,7 @@ from gateway.broker.address import Address, without_secrets
 from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.backends.redis_answers import Bounded
-from gateway.broker.backends.redis_entries import entry, group, stream_key, text
+from gateway.broker.backends.redis_entries import entry, group, packed, stream_key, text
 from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
 from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
@@ -70,7 +70,7 @@ class RedisWire:
         self._address = address
         self._lease = address.settings.lease_seconds
         self._client = client
-        self._outbox: list[tuple[list[Any], asyncio.Future[None]]] = []
+        self._outbox: list[tuple[bytes, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._tasks = Work(on_lost)
         self.start = self._tasks.start
@@ -94,9 +94,8 @@ class RedisWire:
         if self._closed:
             raise BrokerUnavailable("the connection is closed")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outbox.append(
-            (entry(message, most_kept(message.topic, self._address.settings), self.namespace), done)
-        )
+        most = most_kept(message.topic, self._address.settings)
+        self._outbox.append((packed(entry(message, most, self.namespace)), done))
         self._work.set()
         await done
         return self.facts.durability
@@ -271,15 +270,25 @@ class RedisWire:
                     _fail(done, BrokerUnavailable(str(error)))
                 raise
 
-    async def _publish_batch(self, batch: list[tuple[list[Any], asyncio.Future[None]]]) -> None:
-        pipeline = self._client.pipeline(transaction=False)
-        for command, _ in batch:
-            pipeline.execute_command(*command)
-        for answer, (_, done) in zip(await pipeline.execute(raise_on_error=False), batch, strict=True):
-            if isinstance(answer, exceptions.RedisError):
-                _fail(done, _translate(answer, self._address))
-            elif not done.done():
-                done.set_result(None)
+    async def _publish_batch(self, batch: list[tuple[bytes, asyncio.Future[None]]]) -> None:
+        """A pipeline, without what the library's does for each command of one."""
+        pool: Any = self._client.connection_pool
+        connection = await pool.get_connection()
+        try:
+            await connection.send_packed_command(b"".join(command for command, _ in batch))
+            for _, done in batch:
+                try:
+                    await connection.read_response()
+                except exceptions.ResponseError as error:
+                    _fail(done, _translate(error, self._address))
+                else:
+                    if not done.done():
+                        done.set_result(None)
+        except BaseException:  # answers that nobody has read would be taken for those to what comes next
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
 
 @contextmanager
@@ -297,6 +306,8 @@ def in_our_words(address: Address) -> Iterator[None]:
 
 class _Parser(Bounded, _AsyncRESP2Parser):
     """What comes has its bounds."""
+
+    ends = exceptions.ConnectionError
 
 
 def client_of(address: Address, timeout: float, *, single: bool = False) -> Redis:

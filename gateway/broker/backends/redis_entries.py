@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.broker.base import Message
@@ -32,6 +33,12 @@ def entry(message: Message, trim: int, namespace: str = NAMESPACE) -> list[Any]:
     for name, value in message.headers.items():
         command += [HEADER + name, value]
     return command
+
+
+def packed(command: Iterable[Any]) -> bytes:
+    """A command as it travels."""
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in command]
+    return b"".join([b"*%d\r\n" % len(words), *[b"$%d\r\n%b\r\n" % (len(word), word) for word in words]])
 
 
 def received(entry_id: Any, fields: dict[bytes, bytes], token: Token, attempt: int = 1) -> RawMessage:
