@@ -92,6 +92,10 @@ class Moving:
         """The answers and announcements that a device has not taken here."""
         return [*self._due.rows(device_id), *self._announcements.rows(device_id)]
 
+    def owed_devices(self) -> set[str]:
+        """Those that have not taken something here."""
+        return self._due.devices() | self._announcements.devices()
+
     def handed_on(self, correlation_id: str) -> None:
         """The gateway at which the device is has taken an answer, and will tell it."""
         self._due.handed_on(correlation_id)

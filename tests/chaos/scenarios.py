@@ -19,6 +19,7 @@ from tests.chaos import (
     clusters,
     everybody_killed,
     gateway_killed,
+    house_restarted,
     recognizers_killed,
     reconnecting,
     redis_away,
@@ -125,6 +126,22 @@ async def kill_everybody(folder: Path, *, quick: bool) -> Outcome:
     return outcome
 
 
+async def restart_house(kind: str, folder: Path, *, quick: bool, kill: bool = False) -> Outcome:
+    """Two gateways, two hubs and two recognizers over one broker."""
+    broker = BROKERS[kind]
+    with running(broker, folder) as (_, url, _port):
+        outcome = await house_restarted.scenario(folder, url, rounds=1 if quick else 5, seed=SEED, kill=kill)
+    _judge_late(broker, outcome)
+    how = "killed" if kill else "restarted"
+    outcome.scenario = (
+        f"two gateways, two hubs and two recognizers over {broker.name}, {how} one after the other under load"
+    )
+    longest = outcome.figures["wait max_s"]
+    if not (kill or quick) and longest > house_restarted.LONGEST_WAIT:
+        outcome.fault(f"a device has waited {longest:g} s, and may {house_restarted.LONGEST_WAIT:g} s")
+    return outcome
+
+
 async def kill_agents(folder: Path, *, quick: bool) -> Outcome:
     """A team of three, the gateway and the broker, over two kinds of broker."""
     outcome = Outcome(
@@ -190,6 +207,8 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     "everybody": kill_everybody,
     "agents": kill_agents,
     "recognizers": kill_recognizers,
+    **{f"rolling-{kind}": partial(restart_house, kind) for kind in ("redis", "nats", "rabbitmq")},
+    **{f"house-{kind}": partial(restart_house, kind, kill=True) for kind in ("redis", "nats")},
     "day": a_day_in_the_outbox,
     "away": a_day_without,
     "journal": cut_journal,

@@ -57,10 +57,10 @@ class Running:
         """Wait for what it logs."""
         await passes(lambda: len(self.logged(event)) >= count)
 
-    async def terminate(self) -> int:
+    async def terminate(self, within: float = STOP_SECONDS) -> int:
         """SIGTERM, as systemd does; the exit status."""
         self._process.send_signal(signal.SIGTERM)
-        return await self.ended()
+        return await self.ended(within)
 
     async def kill(self) -> None:
         """SIGKILL: nothing is drained or said goodbye to."""
@@ -70,8 +70,8 @@ class Running:
     def stop(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def ended(self) -> int:
-        return await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+    async def ended(self, within: float = STOP_SECONDS) -> int:
+        return await asyncio.wait_for(self._process.wait(), within)
 
     async def close(self) -> None:
         if self._process.returncode is None:

@@ -25,12 +25,14 @@ from gateway.contract.messages import BadMessage, new_id
 from gateway.house.neighbours import MOST_NEIGHBOURS, Neighbour
 from gateway.house.row.wire import (
     HANDED_TOPIC,
+    MOST_SOUGHT,
     MOVES_TOPIC,
     MSGPACK,
     AnswerFollows,
     AnswerTaken,
     DeviceGiven,
     DeviceHere,
+    DeviceSought,
     Told,
     decode,
     encode,
@@ -46,6 +48,8 @@ FOLLOW_SECONDS = 0.1
 """How often it is looked for answers to devices that have gone."""
 AGAIN_SECONDS = 2.0
 """An answer that was not taken by then is told again."""
+LONGEST_SEEK_SECONDS = 300.0
+"""A device that nobody has is asked for ever less often; whoever gets it tells."""
 MOST_GONE = 4_096
 """Devices that have gone whose gateway is remembered."""
 A_MOVE = "a device's move"
@@ -90,6 +94,14 @@ class _Gone:
     told: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Seeking:
+    """A device that is owed something and not to be found: when it is asked for next, and how long after that."""
+
+    at: float = 0.0
+    pause: float = AGAIN_SECONDS
+
+
 class DeviceMoves:
     """Both ends of every move of a gateway; the door of its links."""
 
@@ -106,6 +118,7 @@ class DeviceMoves:
         self._mishaps = mishaps
         self._coming: dict[str, _Coming] = {}
         self._gone: OrderedDict[str, _Gone] = OrderedDict()
+        self._sought: dict[str, _Seeking] = {}
         self._told_where: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._logged = Allowance(10, 1 / 60, time.monotonic())
@@ -132,9 +145,16 @@ class DeviceMoves:
         self._told_where[instance] = None
         if len(self._told_where) > MOST_NEIGHBOURS:
             self._told_where.popitem(last=False)
+        self._tell_where(neighbour.name, {device_id for device_id, _, _ in self._links.greeted()})
+
+    def _tell_where(self, gateway: str, devices: set[str]) -> None:
+        """Which of these are here."""
         for device_id, boot, greeted_at in self._links.greeted():
-            here = DeviceHere(gateway=self._gateway, device_id=device_id, boot=boot, greeted_at=greeted_at)
-            self._spawn(self._tell(neighbour.name, here))
+            if device_id in devices:
+                here = DeviceHere(
+                    gateway=self._gateway, device_id=device_id, boot=boot, greeted_at=greeted_at
+                )
+                self._spawn(self._tell(gateway, here))
 
     # -- the door (firmware_bridge.link.admission.OtherGateways)
 
@@ -197,6 +217,8 @@ class DeviceMoves:
                 self._spawn(self._hand_over(told))
             case DeviceGiven():
                 self._take_up(told)
+            case DeviceSought(gateway=gateway, device_ids=device_ids):
+                self._tell_where(gateway, set(device_ids))
             case AnswerFollows(gateway=gateway, row=row):
                 if await self._moving.take_answer(row):
                     await self._tell(
@@ -259,9 +281,27 @@ class DeviceMoves:
         """Answers that come here for devices that are elsewhere."""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
+            with self._mishaps.contained(A_MOVE), suppress(BrokerError):
+                await self._seek()
             for device_id, gone in list(self._gone.items()):
                 with self._mishaps.contained(A_MOVE, device_id=device_id), suppress(BrokerError):
                     await self._follow_device(device_id, gone)
+
+    async def _seek(self) -> None:
+        """Whoever has begun since it heard a device knows of no move, nor who missed what it was told of one."""
+        if not self._others():
+            return
+        here = {device_id for device_id, _, _ in self._links.greeted()}
+        lost = self._moving.owed_devices() - here - self._gone.keys()
+        self._sought = {device_id: self._sought.get(device_id, _Seeking()) for device_id in lost}
+        now = time.monotonic()
+        due = [device_id for device_id, seeking in self._sought.items() if seeking.at <= now][:MOST_SOUGHT]
+        if not due:
+            return
+        await self._tell_all(DeviceSought(gateway=self._gateway, device_ids=tuple(due)))
+        for device_id in due:
+            seeking = self._sought[device_id]
+            seeking.at, seeking.pause = now + seeking.pause, min(2 * seeking.pause, LONGEST_SEEK_SECONDS)
 
     async def _follow_device(self, device_id: str, gone: _Gone) -> None:
         owed = self._moving.owed(device_id)

@@ -21,6 +21,9 @@ MOVES_TOPIC: Final = "house.moves"
 HANDED_TOPIC: Final = "house.handed"
 """For one gateway, each under the key (``house``, for whom, who tells)."""
 
+MOST_SOUGHT: Final = 1_000
+"""Devices that are asked for at once."""
+
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 DeviceId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
@@ -50,6 +53,13 @@ class DeviceGiven(Struct, frozen=True, kw_only=True, tag="given"):
     turns: Annotated[tuple[TurnRow, ...], Meta(max_length=1_000)] = ()
 
 
+class DeviceSought(Struct, frozen=True, kw_only=True, tag="sought"):
+    """``gateway`` owes these devices something, and does not know where they are: it has begun since, or missed it."""
+
+    gateway: Name
+    device_ids: Annotated[tuple[DeviceId, ...], Meta(max_length=MOST_SOUGHT)]
+
+
 class AnswerFollows(Struct, frozen=True, kw_only=True, tag="answer"):
     """An answer for a device that is with whom this is told; told again until it is taken."""
 
@@ -64,7 +74,7 @@ class AnswerTaken(Struct, frozen=True, kw_only=True, tag="taken"):
     correlation_id: Line
 
 
-Told: TypeAlias = DeviceHere | DeviceGiven | AnswerFollows | AnswerTaken
+Told: TypeAlias = DeviceHere | DeviceGiven | DeviceSought | AnswerFollows | AnswerTaken
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)

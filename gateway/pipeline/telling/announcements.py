@@ -158,6 +158,10 @@ class Announcements:
         """One that a gateway before this one had not got rid of."""
         self._wait(row)
 
+    def devices(self) -> set[str]:
+        """For whom something waits."""
+        return {one.row.device_id for one in self._waiting.values() if one.is_safe}
+
     def rows(self, device_id: str) -> list[RequestRow]:
         """Those that wait for a device and are safe."""
         return [one.row for one in self._waiting.values() if one.row.device_id == device_id and one.is_safe]

@@ -170,6 +170,58 @@ async def test_who_said_hello_before_takes_nothing_away(tmp_path: Path) -> None:
             assert hall.bridge.devices()[0].connected
 
 
+@pytest.mark.parametrize("reply_first", [True, False])
+async def test_who_does_not_know_where_a_device_has_gone_asks_for_it(
+    tmp_path: Path, *, reply_first: bool
+) -> None:
+    """A gateway that was restarted, and was not subscribed yet when it was told."""
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board() as board:
+            await board.say(loud(1), patience=0)
+            heard = await hall.result()
+            await row.comes_to(board, ATTIC)
+            await passes(lambda: row.moves[HALL].moved_out == 1)
+            row.moves[HALL]._gone.clear()
+            if reply_first:
+                row.moves[HALL]._others = set
+            await hall.reply(heard, "for you")
+            await passes(lambda: hall.pipeline.stats().undelivered == 1)
+            row.moves[HALL]._others = lambda: {ATTIC}
+            await board.told.first(ReplyShown, text="for you", correlation_id=heard.correlation_id)
+            await hall.idle()
+            await attic.idle()
+        assert row.moves[HALL]._sought == {}
+
+
+async def test_a_device_that_nobody_has_is_asked_for_ever_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, moves = row.works[HALL], row.moves[HALL]
+        async with hall.board() as board:
+            await board.say(loud(1), patience=0)
+            heard = await hall.result()
+            board.wire.unplug()
+            await passes(lambda: not hall.carrier.owners)
+            await hall.reply(heard, "for you")
+            await passes(lambda: moves._moving.owed_devices() == {"kitchen"})
+            clock = [1_000.0]
+            monkeypatch.setattr(row_moves.time, "monotonic", lambda: clock[0])
+            moves._sought.clear()
+            pauses = []
+            for _ in range(10):
+                await moves._seek()
+                seeking = moves._sought["kitchen"]
+                pauses.append(seeking.at - clock[0])
+                clock[0] = seeking.at
+            assert pauses[:3] == [2.0, 4.0, 8.0]
+            assert pauses[-1] == row_moves.LONGEST_SEEK_SECONDS
+            monkeypatch.undo()
+            board.wire.replug()
+            await board.told.first(ReplyShown, text="for you")
+
+
 @pytest.mark.parametrize("journal", [True, False])
 async def test_what_was_said_to_its_end_is_answered_where_it_was_said(
     tmp_path: Path, *, journal: bool
