@@ -22,6 +22,8 @@ from paho.mqtt.properties import Properties
 from gateway.contract.messages import new_id
 
 PREFETCH = 128
+MOCK_FETCH_SECONDS = 0.005
+"""How long a request for messages may wait at the mock of a Kafka cluster, which always waits so long."""
 
 
 class BareClient(Protocol):
@@ -168,6 +170,59 @@ class BareRabbitMQ:
         tag = await self._queue.consume(take)
         await done.wait()
         await self._queue.cancel(tag)
+
+
+class BareKafka:
+    """aiokafka: an idempotent producer with many sends under way, a group's member, a commit for all that came."""
+
+    def __init__(self, url: str) -> None:
+        self._server = urlsplit(url).netloc
+
+    async def __aenter__(self) -> Self:
+        import aiokafka
+
+        self._producer: Any = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=self._server, acks="all", enable_idempotence=True, linger_ms=0
+        )
+        self._consumer: Any = aiokafka.AIOKafkaConsumer(
+            "bare",
+            bootstrap_servers=self._server,
+            group_id="workers",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=int(MOCK_FETCH_SECONDS * 1000),
+        )
+        await self._producer.start()
+        await self._producer.send_and_wait("bare", b"it knows the way", key=b"home.kitchen.s_1")
+        await self._consumer.start()
+        await self.consume(1)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._consumer.stop()
+        await self._producer.stop()
+
+    async def publish(self, messages: int, under_way: int, payload: bytes) -> None:
+        """From so many tasks."""
+
+        async def some() -> None:
+            for _ in range(messages // under_way):
+                await self._producer.send_and_wait(
+                    "bare",
+                    payload,
+                    key=b"home.kitchen.s_1",
+                    headers=[("message-id", new_id("m").encode())],
+                )
+
+        await asyncio.gather(*(some() for _ in range(under_way)))
+
+    async def consume(self, messages: int) -> None:
+        """As many at a time as there are, up to the prefetch."""
+        while messages > 0:
+            come = await self._consumer.getmany(timeout_ms=1000, max_records=PREFETCH)
+            if come:
+                await self._consumer.commit()
+            messages -= sum(map(len, come.values()))
 
 
 class BareMqtt:
