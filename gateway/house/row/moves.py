@@ -206,7 +206,10 @@ class DeviceMoves:
                     log.warning("what a gateway tells of a device cannot be read", reason=str(error))
             else:
                 if told.gateway != self._gateway:
-                    with self._mishaps.contained(A_MOVE):
+                    with (
+                        self._mishaps.contained(A_MOVE),
+                        suppress(BrokerError),
+                    ):  # it is told, or asked, again
                         await self._take(told)
             with suppress(BrokerError):  # it comes again, and says the same
                 await delivery.ack()
@@ -329,5 +332,5 @@ class DeviceMoves:
         task.add_done_callback(self._tasks.discard)
 
     async def _contained(self, work: Awaitable[None]) -> None:
-        with self._mishaps.contained(A_MOVE):
+        with self._mishaps.contained(A_MOVE), suppress(BrokerError):
             await work

@@ -11,6 +11,7 @@ import pytest
 
 from firmware_bridge.simulator.user import FaultShown, ReplyShown, TranscriptShown
 from gateway.broker.backends.memory import MemoryBroker
+from gateway.broker.base import BrokerUnavailable
 from gateway.contract.events import DeviceEvent
 from gateway.house.row import moves as row_moves
 from gateway.house.row.moves import DeviceMoves
@@ -242,3 +243,19 @@ async def test_what_was_said_to_its_end_is_answered_where_it_was_said(
             await board.told.first(ReplyShown, text="done", correlation_id=heard.correlation_id)
             await hall.idle()
             assert len(attic.results.items) == (1 if journal else 2)
+
+
+async def test_a_broker_that_is_away_is_no_mishap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, moves = row.works[HALL], row.moves[HALL]
+        async with hall.board() as board:
+            await board.connected()
+
+            async def away(*_: object, **__: object) -> None:
+                raise BrokerUnavailable("the connection was lost")
+
+            monkeypatch.setattr(moves._broker, "publish", away)
+            moves._tell_where(ATTIC, {"kitchen"})
+            await passes(lambda: not moves._tasks)
+            assert not moves._mishaps.counts
+            monkeypatch.undo()
