@@ -39,6 +39,8 @@ class Order:
     ahead: bool = False
     kept: bool = False
     tries: int = 0
+    bypassed: bool = False
+    """It was asked for again, for who was there for it is gone."""
     expected: float = 0.0
     """Seconds from ``asked_at`` to its text, as it was thought then."""
     jobs: set[str] = field(default_factory=set)
@@ -85,7 +87,8 @@ class Order:
 class Sent:
     """One job of an order that is with the broker, or with a recognizer.
 
-    ``was_free``: somebody could begin at once, so that what it takes beyond the work is the way.
+    ``was_free``: somebody could begin at once, so that what it takes beyond the work is the way. ``among``: who was
+    there for it then. ``orphaned``: all of them are gone.
     """
 
     order: Order
@@ -93,4 +96,8 @@ class Sent:
     expected: float
     urgency: Urgency
     was_free: bool
+    among: frozenset[str] = frozenset()
+    orphaned: bool = False
     published: bool = False
+    published_at: float = 0.0
+    """When the broker had it, which may be away for long."""

@@ -86,6 +86,8 @@ class Pool:
         """To be called when who is there has changed."""
         self._queue = PoolQueue(transcription.queue_utterances)
         self._sent: dict[str, Sent] = {}
+        self._orphans = 0
+        """Of those, for which nobody is there any more that was there when they were sent."""
         self._orders: set[Order] = set()
         self._results_had: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,22 +137,30 @@ class Pool:
     def free(self, need: Need) -> int:
         """Utterances that would be begun with at once."""
         hands = self.hands(need)
-        return max(0, hands.capacity - max(hands.busy, len(self._sent)) - len(self._queue))
+        return max(0, hands.capacity - max(hands.busy, self._under_way) - len(self._queue))
 
     def expect(self, audio: float, need: Need, prior: float | None = None) -> float | None:
         """In how many seconds it would have the text; None: nobody is there for it."""
         hands = self.hands(need)
         if not hands.capacity:
             return None
-        under_way = len(self._sent) + len(self._queue)
+        under_way = self._under_way + len(self._queue)
         now = self._loop.time()
         return self.estimate.expect(
             audio, hands, under_way=under_way, silence=self._silence(now), now=now, prior=prior
         )
 
+    @property
+    def _under_way(self) -> int:
+        """Jobs that somebody may be at."""
+        return len(self._sent) - self._orphans
+
     def _silence(self, now: float) -> float:
         """For how long a result has been due while none came."""
-        due = min((one.sent_at + one.expected for one in self._sent.values() if one.published), default=now)
+        due = min(
+            (one.sent_at + one.expected for one in self._sent.values() if one.published and not one.orphaned),
+            default=now,
+        )
         return max(0.0, now - max(due, self._last_result_at))
 
     # -- asking
@@ -218,7 +228,10 @@ class Pool:
             hands = self.hands(order.need)
             expected = self.estimate.work(order.utterance.seconds, hands, now)
             job_id = new_id("j")
-            self._sent[job_id] = Sent(order, now, expected, order.urgency, len(self._sent) < hands.free)
+            among = self.workers.serving(order.need, now)
+            self._sent[job_id] = Sent(
+                order, now, expected, order.urgency, self._under_way < hands.free, among
+            )
             order.jobs.add(job_id)
             order.tries += 1
             self._work(self._send(job_id, order), "recognizer pool: a job")
@@ -229,7 +242,7 @@ class Pool:
     def _has_room(self, order: Order) -> bool:
         capacity = self.hands(order.need).capacity
         room = capacity if order.behind else AHEAD * capacity
-        return len(self._sent) < min(room, MOST_UNDER_WAY)
+        return self._under_way < room and len(self._sent) < MOST_UNDER_WAY
 
     async def _send(self, job_id: str, order: Order) -> None:
         """Until the broker has it, as long as that helps anybody."""
@@ -289,12 +302,13 @@ class Pool:
         )
         self.counts["sent"] += 1
         if (sent := self._sent.get(job_id)) is not None:  # else its result was faster
-            sent.published = True
+            sent.published, sent.published_at = True, self._loop.time()
 
     def _forget(self, job_id: str) -> Sent | None:
         """Nothing is expected of it any more."""
         sent = self._sent.pop(job_id, None)
         if sent is not None:
+            self._orphans -= sent.orphaned
             sent.order.jobs.discard(job_id)
             self._unpack_unwanted(sent.order)
             self._results_had[job_id] = None
@@ -439,15 +453,33 @@ class Pool:
 
     def _give_up_lost(self, now: float) -> None:
         """A broker without leases loses what its dead recognizers had; whoever still waits is asked for again."""
+        here = self.workers.here(now)
         for job_id, sent in list(self._sent.items()):
+            self._look_after(sent, here)
             self._urge(sent, now)
             longest = 2 * self._lease + self._settings.hang_seconds + 4 * sent.order.utterance.seconds
-            if now - sent.sent_at <= longest + sent.expected:
+            if not sent.published or now - sent.published_at <= longest + sent.expected:
                 continue
             self._forget(job_id)
             self.counts["lost"] += 1
             if not sent.order.done and sent.order.may_wait and not sent.order.jobs:
                 self._queue.put_back(sent.order)
+
+    def _look_after(self, sent: Sent, here: frozenset[str]) -> None:
+        """Where all are gone that were there for it, those that come need not wait until the lease of the dead is over.
+
+        It may be done twice then; the text that is there first is taken.
+        """
+        orphaned = sent.published and not sent.among & here
+        self._orphans += orphaned - sent.orphaned
+        sent.orphaned = orphaned
+        order = sent.order
+        if orphaned and order.may_wait and not (order.done or order.behind or order.bypassed):
+            order.bypassed = True
+            self.counts["asked again, for all were gone"] += 1
+            sent.urgency = order.urgency
+            self._queue.discard(order)
+            self._queue.put_back(order)
 
     def _urge(self, sent: Sent, now: float) -> None:
         """What was sent as a guess, and is the utterance, goes before all other guesses once it is late."""

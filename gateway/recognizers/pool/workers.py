@@ -113,6 +113,14 @@ class Workers:
             sum(paces) / len(paces) if paces else 0.0,
         )
 
+    def serving(self, need: Need, now: float) -> frozenset[str]:
+        """Who could do it."""
+        return frozenset(one.worker for one in self.present(now) if self._serves(one, need))
+
+    def here(self, now: float) -> frozenset[str]:
+        """Who is not silent."""
+        return frozenset(one.worker for one in self.present(now))
+
     def languages(self, model: str, now: float) -> tuple[str, ...]:
         """Those that workers with the model know; empty: nobody says."""
         known = [one.languages for one in self.present(now) if one.model == model and one.state == HERE]

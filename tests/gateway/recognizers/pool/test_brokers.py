@@ -12,12 +12,13 @@ from gateway.broker.base import MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.contract.recognition import RecognitionJob
 from gateway.settings.broker import BrokerSettings
-from tests.gateway.recognizers.pool.pooled import OwnEngine, pooled, until
-from tests.gateway.recognizers.pool.workers import StandInWorker, spoken
+from tests.gateway.recognizers.pool.pooled import BROKER, OwnEngine, pooled, until
+from tests.gateway.recognizers.pool.workers import MODEL, StandInWorker, spoken
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
 from tests.servers.redis import Redis
 from transcription.recognizing import Phase
+from transcription.settings import TranscriptionSettings
 
 
 @asynccontextmanager
@@ -109,3 +110,24 @@ async def test_with_an_engine_of_its_own_nobody_notices_that_the_broker_is_gone(
         finally:
             await asyncio.to_thread(redis.start)
     assert {one.transcript.text for one in done} == {"by myself"}
+
+
+@pytest.mark.slow
+async def test_a_broker_that_is_away_for_longer_than_any_work_takes_loses_no_text(redis: Redis) -> None:
+    brief = TranscriptionSettings(model=MODEL, hang_seconds=0.1)
+    async with (
+        connected(redis.url, "gate") as here,
+        connected(redis.url, "worker") as there,
+        pooled(here, settings=brief) as recognizer,
+        StandInWorker(there, seconds_per_job=0.01).at_work(),
+    ):
+        await until(lambda: recognizer.state.phase is Phase.READY)
+        await recognizer.transcribe(spoken(0.2), owner="b", deadline=60)
+        await recognizer.transcribe(spoken(0.2), owner="b", behind=True)  # it reads all kinds by now
+        await asyncio.to_thread(redis.kill)
+        asked = asyncio.create_task(recognizer.transcribe(spoken(0.1), owner="b", deadline=60))
+        await until(lambda: recognizer.pool.counts["not taken by the broker"] > 0)
+        await asyncio.sleep(2 * BROKER.lease_seconds + brief.hang_seconds + 1.5)  # so long it could be lost
+        assert recognizer.pool.counts["lost"] == 0
+        await asyncio.to_thread(redis.start)
+        assert (await asyncio.wait_for(asked, 30)).transcript.text == "1600 b"

@@ -280,6 +280,54 @@ async def test_what_a_broker_without_leases_has_lost_is_asked_for_again(broker: 
     assert (done.worker, len(worker.jobs)) == ("w1", 2)
 
 
+async def test_what_the_dead_had_is_done_by_who_comes_and_not_when_their_leases_are_over(
+    broker: MessageBroker,
+) -> None:
+    async with pooled(broker) as recognizer:
+        async with StandInWorker(broker, "w1", work=never, capacity=4).at_work() as dead:
+            await until(lambda: recognizer.state.phase is Phase.READY)
+            asked = [
+                asyncio.create_task(recognizer.transcribe(spoken(0.1), owner=str(number), deadline=60))
+                for number in range(4)
+            ]
+            await until(lambda: _given(dead, 4))
+        async with StandInWorker(broker, "w2").at_work() as heir:
+            done = await asyncio.wait_for(asyncio.gather(*asked), 15)
+            assert {one.worker for one in done} == {"w2"}
+            assert [one.transcript.text for one in done] == [f"1600 {number}" for number in range(4)]
+            await until(lambda: _given(heir, 4))
+            for job in dead.jobs:  # it was not dead
+                await dead.tell(job)
+            await until(lambda: recognizer.pool.counts["not wanted any more"] == 4)
+            late = await recognizer.transcribe(spoken(0.2), owner="a", deadline=10)
+            assert late.worker == "w2"
+    assert recognizer.pool.counts["asked again, for all were gone"] == 4
+    assert recognizer.pool.counts["texts"] == 5
+
+
+async def test_one_that_was_only_silent_for_a_while_is_asked_once_again_and_no_more(
+    broker: MessageBroker,
+) -> None:
+    held = Held()
+    async with (
+        pooled(broker) as recognizer,
+        StandInWorker(broker, "w1", work=held, capacity=2).at_work() as worker,
+    ):
+        await until(lambda: recognizer.state.phase is Phase.READY)
+        asked = asyncio.create_task(recognizer.transcribe(spoken(0.1), owner="a", deadline=60))
+        await until(lambda: _given(worker, 1))
+        for _ in range(2):
+            worker.silent = True
+            await until(lambda: not recognizer.pool.present)
+            worker.silent = False
+            await until(lambda: bool(recognizer.pool.present))
+        await until(lambda: _given(worker, 2))
+        held.go.set()
+        assert (await asked).worker == "w1"
+        await until(lambda: recognizer.pool.counts["not wanted any more"] == 1)
+    assert len(worker.jobs) == 2
+
+
 async def test_a_result_that_comes_twice_is_taken_once(broker: MessageBroker) -> None:
     async def twice(worker: StandInWorker, job: RecognitionJob) -> None:
         await worker.tell(job, "first")
