@@ -343,8 +343,8 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 transcription.transcriber transcription.recognizing transcription.scheduling
                                 transcription.whisper transcription.sphinx transcription.process .contract
                                 .settings .broker .broker.opening .broker.backends .journal.records
-                                .journal.effects .journal .hub .orchestrators .observing .pipeline.asking
-                                .pipeline.arbitration
+                                .journal.effects .journal .hub .orchestrators .observing .pipeline.asking .process
+                                .pipeline.arbitration .recognizers.pool
                                 .names .web .client .planning .app benchmarks.instruments benchmarks.load
                                 benchmarks.peers
 """
@@ -537,7 +537,7 @@ def test_only_who_puts_the_gateway_together_knows_which_recognizer_it_is() -> No
         if "transcription.scheduling.scheduler" in imported
     }
     put_together = {"gateway.app", "gateway.recognizers.worker.process"}
-    assert knowing == put_together | {"benchmarks.processes"}  # which measures it by itself
+    assert knowing == put_together | {"benchmarks.processes", "benchmarks.pool"}  # which measure it by itself
 
 
 def test_importing_the_gateway_with_the_memory_broker_loads_no_optional_stack() -> None:

@@ -23,6 +23,8 @@ STAGGER_SECONDS: Final = 0.005
 """A kind of work is asked for when the more urgent ones have not come for so long."""
 MORE_SECONDS: Final = 0.003
 """Where several are done together, what waits too comes within this time behind the first."""
+WAITED_SECONDS: Final = 0.02
+"""What comes later than that after it was asked for did not wait, and nothing waits with it."""
 FRESH_SECONDS: Final = 0.5
 """What comes to somebody who has waited for so long has just been published."""
 PASSED_ON: Final = "earshot-passed-on"
@@ -100,7 +102,7 @@ class JobIntake:
                     break
             else:
                 await self._comes(Urgency.FILE, None)
-            if self._at_once > 1:
+            if self._at_once > 1 and loop.time() - self._asking_since < WAITED_SECONDS:
                 await asyncio.sleep(MORE_SECONDS)
             return self._picked()
         finally:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from msgspec import structs
 
 from gateway.commands.cli import main
+from gateway.commands.house import recognizer
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import load_config
 from gateway.systemd import installing
@@ -29,6 +30,7 @@ from gateway.systemd.installing import (
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "systemd" / "earshot.service"
+RECOGNIZER = SHIPPED.with_name("earshot-recognizer.service")
 ANALYZE = shutil.which("systemd-analyze")
 COMMAND = Path("/opt/earshot/bin/earshot")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
@@ -47,9 +49,11 @@ def host(tmp_path: Path) -> Host:
 # -- the unit
 
 
-@pytest.fixture(params=["shipped", "fitted"])
+@pytest.fixture(params=["shipped", "fitted", "recognizer"])
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The unit as it stands in the repository, and as it is installed here."""
+    """The unit as it stands in the repository, and as it is installed here; and a recognizer's."""
+    if request.param == "recognizer":
+        return RECOGNIZER
     if request.param == "shipped":
         return SHIPPED
     file = tmp_path / "earshot.service"
@@ -67,7 +71,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
 def test_the_unit_is_exposed_at_most_2_of_10(unit: Path) -> None:
     command = [str(ANALYZE), "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Overall exposure level for earshot.service: " in done.stdout
+    assert f"Overall exposure level for {unit.name}: " in done.stdout
     assert done.returncode == 0, done.stdout
 
 
@@ -93,9 +97,9 @@ def test_what_lets_it_to_a_gpu_is_as_sound_and_opens_no_more(tmp_path: Path) -> 
     assert "gpu.conf:2" in broken.stderr, "the file beside the unit is read at all"
 
 
-def directives() -> dict[str, list[str]]:
+def directives(text: str = "") -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for line in unit_text().splitlines():
+    for line in (text or unit_text()).splitlines():
         if "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             found.setdefault(name, []).append(value)
@@ -113,6 +117,18 @@ def test_the_unit_keeps_its_promises() -> None:
     assert int(unit["WatchdogSec"][0]) >= 10
     longest_drain = 60
     assert int(unit["TimeoutStopSec"][0]) > longest_drain >= GatewayConfig().shutdown.drain_seconds
+
+
+def test_a_recognizers_unit_keeps_its_promises() -> None:
+    unit = directives(RECOGNIZER.read_text(encoding="utf-8"))
+    assert (unit["Type"], unit["Restart"], unit["StartLimitIntervalSec"]) == (["notify"], ["always"], ["0"])
+    assert (unit["DynamicUser"], unit["RestartPreventExitStatus"]) == (["yes"], ["2"])
+    assert "DeviceAllow" not in unit
+    assert int(unit["TimeoutStopSec"][0]) > 60
+    words = unit["ExecStart"][0].split()
+    assert words[:3] == ["/usr/bin/env", "earshot", "recognizer"]
+    options = {name for parameter in recognizer.command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
 
 
 def test_the_drivers_of_the_allowed_devices_are_loaded_before_the_service() -> None:

@@ -15,8 +15,11 @@ class RecognizerProcess(ServerProcess):
 
     READY: ClassVar[bytes] = b'"state": "ready"'
 
-    def __init__(self, folder: Path, broker: str, *more: str, model: str = "bundled") -> None:
+    def __init__(
+        self, folder: Path, broker: str, *more: str, model: str = "bundled", threads: int = 0
+    ) -> None:
         super().__init__(folder)
+        self._threads = threads
         folder.mkdir(exist_ok=True)
         self.health = f"127.0.0.1:{free_port()}"
         self._arguments = ["--broker", broker, "--model", model, "--health", self.health, *more]
@@ -25,7 +28,12 @@ class RecognizerProcess(ServerProcess):
         return [sys.executable, "-m", "gateway", "recognizer", *self._arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "EARSHOT_BROKER__LEASE_SECONDS": "1.0"}
+        told = {
+            "EARSHOT_BROKER__LEASE_SECONDS": "1.0",
+            "EARSHOT_TRANSCRIPTION__THREADS": str(self._threads),
+            "EARSHOT_TRANSCRIPTION__LANGUAGE": "en",
+        }
+        return {**super().environment(), **told}
 
     def told(self, number: signal.Signals) -> int:
         """It is sent the signal; what it ends with."""

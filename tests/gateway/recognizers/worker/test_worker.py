@@ -7,6 +7,7 @@ import hashlib
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,12 @@ from gateway.contract.recognition import (
 )
 from gateway.recognizers.claim_checks import ClaimChecks
 from gateway.recognizers.worker import worker as workers
-from gateway.recognizers.worker.intake import MOST_PASSED_ON
+from gateway.recognizers.worker.intake import FRESH_SECONDS, MOST_PASSED_ON
+from gateway.recognizers.worker.worker import at_once
 from tests.gateway.broker.contract import until
 from tests.gateway.recognizers.worker.works import Asker, WaitingEngine, Worker, asker, job, loud
 from transcription.errors import EngineFailed
+from transcription.settings import TranscriptionSettings
 from transcription.utterance.segmenter import Utterance
 
 pytestmark = pytest.mark.slow
@@ -45,7 +48,7 @@ def model() -> str:
     return new_id("m")[:16]
 
 
-@pytest.fixture(params=["redis", "nats"])
+@pytest.fixture(params=["redis", "nats", "rabbitmq"])
 def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param).url)
 
@@ -163,6 +166,7 @@ async def test_leaving_finishes_and_takes_no_more(gateway: Asker, url: str, mode
             assert (await gateway.result()).worker == "stays"
 
 
+@pytest.mark.parametrize("url", ["redis", "nats"], indirect=True)
 async def test_large_audio_is_collected(gateway: Asker, url: str, model: str) -> None:
     samples = np.random.default_rng(1).integers(-32768, 32768, 320_000).astype(np.int16)
     one = job(samples, model=model)
@@ -186,6 +190,7 @@ async def test_what_cannot_be_done_is_told(
             raise EngineFailed("thirteen")
 
     async with Worker(url, WaitingEngine(fail), model=model):
+        await gateway.presence(lambda told: told.model == model and told.state == "here")
         one = job(1_600, model=model)
         for wrong, failure in (
             (job(13, model=model), Failure.FAILED),
@@ -203,8 +208,46 @@ async def test_what_cannot_be_done_is_told(
         assert (await gateway.result()).failure is Failure.POISON
 
 
+@pytest.mark.parametrize("url", ["redis", "nats"], indirect=True)
+async def test_what_waited_before_anybody_came_is_done(gateway: Asker, url: str, model: str) -> None:
+    jobs = [job(samples, model=model) for samples in range(1, 4)]
+    for one in jobs:
+        await gateway.ask(one)
+    engine = WaitingEngine()
+    async with Worker(url, engine, model=model):
+        told = [(await gateway.result()).job_id for _ in jobs]
+    assert told == [one.job_id for one in jobs]
+    assert engine.did == [1, 2, 3]
+
+
+@pytest.mark.parametrize("url", ["redis", "rabbitmq"], indirect=True)
+async def test_what_comes_twice_is_told_twice_under_one_name(gateway: Asker, url: str, model: str) -> None:
+    """Who asked knows it by that; a recognizer remembers nothing. NATS does, and hands on one."""
+    async with Worker(url, WaitingEngine(), model=model):
+        await gateway.presence(lambda told: told.model == model and told.state == "here")
+        one = job(3, model=model)
+        await gateway.ask(one)
+        await gateway.ask(one)
+        first, second = await gateway.result(), await gateway.result()
+        assert first.job_id == second.job_id == one.job_id
+        assert first.transcript == second.transcript
+
+
+async def test_a_clock_that_is_an_hour_off_is_known_once_a_job_came_at_once(
+    gateway: Asker, url: str, model: str
+) -> None:
+    async with Worker(url, WaitingEngine(), model=model):
+        await gateway.presence(lambda told: told.model == model and told.state == "here")
+        await asyncio.sleep(2 * FRESH_SECONDS)  # it asks in vain: what comes now was just published
+        for ahead in (3_600.0, -3_600.0):
+            await gateway.ask(job(model=model, asked_at=time.time() + ahead, gateway="gateway-a"))
+            assert (await gateway.result()).failure is None
+            await asyncio.sleep(2 * FRESH_SECONDS)
+
+
 async def test_garbage_is_rejected_and_harms_nobody(gateway: Asker, url: str, model: str) -> None:
     async with Worker(url, WaitingEngine(), model=model) as at_work:
+        await gateway.presence(lambda told: told.model == model and told.state == "here")
         one = job(model=model)
         for wrong, payload in (
             (one, b""),
@@ -257,3 +300,16 @@ async def test_what_is_passed_on_for_ever_is_kept_by_somebody(gateway: Asker, ur
         gate.let_on(2)
         assert {(await gateway.result()).worker, (await gateway.result()).worker} == {"only"}
         assert only.worker is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "together"),
+    [
+        ({}, 4),
+        ({"threads": 1, "batch_utterances": 3}, 3),
+        ({"device": "cuda", "batch_utterances": 16}, 16),
+        ({"engine": "pocketsphinx"}, 1),
+    ],
+)
+def test_how_many_are_taken_together(changes: dict[str, Any], together: int) -> None:
+    assert at_once(TranscriptionSettings(**changes)) == together
