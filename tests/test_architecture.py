@@ -315,7 +315,7 @@ gateway:                        .contract .orchestrators .client
                                 transcription transcription.models transcription.whisper transcription.wake
                                 transcription.transcriber .recognizers.pool
                                 .contract .settings .process .access .broker .broker.opening .config
-                                .orchestrators .observing .registry .names .agents .agents.process
+                                .orchestrators .observing .registry .shared_store .names .agents .agents.process
                                 .agents.mcp .agents.tools
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands

@@ -38,6 +38,22 @@ AGAIN_SECONDS, LATEST_AGAIN_SECONDS = 0.25, 5.0
 GOES_ON = "tokens, limits and history go on with what is known here"
 
 
+MOST_SKEW = 5.0
+SET_CLOCKS = "set both machines' clocks (NTP): what a user said until it is to be forgotten is told by them"
+
+
+def in_skew(skew: float) -> str:
+    """For people."""
+    return f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+
+
+async def _skew(store: SharedStore) -> float:
+    """By how many seconds the store's clock is ahead of this machine's."""
+    asked_at = time.time()
+    facts = await store.facts()
+    return facts.clock - (asked_at + time.time()) / 2
+
+
 class StoreAtWork:
     """``run`` is the work; what it is for goes on without it."""
 
@@ -63,6 +79,7 @@ class StoreAtWork:
         self.store: SharedStore | None = None
         """While it is there."""
         self._epoch = ""
+        self._skew = 0.0
         common_door.is_shared = True
 
     async def run(self) -> None:
@@ -81,6 +98,7 @@ class StoreAtWork:
         try:
             self.limits.forget()
             self._lookup = PageLookup(self._common_door, store)
+            self._skew = await _skew(store)
             version = await self._beat(store)
             if self._shipping is not None:
                 shipping = asyncio.create_task(self._ship(self._shipping, store))
@@ -149,13 +167,21 @@ class StoreAtWork:
 
     def _condition(self) -> tuple[HealthState, str, str]:
         if not self.tokens.garbage:
-            return HealthState.HEALTHY, "", ""
+            return self._well()
         one = min(self.tokens.garbage)
         return (
             HealthState.DEGRADED,
             f"{len(self.tokens.garbage)} of its tokens are none, such as {one!r}",
             "see who else writes to it; it is not to be anybody who must not make tokens",
         )
+
+    def _well(self) -> tuple[HealthState, str, str]:
+        if self._shipping is not None and self._shipping.garbage:
+            reason = f"{self._shipping.garbage} of what is to be forgotten in the house is garbage"
+            return HealthState.DEGRADED, reason, "see who else writes to it"
+        if abs(self._skew) > MOST_SKEW:
+            return HealthState.DEGRADED, in_skew(self._skew), SET_CLOCKS
+        return HealthState.HEALTHY, "", ""
 
     def _away(self, error: StoreError) -> None:
         if (door := self._common_door.door) is not None:

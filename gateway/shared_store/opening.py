@@ -15,8 +15,11 @@ _KINDS = {"postgresql": _POSTGRESQL, "postgresqls": _POSTGRESQL, "redis": _REDIS
 """The module, and the extra that it needs."""
 
 
-async def open_store(settings: HouseSettings) -> SharedStore:
-    """Connected, and its tables as this version wants them. Raises StoreUnavailable, StoreRefused."""
+async def open_store(settings: HouseSettings, *, only_look: bool = False) -> SharedStore:
+    """Connected, and its tables as this version wants them; or, ``only_look``, as they are, for ``facts``.
+
+    Raises StoreUnavailable, StoreRefused.
+    """
     place = await asyncio.to_thread(place_of, settings)
     module, extra = _KINDS[place.scheme]
     try:
@@ -26,5 +29,5 @@ async def open_store(settings: HouseSettings) -> SharedStore:
             f"{place.scheme}:// needs what is not installed ({error.name})",
             f"pip install 'earshot-gateway[{extra}]'",
         ) from error
-    store: SharedStore = await kind.connect(place)
+    store: SharedStore = await kind.connect(place, only_look=only_look)
     return store

@@ -70,6 +70,17 @@ class Pulse(Struct, frozen=True):
     spent: dict[str, bytes]
 
 
+class StoreFacts(Struct, frozen=True):
+    """How it is. ``clock``: its time, in Unix seconds. ``is_new``: nobody has used it yet.
+
+    ``weaknesses``: the ways in which it, as it is set up, may refuse or lose what it is told.
+    """
+
+    clock: float
+    is_new: bool
+    weaknesses: tuple[str, ...] = ()
+
+
 class SharedRow(Struct, frozen=True, kw_only=True):
     """An utterance as it lies there. ``spoken``: Unix microseconds; ``goes_at``: Unix seconds, after which it goes.
 
@@ -172,6 +183,9 @@ Join: TypeAlias = Callable[[Mapping[str, bytes]], Mapping[str, bytes]]
 
 class SharedStore(Protocol):
     """A connection to it. Everything raises StoreUnavailable and StoreRefused."""
+
+    async def facts(self) -> StoreFacts:
+        """Look, and change nothing. Raises StoreRefused for one that this version cannot use."""
 
     async def pulse(self, gateway: str, spent: bytes | None) -> Pulse:
         """Say what this gateway has spent (None: nothing new), and learn what there is to be learned."""

@@ -29,6 +29,7 @@ from gateway.shared_store.port import (
     Pulse,
     Shipment,
     StoreError,
+    StoreFacts,
     StoreRefused,
     StoreUnavailable,
 )
@@ -40,14 +41,16 @@ STATEMENT_SECONDS = 5.0
 LATELY = "interval '1 minute'"
 """What was spent longer ago concerns nobody."""
 
-LOGIN = "correct house.store or house.store_password_file"
+NOBODY = "see who is there, or correct house.store"
+_SSL_REQUEST = (8).to_bytes(4, "big") + (80_877_103).to_bytes(4, "big")
+"""Asks whether it would speak TLS: S or N (PostgreSQL's documentation, message formats)."""
 
 
-async def connect(place: StorePlace) -> PostgresqlStore:
+async def connect(place: StorePlace, *, only_look: bool = False) -> PostgresqlStore:
     """Log in, and bring the tables to this version. Raises StoreUnavailable, StoreRefused."""
     store = PostgresqlStore(place)
     try:
-        await store.begin()
+        await (store.facts() if only_look else store.begin())
     except BaseException:
         await store.close()
         raise
@@ -76,6 +79,24 @@ class PostgresqlStore:
         """Connect, and look at the tables."""
         async with self._asking() as db:
             await self._migrate(db)
+
+    async def facts(self) -> StoreFacts:
+        """One statement, once the tables are known."""
+        async with self._asking() as db:
+            self._check_age(db)
+            version = await self._version(db)
+            self._check(version)
+            found = await db.fetchrow(
+                "SELECT extract(epoch FROM clock_timestamp())::float8, current_setting('fsync') = 'on',"
+                " pg_is_in_recovery(), has_database_privilege(current_database(), 'CREATE')"
+            )
+        clock, is_safe, is_standby, may_make = found
+        weaknesses = (
+            "" if is_safe else "fsync is off: with its power it loses what it has said to have",
+            "it is a standby: nothing can be written" if is_standby else "",
+            "" if may_make or version else "its user may not make a schema (GRANT CREATE ON DATABASE)",
+        )
+        return StoreFacts(clock, version == 0, tuple(filter(None, weaknesses)))
 
     async def pulse(self, gateway: str, spent: bytes | None) -> Pulse:
         """One statement, or two."""
@@ -202,9 +223,19 @@ class PostgresqlStore:
             body,
         )
 
-    async def _migrate(self, db: Any) -> None:
+    def _check_age(self, db: Any) -> None:
         if (found := db.get_server_version().major) < OLDEST:
             raise StoreRefused(f"{self._place} is PostgreSQL {found}", f"take {OLDEST} or newer")
+
+    def _check(self, version: int) -> None:
+        if version > VERSION:
+            raise StoreRefused(
+                f"{self._place} has tables of version {version}, and this Earshot knows {VERSION}",
+                "update this gateway, too",
+            )
+
+    async def _migrate(self, db: Any) -> None:
+        self._check_age(db)
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock($1)", self._lock_key)
             await self._to_this_version(db, await self._version(db))
@@ -226,11 +257,7 @@ class PostgresqlStore:
         return int(found)
 
     async def _to_this_version(self, db: Any, found: int) -> None:
-        if found > VERSION:
-            raise StoreRefused(
-                f"{self._place} has tables of version {found}, and this Earshot knows {VERSION}",
-                "update this gateway, too",
-            )
+        self._check(found)
         if found == VERSION:
             return
         await db.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
@@ -254,12 +281,17 @@ class PostgresqlStore:
 
     async def _connect(self) -> Any:
         place = self._place
-        return await asyncpg.connect(
-            host=place.host, port=place.port, user=place.username, password=place.password,
-            database=place.database or None, ssl=place.tls or "disable", timeout=place.connect_seconds,
-            command_timeout=STATEMENT_SECONDS, statement_cache_size=0,
-            server_settings={"application_name": "earshot", "search_path": "pg_catalog"},
-        )  # fmt: skip
+        async with asyncio.timeout(place.connect_seconds):
+            await _meet(place)
+        try:
+            return await asyncpg.connect(
+                host=place.host, port=place.port, user=place.username, password=place.password,
+                database=place.database or None, ssl=place.tls or "disable", timeout=place.connect_seconds,
+                command_timeout=STATEMENT_SECONDS, statement_cache_size=0,
+                server_settings={"application_name": "earshot", "search_path": "pg_catalog"},
+            )  # fmt: skip
+        except (AttributeError, LookupError, ValueError, TypeError) as error:
+            raise StoreUnavailable(f"{place} says what cannot be understood", NOBODY) from error
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Any]:
@@ -282,6 +314,18 @@ class PostgresqlStore:
             raise _refusal(self._place, error) from error
         except asyncpg.InterfaceError as error:  # the connection is closed, or was never one
             raise StoreUnavailable(f"{self._place}: {self._place.without_password(str(error))}") from error
+
+
+async def _meet(place: StorePlace) -> None:
+    """Whether it talks as a PostgreSQL does: some of what others say keeps asyncpg reading for ever."""
+    reader, writer = await asyncio.open_connection(place.host, place.port)
+    try:
+        writer.write(_SSL_REQUEST)
+        answer = await reader.read(1)
+    finally:
+        writer.close()
+    if answer not in (b"S", b"N"):
+        raise StoreUnavailable(f"{place} does not talk as a PostgreSQL", NOBODY)
 
 
 def _pulse(told: dict[str, bytes]) -> Pulse:

@@ -35,6 +35,7 @@ from gateway.shared_store.port import (
     Pulse,
     SharedRow,
     Shipment,
+    StoreFacts,
     StoreRefused,
     StoreUnavailable,
     keys_of,
@@ -47,6 +48,7 @@ AT_ONCE = 200
 """Rows of the history that are read, or go, at once."""
 MOST_LOOKED_AT = 20_000
 """Rows that one question looks at."""
+NOT_APPENDED = "appendonly is off: when it dies it loses what is newer than its last snapshot"
 AGAIN = 50
 """So often a change is tried that others come before."""
 
@@ -159,7 +161,7 @@ def _is_wanted(row: SharedRow, wanted: Selection, words: list[str]) -> bool:
     )
 
 
-async def connect(place: StorePlace) -> RedisStore:
+async def connect(place: StorePlace, *, only_look: bool = False) -> RedisStore:
     """Log in, and look whether it is of this version. Raises StoreUnavailable, StoreRefused."""
     address = Address(
         scheme=place.scheme,
@@ -175,7 +177,7 @@ async def connect(place: StorePlace) -> RedisStore:
     client = await asyncio.to_thread(client_of, address, ANSWER_SECONDS)
     store = RedisStore(place, address, client)
     try:
-        await store.begin()
+        await (store.facts() if only_look else store.begin())
     except BaseException:
         await store.close()
         raise
@@ -196,6 +198,29 @@ class RedisStore:
         """Look what is there."""
         async with self._asking():
             found = await self._client.eval(_BEGIN, 1, self._about, secrets.token_hex(16), str(VERSION))
+        self._check(found)
+
+    async def facts(self) -> StoreFacts:
+        """Some of it only where the user may ask."""
+        async with self._asking():
+            version = await self._client.hget(self._about, "version")
+            seconds, micros = await self._client.time()
+        if version is not None:
+            self._check(version)
+        try:
+            async with self._asking():
+                persistence = await self._client.info("persistence")
+                memory = await self._client.info("memory")
+        except StoreRefused:
+            persistence, memory = {}, {}
+        policy = memory.get("maxmemory_policy", "noeviction")
+        weaknesses = (
+            "" if persistence.get("aof_enabled", 1) else NOT_APPENDED,
+            f"maxmemory-policy is {policy}: it drops what it holds" if policy != "noeviction" else "",
+        )
+        return StoreFacts(seconds + micros / 1e6, version is None, tuple(filter(None, weaknesses)))
+
+    def _check(self, found: bytes) -> None:
         if not found.isdigit() or int(found) > VERSION:
             raise StoreRefused(
                 f"{self._place} has keys of version {found.decode(errors='replace'):.20}, and this Earshot knows "

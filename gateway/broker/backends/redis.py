@@ -302,6 +302,8 @@ def in_our_words(address: Address) -> Iterator[None]:
             raise _translate(error, address) from error
         except OSError as error:
             raise BrokerUnavailable(f"{address}: {error.strerror or error}") from error
+        except RecursionError as error:
+            raise BrokerUnavailable(f"{address} says what cannot be understood") from error
 
 
 class _Parser(Bounded, _AsyncRESP2Parser):

@@ -32,6 +32,7 @@ from gateway.commands.doctor.names import names as names_of_the_house
 from gateway.commands.doctor.recognizers import recognizers
 from gateway.commands.doctor.registry import registry
 from gateway.commands.doctor.state import state
+from gateway.commands.doctor.store import store
 from gateway.commands.doctor.wake_words import wake_words
 from gateway.commands.doctor.wyoming import is_free, wyoming
 from gateway.config.configuration import GatewayConfig
@@ -78,6 +79,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         lambda: wake_words(config.devices.wake),
         lambda: mqtt(config),
         lambda: brokers(config),
+        lambda: store(config.house),
         lambda: recognizers(config),
         lambda: content(config.content),
         lambda: names_of_the_house(config),
@@ -99,6 +101,7 @@ def examine(path: Path | None, environ: Mapping[str, str] = os.environ) -> Repor
         "wake words",
         "mqtt",
         "broker",
+        "shared store",
         "recognizers",
         "content",
         "names",

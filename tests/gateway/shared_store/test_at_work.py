@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ from gateway.shared_store import at_work
 from gateway.shared_store.at_work import COMPONENT, StoreAtWork
 from gateway.shared_store.history import Shipping, StoredHistory
 from gateway.shared_store.opening import open_store
-from gateway.shared_store.port import StoreUnavailable
+from gateway.shared_store.port import ERASED, StoreError, StoreUnavailable
 from tests.gateway.journal.rows import remembered
 from tests.gateway.shared_store.gateways import until
 from tests.gateway.shared_store.stores import KINDS, house, opened
@@ -229,6 +230,29 @@ async def test_a_journal_that_cannot_be_read_is_no_matter_of_the_stores(redis: A
             hidden.rename(tmp_path / "journal.db")
 
 
+async def test_a_clock_that_is_far_from_the_stores_is_said(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time
+    async with place(tmp_path, house(server)) as one:
+        await one.is_well()
+        monkeypatch.setattr("gateway.shared_store.at_work.time.time", lambda: now() - 60)
+        one.at_work._skew = await at_work._skew(one.at_work.store)  # type: ignore[arg-type]
+        assert "NTP" in await one.is_not_well("ahead of this machine's")
+        await one.hear("u_1")
+        assert await one.names() == ["u_1"]
+
+
+async def test_what_is_to_be_forgotten_and_is_garbage_is_said(redis: Any, tmp_path: Path) -> None:
+    settings = house(redis)
+    async with place(tmp_path, settings) as one, opened(settings) as store:
+        await one.is_well()
+        await store.change(ERASED, ["planet:mars"], lambda _there: {"planet:mars": b"5"})
+        await one.is_not_well("1 of what is to be forgotten")
+        await one.hear("u_1")
+        assert await one.names() == ["u_1"]
+
+
 async def test_an_emptied_store_has_it_all_again(server: Any, tmp_path: Path) -> None:
     settings = house(server)
     async with place(tmp_path, settings) as one:
@@ -255,6 +279,22 @@ async def shown(one: Place) -> list[str]:
 
 # -- servers that are none
 
+GARBAGE = [
+    b"",
+    b"\x00" * 64,
+    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    b"-ERR go away\r\n" * 8,
+    b"$-99\r\n*9999999\r\n",
+    b"*1\r\n" * 5_000,
+    b"R\x00\x00\x00\x08\x00\x00\x00\x00Z\x00\x00\x00\x05I",
+    b"R\x00\x00\x00\x08\x00\x00\x00\x63",
+    b"E\x00\x00\x00\x05\x00",
+    b"\xff" * 2_000,
+    b"N" + b"\x00" * 64,
+    b"NR\x00\x00\x00\x08\x00\x00\x00\x00Z\x00\x00\x00\x05I",
+    b"S",
+]
+
 
 @asynccontextmanager
 async def somebody(said: bytes, *, hangs_up: bool = True) -> AsyncIterator[int]:
@@ -280,6 +320,18 @@ async def somebody(said: bytes, *, hangs_up: bool = True) -> AsyncIterator[int]:
         over.set()
         server.close()
         await asyncio.gather(*guests)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "postgresql", "rediss", "postgresqls"])
+@pytest.mark.parametrize("said", GARBAGE)
+async def test_what_is_no_such_server_is_an_error_with_a_reason(scheme: str, said: bytes) -> None:
+    async with somebody(said) as port:
+        settings = HouseSettings(store=f"{scheme}://earshot:very-secret@127.0.0.1:{port}")
+        with pytest.raises(StoreError) as raised:
+            async with asyncio.timeout(30):
+                await open_store(settings)
+    assert str(raised.value)
+    assert "very-secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
