@@ -22,6 +22,7 @@ from transcription.transcriber import Word
 from transcription.whisper.computing import ComputeDevice, tensor
 from transcription.whisper.features import HOP, Floats, LogMel
 from transcription.whisper.guards import Hypothesis, has_echo, has_loop, recites
+from transcription.whisper.processor import use_widest_vectors
 from transcription.whisper.prompts import POSITIONS, start_tokens, told_names
 from transcription.whisper.words import timed_words
 
@@ -89,6 +90,7 @@ class WhisperDecoder:
     ) -> None:
         """Load the model; blocks. Raises whatever CTranslate2, tokenizers and faster-whisper do."""
         os.environ.setdefault(*ONEDNN_CACHE)
+        use_widest_vectors()
         at_once = 1 if place.is_gpu else at_once
         from faster_whisper import WhisperModel  # noqa: PLC0415 - 40 MB that only this engine needs
         from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415
