@@ -102,6 +102,10 @@ class JobIntake:
                     break
             else:
                 await self._comes(Urgency.FILE, None)
+            if not self._is_here(Urgency.FINAL):
+                await asyncio.sleep(
+                    STAGGER_SECONDS
+                )  # what is more urgent was asked for before, and may be on its way
             if self._at_once > 1 and loop.time() - self._asking_since < WAITED_SECONDS:
                 await asyncio.sleep(MORE_SECONDS)
             return self._picked()
