@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import structlog
 from msgspec import structs
@@ -21,6 +21,7 @@ from msgspec import structs
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_broker.passwords import Passwords
 from firmware_bridge.link.events import HelloRefused, LinkEvent
+from firmware_bridge.link.wires import MQTT
 from gateway.access.audit import Audit, What
 from gateway.access.common_door import CommonDoor
 from gateway.access.mqtt_secret import passwords_for
@@ -42,6 +43,7 @@ from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.content_health import ContentHealth
 from gateway.observing.health import Health, HealthState
 from gateway.observing.recognizer_health import PoolHealth, RecognizerHealth
+from gateway.observing.standby_health import StandbyHealth
 from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import load_function
 from gateway.orchestrators.sdk import BadOrchestrator
@@ -73,6 +75,7 @@ from transcription.utterance.vad import SileroModel
 if TYPE_CHECKING:
     from gateway.contract.house import GatewayPresence
     from gateway.firmware.at_work import FirmwareAtWork
+    from gateway.house.copies.copied_journal import JournalCopies
     from gateway.house.row.member import HouseMember
     from gateway.house.row.tenure import Tenure
     from gateway.house.sharing import Sharing
@@ -87,6 +90,8 @@ WEB_RETRY_SECONDS = 5.0
 GIVE_BACK_SECONDS = 5.0
 """A gateway that is back has its place back when it has stood by for so long: one that dies again at once has not."""
 GIVE_BACK_LOOK_SECONDS = 0.5
+FLUSH_SECONDS = 2.0
+"""Who leaves its place waits so long for what the gateway that stands by has not yet."""
 VOICE_RETRY_SECONDS = 10.0
 """How often a voice activity model that was not there is looked for again."""
 BROKER_SECONDS = 1.0
@@ -111,6 +116,7 @@ class Gateway:
         self._holder = holder
         self.tenure: Tenure | None = None
         """Whether its place is its own, where another may take it."""
+        self._copies: JournalCopies | None = None
         self._config_file = config_file
         self.mishaps = Mishaps()
         self.hub = Hub(config.web, redact=config.privacy.redact, mishaps=self.mishaps)
@@ -171,6 +177,8 @@ class Gateway:
             self._start(self._publish, "publishing")
             if self.tenure is not None:
                 self._start(self.tenure.keep, "the place in the house")
+                if self._copies is not None:
+                    self._start(self._copies.run, "copies of the journal")
                 if not self.tenure.is_own:
                     self._start(self._give_back, "giving the place back")
             await stack.enter_async_context(self.bridge)
@@ -219,7 +227,8 @@ class Gateway:
         waited = 0.0
         while waited < GIVE_BACK_SECONDS:
             await asyncio.sleep(GIVE_BACK_LOOK_SECONDS)
-            waited = waited + GIVE_BACK_LOOK_SECONDS if self.member.owner_waits() else 0.0
+            is_due = self.member.owner_waits() and (self._copies is None or self._copies.is_together)
+            waited = waited + GIVE_BACK_LOOK_SECONDS if is_due else 0.0
         log.info("the place is given back", place=self.tenure.place)
         self.tenure.over.set()
 
@@ -232,6 +241,8 @@ class Gateway:
                     await self._give_place_up()
         finally:
             self._is_up = False
+            if self._copies is not None:
+                self._copies.give_up()
             with self.mishaps.contained("closing the hub"):
                 self.hub.close()
             if self.sharing is not None:
@@ -239,6 +250,8 @@ class Gateway:
             await self._stack.aclose()
 
     async def _give_place_up(self) -> None:
+        if self._copies is not None:
+            await self._copies.flush(FLUSH_SECONDS)
         if self.tenure is not None:
             with suppress(BrokerError):
                 await self.tenure.give_up()
@@ -417,19 +430,28 @@ class Gateway:
         return Announcer(self.bridge, self.hub, self.register.settings, texts)
 
     def _open_journal(self) -> AnyJournal:
-        config = self.config
-        if not config.journal.enabled:
+        if not self.config.journal.enabled:
             return NoJournal()
-        keep_audio = config.journal.keep_audio and not config.privacy.redact
-        return Journal(
-            structs.replace(config.journal, keep_audio=keep_audio),
-            history=config.history,
-            privacy=config.privacy,
-            on_state=self._journal_changed,
-            remember_seconds=config.orchestrator.late_seconds,
-            sessions=config.sessions,
-            shared=bool(config.house.store),
+        if self.tenure is None:
+            return journal_of(self.config, self._journal_changed)
+        from gateway.house.copies.copied_journal import CopiedJournal, JournalCopies  # noqa: PLC0415
+
+        journal = _journal(CopiedJournal, self.config, self._journal_changed)
+        self._copies = JournalCopies(
+            journal,
+            self.broker,
+            self.tenure,
+            is_there=lambda: self.member is not None and self.member.has_standby(),
+            is_only_here=self._is_only_here,
+            on_standing=StandbyHealth(self.health, self.tenure.place).standing_changed,
         )
+        return journal
+
+    def _is_only_here(self, device_id: str) -> bool:
+        """Whether no gateway that has our place hears that device: it is not on an MQTT broker that both have."""
+        if self.config.devices.mqtt.url in ("", "embedded"):
+            return True
+        return all(one.link != MQTT for one in self.bridge.devices() if one.id == device_id)
 
     def _journal_changed(self, state: JournalState) -> None:
         fine = (state.durable and not state.reason) or not self.config.journal.enabled
@@ -630,6 +652,29 @@ class Gateway:
         self._ending = asyncio.create_task(until_done(self._workers), name="the end of the workers")
 
 
+_AJournal = TypeVar("_AJournal", bound=Journal)
+
+
+def journal_of(config: GatewayConfig, on_state: Callable[[JournalState], None]) -> Journal:
+    """The journal of a gateway with this configuration, not entered yet."""
+    return _journal(Journal, config, on_state)
+
+
+def _journal(
+    kind: type[_AJournal], config: GatewayConfig, on_state: Callable[[JournalState], None]
+) -> _AJournal:
+    keep_audio = config.journal.keep_audio and not config.privacy.redact
+    return kind(
+        structs.replace(config.journal, keep_audio=keep_audio),
+        history=config.history,
+        privacy=config.privacy,
+        on_state=on_state,
+        remember_seconds=config.orchestrator.late_seconds,
+        sessions=config.sessions,
+        shared=bool(config.house.store),
+    )
+
+
 @contextmanager
 def _by_itself() -> Iterator[None]:
     """The one error of a start as it was raised: the task group around it makes a group of it."""
@@ -701,7 +746,7 @@ class _Run:
         if config.house.has_standby or config.house.standby_for:
             from gateway.standby.standing_by import in_place, until_in_place  # noqa: PLC0415 - where there are others
 
-            holder = await until_in_place(config, self.stop, self._notifier)
+            holder = await until_in_place(config, self.stop, self._notifier, journal_of)
             if self.stop.is_set():
                 return
             config, reread = in_place(config), lambda: in_place(self._reread())

@@ -285,14 +285,16 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 transcription.recognizing transcription.scheduling .contract .settings .broker
                                 .broker.opening .recognizers .systemd
 gateway:                        .contract .orchestrators .client
-.standby:                       .contract .access .broker .broker.opening .house .house.row .hub .journal .config
-                                .observing .process .web.entrance .web.parts .web .systemd
+.house.copies:                  .contract .broker .journal.effects .journal.errors .journal.tables .journal
+                                .house.row
+.standby:                       .contract .access .broker .broker.opening .house .house.row .house.copies
+                                .hub .journal .config .observing .process .web.entrance .web.parts .web .systemd
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.recognizing
                                 transcription.scheduling .contract .recognizers.pool
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .house.row .standby .house .hub .orchestrators .observing .registry .firmware .names
-                                .shared_store .pipeline.telling .pipeline
+                                .house.row .standby .house .house.copies .hub .orchestrators .observing .registry
+                                .firmware .names .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web.elsewhere .web .systemd
 .house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal

@@ -244,6 +244,37 @@ class ErrandDone(Struct, frozen=True):
     number: int
 
 
+class WentAlone(Struct, frozen=True):
+    """From now on nobody else has what is here: of the copy that another gateway keeps, nothing holds any more."""
+
+
+class KeptAlone(Struct, frozen=True):
+    """Of an utterance, message, request or agent's part (``room``, and by which name), nobody else has a copy."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+class SetApart(Struct, frozen=True):
+    """Of all work that is here now, nobody else has a copy; of what comes, perhaps."""
+
+
+class KeptTogether(Struct, frozen=True):
+    """All that is here has been copied to the gateway that stands by."""
+
+
+class CopyTaken(Struct, frozen=True):
+    """What another gateway has is copied here: what was copied before is not so any more, what nobody else has stays.
+
+    The rows follow in the same commit. ``received``: messages of others that it knows, by source and id.
+    """
+
+    received: tuple[tuple[str, str], ...] = ()
+
+
+class CopyGivenUp(Struct, frozen=True):
+    """What was copied here is old: whoever it is of has gone on with it, or will."""
+
+
 Effect: TypeAlias = (
     StreamOpened
     | StreamEnded
@@ -276,6 +307,12 @@ Effect: TypeAlias = (
     | Died
     | LetterTaken
     | ErrandDone
+    | WentAlone
+    | KeptAlone
+    | SetApart
+    | KeptTogether
+    | CopyTaken
+    | CopyGivenUp
 )
 
 

@@ -116,7 +116,7 @@ class Journal:
         await asyncio.to_thread(self._writer.own)
         self._writer.start()
         try:
-            first = await self._ask(Ledger.highest_number) + 1
+            first = await self.ask(Ledger.highest_number) + 1
         except JournalError:  # it cannot be read: higher than any that may be in it
             first = int(max(time.time(), SET_SINCE) * 1_000_000)
         self._numbers = itertools.count(first)
@@ -135,6 +135,10 @@ class Journal:
     def stats(self) -> JournalStats:
         """How much of everything there is."""
         return JournalStats(self._writer.state, self._writer.usage(), self._writer.counters)
+
+    def _begin_term(self, numbers: int) -> None:
+        """Number messages from the next multiple of so many on."""
+        self._numbers = itertools.count((next(self._numbers) // numbers + 1) * numbers)
 
     def next_number(self) -> int:
         """The number of the next message for the outbox."""
@@ -176,24 +180,22 @@ class Journal:
 
     async def of_device(self, device_id: str, boot: int) -> tuple[list[StreamRow], list[TurnRow]]:
         """What one boot of a device has said, and what was said in its conversation, as it is now."""
-        return await self._ask(
-            lambda ledger: (ledger.streams_of(device_id, boot), ledger.turns_of(device_id))
-        )
+        return await self.ask(lambda ledger: (ledger.streams_of(device_id, boot), ledger.turns_of(device_id)))
 
     # -- what there is now
 
     async def utterance(self, utterance_id: str) -> UtteranceRow | None:
         """One utterance that has no text yet."""
-        return await self._ask(lambda ledger: ledger.utterance(utterance_id))
+        return await self.ask(lambda ledger: ledger.utterance(utterance_id))
 
     async def letters(self, after: int, limit: int, priority: Priority | None = None) -> list[LetterRow]:
         """So many messages (of a class) with higher numbers than ``after`` that were not published yet, in order."""
-        rows = await self._ask(lambda ledger: ledger.letters(after, limit, priority))
+        rows = await self.ask(lambda ledger: ledger.letters(after, limit, priority))
         return [row for _, row in rows]
 
     async def knows(self, source: str, message_id: str) -> bool:
         """Whether a message of others was received before."""
-        return await self._ask(lambda ledger: ledger.knows(source, message_id))
+        return await self.ask(lambda ledger: ledger.knows(source, message_id))
 
     def dead_letters(self) -> AsyncIterator[DeadLetterRow]:
         """What could not be done."""
@@ -201,28 +203,29 @@ class Journal:
 
     async def dead_letter(self, number: int) -> DeadLetterRow | None:
         """One of them."""
-        rows = await self._ask(lambda ledger: ledger.dead_letters(number - 1, 1))
+        rows = await self.ask(lambda ledger: ledger.dead_letters(number - 1, 1))
         return rows[0][1] if rows and rows[0][0] == number else None
 
     async def errands(self) -> list[Errand]:
         """What another process has asked for."""
-        rows = await self._ask(lambda ledger: ledger.errands(0, PAGE))
+        rows = await self.ask(lambda ledger: ledger.errands(0, PAGE))
         return [row for _, row in rows]
 
     async def scrub(self) -> bool:
         """Leave nothing in the files of what was erased; False: somebody reads them just now, so within a minute."""
-        return await self._ask(Ledger.scrub)
+        return await self.ask(Ledger.scrub)
 
     # -- inside
 
     async def _pages(self, read: Callable[[Ledger, int, int], list[tuple[int, _Row]]]) -> AsyncIterator[_Row]:
         after = 0
-        while page := await self._ask(lambda ledger: read(ledger, after, PAGE)):  # noqa: B023 - awaited here
+        while page := await self.ask(lambda ledger: read(ledger, after, PAGE)):  # noqa: B023 - awaited here
             for _, row in page:
                 yield row
             after = page[-1][0]
 
-    async def _ask(self, ask: Callable[[Ledger], _Answer]) -> _Answer:
+    async def ask(self, ask: Callable[[Ledger], _Answer]) -> _Answer:
+        """What ``ask`` reads, after all that was committed before. Raises JournalError."""
         future: asyncio.Future[_Answer] = self._loop.create_future()
         self._writer.submit(Query(ask, future))
         return await future

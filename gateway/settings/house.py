@@ -24,7 +24,8 @@ class HouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     has_standby: Annotated[
         bool,
         Meta(
-            description="Whether another gateway takes our place when we die (its standby_for is our name)."
+            description="Whether another gateway takes our place when we die (its standby_for is our name). What is "
+            "called durable is in that one's journal, too."
         ),
     ] = False
     standby_for: Annotated[

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self, cast
 
@@ -21,11 +22,13 @@ from gateway.broker.opening import open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.house import GatewayPresence
 from gateway.contract.messages import new_id
+from gateway.house.copies.keeping import CopyKeeper
 from gateway.house.neighbours import GONE_BEATS
 from gateway.house.presence import HousePresence
 from gateway.house.row.member import name_of
 from gateway.house.row.tenure import Tenure
 from gateway.hub.hub import Hub
+from gateway.journal import Journal, JournalError, JournalState
 from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.health import Health, HealthState
@@ -34,6 +37,8 @@ from gateway.systemd.notifier import Notifier
 from gateway.web.entrance.listening import CannotListen
 from gateway.web.parts import Parts
 from gateway.web.server import WebServer
+
+OpenJournal = Callable[[GatewayConfig, Callable[[JournalState], None]], Journal]
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +71,11 @@ def in_place(config: GatewayConfig) -> GatewayConfig:
     return structs.replace(config, house=house, broker=structs.replace(config.broker, client_id=place))
 
 
-async def until_in_place(config: GatewayConfig, stop: asyncio.Event, notifier: Notifier) -> str:
+async def until_in_place(
+    config: GatewayConfig, stop: asyncio.Event, notifier: Notifier, journal_of: OpenJournal
+) -> str:
     """Wait until the place is this one's, or it is to stop; who this one is, of those that may have it."""
-    async with StandingBy(config) as standing:
+    async with StandingBy(config, journal_of) as standing:
         due = asyncio.create_task(standing.until_due(), name="standing by")
         stopped = asyncio.create_task(stop.wait())
         watchdog = asyncio.create_task(notifier.watchdog(lambda: True), name="watchdog")
@@ -81,6 +88,7 @@ async def until_in_place(config: GatewayConfig, stop: asyncio.Event, notifier: N
         stopped.cancel()
         if due.done():
             await due
+            await standing.give_up_what_is_old()
             log.info("the place is free, and taken over", place=place_of(config))
         due.cancel()
     return name_of(config.house, config.broker)
@@ -89,7 +97,7 @@ async def until_in_place(config: GatewayConfig, stop: asyncio.Event, notifier: N
 class StandingBy:
     """``async with``, and ``until_due`` until the place is this one's."""
 
-    def __init__(self, config: GatewayConfig) -> None:
+    def __init__(self, config: GatewayConfig, journal_of: OpenJournal) -> None:
         self.url = ""
         self._config = config
         self._name, self._place = name_of(config.house, config.broker), place_of(config)
@@ -99,6 +107,9 @@ class StandingBy:
         self._broker_health = BrokerHealth(self.health)
         self._instance = new_id("g")
         self._was_connected = asyncio.Event()
+        self._journal = journal_of(config, self._journal_changed) if config.journal.enabled else None
+        self.keeper: CopyKeeper | None = None
+        """Of the journal of the gateway that serves."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -107,19 +118,31 @@ class StandingBy:
         self._presence = HousePresence(self._broker, self._facts)
         self.tenure = Tenure(cast("Leases", self._broker), self._place, self._name, self._is_taken)
         async with AsyncExitStack() as stack:
+            if self._journal is not None:
+                await stack.enter_async_context(self._journal)
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(self._hub.close)
             await self._serve_page(stack)
             stack.push_async_callback(self._broker.close, 0.5)
-            self._watching = self._tasks.create_task(
-                self.mishaps.keep_up("presence in the house", self._presence.run), name="presence"
-            )
-            stack.callback(self._watching.cancel)
+            self._start(stack, "presence in the house", self._presence.run)
+            if self._journal is not None:
+                self.keeper = CopyKeeper(self._broker, self._journal, self._place, self._name)
+                self._start(stack, "a copy of the journal", self.keeper.run)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    def _start(self, stack: AsyncExitStack, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._tasks.create_task(self.mishaps.keep_up(name, work), name=name)
+        stack.callback(task.cancel)
+
+    async def give_up_what_is_old(self) -> None:
+        """Of the journal that was copied here, where it is not as it was called durable."""
+        if self.keeper is not None:
+            with suppress(JournalError):
+                await self.keeper.give_up_what_is_old()
 
     async def until_due(self) -> None:
         """Until nobody else has the place, and this one does."""
@@ -156,6 +179,10 @@ class StandingBy:
         return GatewayPresence(
             gateway=self._name, instance=self._instance, role="standby", url=self.url, standby_for=self._place
         )
+
+    def _journal_changed(self, state: JournalState) -> None:
+        fine = HealthState.HEALTHY if state.durable else HealthState.DEGRADED
+        self.health.set("journal", fine, state.reason, state.remedy)
 
     def _broker_changed(self, status: BrokerStatus) -> None:
         self._broker_health.broker_changed(status)

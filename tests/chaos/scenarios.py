@@ -23,6 +23,7 @@ from tests.chaos import (
     recognizers_killed,
     reconnecting,
     redis_away,
+    standing_by,
 )
 from tests.chaos.brokers import BROKERS, WEAK, Broker, running
 from tests.chaos.network import TROUBLES, spells
@@ -173,6 +174,16 @@ async def kill_recognizers(folder: Path, *, quick: bool) -> Outcome:
     return outcome
 
 
+async def kill_the_first(folder: Path, *, quick: bool) -> Outcome:
+    """A gateway with one that stands by."""
+    outcome = await standing_by.scenario(folder, rounds=1 if quick else 8, seed=SEED)
+    outcome.scenario = "a gateway with a standby killed, frozen, cut off from broker and boards, and back"
+    outcome.note = (
+        "two gateways, Redis and Mosquitto at hosts of their own; the place is given back each time"
+    )
+    return outcome
+
+
 async def a_day_without(folder: Path, *, quick: bool) -> Outcome:
     """A broker that is away for a day."""
     messages = redis_away.DAY // (10 if quick else 1)
@@ -209,6 +220,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     "recognizers": kill_recognizers,
     **{f"rolling-{kind}": partial(restart_house, kind) for kind in ("redis", "nats", "rabbitmq")},
     **{f"house-{kind}": partial(restart_house, kind, kill=True) for kind in ("redis", "nats")},
+    "standby": kill_the_first,
     "day": a_day_in_the_outbox,
     "away": a_day_without,
     "journal": cut_journal,

@@ -22,6 +22,7 @@ from tests.chaos import (
     recognizers_killed,
     reconnecting,
     redis_away,
+    standing_by,
 )
 from tests.chaos.agent import WORKED
 from tests.chaos.network import TROUBLES, spells
@@ -140,3 +141,10 @@ async def test_a_broker_that_is_away_for_a_day_is_made_good_in_order(tmp_path: P
 def test_the_table_in_the_docs_is_that_of_the_results() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert page(text) == text
+
+
+async def test_a_gateway_with_a_standby_that_is_killed_frozen_and_cut_off(tmp_path: Path) -> None:
+    needs_hosts()
+    outcome = await standing_by.scenario(tmp_path, rounds=1, seed=3)
+    assert outcome.ok, outcome
+    assert outcome.times == len(standing_by.BLOWS)

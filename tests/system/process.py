@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,14 @@ class Running:
 
 @asynccontextmanager
 async def run(
-    folder: Path, mqtt: str = "", *, environ: dict[str, str] | None = None, **parts: dict[str, Any]
+    folder: Path,
+    mqtt: str = "",
+    *,
+    environ: dict[str, str] | None = None,
+    at: Callable[[Sequence[str]], list[str]] = list,
+    **parts: dict[str, Any],
 ) -> AsyncIterator[Running]:
-    """``earshot run`` for the boards in the folder, once it has told systemd that it is ready."""
+    """``earshot run`` for the boards in the folder, once it has told systemd that it is ready; ``at`` which host."""
     config = folder / "config.yaml"
     parts = {"log": {"format": "json"}, "transcription": {"isolation": "process"}, **parts}
     config.write_text(json.dumps(settings(folder, mqtt, **parts)))
@@ -97,7 +102,7 @@ async def run(
     try:
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                *EARSHOT, "run", "--config", str(config),
+                *at([*EARSHOT, "run", "--config", str(config)]),
                 env={**os.environ, "NOTIFY_SOCKET": str(address), **(environ or {})}, stderr=errors,
             )  # fmt: skip
         running = Running(process, systemd, log)

@@ -121,6 +121,7 @@ async def test_a_standby_takes_the_devices_of_a_gateway_that_was_killed(row: Row
         status, told = await row.ready(ATTIC)
         assert status == 503
         assert KITCHEN in told
+        await kitchen.logs("standby is healthy")
         await says(bell, SAID[0])
         await row.came(SAID[0])
         await kitchen.kill()
@@ -141,7 +142,6 @@ async def test_a_standby_takes_the_devices_of_a_gateway_that_was_killed(row: Row
 async def test_a_gateway_that_was_frozen_finds_that_it_has_been_replaced(row: Row) -> None:
     async with both(row) as (kitchen, attic), row.board() as bell:
         await says(bell, SAID[0])
-        await row.came(SAID[0])
         kitchen.stop(signal.SIGSTOP)
         await says(bell, SAID[1])
         assert attic.logged("the place is free, and taken over")
@@ -167,7 +167,7 @@ async def test_a_broker_that_is_away_makes_nobody_take_over(row: Row) -> None:
         await row.came(SAID[0])
         row.redis.kill()
         await kitchen.logs("broker is degraded")
-        saying = asyncio.create_task(says(bell, SAID[1]))
+        saying = asyncio.create_task(bell.say(pcm(SAID[1]), patience=0))
         await asyncio.sleep(TAKEN_OVER_SECONDS)
         assert not attic.logged("the place is free, and taken over")
         row.redis.start()

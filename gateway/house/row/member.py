@@ -62,6 +62,13 @@ class HouseMember:
         here = self.presence.neighbours.here()
         return any(one.name == self.name and one.facts.role == "standby" for one in here)
 
+    def has_standby(self) -> bool:
+        """Whether somebody stands by for this place."""
+        return any(
+            one.facts.role == "standby" and one.facts.standby_for == self.name
+            for one in self.presence.neighbours.here()
+        )
+
     def _others(self) -> set[str]:
         """The gateways that may have had a device."""
         here = self.presence.neighbours.here()

@@ -92,6 +92,8 @@ COLUMNS: Mapping[str, Mapping[str, Holds]] = {
     "history_sharing": dict.fromkeys(
         ("number", "journal", "generation", "told", "sweep", "epoch", "erased"), _F
     ),
+    "role": dict.fromkeys(("number", "role"), _F),
+    "alone": dict.fromkeys(("number", "room", "name"), _F),
     "clock": dict.fromkeys(("number", "record"), _F),
 }  # fmt: skip
 

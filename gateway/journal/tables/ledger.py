@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gateway.journal import effects as e
 from gateway.journal import records as r
 from gateway.journal.records import Room
+from gateway.journal.tables.copying import Copies
 from gateway.journal.tables.history_writing import Memory
 from gateway.journal.tables.quotas import Quota, Retention
 from gateway.journal.tables.reading import request_of
@@ -75,6 +76,7 @@ class Ledger(Tables):
             **self._memory.effects(),
             **self._turns.effects(),
             **self._sharing.effects(),
+            **Copies(self).effects(),
         }
 
     def apply(self, effects: Sequence[e.Effect]) -> bool:

@@ -45,6 +45,11 @@ class Reader:
         query = "SELECT 1 FROM inbox WHERE source = ? AND message_id = ?"
         return self._db.execute(query, (source, message_id)).fetchone() is not None
 
+    def received(self, limit: int) -> tuple[tuple[str, str], ...]:
+        """The last messages of others that were received, by source and id."""
+        query = "SELECT source, message_id FROM inbox ORDER BY number DESC LIMIT ?"
+        return tuple(self._db.execute(query, (limit,)).fetchall())
+
     def highest_number(self) -> int:
         """Of all messages that were ever queued."""
         (sequence,) = self._db.execute(

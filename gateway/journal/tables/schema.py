@@ -123,6 +123,11 @@ CREATE TABLE history_sharing (
     erased INTEGER NOT NULL DEFAULT 0);
 """
 
+_VERSION_9 = """
+CREATE TABLE role (number INTEGER PRIMARY KEY CHECK (number = 1), role TEXT NOT NULL);
+CREATE TABLE alone (number INTEGER PRIMARY KEY, room TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (room, name));
+"""
+
 Migration = Callable[[sqlite3.Connection], None]
 
 
@@ -184,6 +189,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     _script(_VERSION_6),
     _script(_VERSION_7),
     _script(_VERSION_8),
+    _script(_VERSION_9),
 )
 """The n-th leads from version n to n + 1. Never change one that was released: add another."""
 

@@ -90,7 +90,7 @@ async def test_what_a_user_said_can_be_erased_from_it(journal: Journal, room: Ro
         await journal.commit(*some.effects())
     assert await journal.scrub()
     assert WORD.encode() not in bytes_of(journal)
-    assert await journal._ask(lambda ledger: ledger.usages.by_room[room].rows) == 0
+    assert await journal.ask(lambda ledger: ledger.usages.by_room[room].rows) == 0
     assert await journal.history.belongings("ann", 2) == Belongings((), ())
 
 
@@ -105,8 +105,8 @@ async def test_what_is_in_it_grows_old(journal: Journal, room: Room) -> None:
 
         return tidy
 
-    assert await journal._ask(tidied(6.9)) > 0
-    assert await journal._ask(tidied(30.1)) == 0
+    assert await journal.ask(tidied(6.9)) > 0
+    assert await journal.ask(tidied(30.1)) == 0
     assert WORD.encode() not in bytes_of(journal)
 
 
@@ -125,7 +125,7 @@ async def test_a_request_that_is_over_has_no_words_any_more(journal: Journal) ->
 
 async def test_what_a_gateway_left_that_was_killed_is_scrubbed_by_the_next(journal: Journal) -> None:
     await journal.commit(*SAMPLES[Room.REQUESTS]())
-    assert await journal._ask(lambda ledger: ledger.unscrubbed), "what was before, nobody knows"
+    assert await journal.ask(lambda ledger: ledger.unscrubbed), "what was before, nobody knows"
 
 
 async def test_a_dead_letter_of_a_version_without_dates_is_as_old_as_the_start(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def uncut(tmp_path: Path) -> AsyncIterator[Path]:
     db.executescript("PRAGMA page_size = 512; VACUUM; CREATE TABLE t (c); DROP TABLE t")
     db.close()
     async with Journal(JournalSettings(path=str(live / "journal.db"))) as journal:
-        await journal._ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        await journal.ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         for i in range(STEPS):
             await journal.commit(
                 e.Queued(letter(i + 1)), e.Asked(request(f"c_{i}")), e.Heard(utterance(f"u_{i}", start=i))

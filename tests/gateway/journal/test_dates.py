@@ -43,7 +43,7 @@ async def hear(journal: Journal) -> None:
 
 async def kept(journal: Journal) -> dict[Room, int]:
     """What is left when it was tidied up."""
-    await journal._ask(lambda ledger: ledger.tidy(ledger.now()))
+    await journal.ask(lambda ledger: ledger.tidy(ledger.now()))
     return {room: usage.rows for room, usage in journal.stats().rooms.items() if room in KEPT}
 
 

@@ -102,8 +102,8 @@ async def test_a_second_damaged_file_does_not_replace_the_first(tmp_path: Path) 
 async def test_a_file_that_is_damaged_under_our_hands_is_replaced(tmp_path: Path) -> None:
     async with Journal(settings(tmp_path)) as journal:
         await journal.commit(*(e.Queued(letter(i, payload=bytes(3000))) for i in range(1, 30)))
-        await journal._ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-        await journal._ask(lambda ledger: ledger._db.execute("PRAGMA shrink_memory").fetchall())
+        await journal.ask(lambda ledger: ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        await journal.ask(lambda ledger: ledger._db.execute("PRAGMA shrink_memory").fetchall())
         with (tmp_path / "journal.db").open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 40_000)

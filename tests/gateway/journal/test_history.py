@@ -227,7 +227,7 @@ async def test_what_is_older_than_its_days_is_forgotten_for_good(
         assert [row.has_audio for row in await journal.history.page(Selection(), 9)] == [True, True]
         assert on_disk(tmp_path, WORD)
         machine.pass_by(80_000)
-        await journal._ask(lambda ledger: ledger.tidy(ledger.now()))
+        await journal.ask(lambda ledger: ledger.tidy(ledger.now()))
         assert [(row.utterance_id, row.has_audio) for row in await journal.history.page(Selection(), 9)] == [
             ("u_young", False)
         ]
@@ -243,7 +243,7 @@ async def test_forgetting_is_done_in_pieces_and_keeps_nobody_waiting(tmp_path: P
         await journal.commit(*rows)
         left = []
         for _ in range(3):
-            await journal._ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
+            await journal.ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
             left.append(journal.stats().rooms[Room.HISTORY].rows)
         assert left == [count - FORGOTTEN_AT_ONCE, 1, 0]
 
@@ -251,7 +251,7 @@ async def test_forgetting_is_done_in_pieces_and_keeps_nobody_waiting(tmp_path: P
 async def test_speech_that_waits_for_its_text_is_not_forgotten(tmp_path: Path) -> None:
     async with journal_in(tmp_path, audio_days=0.5) as journal:
         await journal.commit(e.Heard(utterance("u_1")))
-        await journal._ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
+        await journal.ask(lambda ledger: ledger.tidy(ledger.now() + 86_500))
         assert await journal.utterance("u_1") is not None
 
 

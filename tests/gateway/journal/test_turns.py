@@ -170,7 +170,7 @@ async def test_a_journal_has_room_for_the_turns_of_all_conversations_and_keeps_t
         assert replace(said[0], age=0.0) == turn("c_02", device_id="d0", conversation_id="v_0")
 
         for seconds, rows in ((WINDOW + 60, 6), (WINDOW + 121, 0)):
-            await journal._ask(lambda ledger, later=seconds: ledger.tidy(ledger.now() + later))  # type: ignore[misc]
+            await journal.ask(lambda ledger, later=seconds: ledger.tidy(ledger.now() + later))  # type: ignore[misc]
             assert journal.stats().rooms[Room.TURNS].rows == rows
 
 
