@@ -109,7 +109,9 @@ class HouseAsks:
 
     async def whole(self, whom: Neighbour) -> bool:
         """All that another hub knows; whether it told."""
-        return await self._ask(whom, self._incoming.seqs(), whole=True)
+        told = await self._ask(whom, self._incoming.seqs(), whole=True)
+        self._hub.history.mix()
+        return told
 
     async def _fill(self, epoch: str) -> None:
         try:

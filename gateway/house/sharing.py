@@ -30,7 +30,7 @@ from gateway.hub.fanout import Serialized
 from gateway.hub.hub import Hub
 from gateway.hub.snapshot import Filter
 
-CATCH_UP_SECONDS = 4.0
+CATCH_UP_SECONDS = 15.0
 """A listener that comes from another hub waits no longer for what this one finds out."""
 CURSOR_SECONDS = 2.0
 """How often listeners are told how far they are."""
@@ -105,6 +105,10 @@ class Sharing:
         with suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self._ready.wait()
+
+    async def known(self) -> None:
+        """Wait until this hub knows what there was in the house before it came."""
+        await self._ready.wait()
 
     # -- as the others see it
 

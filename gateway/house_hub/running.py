@@ -46,6 +46,8 @@ BROKER_SECONDS = 1.0
 FAILED, MISCONFIGURED = 1, 2
 """Exit statuses: the page's address is taken; the configuration names what cannot be."""
 NO_BROKER = "a hub shows what gateways publish on a broker, and memory:// is none that it shares with them"
+UNKNOWN = "it is finding out what there is in the house"
+UNKNOWN_REMEDY = "wait some seconds; if it stays so, look at the broker"
 BROKER_REMEDY = "name the gateways' broker (--broker, or broker.url)"
 
 
@@ -107,6 +109,8 @@ class HouseHub:
             self._start(self.presence.run, "presence in the house")
             for name, work in self.sharing.work(self.broker, self.presence):
                 self._start(work, name)
+            self.health.set("house", HealthState.UNHEALTHY, UNKNOWN, UNKNOWN_REMEDY)
+            self._start(self._find_out, "finding out")
             await self._start_store()
             self._stack = stack.pop_all()
         return self
@@ -121,8 +125,8 @@ class HouseHub:
 
     @property
     def well(self) -> bool:
-        """Whether its work goes on."""
-        return not any(task.done() for task in self._workers)
+        """Whether it still says that it is there; some of its work comes to an end."""
+        return not self._workers[0].done()
 
     def _told(self) -> GatewayPresence:
         facts = GatewayPresence(gateway=self.name, instance=self._instance, role="hub", url=self.url)
@@ -136,6 +140,12 @@ class HouseHub:
         else:
             reason = f"{status.reason}: what the gateways show is not seen here"
             self.health.set(COMPONENT, HealthState.UNHEALTHY, reason, status.remedy, works=False)
+
+    async def _find_out(self) -> None:
+        """Until then it is not ready: who restarts hubs one by one waits for each to know what the last one did."""
+        await self.sharing.known()
+        self.health.set("house", HealthState.HEALTHY)
+        await asyncio.Event().wait()
 
     async def _start_store(self) -> None:
         if not self.config.house.store:

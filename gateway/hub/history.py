@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from heapq import merge
 
 from gateway.contract.events import HUB_EPOCH
 from gateway.hub.fanout import Serialized, Shown
@@ -24,7 +25,7 @@ class EventHistory:
     """Of one hub."""
 
     def __init__(self, epoch: str, most_events: int) -> None:
-        """``epoch``: that of the gateway whose hub it is; it is never forgotten."""
+        """``epoch``: that of the gateway whose hub it is; it is never forgotten. ``most_events``: of each gateway."""
         self._epoch = epoch
         self._most = most_events
         self._kept: deque[Serialized] = deque()
@@ -98,13 +99,21 @@ class EventHistory:
             and item.event.epoch not in strange
         ]
 
+    def mix(self) -> None:
+        """What was told of one gateway after the other stands as it happened: the oldest, of whomever, go first."""
+        theirs: dict[str, list[Serialized]] = {}
+        for item in self._kept:
+            theirs.setdefault(item.event.epoch, []).append(item)
+        self._kept = deque(merge(*theirs.values(), key=lambda item: item.event.timestamp))
+
     def forget(self, is_gone: Callable[[Shown], bool]) -> None:
         """Keep these no longer."""
         self._kept = deque(item for item in self._kept if not is_gone(item.event))
         self._bytes = sum(item.size for item in self._kept)
 
     def _trim(self) -> None:
-        while len(self._kept) > self._most or self._bytes > HISTORY_BYTES:
+        most = self._most * len(self._seqs)
+        while len(self._kept) > most or self._bytes > HISTORY_BYTES:
             oldest = self._kept.popleft()
             self._bytes -= oldest.size
             self._forgotten[oldest.event.epoch] = oldest.event.seq

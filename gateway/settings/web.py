@@ -167,7 +167,12 @@ class WebSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = 5.0
     heartbeat_seconds: Annotated[Seconds, Meta(description="WebSocket ping interval.")] = 20.0
     history_events: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="Events kept for listeners that resume.")
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Events kept for listeners that resume; in a house so many of each gateway.",
+        ),
     ] = 2_000
     tls: WebTlsSettings = WebTlsSettings()
     limits: WebLimitSettings = WebLimitSettings()

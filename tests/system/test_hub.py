@@ -228,6 +228,19 @@ async def test_a_hub_without_its_broker_serves_and_says_so(tmp_path: Path) -> No
             assert answer.status == 200
 
 
+async def test_a_hub_is_ready_once_it_knows_what_there_is(tmp_path: Path, redis: Redis) -> None:
+    """So who starts hubs again one after the other, each when the last is ready, loses nothing that they knew."""
+    async with open_hub(tmp_path / "hub-1", redis.url, "hub-1") as first:
+        config = msgspec.convert(settings(tmp_path, **shared("hub-2", redis.url)), GatewayConfig)
+        async with HouseHub(config, "hub-2") as second:
+            assert second.health.report().components["house"].state == "unhealthy"
+            await second.sharing.known()
+            await passes(lambda: second.health.report().components["house"].state == "healthy")
+            assert second.health.report().ready
+            assert first.well
+            assert second.well
+
+
 async def test_what_only_a_gateway_has_is_not_at_a_hub(tmp_path: Path, redis: Redis) -> None:
     async with open_hub(tmp_path / "hub", redis.url, "hub") as hub, ClientSession() as session:
         async with session.get(f"{hub.url}api/v1/models") as answer:

@@ -224,16 +224,42 @@ class TestHistory:
         assert "e_own" in history.cursors
 
     def test_the_oldest_go_whosesoever_they_are(self) -> None:
-        history = EventHistory("e_own", 2)
-        for seq, epoch in ((1, "e_a"), (1, "e_b"), (2, "e_a")):
+        history = EventHistory("e_own", 1)
+        for seq, epoch in ((1, "e_a"), (1, "e_b"), (2, "e_a"), (2, "e_b")):
             history.note(from_afar(seq, epoch=epoch))
         assert history.missed({"e_a": 0}) is None
         found = history.missed({"e_a": 1})
         assert found is not None
-        assert [(item.event.epoch, item.event.seq) for item in found] == [("e_b", 1), ("e_a", 2)]
+        assert [(item.event.epoch, item.event.seq) for item in found] == [("e_b", 1), ("e_a", 2), ("e_b", 2)]
 
     def test_what_may_be_missed_is_counted_and_not_kept(self) -> None:
         history = EventHistory("e_own", 10)
         history.note(from_afar(1, partial("may go")))
         assert history.seq(FAR) == 1
         assert history.of(FAR, 0) == []
+
+
+def test_of_each_gateway_so_many_are_kept() -> None:
+    hub, _ = shared()
+    show(hub, *(from_afar(seq) for seq in range(1, 31)))
+    assert [item.event.seq for item in hub.history.of(FAR, 0)] == list(range(1, 31))
+    show(hub, *(from_afar(seq) for seq in range(31, 61)))
+    assert len(hub.history.of(FAR, 0)) == 2 * SETTINGS.history_events, "this one's own, and the one from afar"
+    assert hub.history.forgotten(FAR) == 20
+
+
+def test_what_was_told_of_one_after_the_other_stands_as_it_happened_and_each_in_its_order() -> None:
+    hub, _ = shared()
+    for epoch, offset in (("e_one", 0.0), ("e_two", 0.5)):
+        for seq in range(1, 6):
+            told = structs.replace(reply(f"{epoch} {seq}"), timestamp=1_000.0 + seq + offset)
+            hub.recall(from_afar(seq, told, epoch))
+    late = structs.replace(reply("by a clock that went back"), timestamp=1.0)
+    hub.recall(from_afar(6, late, "e_one"))
+    hub.history.mix()
+    missed = hub.history.missed({})
+    assert missed is not None
+    order = [(item.event.epoch, item.event.seq) for item in missed]
+    assert order[:4] == [("e_one", 1), ("e_two", 1), ("e_one", 2), ("e_two", 2)]
+    assert [seq for epoch, seq in order if epoch == "e_one"] == [1, 2, 3, 4, 5, 6]
+    assert [seq for epoch, seq in order if epoch == "e_two"] == [1, 2, 3, 4, 5]
