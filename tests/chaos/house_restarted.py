@@ -114,6 +114,9 @@ class HouseScene(Scene):
             await self._processes[part, number].end(kill=kill)
             return
         life, process = self._gateways.pop(number)
+        log = self.folder / f"gateway{number}" / "log"
+        with (log.parent / "log.before").open("a", encoding="utf-8") as before:
+            before.write(log.read_text(encoding="utf-8"))
         if not kill:
             await process.terminate(within=STOP_SECONDS)
         await life.aclose()
