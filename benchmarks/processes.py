@@ -2,7 +2,7 @@
 
 The same utterances of a person, eight speakers at a time, in turns: what is done in a second, what it takes of memory,
 and how long a further process takes until it is of use. Real weights of base and tiny.en (``make real``), else the
-bundled ones. The figures are those of ADR 60: on one box one process is enough.
+bundled ones. The figures are those of ADR 61.
 """
 
 from __future__ import annotations

@@ -131,8 +131,8 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=0,
             le=200,
-            description="So much of what the model reads before it listens may be names of the house, in its tokens, "
-            "of which a name has two to five; 0: none. More is slower, and not better.",
+            description="So many names of the house are listened for as are worth so many of the model's tokens, of "
+            "which a name has two to five; 0: none. More names are like more words that are none.",
         ),
     ] = 100
     word_timestamps: Annotated[

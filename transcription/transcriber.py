@@ -70,7 +70,7 @@ class Transcript:
     thing. ``retried``: a first result could not be right, so the engine looked twice.
     ``language_probability``: how sure the engine is of the language that it found out itself, else 0.
     ``words``: only when they were wanted, and the engine knows their times. ``doubtful``: it cannot be
-    right, and was not looked at twice. ``names_told``: of the hint's names, how many the model was told.
+    right, and was not looked at twice. ``names_told``: of the hint's names, how many were listened for.
     No speech is ``text == ""``, not an error.
     """
 

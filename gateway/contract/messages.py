@@ -84,7 +84,7 @@ class RecognizerFacts(Struct, frozen=True, kw_only=True):
 
     ``context_ms``: how much audio the model was given at once, padding included; 0 when no model was
     asked or it knows no such thing. ``retried``: a first result could not be right, so it looked twice.
-    ``names``: of the names of the house, how many the model was told. ``worker``: which recognizer on another machine
+    ``names``: of the names of the house, how many were listened for. ``worker``: which recognizer on another machine
     did it; empty: the gateway's own.
     """
 

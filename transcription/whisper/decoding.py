@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,9 +21,11 @@ from transcription.models.models import FULL
 from transcription.transcriber import Word
 from transcription.whisper.computing import ComputeDevice, tensor
 from transcription.whisper.features import HOP, Floats, LogMel
-from transcription.whisper.guards import Hypothesis, has_echo, has_loop, recites
+from transcription.whisper.guards import Hypothesis, doubts, has_echo, has_loop
+from transcription.whisper.likeness import near_names
+from transcription.whisper.naming import with_names
 from transcription.whisper.processor import use_widest_vectors
-from transcription.whisper.prompts import POSITIONS, start_tokens, told_names
+from transcription.whisper.prompts import POSITIONS, start_tokens, text_tokens, told_names
 from transcription.whisper.words import timed_words
 
 ROOMS = 32
@@ -33,6 +35,9 @@ _SHARE = 0.5
 """Of the tokens that it may be at most: people say fewer, so that little is said in two steps but what loops."""
 _LEAST_TOKENS = 24
 """Fewer are said to their end at once, whatever they are."""
+
+_LEAST = 1e-9
+"""A token's probability, as far as a logarithm is taken of it."""
 
 _NON_SPEECH = [-1]  # faster-whisper's word for its list of them
 
@@ -138,7 +143,7 @@ class WhisperDecoder:
         encoded = self._encode(takes)
         languages = self._languages(takes, encoded)
         starts = [
-            start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task, take.names)
+            start_tokens(self._tokenizers[language], take.prompt, take.hotwords, take.task)
             for take, (language, _) in zip(takes, languages, strict=True)
         ]
         limits = [_most_tokens(take, start) for take, start in zip(takes, starts, strict=True)]
@@ -150,6 +155,10 @@ class WhisperDecoder:
         said = [
             self._hypothesis(take, one, language, limit, frames)
             for take, one, language, limit in zip(takes, spoken, languages, limits, strict=True)
+        ]
+        said = [
+            self._named(take, one, partial(self._of_one, takes, encoded, place))
+            for place, (take, one) in enumerate(zip(takes, said, strict=True))
         ]
         if len(takes) == 1 and takes[0].words and takes[0].task == "transcribe":  # else they were never said
             said = [replace(said[0], words=self._align(takes[0], encoded, said[0]))]
@@ -202,8 +211,56 @@ class WhisperDecoder:
             language_probability=language[1],
             frames=frames,
             cut=said.stopped or count >= most_tokens,
-            echo=has_echo(text, f"{take.hotwords} {take.prompt}") or recites(text, take.names),
+            echo=has_echo(text, f"{take.hotwords} {take.prompt}"),
         )
+
+    def _named(self, take: Take, said: Hypothesis, encoded: Callable[[], Any]) -> Hypothesis:
+        """The same with the names that it sounds like. What is doubted is looked at again before."""
+        if not take.names or said.is_silence or doubts(said):
+            return said
+        near = near_names(said.text, take.names)
+        if not near:
+            return said
+        told = replace(take, names=tuple(one.name for one in near), language=said.language)
+        named = with_names(said.text, near, _Told(self, told, encoded()))
+        if named is None:
+            return said
+        likely = max(
+            said.log_probability, named.log_probability / (len(named.tokens) + 1)
+        )  # a name is no doubt
+        return replace(said, text=named.text, tokens=named.tokens, log_probability=likely)
+
+    def tokens(self, take: Take, text: str) -> list[int]:
+        """A text's, in the take's language."""
+        return text_tokens(self._tokenizers[take.language or ""], text)
+
+    def say_told(self, take: Take, encoded: Any) -> str:
+        """What it hears when it has read the take's names; ``take`` has a language."""
+        tokenizer = self._tokenizers[take.language or ""]
+        start = start_tokens(tokenizer, take.prompt, take.hotwords, take.task, take.names)
+        most = _most_tokens(take, start)
+        [spoken] = self._say(encoded, [start], most)
+        return str(tokenizer.decode(spoken.tokens[:most])).strip()
+
+    def weigh(self, take: Take, encoded: Any, tokens: list[int]) -> list[float]:
+        """How likely it finds each token after the take's names, as a natural logarithm; ``-inf`` if it is too much."""
+        tokenizer = self._tokenizers[take.language or ""]
+        start = start_tokens(tokenizer, take.prompt, take.hotwords, take.task, take.names)[
+            :-1
+        ]  # it adds the last
+        if len(start) + len(tokens) + 2 > POSITIONS:
+            return [-math.inf] * len(tokens)
+        heard = min(take.features.shape[1], take.frames)
+        [aligned] = self._model.align(encoded, start, [tokens], heard)
+        return [math.log(max(each, _LEAST)) for each in aligned.text_token_probs[: len(tokens)]]
+
+    def _of_one(self, takes: Sequence[Take], encoded: Any, place: int) -> Any:
+        """That one's row of what was encoded together; a GPU keeps it to itself, and is quick to encode it again."""
+        if len(takes) == 1:
+            return encoded
+        if encoded.device == "cpu":
+            return tensor(np.asarray(encoded)[place : place + 1].copy())
+        return self._encode([takes[place]])
 
     def _align(self, take: Take, encoded: Any, said: Hypothesis) -> tuple[Word, ...]:
         """The words' times, from the attention of the heads that the model's ``config.json`` names."""
@@ -238,6 +295,24 @@ class WhisperDecoder:
             return [(take.language or only or "", 0.0) for take in takes]
         found = [ranked[0] for ranked in self._model.detect_language(encoded)]
         return [(str(token.strip("<|>")), float(probability)) for token, probability in found]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """The model with one utterance in its ears, and the names of the take before its eyes."""
+
+    decoder: WhisperDecoder
+    take: Take
+    encoded: Any
+
+    def encode(self, text: str) -> list[int]:
+        return self.decoder.tokens(self.take, text)
+
+    def weigh(self, tokens: list[int]) -> list[float]:
+        return self.decoder.weigh(self.take, self.encoded, tokens)
+
+    def say(self) -> str:
+        return self.decoder.say_told(self.take, self.encoded)
 
 
 def _most_tokens(take: Take, start: list[int]) -> int:

@@ -64,7 +64,7 @@ class Prepared:
         """What must be equal in a batch, and the length of context. Word times are told for one alone."""
         take = self.take
         alone = id(self) if take.words else None
-        return (take.task, take.language, take.prompt, take.hotwords, take.names, alone), take.frames
+        return (take.task, take.language, take.prompt, take.hotwords, alone), take.frames
 
     def doubts(self, said: Hypothesis) -> bool:
         """Whether that cannot be what was spoken."""
@@ -73,7 +73,7 @@ class Prepared:
     def again(self, frames: int) -> Take:
         """A look in a longer context, without what may have misled."""
         limit = token_limit(self.seconds, generous=True)
-        return replace(self.take, frames=frames, most_tokens=limit, prompt="", hotwords="", names=())
+        return replace(self.take, frames=frames, most_tokens=limit, prompt="", hotwords="")
 
 
 class WhisperTranscriber(BatchTranscriber):
@@ -81,9 +81,10 @@ class WhisperTranscriber(BatchTranscriber):
 
     Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
-    in a longer context and without prompt, hotwords and names, which mislead at times, but for a draft's,
+    in a longer context and without prompt and hotwords, which mislead at times, but for a draft's,
     and where that cannot be right either, in the full context; the transcript says so. Of several utterances as
-    many are worked out at the same time as there are threads, each by one.
+    many are worked out at the same time as there are threads, each by one. Names are listened for where the result can
+    be right and sounds like one of them, but for a draft's.
 
     An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
     answered with an empty text without asking the model, which would invent words. Speech too
@@ -242,14 +243,14 @@ class WhisperTranscriber(BatchTranscriber):
             hints.word_timestamps,
             own,
             hints.task,
-            self._told_names(decoder, hints, language),
+            () if hints.draft else self._told_names(decoder, hints, language),
         )
         voiced, voice = utterance.has_speech, utterance.peak_probability
         return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful, and a third where that was, too."""
-        prompted = bool(heard.take.prompt or heard.take.hotwords or heard.take.names)
+        prompted = bool(heard.take.prompt or heard.take.hotwords)
         contexts = longer_contexts(first.frames, tolerated=self._tolerated) or ([FULL] if prompted else [])
         if heard.draft or not contexts or not heard.doubts(first):
             return self._told(heard, first, doubtful=heard.draft and heard.doubts(first))

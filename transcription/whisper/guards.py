@@ -11,7 +11,6 @@ import enum
 import math
 import re
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcription.transcriber import Word
@@ -155,13 +154,6 @@ def has_echo(text: str, prompt: str) -> bool:
     """Whether the text is only a piece of the prompt, four words at least: what models say to noise."""
     said, read = (f" {' '.join(_WORD.findall(each.lower()))} " for each in (text, prompt))
     return len(said.split()) >= _ECHO_WORDS and said in read
-
-
-def recites(text: str, names: Sequence[str]) -> bool:
-    """Whether the text is only a piece of the list of names, of two of them at least: one alone is what people say."""
-    said, *read = (f" {' '.join(_WORD.findall(each.lower()))} " for each in (text, " ".join(names), *names))
-    whole, *own = read
-    return said.strip() != "" and said in whole and not any(said in each for each in own)
 
 
 def _longest_echo(tokens: tuple[int, ...], distance: int) -> int:

@@ -24,21 +24,21 @@ def start_tokens(
     *start, asked = tokenizer.sot_sequence
     asked = tokenizer.translate if task == "translate" else asked
     begin = [*start, asked, tokenizer.no_timestamps]
-    words = _text_tokens(tokenizer, hotwords)[:MOST_TOKENS]
-    words += _text_tokens(tokenizer, listed(told_names(tokenizer, names, MOST_TOKENS - len(words))))
+    words = text_tokens(tokenizer, hotwords)[:MOST_TOKENS]
+    words += text_tokens(tokenizer, listed(told_names(tokenizer, names, MOST_TOKENS - len(words))))
     room = MOST_TOKENS - len(words)
-    before = _text_tokens(tokenizer, prompt)[-room:] if room else []
+    before = text_tokens(tokenizer, prompt)[-room:] if room else []
     return [tokenizer.sot_prev, *words, *before, *begin] if words or before else begin
 
 
 def told_names(tokenizer: Any, names: Sequence[str], most_tokens: int) -> tuple[str, ...]:
     """The first of these names, as many as their list is worth so many tokens."""
-    if len(_text_tokens(tokenizer, listed(names))) <= most_tokens:
+    if len(text_tokens(tokenizer, listed(names))) <= most_tokens:
         return tuple(names)
     fits, too_many = 0, len(names)
     while too_many - fits > 1:
         count = (fits + too_many) // 2
-        if len(_text_tokens(tokenizer, listed(names[:count]))) <= most_tokens:
+        if len(text_tokens(tokenizer, listed(names[:count]))) <= most_tokens:
             fits = count
         else:
             too_many = count
@@ -50,7 +50,7 @@ def listed(names: Sequence[str]) -> str:
     return f"{', '.join(names)}." if names else ""
 
 
-def _text_tokens(tokenizer: Any, text: str) -> list[int]:
+def text_tokens(tokenizer: Any, text: str) -> list[int]:
     """The text's tokens; what spells a special one (``<|endoftext|>``) is left out."""
     text = text.strip()
     return [token for token in tokenizer.encode(f" {text}") if token < tokenizer.eot] if text else []

@@ -21,7 +21,7 @@ from transcription.models.models import BUNDLED, FULL, SHORTEST, STOCK_FLOOR
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Task, Transcript
 from transcription.utterance.segmenter import NO_VOICE, EndReason
-from transcription.whisper import decoding
+from transcription.whisper import decoding, naming
 from transcription.whisper.computing import place
 from transcription.whisper.context import HOP, LONGEST, SECOND_LOOK, TAIL
 from transcription.whisper.decoding import Take, WhisperDecoder
@@ -279,13 +279,61 @@ def test_a_model_that_names_do_no_good_is_told_none(whisper: WhisperTranscriber)
     assert (told.text, told.confidence, told.names_told) == (plain.text, plain.confidence, 0)
 
 
-def test_names_that_are_recited_are_doubted_and_the_second_look_is_without_them() -> None:
+def test_a_second_look_is_for_the_names_too_and_a_draft_for_none() -> None:
     engine = WhisperTranscriber(TranscriptionSettings())
-    engine._decoder = decoder = Scripted(replace(GOOD, echo=True), GOOD)  # type: ignore[assignment]
+    engine._decoder = decoder = Scripted(replace(GOOD, cut=True), GOOD)  # type: ignore[assignment]
     engine._floor, engine._takes_names = 100, True
     transcript = engine.transcribe(utterance(np.ones(20_000, np.int16)), Hints(names=NAMES))
     assert (transcript.retried, transcript.names_told) == (True, 3)
-    assert decoder.names == [NAMES, ()]
+    assert decoder.names == [NAMES, NAMES]
+    draft = engine.transcribe(utterance(np.ones(20_000, np.int16)), Hints(names=NAMES, draft=True))
+    assert (draft.names_told, decoder.names[2:]) == (0, [()])
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> WhisperTranscriber:
+    return named(tmp_path_factory.mktemp("told") / "model")
+
+
+def test_names_that_are_near_nothing_change_nothing(
+    whisper: WhisperTranscriber, told: WhisperTranscriber
+) -> None:
+    for name in QUICK:
+        plain, with_them = (
+            each.transcribe(utterance(recording(name)), Hints(names=("Xq", "🎤", "")))
+            for each in (whisper, told)
+        )
+        assert with_them.text == plain.text
+        assert with_them.confidence == pytest.approx(plain.confidence, abs=1e-3)  # other contexts
+
+
+def test_what_the_model_is_sure_of_is_no_name_however_near(told: WhisperTranscriber) -> None:
+    """The recordings are clear, and the names are their own words with one letter changed."""
+    for name in QUICK:
+        near = tuple(f"{word[:-1]}x" for word in TEXTS[name].split())
+        assert told.transcribe(utterance(recording(name)), Hints(names=near)).text == TEXTS[name]
+
+
+def test_a_name_takes_the_place_of_what_the_model_was_unsure_of(
+    told: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, and in a batch with others, whose text stays."""
+    monkeypatch.setattr(naming, "_EVEN", 0.0)  # unsure of all
+    monkeypatch.setattr(naming, "HEAD_START", 1000.0)
+    *begin, last = TEXTS["u05"].split()
+    name = f"{last[:-1]}{last[-1]}{last[-1]}a"
+    expected = " ".join([*begin, name])
+    hints = Hints(names=(name,))
+    alone = told.transcribe(utterance(recording("u05")), hints)
+    tasks = [
+        Task(utterance(recording(one)), hints if one == "u05" else Hints()) for one in ("u06", "u05", "u34")
+    ]
+    assert alone.text == expected
+    assert 0 < alone.confidence <= 1
+    batch = [one for one in told.transcribe_all(tasks) if isinstance(one, Transcript)]
+    assert [one.text for one in batch] == [TEXTS["u06"], expected, TEXTS["u34"]]
+    timed = told.transcribe(utterance(recording("u05")), replace(hints, word_timestamps=True))
+    assert [word.word for word in timed.words] == expected.split()
 
 
 @pytest.mark.parametrize("words", [10, 1000])

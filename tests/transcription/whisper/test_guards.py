@@ -19,7 +19,6 @@ from transcription.whisper.guards import (
     has_loop,
     is_invented,
     is_said_twice,
-    recites,
     token_limit,
 )
 
@@ -236,23 +235,3 @@ def test_an_echo_says_nothing_but_the_prompt(text: str, prompt: str, echo: bool)
 def test_any_text_has_an_echo_or_none(text: str, prompt: str) -> None:
     assert not has_echo(text, "")
     assert has_echo(text, f"{prompt} {text}") >= has_echo(text, text)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_recited"),
-    [
-        ("Ecobee, Grandma's reading lamp.", True),
-        ("Grandma's reading lamp on the left, Vitamix", True),
-        ("lamp on the left vitamix ecobee", True),
-        ("Grandma's reading lamp on the left.", False),
-        ("Ecobee.", False),
-        ("Vitamix, Grandma's reading lamp", False),
-        ("turn on the Ecobee", False),
-        ("", False),
-        ("...", False),
-    ],
-)
-def test_a_piece_of_the_list_of_names_is_recited_and_one_name_is_said(text: str, is_recited: bool) -> None:  # noqa: FBT001
-    names = ("Ecobee", "Grandma's reading lamp on the left", "Vitamix", "ecobee")
-    assert recites(text, names) is is_recited
-    assert not recites(text, ())
