@@ -233,8 +233,8 @@ class TranscriptionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=1,
             le=16,
-            description="So many waiting utterances at most are taken at once, 30 s of audio together, and shared out "
-            "among the threads; 1: one after the other, by all threads, which helps who speaks alone and for long.",
+            description="So many waiting utterances at most are worked on at once, shared out among the threads; 1: "
+            "one after the other, by all threads, which helps who speaks alone and for long.",
         ),
     ] = 4
     wait_seconds: Annotated[

@@ -113,7 +113,7 @@ class Task:
 
 
 class Transcriber(Protocol):
-    """An engine: synchronous and dumb. One owner drives it off the event loop."""
+    """An engine: synchronous and dumb. One owner drives it off the event loop, on as many threads as it has lanes."""
 
     @property
     def engine(self) -> str:
@@ -155,8 +155,25 @@ class PlacedEngine(Protocol):
 class Hurried(Protocol):
     """An engine that looks at an utterance once more where it has to."""
 
-    def hurry(self) -> None:
-        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
+    def hurry(self, utterance: Utterance) -> None:
+        """Nobody waits any more for this one, which it is at or about to be at: it looks no further.
+
+        At once, from any thread; nothing where it is done with it.
+        """
+
+
+@runtime_checkable
+class Laned(Protocol):
+    """An engine that several threads may call at the same time."""
+
+    @property
+    def lanes(self) -> int:
+        """So many gain by it, once it is loaded."""
+
+
+def lanes_of(engine: Transcriber) -> int:
+    """So many may call a loaded engine at the same time, each from a thread of its own."""
+    return engine.lanes if isinstance(engine, Laned) else 1
 
 
 class BatchTranscriber(ABC):

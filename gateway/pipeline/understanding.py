@@ -25,6 +25,7 @@ from gateway.pipeline.asking.utterance import Spoken, new_name
 from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.settling import Settling
 from gateway.pipeline.hearing.streams import Hearing
+from gateway.pipeline.in_order import InOrder
 from gateway.pipeline.sessions.hints import SessionHints
 from gateway.pipeline.sessions.session import Session, TooManyTurns, Turn, TurnEvent
 from gateway.pipeline.telling.announcer import Announcer
@@ -75,6 +76,7 @@ class Understanding:
         self._announce = announcer
         self._journal = journal
         self._now = asyncio.get_running_loop().time
+        self._in_order = InOrder()
         self._left = {one: asyncio.Semaphore(LEFT_AT_ONCE) for one in Priority}
         self._left_of: dict[str, list[asyncio.Task[bool]]] = {}
         """By session, what is transcribed that a gateway before this one heard, in its order."""
@@ -220,22 +222,25 @@ class Understanding:
         """False: the gateway ends first, and it is the next one's. Published after what was said ``before``."""
         self._watch_busy()
         recognized, failure = None, None
-        try:
-            recognized = await self._recognizer.transcribe(
-                spoken.utterance,
-                owner=spoken.session.owner,
-                hints=hints.now,
-                deadline=None if behind else self._settings.wait_seconds,
-                guess=guess,
-                kept=kept,
-                behind=behind,
-                priority=spoken.session.priority,
-            )
-        except RecognizerClosed:
-            return False  # it is in the journal, or its device keeps it
-        except TranscriptionError as error:
-            failure = error
-        else:
+        owner, priority = spoken.session.owner, spoken.session.priority
+        with self._in_order.begun((owner, priority, behind)) as earlier:
+            try:
+                recognized = await self._recognizer.transcribe(
+                    spoken.utterance,
+                    owner=owner,
+                    hints=hints.now,
+                    deadline=None if behind else self._settings.wait_seconds,
+                    guess=guess,
+                    kept=kept,
+                    behind=behind,
+                    priority=priority,
+                )
+            except RecognizerClosed:
+                return False  # it is in the journal, or its device keeps it
+            except TranscriptionError as error:
+                failure = error
+            await earlier()
+        if recognized is not None:
             recognized = _addressed(recognized, spoken.utterance.wake_word)
             hints.learn(recognized.transcript, spoken.utterance.seconds)
         self._watch_busy()

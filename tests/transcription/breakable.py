@@ -25,7 +25,8 @@ class BreakableEngine:
 
     def __init__(self, settings: TranscriptionSettings) -> None:
         self.model = settings.model
-        self._hurried = threading.Event()
+        self._hurried: list[Utterance] = []
+        self._news = threading.Condition()
 
     def load(self, on_progress: OnProgress = untold) -> None:
         if self.model == "missing":
@@ -45,9 +46,8 @@ class BreakableEngine:
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
         length = len(utterance.samples)
-        self._hurried.clear()
         if length == PATIENT:
-            self._hurried.wait()
+            self._wait_for(utterance)
         _break(length)
         first = int(utterance.samples[0]) if length else 0
         facts = f"{length} {first} {utterance.end_reason.value} {utterance.has_speech} {hints.prompt}".strip()
@@ -55,8 +55,14 @@ class BreakableEngine:
             facts, "en", 0.5, 0.25, (Segment(0.0, 1.0, facts),), self.engine, self.model, 0.0, 1, retried=True
         )
 
-    def hurry(self) -> None:
-        self._hurried.set()
+    def hurry(self, utterance: Utterance) -> None:
+        with self._news:
+            self._hurried.append(utterance)
+            self._news.notify_all()
+
+    def _wait_for(self, utterance: Utterance) -> None:
+        with self._news:
+            self._news.wait_for(lambda: any(one is utterance for one in self._hurried))
 
     def close(self) -> None: ...
 

@@ -22,7 +22,7 @@ class Load(Struct, frozen=True, tag=True):
 
 
 class Transcribe(Struct, frozen=True, tag=True):
-    """To the process: say what was spoken. The next one follows its answer."""
+    """To the process: say what was spoken."""
 
     utterance: Utterance
     hints: Hints = NO_HINTS
@@ -35,17 +35,20 @@ class TranscribeAll(Struct, frozen=True, tag=True):
 
 
 class Hurry(Struct, frozen=True, tag=True):
-    """To the process, which answers nothing: nobody waits any more for what it is at."""
+    """To the process, which answers nothing: nobody waits any more for the utterance of that number."""
+
+    number: int
 
 
 class Loaded(Struct, frozen=True, tag=True):
-    """The engine is ready; its own names, whether it gains by batches, its languages, and where it computes."""
+    """The engine is ready; its own names, whether it gains by batches, its languages, where it computes, its lanes."""
 
     engine: str
     model: str
     batches: bool = False
     languages: tuple[str, ...] = ()
     where: Where = ON_CPU
+    lanes: int = 1
 
 
 class Missing(Struct, frozen=True, tag=True):
@@ -100,10 +103,26 @@ class Beat(Struct, frozen=True, tag=True):
 
 Request: TypeAlias = Load | Transcribe | TranscribeAll
 Answer: TypeAlias = Loaded | Missing | Done | Failed | AllDone
-Said: TypeAlias = Answer | Progress | Beat
 
 
-def read_request(fd: int) -> Request | Hurry | None:
+class NumberedRequest(Struct, frozen=True, tag=True):
+    """To the process: a request, and the number of its answer. There are never more than the engine has lanes."""
+
+    number: int
+    request: Request
+
+
+class NumberedAnswer(Struct, frozen=True, tag=True):
+    """The answer to the request of that number."""
+
+    number: int
+    answer: Answer
+
+
+Said: TypeAlias = NumberedAnswer | Progress | Beat
+
+
+def read_request(fd: int) -> NumberedRequest | Hurry | None:
     """The next request; None when the gateway is gone. Raises Garbled."""
     return read(fd, _REQUESTS)
 
@@ -113,5 +132,5 @@ def read_said(fd: int) -> Said | None:
     return read(fd, _SAID)
 
 
-_REQUESTS: msgspec.msgpack.Decoder[Request | Hurry] = decoder(Load | Transcribe | TranscribeAll | Hurry)
-_SAID: msgspec.msgpack.Decoder[Said] = decoder(Loaded | Missing | Done | Failed | AllDone | Progress | Beat)
+_REQUESTS: msgspec.msgpack.Decoder[NumberedRequest | Hurry] = decoder(NumberedRequest | Hurry)
+_SAID: msgspec.msgpack.Decoder[Said] = decoder(NumberedAnswer | Progress | Beat)

@@ -11,8 +11,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
+from itertools import count
+from queue import Empty, SimpleQueue
 
 import structlog
 
@@ -28,6 +30,7 @@ from transcription.process.engine_pipe import (
     Load,
     Loaded,
     Missing,
+    NumberedRequest,
     Progress,
     Request,
     Transcribe,
@@ -60,6 +63,8 @@ LINES = 100
 """So many of its lines are logged in one life of the process, each cut into pieces of ``LINE_BYTES``."""
 LINE_BYTES = 500
 WORKER = "transcription.process.worker"
+UNWANTED = 4
+"""Of so many utterances that nobody waits for any more it is remembered until it was asked about them."""
 
 MakeEngine = Callable[[TranscriptionSettings], Transcriber]
 """An engine's class; both processes can import it."""
@@ -68,8 +73,8 @@ MakeEngine = Callable[[TranscriptionSettings], Transcriber]
 class ProcessTranscriber(BatchTranscriber):
     """The same engine, loaded in a child process; ``load`` starts a new one when it has ended.
 
-    One thread drives it, as any Transcriber; ``close`` may come from another, and ends a ``load``
-    or ``transcribe`` that is under way.
+    As many threads drive it at a time as the engine in it has ``lanes``; ``close`` may come from another, and ends a
+    ``load`` or ``transcribe`` that is under way.
     """
 
     def __init__(
@@ -103,6 +108,11 @@ class ProcessTranscriber(BatchTranscriber):
     def where(self) -> Where:
         """What it computes on; the CPU, before it was loaded."""
         return self._loaded.where
+
+    @property
+    def lanes(self) -> int:
+        """So many threads may drive it at the same time; one, before it was loaded."""
+        return self._loaded.lanes
 
     @property
     def pid(self) -> int:
@@ -172,10 +182,10 @@ class ProcessTranscriber(BatchTranscriber):
             one.transcript if isinstance(one, Done) else EngineFailed(one.reason) for one in answer.outcomes
         ]
 
-    def hurry(self) -> None:
-        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
+    def hurry(self, utterance: Utterance) -> None:
+        """Nobody waits any more for this one: if it is at it, it looks no further. At once, from any thread."""
         if self._child is not None:
-            self._child.hurry()
+            self._child.hurry(utterance)
 
     def close(self) -> None:
         """End the process at once. Idempotent; ``load`` may follow."""
@@ -183,8 +193,22 @@ class ProcessTranscriber(BatchTranscriber):
             self._child.kill("was closed")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What it was asked, of which kinds the answer may be, and where that comes; None when the process has ended."""
+
+    request: Request
+    expected: tuple[type[Answer], ...]
+    answer: SimpleQueue[Answer | None] = field(default_factory=SimpleQueue)
+
+    @property
+    def utterance(self) -> Utterance | None:
+        """The one that it is about, where it is one."""
+        return self.request.utterance if isinstance(self.request, Transcribe) else None
+
+
 class _Child:
-    """One life of the process: asked by one thread, watched by another, its log read by a third."""
+    """One life of the process: asked by any thread, watched by another, its log read by a third."""
 
     def __init__(self, silence_seconds: float, on_progress: OnProgress) -> None:
         """Start it. Raises OSError."""
@@ -192,11 +216,14 @@ class _Child:
         self.ended: Future[str] = Future()
         self.ended.set_running_or_notify_cancel()  # who waits for it cannot cancel it
         self._silence_seconds = silence_seconds
-        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
-        self._expected: tuple[type[Answer], ...] = ()
+        self._numbers = count()
+        self._open: dict[int, _Question] = {}
+        self._opening = threading.Lock()
         self._verdict = ""
         self._last_line = ""
         self._writing = threading.Lock()
+        self._unwanted: tuple[Utterance, ...] = ()
+        self._hurries: SimpleQueue[int] = SimpleQueue()
         self._process = start(WORKER)
         self._journal = threading.Thread(target=self._keep_journal, name="recognizer's journal", daemon=True)
         self._journal.start()
@@ -210,18 +237,21 @@ class _Child:
         self, request: Request, expected: tuple[type[Answer], ...], seconds: float | None = None
     ) -> Answer:
         """Wait for the answer, but kill it after so long. Raises EngineDied and CannotSend."""
-        if self.ended.done():
-            raise EngineDied(self.ended.result())
+        question, number = _Question(request, expected), next(self._numbers)
+        with self._opening:
+            if self.ended.done():
+                raise EngineDied(self.ended.result())
+            self._open[number] = question
         limit = None
         if seconds is not None:
             reason = f"gave no answer for {seconds:.1f} s (transcription.hang_seconds)"
             limit = threading.Timer(seconds, self.kill, [reason])
             limit.start()
-        self._expected = expected
         try:
-            answer = self._exchange(request)
+            answer = self._exchange(number, question)
         finally:
-            self._expected = ()
+            self._open.pop(number, None)
+            self._unwanted = tuple(one for one in self._unwanted if one is not question.utterance)
             if limit is not None:
                 limit.cancel()
         if answer is None:
@@ -233,30 +263,43 @@ class _Child:
         self._verdict = self._verdict or reason
         self._process.kill()
 
-    def hurry(self) -> None:
-        """Tell it so, if it is at an utterance, has read it, and can be told without waiting."""
-        if Failed not in self._expected or not self._writing.acquire(blocking=False):
-            return
-        try:
-            stdin = self._process.stdin
-            assert stdin is not None
-            room = select.poll()
+    def hurry(self, utterance: Utterance) -> None:
+        """Tell it so, if it is at that, and reads what it is told; behind the request, should that still be to come."""
+        self._unwanted = (*self._unwanted, utterance)[-UNWANTED:]
+        for number, question in [*self._open.items()]:
+            if question.utterance is utterance:
+                self._hurries.put(number)
+        self._send_hurries()
+
+    def _send_hurries(self) -> None:
+        """Without waiting for who is writing, who sends them then."""
+        while not self._hurries.empty() and self._writing.acquire(blocking=False):
+            try:
+                self._send_hurry(self._hurries.get(block=False))
+            except Empty:
+                return  # another thread has sent it
+            finally:
+                self._writing.release()
+
+    def _send_hurry(self, number: int) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        room = select.poll()
+        with contextlib.suppress(BrokenPipeError, ValueError):  # the watch sees it; it is closed
             room.register(stdin, select.POLLOUT)
             if room.poll(0):
-                with contextlib.suppress(BrokenPipeError):  # the watch sees it
-                    write(stdin.fileno(), Hurry())
-        except ValueError:
-            return  # it is closed: the process has ended
-        finally:
-            self._writing.release()
+                write(stdin.fileno(), Hurry(number))
 
-    def _exchange(self, request: Request) -> Answer | None:
+    def _exchange(self, number: int, question: _Question) -> Answer | None:
         stdin = self._process.stdin
         assert stdin is not None
         with self._writing, contextlib.suppress(BrokenPipeError):  # the watch sees it too, and knows why
             if not stdin.closed:
-                write(stdin.fileno(), request)
-        return self._answers.get()
+                write(stdin.fileno(), NumberedRequest(number, question.request))
+        if any(one is question.utterance for one in self._unwanted):
+            self._hurries.put(number)
+        self._send_hurries()
+        return question.answer.get()
 
     def _watch(self) -> None:
         """Pass on its answers; when it ends, or has to, say why to whom it may concern."""
@@ -272,7 +315,10 @@ class _Child:
         status = self._process.wait()
         self._journal.join(1.0)
         self.ended.set_result(f"the recognizer's process {self._verdict or self._epitaph(status)}")
-        self._answers.put(None)
+        with self._opening:
+            unanswered = [*self._open.values()]
+        for question in unanswered:
+            question.answer.put(None)
         with self._writing:  # which ended when the process did
             stdin.close()
 
@@ -282,7 +328,7 @@ class _Child:
         while True:
             if not poll.poll(1000 * self._silence_seconds):
                 # An engine may keep everything else in its process waiting; hang_seconds bounds that.
-                if Failed not in self._expected:
+                if not any(Failed in question.expected for question in [*self._open.values()]):
                     self.kill(f"was not heard for {self._silence_seconds} s")
                 continue
             said = read_said(fd)
@@ -293,10 +339,10 @@ class _Child:
             if isinstance(said, Progress):
                 self._on_progress(said.what, said.share)
                 continue
-            if not isinstance(said, self._expected):
-                raise Garbled(f"unexpected {type(said).__name__}")
-            self._expected = ()
-            self._answers.put(said)
+            question = self._open.pop(said.number, None)
+            if question is None or not isinstance(said.answer, question.expected):
+                raise Garbled(f"unexpected {type(said.answer).__name__}")
+            question.answer.put(said.answer)
 
     def _keep_journal(self) -> None:
         """What it prints goes to our log: so many lines of such a length, and then no more."""

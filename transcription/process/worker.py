@@ -24,6 +24,7 @@ from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.process.allocator import Slack, keep_one_arena
 from transcription.process.engine_pipe import (
     AllDone,
+    Answer,
     Beat,
     Done,
     Failed,
@@ -31,6 +32,8 @@ from transcription.process.engine_pipe import (
     Load,
     Loaded,
     Missing,
+    NumberedAnswer,
+    NumberedRequest,
     Progress,
     Request,
     Said,
@@ -47,6 +50,7 @@ from transcription.transcriber import (
     OnProgress,
     PlacedEngine,
     Transcriber,
+    lanes_of,
 )
 
 BEAT_SECONDS = 2.0
@@ -57,12 +61,13 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 class Worker:
-    """Requests in, answers out, one after the other; a beat now and then beside them."""
+    """Requests in, answers out, as many at a time as the engine has lanes; a beat now and then beside them."""
 
     def __init__(self, requests: int, answers: int) -> None:
         self._requests = requests
         self._answers = answers
-        self._waiting: SimpleQueue[Request] = SimpleQueue()  # one at most: the next follows an answer
+        self._waiting: SimpleQueue[NumberedRequest] = SimpleQueue()  # no more than there are lanes
+        self._at: dict[int, Request] = {}
         self._sending = threading.Lock()
         self._engine: Transcriber | None = None
 
@@ -70,40 +75,61 @@ class Worker:
         """Until the process ends."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
-        load = self._waiting.get()
+        first = self._waiting.get()
+        load = first.request
         assert isinstance(load, Load)
         try:
             engine = _load(load, lambda what, share: self._say(Progress(what, share)))
         except ModelUnavailable as error:
-            self._say(Missing.of(error))
+            self._answer(first, Missing.of(error))
             return
         self._engine = engine
         batches = isinstance(engine, BatchTranscriber) and engine.batches
         languages = engine.languages if isinstance(engine, Multilingual) else ()
         where = engine.where if isinstance(engine, PlacedEngine) else ON_CPU
-        self._say(Loaded(engine.engine, engine.model, batches, languages, where))
+        lanes = lanes_of(engine)
+        self._answer(first, Loaded(engine.engine, engine.model, batches, languages, where, lanes))
         slack = Slack()  # it is warmed up, in the context of a second look too
+        for number in range(1, lanes):
+            threading.Thread(
+                target=self._serve, args=(engine, slack), name=f"lane {number}", daemon=True
+            ).start()
+        self._serve(engine, slack)
+
+    def _serve(self, engine: Transcriber, slack: Slack) -> NoReturn:
+        """One lane."""
         while True:
-            request = self._waiting.get()
+            asked = self._waiting.get()
+            request = asked.request
             assert not isinstance(request, Load)
-            self._say(
+            self._answer(
+                asked,
                 _answer_all(engine, request)
                 if isinstance(request, TranscribeAll)
-                else _answer(engine, request)
+                else _answer(engine, request),
             )
             slack.give_back()
+
+    def _answer(self, asked: NumberedRequest, answer: Answer) -> None:
+        self._at.pop(asked.number, None)
+        self._say(NumberedAnswer(asked.number, answer))
 
     def _read(self) -> None:
         """A thread of its own, so that the gateway's end is noticed in the middle of an utterance."""
         try:
-            while (request := read_request(self._requests)) is not None:
-                if not isinstance(request, Hurry):
-                    self._waiting.put(request)
-                elif isinstance(self._engine, Hurried):
-                    self._engine.hurry()
+            while (message := read_request(self._requests)) is not None:
+                if isinstance(message, Hurry):
+                    self._hurry(self._at.get(message.number))
+                else:
+                    self._at[message.number] = message.request
+                    self._waiting.put(message)
         except Garbled as error:
             os.write(_STDERR, f"garbled request: {error}\n".encode())
         os._exit(0)
+
+    def _hurry(self, request: Request | None) -> None:
+        if isinstance(request, Transcribe) and isinstance(self._engine, Hurried):
+            self._engine.hurry(request.utterance)
 
     def _beat(self) -> None:
         while True:
@@ -125,7 +151,7 @@ def _load(load: Load, on_progress: OnProgress) -> Transcriber:
     return engine
 
 
-def _answer(engine: Transcriber, request: Transcribe) -> Said:
+def _answer(engine: Transcriber, request: Transcribe) -> Answer:
     try:
         return Done(engine.transcribe(request.utterance, request.hints))
     except EngineDied as error:
@@ -136,7 +162,7 @@ def _answer(engine: Transcriber, request: Transcribe) -> Said:
         return Failed(f"{type(error).__name__}: {error}")
 
 
-def _answer_all(engine: Transcriber, request: TranscribeAll) -> Said:
+def _answer_all(engine: Transcriber, request: TranscribeAll) -> Answer:
     assert isinstance(engine, BatchTranscriber)
     try:
         outcomes = engine.transcribe_all(request.tasks)

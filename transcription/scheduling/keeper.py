@@ -15,6 +15,7 @@ from msgspec import structs
 from transcription.errors import DeviceUnavailable, EngineDied, ModelUnavailable
 from transcription.models.free_memory import has_room
 from transcription.recognizing import Phase, RecognizerState
+from transcription.scheduling.engine_use import EngineUse
 from transcription.scheduling.engines import NotHereYet, OpenEngine
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import ON_CPU, Multilingual, OnProgress, Transcriber, Where
@@ -62,8 +63,8 @@ class EngineKeeper:
     ) -> None:
         self.state = RecognizerState(Phase.OFF if settings.engine == "off" else Phase.LOADING)
         self.engine: Transcriber | None = None
-        """None while there is none. Who has it at work holds ``in_use``."""
-        self.in_use = asyncio.Lock()
+        """None while there is none. Who has it at work tells ``in_use``."""
+        self.in_use = EngineUse()
         self._wanted = settings
         self._loaded: TranscriptionSettings | None = None  # of the engine at hand, unless it is the fallback
         self._where = ON_CPU  # it computes
@@ -163,7 +164,7 @@ class EngineKeeper:
                 async with asyncio.timeout_at(min(bedtime, end)):
                     await self._news.wait()
                     return
-            async with self.in_use:
+            async with self.in_use.alone():
                 bedtime = self._needed_at + idle if idle and self.engine else math.inf
                 if not self._news.is_set() and loop.time() >= bedtime:
                     self._fall_asleep(idle)
@@ -231,7 +232,7 @@ class EngineKeeper:
 
     async def _make_room(self, memory: str = "memory") -> None:
         """The one at hand goes first: both together do not fit."""
-        async with self.in_use:
+        async with self.in_use.alone():
             if self.engine is not None:
                 engine = self._let_go()
                 reason = f"{memory} has no room for another model beside {engine.model}, which went first"
@@ -258,7 +259,7 @@ class EngineKeeper:
 
     async def _install(self, opened: OpenEngine, settings: TranscriptionSettings) -> None:
         engine, missing = opened.transcriber, opened.missing
-        async with self.in_use:
+        async with self.in_use.alone():
             if self.engine is not None:
                 self.engine.close()
             self.engine = engine
@@ -276,7 +277,7 @@ class EngineKeeper:
             self._news.set()  # fetch it at once
 
     def _let_go(self) -> Transcriber:
-        """Close the engine at hand; ``in_use`` is held."""
+        """Close the engine at hand, which nobody else has."""
         engine = self.engine
         assert engine is not None
         self.engine = self._loaded = None

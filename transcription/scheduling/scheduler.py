@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -27,19 +29,32 @@ from transcription.scheduling.jobs import Guess, Job
 from transcription.scheduling.keeper import EngineKeeper, OpenEngineFunction
 from transcription.scheduling.waiting import Waiting
 from transcription.settings import TranscriptionSettings
-from transcription.transcriber import NO_HINTS, Hints, Hurried, Transcriber, Transcript
+from transcription.transcriber import NO_HINTS, Hints, Hurried, Transcriber, Transcript, lanes_of
 from transcription.utterance.segmenter import Utterance
 
 log = structlog.get_logger(__name__)
+
+MOST_LANES = 64
+"""Of any engine: as many as it may have threads (``settings.threads``)."""
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """What is being done on one lane. ``beside``: the engine died while more than this was under way."""
+
+    engine: Transcriber
+    batch: list[Job]
+    beside: bool = False
 
 
 class Recognizer:
     """One engine for all devices: ``async with Recognizer(settings) as r: await r.transcribe(...)``.
 
-    The engine is loaded in the background, so utterances are taken at once and wait for it. It does
-    one utterance at a time, or some that wait together, on a thread of its own; what one utterance does to it is that
-    utterance's failure only. When its process dies it is loaded again, and the utterance it was at
-    is done again, ``settings.retries`` times. Every call of ``transcribe`` ends in a transcript or an error.
+    The engine is loaded in the background, so utterances are taken at once and wait for it. On each of its lanes it
+    does one utterance at a time, or some that wait together, on a thread of its own; what one utterance does to it is
+    that utterance's failure only. When its process dies it is loaded again, and the utterances it was at
+    are done again, each with the engine to itself where they were several, ``settings.retries`` times. Every call of
+    ``transcribe`` ends in a transcript or an error.
 
     ``on_state`` is called on the event loop with every new state, from ``__aenter__`` on.
     ``retry_seconds``: the first and the longest pause before a missing model is looked for again, or
@@ -64,10 +79,11 @@ class Recognizer:
         self._waiting = Waiting(settings, self._wake.set)
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
+        self._working: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._under_way: tuple[Transcriber, Job] | None = None
-        # A thread that the interpreter waits for at its end, as the keeper's.
-        self._worker = ThreadPoolExecutor(1, "recognizer")
+        self._under_way: list[_UnderWay] = []
+        # Threads that the interpreter waits for at its end, as the keeper's; no more than are at work.
+        self._lanes = ThreadPoolExecutor(MOST_LANES, "recognizer")
 
     @property
     def state(self) -> RecognizerState:
@@ -139,11 +155,9 @@ class Recognizer:
 
     def _hurry(self, unwanted: Job) -> None:
         """The engine takes no second look at what nobody waits for, so that the next one comes sooner."""
-        if self._under_way is None:
-            return
-        engine, job = self._under_way
-        if job is unwanted and isinstance(engine, Hurried):
-            engine.hurry()
+        for work in self._under_way:
+            if len(work.batch) == 1 and work.batch[0] is unwanted and isinstance(work.engine, Hurried):
+                work.engine.hurry(unwanted.utterance)
 
     def follow(
         self, *, owner: str, on_text: Callable[[Transcript], None], priority: Priority = Priority.NORMAL
@@ -248,14 +262,14 @@ class Recognizer:
             self._stop()
 
     def _stop(self) -> None:
-        for task in self._tasks:
+        for task in [*self._tasks, *self._working]:
             task.cancel()
         for answer in self._answers:
             if not answer.done():
                 answer.set_exception(
                     RecognizerClosed("the recognizer was closed before this was transcribed")
                 )
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._lanes.shutdown(wait=False, cancel_futures=True)
         self._keeper.close()
 
     def _expire(self, job: Job) -> None:
@@ -272,36 +286,72 @@ class Recognizer:
         self._on_state(state)
 
     async def _work(self) -> None:
-        """Whenever there is an engine and an utterance, bring them together."""
+        """Whenever there is an engine with a free lane and an utterance, bring them together."""
         while True:
             await self._wake.wait()
-            async with self._keeper.in_use:
-                engine = self._keeper.engine
-                job = None if engine is None else self._waiting.take()
-                if engine is None or job is None:
+            async with self._keeper.in_use.door:
+                work = self._next()
+                if work is None:
                     self._wake.clear()
-                else:
-                    most = self._settings.batch_utterances
-                    await self._recognize(engine, self._waiting.with_others(job, engine, most))
+                    continue
+                if not work.batch[0].alone:
+                    self._begin(work)
+                    continue
+            await self._do_alone(work)
 
-    async def _recognize(self, engine: Transcriber, batch: list[Job]) -> None:
+    def _next(self) -> _UnderWay | None:
+        """What is begun now; None: nothing, until it wakes.
+
+        One lane is kept for what somebody waits for: no look begins on the last free one, unless there is only one.
+        """
+        engine = self._keeper.engine
+        if engine is None:
+            return None
+        lanes = lanes_of(engine)
+        free = lanes - len(self._under_way)
+        if free < 1:
+            return None
+        job = self._waiting.take(looks=free > 1 or lanes == 1)
+        if job is None:
+            return None
+        share = math.ceil((1 + len(self._waiting)) / free)
+        most = min(share, max(1, self._settings.batch_utterances // lanes))
+        return _UnderWay(engine, self._waiting.with_others(job, engine, most))
+
+    def _begin(self, work: _UnderWay) -> asyncio.Task[None]:
+        """On a lane of its own."""
+        self._under_way.append(work)
+        self._keeper.in_use.begin()
+        task = self._group.create_task(self._recognize(work), name="recognizer: lane")
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
+
+    async def _do_alone(self, work: _UnderWay) -> None:
+        """What the engine may have died of has it to itself: so it is known whose fault it is."""
+        [job] = work.batch
+        async with self._keeper.in_use.alone():
+            if job.answer.done():
+                return
+            if self._keeper.engine is work.engine:
+                await self._begin(work)
+            else:
+                self._waiting.put_back(job)
+                job.await_turn(self._expire)
+
+    async def _recognize(self, work: _UnderWay) -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        self._under_way = (engine, batch[0]) if len(batch) == 1 else None
+        engine, batch = work.engine, work.batch
         try:
-            outcomes = await loop.run_in_executor(self._worker, transcribe_batch, engine, batch)
+            outcomes = await loop.run_in_executor(self._lanes, transcribe_batch, engine, batch)
         except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
-            if isinstance(error, EngineDied):
-                self._keeper.lose(engine, str(error))
-            if len(batch) > 1:
-                self._do_each_alone(batch)
-            elif isinstance(error, EngineDied):
-                self._do_again(batch[0], error)
-            else:
-                batch[0].fail(error)
+            self._failed(work, error)
             return
         finally:
-            self._under_way = None
+            self._under_way.remove(work)
+            self._keeper.in_use.end()
+            self._wake.set()
         self._keeper.worked()
         seconds = loop.time() - begun
         for job, outcome in zip(batch, outcomes, strict=True):
@@ -321,11 +371,30 @@ class Recognizer:
         if batch[0].hints.draft:
             self._waiting.drafts.budget.spend(begun, seconds)
 
-    def _do_each_alone(self, batch: list[Job]) -> None:
+    def _failed(self, work: _UnderWay, error: Exception) -> None:
+        """Whoever was under way when the engine died may be to blame, on whichever lane."""
+        batch, died = work.batch, isinstance(error, EngineDied)
+        if died:
+            self._keeper.lose(work.engine, str(error))
+            for other in self._under_way:
+                if other is not work and other.engine is work.engine:
+                    work.beside = other.beside = True
+        if len(batch) > 1 or work.beside:
+            self._do_each_alone(batch, error)
+        elif isinstance(error, EngineDied):
+            self._do_again(batch[0], error)
+        else:
+            batch[0].fail(error)
+
+    def _do_each_alone(self, batch: list[Job], error: Exception) -> None:
         """One of them is to blame: each gets its tries by itself. The newest is put back first, as all go in front."""
         for job in reversed(batch):
             job.alone = True
-            if not job.answer.done():
+            if job.answer.done():
+                continue
+            if job.answer not in self._answers:  # a guess or a draft; who has it sees that it failed
+                job.answer.set_exception(error)
+            else:
                 self._waiting.put_back(job)
                 job.await_turn(self._expire)
 

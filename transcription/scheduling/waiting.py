@@ -73,12 +73,16 @@ class Waiting:
         elif self.drafts.ask(draft, so_far, hints):
             self._wake()
 
-    def take(self) -> Job | None:
-        """What is done now; None: nothing, until it wakes."""
+    def take(self, *, looks: bool = True) -> Job | None:
+        """What is done now; None: nothing, until it wakes. ``looks``: a look may be, or what is behind all."""
         if classes := self._classes:
             self.drafts.pass_over()
             turn = self._precedence.take(classes)
             return (self._finished.of[turn] or self._guesses.of[turn]).get()
+        return self._take_a_look() if looks else None
+
+    def _take_a_look(self) -> Job | None:
+        """Nobody waits for anything: a look at speech that goes on, or else what is behind all."""
         loop = asyncio.get_running_loop()
         taken = self.drafts.take(loop.time())
         if taken is None:

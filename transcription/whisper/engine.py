@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from threading import Event
 from typing import TypeVar
 
 import numpy as np
@@ -35,7 +35,6 @@ from transcription.whisper import computing
 from transcription.whisper.context import alike, audible, context_frames, longer_contexts
 from transcription.whisper.decoding import Take, WhisperDecoder
 from transcription.whisper.guards import Hypothesis, better, doubts, is_invented, is_swallowed, token_limit
-from transcription.whisper.side_by_side import SideBySide, deal
 
 REPORT_SECONDS = 1.0
 """How often is told how far a download is."""
@@ -58,6 +57,7 @@ class Prepared:
     voice: float
     draft: bool
     started: float
+    utterance: Utterance
 
     @property
     def kind(self) -> tuple[Hashable, int]:
@@ -82,9 +82,9 @@ class WhisperTranscriber(BatchTranscriber):
     Greedy or beam search at temperature 0, without timestamps, in a context as short as the speech
     and the model allow (``settings.context``). A result that cannot be right is looked at once more
     in a longer context and without prompt and hotwords, which mislead at times, but for a draft's,
-    and where that cannot be right either, in the full context; the transcript says so. Of several utterances as
-    many are worked out at the same time as there are threads, each by one. Names are listened for where the result can
-    be right and sounds like one of them, but for a draft's.
+    and where that cannot be right either, in the full context; the transcript says so. Names are listened for where the
+    result can be right and sounds like one of them, but for a draft's. On the CPU
+    it may be called by as many threads at the same time as it has ``lanes``, each of which computes in one.
 
     An utterance in which voice activity never came above ``NO_VOICE`` (a button held in silence) is
     answered with an empty text without asking the model, which would invent words. Speech too
@@ -98,8 +98,7 @@ class WhisperTranscriber(BatchTranscriber):
         self._settings = settings
         self._language = None if settings.language == "auto" else settings.language
         self._decoder: WhisperDecoder | None = None
-        self._side_by_side = SideBySide(1)
-        self._hurried = Event()
+        self._unwanted: tuple[Utterance, ...] = ()
         self._floor = self._tolerated = FULL
         self._takes_names = False
         self._where = ON_CPU
@@ -108,6 +107,11 @@ class WhisperTranscriber(BatchTranscriber):
     def where(self) -> Where:
         """What it computes on, once it is loaded."""
         return self._where
+
+    @property
+    def lanes(self) -> int:
+        """So many calls are worked on at the same time, once it is loaded."""
+        return self._decoder.at_once if self._decoder is not None else 1
 
     @property
     def model(self) -> str:
@@ -141,8 +145,7 @@ class WhisperTranscriber(BatchTranscriber):
             self._tolerated = shortest_context(settings.model, folder)
             self._floor = _floor(settings.context, self._tolerated)
             self._takes_names = takes_names(settings.model, folder)
-            side_by_side = SideBySide(decoder.at_once)
-            self._warm_up(decoder, side_by_side, settings.batch_utterances if place.is_gpu else 1)
+            self._warm_up(decoder, settings.batch_utterances if place.is_gpu else 1)
         except ModelUnavailable:
             raise
         except ImportError as error:
@@ -155,12 +158,11 @@ class WhisperTranscriber(BatchTranscriber):
                 f"cannot load the model in {folder}: {error}",
                 remedy="delete that folder and fetch or copy the model again",
             ) from error
-        self._decoder, self._side_by_side, self._where = decoder, side_by_side, place.where
+        self._decoder, self._where = decoder, place.where
 
     def transcribe(self, utterance: Utterance, hints: Hints = NO_HINTS) -> Transcript:
         """The text of one utterance; blocks. Raises EngineFailed, and EngineDied when its GPU is past help."""
         decoder = self._loaded()
-        self._hurried.clear()
         with _failures():
             heard = self._prepare(decoder, Task(utterance, hints))
             return (
@@ -169,9 +171,9 @@ class WhisperTranscriber(BatchTranscriber):
                 else self._judge(decoder, heard, decoder.decode(heard.take))
             )
 
-    def hurry(self) -> None:
-        """Nobody waits any more for what it transcribes now: it looks no further. At once, from any thread."""
-        self._hurried.set()
+    def hurry(self, utterance: Utterance) -> None:
+        """Nobody waits any more for this one, be it begun or not: it looks no further. At once, from any thread."""
+        self._unwanted = (*self._unwanted, utterance)[-self.lanes :]  # of those before it is done with some
 
     @property
     def batches(self) -> bool:
@@ -180,24 +182,13 @@ class WhisperTranscriber(BatchTranscriber):
 
     def transcribe_all(self, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
         """What became of each, in order; blocks. Raises EngineFailed when there is no model, and EngineDied."""
-        decoder, side_by_side = self._loaded(), self._side_by_side
-        self._hurried.clear()
-        shares = deal([task.utterance.seconds for task in tasks], side_by_side.most)
-        steps = [
-            partial(self._transcribe_share, decoder, [tasks[place] for place in share]) for share in shares
-        ]
-        told: dict[int, Transcript | EngineFailed] = {}
-        with _failures():
-            for share, outcomes in zip(shares, side_by_side(steps), strict=True):
-                told.update(zip(share, outcomes, strict=True))
-        for one in told.values():
+        outcomes = self._outcomes(self._loaded(), tasks)
+        for one in outcomes:
             if isinstance(one, EngineDied):  # alone, too
                 raise one
-        return [told[place] for place in range(len(tasks))]
+        return outcomes
 
-    def _transcribe_share(
-        self, decoder: WhisperDecoder, tasks: Sequence[Task]
-    ) -> list[Transcript | EngineFailed]:
+    def _outcomes(self, decoder: WhisperDecoder, tasks: Sequence[Task]) -> list[Transcript | EngineFailed]:
         """What became of each, in order; EngineDied is one of the failures."""
         prepared = [attempt(partial(self._prepare, decoder, task)) for task in tasks]
         outcomes = [one if isinstance(one, Transcript | EngineFailed) else None for one in prepared]
@@ -246,7 +237,7 @@ class WhisperTranscriber(BatchTranscriber):
             () if hints.draft else self._told_names(decoder, hints, language),
         )
         voiced, voice = utterance.has_speech, utterance.peak_probability
-        return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started)
+        return Prepared(take, len(samples) / SAMPLE_RATE, own, voiced, voice, hints.draft, started, utterance)
 
     def _judge(self, decoder: WhisperDecoder, heard: Prepared, first: Hypothesis) -> Transcript:
         """The transcript, after a second look where the first was doubtful, and a third where that was, too."""
@@ -256,11 +247,14 @@ class WhisperTranscriber(BatchTranscriber):
             return self._told(heard, first, doubtful=heard.draft and heard.doubts(first))
         best = look = first
         for frames in contexts:
-            if self._hurried.is_set() or (look is not first and not heard.doubts(look)):
+            if self._is_unwanted(heard) or (look is not first and not heard.doubts(look)):
                 break
             look = decoder.decode(heard.again(frames))
             best = better(best, look)
         return self._told(heard, best, retried=look is not first)
+
+    def _is_unwanted(self, heard: Prepared) -> bool:
+        return any(one is heard.utterance for one in self._unwanted)
 
     def _told(
         self, heard: Prepared, best: Hypothesis, *, retried: bool = False, doubtful: bool = False
@@ -274,9 +268,9 @@ class WhisperTranscriber(BatchTranscriber):
     def close(self) -> None:
         """Free the model. Idempotent; ``load`` may follow."""
         self._decoder = None
-        self._side_by_side.close()
+        self._unwanted = ()
 
-    def _warm_up(self, decoder: WhisperDecoder, side_by_side: SideBySide, most: int) -> None:
+    def _warm_up(self, decoder: WhisperDecoder, most: int) -> None:
         """The first run in each context allocates, on each of the engine's threads; a longer one once, to save memory.
 
         With ``most`` in one call, too, where that is more than one: a GPU that lacks memory shows it now, not in the
@@ -285,7 +279,8 @@ class WhisperTranscriber(BatchTranscriber):
         features = decoder.features(np.zeros(SAMPLE_RATE, np.float32))
         frames = context_frames(features.shape[1], floor=self._floor, mels=decoder.mels)
         take = Take(features, frames, 4, self._language or decoder.languages[0])
-        side_by_side([partial(decoder.decode, take)] * side_by_side.most)
+        with ThreadPoolExecutor(decoder.at_once) as lanes:
+            list(lanes.map(decoder.decode, [take] * decoder.at_once))
         for longer in longer_contexts(frames, tolerated=self._tolerated)[: None if most > 1 else 1]:
             decoder.decode(replace(take, frames=longer))
         if most > 1:

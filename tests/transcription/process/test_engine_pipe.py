@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from tests.transcription.speech import facts, utterance
 from transcription.process.engine_pipe import (
+    AllDone,
+    Answer,
     Beat,
     Done,
     Failed,
@@ -22,6 +24,10 @@ from transcription.process.engine_pipe import (
     Load,
     Loaded,
     Missing,
+    NumberedAnswer,
+    NumberedRequest,
+    Progress,
+    Request,
     Said,
     Transcribe,
     read_request,
@@ -33,7 +39,18 @@ from transcription.transcriber import Hints, Segment, Transcript
 from transcription.utterance.segmenter import EndReason
 
 TRANSCRIPT = Transcript("hä", "de", 0.5, 0.25, (Segment(0.0, 1.5, "hä"),), "e", "m", 0.1, 150, retried=True)
-SAID: list[Said] = [Loaded("e", "m"), Missing("gone", "bring it"), Done(TRANSCRIPT), Failed("no"), Beat()]
+ANSWERS: list[Answer] = [
+    Loaded("e", "m", lanes=2),
+    Missing("gone", "bring it"),
+    Done(TRANSCRIPT),
+    Failed("no"),
+    AllDone((Done(TRANSCRIPT), Failed("no"))),
+]
+SAID: list[Said] = [
+    *(NumberedAnswer(number, answer) for number, answer in enumerate(ANSWERS)),
+    Beat(),
+    Progress("fetching", 0.5),
+]
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -55,29 +72,40 @@ def pipe() -> Iterator[Pipe]:
     os.close(pipe.reader)
 
 
-@pytest.mark.parametrize("said", SAID, ids=lambda said: type(said).__name__)
+@pytest.mark.parametrize("said", SAID, ids=lambda said: type(getattr(said, "answer", said)).__name__)
 def test_what_the_process_says_arrives_as_it_was(pipe: Pipe, said: Said) -> None:
     write(pipe.writer, said)
     assert read_said(pipe.reader) == said
 
 
 def test_every_field_of_a_transcript_arrives(pipe: Pipe) -> None:
-    write(pipe.writer, Done(TRANSCRIPT))
-    done = read_said(pipe.reader)
-    assert isinstance(done, Done)
-    assert astuple(done.transcript) == astuple(TRANSCRIPT)
-    assert isinstance(done.transcript.segments[0], Segment)
+    write(pipe.writer, NumberedAnswer(3, Done(TRANSCRIPT)))
+    said = read_said(pipe.reader)
+    assert isinstance(said, NumberedAnswer)
+    assert isinstance(said.answer, Done)
+    assert said.number == 3
+    assert astuple(said.answer.transcript) == astuple(TRANSCRIPT)
+    assert isinstance(said.answer.transcript.segments[0], Segment)
 
 
-def test_that_nobody_waits_arrives(pipe: Pipe) -> None:
-    write(pipe.writer, Hurry())
-    assert read_request(pipe.reader) == Hurry()
+def test_for_which_nobody_waits_arrives(pipe: Pipe) -> None:
+    write(pipe.writer, Hurry(5))
+    assert read_request(pipe.reader) == Hurry(5)
 
 
 def test_the_settings_arrive(pipe: Pipe) -> None:
-    load = Load("module:Class", TranscriptionSettings(model="base", context=512, threads=3))
+    load = NumberedRequest(
+        0, Load("module:Class", TranscriptionSettings(model="base", context=512, threads=3))
+    )
     write(pipe.writer, load)
     assert read_request(pipe.reader) == load
+
+
+def asked(pipe: Pipe) -> Request:
+    """What is asked for next."""
+    message = read_request(pipe.reader)
+    assert isinstance(message, NumberedRequest)
+    return message.request
 
 
 @FEW
@@ -89,8 +117,8 @@ def test_an_utterance_arrives_with_all_that_is_known_about_it(
     sent = utterance(
         audio, start=lost, end=lost + len(audio), end_reason=reason, lost_samples=lost, peak_probability=0.3
     )
-    write(pipe.writer, Transcribe(sent))
-    got = read_request(pipe.reader)
+    write(pipe.writer, NumberedRequest(1, Transcribe(sent)))
+    got = asked(pipe)
     assert isinstance(got, Transcribe)
     assert facts(got.utterance) == facts(sent)
     assert got.utterance.samples.dtype == np.int16
@@ -108,17 +136,17 @@ def test_an_utterance_arrives_with_all_that_is_known_about_it(
 )
 @pytest.mark.slow
 def test_hints_arrive_as_they_were(pipe: Pipe, hints: Hints) -> None:
-    write(pipe.writer, Transcribe(utterance(np.zeros(1, np.int16)), hints))
-    got = read_request(pipe.reader)
+    write(pipe.writer, NumberedRequest(1, Transcribe(utterance(np.zeros(1, np.int16)), hints)))
+    got = asked(pipe)
     assert isinstance(got, Transcribe)
     assert got.hints == hints
 
 
 def test_an_utterance_larger_than_a_pipe_holds(pipe: Pipe) -> None:
     sent = utterance(np.arange(480_000).astype(np.int16)[::2])  # 15 s, and not contiguous
-    writing = threading.Thread(target=write, args=(pipe.writer, Transcribe(sent)))
+    writing = threading.Thread(target=write, args=(pipe.writer, NumberedRequest(1, Transcribe(sent))))
     writing.start()
-    got = read_request(pipe.reader)
+    got = asked(pipe)
     writing.join()
     assert isinstance(got, Transcribe)
     assert facts(got.utterance) == facts(sent)
@@ -136,7 +164,7 @@ def test_what_is_no_audio_is_refused_before_anything_is_sent(
     pipe: Pipe, samples: np.ndarray, why: str
 ) -> None:
     with pytest.raises(CannotSend, match=why):
-        write(pipe.writer, Transcribe(utterance(samples)))
+        write(pipe.writer, NumberedRequest(1, Transcribe(utterance(samples))))
     write(pipe.writer, Beat())
     assert read_said(pipe.reader) == Beat()
 

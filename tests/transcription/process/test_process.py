@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -97,19 +97,18 @@ def test_a_failure_is_the_utterances_own(engine: ProcessTranscriber, length: int
 
 
 def test_it_is_told_that_nobody_waits_for_what_it_is_at(engine: ProcessTranscriber) -> None:
-    engine.hurry()
+    unwanted = of_length(breakable.PATIENT)
+    engine.hurry(unwanted)
     engine.load()
-    engine.hurry()
     with ThreadPoolExecutor(1) as thread:
-        done = thread.submit(engine.transcribe, of_length(breakable.PATIENT))
-        while not done.done():
-            engine.hurry()
-            wait([done], timeout=0.01)
+        done = thread.submit(engine.transcribe, unwanted)
+        engine.hurry(unwanted)  # however far the request has come
     assert done.result().text.startswith(f"{breakable.PATIENT} ")
+    engine.hurry(unwanted)
     assert engine.transcribe(of_length(5)).text == "5 7 stop True"
     engine.close()
     engine.ended.result(SOON)
-    engine.hurry()
+    engine.hurry(unwanted)
 
 
 def test_what_is_no_audio_does_not_reach_it(engine: ProcessTranscriber) -> None:

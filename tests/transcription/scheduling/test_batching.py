@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -243,7 +244,7 @@ def two_at_once() -> Iterator[WhisperTranscriber]:
     engine.close()
 
 
-def test_two_threads_work_at_the_same_time_on_a_share_each(
+def test_two_lanes_work_at_the_same_time(
     two_at_once: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder = two_at_once._decoder
@@ -251,18 +252,21 @@ def test_two_threads_work_at_the_same_time_on_a_share_each(
     decode_all, met = decoder.decode_all, threading.Barrier(2, timeout=60)
 
     def noted(takes: Sequence[Take]) -> list[Hypothesis]:
-        if len(takes) == 2:
-            met.wait()
+        met.wait()
         return decode_all(takes)
 
     monkeypatch.setattr(decoder, "decode_all", noted)
-    names = ["u03", "u07", "u09", "u20"]
-    outcomes = two_at_once.transcribe_all([Task(utterance(recording(name))) for name in names])
-    assert [one.text for one in outcomes if isinstance(one, Transcript)] == [TEXTS[name] for name in names]
+    pairs = [["u03", "u07"], ["u09", "u20"]]
+    assert two_at_once.lanes == 2
+    with ThreadPoolExecutor(2) as lanes:
+        each = [[Task(utterance(recording(name))) for name in names] for names in pairs]
+        outcomes = [*lanes.map(two_at_once.transcribe_all, each)]
+    said = [[one.text for one in pair if isinstance(one, Transcript)] for pair in outcomes]
+    assert said == [[TEXTS[name] for name in names] for names in pairs]
     assert not met.broken
 
 
-def test_what_the_engine_dies_of_in_one_share_is_told(
+def test_what_the_engine_dies_of_in_a_batch_is_told(
     two_at_once: WhisperTranscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder = two_at_once._decoder
@@ -279,12 +283,6 @@ def test_what_the_engine_dies_of_in_one_share_is_told(
         two_at_once.transcribe_all([Task(utterance(recording(name))) for name in ("u05", "u06")])
     [alive] = two_at_once.transcribe_all([Task(utterance(recording("u05")))])
     assert isinstance(alive, Transcript)
-
-
-def test_an_engine_that_was_closed_meanwhile_begins_no_batch(two_at_once: WhisperTranscriber) -> None:
-    two_at_once._side_by_side.close()
-    with pytest.raises(EngineFailed, match="after shutdown"):
-        two_at_once.transcribe_all([Task(utterance(recording(name))) for name in ("u05", "u06")])
 
 
 @pytest.mark.slow

@@ -183,7 +183,7 @@ class HurriedEngine(LengthEngine):
 
     hurries = 0
 
-    def hurry(self) -> None:
+    def hurry(self, utterance: Utterance) -> None:
         self.hurries += 1
 
 

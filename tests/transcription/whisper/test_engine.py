@@ -85,7 +85,7 @@ def test_as_many_at_the_same_time_as_there_are_threads_and_may_be_taken(
     engine = WhisperTranscriber(TranscriptionSettings(threads=threads, batch_utterances=batch))
     engine.load()
     assert engine._decoder is not None
-    assert (engine._side_by_side.most, engine._decoder.at_once) == (at_once, at_once)
+    assert (engine.lanes, engine._decoder.at_once) == (at_once, at_once)
     assert engine.transcribe(utterance(recording("u05"))).text == TEXTS["u05"]
     engine.close()
 
@@ -433,6 +433,7 @@ class Scripted:
     """A decoder that says what it is told to, by the length of context; ``longer``: in that of a second look."""
 
     mels = 80
+    at_once = 1
 
     def __init__(self, short: Hypothesis, full: Hypothesis, longer: Hypothesis | None = None) -> None:
         self._short = short
@@ -516,17 +517,17 @@ def test_the_full_context_is_next_from_a_second_looks_on_and_for_weights_that_ar
 
 @pytest.mark.parametrize("patience", [0, 1, 2])
 def test_what_nobody_waits_for_is_looked_at_no_further(patience: int) -> None:
-    engine = WhisperTranscriber(TranscriptionSettings())
+    engine, unwanted = WhisperTranscriber(TranscriptionSettings()), utterance(np.ones(20_000, np.int16))
 
     class Impatient(Scripted):
         def decode(self, take: Take) -> Hypothesis:
             if len(self.asked) == patience:
-                engine.hurry()
+                engine.hurry(unwanted)
             return super().decode(take)
 
     engine._decoder = decoder = Impatient(LOOP, GOOD, LOOP)  # type: ignore[assignment]
     engine._floor = 100
-    assert engine.transcribe(utterance(np.ones(20_000, np.int16))).retried is (patience > 0)
+    assert engine.transcribe(unwanted).retried is (patience > 0)
     assert len(decoder.asked) == patience + 1
     assert engine.transcribe(utterance(np.ones(20_000, np.int16))).text == GOOD.text, "the next one is wanted"
 
