@@ -136,9 +136,9 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
 
 
 def _row(config: GatewayConfig) -> Iterator[Contradiction]:
-    for name in ("standby_for", "has_standby"):
+    for name in ("share", "standby_for", "has_standby"):
         if getattr(config.house, name) and config.broker.url == MEMORY:
-            message = "gateways of a row find each other over a broker that all of them have (broker.url)"
+            message = "the gateways of a house find each other over a broker that all of them have (broker.url)"
             yield (("house", name), ("broker", "url")), message
 
 

@@ -99,7 +99,7 @@ class HouseHub:
                 folder=self._folder,
                 audit=Audit(self._folder, of_gateway=True),
                 common_door=self._common_door,
-                others=HouseApi(self.sharing),
+                others=HouseApi(self.sharing, has_store=bool(config.house.store)),
             )
             server = await stack.enter_async_context(WebServer(parts))
             self.url = server.url

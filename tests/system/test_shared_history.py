@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import ClientSession
+from msgspec import structs
 
 from gateway.access.door import Door, NotAdmitted
 from gateway.access.principals import Role
 from gateway.app import Gateway
 from gateway.config.configuration import GatewayConfig
+from gateway.house_hub.running import HouseHub
 from gateway.journal import Journal
 from gateway.journal import effects as e
 from gateway.journal.history import Selection
@@ -26,6 +28,7 @@ from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.shared_store.stores import KINDS, house
 from tests.gateway.works import loud
+from tests.record import passes
 from tests.servers.redis import Redis
 from tests.system.house import settings
 
@@ -402,3 +405,40 @@ async def test_speech_that_is_erased_elsewhere_before_it_has_its_answer_gets_non
         await hall.hear("u_1", "again")  # somebody's row of it that comes late
         await hall.hear("u_2")
         await attic.finds("u_2")
+
+
+@pytest.mark.slow
+async def test_a_hub_shows_what_all_have_heard_and_erases_it(redis: Redis, tmp_path: Path) -> None:
+    shared = structs.replace(house(redis), share=True)
+    parts = {"broker": {"url": redis.url}}
+    async with (
+        place(tmp_path, "hall", shared, broker={**parts["broker"], "client_id": "hall"}) as hall,
+        place(tmp_path, "attic", shared, broker={**parts["broker"], "client_id": "attic"}) as attic,
+    ):
+        await hall.hear("u1", "light", user_id="anna")
+        await attic.hear("u2", "music", user_id="ben")
+        await hall.finds("u2", "u1")
+        config = settings(tmp_path / "hub", house=msgspec.structs.asdict(shared), **parts)
+        (tmp_path / "hub").mkdir()
+        async with HouseHub(msgspec.convert(config, GatewayConfig), "hub") as hub, ClientSession() as client:
+            await passes(lambda: len(hub.presence.neighbours.here()) == 2)
+            url = f"{hub.url}api/v1/utterances"
+            async with client.get(url) as answer:
+                page = msgspec.json.decode(await answer.read())
+            assert [one["utterance_id"] for one in page["utterances"]] == ["u2", "u1"]
+            async with client.get(f"{url}/u1") as answer:
+                assert msgspec.json.decode(await answer.read())["text"] == "light"
+            async with client.delete(f"{url}/u1") as answer:
+                assert answer.status == 204
+            await hall.has()
+            await attic.finds("u2")
+
+
+@pytest.mark.slow
+async def test_a_hub_without_a_store_says_what_it_takes(redis: Redis, tmp_path: Path) -> None:
+    config = settings(tmp_path, broker={"url": redis.url}, house={"share": True})
+    async with HouseHub(msgspec.convert(config, GatewayConfig), "hub") as hub, ClientSession() as client:
+        async with client.get(f"{hub.url}api/v1/utterances") as answer:
+            told = msgspec.json.decode(await answer.read())
+        assert answer.status == 503
+        assert "house.store" in told["remedy"]

@@ -48,6 +48,8 @@ class Carry(enum.Enum):
     TO_WHOEVER_KNOWS = "whoever knows"
     """The first that has what it is about."""
     TO_ANYBODY = "anybody"
+    BY_THE_STORE = "by the store"
+    """Any of them, where they share a store; else only the one that is asked."""
     TO_ALL = "all"
     """Its answer is lists, of which there is one of each gateway."""
 

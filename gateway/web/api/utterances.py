@@ -19,7 +19,7 @@ from gateway.journal.of_house import HouseAway, HouseHistory, HouseRow, PageKey
 from gateway.journal.records import HistoryReply, HistoryRow, redacted_reply
 from gateway.pipeline.forgetting import Forgetting
 from gateway.web.api.cursors import from_cursor, from_house_cursor, to_cursor, to_house_cursor
-from gateway.web.api.operation import AnyCall, Call, Operation, Token
+from gateway.web.api.operation import AnyCall, Call, Carry, Operation, Token
 from gateway.web.entrance.problems import Problem, not_found, unavailable
 
 WAV = "audio/wav"
@@ -325,20 +325,22 @@ OPERATIONS = (
     Operation(
         name="listUtterances", method="GET", path="/utterances", right=Right.LISTEN, run=list_utterances,
         summary="What was said, newest first", query=Search, answer=UtterancePage,
-        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE), carry=Carry.BY_THE_STORE,
     ),
     Operation(
         name="eraseUser", method="DELETE", path="/utterances", right=Right.OPERATE, run=erase_user,
         summary="Erase all that is kept of a user, words and audio", query=Owner, answer=ErasedCount,
-        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, *_MISSING),
+        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, *_MISSING), carry=Carry.BY_THE_STORE,
     ),
     Operation(
         name="showUtterance", method="GET", path="/utterances/{utterance_id}", right=Right.LISTEN,
         run=show_utterance, summary="One utterance", path_type=WhichUtterance, answer=Utterance, problems=_MISSING,
+        carry=Carry.BY_THE_STORE,
     ),
     Operation(
         name="eraseUtterance", method="DELETE", path="/utterances/{utterance_id}", right=Right.OPERATE,
         run=erase_utterance, summary="Erase an utterance, words and audio", path_type=WhichUtterance, problems=_MISSING,
+        carry=Carry.BY_THE_STORE,
     ),
     Operation(
         name="playUtterance", method="GET", path="/utterances/{utterance_id}/audio", right=Right.LISTEN,

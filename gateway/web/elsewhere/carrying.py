@@ -23,6 +23,8 @@ from gateway.web.api.operation import JSON, AnyCall, Carry, Operation
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
 
 NOBODY = "no gateway of the house is there"
+NO_STORE = "each gateway keeps what it has heard to itself, and a hub hears nothing"
+NO_STORE_REMEDY = "set house.store, here and at the gateways, or ask the gateway itself"
 NOBODY_REMEDY = "start one, or look at the broker: /readyz says how it is"
 
 
@@ -48,8 +50,10 @@ class _OfDevice(Protocol):
 class HouseApi:
     """``Others`` of the web server's parts."""
 
-    def __init__(self, others: CarriesCommands) -> None:
+    def __init__(self, others: CarriesCommands, *, has_store: bool = False) -> None:
+        """``has_store``: whether what all have heard lies in one place."""
         self._others = others
+        self._has_store = has_store
 
     async def answered(self, operation: Operation, call: AnyCall) -> object:
         """What an operation answers, by whichever gateway. Raises as it does, and Problem."""
@@ -62,7 +66,9 @@ class HouseApi:
                 return await (operation.run(call) if is_here else self._by_whoever_knows(operation, call))
             case Carry.TO_WHOEVER_KNOWS:
                 return await self._by_whoever_knows(operation, call)
-            case Carry.TO_ANYBODY if not is_here:
+            case Carry.TO_ANYBODY | Carry.BY_THE_STORE if not is_here:
+                if operation.carry is Carry.BY_THE_STORE and not self._has_store:
+                    raise unavailable(NO_STORE, NO_STORE_REMEDY)
                 return await self._by(self._anybody(call.principal), operation, call)
             case Carry.TO_ALL:
                 return await self._by_all(operation, call)

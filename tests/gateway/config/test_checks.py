@@ -153,6 +153,7 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             )
             for use in ("only", "sooner")
         ],
+        ("house: {share: true}", "FILE:1: house.share: the gateways of a house find each other over a broker that"),
         (
             "broker: {url: 'amqp://host', amqp_sasl: EXTERNAL}",
             "FILE:1: broker.amqp_sasl: EXTERNAL shows RabbitMQ our certificate, which takes amqps://, got 'amqp://host'",
@@ -199,6 +200,7 @@ def test_contradictions(file: Path, text: str, message: str) -> None:
         "transcription: {language: de, model: base}",
         "transcription: {language: auto}",
         "recognizers: {use: only}\nbroker: {url: 'redis://host'}",
+        "house: {share: true}\nbroker: {url: 'redis://host'}",
         "broker: {url: 'amqps://host', amqp_sasl: EXTERNAL, tls: {cert_file: /etc/earshot/gateway.pem}}",
         "recognizers: {use: only, model: base}\nbroker: {url: 'redis://host'}\ntranscription: {language: de}",
         "web: {port: 1883}\ndevices: {mqtt: {url: ''}}",
