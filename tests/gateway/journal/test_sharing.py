@@ -162,7 +162,7 @@ async def test_a_store_that_is_away_for_long_costs_no_more_than_the_history(
         for number in range(20):
             await journal.commit(e.Remembered(remembered(f"u_{number}", "x")))
         assert len((await untold(journal)).changes) == 20
-        await journal._ask(lambda ledger: ledger.tidy(ledger.now()))
+        await journal.ask(lambda ledger: ledger.tidy(ledger.now()))
         found = await untold(journal)
         assert [one.subject for one in found.changes] == ["u_18", "u_19"]
         assert found.sweep
