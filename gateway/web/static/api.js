@@ -1,5 +1,5 @@
 // Shows the gateway's own description of its API. Everything from there is set as text, never as markup.
-import { byId, element } from "./dom.js";
+import { byId, element, span } from "./dom.js";
 
 // What may stand there, in a few words.
 function typeOf(schema = {}) {
@@ -40,7 +40,7 @@ function content(title, media, components) {
 }
 
 function operation(base, path, method, told, components) {
-  const head = element("h2", "", element("span", "method", method.toUpperCase()), ` ${base}${path}`);
+  const head = element("h2", "", span("method", method.toUpperCase()), ` ${base}${path}`);
   const body = element("div", "body", element("p", "", told.description || "Open to everybody."));
   if (told.parameters) body.append(element("h3", "", "Parameters"), parameters(told.parameters));
   if (told.requestBody) body.append(...content("Body", told.requestBody.content, components));

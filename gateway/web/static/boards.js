@@ -1,7 +1,7 @@
 // The devices and their lines for an operator: who waits, what came over each, what each prints, forgetting one.
 
 import { ask, reasonOf, send } from "./ask.js";
-import { KeyedList, button, byId, element, setAttribute, setText } from "./dom.js";
+import { KeyedList, button, byId, element, setAttribute, setText, span } from "./dom.js";
 import { count, moment } from "./format.js";
 import { partRow } from "./part-row.js";
 
@@ -145,7 +145,7 @@ class Log {
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 8;
     for (const { number, timestamp, text, level } of lines) {
       this.after = number;
-      const row = element("li", "", element("time", "", moment(timestamp)), element("span", "", text));
+      const row = element("li", "", element("time", "", moment(timestamp)), span("", text));
       setAttribute(row, "data-level", level <= 4 ? "bad" : "plain");
       list.append(row);
       if (list.childElementCount > MOST_LINES) list.firstElementChild.remove();

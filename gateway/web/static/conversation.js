@@ -1,9 +1,9 @@
-// The live conversation: one row per utterance, in the order in which they began, the newest last.
-// A row never moves: it grows in place, and the view stays at the end unless somebody scrolled away.
+// The live conversation: one row per utterance, as they began, the newest last.
+// A row never moves: it grows in place, and the view stays at the end unless it was scrolled.
 
 import { copyable } from "./copyable.js";
 import { STATUS_WORDS } from "./devices.js";
-import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
+import { KeyedList, byId, element, setAttribute, setText, span } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { replyMs, textMs } from "./stages.js";
 import { Tail } from "./tail.js";
@@ -30,21 +30,21 @@ export class Feed {
 }
 
 function turnRow(first) {
-  const device = element("span", "who-device", first.device);
-  const user = element("span", "who-user", first.user);
+  const device = span("who-device", first.device);
+  const user = span("who-user", first.user);
   const time = element("time", "");
-  const sure = element("span", "");
-  const tentative = element("span", "tentative");
-  const flags = element("span", "flags");
+  const sure = span("");
+  const tentative = span("tentative");
+  const flags = span("flags");
   const heard = element("p", "heard", sure, tentative, flags);
   const replies = element("div", "replies");
   const facts = element("p", "facts");
   const list = new KeyedList(replies, (reply) => reply.number, replyRow);
   const speed = element("a", "speed");
-  speed.append(element("span", ""), element("span", ""));
+  speed.append(span(""), span(""));
   speed.href = `#latency/${first.id}`;
   speed.hidden = first.announced;
-  const ids = element("span", "ids", ...(first.session ? [copyable("Session", first.session)] : []));
+  const ids = span("ids", ...(first.session ? [copyable("Session", first.session)] : []));
   let correlation = "";
   facts.append(speed, ids);
   const node = element("li", "turn", element("p", "who", device, user, time), element("div", "said", heard, replies), facts);

@@ -1,6 +1,6 @@
 // The list of devices, by room; each is a button that narrows every view to it.
 
-import { KeyedList, byId, element, setAttribute, setText } from "./dom.js";
+import { KeyedList, byId, element, setAttribute, setText, span } from "./dom.js";
 import { count } from "./format.js";
 
 export const STATUS_WORDS = {
@@ -35,7 +35,7 @@ export class DeviceList {
   }
 }
 
-// Rooms in the order of their names, devices of no room last: nothing moves when one comes or goes.
+// Rooms by name, devices of no room last: nothing moves when one comes or goes.
 function byRoom(a, b) {
   if (!a.room !== !b.room) return a.room ? -1 : 1;
   return a.room.localeCompare(b.room) || a.id.localeCompare(b.id);
@@ -46,15 +46,15 @@ function roomRow({ name }) {
 }
 
 function deviceRow({ device: { id } }, onChoose) {
-  const name = element("span", "device-name", id);
-  const state = element("span", "device-state");
-  const detail = element("span", "device-detail");
-  const losses = element("span", "losses");
-  const bar = element("span", "bar-level");
-  const meter = element("span", "meter", bar);
-  const dot = element("span", "dot");
+  const name = span("device-name", id);
+  const state = span("device-state");
+  const detail = span("device-detail");
+  const losses = span("losses");
+  const bar = span("bar-level");
+  const meter = span("meter", bar);
+  const dot = span("dot");
   for (const decoration of [dot, meter]) decoration.setAttribute("aria-hidden", "true");
-  const lines = [element("span", "device-line", name, state), element("span", "device-line", detail, losses)];
+  const lines = [span("device-line", name, state), span("device-line", detail, losses)];
   const row = element("button", "device", dot, ...lines, meter);
   row.type = "button";
   row.addEventListener("click", () => onChoose(id));
@@ -77,7 +77,7 @@ function deviceRow({ device: { id } }, onChoose) {
 }
 
 // 0 to 1, of what can be heard; an old level is none.
-export function levelOf(device) {
+function levelOf(device) {
   if (performance.now() - device.levelAt > LEVEL_MS) return 0;
   return Math.min(1, Math.max(0, 1 - device.level / QUIETEST_DBFS));
 }

@@ -14,6 +14,10 @@ export function element(tag, className, ...children) {
 }
 
 // A drawn element with its attributes.
+export function span(className, ...children) {
+  return element("span", className, ...children);
+}
+
 export function drawn(tag, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

@@ -6,12 +6,12 @@
 // `header`: { link, stream, credit, sequence, acknowledge, timestamp, flags }, each 0 where it is left out.
 // A decoded frame is { type, header, ...fields }.
 
-export const TYPES = {
+const TYPES = {
   HELLO: 0x01, WELCOME: 0x02, AUDIO_START: 0x10, AUDIO: 0x11, AUDIO_STOP: 0x12, STATUS: 0x20, PARTIAL: 0x21,
   TRANSCRIPT: 0x22, REPLY: 0x23, ACK: 0x30, PING: 0x31, PONG: 0x32, FAULT: 0x3f,
 };
-export const STATUSES = ["idle", "listening", "transcribing", "thinking", "busy", "error"];
-export const FAULTS = [
+const STATUSES = ["idle", "listening", "transcribing", "thinking", "busy", "error"];
+const FAULTS = [
   "", "say_hello", "unsupported_version", "unknown_type", "malformed", "too_large", "duplicate_id", "bad_id", "refused",
   "bad_audio", "out_of_credit", "shutting_down",
 ];

@@ -1,13 +1,13 @@
 // What was said before: searched, listened to, and erased for good.
 
 import { ask, reasonOf, send } from "./ask.js";
-import { KeyedList, button, byId, element, setText } from "./dom.js";
+import { KeyedList, button, byId, element, setText, span } from "./dom.js";
 import { count, duration, moment, seconds } from "./format.js";
 import { flagWords, heardKind, heardWords, replyKind, replyMark } from "./words.js";
 
 const PAGE = 30;
 const TYPING_MS = 250;
-const PARTIAL = "The store of the house is away or behind: what other gateways have heard may be missing.";
+const PARTIAL = "The house's store is away or behind: what others heard may be missing.";
 
 export class HistoryView {
   // `session.may("operate")` says whether this visitor may erase.
@@ -50,7 +50,7 @@ export class HistoryView {
       if (number !== this.asked) return; // a later question is under way
       this.utterances = before ? [...this.utterances, ...utterances] : utterances;
       this.next = next;
-      this.draw(this.utterances.length ? (whole ? "" : PARTIAL) : `Nothing was found.${whole ? "" : ` ${PARTIAL}`}`);
+      this.draw([!this.utterances.length && "Nothing was found.", !whole && PARTIAL].filter(Boolean).join(" "));
     } catch (error) {
       if (number === this.asked) this.draw(reasonOf(error));
     }
@@ -64,14 +64,15 @@ export class HistoryView {
   }
 
   row(utterance) {
-    const who = element("p", "who", element("span", "who-device", utterance.device_id), element("span", "who-user", utterance.user_id), ...(utterance.gateway ? [element("span", "who-gateway", utterance.gateway)] : []), element("time", "", moment(utterance.spoken_at)));
+    const time = moment(utterance.spoken_at);
+    const whose = ["device", "user", "gateway"].flatMap((part) => spanOf(`who-${part}`, utterance[part] ?? utterance[`${part}_id`]));
+    const who = element("p", "who", ...whose, element("time", "", time));
     const turn = { ...utterance, announced: utterance.announcement, final: true };
-    const flags = utterance.flags.length ? [element("span", "flags", flagWords(utterance.flags))] : [];
-    const heard = element("p", "heard", heardWords(turn), ...flags);
+    const heard = element("p", "heard", heardWords(turn), ...spanOf("flags", flagWords(utterance.flags)));
     heard.dataset.kind = heardKind(turn);
     const said = element("div", "said", heard);
     if (utterance.reply) said.append(replyOf(utterance));
-    const what = `what ${utterance.device_id} ${utterance.announcement ? "was told" : "heard"} at ${moment(utterance.spoken_at)}`;
+    const what = `what ${utterance.device_id} ${utterance.announcement ? "was told" : "heard"} at ${time}`;
     const acts = element("p", "acts");
     if (utterance.has_audio) acts.append(button("plain", "Play", () => play(utterance, acts, said), `Play ${what}`));
     if (this.session.may("operate")) acts.append(button("plain quiet", "Erase", () => this.erase(utterance, what), `Erase ${what}`));
@@ -100,6 +101,10 @@ export class HistoryView {
   }
 }
 
+function spanOf(kind, words) {
+  return words ? [span(kind, words)] : [];
+}
+
 function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
   const told = { ...reply, delivered, final: true };
   const node = element("div", "reply", element("p", "reply-text", reply.text || (reply.error ? `No answer: ${reply.error}` : redacted ? "Its words are kept from everybody." : "…")), element("p", "mark", replyMark(told)));
@@ -109,12 +114,12 @@ function replyOf({ reply, redacted, speech_to_reply_ms: delivered }) {
 
 function timesOf({ utterance_id: id, audio, timings, speech_to_reply_ms: delivered, success }) {
   const parts = [audio.seconds && `${seconds(1000 * audio.seconds)} long`, success && `${duration(timings.text_ms)} to text`, delivered && `${duration(delivered)} to reply`];
-  const link = element("a", "speed", ...parts.filter(Boolean).map((part) => element("span", "", part)));
+  const link = element("a", "speed", ...parts.filter(Boolean).map((part) => span("", part)));
   link.href = `#latency/${id}`;
   return link;
 }
 
-// The browser's own player: it can be paused, wound and made louder with the keyboard.
+// The browser's own player, which the keyboard works, too.
 function play(utterance, acts, said) {
   const audio = element("audio", "");
   audio.controls = true;

@@ -120,9 +120,9 @@ export class House {
   }
 
   health(event) {
-    if (event.gateway) event.component = `${event.gateway}: ${event.component}`;
-    if (event.state === "forgotten") this.components.delete(event.component);
-    else this.components.set(event.component, event);
+    const component = [event.gateway, event.component].filter(Boolean).join(": ");
+    if (event.state === "forgotten") this.components.delete(component);
+    else this.components.set(component, { ...event, component });
   }
 
   // What is wrong, worst first; then by what matters most.

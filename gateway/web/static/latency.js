@@ -1,7 +1,7 @@
 // Where the time goes: of one utterance, of each device, and over time.
 
 import { ask } from "./ask.js";
-import { KeyedList, byId, element, rowOf, setAttribute, setText, tableOf } from "./dom.js";
+import { KeyedList, byId, element, rowOf, setAttribute, setText, span, tableOf } from "./dom.js";
 import { duration, moment } from "./format.js";
 import { Plot } from "./plot.js";
 import { STAGES, replyMs, stagesOf, textMs, totalMs } from "./stages.js";
@@ -22,7 +22,7 @@ export class LatencyView {
     this.waterfall = new Waterfall(byId("waterfall"));
     this.strips = new KeyedList(byId("strips"), ({ turn }) => turn.id, stripRow);
     for (const [name, [label]] of Object.entries(METRICS)) byId("metric").append(this.choice(name, label, onChange));
-    byId("legend").append(...Object.entries(STAGES).filter(([name]) => name !== "capture").map(([name, label]) => element("span", `key ${name}`, label)));
+    byId("legend").append(...Object.entries(STAGES).filter(([name]) => name !== "capture").map(([name, label]) => span(`key ${name}`, label)));
     const { table, rows } = tableOf(COLUMNS);
     byId("by-device").append(table);
     this.devices = rows;
@@ -35,7 +35,7 @@ export class LatencyView {
       this.metric = name;
       onChange();
     });
-    return element("label", "", radio, element("span", "", label));
+    return element("label", "", radio, span("", label));
   }
 
   // `id`: the utterance whose waterfall is wanted; empty: none in particular.
@@ -101,10 +101,10 @@ function deviceRow([device, turns]) {
 }
 
 function stripRow({ turn: { id } }) {
-  const who = element("span", "strip-who");
-  const said = element("span", "strip-said");
-  const total = element("span", "strip-total");
-  const bar = element("span", "strip-bar");
+  const who = span("strip-who");
+  const said = span("strip-said");
+  const total = span("strip-total");
+  const bar = span("strip-bar");
   const link = element("a", "strip-row", who, said, bar, total);
   link.href = `#latency/${id}`;
   let drawnAs = "";

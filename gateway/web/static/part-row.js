@@ -1,11 +1,11 @@
 // A part of the house as a row: what it is called, how it is and since when, what it is, what is wrong, and what to do.
 
-import { element, setText } from "./dom.js";
+import { element, setText, span } from "./dom.js";
 import { moment } from "./format.js";
 
 export function partRow(className, heading, ...more) {
   const name = element(heading, "");
-  const state = element("span", "state");
+  const state = span("state");
   const since = element("time", "since");
   const [detail, reason, remedy] = ["detail", "reason", "remedy"].map((kind) => element("p", kind));
   return {

@@ -7,7 +7,7 @@ export function percentile(values, percent) {
   return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)];
 }
 
-// Points `{at, value}` in bins of equal time: `{from, to, p50, p95, n}`, those without a point left out.
+// Points `{at, value}` in bins of equal time: `{from, to, p50, p95, n}`, empty ones left out.
 export function binned(points, most) {
   if (points.length === 0) return [];
   const times = points.map(({ at }) => at);

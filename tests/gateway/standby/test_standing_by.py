@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from gateway.app import journal_of
 from gateway.broker.base import Leases, MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.config.configuration import GatewayConfig
@@ -93,7 +94,7 @@ def test_in_its_place_it_goes_by_that_name(tmp_path: Path) -> None:
 async def test_it_waits_until_the_place_is_free(tmp_path: Path, redis: Redis) -> None:
     async with witness(redis.url) as broker:
         await had(broker, KITCHEN)
-        async with StandingBy(standby(tmp_path, redis.url)) as standing:
+        async with StandingBy(standby(tmp_path, redis.url), journal_of) as standing:
             due = asyncio.create_task(standing.until_due())
             for _ in range(4):
                 await had(broker, KITCHEN)
@@ -107,7 +108,7 @@ async def test_it_waits_until_the_place_is_free(tmp_path: Path, redis: Redis) ->
 async def test_its_page_says_so_and_balancers_pass_it_by(tmp_path: Path, redis: Redis) -> None:
     async with (
         witness(redis.url) as broker,
-        StandingBy(standby(tmp_path, redis.url)) as standing,
+        StandingBy(standby(tmp_path, redis.url), journal_of) as standing,
         aiohttp.ClientSession() as session,
     ):
         await had(broker, KITCHEN)
@@ -125,7 +126,7 @@ async def test_the_house_knows_of_it(tmp_path: Path, redis: Redis) -> None:
     async with witness(redis.url) as broker:
         seen = HousePresence(broker, lambda: GatewayPresence(gateway="hall", instance="g_hall"))
         with running(seen.run()):
-            async with StandingBy(standby(tmp_path, redis.url)) as standing:
+            async with StandingBy(standby(tmp_path, redis.url), journal_of) as standing:
                 await passes(lambda: seen.neighbours.of_name(ATTIC))
                 facts = seen.neighbours.of_name(ATTIC)
                 assert facts is not None
@@ -138,7 +139,7 @@ async def test_a_page_whose_port_is_taken_is_no_reason_not_to_stand_by(tmp_path:
     taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
     settings = standby(tmp_path, redis.url)
     settings = msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, port=port))
-    async with StandingBy(settings) as standing:
+    async with StandingBy(settings, journal_of) as standing:
         assert standing.url == ""
         await standing.until_due()
     taken.close()
@@ -148,7 +149,9 @@ async def test_a_gateway_whose_own_place_it_is_does_not_wait_for_a_broker_that_i
     tmp_path: Path, redis: Redis
 ) -> None:
     redis.kill()
-    async with StandingBy(config(tmp_path, redis.url, name=KITCHEN, has_standby=True)) as standing:
+    async with StandingBy(
+        config(tmp_path, redis.url, name=KITCHEN, has_standby=True), journal_of
+    ) as standing:
         await asyncio.wait_for(standing.until_due(), 20)
         assert not standing.tenure.holds, "but it has to prove it before it speaks"
     redis.start()
@@ -156,7 +159,7 @@ async def test_a_gateway_whose_own_place_it_is_does_not_wait_for_a_broker_that_i
 
 async def test_a_standby_does_wait_for_the_broker(tmp_path: Path, redis: Redis) -> None:
     redis.kill()
-    async with StandingBy(standby(tmp_path, redis.url)) as standing:
+    async with StandingBy(standby(tmp_path, redis.url), journal_of) as standing:
         due = asyncio.create_task(standing.until_due())
         await asyncio.wait([due], timeout=PATIENCE_SECONDS + OWNER_FIRST_SECONDS)
         assert not due.done()
@@ -167,7 +170,7 @@ async def test_a_standby_does_wait_for_the_broker(tmp_path: Path, redis: Redis) 
 async def test_without_leases_it_listens_who_is_there(tmp_path: Path, mosquitto: Mosquitto) -> None:
     async with witness(mosquitto.url) as broker:
         there = HousePresence(broker, lambda: GatewayPresence(gateway=KITCHEN, instance="g_kitchen"))
-        async with StandingBy(standby(tmp_path, mosquitto.url)) as standing:
+        async with StandingBy(standby(tmp_path, mosquitto.url), journal_of) as standing:
             due = asyncio.create_task(standing.until_due())
             with running(there.run()):
                 await passes(lambda: standing._presence.neighbours.beats > 7)
@@ -182,7 +185,9 @@ async def test_it_ends_when_it_is_stopped_or_due(tmp_path: Path, redis: Redis, *
         stop = asyncio.Event()
         if stops:
             await had(broker, KITCHEN)
-        waiting = asyncio.create_task(until_in_place(standby(tmp_path, redis.url), stop, Notifier()))
+        waiting = asyncio.create_task(
+            until_in_place(standby(tmp_path, redis.url), stop, Notifier(), journal_of)
+        )
         if stops:
             await asyncio.sleep(1.5)
             stop.set()

@@ -13,6 +13,8 @@ from gateway.client.credentials import Introduction
 from gateway.client.device_socket import WebSocketWire
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan, plan
+from gateway.journal import Journal
+from gateway.pipeline.forgetting import Forgetting
 from gateway.web.parts import RunningParts as Running
 from tests.gateway.web.house import web_server
 from tests.gateway.works import Works, loud, open_works
@@ -56,6 +58,9 @@ async def open_site(
             pipeline=works.pipeline,
             register=works.register,
             reconfigure=lambda wanted: _reconfigure(works.config, wanted),
+            forgetting=Forgetting(works.journal, works.pipeline.erasing, works.hub, everywhere=False)
+            if isinstance(works.journal, Journal)
+            else None,
         )
         async with web_server(works.hub, works.health, running=lambda: running, folder=folder) as server:
             yield Site(works, server.url)

@@ -26,6 +26,8 @@ class Server:
     Its stream ends at 7-1, unless something else is said of it.
     """
 
+    namespace = "earshot"
+
     def __init__(self, **answers: list[Any]) -> None:
         told = answers.pop("xinfo_stream", [{}])
         stream = [{"last-generated-id": b"7-1", **one} if isinstance(one, dict) else one for one in told]

@@ -271,7 +271,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     return error
 
 
-LOGIN, LATER = rabbitmq._LOGIN_REMEDIES, None
+LOGIN, LATER = rabbitmq._LOGIN_REMEDIES["PLAIN"], None
 
 
 @pytest.mark.parametrize(

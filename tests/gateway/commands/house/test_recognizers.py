@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,14 @@ from tests.gateway.recognizers.pool.workers import StandInWorker
 from tests.servers.process import free_port
 from tests.servers.redis import Redis
 
+NAMESPACE = "nobodys"
 HOSTILE = "cellar\x1b[31m\nbase"
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever said in another test that it is there is not seen in this one."""
+    monkeypatch.setitem(globals(), "NAMESPACE", f"house-{secrets.token_hex(4)}")
 
 
 @contextmanager
@@ -33,7 +41,7 @@ def at_work(url: str, *workers: dict[str, Any]) -> Iterator[None]:
     began, end = threading.Event(), threading.Event()
 
     async def work() -> None:
-        broker = open_broker(url, BrokerSettings(client_id="elsewhere"))
+        broker = open_broker(url, BrokerSettings(client_id="elsewhere", namespace=NAMESPACE))
         tasks = [asyncio.create_task(StandInWorker(broker, **one).run()) for one in workers]
         began.set()
         while not end.is_set():  # noqa: ASYNC110 - set in another thread
@@ -55,7 +63,7 @@ def at_work(url: str, *workers: dict[str, Any]) -> Iterator[None]:
 
 def config(url: str, use: str = "only", model: str = "base", **parts: Any) -> dict[str, Any]:
     return {
-        "broker": {"url": url, "connect_seconds": 2.0},
+        "broker": {"url": url, "connect_seconds": 2.0, "namespace": NAMESPACE},
         "recognizers": {"use": use},
         "transcription": {"model": model},
         **parts,
