@@ -137,6 +137,11 @@ class HouseScene(Scene):
             common["web"] = {"port": self.ports[part, number]}
         return common
 
+    async def answered(self) -> None:
+        """The orchestrator is there: what is published before its group is, it is never asked."""
+        for _, gateway in self._gateways.values():
+            await gateway.logs("orchestrator is healthy")
+
     def _url_of(self, part: str, number: int) -> str:
         return f"http://127.0.0.1:{self.ports[part, number]}/"
 
@@ -211,6 +216,7 @@ async def _round(home: Path, url: str, seed: int, outcome: Outcome, *, kill: boo
         await scene.witness()
         scene.listen()
         await scene.start_orchestrator()
+        await scene.answered()
         for speaker in scene.speakers:
             await speaker.switch_on()
             speaker.begin(SESSIONS)

@@ -31,6 +31,7 @@ SESSIONS = 4
 HEALED_SECONDS = 120.0
 TAKEN, GIVEN_BACK = "the place is free, and taken over", "the place is given back"
 HEALTHY = "standby is healthy"
+ANSWERED = "orchestrator is healthy"
 
 
 class MosquittoAt(ServerAt):
@@ -151,6 +152,7 @@ async def _round(
     async with scene:
         await scene.witness()
         await scene.start_orchestrator()
+        await row.logs(KITCHEN, ANSWERED, 1)  # what is published before its group is there, it is never asked
         for speaker in scene.speakers:
             await speaker.switch_on()
             speaker.begin(SESSIONS * len(blows))
