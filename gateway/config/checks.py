@@ -138,7 +138,9 @@ def _known_devices(devices: DeviceSettings) -> Iterator[Contradiction]:
 def _row(config: GatewayConfig) -> Iterator[Contradiction]:
     for name in ("share", "standby_for", "has_standby"):
         if getattr(config.house, name) and config.broker.url == MEMORY:
-            message = "the gateways of a house find each other over a broker that all of them have (broker.url)"
+            message = (
+                "the gateways of a house find each other over a broker that all of them have (broker.url)"
+            )
             yield (("house", name), ("broker", "url")), message
 
 
