@@ -17,6 +17,7 @@ from typing import Self
 
 from msgspec import Struct
 
+from tests.servers.listener import close_listener
 from tests.servers.process import free_port
 
 CHUNK = 64 * 1024
@@ -84,7 +85,7 @@ class BadNetwork:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._refuse()
+        await self._refuse()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -95,7 +96,7 @@ class BadNetwork:
         self._flows.set() if trouble in FLOWING else self._flows.clear()
         match trouble:
             case Trouble.CUT:
-                self._refuse()
+                await self._refuse()
                 self._end_links()
             case Trouble.RESET:
                 self._end_links(reset=True)
@@ -111,12 +112,15 @@ class BadNetwork:
         self._flows.set()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, start_serving=False
+        )  # else whoever is cancelled here leaves it open
+        await self._server.start_serving()
 
-    def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    async def _refuse(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            await close_listener(server)
 
     def _end_links(self, *, reset: bool = False) -> None:
         for link in self._links:

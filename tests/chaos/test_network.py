@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import random
+import socket
 from collections.abc import AsyncIterator
 from time import monotonic
 
@@ -172,6 +174,22 @@ async def test_where_nobody_listens_connections_end_at_once() -> None:
         caller = await call(network)
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(caller.reader.read(), PATIENCE)
+
+
+@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("trouble", [Trouble.NONE, Trouble.CUT])
+async def test_whoever_dials_as_it_ends_or_is_cut_leaves_nothing_open(
+    steps: int, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda told: left_open.append(str(told.exc_value)))
+    async with BadNetwork(free_port()) as network:
+        with socket.create_connection(("127.0.0.1", network.port)):
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await network.begin(trouble)
+    gc.collect()
+    assert not left_open
 
 
 def test_spells_are_the_same_for_a_seed_and_have_every_trouble() -> None:

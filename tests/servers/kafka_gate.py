@@ -21,6 +21,7 @@ from typing import Final, Self
 
 from tests.servers.certificates import Certificates
 from tests.servers.kafka import Kafka
+from tests.servers.listener import close_listener
 from tests.servers.process import free_port
 
 DESCRIBE_GROUPS, LIST_GROUPS, SASL_HANDSHAKE, API_VERSIONS, CREATE_TOPICS = 15, 16, 17, 18, 19
@@ -108,12 +109,12 @@ class KafkaGate:
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._context())
         self.cluster.order(f"advertise {self.port}")
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._context())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._server.close()
+        await close_listener(self._server)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -134,12 +135,14 @@ class KafkaGate:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        beyond, onward = await asyncio.open_connection("127.0.0.1", self.cluster.port)
+        ends = [writer]
         with suppress(OSError, EOFError, asyncio.CancelledError):
+            beyond, onward = await asyncio.open_connection("127.0.0.1", self.cluster.port)
+            ends.append(onward)
             await _Visit(self, reader, writer, beyond, onward).attend()
-        for one in (writer, onward):
+        for one in ends:
             one.close()
-        await asyncio.gather(writer.wait_closed(), onward.wait_closed(), return_exceptions=True)
+        await asyncio.gather(*(one.wait_closed() for one in ends), return_exceptions=True)
 
 
 @dataclass
