@@ -87,7 +87,7 @@ class SharedTokens:
             if changed and self._common_door.door is not None:
                 await self._common_door.door.look_again()
         await self._step_pages(store, version)
-        self._version = self._pages_version = version
+        self._version = version
         await self._keep_contact()
 
     def doubt(self, token: Token) -> str:
@@ -149,6 +149,7 @@ class SharedTokens:
             self._pages |= told
             if await asyncio.to_thread(door.sessions.join, told):
                 await door.look_again()
+            self._pages_version = version
         mine = door.sessions.all()
         if mine == self._pages_told:
             return

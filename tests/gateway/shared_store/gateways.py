@@ -33,10 +33,13 @@ class Place:
         self.common_door = CommonDoor()
         self.door = Door(WebSettings(require_token=True), self.folder, Audit(self.folder), clock=clock)
         self.limit = Buckets(SLOW)
-        self.common_door.serve(self.door, {"requests": self.limit})
         self.at_work = StoreAtWork(
             settings, name, self.folder, common_door=self.common_door, health=self.health, clock=clock
         )
+
+    def serve(self) -> None:
+        """The page is there."""
+        self.common_door.serve(self.door, {"requests": self.limit})
 
     async def admits(self, text: str) -> bool:
         with suppress(NotAdmitted):
@@ -64,9 +67,16 @@ class Place:
 
 @asynccontextmanager
 async def place(
-    folder: Path, name: str, settings: HouseSettings, clock: Callable[[], float] = time.time
+    folder: Path,
+    name: str,
+    settings: HouseSettings,
+    clock: Callable[[], float] = time.time,
+    *,
+    serves: bool = True,
 ) -> AsyncIterator[Place]:
     one = await asyncio.to_thread(Place, folder, name, settings, clock)
+    if serves:
+        one.serve()
     async with one.door:
         working = asyncio.create_task(one.at_work.run())
         try:

@@ -258,3 +258,23 @@ async def test_a_sign_out_while_the_store_was_away_is_not_lost_with_a_restart(
         async with place(tmp_path, "one", settings) as one:
             await until(lambda: other.door.sessions.find(secret) is None)
             assert one.door.sessions.find(secret) is None
+
+
+async def test_a_page_that_signed_out_elsewhere_is_signed_out_here_though_ours_is_served_later(
+    redis: Any, tmp_path: Path
+) -> None:
+    """As where the page's port is taken at the start."""
+    settings = house(redis)
+    async with place(tmp_path, "one", settings) as one:
+        async with place(tmp_path, "other", settings) as other:
+            made, text = await asyncio.to_thread(one.keyring.make)
+            await until_admitted(other, text)
+            secret = await asyncio.to_thread(one.door.sessions.begin, made.token_id)
+            await until(lambda: other.door.sessions.find(secret) is not None)
+        assert await one.door.sign_out(secret)
+        await one.common_door.tell()
+        async with place(tmp_path, "other", settings, serves=False) as other:
+            await other.is_well()
+            assert other.door.sessions.find(secret) is not None
+            other.serve()
+            await until(lambda: other.door.sessions.find(secret) is None)
