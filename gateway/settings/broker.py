@@ -8,6 +8,9 @@ from msgspec import Meta, Struct
 
 from gateway.settings.durations import Seconds
 
+NAMESPACE = "earshot"
+"""Of a house that has its server for itself."""
+
 
 class BrokerTlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Certificates, for a broker whose url says TLS."""
@@ -113,7 +116,7 @@ class BrokerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="What the names of our topics, exchanges, queues and streams begin with at the server. Houses "
             "that share one and shall not hear each other have one each, and so have those who answer there.",
         ),
-    ] = "earshot"
+    ] = NAMESPACE
     kafka_partitions: Annotated[
         int,
         Meta(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.broker.address import Address
 from gateway.broker.backends.kafka_client import KafkaClient, partition_of
@@ -134,10 +135,10 @@ class KafkaWire:
             await listener.begin(topic.partitions)
             return listener
         group = group_id(self._namespace, demand.readership)
-        place = await self._begin_group(group, topic, demand.after)
+        await self._begin_group(group, topic, demand.after)
         consumer = KafkaConsumer(self._reader(topic.name, group, demand.name), demand, intake, group)
         self._consumers.add(consumer)
-        await consumer.begin(place)
+        await consumer.begin()
         return consumer
 
     async def readers(self, topic: str, group: str) -> int:
@@ -178,7 +179,7 @@ class KafkaWire:
         await asyncio.gather(*closing, self._client.close(), return_exceptions=True)
 
     def _reader(self, topic: str, group: str = "", name: str = "") -> KafkaPlace:
-        return KafkaPlace(self._client, self._client.consumer(group, name), self._work.start, topic)
+        return KafkaPlace(self._client, self._client.consumer(group, name), self._work, topic)
 
     # -- publishing
 
@@ -254,13 +255,10 @@ class KafkaWire:
         with suppress(BrokerRefused):
             await self._begin_group(group_id(self._namespace, readership), topic, "")
 
-    async def _begin_group(self, group: str, topic: _Topic, after: str) -> str:
+    async def _begin_group(self, group: str, topic: _Topic, after: str) -> None:
         """It reads from now on; one that this process knows and the cluster lost begins where it was."""
-        known = await self._client.committed(group, topic.name, topic.partitions)
-        new = set(range(topic.partitions)) - known.keys()
-        if new and not known:
+        if not await self._client.committed(group, topic.name, topic.partitions):
             await self._commit_ends(group, topic, read_positions(after))
-        return after
 
     async def _commit_ends(self, group: str, topic: _Topic, before: Mapping[int, int]) -> None:
         """For a group that nobody is in; where somebody is, he has begun it meanwhile."""
@@ -296,12 +294,8 @@ def described(name: str, replicas: list[int], told: Mapping[str, str] | None) ->
 
 
 def _with(facts: ServerFacts, results: _Topic) -> ServerFacts:
-    return ServerFacts(
-        name=facts.name,
-        version=facts.version,
-        durability=results.durability,
-        weaknesses=(*facts.weaknesses, *results.weaknesses),
-    )
+    weaknesses = (*facts.weaknesses, *results.weaknesses)
+    return replace(facts, durability=results.durability, weaknesses=weaknesses)
 
 
 def _weak(client: KafkaClient) -> tuple[str, ...]:

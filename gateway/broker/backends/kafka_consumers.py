@@ -1,58 +1,39 @@
 """Reading Kafka: as a member of a consumer group, or all partitions from their ends on.
 
 What a group's member has read and not settled stays its own as long as the partition is its own; a partition that
-goes to another member goes with all that is unsettled in it. The client and its errors are
-:mod:`gateway.broker.backends.kafka_client`'s.
+goes to another member goes with all that is unsettled in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
+from gateway.broker.backends.kafka_client import REBALANCING, KafkaClient, KafkaMember
 from gateway.broker.backends.kafka_progress import PartitionProgress
 from gateway.broker.backends.kafka_records import read_positions, received, spell_positions
+from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerUnavailable
 from gateway.broker.wire import BRIEF_SECONDS, Demand, Intake, Token
 
 POLL_SECONDS = 1.0
 JOIN_SECONDS = 2.0
 """A reader that begins waits so long for its share; what is published meanwhile is kept for its group anyway."""
-REBALANCING = "the group is shared out anew"
-
-
-class Cluster(Protocol):
-    """What the readers here ask of the cluster."""
-
-    async def committed(self, group: str, topic: str, partitions: int) -> dict[int, tuple[int, str]]:
-        """How far a group is in those partitions in which it is at all, and what stands beside."""
-
-    def translated(self) -> AbstractContextManager[None]:
-        """Errors of the client library as ours."""
-
-
-class Starts(Protocol):
-    """The connection's work."""
-
-    def __call__(self, work: Coroutine[None, None, None], name: str, /) -> asyncio.Task[None]:
-        """Work that ends with the connection; a failure of it is the connection's loss."""
 
 
 class KafkaPlace(Struct, frozen=True):
     """What reads, and where."""
 
-    cluster: Cluster
-    consumer: Any
-    """The library's."""
-    start: Starts
+    cluster: KafkaClient
+    consumer: KafkaMember
+    work: Work
     topic: str
 
 
-async def ends(consumer: Any, topic: str, partitions: int) -> dict[int, int]:
+async def ends(consumer: KafkaMember, topic: str, partitions: int) -> dict[int, int]:
     """What will be written next."""
     parts = [consumer.part(topic, one) for one in range(partitions)]
     return {part.partition: offset for part, offset in (await consumer.end_offsets(parts)).items()}
@@ -60,10 +41,10 @@ async def ends(consumer: Any, topic: str, partitions: int) -> dict[int, int]:
 
 class _Reading:
     def __init__(self, here: KafkaPlace, demand: Demand, intake: Intake) -> None:
-        self.place = ""
+        self.place = demand.after
         self._cluster = here.cluster
         self._consumer = here.consumer
-        self._start = here.start
+        self._start = here.work.start
         self._topic = here.topic
         self._intake = intake
         self._poll_seconds = BRIEF_SECONDS if demand.readership.on_demand else POLL_SECONDS
@@ -143,9 +124,8 @@ class KafkaConsumer(_Reading):
         self._shared_out = asyncio.Event()
         self._committing = asyncio.Lock()
 
-    async def begin(self, place: str) -> None:
-        """Become a member. ``place``: from where on the group reads."""
-        self.place = place
+    async def begin(self) -> None:
+        """Become a member."""
         self._consumer.join(self._topic, self._revoked, self._assigned)
         self._task = self._start(self._join_and_read(), f"kafka {self._group}")
         waiting = asyncio.ensure_future(self._shared_out.wait())

@@ -42,8 +42,8 @@ from gateway.broker.wire import (
     ServerFacts,
     Token,
 )
+from gateway.settings.broker import NAMESPACE
 
-NAMESPACE = "earshot"
 SESSION_SECONDS = 7 * 86_400
 """A group's member that has been away for so long is forgotten, with what was kept for it."""
 VERSION_SECONDS = 0.2

@@ -10,6 +10,7 @@ from gateway.broker.buffer import Readership
 from gateway.broker.envelope import JSON, one_token, spell_key
 from gateway.broker.patterns import Pattern, PatternKind
 from gateway.broker.wire import RawMessage, Token
+from gateway.settings.broker import NAMESPACE
 
 CORRELATION_ID = "Earshot-Correlation-Id"
 REPLY_TO = "Earshot-Reply-To"
@@ -21,9 +22,6 @@ _OURS = {CORRELATION_ID, REPLY_TO, CONTENT_TYPE, MESSAGE_ID}
 _NUMBER = re.compile(r"[0-9]{1,20}\Z")
 _HEADER_NAME = re.compile(r"(?!nats-)[A-Za-z0-9_-]+\Z", re.IGNORECASE)
 """Those that NATS can carry, without those that tell the server what to do with a message."""
-
-
-NAMESPACE = "earshot"
 
 
 def placed(namespace: str, topic: str) -> str:

@@ -9,8 +9,8 @@ from gateway.broker.base import Message
 from gateway.broker.buffer import Readership
 from gateway.broker.envelope import JSON, spell_key
 from gateway.broker.wire import RawMessage, Token
+from gateway.settings.broker import NAMESPACE
 
-NAMESPACE = "earshot"
 HEADER = "header:"
 """What the names of further headers begin with, as fields of an entry."""
 
