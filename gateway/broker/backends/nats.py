@@ -65,7 +65,8 @@ HEADER_BYTES = 64
 
 _MESSAGE_TOO_LARGE = 10054
 _BYTES_EXCEEDED = 10077
-_TOPICS = (RESULTS_TOPIC, "orchestrator.replies", "dead.letters")
+_TOPICS = ("transcription", "orchestrator", "device", "dead", "recognition", "house")
+"""Their first words."""
 
 
 async def connect(address: Address, on_lost: OnLost) -> NatsWire:
@@ -264,8 +265,11 @@ class NatsWire:
         return bool(refused)
 
     def _allow(self) -> str:
-        ours = ", ".join(f"{placed(self._settings.namespace, topic)}.>" for topic in _TOPICS)
-        return f"allow the user to publish {ours}, $JS.API.> and $JS.ACK.>, and to subscribe to _INBOX.>"
+        namespace = self._settings.namespace
+        ours = ", ".join(f"{placed(namespace, topic)}.>" for topic in _TOPICS)
+        kept = f"$KV.{self._leases.name}.>, $O.{self._objects.name}.>"
+        theirs = "$JS.API.>, $JS.ACK.>, $JS.FC.>"
+        return f"allow the user to publish {ours}, {kept}, {theirs}, and to subscribe to _INBOX.>"
 
     def _translate(self, error: Exception) -> BrokerUnavailable | BufferFull:
         address, text = self._address, without_secrets(str(error), self._address)
@@ -453,7 +457,7 @@ class Objects:
         self._translated = wire.translated
         self._settings = settings
         self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
-        self._name = f"{settings.namespace}-deposits"
+        self.name = f"{settings.namespace}-deposits"
         self._bucket: Any = None
 
     async def put(self, key: str, data: bytes, seconds: float) -> None:
@@ -465,14 +469,14 @@ class Objects:
                 await self._bucket.put(key, data)
             except js_errors.APIError as error:
                 if error.err_code == _BYTES_EXCEEDED:
-                    raise BufferFull(f"the bucket {self._name} is full") from error
+                    raise BufferFull(f"the bucket {self.name} is full") from error
                 raise
 
     async def get(self, key: str, most: int) -> bytes | None:
         """What there is, if it is not too large."""
         with self._translated():
             try:
-                bucket = self._bucket or await self._js.object_store(self._name)
+                bucket = self._bucket or await self._js.object_store(self.name)
                 if ((await bucket.get_info(key)).size or 0) > most:
                     return None
                 found: Any = (await bucket.get(key)).data
@@ -483,15 +487,15 @@ class Objects:
     async def delete(self, key: str) -> None:
         """Nothing, where there is nothing."""
         with self._translated(), suppress(js_errors.NotFoundError):
-            bucket = self._bucket or await self._js.object_store(self._name)
+            bucket = self._bucket or await self._js.object_store(self.name)
             await bucket.delete(key)
 
     async def _open(self, seconds: float) -> Any:
         try:
-            return await self._js.object_store(self._name)
+            return await self._js.object_store(self.name)
         except js_errors.NotFoundError:
             return await self._js.create_object_store(
-                self._name,
+                self.name,
                 ttl=max(seconds, DEPOSIT_SECONDS),
                 max_bytes=BUCKET_BYTES,
                 replicas=self._settings.stream_replicas,
@@ -505,7 +509,7 @@ class LeaseBucket:
         self._translated = wire.translated
         self._settings = settings
         self._js = wire.client.jetstream(timeout=settings.confirm_seconds)
-        self._name = f"{settings.namespace}-leases"
+        self.name = f"{settings.namespace}-leases"
         self._bucket: Any = None
 
     async def have(self, name: str, holder: str, seconds: float) -> str:
@@ -532,7 +536,7 @@ class LeaseBucket:
     async def give_back(self, name: str, holder: str) -> None:
         """Nothing, where another has it."""
         with self._translated(), suppress(js_errors.NotFoundError):
-            bucket = self._bucket or await self._js.key_value(self._name)
+            bucket = self._bucket or await self._js.key_value(self.name)
             entry = await bucket.get(name)
             if entry.value == holder.encode():
                 await bucket.delete(name, last=entry.revision)
@@ -540,10 +544,10 @@ class LeaseBucket:
     async def _open(self, seconds: float) -> Any:
         """All leases are as long as that of whoever asked first."""
         try:
-            return await self._js.key_value(self._name)
+            return await self._js.key_value(self.name)
         except js_errors.NotFoundError:
             return await self._js.create_key_value(
-                bucket=self._name, ttl=seconds, replicas=self._settings.stream_replicas
+                bucket=self.name, ttl=seconds, replicas=self._settings.stream_replicas
             )
 
 

@@ -37,6 +37,8 @@ OLDEST = (6, 2)
 """Before it, Redis knows no XAUTOCLAIM."""
 TESTED = (7, 0)
 CANCEL_AGAIN_SECONDS = 0.1
+RIGHTS = "+@stream +eval +get +set +strlen +del +unlink"
+"""Streams, and for a house and its recognizers leases and deposits."""
 _HAVE = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
@@ -423,7 +425,7 @@ def _translate(error: exceptions.RedisError, address: Address) -> BrokerUnavaila
     if isinstance(error, exceptions.NoPermissionError) or text.startswith("NOPERM"):
         return BrokerRefused(
             f"{address} does not allow it: {text}",
-            f"allow the user ~{address.settings.namespace}:* and +@stream in the server's ACL",
+            f"allow the user ~{address.settings.namespace}:* {RIGHTS} in the server's ACL",
         )
     if isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
         return BrokerUnavailable(f"{address}: {text}", "start the broker, or correct broker.url")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,11 @@ import pytest
 from redis.asyncio import Redis as Client
 
 from gateway.broker.base import BrokerRefused, BrokerStatus, BrokerUnavailable, MessageBroker
+from gateway.broker.network import NetworkBroker
 from gateway.broker.opening import open_broker
+from gateway.contract.house import EVENTS_TOPIC
 from gateway.contract.messages import REPLIES_TOPIC, RESULTS_TOPIC
+from gateway.contract.recognition import WORKERS_TOPIC
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.broker.contract import KITCHEN
 from tests.record import passes
@@ -113,6 +117,37 @@ async def test_redis_denies_reading(redis: Redis) -> None:
         await until(lambda: one.now.connected and not one.now.reason)
 
 
+async def all_of_it(url: str) -> None:
+    """What a gateway of a house asks of a broker."""
+    broker = open_broker(url, BrokerSettings())
+    assert isinstance(broker, NetworkBroker)
+    try:
+        for topic in (RESULTS_TOPIC, REPLIES_TOPIC, EVENTS_TOPIC, WORKERS_TOPIC):
+            async with broker.subscribe(topic, group="everybody") as subscription:
+                await broker.publish(topic, KITCHEN, b"words")
+                async with asyncio.timeout(10):
+                    delivery = await anext(subscription)
+                await delivery.ack()
+        assert await broker.lease("kitchen", "hall", 5.0) == "hall"
+        await broker.release("kitchen", "hall")
+        await broker.deposit("speech", b"s" * 1_000_000, 60.0)
+        assert await broker.deposited("speech", 1_000_000) == b"s" * 1_000_000
+        await broker.discard("speech")
+        assert not broker.status.reason
+    finally:
+        await broker.close(0.0)
+
+
+async def test_the_rights_that_redis_is_asked_for_are_enough(redis: Redis) -> None:
+    await allow(redis, "+@connection")
+    url = redis.url.replace("://", "://denied:secret@")
+    async with told(url) as one:
+        await one.refused()
+        (rights,) = re.findall(r"allow the user (.*) in the server's ACL", one.now.remedy)
+    await allow(redis, "+@connection", *rights.split())
+    await all_of_it(url)
+
+
 # -- NATS
 
 
@@ -166,6 +201,16 @@ async def test_nats_denies_reading(nats_without: Callable[[str], str], permissio
         seen = len(one.statuses)
         await asyncio.wait_for(_some_time(one, seen), 10)
         assert all(status.remedy for status in one.statuses[seen:])
+
+
+async def test_the_rights_that_nats_is_asked_for_are_enough(nats_without: Callable[[str], str]) -> None:
+    async with told(nats_without('publish: {deny: "transcription.>"}')) as one:
+        await one.refused()
+        ((publish, subscribe),) = re.findall(
+            r"allow the user to publish (.*), and to subscribe to (.*)", one.now.remedy
+        )
+    names = ", ".join(f'"{subject}"' for subject in publish.split(", "))
+    await all_of_it(nats_without(f'publish: [{names}], subscribe: ["{subscribe}"]'))
 
 
 async def _some_time(one: Told, seen: int) -> None:
