@@ -19,6 +19,14 @@ RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 """The program itself: the one on the path runs as the user ``rabbitmq`` and in that user's folders."""
 EPMD = shutil.which("epmd") or "/usr/bin/epmd"
 USER, PASSWORD = "gateway", "not-a-secret"
+COMMON = f"""
+default_user = {USER}
+default_pass = {PASSWORD}
+log.console = true
+log.console.level = info
+raft.wal_max_size_bytes = 33554432
+"""
+"""Of each node's configuration."""
 
 
 class RabbitMQ(ServerProcess):
@@ -43,21 +51,10 @@ class RabbitMQ(ServerProcess):
 
     def environment(self) -> dict[str, str]:
         return {
-            **os.environ,
-            "HOME": str(self.folder),  # the cookie
-            "RUNNING_UNDER_SYSTEMD": "1",  # no shell in between, that signals would have to pass
+            **node_environment(self.folder, self._node, "127.0.0.1", self.port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            "RABBITMQ_LOGS": "-",
-            "RABBITMQ_LOG_BASE": str(self.folder),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
-            "RABBITMQ_NODENAME": self._node,
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +A 8",
         }
 
     def control(self, *arguments: str) -> None:
@@ -90,13 +87,26 @@ class RabbitMQ(ServerProcess):
             self._epmd = None
 
 
+def node_environment(folder: Path, node: str, address: str, port: int) -> dict[str, str]:
+    """What a node runs in whose files are in ``folder``: ``rabbitmq.conf``, ``enabled_plugins``, and its own."""
+    return {
+        **os.environ,
+        "HOME": str(folder),  # the cookie
+        "RUNNING_UNDER_SYSTEMD": "1",  # no shell in between, that signals would have to pass
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_LOG_BASE": str(folder),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_NODENAME": node,
+        "RABBITMQ_NODE_IP_ADDRESS": address,
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +A 8",
+    }
+
+
 def _configuration(tls_port: int, certificates: Certificates) -> str:
-    return f"""
-default_user = {USER}
-default_pass = {PASSWORD}
-log.console = true
-log.console.level = info
-raft.wal_max_size_bytes = 33554432
+    return f"""{COMMON}
 listeners.ssl.1 = 127.0.0.1:{tls_port}
 ssl_options.cacertfile = {certificates.ca}
 ssl_options.certfile = {certificates.server_cert}

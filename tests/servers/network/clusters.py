@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import ClassVar, Self
 from tests.servers.nats import NATS
 from tests.servers.network.hosts import Hosts
 from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import EPMD, PASSWORD, RABBITMQ, USER
+from tests.servers.rabbitmq import COMMON, EPMD, PASSWORD, RABBITMQ, USER, node_environment
 from tests.servers.redis import KEEPING, REDIS
 
 CLUSTER_PORT = 6222
@@ -93,11 +92,7 @@ class RabbitAt(ServerAt):
             f"cluster_formation.classic_config.nodes.{n} = {one}" for n, one in enumerate(self._nodes, 1)
         ]
         config = [
-            f"default_user = {USER}",
-            f"default_pass = {PASSWORD}",
-            "log.console = true",
-            "log.console.level = info",
-            "raft.wal_max_size_bytes = 33554432",
+            COMMON,
             "cluster_formation.peer_discovery_backend = classic_config",
             "cluster_partition_handling = pause_minority",
             "net_ticktime = 5",
@@ -112,21 +107,8 @@ class RabbitAt(ServerAt):
         return [RABBITMQ]
 
     def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "HOME": str(self.folder),
-            "RUNNING_UNDER_SYSTEMD": "1",
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            "RABBITMQ_LOGS": "-",
-            "RABBITMQ_LOG_BASE": str(self.folder),
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
-            "RABBITMQ_NODENAME": f"rabbit@{self.address}",
-            "RABBITMQ_USE_LONGNAME": "true",
-            "RABBITMQ_NODE_IP_ADDRESS": self.address,
-            "RABBITMQ_NODE_PORT": "5672",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none +A 8",
-        }
+        node = node_environment(self.folder, f"rabbit@{self.address}", self.address, 5672)
+        return {**node, "RABBITMQ_USE_LONGNAME": "true"}
 
     def start(self) -> Self:
         if self._epmd is None:
