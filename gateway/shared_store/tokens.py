@@ -24,7 +24,7 @@ from gateway.access.private_files import Stamp, read_private, write_private
 from gateway.access.tokens import MAX_SCOPE, Token, TokenFile, joined
 from gateway.contract.messages import is_device_token, is_token
 from gateway.process.clock import DAY
-from gateway.shared_store.port import MOST_ENTRIES, Entry, SharedStore, StoreUnavailable
+from gateway.shared_store.port import MOST_ENTRIES, Entry, SharedStore, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -284,7 +284,7 @@ class PageLookup:
             page = read_page(Entry(digest, body, 0)) if body is not None else None
             if page is not None:
                 await asyncio.to_thread(door.sessions.join, {digest: page})
-        except (TimeoutError, StoreUnavailable):
+        except (TimeoutError, StoreError):
             return
         finally:
             self._under_way -= 1

@@ -16,7 +16,7 @@ from gateway.access.tokens import MAX_TOKENS, Token, joined
 from gateway.observing.health import HealthState
 from gateway.process.clock import DAY
 from gateway.shared_store.port import Entry
-from gateway.shared_store.tokens import AWAY, TOKENS, read_token
+from gateway.shared_store.tokens import AWAY, PAGES, TOKENS, read_token
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.shared_store.gateways import place, until, until_admitted
 from tests.gateway.shared_store.stores import KINDS, house, opened
@@ -278,3 +278,18 @@ async def test_a_page_that_signed_out_elsewhere_is_signed_out_here_though_ours_i
             assert other.door.sessions.find(secret) is not None
             other.serve()
             await until(lambda: other.door.sessions.find(secret) is None)
+
+
+async def test_a_store_that_has_lost_its_pages_signs_nobody_in_and_is_no_mishap(
+    server: Any, tmp_path: Path
+) -> None:
+    settings = house(server)
+    async with place(tmp_path, "one", settings) as one, opened(settings) as store:
+        await one.is_well()
+        if hasattr(store, "_client"):
+            await store._client.set(store._key("entries", PAGES), b"no hash")  # type: ignore[attr-defined]
+        else:
+            async with store._asking() as db:  # type: ignore[attr-defined]
+                await db.execute(f"DROP TABLE {settings.store_name}.entries")
+        with pytest.raises(NotAdmitted):
+            await one.door.admit_session("nobodys", "")
