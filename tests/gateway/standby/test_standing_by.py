@@ -136,13 +136,14 @@ async def test_the_house_knows_of_it(tmp_path: Path, redis: Redis) -> None:
 
 async def test_a_page_whose_port_is_taken_is_no_reason_not_to_stand_by(tmp_path: Path, redis: Redis) -> None:
     port = free_port()
-    taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
     settings = standby(tmp_path, redis.url)
     settings = msgspec.structs.replace(settings, web=msgspec.structs.replace(settings.web, port=port))
-    async with StandingBy(settings, journal_of) as standing:
+    async with (
+        await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port),
+        StandingBy(settings, journal_of) as standing,
+    ):
         assert standing.url == ""
         await standing.until_due()
-    taken.close()
 
 
 async def test_a_gateway_whose_own_place_it_is_does_not_wait_for_a_broker_that_is_away(

@@ -17,6 +17,7 @@ from wyoming.pipeline import PipelineStage, RunPipeline
 from wyoming.wake import Detection
 
 from tests.record import Record
+from tests.servers.listener import close_listener
 
 ATTRIBUTION = Attribution("nobody", "http://localhost")
 INFO = Info(
@@ -132,7 +133,7 @@ async def peer_satellite(info: Info = INFO, port: int = 0) -> AsyncIterator[tupl
     try:
         yield peer, f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        server.close()
+        await close_listener(server)
         for writer in peer.writers:
             writer.transport.abort()
         while peer.writers:  # noqa: ASYNC110 - each notices in a step of its own
