@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from gateway.broker.base import BrokerError, BufferFull, Deposits, MessageBroker, NoDeposits
+from gateway.broker.base import BrokerError, BufferFull, MessageBroker, NoDeposits
 from gateway.contract.messages import MESSAGE_BYTES
 from gateway.contract.recognition import INLINE_BYTES, AudioCodec, ClaimCheck
 from gateway.recognizers.audio_codec import encoded
@@ -25,7 +25,6 @@ class Packing:
     """``pack`` and, once nobody needs it any more, ``discard``."""
 
     def __init__(self, broker: MessageBroker, codec: AudioCodec) -> None:
-        self._store = broker if isinstance(broker, Deposits) else None
         self._claims = ClaimChecks(broker)
         self._codec = codec
 
@@ -49,8 +48,6 @@ class Packing:
 
     async def _leave(self, audio: bytes, seconds: float | None) -> ClaimCheck | None:
         """None: the broker keeps messages only."""
-        if self._store is None:
-            return None
         kept = LONGEST_KEPT_SECONDS if seconds is None else min(seconds, LONGEST_KEPT_SECONDS)
         try:
             return await self._claims.leave(audio, max(kept, LEAST_KEPT_SECONDS))

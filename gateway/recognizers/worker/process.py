@@ -16,7 +16,6 @@ from gateway.broker.base import BrokerStatus
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.messages import new_id
 from gateway.recognizers.claim_checks import ClaimChecks
-from gateway.recognizers.worker.fetching import AudioFetcher
 from gateway.recognizers.worker.worker import RecognizerWorker, WorkerName, at_once
 from gateway.settings.broker import BrokerSettings
 from gateway.systemd.notifier import Notifier
@@ -40,7 +39,6 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     transcription: TranscriptionSettings
     name: str = ""
     health: str = ""
-    ca_file: str = ""
     drain_seconds: float = 8.0
 
 
@@ -63,7 +61,7 @@ class WorkerProcess:
     def __init__(
         self, settings: WorkerSettings, *, open_engine: OpenEngineFunction = engines.open_engine
     ) -> None:
-        """Raises CannotWork. Reads files: not for a running loop."""
+        """Raises CannotWork."""
         check(settings)
         transcription = settings.transcription
         self._settings = settings
@@ -71,7 +69,6 @@ class WorkerProcess:
         self._name = WorkerName(
             token, transcription.model, at_once(transcription), version("earshot-gateway")
         )
-        self._fetch = _fetcher(settings)
         self._notifier = Notifier()
         self._is_there = False
         self._worker: RecognizerWorker | None = None
@@ -82,7 +79,7 @@ class WorkerProcess:
 
     async def run(self) -> int:
         """What the process ends with. Raises CannotWork, BrokerError."""
-        claims = ClaimChecks(self._broker, fetch=self._fetch)
+        claims = ClaimChecks(self._broker)
         async with self._recognizer:
             worker = self._worker = RecognizerWorker(self._name, self._broker, self._recognizer, claims)
             async with self._health(worker):
@@ -182,13 +179,6 @@ def place(text: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise CannotWork(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _fetcher(settings: WorkerSettings) -> AudioFetcher:
-    try:
-        return AudioFetcher(settings.ca_file)
-    except OSError as error:
-        raise CannotWork(f"{settings.ca_file}: {error.strerror or error}") from error
 
 
 @contextmanager
