@@ -7,21 +7,19 @@ These forms are of schema 2; those of schema 1 (:mod:`gateway.contract.messages`
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.contract.messages import (
-    MESSAGE_BYTES,
-    UNREADABLE,
-    BadMessage,
     Data,
     Id,
     Line,
     Probability,
     Text,
     TranscriptionMessage,
+    decoded,
 )
 
 AGENTS_SCHEMA: Final = 2
@@ -171,8 +169,6 @@ class OutdatedAnswers(Struct, frozen=True, kw_only=True):
     schema: int = AGENTS_SCHEMA
 
 
-_Form = TypeVar("_Form", AgentRequest, AgentPresence, AnnouncementMessage, OutdatedAnswers)
-
 _request_decoder = msgspec.json.Decoder(AgentRequest)
 _presence_decoder = msgspec.json.Decoder(AgentPresence)
 _announcement_decoder = msgspec.json.Decoder(AnnouncementMessage)
@@ -181,28 +177,19 @@ _outdated_decoder = msgspec.json.Decoder(OutdatedAnswers)
 
 def decode_request(payload: bytes) -> AgentRequest:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_request_decoder, payload, "agent request")
+    return decoded(_request_decoder.decode, payload, "an agent request")
 
 
 def decode_presence(payload: bytes) -> AgentPresence:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_presence_decoder, payload, "agent's presence")
+    return decoded(_presence_decoder.decode, payload, "an agent's presence")
 
 
 def decode_announcement(payload: bytes) -> AnnouncementMessage:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_announcement_decoder, payload, "announcement")
+    return decoded(_announcement_decoder.decode, payload, "an announcement")
 
 
 def decode_outdated(payload: bytes) -> OutdatedAnswers:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_outdated_decoder, payload, "announcement of outdated answers")
-
-
-def _decoded(decoder: msgspec.json.Decoder[_Form], payload: bytes, what: str) -> _Form:
-    if len(payload) > MESSAGE_BYTES:
-        raise BadMessage(f"not an {what}: it has more than {MESSAGE_BYTES} bytes")
-    try:
-        return decoder.decode(payload)
-    except UNREADABLE as error:
-        raise BadMessage(f"not an {what}: {error}") from error
+    return decoded(_outdated_decoder.decode, payload, "an announcement of outdated answers")

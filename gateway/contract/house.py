@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.contract.events import ErasureEvent, HubEvent
-from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
+from gateway.contract.messages import UNREADABLE, BadMessage, Id, Line, decoded
 
 HOUSE_SCHEMA: Final = 1
 
@@ -168,8 +168,6 @@ class _Numbered(Struct, frozen=True):
     seq: Sequence = 0
 
 
-_Form = TypeVar("_Form", EventBatch, GatewayPresence, HouseAsk, HouseTold, HouseCommand, HouseDone)
-
 _batch_decoder = msgspec.json.Decoder(EventBatch)
 _gateway_decoder = msgspec.json.Decoder(GatewayPresence)
 _ask_decoder = msgspec.json.Decoder(HouseAsk)
@@ -182,32 +180,32 @@ _event_decoder: msgspec.json.Decoder[HubEvent | ErasureEvent] = msgspec.json.Dec
 
 def decode_batch(payload: bytes) -> EventBatch:
     """Raises BadMessage with the place of the mistake; the events in it are not looked at."""
-    return _decoded(_batch_decoder, payload, "a batch of events")
+    return decoded(_batch_decoder.decode, payload, "a batch of events")
 
 
 def decode_gateway(payload: bytes) -> GatewayPresence:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_gateway_decoder, payload, "a gateway's presence")
+    return decoded(_gateway_decoder.decode, payload, "a gateway's presence")
 
 
 def decode_ask(payload: bytes) -> HouseAsk:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_ask_decoder, payload, "a hub's ask")
+    return decoded(_ask_decoder.decode, payload, "a hub's ask")
 
 
 def decode_told(payload: bytes) -> HouseTold:
     """Raises BadMessage with the place of the mistake; the events in it are not looked at."""
-    return _decoded(_told_decoder, payload, "what a hub tells")
+    return decoded(_told_decoder.decode, payload, "what a hub tells")
 
 
 def decode_command(payload: bytes) -> HouseCommand:
     """Raises BadMessage with the place of the mistake; its body is not looked at."""
-    return _decoded(_command_decoder, payload, "a command")
+    return decoded(_command_decoder.decode, payload, "a command")
 
 
 def decode_done(payload: bytes) -> HouseDone:
     """Raises BadMessage with the place of the mistake; its body is not looked at."""
-    return _decoded(_done_decoder, payload, "what came of a command")
+    return decoded(_done_decoder.decode, payload, "what came of a command")
 
 
 def decode_shown(raw: msgspec.Raw) -> tuple[HubEvent | ErasureEvent, bytes]:
@@ -232,12 +230,3 @@ def number_of(epoch: str, raw: msgspec.Raw) -> int:
     except UNREADABLE:
         return 0
     return one.seq if one.epoch == epoch else 0
-
-
-def _decoded(decoder: msgspec.json.Decoder[_Form], payload: bytes, what: str) -> _Form:
-    if len(payload) > MESSAGE_BYTES:
-        raise BadMessage(f"not {what}: it has more than {MESSAGE_BYTES} bytes")
-    try:
-        return decoder.decode(payload)
-    except UNREADABLE as error:
-        raise BadMessage(f"not {what}: {error}") from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -230,6 +231,8 @@ class OrchestratorReply(Struct, frozen=True, kw_only=True):
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What a decoder raises: beside plain bad JSON, lone surrogates, and brackets nested deeper than its stack."""
 
+_Form = TypeVar("_Form")
+
 _encoder = msgspec.json.Encoder()
 _reply_decoder = msgspec.json.Decoder(OrchestratorReply)
 _transcription_decoder = msgspec.json.Decoder(TranscriptionMessage)
@@ -238,6 +241,16 @@ _transcription_decoder = msgspec.json.Decoder(TranscriptionMessage)
 def encode(message: Struct) -> bytes:
     """Any message or event as UTF-8 JSON."""
     return _encoder.encode(message)
+
+
+def decoded(decode: Callable[[bytes], _Form], payload: bytes, what: str) -> _Form:
+    """``what``, with its article, is what it is to be. Raises BadMessage with the place of the mistake."""
+    if len(payload) > MESSAGE_BYTES:
+        raise BadMessage(f"not {what}: it has more than {MESSAGE_BYTES} bytes")
+    try:
+        return decode(payload)
+    except UNREADABLE as error:
+        raise BadMessage(f"not {what}: {error}") from error
 
 
 def decode_reply(payload: bytes) -> OrchestratorReply:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line, Text
+from gateway.contract.messages import MESSAGE_BYTES, Id, Line, Text, decoded
 
 RECOGNITION_SCHEMA: Final = 1
 RECOGNITION_TYPE: Final = "application/msgpack"
+
+POOL_USER: Final = "pool"
+"""The user in the keys of all that gateways and recognizers tell each other."""
 
 JOBS_TOPIC: Final = "recognition.jobs"
 """Followed by the model and the urgency: ``recognition.jobs.base.final``; key (``pool``, gateway, job)."""
@@ -226,8 +229,6 @@ def jobs_topic(model: str, urgency: Urgency) -> str:
     return f"{JOBS_TOPIC}.{model_token(model)}.{urgency.value}"
 
 
-_Form = TypeVar("_Form", RecognitionJob, RecognitionResult, WorkerPresence)
-
 _encode = msgspec.msgpack.Encoder().encode
 _job_decoder = msgspec.msgpack.Decoder(RecognitionJob)
 _result_decoder = msgspec.msgpack.Decoder(RecognitionResult)
@@ -241,23 +242,14 @@ def encode_recognition(message: RecognitionJob | RecognitionResult | WorkerPrese
 
 def decode_job(payload: bytes) -> RecognitionJob:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_job_decoder, payload, "recognition job")
+    return decoded(_job_decoder.decode, payload, "a recognition job")
 
 
 def decode_result(payload: bytes) -> RecognitionResult:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_result_decoder, payload, "result of recognition")
+    return decoded(_result_decoder.decode, payload, "a result of recognition")
 
 
 def decode_worker(payload: bytes) -> WorkerPresence:
     """Raises BadMessage with the place of the mistake."""
-    return _decoded(_worker_decoder, payload, "recognizer's presence")
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[_Form], payload: bytes, what: str) -> _Form:
-    if len(payload) > MESSAGE_BYTES:
-        raise BadMessage(f"not a {what}: it has more than {MESSAGE_BYTES} bytes")
-    try:
-        return decoder.decode(payload)
-    except UNREADABLE as error:
-        raise BadMessage(f"not a {what}: {error}") from error
+    return decoded(_worker_decoder.decode, payload, "a recognizer's presence")

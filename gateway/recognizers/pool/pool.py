@@ -19,6 +19,7 @@ from gateway.broker.address import client_id, replies_group
 from gateway.broker.base import BrokerClosed, BrokerError, BufferFull, Delivery, MessageBroker, RoutingKey
 from gateway.contract.messages import PRIORITY_HEADER, BadMessage, new_id
 from gateway.contract.recognition import (
+    POOL_USER,
     RECOGNITION_TYPE,
     RESULTS_TOPIC,
     WORKER_SECONDS,
@@ -37,7 +38,7 @@ from gateway.recognizers.pool.jobs import START_ONE, error_of, finite, job_of, t
 from gateway.recognizers.pool.order import TRIES, Order, Sent
 from gateway.recognizers.pool.packing import Packing
 from gateway.recognizers.pool.queue import PoolQueue
-from gateway.recognizers.pool.roll_call import PREFIX, Impostor, presence_in
+from gateway.recognizers.pool.roll_call import Impostor, presence_in
 from gateway.recognizers.pool.workers import Hands, Need, Workers
 from gateway.settings.broker import BrokerSettings
 from transcription.errors import (
@@ -67,7 +68,7 @@ AGAIN_SECONDS = 1.0
 
 
 class Pool:
-    """``work`` names what must run as long as it is used."""
+    """``read_results``, ``hear_workers`` and ``watch`` must run as long as it is used."""
 
     def __init__(
         self,
@@ -294,7 +295,7 @@ class Pool:
         )  # fmt: skip
         await self._broker.publish(
             jobs_topic(order.need.model, order.urgency),
-            RoutingKey(PREFIX, self._gateway, job_id),
+            RoutingKey(POOL_USER, self._gateway, job_id),
             encode_recognition(job),
             message_id=job_id,
             content_type=RECOGNITION_TYPE,
@@ -349,7 +350,7 @@ class Pool:
             self.counts["garbage"] += 1
             await delivery.reject(str(error))
             return
-        if (key.user, key.session) != (PREFIX, result.job_id):
+        if (key.user, key.session) != (POOL_USER, result.job_id):
             self.counts["forged"] += 1
             await delivery.reject("it is not of the job that it is published for")
         elif result.job_id not in self._sent:

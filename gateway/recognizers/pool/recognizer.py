@@ -131,15 +131,12 @@ class PooledRecognizer:
         work = {
             "recognizer pool: results": self.pool.read_results,
             "recognizer pool: presence": self.pool.hear_workers,
-            "recognizer pool: watch": self._watch,
+            "recognizer pool: watch": self.pool.watch,
         }
         self._tasks = [
             self._group.create_task(self._mishaps.keep_up(name, one), name=name) for name, one in work.items()
         ]
         return self
-
-    async def _watch(self) -> None:
-        await self.pool.watch()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from gateway.broker.base import Message, MessageBroker
 from gateway.contract.messages import BadMessage
-from gateway.contract.recognition import WORKER_SECONDS, WORKERS_TOPIC, WorkerPresence, decode_worker
+from gateway.contract.recognition import (
+    POOL_USER,
+    WORKER_SECONDS,
+    WORKERS_TOPIC,
+    WorkerPresence,
+    decode_worker,
+)
 from gateway.recognizers.pool.workers import Workers
 
-PREFIX = "pool"
-"""Of the keys of all that gateways and recognizers tell each other."""
 ROLL_CALL_SECONDS = 2.5 * WORKER_SECONDS
 
 
@@ -42,7 +46,7 @@ def presence_in(message: Message) -> WorkerPresence:
     """What a recognizer says of itself. Raises BadMessage, and Impostor for what is somebody else's."""
     said = decode_worker(message.payload)
     key = message.routing_key
-    if (key.user, key.device) != (PREFIX, said.worker):
+    if (key.user, key.device) != (POOL_USER, said.worker):
         raise Impostor("it is not of the recognizer that it is published for")
     return said
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from gateway.broker.base import BrokerClosed, BrokerError, BrokerUnavailable, MessageBroker, RoutingKey
 from gateway.contract.messages import BadMessage
 from gateway.contract.recognition import (
+    POOL_USER,
     RECOGNITION_TYPE,
     RESULTS_TOPIC,
     WORKER_SECONDS,
@@ -305,7 +306,7 @@ class RecognizerWorker:
             try:
                 await self._broker.publish(
                     RESULTS_TOPIC,
-                    RoutingKey("pool", job.gateway, job.job_id),
+                    RoutingKey(POOL_USER, job.gateway, job.job_id),
                     payload,
                     correlation_id=job.job_id,
                     message_id=f"{job.job_id}.{self.name.token}.{result.failure or 'text'}".replace(" ", "-"),
@@ -359,7 +360,7 @@ class RecognizerWorker:
         with suppress(BrokerError):  # how the broker is, is told elsewhere
             await self._broker.publish(
                 WORKERS_TOPIC,
-                RoutingKey("pool", name.token, "presence"),
+                RoutingKey(POOL_USER, name.token, "presence"),
                 encode_recognition(presence),
                 content_type=RECOGNITION_TYPE,
             )
