@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,6 +107,10 @@ class Recognizing(Protocol):
     @property
     def verdict(self) -> bool | None:
         """Whether it has the engine that its settings mean; None: that is not known yet."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of what recognizers on other machines were asked for, by its name; empty: none is asked."""
 
     def change(self, settings: TranscriptionSettings) -> None:
         """From now on these settings, as far as they are the engine's; utterances wait for none of it.

@@ -104,6 +104,10 @@ async def test_a_gateway_without_a_model_has_its_text_from_elsewhere_and_says_so
         assert [job.owner for job in worker.jobs] == ["porch"] * len(worker.jobs)
         shown = await component(client, house.gateway.url, "recognizers")
         assert (shown["state"], shown["detail"]) == ("healthy", "1 with base")
+        async with client.get(f"{house.gateway.url}api/v1/health") as answer:
+            counts = (await answer.json())["recognizers"]
+        assert counts["texts"] >= 1
+        assert counts["sent"] == len(worker.jobs)
 
 
 @pytest.mark.slow

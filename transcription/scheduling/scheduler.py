@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -185,6 +185,11 @@ class Recognizer:
     def verdict(self) -> bool | None:
         """Whether it has the engine that its settings mean; None: that is not known yet."""
         return self._keeper.verdict
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """It asks nobody else."""
+        return {}
 
     def _ask(self, draft: Draft, so_far: Utterance, hints: Hints) -> None:
         if self._closing or self._keeper.engine is None:

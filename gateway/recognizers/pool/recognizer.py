@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -109,6 +109,11 @@ class PooledRecognizer:
             return self.own.verdict
         there = self.pool.hands(self.need(NO_HINTS)).capacity > 0
         return there if there or self.pool.looked else None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of jobs and results, and how often the own engine and the pool had to help each other."""
+        return {**self.pool.counts, **self.sides.counts}
 
     def change(self, settings: TranscriptionSettings) -> None:
         """See :class:`Recognizing`."""

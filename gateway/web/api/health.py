@@ -29,7 +29,8 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
 
     Since its start, ``mishaps``: pieces of work that a mistake in the gateway ended, by what was being done;
     ``losses``: what was given up because too much of it waited, by what it was; ``content``: texts by what the content
-    filter made of them (``flagged``, ``changed``, ``dropped``), and how often the user's own function ``failed``.
+    filter made of them (``flagged``, ``changed``, ``dropped``), and how often the user's own function ``failed``;
+    ``recognizers``: what became of what recognizers on other machines were asked for, by its name.
     """
 
     state: HealthState
@@ -40,6 +41,7 @@ class GatewayHealth(Struct, frozen=True, kw_only=True):
     mishaps: dict[str, int]
     losses: dict[str, int]
     content: dict[str, int]
+    recognizers: dict[str, int]
 
 
 def running_version() -> str:
@@ -60,6 +62,11 @@ def _content(call: Call[None, None, None]) -> dict[str, int]:
     return {} if running is None else dict(running.pipeline.content.counts)
 
 
+def _recognizers(call: Call[None, None, None]) -> dict[str, int]:
+    running = call.parts.find_running()
+    return {} if running is None else dict(running.recognizer.counts)
+
+
 async def show_health(call: Call[None, None, None]) -> GatewayHealth:
     """How everything is right now; also while the gateway starts."""
     report = seen_by(call.principal, call.parts.health.report())
@@ -72,6 +79,7 @@ async def show_health(call: Call[None, None, None]) -> GatewayHealth:
         mishaps=dict(call.parts.health.mishaps.counts),
         losses=_losses(call),
         content=_content(call),
+        recognizers=_recognizers(call),
     )
 
 

@@ -139,6 +139,7 @@ async def test_when_the_pool_is_late_the_own_engine_does_it_and_whoever_is_first
         done = await recognizer.transcribe(spoken(), owner="o", deadline=10)
         assert (done.worker, done.transcript.text) == ("", "by myself")
         assert recognizer.sides.counts == {"pool: late": 1}
+        assert recognizer.counts == {"pool: late": 1, "sent": 1}
         assert done.queue_seconds >= FAST, "the time that was lost with the pool is waiting"
     assert len(worker.jobs) == 1
 
