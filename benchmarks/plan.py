@@ -3,9 +3,10 @@
 The engines are measured with short, longer and long utterances on one thread, the real weights with a person's:
 processor time, not wall time. The gateway and its recognizer (tiny.en, where it is here) are measured with silent
 devices, and with devices that say short utterances or long ones, often or now and then, over MQTT. Hub and broker are
-taken from `hub` and `adapters`. Then devices speak at random, at sizes and shares that none of it was
-measured with, and the processor time of gateway and recognizer is compared with the prediction. Partial texts are off
-in all of it: they take only what is left. A whole run writes ``gateway/planning/costs.json``.
+taken from `hub` and `adapters`; a listener's memory is measured with a thousand at one gateway. Then devices speak at
+random, at sizes and shares that none of it was measured with, and the processor time of gateway and recognizer is
+compared with the prediction. Partial texts are off in all of it: they take only what is left. A whole run writes
+``gateway/planning/costs.json``.
 """
 
 from __future__ import annotations
@@ -26,19 +27,21 @@ import numpy as np
 import psutil
 from msgspec import Struct
 
+from benchmarks.hub import clients
 from benchmarks.instruments.memory import cpu_seconds
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result, machine
+from benchmarks.load.house_gateway import UNLIMITED
 from firmware_bridge.simulator.simulator import SimulatedDevice
 from firmware_bridge.simulator.wires import Mqtt
 from firmware_bridge.speech_files import read_wav, recordings
 from gateway.planning.costs import Check, Costs, ModelCost
 from tests.real.people import PROMPTS, prompts, read
 from tests.real.weights import BASE, TINY_EN
+from tests.transcription.speech import utterance
 from transcription.audio import SAMPLE_RATE, Samples, from_pcm16
 from transcription.process.process import ProcessTranscriber
 from transcription.settings import TranscriptionSettings
-from transcription.utterance.segmenter import EndReason, Utterance
 from transcription.whisper.engine import WhisperTranscriber
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +50,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 DEVICES = 16
 SECONDS, QUICK_SECONDS = 40.0, 6.0
 SETTLE_SECONDS = 2.0
+FIRST_LISTENERS, LISTENERS = 20, 1_000
+"""Of whom the first cost what all have together."""
+ROOM = {"port": 0, "max_listeners": 2_000, "limits": UNLIMITED}
 RUNS = ((0.5, "short"), (0.5, "long"), (0.2, "short"), (0.2, "long"))
 """How much of the time each device is spoken to, and with which third of the clips."""
 SIZES = ((12, 0.5), (32, 0.25), (64, 0.1))
@@ -77,6 +83,7 @@ def run(*, quick: bool) -> Result:
         "an utterance, gateway, core_ms": 1000 * costs.utterance,
         "recognitions of an utterance": costs.recognitions,
         "a device, memory_kB": 1024 * costs.device_memory_mb,
+        "a listener, memory_kB": 1024 * costs.listener_memory_mb,
     }
     for name, cost in models.items():
         metrics[f"4 s of speech, {name}, core_ms"] = 1000 * cost.seconds(4.0)
@@ -135,16 +142,9 @@ def _work(engine: ProcessTranscriber, said: Sequence[Samples]) -> float:
     before, rounds = cpu_seconds(engine.pid), 0
     while cpu_seconds(engine.pid) - before < ENOUGH_SECONDS:
         for samples in said:
-            engine.transcribe(_utterance(samples))
+            engine.transcribe(utterance(samples))
         rounds += 1
     return (cpu_seconds(engine.pid) - before) / rounds / len(said)
-
-
-def _utterance(samples: Samples) -> Utterance:
-    return Utterance(
-        samples=samples, start=0, end=len(samples), speech_end=len(samples), has_speech=True,
-        end_reason=EndReason.STOP, peak_probability=1.0,
-    )  # fmt: skip
 
 
 def _by_length(said: Sequence[Samples]) -> list[Samples]:
@@ -191,7 +191,7 @@ def _costs(seconds: float, models: dict[str, ModelCost]) -> Costs:
         gateway_memory_mb=memory,
         device_memory_mb=(with_devices - memory) / DEVICES,
         delivery=hub["gateway's share of a core"] / hub["delivered_per_s"],
-        listener_memory_mb=0.1,
+        listener_memory_mb=asyncio.run(_listener_memory()),
         models=models,
         broker_messages={
             name.partition(":")[0]: rate
@@ -199,6 +199,20 @@ def _costs(seconds: float, models: dict[str, ModelCost]) -> Costs:
             if name.endswith("through the adapter")
         },
     )
+
+
+async def _listener_memory() -> float:
+    """Of a gateway, for one listener that is shown everything."""
+    with gateway_process(
+        f"transcription: {{model: bundled}}\nweb: {msgspec.json.encode(ROOM).decode()}"
+    ) as gateway:
+        port = int(gateway.url.rpartition(":")[2])
+        async with clients(port, "/ws", FIRST_LISTENERS):
+            await asyncio.sleep(SETTLE_SECONDS)
+            before = gateway.resident_mb()
+            async with clients(port, "/ws", LISTENERS):
+                await asyncio.sleep(SETTLE_SECONDS)
+                return (gateway.resident_mb() - before) / LISTENERS
 
 
 def _fitted(runs: Sequence[Taken], silent: float) -> tuple[float, float]:

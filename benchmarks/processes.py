@@ -2,7 +2,7 @@
 
 The same utterances of a person, eight speakers at a time, in turns: what is done in a second, what it takes of memory,
 and how long a further process takes until it is of use. Real weights of base and tiny.en (``make real``), else the
-bundled ones. The figures are those of ADR 61.
+bundled ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import psutil
 from benchmarks.instruments.report import Bar, Result
 from benchmarks.load.sayings import commands, sentences
 from tests.real.weights import BASE, TINY_EN
+from tests.transcription.speech import utterance
 from transcription.audio import from_pcm16
 from transcription.recognizing import Phase, RecognizerState
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
-from transcription.utterance.segmenter import EndReason, Utterance
+from transcription.utterance.segmenter import Utterance
 
 CORES = 2
 SPEAKERS = 8
@@ -70,8 +71,8 @@ class _Side:
 
     async def _speak(self, number: int, said: Sequence[Utterance]) -> None:
         recognizer = self._recognizers[number % len(self._recognizers)]
-        for utterance in said:
-            await recognizer.transcribe(utterance, owner=f"speaker-{number}")
+        for one in said:
+            await recognizer.transcribe(one, owner=f"speaker-{number}")
 
 
 def _recognizes(process: psutil.Process) -> bool:
@@ -112,12 +113,4 @@ async def _ready(stack: AsyncExitStack, settings: TranscriptionSettings) -> Reco
 
 def _utterances(whose: str, count: int) -> list[Utterance]:
     said = sentences(count) if whose == "people" else commands()
-    return [_utterance(said[number % len(said)].pcm) for number in range(count)]
-
-
-def _utterance(pcm: bytes) -> Utterance:
-    samples = from_pcm16(pcm)
-    return Utterance(
-        samples=samples, start=0, end=len(samples), speech_end=len(samples), has_speech=True,
-        end_reason=EndReason.STOP, peak_probability=1.0,
-    )  # fmt: skip
+    return [utterance(from_pcm16(said[number % len(said)].pcm)) for number in range(count)]

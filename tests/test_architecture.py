@@ -265,7 +265,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .recognizers:                   transcription .contract .broker
 .recognizers.pool:              transcription transcription.utterance transcription.transcriber
                                 transcription.recognizing transcription.scheduling .contract .settings .process
-                                .broker .recognizers
+                                .broker .broker.opening .recognizers
 .adapters.parts:                firmware_bridge.bridge transcription.recognizing .config .hub .observing .registry
                                 .pipeline
 .adapters.asking:               .contract .settings .access .pipeline.telling
@@ -282,8 +282,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .client:                        firmware_bridge firmware_bridge.link firmware_bridge.simulator .contract
 .systemd:                       .contract .access .config
 .recognizers.worker:            transcription transcription.utterance transcription.transcriber
-                                transcription.recognizing transcription.scheduling .contract .settings .broker
-                                .broker.opening .recognizers .systemd
+                                transcription.recognizing transcription.scheduling .contract .settings .process
+                                .broker .broker.opening .recognizers .systemd
 gateway:                        .contract .orchestrators .client
 .house.copies:                  .contract .broker .journal.effects .journal.errors .journal.tables .journal
                                 .house.row

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
 from gateway.broker.base import BrokerError, BrokerStatus, MessageBroker
 from gateway.broker.opening import open_broker
+from gateway.process.signals import told_by_signals
 from gateway.settings.broker import BrokerSettings
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ async def _serve(servants: Sequence[Servant], broker: MessageBroker) -> None:
     work = asyncio.create_task(_all(servants, broker), name="orchestrators")
     end = asyncio.create_task(_end_when_told(servants, work, told), name="end")
     try:
-        with _told_by_signals(told):
+        with told_by_signals(told):
             await asyncio.wait({work})
     finally:
         end.cancel()
@@ -90,20 +90,3 @@ async def _end_when_told(
     finally:
         again.cancel()
     work.cancel()
-
-
-@contextmanager
-def _told_by_signals(told: asyncio.Queue[None]) -> Iterator[None]:
-    """Outside the main thread there are none, and on Windows only what asyncio makes of SIGINT."""
-    loop, heard = asyncio.get_running_loop(), []
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, told.put_nowait, None)
-            heard.append(number)
-    except (NotImplementedError, RuntimeError, ValueError):
-        pass
-    try:
-        yield
-    finally:
-        for number in heard:
-            loop.remove_signal_handler(number)

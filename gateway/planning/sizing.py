@@ -126,12 +126,12 @@ def _recognizers(workload: Workload, model: ModelCost, each: float, box: Box) ->
     lanes = servers_for(load, service, workload.wait_seconds, SHARE_IN_TIME)
     count = math.ceil(lanes / box.cores)
     wait = wait_seconds(load, count * box.cores, service, SHARE_IN_TIME)
-    fits = max(1, math.ceil(count * model.memory_mb / 1024 / box.memory_gb / count))
+    boxes_each = max(1, math.ceil(model.memory_mb / 1024 / box.memory_gb))
     return HousePart(
         name="recognizers",
         count=count,
         cores=load,
-        boxes=float(count * fits),
+        boxes=float(count * boxes_each),
         busy=load / (count * box.cores),
         because=f"{service:.2f} core seconds for {workload.seconds:g} s, {each:.1f} times, {box.cores} at once",
     ), wait

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from msgspec import structs
-
 from gateway.broker.base import BrokerError
-from gateway.broker.opening import MEMORY, open_broker
+from gateway.broker.opening import MEMORY
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.configuration import GatewayConfig
 from gateway.recognizers.pool.jobs import START_ONE, need_of
-from gateway.recognizers.pool.roll_call import RollCall, roll_call
+from gateway.recognizers.pool.roll_call import RollCall, roll_call_over
 from transcription.transcriber import NO_HINTS
 
 WHAT = "recognizers"
-CLOSE_SECONDS = 0.5
 
 
 def recognizers(config: GatewayConfig) -> Iterator[Finding]:
@@ -27,19 +24,11 @@ def recognizers(config: GatewayConfig) -> Iterator[Finding]:
         yield fail(WHAT, "with memory:// nobody can come who could be one", "name a broker in broker.url")
         return
     try:
-        called = asyncio.run(_listen(config))
+        called = asyncio.run(roll_call_over(config.broker))
     except BrokerError as error:
         yield warn(WHAT, f"the broker could not be asked whether any are there: {error}")
     else:
         yield _found(config, called)
-
-
-async def _listen(config: GatewayConfig) -> RollCall:
-    broker = open_broker(config.broker.url, structs.replace(config.broker, keep_for_groups=()))
-    try:
-        return await roll_call(broker)
-    finally:
-        await broker.close(CLOSE_SECONDS)
 
 
 def _found(config: GatewayConfig, called: RollCall) -> Finding:

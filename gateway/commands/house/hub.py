@@ -10,6 +10,7 @@ import click
 
 from gateway.commands.options import Trouble, config_option, read_config
 from gateway.config.loading import variable_name
+from gateway.contract.messages import is_token
 from gateway.house_hub.running import MISCONFIGURED, NoHouse, run_hub
 from gateway.observing import log
 from gateway.process.no_cores import keep_no_cores
@@ -60,8 +61,7 @@ def command(
 
 
 def _check_name(name: str) -> None:
-    plain = name.replace("-", "").replace("_", "")
-    if name and not (len(name) <= 64 and plain.isascii() and (plain.isalnum() or not plain)):
+    if name and not is_token(name):
         raise click.BadParameter("a name is 1 to 64 of A-Z a-z 0-9 _ -", param_hint="--name")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import click
 import msgspec
@@ -83,8 +83,9 @@ def command(
     earshot plan --devices 100000 --duty 0.02 --model base --cores 16 --price 160
     """  # noqa: D301
     costs = measured()
-    cost = _known(costs.models, model, "model")
-    _known(costs.broker_messages, broker, "broker")
+    _check_measured(model, costs.models, "model")
+    _check_measured(broker, costs.broker_messages, "broker")
+    cost = costs.models[model]
     workload = Workload(
         devices=devices, duty=duty, seconds=seconds, wait_seconds=wait, listeners=listeners, follows=follows
     )
@@ -96,18 +97,11 @@ def command(
     _show(workload, box, plan, costs, cost)
 
 
-def _known(measured_ones: Mapping[str, ModelCost] | Mapping[str, float], name: str, what: str) -> ModelCost:
-    """What was measured of it; for a broker the caller wants to know only that there is something."""
+def _check_measured(name: str, measured_ones: Collection[str], what: str) -> None:
     if name not in measured_ones:
         raise click.UsageError(
             f"nobody has measured the {what} {one_line(name)[:40]!r}; measured: {', '.join(measured_ones)}"
         )
-    found = measured_ones[name]
-    return (
-        found
-        if isinstance(found, ModelCost)
-        else ModelCost(utterance_seconds=0, second_seconds=0, memory_mb=0)
-    )
 
 
 def _show(workload: Workload, box: Box, plan: Sizing, costs: Costs, cost: ModelCost) -> None:

@@ -11,16 +11,15 @@ import msgspec
 from msgspec import structs
 
 from gateway.broker.base import BrokerError
-from gateway.broker.opening import MEMORY, check_broker_url, open_broker
+from gateway.broker.opening import MEMORY, check_broker_url
 from gateway.commands.options import Misplaced, Trouble, config_option, read_config
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
 from gateway.contract.recognition import WorkerPresence
 from gateway.recognizers.pool.jobs import START_ONE, need_of
-from gateway.recognizers.pool.roll_call import ROLL_CALL_SECONDS, RollCall, roll_call
+from gateway.recognizers.pool.roll_call import ROLL_CALL_SECONDS, RollCall, roll_call_over
 from transcription.transcriber import NO_HINTS
 
-CLOSE_SECONDS = 0.5
 HEADS = ("NAME", "STATE", "MODEL", "LANGUAGES", "BUSY", "OLDEST", "A JOB", "DONE", "FAILED", "HEARD", "WHERE")
 SOME_LANGUAGES = 3
 
@@ -51,7 +50,7 @@ def command(*, config_path: Path | None, broker: str | None, as_json: bool) -> N
     except BrokerError as error:
         raise Misplaced(str(error)) from error
     try:
-        called = asyncio.run(_called(config))
+        called = asyncio.run(roll_call_over(config.broker))
     except BrokerError as error:
         raise Trouble(str(error)) from error
     if as_json:
@@ -60,14 +59,6 @@ def command(*, config_path: Path | None, broker: str | None, as_json: bool) -> N
         for line in _lines(called):
             click.echo(line)
     _judge(config, called)
-
-
-async def _called(config: GatewayConfig) -> RollCall:
-    broker = open_broker(config.broker.url, structs.replace(config.broker, keep_for_groups=()))
-    try:
-        return await roll_call(broker)
-    finally:
-        await broker.close(CLOSE_SECONDS)
 
 
 def _judge(config: GatewayConfig, called: RollCall) -> None:

@@ -6,7 +6,10 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from gateway.broker.base import Message, MessageBroker
+from gateway.broker.opening import open_broker
 from gateway.contract.messages import BadMessage
 from gateway.contract.recognition import (
     POOL_USER,
@@ -16,8 +19,10 @@ from gateway.contract.recognition import (
     decode_worker,
 )
 from gateway.recognizers.pool.workers import Workers
+from gateway.settings.broker import BrokerSettings
 
 ROLL_CALL_SECONDS = 2.5 * WORKER_SECONDS
+CLOSE_SECONDS = 0.5
 
 
 class Impostor(BadMessage):
@@ -49,6 +54,15 @@ def presence_in(message: Message) -> WorkerPresence:
     if (key.user, key.device) != (POOL_USER, said.worker):
         raise Impostor("it is not of the recognizer that it is published for")
     return said
+
+
+async def roll_call_over(settings: BrokerSettings) -> RollCall:
+    """On a connection of its own, which keeps nothing for anybody. Raises BrokerError."""
+    broker = open_broker(settings.url, structs.replace(settings, keep_for_groups=()))
+    try:
+        return await roll_call(broker)
+    finally:
+        await broker.close(CLOSE_SECONDS)
 
 
 async def roll_call(broker: MessageBroker, seconds: float = ROLL_CALL_SECONDS) -> RollCall:

@@ -63,8 +63,6 @@ class JobIntake:
         self._came = asyncio.Event()
         self._asking_since = 0.0
         self._asking = False
-        self.passed_on = 0
-        """How many were given back."""
 
     async def __aenter__(self) -> Self:
         for urgency in Urgency:
@@ -135,7 +133,6 @@ class JobIntake:
         except BrokerError as error:
             log.info("a job could not be given back", reason=str(error))
             return False
-        self.passed_on += 1
         return True
 
     async def _read(self, urgency: Urgency, subscription: Subscription) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
@@ -15,6 +14,7 @@ from msgspec import Struct, structs
 from gateway.broker.base import BrokerStatus
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.messages import new_id
+from gateway.process.signals import told_by_signals
 from gateway.recognizers.claim_checks import ClaimChecks
 from gateway.recognizers.worker.worker import RecognizerWorker, WorkerName, at_once
 from gateway.settings.broker import BrokerSettings
@@ -97,7 +97,7 @@ class WorkerProcess:
         end = asyncio.create_task(self._end_when_told(worker, work, signals), name="end")
         watchdog = asyncio.create_task(self._notifier.watchdog(lambda: True), name="watchdog")
         try:
-            with _told_by_signals(signals):
+            with told_by_signals(signals):
                 self._notifier.ready(
                     f"{self._name.model} at {self._settings.broker.url.partition('://')[0]}://"
                 )
@@ -179,18 +179,3 @@ def place(text: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise CannotWork(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
-
-
-@contextmanager
-def _told_by_signals(told: asyncio.Queue[None]) -> Iterator[None]:
-    """Outside the main thread there are none."""
-    loop, heard = asyncio.get_running_loop(), []
-    with suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, told.put_nowait, None)
-            heard.append(number)
-    try:
-        yield
-    finally:
-        for number in heard:
-            loop.remove_signal_handler(number)

@@ -19,7 +19,7 @@ from gateway.recognizers.pool.opening import CODECS, pooled_recognizer
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.recognizers import RecognizersSettings
 from tests.gateway.recognizers.pool.workers import StandInWorker, spoken
-from transcription.recognizing import Phase, RecognizerState
+from transcription.recognizing import Phase
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import NO_HINTS
@@ -107,7 +107,3 @@ def test_nobody_is_worse_where_nobody_else_recognizes(alone: bool, state: Health
 def test_what_does_not_change_is_told_once() -> None:
     events = told(NOBODY, NOBODY, ("1 with base", "", ""), ("1 with base", "", ""), alone=True)
     assert [event.state for event in events] == [HealthState.UNHEALTHY, HealthState.HEALTHY]
-
-
-def test_a_state_of_the_pool_is_one_of_a_recognizer() -> None:
-    assert RecognizerState(Phase.READY, "", "base").engine == ""

@@ -24,8 +24,8 @@ from gateway.contract.recognition import (
 )
 from gateway.recognizers.audio_codec import decoded
 from gateway.settings.broker import BrokerSettings
-from tests.gateway.recognizers.pool.pooled import SETTINGS, pooled, until
-from tests.gateway.recognizers.pool.workers import MODEL, StandInWorker, answers, spoken
+from tests.gateway.recognizers.pool.pooled import pooled, until
+from tests.gateway.recognizers.pool.workers import MODEL, StandInWorker, spoken
 from transcription.errors import (
     EngineFailed,
     GivenUp,
@@ -647,8 +647,3 @@ async def test_the_result_of_a_gateway_before_this_one_is_nobodys(broker: Messag
             done: Recognized = await again
             await until(lambda: after.pool.counts["unknown"] == 1)
     assert done.transcript.text == "16000 o"
-
-
-def test_the_settings_of_these_tests_are_a_gateways() -> None:
-    assert SETTINGS.model == MODEL
-    assert answers.__doc__
