@@ -265,17 +265,20 @@ async def test_a_guess_beside_what_it_died_of_is_not_made_again() -> None:
 
 
 async def test_who_gave_up_waiting_for_a_lone_try_is_not_done() -> None:
-    engine = Lanes()
+    engine = Lanes(3)
     async with open_recognizer(engine, retries=1) as r:
-        poison, innocent = say(r, POISON), say(r, 20)
-        await passes(lambda: len(engine.under_way) == 2)
-        await engine.dies_of_poison()
-        begun = engine.given.count([20])
-        innocent.cancel()
-        engine.let_go(20, 21)
-        await asyncio.wait({poison, innocent})
+        poison, beside = say(r, POISON), {length: say(r, length) for length in (20, 22)}
+        await passes(lambda: len(engine.under_way) == 3)
+        engine.let_go(POISON)
+        await passes(lambda: engine.given.count([20]) + engine.given.count([22]) == 3)
+        [waits] = [length for length in beside if engine.given.count([length]) == 1]
+        beside.pop(waits).cancel()
+        engine.let_go(20, 21, 22)
+        await texts(*beside.values())
+        await asyncio.wait({poison})
+        assert isinstance(poison.exception(), GivenUp)
         assert await texts(say(r, 21)) == ["21"]
-    assert engine.given.count([20]) == begun
+    assert engine.given.count([waits]) == 1
 
 
 async def test_another_engine_waits_for_all_lanes() -> None:
