@@ -1,6 +1,6 @@
 """An utterance's audio as it travels in a job: FLAC, which loses nothing, or Opus, which is small; and back.
 
-PyAV does both; it is imported with the first utterance that travels, for it takes 35 MB.
+PyAV does both; it is imported with the first utterance that travels, for it takes 20 MB.
 """
 
 from __future__ import annotations
