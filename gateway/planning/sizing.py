@@ -58,11 +58,12 @@ class Box(Struct, frozen=True, kw_only=True):
 
 
 class HousePart(Struct, frozen=True, kw_only=True):
-    """So many of one part: ``cores`` they keep busy, ``boxes`` they fill, and how much of what they can they do."""
+    """So many of one part: ``cores`` they keep busy, ``memory_gb`` they hold, ``boxes`` they fill, and how full each is."""
 
     name: str
     count: int
     cores: float
+    memory_gb: float = 0.0
     boxes: float
     busy: float
     because: str
@@ -99,16 +100,17 @@ def sizing(workload: Workload, costs: Costs, model: ModelCost, box: Box, broker:
 
 
 def _fits_one_box(parts: tuple[HousePart, ...], box: Box) -> bool:
-    """One of each, and cores to spare."""
-    cores = sum(part.cores for part in parts)
-    return all(part.count == 1 for part in parts) and cores < MOST_OF_A_LOOP * box.cores
+    """One of each, with cores to spare, and room in its memory."""
+    cores, memory = sum(part.cores for part in parts), sum(part.memory_gb for part in parts)
+    one_of_each = all(part.count == 1 for part in parts)
+    return one_of_each and cores < MOST_OF_A_LOOP * box.cores and memory < box.memory_gb
 
 
 def _gateways(workload: Workload, costs: Costs, box: Box) -> HousePart:
     audio = costs.silent_device * (1 - workload.duty) + costs.speaking_device * workload.duty
     cores = (workload.devices * audio + workload.utterances * costs.utterance) / box.speed
     needs = {
-        f"one event loop of {MOST_OF_A_LOOP:.0%}": math.ceil(cores / MOST_OF_A_LOOP),
+        f"one core each, busy to {MOST_OF_A_LOOP:.0%} at most": math.ceil(cores / MOST_OF_A_LOOP),
         f"{GATEWAY_DEVICES} sessions each (sessions.max_sessions)": math.ceil(
             workload.devices / GATEWAY_DEVICES
         ),
@@ -117,7 +119,15 @@ def _gateways(workload: Workload, costs: Costs, box: Box) -> HousePart:
     memory = (count * costs.gateway_memory_mb + workload.devices * costs.device_memory_mb) / 1024
     busy = max(cores / count / MOST_OF_A_LOOP, workload.devices / count / GATEWAY_DEVICES)
     boxes = max(count / box.cores, memory / box.memory_gb)
-    return HousePart(name="gateways", count=count, cores=cores, boxes=boxes, busy=busy, because=because)
+    return HousePart(
+        name="gateways",
+        count=count,
+        cores=cores,
+        memory_gb=memory,
+        boxes=boxes,
+        busy=busy,
+        because=because,
+    )
 
 
 def _recognizers(workload: Workload, model: ModelCost, each: float, box: Box) -> tuple[HousePart, float]:
@@ -131,9 +141,10 @@ def _recognizers(workload: Workload, model: ModelCost, each: float, box: Box) ->
         name="recognizers",
         count=count,
         cores=load,
+        memory_gb=count * model.memory_mb / 1024,
         boxes=float(count * boxes_each),
         busy=load / (count * box.cores),
-        because=f"{service:.2f} core seconds for {workload.seconds:g} s, {each:.1f} times, {box.cores} at once",
+        because=f"{service:.2f} core seconds for {workload.seconds:g} s, {each:.1f} times each, {box.cores} at once",
     ), wait
 
 
@@ -165,6 +176,7 @@ def _hubs(workload: Workload, costs: Costs, box: Box) -> Iterator[HousePart]:
         name="hubs",
         count=count,
         cores=cores,
+        memory_gb=memory,
         boxes=max(count / box.cores, memory / box.memory_gb),
         busy=max(cores / count / MOST_OF_A_LOOP, workload.listeners / count / GATEWAY_DEVICES),
         because=f"{deliveries:,.0f} events/s to listeners",

@@ -35,6 +35,14 @@ def test_a_clinic_is_one_of_each() -> None:
     assert plan(CLINIC).boxes == 1, "all of it on one"
 
 
+def test_one_box_does_all_of_it_only_where_its_memory_holds_it() -> None:
+    thousand = Workload(devices=1_000, duty=0.02)
+    assert plan(thousand).boxes == 1
+    tight = plan(thousand, Box(memory_gb=0.25))
+    assert sum(one.memory_gb for one in tight.parts) > 0.25
+    assert tight.boxes >= part(tight, "gateways").boxes > 1
+
+
 def test_a_campus_needs_what_its_arithmetic_says() -> None:
     campus = plan(CAMPUS)
     assert CAMPUS.utterances == 500.0
