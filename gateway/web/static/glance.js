@@ -11,7 +11,7 @@ const LATELY = 50;
 
 export class Glance {
   constructor() {
-    this.notices = new KeyedList(byId("notices"), (component) => component.component, noticeRow);
+    this.notices = new KeyedList(byId("notices"), (notice) => notice, noticeRow);
   }
 
   show(house, connection) {
@@ -23,7 +23,7 @@ export class Glance {
     setAttribute(byId("headline"), "data-state", state);
     setText(byId("headline"), headline);
     setText(byId("subline"), subline);
-    this.notices.show([...house.components.values()].filter((component) => component.notice));
+    this.notices.show([...new Set([...house.components.values()].map((component) => component.notice))].filter(Boolean));
     setText(byId("health-badge"), problems.length ? String(problems.length) : "");
     setAttribute(byId("health-badge"), "aria-label", count(problems.length, "problem"));
     const turns = [...house.turns.values()].slice(-LATELY);
@@ -49,7 +49,7 @@ function sentence({ connection, devices, here, speaking, problems }) {
 
 function noticeRow() {
   const node = element("li", "notice");
-  return { node, update: (component) => setText(node, component.notice) };
+  return { node, update: (notice) => setText(node, notice) };
 }
 
 function trouble(problems) {

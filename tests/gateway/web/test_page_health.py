@@ -116,6 +116,13 @@ async def test_many_notices_leave_a_phone_room_for_what_is_said(page: Page, hous
     await expect(notices.last).to_be_in_viewport()
 
 
+async def test_what_several_gateways_note_alike_stands_there_once(page: Page, house: House) -> None:
+    await open_page(page, house)
+    for gateway in ("ward-a", "ward-b"):
+        house.health.set(f"{gateway} · recognizer", HealthState.HEALTHY, notice="It is for trying out.")
+    await expect(page.locator(".notice", has_text="It is for trying out.")).to_have_count(1)
+
+
 async def test_what_a_part_is_stands_there_also_while_it_works(page: Page, house: House) -> None:
     await open_page(page, house, "health")
     house.health.set("broker", HealthState.HEALTHY, detail="Redis 7.0: fsync")
