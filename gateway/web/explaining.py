@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.journal import JournalError
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
-from gateway.web.parts import NotRunning
+from gateway.web.parts import NotAtHub, NotRunning
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +60,8 @@ def problem_of(error: Exception, request: web.Request) -> Problem:
             return error
         case web.HTTPException():
             return _translated(error)
+        case NotAtHub():
+            return unavailable(str(error), "ask the gateway itself")
         case NotRunning():
             later = unavailable(str(error), "try again soon; /readyz says what is missing")
             later.headers["Retry-After"] = "2"

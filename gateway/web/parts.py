@@ -37,6 +37,10 @@ class NotRunning(Exception):
     """The gateway is starting or stopping: what was asked for is not there (503)."""
 
 
+class NotAtHub(NotRunning):
+    """A hub never has it, however long one waits (503)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningParts:
     """What is there while the gateway is up. ``reconfigure`` changes its settings as far as that goes."""
@@ -109,6 +113,8 @@ class Parts:
     def running(self) -> RunningParts:
         """What is up now. Raises NotRunning."""
         running = self.find_running()
+        if self.find_running is _nothing_yet and self.others is not None:
+            raise NotAtHub("this is a hub: devices, models and settings are at the gateways")
         if running is None:
             raise NotRunning("the gateway is starting or stopping; try again soon")
         return running

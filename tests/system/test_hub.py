@@ -245,6 +245,10 @@ async def test_what_only_a_gateway_has_is_not_at_a_hub(tmp_path: Path, redis: Re
     async with open_hub(tmp_path / "hub", redis.url, "hub") as hub, ClientSession() as session:
         async with session.get(f"{hub.url}api/v1/models") as answer:
             assert answer.status == 503
+            assert "Retry-After" not in answer.headers
+            told = await answer.json()
+        assert told["detail"].startswith("this is a hub")
+        assert told["remedy"] == "ask the gateway itself"
         with pytest.raises(WSServerHandshakeError) as refused:
             await session.ws_connect(f"{hub.url}device")
         assert refused.value.status == 503
