@@ -378,8 +378,9 @@ class Gateway:
 
         pool = PoolHealth(self.health, alone=use == "only")
         return pooled_recognizer(
-            self.config, self.broker, Recognizer, self.mishaps, on_state=state, on_pool=pool
-        )
+            self.config, self.broker, Recognizer, self.mishaps,
+            on_state=state, on_pool=pool, status=lambda: self._broker_health.status,
+        )  # fmt: skip
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""

@@ -78,6 +78,7 @@ def _how(state: RecognizerState) -> HealthState:
 
 
 def _reason(state: RecognizerState) -> str:
-    if state.phase is not Phase.LOADING or state.progress is not None:
+    elsewhere = bool(state.model)  # one of our own is named once it is loaded
+    if state.phase is not Phase.LOADING or state.progress is not None or elsewhere:
         return state.reason
     return f"{state.reason}; the model is being loaded" if state.reason else "the model is being loaded"

@@ -58,7 +58,7 @@ class Box(Struct, frozen=True, kw_only=True):
 
 
 class HousePart(Struct, frozen=True, kw_only=True):
-    """So many of one part: ``cores`` they keep busy, ``memory_gb`` they hold, ``boxes`` they fill, and how full each is."""
+    """So many of one part: ``cores`` they keep busy, ``memory_gb`` they hold, ``boxes`` they fill; how full each is."""
 
     name: str
     count: int

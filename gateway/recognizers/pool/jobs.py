@@ -31,6 +31,8 @@ from transcription.utterance.segmenter import Utterance
 LONGEST_SECONDS = 86_400.0
 """What waits as long as it takes is given up by the workers after so long."""
 START_ONE = "start one: earshot recognizer --broker URL --model {model}"
+AWAY = "the broker is away, and nobody is heard over it"
+LOOK_AT_BROKER = "look at the broker (broker.url)"
 
 
 class PackedAudio:

@@ -16,7 +16,15 @@ from contextlib import suppress
 import structlog
 
 from gateway.broker.address import client_id, replies_group
-from gateway.broker.base import BrokerClosed, BrokerError, BufferFull, Delivery, MessageBroker, RoutingKey
+from gateway.broker.base import (
+    BrokerClosed,
+    BrokerError,
+    BrokerStatus,
+    BufferFull,
+    Delivery,
+    MessageBroker,
+    RoutingKey,
+)
 from gateway.contract.messages import PRIORITY_HEADER, BadMessage, new_id
 from gateway.contract.recognition import (
     POOL_USER,
@@ -34,7 +42,15 @@ from gateway.contract.recognition import (
     jobs_topic,
 )
 from gateway.recognizers.pool.estimate import PoolEstimate
-from gateway.recognizers.pool.jobs import START_ONE, error_of, finite, job_of, transcript_of
+from gateway.recognizers.pool.jobs import (
+    AWAY,
+    LOOK_AT_BROKER,
+    START_ONE,
+    error_of,
+    finite,
+    job_of,
+    transcript_of,
+)
 from gateway.recognizers.pool.order import TRIES, Order, Sent
 from gateway.recognizers.pool.packing import Packing
 from gateway.recognizers.pool.queue import PoolQueue
@@ -65,6 +81,7 @@ REMEMBERED = 10_000
 MOST_UNDER_WAY = 10_000
 AGAIN_SECONDS = 1.0
 """After the broker has not taken a job."""
+CONNECTED = BrokerStatus(connected=True)
 
 
 class Pool:
@@ -76,8 +93,12 @@ class Pool:
         settings: BrokerSettings,
         transcription: TranscriptionSettings,
         codec: AudioCodec,
+        *,
+        status: Callable[[], BrokerStatus] = lambda: CONNECTED,
     ) -> None:
+        """``status``: how the broker is."""
         self._broker = broker
+        self._status = status
         self._gateway = client_id(settings)
         self._group = replies_group(settings)
         self._lease = settings.lease_seconds
@@ -122,9 +143,12 @@ class Pool:
         """Those that could do it now."""
         return self.workers.hands(need, self._loop.time())
 
-    def why_none(self, need: Need) -> str:
-        """Why nobody could do it."""
-        return self.workers.why_none(need, self._loop.time())
+    def why_none(self, need: Need) -> tuple[str, str]:
+        """Why nobody could do it, and what to do."""
+        status = self._status()
+        if not status.connected and not self.present:
+            return AWAY, status.remedy or LOOK_AT_BROKER
+        return self.workers.why_none(need, self._loop.time()), START_ONE.format(model=need.model)
 
     @property
     def waiting(self) -> int:
@@ -216,7 +240,8 @@ class Pool:
         order.fail(WaitedTooLong("no recognizer has answered"))
 
     def _nobody(self, need: Need) -> ModelUnavailable:
-        return ModelUnavailable(self.why_none(need), remedy=START_ONE.format(model=need.model))
+        reason, remedy = self.why_none(need)
+        return ModelUnavailable(reason, remedy=remedy)
 
     # -- sending
 
@@ -446,7 +471,8 @@ class Pool:
         served = {need: self.hands(need).capacity > 0 for need in {one.need for one in self._orders}}
         for order in [one for one in self._orders if not one.may_wait and not served[one.need]]:
             order.fail(self._nobody(order.need))
-        there = (self.looked, *((one.worker, one.state, one.model) for one in self.workers.present(now)))
+        present = ((one.worker, one.state, one.model) for one in self.workers.present(now))
+        there = (self.looked, self._status().connected, *present)
         if there != self._there:
             self._there = there
             self.on_change()

@@ -12,7 +12,6 @@ from gateway.contract.recognition import Urgency
 from gateway.process.mishaps import Mishaps
 from gateway.recognizers.pool.following import PoolFollowing
 from gateway.recognizers.pool.guess import PoolGuess
-from gateway.recognizers.pool.jobs import START_ONE
 from gateway.recognizers.pool.pool import Pool
 from gateway.recognizers.pool.race import Race
 from gateway.recognizers.pool.sides import OwnRecognizer, Sides
@@ -89,8 +88,7 @@ class PooledRecognizer:
         """With the reason, once those that are there had time to say so."""
         if not self.pool.looked:
             return RecognizerState(Phase.LOADING, "", need.model, "recognizers are being looked for")
-        remedy = START_ONE.format(model=need.model)
-        return RecognizerState(Phase.UNAVAILABLE, "", need.model, self.pool.why_none(need), remedy)
+        return RecognizerState(Phase.UNAVAILABLE, "", need.model, *self.pool.why_none(need))
 
     @property
     def waiting(self) -> int:
@@ -169,7 +167,7 @@ class PooledRecognizer:
         if self.pool.hands(need).capacity:
             self._on_pool(there, "", "")
         elif self.pool.looked:
-            self._on_pool(there, self.pool.why_none(need), START_ONE.format(model=need.model))
+            self._on_pool(there, *self.pool.why_none(need))
         self._changed()
 
     def own_changed(self, _state: RecognizerState) -> None:

@@ -52,6 +52,11 @@ def test_loading_says_so() -> None:
     )
 
 
+def test_where_others_have_the_model_none_is_said_to_be_loaded() -> None:
+    looking = RecognizerState(Phase.LOADING, "", "base", "recognizers are being looked for")
+    assert shown(looking)[0].reason == "recognizers are being looked for"
+
+
 def test_sleep_is_healthy_unless_something_is_to_be_done() -> None:
     for phase in (Phase.ASLEEP, Phase.WAKING):
         assert shown(RecognizerState(phase, reason="late"))[0].state is HealthState.HEALTHY

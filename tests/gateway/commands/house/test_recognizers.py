@@ -155,8 +155,10 @@ def test_a_broker_that_is_away_is_trouble(tmp_path: Path) -> None:
     nowhere = config(f"redis://127.0.0.1:{free_port()}")
     done = shown(tmp_path, nowhere)
     assert done.exit_code == 1
-    assert "remedy: start" not in done.output
-    ((state, detail, _),) = doctor(nowhere)
+    assert "remedy: start the broker, or correct broker.url" in done.output
+    assert "earshot recognizer" not in done.output
+    ((state, detail, remedy),) = doctor(nowhere)
+    assert remedy == "start the broker, or correct broker.url"
     assert (state, detail.partition(":")[0]) == (
         "warn", "the broker could not be asked whether any are there"
     )  # fmt: skip

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from gateway.broker.base import MessageBroker
+from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.contract.recognition import AudioCodec
 from gateway.process.mishaps import Mishaps
-from gateway.recognizers.pool.pool import Pool
+from gateway.recognizers.pool.pool import CONNECTED, Pool
 from gateway.recognizers.pool.recognizer import OnPool, PooledRecognizer
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.recognizers.pool.workers import MODEL
@@ -63,9 +63,10 @@ async def pooled(
     model: str = "",
     on_state: Callable[[RecognizerState], None] = lambda _: None,
     on_pool: OnPool = lambda _there, _reason, _remedy: None,
+    status: Callable[[], BrokerStatus] = lambda: CONNECTED,
 ) -> AsyncIterator[PooledRecognizer]:
     """Without an ``engine`` it is the pool or nobody."""
-    pool = Pool(broker, BROKER, settings, AudioCodec.FLAC)
+    pool = Pool(broker, BROKER, settings, AudioCodec.FLAC, status=status)
     if engine is None:
         own = partial(Recognizer, TranscriptionSettings(engine="off"))
     else:

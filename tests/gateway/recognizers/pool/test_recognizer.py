@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from gateway.broker.base import MessageBroker, RoutingKey
+from gateway.broker.base import BrokerStatus, MessageBroker, RoutingKey
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.recognition import (
     RESULTS_TOPIC,
@@ -23,6 +23,7 @@ from gateway.contract.recognition import (
     encode_recognition,
 )
 from gateway.recognizers.audio_codec import decoded
+from gateway.recognizers.pool.jobs import AWAY
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.recognizers.pool.pooled import pooled, until
 from tests.gateway.recognizers.pool.workers import MODEL, StandInWorker, spoken
@@ -131,6 +132,26 @@ async def test_when_none_comes_it_says_what_to_do(broker: MessageBroker) -> None
             await recognizer.transcribe(spoken(), owner="o", deadline=0.05)
     assert "earshot recognizer" in caught.value.remedy
     assert MODEL in caught.value.remedy
+
+
+@pytest.mark.slow
+async def test_where_the_broker_is_away_that_is_told_and_not_that_recognizers_are_missing(
+    broker: MessageBroker,
+) -> None:
+    statuses = [BrokerStatus(connected=False, reason="it was switched off", remedy="switch it on")]
+    told: list[tuple[str, str, str]] = []
+    async with pooled(
+        broker, on_pool=lambda *said: told.append(said), status=lambda: statuses[-1]
+    ) as recognizer:
+        with pytest.raises(ModelUnavailable, match="the broker is away") as caught:
+            await recognizer.transcribe(spoken(), owner="o", deadline=0.05)
+        assert caught.value.remedy == "switch it on"
+        await until(lambda: bool(told))
+        assert told[-1] == ("", AWAY, "switch it on")
+        assert (recognizer.state.reason, recognizer.state.remedy) == told[-1][1:]
+        statuses.append(BrokerStatus(connected=True))
+        await until(lambda: told[-1][1] == "no recognizer is there")
+        assert "earshot recognizer" in recognizer.state.remedy
 
 
 async def test_what_the_others_have_is_said(broker: MessageBroker) -> None:
