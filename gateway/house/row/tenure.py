@@ -77,6 +77,8 @@ class Tenure:
 
     def _seems_taken(self) -> bool:
         """Whoever was not heard for a while may have been replaced meanwhile, and listens first."""
+        if self._until >= 0 and not self.holds:  # it was asleep: what it has seen is of the time before
+            self._free_looks = 0
         self._free_looks = 0 if self._is_taken() else self._free_looks + 1
         return self._free_looks == 0 or not (self.holds or self._free_looks > LISTEN_LOOKS)
 
