@@ -6,13 +6,13 @@ A batch of commits travels in parts, none larger than any broker takes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final, TypeVar, get_args
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.contract.house import Name
-from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
+from gateway.contract.messages import UNREADABLE, BadMessage, Id, Line, decoded
 from gateway.journal.effects import Effect
 
 COPIES_TOPIC: Final = "house.copies"
@@ -50,8 +50,6 @@ class BatchCopied(Struct, frozen=True, kw_only=True):
     reason: Line = ""
 
 
-_Form = TypeVar("_Form", CopyPart, BatchCopied)
-
 encode: Final = msgspec.msgpack.Encoder().encode
 _part: Final = msgspec.msgpack.Decoder(CopyPart)
 _copied: Final = msgspec.msgpack.Decoder(BatchCopied)
@@ -61,21 +59,12 @@ _kinds: Final[dict[str, Any]] = {kind.__name__: msgspec.msgpack.Decoder(kind) fo
 
 def decode_part(payload: bytes) -> CopyPart:
     """Raises BadMessage."""
-    return _decoded(_part, payload)
+    return decoded(_part.decode, payload, "a part of a copy")
 
 
 def decode_copied(payload: bytes) -> BatchCopied:
     """Raises BadMessage."""
-    return _decoded(_copied, payload)
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[_Form], payload: bytes) -> _Form:
-    if len(payload) > MESSAGE_BYTES:
-        raise BadMessage(f"more than {MESSAGE_BYTES} bytes")
-    try:
-        return decoder.decode(payload)
-    except UNREADABLE as error:
-        raise BadMessage(str(error)) from error
+    return decoded(_copied.decode, payload, "what is told of a copy")
 
 
 def pack(commits: Commits) -> bytes:

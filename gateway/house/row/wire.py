@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.contract.house import Name
-from gateway.contract.messages import MESSAGE_BYTES, UNREADABLE, BadMessage, Id, Line
+from gateway.contract.messages import Id, Line, decoded
 from gateway.journal.records import RequestRow, StreamRow, TurnRow
 
 MSGPACK: Final = "application/msgpack"
@@ -82,9 +82,4 @@ _decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
 
 def decode(payload: bytes) -> Told:
     """Raises BadMessage."""
-    if len(payload) > MESSAGE_BYTES:
-        raise BadMessage(f"more than {MESSAGE_BYTES} bytes")
-    try:
-        return _decoder.decode(payload)
-    except UNREADABLE as error:
-        raise BadMessage(str(error)) from error
+    return decoded(_decoder.decode, payload, "what a gateway tells of a device")
