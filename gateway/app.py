@@ -27,7 +27,7 @@ from gateway.access.common_door import CommonDoor
 from gateway.access.mqtt_secret import passwords_for
 from gateway.answering.announcing import Announcing
 from gateway.answering.crew import Crew
-from gateway.broker.address import client_id, replies_group
+from gateway.broker.address import gateway_name, replies_group
 from gateway.broker.base import BrokerError, BrokerStatus, Leases, MessageBroker
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
@@ -333,27 +333,24 @@ class Gateway:
         config = self.config
         if not config.house.share or config.broker.url == MEMORY:
             return None
-        from gateway.house.row.member import name_of  # noqa: PLC0415 - where there are others
-        from gateway.house.sharing import Sharing  # noqa: PLC0415
+        from gateway.house.sharing import Sharing  # noqa: PLC0415 - where there are others
 
-        return Sharing(name_of(config.house, config.broker), self.hub)
+        return Sharing(self._house_name, self.hub)
 
     def _join_house(self) -> HouseMember | None:
         """As one of several gateways, where there are any."""
         config = self.config
         if not (config.house.share or self._holder) or config.broker.url == MEMORY:
             return None
-        from gateway.house.row.member import HouseMember, name_of  # noqa: PLC0415 - where there are others
+        from gateway.house.row.member import HouseMember  # noqa: PLC0415 - where there are others
 
-        return HouseMember(name_of(config.house, config.broker), self.broker, self._in_house, self.mishaps)
+        return HouseMember(self._house_name, self.broker, self._in_house, self.mishaps)
 
     def _in_house(self) -> GatewayPresence:
         from gateway.contract.house import GatewayPresence  # noqa: PLC0415
-        from gateway.house.row.member import name_of  # noqa: PLC0415
 
         devices = sum(one.connected for one in self.bridge.devices()) if self._is_up else 0
-        name = name_of(self.config.house, self.config.broker)
-        told = GatewayPresence(gateway=name, url=self.url, devices=devices)
+        told = GatewayPresence(gateway=self._house_name, url=self.url, devices=devices)
         return self.sharing.told(told) if self.sharing is not None else told
 
     def _begin_in_house(self) -> None:
@@ -561,7 +558,7 @@ class Gateway:
 
     @property
     def _house_name(self) -> str:
-        return self.config.house.name or client_id(self.config.broker)
+        return gateway_name(self.config.house, self.config.broker)
 
     async def _open_page(self) -> None:
         if not self.config.web.enabled:
@@ -591,7 +588,7 @@ class Gateway:
             return None
         from gateway.web.elsewhere.carrying import HouseApi  # noqa: PLC0415 - where there are others
 
-        return HouseApi(self.sharing)
+        return HouseApi(self.sharing, has_store=bool(self.config.house.store))
 
     async def _serve_page(self) -> None:
         server = await self._page.enter_async_context(WebServer(self._parts()))
@@ -744,7 +741,7 @@ class _Run:
     async def once(self) -> None:
         """Until it is stopped, or has lost its place."""
         holder, config, reread = "", self._config, self._reread
-        if config.house.has_standby or config.house.standby_for:
+        if config.house.is_in_row:
             from gateway.standby.standing_by import in_place, until_in_place  # noqa: PLC0415 - where there are others
 
             holder = await until_in_place(config, self.stop, self._notifier, journal_of)

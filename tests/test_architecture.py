@@ -219,7 +219,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.sessions .pipeline.agents .pipeline.recordings .pipeline.telling
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings .pipeline.arbitration
-.house.row:                     firmware_bridge firmware_bridge.link .contract .settings .process .broker
+.house.row:                     firmware_bridge firmware_bridge.link .contract .process .broker
                                 .journal.records .house .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config

@@ -19,6 +19,7 @@ from firmware_bridge.servers import in_words, server_url, split_url, tls_context
 from firmware_bridge.url_secrets import MASK, without_logins
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.settings.broker import BrokerSettings
+from gateway.settings.house import HouseSettings
 
 MOST_SERVERS = 32
 """In one URL."""
@@ -125,6 +126,11 @@ def client_id(settings: BrokerSettings) -> str:
         return settings.client_id
     digest = hashlib.sha256(f"earshot {_MACHINE or socket.gethostname()}".encode()).hexdigest()
     return f"earshot-{digest[:12]}"
+
+
+def gateway_name(house: HouseSettings, broker: BrokerSettings) -> str:
+    """What this gateway is called in its house."""
+    return house.name or client_id(broker)
 
 
 def replies_group(settings: BrokerSettings) -> str:

@@ -123,11 +123,8 @@ class HouseAsks:
 
     async def _asked_in_turn(self, epoch: str) -> None:
         for whom in self._whom(epoch):
-            followed = self._incoming.followed(epoch)
-            before = followed.seq if followed else 0
-            told = await self._ask(whom, {epoch: before})
-            followed = self._incoming.followed(epoch)
-            if told and self._incoming.release(epoch) and (followed is None or not followed.is_behind):
+            told = await self._ask(whom, {epoch: self._incoming.seq(epoch)})
+            if told and self._incoming.release(epoch):
                 return
             await asyncio.sleep(AGAIN_SECONDS)
         followed = self._incoming.followed(epoch)

@@ -67,6 +67,11 @@ class Incoming:
         """How far it is with that one."""
         return self._followed.get(epoch)
 
+    def seq(self, epoch: str) -> int:
+        """The last event of it that nobody may miss; 0: none is known."""
+        followed = self._followed.get(epoch)
+        return 0 if followed is None else followed.seq
+
     def seqs(self) -> dict[str, int]:
         """Of each epoch the last event that nobody may miss."""
         return {epoch: followed.seq for epoch, followed in self._followed.items()}

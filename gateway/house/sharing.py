@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
 
 from msgspec import structs
 
@@ -72,12 +71,8 @@ class Sharing:
 
     def wants(self, event: HubEventBase) -> bool:
         """Whether somebody elsewhere is shown ``event``, which may be missed."""
-        if self._presence is None:
-            return False
         is_level = isinstance(event, DeviceEvent)
-        return any(
-            one.facts.levels if is_level else one.facts.watches for one in self._presence.neighbours.here()
-        )
+        return any(one.facts.levels if is_level else one.facts.watches for one in self._here())
 
     def is_so(self, event: HubEvent) -> bool:
         """Whether it is to be shown."""
@@ -133,8 +128,7 @@ class Sharing:
 
     def gateways(self) -> list[Neighbour]:
         """The others that are there and have devices."""
-        here = [] if self._presence is None else self._presence.neighbours.here()
-        return sorted((one for one in here if one.facts.role == "gateway"), key=lambda one: one.name)
+        return sorted((one for one in self._here() if one.facts.role == "gateway"), key=lambda one: one.name)
 
     async def carry(self, to: Neighbour, command: HouseCommand) -> HouseDone:
         """What another gateway makes of a command, or a problem in its place."""
@@ -153,12 +147,12 @@ class Sharing:
         self.incoming.on_gap = asks.missed
         self.commands = HouseCommands(self._name, presence.instance)
         self.commands.do = self.do
-        carry = partial(self.commands.run, broker)
+        commands = self.commands
         presence.neighbours.on_change.append(self._heard_of)
         yield "events for the house", lambda: self.outgoing.run(broker)
         yield "events of the house", lambda: self._hear(broker)
         yield "asks in the house", lambda: asks.run(broker, self._name)
-        yield "commands in the house", carry
+        yield "commands in the house", lambda: commands.run(broker)
         yield "beginning in the house", self._begin
         yield "cursors", self._tell_cursors
 
@@ -211,9 +205,11 @@ class Sharing:
 
     # -- who is there
 
+    def _here(self) -> list[Neighbour]:
+        return [] if self._presence is None else self._presence.neighbours.here()
+
     def _alive(self) -> set[str]:
-        here = [] if self._presence is None else self._presence.neighbours.here()
-        return {one.facts.epoch for one in here}
+        return {one.facts.epoch for one in self._here()}
 
     def _heard_of(self, one: Neighbour) -> None:
         """Somebody said something of itself, or says nothing any more."""
@@ -224,14 +220,11 @@ class Sharing:
             self.statements.here(facts.gateway, facts.epoch)
             self._look_behind(facts)
         else:
-            assert self._presence is not None
-            replaced = any(other.name == one.name for other in self._presence.neighbours.here())
+            replaced = any(other.name == one.name for other in self._here())
             self.statements.went(facts.gateway, facts.epoch, one.gone, replaced=replaced)
 
     def _look_behind(self, facts: GatewayPresence) -> None:
         """What it had published a second ago should be here by now."""
-        followed = self.incoming.followed(facts.epoch)
-        seq = 0 if followed is None else followed.seq
-        if seq < self._lagging.get(facts.epoch, 0) and self._asks is not None:
+        if self.incoming.seq(facts.epoch) < self._lagging.get(facts.epoch, 0) and self._asks is not None:
             self._asks.missed(facts.epoch)
         self._lagging[facts.epoch] = facts.seq

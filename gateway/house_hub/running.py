@@ -17,8 +17,8 @@ from msgspec import structs
 
 from gateway.access.audit import Audit
 from gateway.access.common_door import CommonDoor
-from gateway.broker.address import client_id
-from gateway.broker.base import BrokerError, BrokerStatus
+from gateway.broker.address import gateway_name
+from gateway.broker.base import BrokerError
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import HUB_EPOCH
@@ -29,7 +29,7 @@ from gateway.house.sharing import Sharing
 from gateway.hub.hub import Hub
 from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
-from gateway.observing.broker_health import COMPONENT, in_words
+from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.health import Health, HealthState
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
@@ -46,6 +46,7 @@ BROKER_SECONDS = 1.0
 FAILED, MISCONFIGURED = 1, 2
 """Exit statuses: the page's address is taken; the configuration names what cannot be."""
 NO_BROKER = "a hub shows what gateways publish on a broker, and memory:// is none that it shares with them"
+AWAY = "what the gateways show is not seen here"
 UNKNOWN = "it is finding out what there is in the house"
 UNKNOWN_REMEDY = "wait some seconds; if it stays so, look at the broker"
 BROKER_REMEDY = "name the gateways' broker (--broker, or broker.url)"
@@ -69,7 +70,7 @@ class HouseHub:
         """``name``: what it is called in the house; empty: after the gateway that this configuration would be."""
         if config.broker.url == MEMORY:
             raise NoHouse
-        self.name = name or f"{(config.house.name or client_id(config.broker))[:59]}-hub"
+        self.name = name or f"{gateway_name(config.house, config.broker)[:59]}-hub"
         self.config = structs.replace(config, broker=structs.replace(config.broker, client_id=self.name))
         self.mishaps = Mishaps()
         self.hub = Hub(
@@ -89,7 +90,9 @@ class HouseHub:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        self.broker = open_broker(config.broker.url, config.broker, self._broker_changed)
+        self.broker = open_broker(
+            config.broker.url, config.broker, BrokerHealth(self.health, AWAY).broker_changed
+        )
         self.presence = HousePresence(self.broker, self._told)
         async with AsyncExitStack() as stack:
             parts = Parts(
@@ -131,15 +134,6 @@ class HouseHub:
     def _told(self) -> GatewayPresence:
         facts = GatewayPresence(gateway=self.name, instance=self._instance, role="hub", url=self.url)
         return self.sharing.told(facts)
-
-    def _broker_changed(self, status: BrokerStatus) -> None:
-        if status.connected and not status.reason:
-            weak = "; ".join(status.weaknesses)
-            state = HealthState.DEGRADED if weak else HealthState.HEALTHY
-            self.health.set(COMPONENT, state, weak, detail=in_words(status))
-        else:
-            reason = f"{status.reason}: what the gateways show is not seen here"
-            self.health.set(COMPONENT, HealthState.UNHEALTHY, reason, status.remedy, works=False)
 
     async def _find_out(self) -> None:
         """Until then it is not ready: who restarts hubs one by one waits for each to know what the last one did."""

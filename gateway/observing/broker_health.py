@@ -26,10 +26,12 @@ _WORTH: Final[Mapping[Durability, str]] = {
 class BrokerHealth:
     """To be told of each change of the broker and of the journal."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, away: str = UNBRIDGED) -> None:
+        """``away``: what is so while it is not connected, and no journal keeps what waits for it."""
         self.status = BrokerStatus(connected=False)
         """As it was told last."""
         self._health = health
+        self._away = away
         self._told = False
         self._bridged = False
 
@@ -52,7 +54,7 @@ class BrokerHealth:
             self._health.set(COMPONENT, state, weak, detail=in_words(status))
             return
         state = HealthState.DEGRADED if self._bridged else HealthState.UNHEALTHY
-        reason = f"{status.reason}: {BRIDGED if self._bridged else UNBRIDGED}"
+        reason = f"{status.reason}: {BRIDGED if self._bridged else self._away}"
         self._health.set(COMPONENT, state, reason, status.remedy, works=False)
 
 

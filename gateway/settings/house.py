@@ -76,3 +76,8 @@ class HouseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "shown out elsewhere meanwhile is in here as long.",
         ),
     ] = 7.0
+
+    @property
+    def is_in_row(self) -> bool:
+        """Whether another may have our place, or we another's."""
+        return self.has_standby or bool(self.standby_for)

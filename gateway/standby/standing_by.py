@@ -17,6 +17,7 @@ import structlog
 from msgspec import structs
 
 from gateway.access.audit import Audit
+from gateway.broker.address import gateway_name
 from gateway.broker.base import BrokerStatus, Leases
 from gateway.broker.opening import open_broker
 from gateway.config.configuration import GatewayConfig
@@ -25,7 +26,6 @@ from gateway.contract.messages import new_id
 from gateway.house.copies.keeping import CopyKeeper
 from gateway.house.neighbours import GONE_BEATS
 from gateway.house.presence import HousePresence
-from gateway.house.row.member import name_of
 from gateway.house.row.tenure import Tenure
 from gateway.hub.hub import Hub
 from gateway.journal import Journal, JournalError, JournalState
@@ -52,19 +52,14 @@ PATIENCE_SECONDS = 3.0
 """A gateway whose own place it is does not wait longer for a broker that is away: its devices wait for it."""
 
 
-def is_in_row(config: GatewayConfig) -> bool:
-    """Whether somebody may have the place, or take it."""
-    return config.house.has_standby or bool(config.house.standby_for)
-
-
 def place_of(config: GatewayConfig) -> str:
     """Which place it is."""
-    return config.house.standby_for or name_of(config.house, config.broker)
+    return config.house.standby_for or gateway_name(config.house, config.broker)
 
 
 def in_place(config: GatewayConfig) -> GatewayConfig:
     """The same with the name of whoever has the place: whose replies are its own goes by that."""
-    if not is_in_row(config):
+    if not config.house.is_in_row:
         return config
     place = place_of(config)
     house = structs.replace(config.house, name=place, standby_for="", has_standby=True)
@@ -91,7 +86,7 @@ async def until_in_place(
             await standing.give_up_what_is_old()
             log.info("the place is free, and taken over", place=place_of(config))
         due.cancel()
-    return name_of(config.house, config.broker)
+    return gateway_name(config.house, config.broker)
 
 
 class StandingBy:
@@ -100,7 +95,7 @@ class StandingBy:
     def __init__(self, config: GatewayConfig, journal_of: OpenJournal) -> None:
         self.url = ""
         self._config = config
-        self._name, self._place = name_of(config.house, config.broker), place_of(config)
+        self._name, self._place = gateway_name(config.house, config.broker), place_of(config)
         self.mishaps = Mishaps()
         self._hub = Hub(config.web, redact=config.privacy.redact, mishaps=self.mishaps)
         self.health = Health(self._hub.publish, self.mishaps)

@@ -150,7 +150,8 @@ class JournalCopies:
             self._queue.append(waiting)
             self._news.set()
         elif is_free:
-            return self._kept_alone(waiting)
+            self._keep_alone(waiting)
+            return local
         else:
             self._held.append(waiting)
         return waiting.ticket
@@ -244,7 +245,7 @@ class JournalCopies:
     async def _send_queue(self, seconds: float) -> None:
         self._flight, self._queue = self._queue, []
         await self._send([one.effects for one in self._flight], seconds)
-        for one in self._flight:
+        for one in self._flight:  # the other one has it: it is as it is here
             _settle(one)
         self._flight = []
 
@@ -317,7 +318,8 @@ class JournalCopies:
         held, self._held = self._held, []
         for one in held:
             if self._may_go_alone(one.effects):
-                _chain(self._kept_alone(one), one)
+                self._keep_alone(one)
+                _settle(one)
             else:
                 self._held.append(one)
 
@@ -325,11 +327,10 @@ class JournalCopies:
         """What the other one may hear itself is not durable here while the place may be that one's."""
         return self._tenure.holds or all(map(self._is_only_here, _devices(effects)))
 
-    def _kept_alone(self, one: _Waiting) -> asyncio.Future[bool]:
+    def _keep_alone(self, one: _Waiting) -> None:
         rows = names(one.effects)
         if rows and not self._is_ours:
             self._journal.commit_here(KeptAlone(rows))
-        return one.local
 
     def _set(self, standing: CopyState, reason: str) -> None:
         self.standing = standing
@@ -342,13 +343,8 @@ def _devices(effects: tuple[Effect, ...]) -> set[str]:
 
 
 def _settle(one: _Waiting) -> None:
-    """The other one has it: it is as it is here."""
-    _chain(one.local, one)
-
-
-def _chain(done: asyncio.Future[bool], one: _Waiting) -> None:
-    if one.ticket is not done:
-        done.add_done_callback(lambda local: _pass_on(local, one.ticket))
+    if one.ticket is not one.local:
+        one.local.add_done_callback(lambda local: _pass_on(local, one.ticket))
 
 
 def _pass_on(local: asyncio.Future[Any], ticket: asyncio.Future[Any]) -> None:

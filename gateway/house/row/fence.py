@@ -6,12 +6,11 @@ What it read as one of a group and did not settle comes to the group's next memb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Self, cast
+from collections.abc import Callable
+from typing import Any, Self, cast
 
 from gateway.broker.base import (
     BrokerUnavailable,
-    BufferPolicy,
     DeadLetter,
     Delivery,
     Deposits,
@@ -85,20 +84,12 @@ class FencedBroker:
         topic: str,
         routing_key: RoutingKey,
         payload: bytes,
-        *,
-        correlation_id: str = "",
-        reply_to: str = "",
-        message_id: str = "",
-        content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> Receipt:
         """As in the contract."""
         if not self._tenure.holds and topic != GATEWAYS_TOPIC:  # who is there says so
             raise BrokerUnavailable("another gateway may have the place of this one")
-        return await self._broker.publish(
-            topic, routing_key, payload, correlation_id=correlation_id, reply_to=reply_to, message_id=message_id,
-            content_type=content_type, headers=headers,
-        )  # fmt: skip
+        return await self._broker.publish(topic, routing_key, payload, **more)
 
     def subscribe(
         self,
@@ -106,11 +97,10 @@ class FencedBroker:
         pattern: str = "",
         *,
         group: str = "",
-        policy: BufferPolicy = BufferPolicy.WAIT,
-        on_demand: bool = False,
+        **more: Any,
     ) -> Subscription:
         """As in the contract."""
-        subscription = self._broker.subscribe(topic, pattern, group=group, policy=policy, on_demand=on_demand)
+        subscription = self._broker.subscribe(topic, pattern, group=group, **more)
         return FencedSubscription(subscription, self._tenure) if group else subscription
 
     def stats(self) -> tuple[TopicStats, ...]:

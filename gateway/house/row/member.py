@@ -8,7 +8,6 @@ from functools import partial
 
 from msgspec import structs
 
-from gateway.broker.address import client_id
 from gateway.broker.base import MessageBroker
 from gateway.contract.house import GatewayPresence
 from gateway.contract.messages import new_id
@@ -16,13 +15,6 @@ from gateway.house.presence import HousePresence
 from gateway.house.row.moves import DeviceMoves, Links
 from gateway.pipeline.moving import Moving
 from gateway.process.mishaps import Mishaps
-from gateway.settings.broker import BrokerSettings
-from gateway.settings.house import HouseSettings
-
-
-def name_of(house: HouseSettings, broker: BrokerSettings) -> str:
-    """What this gateway is called in its house."""
-    return house.name or client_id(broker)
 
 
 class HouseMember:

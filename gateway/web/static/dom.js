@@ -13,11 +13,11 @@ export function element(tag, className, ...children) {
   return node;
 }
 
-// A drawn element with its attributes.
 export function span(className, ...children) {
   return element("span", className, ...children);
 }
 
+// A drawn element with its attributes.
 export function drawn(tag, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker.address import Scheme, client_id, each_server, resolve, without_secrets
+from gateway.broker.address import Scheme, client_id, each_server, gateway_name, resolve, without_secrets
 from gateway.broker.base import BrokerError, BrokerRefused
 from gateway.broker.opening import check_broker_url
 from gateway.settings.broker import BrokerSettings, BrokerTlsSettings
+from gateway.settings.house import HouseSettings
 
 PLAIN, GUARDED = Scheme(6379), Scheme(6379, tls=True)
 
@@ -96,3 +97,9 @@ def test_a_wrong_server_among_several_is_told(url: str) -> None:
     with pytest.raises(BrokerError) as caught:
         check_broker_url(url)
     assert "hidden" not in str(caught.value)
+
+
+def test_a_gateways_name_is_that_of_the_house_or_of_the_broker() -> None:
+    broker = BrokerSettings(client_id="box")
+    assert gateway_name(HouseSettings(name="hall"), broker) == "hall"
+    assert gateway_name(HouseSettings(), broker) == "box"

@@ -25,7 +25,6 @@ from gateway.standby.standing_by import (
     PATIENCE_SECONDS,
     StandingBy,
     in_place,
-    is_in_row,
     place_of,
     until_in_place,
 )
@@ -73,10 +72,10 @@ async def had(broker: MessageBroker, holder: str) -> None:
 
 def test_who_is_in_a_row(tmp_path: Path) -> None:
     alone = config(tmp_path, "redis://broker", name="hall")
-    assert not is_in_row(alone)
+    assert not alone.house.is_in_row
     assert in_place(alone) is alone
     owner = config(tmp_path, "redis://broker", name=KITCHEN, has_standby=True)
-    assert is_in_row(owner)
+    assert owner.house.is_in_row
     assert place_of(owner) == KITCHEN
     assert in_place(owner).house.name == KITCHEN
 

@@ -9,10 +9,8 @@ from contextlib import asynccontextmanager
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.contract.house import GatewayPresence
 from gateway.house.presence import HousePresence
-from gateway.house.row.member import HouseMember, name_of
+from gateway.house.row.member import HouseMember
 from gateway.process.mishaps import Mishaps
-from gateway.settings.broker import BrokerSettings
-from gateway.settings.house import HouseSettings
 from tests.record import passes
 from tests.system.house import running
 
@@ -33,12 +31,6 @@ async def house() -> AsyncIterator[MemoryBroker]:
 async def heard(*members: HouseMember) -> None:
     """Each has heard all others."""
     await passes(lambda: all(len(one.presence.neighbours.here()) >= len(members) - 1 for one in members))
-
-
-def test_its_name_is_that_of_the_house_or_of_the_broker() -> None:
-    broker = BrokerSettings(client_id="box")
-    assert name_of(HouseSettings(name="hall"), broker) == "hall"
-    assert name_of(HouseSettings(), broker) == "box"
 
 
 async def test_of_two_by_one_name_the_later_one_has_it() -> None:
