@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.instruments.report import percentile
+from tests.chaos.checker import Findings
 from tests.chaos.outcome import Outcome
 from tests.chaos.scene import SETTINGS, Scene
 from tests.record import passes
@@ -115,7 +116,9 @@ async def scenario(folder: Path, *, rounds: int, seed: int, blows: Sequence[str]
                     scene = MqttScene(
                         home, redis.url, mosquitto.url, boards=BOARDS, seed=seed + number, names=f"r{number}b"
                     )
-                    await _round(scene, row, hosts, blows, outcome=outcome, took=took)
+                    outcome.add(
+                        seed + number, await _round(scene, row, hosts, blows, outcome=outcome, took=took)
+                    )
         finally:
             mosquitto.kill()
             redis.kill()
@@ -148,7 +151,7 @@ async def _round(
     *,
     outcome: Outcome,
     took: dict[str, list[float]],
-) -> None:
+) -> dict[str, Findings]:
     async with scene:
         await scene.witness()
         await scene.start_orchestrator()
@@ -164,14 +167,9 @@ async def _round(
         for speaker in scene.speakers:
             await speaker.done()
         found = await scene.all_came()
-        outcome.add(scene_seed(scene), found)
         if not all(one.clean for one in found.values()):
             outcome.fault("; ".join(f"{name}: {row.running[name].log_lines()[-3:]}" for name in row.running))
-
-
-def scene_seed(scene: Scene) -> int:
-    """By which a round is found again."""
-    return int(scene.folder.name.removeprefix("round"))
+        return found
 
 
 async def _strike(blow: str, row: Row, hosts: Hosts) -> float:

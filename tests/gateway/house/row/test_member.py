@@ -77,5 +77,5 @@ async def test_another_standby_is_not_whose_place_it_is() -> None:
         told = GatewayPresence(gateway="cellar", instance="g_cellar", role="standby", standby_for=KITCHEN)
         third = HousePresence(broker, lambda: told)
         with running(acting.presence.run(), third.run()):
-            await passes(lambda: acting.presence.neighbours.of_name("cellar"))
+            await passes(acting.has_standby)
             assert not acting.owner_waits()
