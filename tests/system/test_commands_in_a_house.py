@@ -310,6 +310,10 @@ def test_only_what_needs_no_request_and_governs_nothing_is_carried() -> None:
         "reply",
         "replyLater",
         "announce",
+        "listUtterances",
+        "showUtterance",
+        "eraseUtterance",
+        "eraseUser",
     }
     for one in OPERATIONS:
         if one.carry is not None:
