@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gateway.broker.base import BrokerError, MessageBroker, RoutingKey
+from gateway.broker.base import BrokerError, BrokerUnavailable, MessageBroker, RoutingKey
 from gateway.contract.recognition import (
     RECOGNITION_TYPE,
     RECOGNIZERS_GROUP,
@@ -89,13 +89,15 @@ class StandInWorker:
         await self.publish(job, encode_recognition(result))
 
     async def publish(self, job: RecognitionJob, payload: bytes) -> None:
-        """Whatever it is, as the result of a job."""
-        await self.broker.publish(
-            RESULTS_TOPIC,
-            RoutingKey("pool", job.gateway, job.job_id),
-            payload,
-            content_type=RECOGNITION_TYPE,
-        )
+        """Whatever it is, as the result of a job; as a recognizer does, until the broker has it."""
+        key = RoutingKey("pool", job.gateway, job.job_id)
+        while True:
+            try:
+                await self.broker.publish(RESULTS_TOPIC, key, payload, content_type=RECOGNITION_TYPE)
+            except BrokerUnavailable:  # it reads again before it may write again
+                await asyncio.sleep(0.05)
+            else:
+                return
 
     async def run(self) -> None:
         """Until cancelled."""
