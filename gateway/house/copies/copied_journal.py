@@ -120,6 +120,7 @@ class JournalCopies:
         self._number = 0
         self._answer: asyncio.Future[BatchCopied] | None = None
         self._is_ours = False
+        self._is_said = False
         self._is_over = False
 
     @property
@@ -205,7 +206,8 @@ class JournalCopies:
         while True:
             reason = ""
             if self._tenure.holds:
-                self._become_own()
+                if self._is_said:
+                    self._become_own()
                 if self._is_there():
                     reason = await self._copy_until_lost()
             if self.standing is not CopyState.ALONE:
@@ -293,14 +295,22 @@ class JournalCopies:
         self._flight, self._queue = [], []
         self._set(CopyState.ALONE, reason)
         self._is_ours = False
+        self._is_said = False
+        await self._say_alone()
+
+    async def _say_alone(self) -> None:
+        """Alone goes only whom the broker hears: who is cut off waits, however long its lease may last."""
+        if self._is_said or not self._tenure.holds:
+            return
+        void = CopyPart(gateway=self._tenure.holder, copy=self._copy, number=self._number, void=True)
+        try:
+            await self._publish(void)
+        except BrokerError as error:
+            log.debug("the other one does not know that it has no copy", reason=str(error))
+            return
+        self._is_said = True
         if self._tenure.holds:
             self._become_own()
-            try:
-                await self._publish(
-                    CopyPart(gateway=self._tenure.holder, copy=self._copy, number=self._number, void=True)
-                )
-            except BrokerError as error:
-                log.debug("the other one does not know that it has no copy", reason=str(error))
         self._release()
 
     def _become_own(self) -> None:
@@ -312,6 +322,7 @@ class JournalCopies:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self.standing is CopyState.ALONE:
+                await self._say_alone()
                 self._release()
 
     def _release(self) -> None:
@@ -325,7 +336,7 @@ class JournalCopies:
 
     def _may_go_alone(self, effects: tuple[Effect, ...]) -> bool:
         """What the other one may hear itself is not durable here while the place may be that one's."""
-        return self._tenure.holds or all(map(self._is_only_here, _devices(effects)))
+        return (self._is_said and self._tenure.holds) or all(map(self._is_only_here, _devices(effects)))
 
     def _keep_alone(self, one: _Waiting) -> None:
         rows = names(one.effects)

@@ -27,6 +27,39 @@ from gateway.house.row.tenure import Tenure
 LOOK_SECONDS = 0.05
 
 
+class FencedDelivery:
+    """``Delivery`` that is settled only while the place is this one's for sure; else its group's next member has it."""
+
+    def __init__(self, delivery: Delivery, tenure: Tenure) -> None:
+        self._delivery = delivery
+        self._tenure = tenure
+
+    @property
+    def message(self) -> Message:
+        """As in the contract."""
+        return self._delivery.message
+
+    @property
+    def attempt(self) -> int:
+        """As in the contract."""
+        return self._delivery.attempt
+
+    async def ack(self) -> None:
+        """As in the contract."""
+        if self._tenure.holds:
+            await self._delivery.ack()
+
+    async def nack(self, delay: float = 0.0) -> None:
+        """As in the contract."""
+        if self._tenure.holds:
+            await self._delivery.nack(delay)
+
+    async def reject(self, reason: str) -> None:
+        """As in the contract."""
+        if self._tenure.holds:
+            await self._delivery.reject(reason)
+
+
 class FencedSubscription:
     """``Subscription`` of a group, which hands nothing out while the place may be another's."""
 
@@ -50,7 +83,7 @@ class FencedSubscription:
             if self._tenure.is_gone:
                 raise StopAsyncIteration
             await asyncio.sleep(LOOK_SECONDS)
-        return delivery
+        return FencedDelivery(delivery, self._tenure)
 
     def want(self, messages: int) -> None:
         """As in the contract."""

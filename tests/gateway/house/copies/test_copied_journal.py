@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import Leases, MessageBroker, RoutingKey
+from gateway.broker.base import BrokerUnavailable, Leases, MessageBroker, RoutingKey
 from gateway.broker.opening import open_broker
 from gateway.house.copies import copied_journal
 from gateway.house.copies.copied_journal import TERM_NUMBERS, CopiedJournal, JournalCopies
@@ -214,6 +214,29 @@ async def test_what_the_other_may_hear_too_is_not_durable_while_the_place_may_be
         kitchen.is_there = False
         kitchen.place.has = True
         assert await asyncio.wait_for(shared, 10)
+
+
+async def test_who_is_cut_off_does_not_go_alone_however_long_its_lease(
+    tmp_path: Path, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has been slow, and then the broker is not to be reached: it may have the place soon."""
+    async with serving(tmp_path, broker) as kitchen:
+        async with standing_by(tmp_path, broker):
+            await together(kitchen)
+        kitchen.is_there = False
+        published = broker.publish
+
+        async def cut_off(*_: object, **__: object) -> None:
+            raise BrokerUnavailable("the network is parted")
+
+        monkeypatch.setattr(broker, "publish", cut_off)
+        said = kitchen.journal.commit(e.Heard(utterance()))
+        await passes(lambda: not kitchen.copies.is_together)
+        await asyncio.sleep(0.2)
+        assert kitchen.place.holds
+        assert not said.done(), "the other one hears the device itself"
+        monkeypatch.setattr(broker, "publish", published)
+        await asyncio.wait_for(said, 20)
 
 
 async def test_what_was_alone_stays_when_the_place_was_lost(tmp_path: Path, broker: MemoryBroker) -> None:

@@ -65,6 +65,29 @@ async def test_that_it_is_there_is_said_all_the_same() -> None:
             await (await anext(came)).ack()
 
 
+@pytest.mark.parametrize("how", ["ack", "nack", "reject"])
+async def test_what_was_taken_before_is_the_next_ones_when_the_place_is_lost(how: str, redis: Redis) -> None:
+    """A reply that is nowhere but here: settled by who has lost its place, nobody would have it."""
+    topic = f"orchestrator.replies.{how}"
+    first, second = (
+        open_broker(redis.url, BrokerSettings(url=redis.url, client_id=name, lease_seconds=1.0))
+        for name in ("kitchen", "attic")
+    )
+    async with fenced(first) as (broker, place):
+        async with broker.subscribe(topic, group="kitchen") as replies:
+            await broker.publish(topic, KEY, b"hello")
+            delivery = await anext(replies)
+            assert (delivery.message.payload, delivery.attempt) == (b"hello", 1)
+            place.has = False
+            await {"ack": delivery.ack, "nack": delivery.nack, "reject": lambda: delivery.reject("no")}[how]()
+        async with second.subscribe(topic, group="kitchen") as replies:
+            again = await asyncio.wait_for(anext(replies), 20)
+            assert again.message.payload == b"hello"
+            await again.ack()
+        assert not first.dead_letters()
+    await second.close(0.1)
+
+
 async def test_a_groups_work_is_not_taken_without_the_place() -> None:
     async with (
         fenced(MemoryBroker()) as (broker, place),
