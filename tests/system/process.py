@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,8 +92,8 @@ async def run(
     config = folder / "config.yaml"
     parts = {"log": {"format": "json"}, "transcription": {"isolation": "process"}, **parts}
     config.write_text(json.dumps(settings(folder, mqtt, **parts)))
-    address = folder / "notify"
-    address.unlink(missing_ok=True)
+    short = tempfile.TemporaryDirectory(prefix="earshot-")  # the address of a socket has 107 bytes
+    address = Path(short.name) / "notify"
     systemd = Record()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
@@ -116,3 +117,4 @@ async def run(
             await running.close()
     finally:
         transport.close()
+        short.cleanup()
