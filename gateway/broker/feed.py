@@ -16,6 +16,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -96,6 +97,7 @@ class Feed:
         self._full = False
         self._attaching = asyncio.Lock()
         self._wire: Wire | None = None
+        self._losses = 0
         self._consumer: Consumer | None = None
         self._workers: list[asyncio.Task[None]] = []
         self._name = new_id("r")
@@ -105,16 +107,20 @@ class Feed:
     # -- with each connection
 
     async def attach(self, wire: Wire, tasks: asyncio.TaskGroup) -> None:
-        """Begin to receive. Raises BrokerUnavailable; once for each wire."""
+        """Begin to receive. Raises BrokerUnavailable; once for each wire, and not on one that is lost meanwhile."""
+        losses = self._losses
         async with self._attaching:
-            if self._wire is wire or not self._taking:
+            if self._wire is wire or losses != self._losses or not self._taking:
                 return
             for message_id in self._unconfirmed:  # may be on its way here again while it is being settled
                 self._remember(message_id)
             demand = Demand(self.readership, self._name, self._prefetch, self._after)
-            consumer = self._consumer = await wire.consume(demand, self)
+            consumer = await wire.consume(demand, self)
             self._after = self._after or consumer.place
-            self._wire = wire
+            if losses != self._losses:
+                await self._leave(consumer, wire)
+                return
+            self._wire, self._consumer = wire, consumer
             if self._unconfirmed or self._burials:  # what the worker before this one was cancelled over
                 self._wake()
             name = f"settle {self.readership.topic}"
@@ -125,12 +131,21 @@ class Feed:
 
     async def detach(self) -> None:
         """The connection is lost. What belongs to it comes again, unless leases outlive it."""
+        self._losses += 1
         wire, self._wire, self._consumer = self._wire, None, None
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         self._workers = []
         if wire is not None and wire.facts.lease_seconds is None:
+            self._forget_tokens()
+
+    async def _leave(self, consumer: Consumer, wire: Wire) -> None:
+        """A consumer that was given us by a connection which had been lost. What it brought comes again."""
+        with suppress(TimeoutError, BrokerUnavailable):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await consumer.close(self._held_tokens() + self._untaken)
+        if wire.facts.lease_seconds is None:
             self._forget_tokens()
 
     def _forget_tokens(self) -> None:

@@ -48,6 +48,8 @@ class Server:
         self.refuses: BrokerError | None = None
         self.deaf = False
         self.demands: list[Demand] = []
+        self.lets_in = asyncio.Event()
+        self.lets_in.set()
 
     async def send(self, message: Message) -> Durability:
         await asyncio.sleep(0)
@@ -59,6 +61,7 @@ class Server:
     async def consume(self, demand: Demand, intake: Intake) -> Server:
         del intake
         self.demands.append(demand)
+        await self.lets_in.wait()
         return self
 
     async def settle(self, tokens: Sequence[int]) -> None:
@@ -329,6 +332,35 @@ async def test_who_has_received_nothing_goes_on_where_it_began() -> None:
         await feed.attach(server, tasks)
         assert [demand.after for demand in server.demands] == ["", "9", "9"]
         await feed.detach()
+
+
+@pytest.mark.parametrize("lease_seconds", [None, 30.0])
+async def test_a_connection_that_is_lost_while_a_feed_attaches_holds_it_no_longer(
+    lease_seconds: float | None,
+) -> None:
+    """Its worker would outlive the connection's other tasks, which then never ended: no other was made."""
+    lost, next_one = Server(lease_seconds=lease_seconds), Server()
+    async with reading(Server()) as (feed, member):
+        await feed.detach()
+        async with asyncio.TaskGroup() as tasks:
+            lost.lets_in.clear()
+            attaching = [asyncio.create_task(feed.attach(lost, tasks)) for _ in range(2)]
+            await until(lambda: bool(lost.demands))
+            feed.take(received(1, "m_1"))
+            await feed.detach()
+            lost.lets_in.set()
+        async with asyncio.timeout(5.0):
+            await asyncio.gather(*attaching)
+        assert len(lost.demands) == 1
+        async with asyncio.TaskGroup() as tasks:
+            await feed.attach(next_one, tasks)
+            feed.take(received(2, "m_1"))
+            delivery = feed.buffer.take(member)
+            assert delivery is not None
+            await delivery.ack()
+            await quiet(feed)
+            await feed.detach()
+    assert next_one.settled[2] == 1
 
 
 async def test_at_its_end_what_comes_is_for_others_and_keeps_its_order() -> None:
