@@ -16,9 +16,6 @@ from gateway.process.stopwatch import OnStep, Timed
 
 log = structlog.get_logger(__name__)
 
-ENDING_SECONDS = 1.0
-"""A function that was cancelled has so long to end; then it is left behind."""
-
 Call: TypeAlias = Callable[[], Awaitable[Answer] | AsyncIterator[str]]
 
 
@@ -33,9 +30,13 @@ class NotWanted(Exception):
 class Answering:
     """Functions at work, by the name of what they were asked."""
 
-    def __init__(self, stepped: OnStep) -> None:
-        """``stepped``: told the seconds of each step of a function, from one await to the next."""
+    def __init__(self, stepped: OnStep, ending_seconds: float) -> None:
+        """``stepped``: told the seconds of each step of a function, from one await to the next.
+
+        ``ending_seconds``: a function that was cancelled has so long to end; then it is left behind.
+        """
         self._stepped = stepped
+        self._ending_seconds = ending_seconds
         self._at_work: dict[str, asyncio.Task[_Outcome]] = {}
         self._left_behind: set[asyncio.Task[_Outcome]] = set()
 
@@ -68,9 +69,9 @@ class Answering:
 
     async def _end(self, task: asyncio.Task[_Outcome]) -> None:
         task.cancel()
-        await asyncio.wait({task}, timeout=ENDING_SECONDS)
+        await asyncio.wait({task}, timeout=self._ending_seconds)
         if not task.done():
-            log.warning("the orchestrator goes on, though it was cancelled", seconds=ENDING_SECONDS)
+            log.warning("the orchestrator goes on, though it was cancelled", seconds=self._ending_seconds)
             self._left_behind.add(task)
             task.add_done_callback(self._left_behind.discard)
 

@@ -110,6 +110,8 @@ class Orchestrator:
         """Around each answer; false: this transcript is not to be answered any more."""
         self.lifespan: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
         """Around all of ``run``: what is opened and closed with it, as a connection to somebody else's server."""
+        self.ending_seconds = 1.0
+        """A function that was cancelled has so long to end; then it is left behind."""
         self.acted: Callable[..., None] = self._note_act
         """Told the facts of each thing that it did, or refused to do, by a tool: for the audit log."""
         self._concurrency = concurrency
@@ -228,6 +230,7 @@ class Orchestrator:
             undo=self._undo,
             turn=self.turn,
             stepped=self._stepped,
+            ending_seconds=self.ending_seconds,
         )
 
     def _choose(self, heard: Heard) -> AnswerFunction | None:

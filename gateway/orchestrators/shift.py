@@ -53,6 +53,7 @@ class Duty:
     undo: Compensation | None
     turn: Callable[[Delivery, Heard], AbstractAsyncContextManager[bool]]
     stepped: OnStep
+    ending_seconds: float
 
 
 class Shift:
@@ -65,7 +66,7 @@ class Shift:
         self._post = Post(broker, duty.retry_seconds)
         self._others = OtherAgents(broker, self._post, duty.name)
         self._done = PastReplies()
-        self._answering = Answering(duty.stepped)
+        self._answering = Answering(duty.stepped, duty.ending_seconds)
         self._places = asyncio.Semaphore(duty.concurrency)
         self._taking = asyncio.timeout(None)
         self._presence = Heartbeat(

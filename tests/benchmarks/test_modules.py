@@ -72,7 +72,7 @@ def ended(command: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["devices"])
+@pytest.mark.parametrize("name", ["startup"])
 def test_a_result_is_a_document_of_figures_and_bars(name: str, tmp_path: Path) -> None:
     written = tmp_path / "result.json"
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--json", str(written)]

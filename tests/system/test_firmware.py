@@ -108,7 +108,7 @@ async def test_an_image_that_crashes_is_rolled_back_and_the_rollout_stops(house:
 @pytest.mark.slow
 async def test_a_restarted_gateway_goes_on(house: Any, tmp_path: Path) -> None:
     flash = SimulatedFlash(public_of(key()), "1.0")
-    room = firmware(tmp_path, image=simulated_image("2.0", 1_000_000))
+    room = firmware(tmp_path, image=simulated_image("2.0", 400_000))
     room.offer("2.0", device="kitchen")
     async with house() as one, one.board("kitchen", kind=KIND, flash=flash) as kitchen:
         await kitchen.connected()
@@ -122,7 +122,7 @@ async def test_a_restarted_gateway_goes_on(house: Any, tmp_path: Path) -> None:
 async def test_a_paused_rollout_is_left_alone_until_it_goes_on(house: Any, tmp_path: Path) -> None:
     async with house() as one, board(one, "kitchen") as kitchen:
         await kitchen.connected()
-        room = firmware(tmp_path, image=simulated_image("2.0", 1_000_000))
+        room = firmware(tmp_path, image=simulated_image("2.0", 400_000))
         room.offer("2.0", everybody=True)
         await stage(one, "kitchen", Stage.FETCHING)
         room.pause("2.0")

@@ -7,6 +7,7 @@ filters, its order within a conversation, its time, and its tools.
 from __future__ import annotations
 
 import asyncio
+import math
 import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -89,6 +90,7 @@ class Hosted:
                 self._end.say(IsOver(heard.request_id, heard.attempt))
 
         agent.lifespan, agent.turn = open_and_say, until_over
+        agent.ending_seconds = math.inf  # it is not over before, and is ended with this process
         agent.acted = lambda **facts: self._end.say(DidAct(facts))
         return agent
 

@@ -217,6 +217,7 @@ class JournalCopies:
     async def _copy_until_lost(self) -> str:
         """Why it is over. Whoever is told of a loss by then has all that waited."""
         try:
+            await self._until_it_listens()
             await self._first()
             while True:
                 await self._next()
@@ -224,6 +225,11 @@ class JournalCopies:
             raise
         except (BrokerError, JournalError, TimeoutError) as error:
             return str(error) or "it does not answer"
+
+    async def _until_it_listens(self) -> None:
+        """All that is there would be told in vain, and waited for long. Whatever is answered to nothing is enough."""
+        self._copy, self._number = new_id("copy"), 0
+        await self._tell([], BEAT_SECONDS)
 
     async def _first(self) -> None:
         """All that is there, and what comes meanwhile."""
@@ -252,7 +258,13 @@ class JournalCopies:
         self._flight = []
 
     async def _send(self, commits: list[tuple[Effect, ...]], seconds: float) -> None:
-        """Raises TimeoutError and BrokerError."""
+        """Until the other one has it. Raises TimeoutError, BrokerError and JournalError."""
+        told = await self._tell(commits, seconds)
+        if told.reason:
+            raise JournalError(told.reason)
+
+    async def _tell(self, commits: list[tuple[Effect, ...]], seconds: float) -> BatchCopied:
+        """Its answer. Raises TimeoutError, BrokerError and JournalError."""
         self._number += 1
         self._answer = asyncio.get_running_loop().create_future()
         data = list(pieces(pack(commits)))
@@ -260,9 +272,7 @@ class JournalCopies:
             raise JournalError("it is too much to be copied")
         async with asyncio.timeout(seconds):
             await self._until_published(data)
-            told = await self._answer
-        if told.reason:
-            raise JournalError(told.reason)
+            return await self._answer
 
     async def _until_published(self, data: list[bytes]) -> None:
         for part, piece in enumerate(data):

@@ -293,9 +293,10 @@ async def test_waiting_for_its_turn_takes_of_its_time() -> None:
         assert house.asked == ["first"]
 
 
-async def test_a_function_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.orchestrators.answering.ENDING_SECONDS", 0.01)
+async def test_a_function_that_does_not_end_is_left_behind() -> None:
     house, ends = Orchestrator("house", concurrency=1), asyncio.Event()
+
+    house.ending_seconds = 0.01
 
     @house.on_transcript
     async def answer(heard: Heard) -> str:

@@ -238,9 +238,11 @@ async def test_what_was_said_to_its_end_is_answered_where_it_was_said(
             await hall.settled()
             await row.comes_to(board, ATTIC)
             hall.engine.go.set()
-            heard = await attic.result()
-            await hall.reply(heard, "done")
-            await board.told.first(ReplyShown, text="done", correlation_id=heard.correlation_id)
+            for number in range(1 if journal else 2):  # what no journal knows of is heard again at the other
+                await passes(lambda number=number: len(attic.results.items) > number)
+                heard = attic.results.items[number]
+                await hall.reply(heard, "done")
+                await board.told.first(ReplyShown, text="done", correlation_id=heard.correlation_id)
             await hall.idle()
             assert len(attic.results.items) == (1 if journal else 2)
 
