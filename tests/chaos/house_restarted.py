@@ -137,7 +137,7 @@ class HouseScene(Scene):
             common["web"] = {"port": self.ports[part, number]}
         return common
 
-    async def answered(self) -> None:
+    async def until_somebody_answers(self) -> None:
         """The orchestrator is there: what is published before its group is, it is never asked."""
         for _, gateway in self._gateways.values():
             await gateway.logs("orchestrator is healthy")
@@ -216,7 +216,7 @@ async def _round(home: Path, url: str, seed: int, outcome: Outcome, *, kill: boo
         await scene.witness()
         scene.listen()
         await scene.start_orchestrator()
-        await scene.answered()
+        await scene.until_somebody_answers()
         for speaker in scene.speakers:
             await speaker.switch_on()
             speaker.begin(SESSIONS)
