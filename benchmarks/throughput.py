@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from benchmarks.instruments.processes import GatewayProcess, gateway_process
 from benchmarks.instruments.report import Bar, Result
-from benchmarks.instruments.words import words
+from benchmarks.instruments.words import spoken as words
 from benchmarks.load.inflate import TOLERATED, inflated_model
 from benchmarks.load.sayings import Saying, commands, sentences
 from benchmarks.load.speakers import Crowd, spoken_to

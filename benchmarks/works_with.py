@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks.instruments.processes import gateway_process
 from benchmarks.instruments.report import Bar, Result, percentile
-from benchmarks.instruments.words import word_errors, words
+from benchmarks.instruments.words import spoken as words
+from benchmarks.instruments.words import word_errors
 from benchmarks.load.clips import Cutter, in_room
 from benchmarks.load.speakers import Crowd, spoken_to
 from benchmarks.load.speaking import Heard, waits

@@ -15,6 +15,9 @@ _NUMBERS = {
     "ru": "ноль один два три четыре пять шесть семь восемь девять десять",
 }
 
+_SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:[ .-]+[^\W\d_](?![^\W_']))+")
+"""Single letters in a row."""
+
 
 def words(text: str) -> list[str]:
     """Words as they are compared: lower case, without punctuation."""
@@ -22,10 +25,13 @@ def words(text: str) -> list[str]:
 
 
 def spoken(text: str, language: str = "en") -> list[str]:
-    """Words as people's speech is compared: without case, accents and punctuation, small numbers in words."""
+    """Words as people's speech is compared: without case, accents and punctuation, small numbers in words.
+
+    Letters that are spelled are one word, however they are written: "M I S D N", "M-I-S-D-N" and "MISDN".
+    """
     numbers = {str(number): plain(word) for number, word in enumerate(_NUMBERS[language].split())}
-    found = re.findall(r"[^\W_]+(?:'[^\W_]+)*", plain(text))
-    return [numbers.get(word, word) for word in found]
+    text = _SPELLED.sub(lambda letters: re.sub(r"[\W_]", "", letters[0]), plain(text))
+    return [numbers.get(word, word) for word in re.findall(r"[^\W_]+(?:'[^\W_]+)*", text)]
 
 
 def plain(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from benchmarks.instruments.report import percentile
-from benchmarks.instruments.words import word_errors, words
+from benchmarks.instruments.words import spoken as words
+from benchmarks.instruments.words import word_errors
 from benchmarks.load.speaking import Heard
 
 Said: TypeAlias = tuple[list[str], bytes]

@@ -87,6 +87,9 @@ def test_noise_is_as_far_below_the_speech_as_asked() -> None:
     ("language", "one", "same"),
     [
         ("en", "Press 1, or the pound-key!", "press one or the pound key"),
+        ("en", "M I S D N, or A.B. what?", "misdn or ab what"),
+        ("en", "M-I-S-D-N or AB what", "misdn or ab what"),
+        ("en", "Is a plan a plan? I'm", "is a plan a plan i'm"),
         ("es", "Autenticación: marque el 2.", "autenticacion marque el dos"),
         ("fr", "Numéro d\N{RIGHT SINGLE QUOTATION MARK}agent : 0", "numero d'agent zéro"),
         ("ru", "Нажмите решётку ещё 3 раза.", "нажмите решетку еще три раза"),
