@@ -1,4 +1,8 @@
-"""What this gateway's hub shows, on its way to the other hubs: at once, and together what came meanwhile."""
+"""What this gateway's hub shows, on its way to the other hubs: at once, and together what came meanwhile.
+
+A transcript is published after its event was shown here. So that nobody elsewhere misses the event of a gateway that is
+killed then, it does not wait until what went before it is confirmed.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +28,14 @@ MOST_PENDING = 2_000
 PENDING_BYTES = 8 * 1024 * 1024
 """What waits for the broker; the oldest go first, and who misses them asks for them."""
 AGAIN_SECONDS = 0.5
+MOST_ON_THEIR_WAY = 4
+"""Batches that are not confirmed yet."""
 DRAIN_SECONDS = 2.0
 """So long the end waits for the last of it."""
 
 
 class Outgoing:
-    """Batches of one gateway, in order, one at a time on its way."""
+    """Batches of one gateway, sent in order. One that is not taken and comes late is waited for at its other end."""
 
     def __init__(self, gateway: str, epoch: str, is_watched: Callable[[HubEventBase], bool]) -> None:
         """``is_watched``: whether somebody elsewhere is shown an event that may be missed."""
@@ -43,6 +49,8 @@ class Outgoing:
         self._pending: deque[tuple[int, Serialized]] = deque()
         self._bytes = 0
         self._sent = 0
+        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._is_over = False
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,15 +71,27 @@ class Outgoing:
 
     async def run(self, broker: MessageBroker) -> None:
         """Until the broker is closed."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            with suppress(BrokerClosed):
-                while self._pending:
-                    await self._send(broker, self._batch())
-                self._idle.set()
-                continue
-            return
+        try:
+            while not self._is_over:
+                await self._news.wait()
+                self._news.clear()
+                while self._pending and not self._is_over:
+                    await self._begin(broker)
+        finally:
+            for batch in self._on_their_way:
+                batch.cancel()
+
+    async def _begin(self, broker: MessageBroker) -> None:
+        while len(self._on_their_way) >= MOST_ON_THEIR_WAY:
+            await asyncio.wait(self._on_their_way, return_when=asyncio.FIRST_COMPLETED)
+        batch = asyncio.create_task(self._send(broker, self._batch()), name="events on their way")
+        self._on_their_way.add(batch)
+        batch.add_done_callback(self._ended)
+
+    def _ended(self, batch: asyncio.Task[None]) -> None:
+        self._on_their_way.discard(batch)
+        if not self._on_their_way and not self._pending:
+            self._idle.set()
 
     async def drain(self) -> None:
         """Wait for what is on its way, not for long."""
@@ -102,7 +122,9 @@ class Outgoing:
             try:
                 await broker.publish(EVENTS_TOPIC, key, payload, message_id=name)
             except BrokerClosed:
-                raise
+                self._is_over = True
+                self._news.set()
+                return
             except BrokerError as error:
                 log.debug("not shown elsewhere yet", reason=str(error))
                 await asyncio.sleep(AGAIN_SECONDS)

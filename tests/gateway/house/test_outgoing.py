@@ -12,7 +12,7 @@ from gateway.broker.base import BrokerClosed, BrokerUnavailable, Durability, Rec
 from gateway.contract.events import HubEvent, HubEventBase
 from gateway.contract.house import EVENTS_TOPIC, MOST_IN_BATCH, EventBatch, decode_batch
 from gateway.house import outgoing as house_outgoing
-from gateway.house.outgoing import BATCH_BYTES, MOST_PENDING, PENDING_BYTES, Outgoing
+from gateway.house.outgoing import BATCH_BYTES, MOST_ON_THEIR_WAY, MOST_PENDING, PENDING_BYTES, Outgoing
 from gateway.hub.fanout import Serialized
 from tests.gateway.events import partial, reply
 from tests.record import Record, passes
@@ -99,6 +99,20 @@ async def test_what_comes_meanwhile_goes_next_after_the_one_before() -> None:
     first, second = post.batches.items
     assert (len(first.events), first.after) == (1, 0)
     assert (len(second.events), second.after) == (3, 1)
+
+
+async def test_an_event_does_not_wait_for_the_brokers_word_on_those_before() -> None:
+    """Its transcript may be out already: who is killed then would have shown it to nobody elsewhere."""
+    out, post = outgoing(), Post()
+    post.goes_on.clear()
+    with running(out.run(post)):  # type: ignore[arg-type]
+        for seq in range(1, MOST_ON_THEIR_WAY + 3):
+            out.put(item(seq))
+            await passes(lambda seq=seq: post.tries == min(seq, MOST_ON_THEIR_WAY))
+        post.goes_on.set()
+        await asyncio.wait_for(out.drain(), 10)
+    assert post.seqs == list(range(1, MOST_ON_THEIR_WAY + 3))
+    assert [batch.after for batch in post.batches.items] == [*range(MOST_ON_THEIR_WAY), MOST_ON_THEIR_WAY]
 
 
 async def test_what_nobody_watches_stays_here_and_leaves_no_gap() -> None:
