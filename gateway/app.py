@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from gateway.house.row.tenure import Tenure
     from gateway.house.sharing import Sharing
     from gateway.journal.of_house import HouseHistory
+    from gateway.recognizers.claim_checks import HeldAudio
     from gateway.recognizers.pool.recognizer import PooledRecognizer
     from gateway.shared_store.at_work import StoreAtWork
     from gateway.shared_store.history import Shipping
@@ -133,6 +134,7 @@ class Gateway:
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.common_door = CommonDoor()
+        self._held_audio = _held_audio(config)
         self.store: StoreAtWork | None = None
         self.register = Register(self._folder, config.named_devices, self.health, self._readmit)
         self.firmware = FirmwareStandby(self._folder, self._firmware_at_work)
@@ -376,7 +378,7 @@ class Gateway:
         pool = PoolHealth(self.health, alone=use == "only")
         return pooled_recognizer(
             self.config, self.broker, Recognizer, self.mishaps,
-            on_state=state, on_pool=pool, status=lambda: self._broker_health.status,
+            on_state=state, on_pool=pool, held=self._held_audio, status=lambda: self._broker_health.status,
         )  # fmt: skip
 
     def _open_names(self) -> HouseNames:
@@ -580,6 +582,7 @@ class Gateway:
             self.config.adapters.openai,
             self.common_door,
             self._elsewhere(),
+            None if self._held_audio is None else self._held_audio.give,
         )
 
     def _elsewhere(self) -> Others | None:
@@ -808,6 +811,15 @@ async def _reload(gateway: Gateway, reread: Callable[[], GatewayConfig], notifie
         else:
             gateway.health.set("configuration", HealthState.HEALTHY)
     notifier.ready("listening")
+
+
+def _held_audio(config: GatewayConfig) -> HeldAudio | None:
+    """Where this gateway keeps what its broker does not, if recognizers are to fetch it here."""
+    if config.recognizers.use == "never" or not config.recognizers.audio_at:
+        return None
+    from gateway.recognizers.claim_checks import HeldAudio  # noqa: PLC0415 - where it is wanted
+
+    return HeldAudio(config.recognizers.audio_at)
 
 
 def _deaf(_window: Window) -> float:

@@ -291,7 +291,7 @@ gateway:                        .contract .orchestrators .client
                                 .hub .journal .config .observing .process .web.entrance .web.parts .web .systemd
 .app:                           firmware_bridge.link firmware_bridge.embedded_broker firmware_bridge.bridge
                                 transcription transcription.utterance transcription.recognizing
-                                transcription.scheduling .contract .recognizers.pool
+                                transcription.scheduling .contract .recognizers .recognizers.pool
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .house.row .standby .house .house.copies .hub .orchestrators .observing .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline

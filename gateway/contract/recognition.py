@@ -68,10 +68,12 @@ class AudioCodec(enum.StrEnum):
 class ClaimCheck(Struct, frozen=True, kw_only=True):
     """Where audio too large for its job lies, in its codec's form. ``place`` says which kind of place ``key`` names.
 
-    ``store``: the broker's own (NATS's object store, a Redis key with a time to live).
+    ``store``: the broker's own (NATS's object store, a Redis key with a time to live). ``https``: the gateway that
+    asks; the key is a URL whose last part is a secret made for this alone, and good for a few times, for a worker
+    may die over it.
     """
 
-    place: Annotated[str, Meta(pattern=r"^store$")]
+    place: Annotated[str, Meta(pattern=r"^(store|https)$")]
     key: Line
     bytes: Annotated[int, Meta(ge=0)]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]

@@ -32,3 +32,12 @@ class RecognizersSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "differ by it; pcm is as it is heard (32 KB a second), and loads no codec: for a small gateway."
         ),
     ] = "flac"
+    audio_at: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            description="This gateway's web address as recognizers reach it (https://hall.house:8443), for audio of "
+            "more than 256 KB where the broker keeps messages only (MQTT, RabbitMQ, Kafka): they fetch it there, each "
+            "with a secret of its own. Empty: it is sent in messages, up to 1.5 MB. Its name belongs into web.hosts.",
+        ),
+    ] = ""

@@ -99,6 +99,8 @@ class Parts:
     """What the door has in common with those of other gateways."""
     others: Others | None = None
     """None: this gateway is alone."""
+    give_audio: Callable[[str], bytes | None] | None = None
+    """What recognizers fetch here, by its secret; None: nothing is."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
 

@@ -8,6 +8,7 @@
     GET /events    the same as server-sent events
     GET /device    a device's WebSocket (docs/protocol.md)
     /v1/           OpenAI's audio interface, where it is switched on (docs/openai.md)
+    GET /recognition/audio/  audio too large for a job, for who knows its secret, where recognizers.audio_at is set
     GET /livez     200 as long as the event loop turns
     GET /api/v1/   the API (docs/api.md); /api/ describes it
     GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component;
@@ -142,6 +143,8 @@ class WebServer:
             from gateway.web.openai.routes import add_openai  # noqa: PLC0415 - nothing of it where nobody wants it
 
             add_openai(application, self._parts)
+        if self._parts.give_audio is not None:
+            application.router.add_get("/recognition/audio/{secret}", self._give_audio)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
         return application
@@ -153,6 +156,14 @@ class WebServer:
         from gateway.web.openai.errors import told_as_openai  # noqa: PLC0415 - as above
 
         return [told_as_openai]
+
+    async def _give_audio(self, request: web.Request) -> web.Response:
+        """To who has been told its secret, with a job."""
+        assert self._parts.give_audio is not None
+        data = self._parts.give_audio(request.match_info["secret"])
+        if data is None:
+            raise web.HTTPNotFound
+        return web.Response(body=data, content_type="application/octet-stream")
 
     async def _readyz(self, request: web.Request) -> web.Response:
         """``?room``: only with room for one more device and page is it ready, for those who choose among several."""

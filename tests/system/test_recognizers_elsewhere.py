@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from firmware_bridge.speech_files import read_wav
 from gateway.app import Gateway
 from gateway.broker.base import MessageBroker
 from gateway.broker.opening import open_broker
@@ -21,11 +24,17 @@ from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import TranscriptionEvent
 from gateway.contract.messages import TranscriptionMessage
 from gateway.contract.recognition import RecognitionJob
+from gateway.recognizers.audio_codec import decoded
+from gateway.recognizers.claim_checks import ClaimChecks
+from gateway.recognizers.worker.fetching import AudioFetcher
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.recognizers.pool.workers import StandInWorker
 from tests.record import passes
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import free_port
 from tests.servers.redis import Redis
 from tests.system.house import RECORDINGS, House, open_house, settings, text
+from tests.transcription.recordings import wav
 from transcription.settings import BUNDLED_MODEL
 
 MODEL = "base"
@@ -33,6 +42,7 @@ NAME = "u26"
 SAID = "what the recognizer elsewhere has heard"
 RUN = """
 import asyncio, sys
+from firmware_bridge.speech_files import read_wav
 from gateway.app import Gateway
 from gateway.config.configuration import GatewayConfig
 import msgspec
@@ -108,6 +118,47 @@ async def test_a_gateway_without_a_model_has_its_text_from_elsewhere_and_says_so
             counts = (await answer.json())["recognizers"]
         assert counts["texts"] >= 1
         assert counts["sent"] == len(worker.jobs)
+
+
+@pytest.mark.slow
+async def test_what_is_too_large_for_the_broker_is_fetched_from_the_gateway(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    """Speech in noise, which no codec makes smaller, over MQTT, which keeps messages only."""
+    speech = np.resize(np.frombuffer(read_wav(RECORDINGS[NAME].path), "<i2"), 40 * 16_000)
+    noisy = speech // 2 + np.random.default_rng(7).normal(0, 1_000, len(speech)).clip(-9_999, 9_999)
+    port = free_port()
+    lengths: list[int] = []
+
+    async def fetches(worker: StandInWorker, job: RecognitionJob) -> None:
+        assert job.claim is not None
+        assert job.claim.place == "https"
+        audio = await ClaimChecks(worker.broker, fetch=AudioFetcher()).collect(job.claim)
+        lengths.append(len(decoded(audio, job.codec, job.samples)))
+        await worker.tell(job, SAID)
+
+    async with (
+        elsewhere(mosquitto.url) as broker,
+        StandInWorker(broker, "cellar", fetches).at_work(),
+        open_house(
+            tmp_path,
+            broker={"url": mosquitto.url, "client_id": "door"},
+            recognizers={"use": "only", "audio_at": f"http://127.0.0.1:{port}"},
+            transcription={"model": MODEL},
+            web={"port": port},
+        ) as house,
+        ClientSession() as client,
+    ):
+        await passes(lambda: house.gateway.health.report().components["recognizers"].state == "healthy")
+        url, headers = f"{house.gateway.url}api/v1/transcriptions", {"Content-Type": "audio/wav"}
+        async with client.post(
+            url, data=io.BytesIO(wav(noisy.astype(np.int16).tobytes())), headers=headers
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+            assert SAID in await answer.text()
+        assert lengths
+        async with client.get(f"{house.gateway.url}recognition/audio/{'x' * 43}") as answer:
+            assert answer.status == 404
 
 
 @pytest.mark.slow

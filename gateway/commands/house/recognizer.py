@@ -32,8 +32,14 @@ from transcription.process.allocator import keep_one_arena
     default="",
     help="Where it serves /livez, /readyz and /metrics; else nowhere.",
 )
+@click.option(
+    "--ca-file",
+    metavar="FILE",
+    default="",
+    help="Who signed the gateways' certificates (PEM), where the broker keeps no large audio (MQTT, RabbitMQ, Kafka).",
+)
 def command(
-    *, config_path: Path | None, broker: str | None, model: str | None, name: str, health: str
+    *, config_path: Path | None, broker: str | None, model: str | None, name: str, health: str, ca_file: str
 ) -> None:
     """Recognize for the gateways of a broker, as many beside each other as there are.
 
@@ -50,7 +56,7 @@ def command(
     log.configure(config.log)
     if name and not is_token(name):
         raise click.UsageError(f"--name {name!r} is not 1-64 of A-Z a-z 0-9 _ -")
-    settings = structs.replace(_settings(config, broker, model), name=name, health=health)
+    settings = structs.replace(_settings(config, broker, model), name=name, health=health, ca_file=ca_file)
     try:
         check_broker_url(settings.broker.url)
         check(settings)

@@ -11,6 +11,7 @@ from msgspec import structs
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.contract.recognition import AudioCodec
 from gateway.process.mishaps import Mishaps
+from gateway.recognizers.claim_checks import HeldAudio
 from gateway.recognizers.pool.pool import CONNECTED, Pool
 from gateway.recognizers.pool.recognizer import OnPool, PooledRecognizer
 from gateway.recognizers.pool.sides import OwnRecognizer
@@ -49,17 +50,18 @@ def pooled_recognizer(
     *,
     on_state: Callable[[RecognizerState], None],
     on_pool: OnPool,
+    held: HeldAudio | None = None,
     status: Callable[[], BrokerStatus] = lambda: CONNECTED,
 ) -> PooledRecognizer:
     """Where others do everything there is no engine here, whatever the settings of transcription say.
 
-    ``status``: how the broker is.
+    ``held``: audio that this gateway gives to recognizers itself. ``status``: how the broker is.
     """
     settings = config.transcription
     own = structs.replace(settings, engine="off") if config.recognizers.use == "only" else settings
     return PooledRecognizer(
         partial(open_own, own),
-        Pool(broker, config.broker, settings, CODECS[config.recognizers.codec], status=status),
+        Pool(broker, config.broker, settings, CODECS[config.recognizers.codec], held=held, status=status),
         settings,
         model=config.recognizers.model,
         mishaps=mishaps,

@@ -1,4 +1,4 @@
-"""Audio as it goes to the recognizers: inside its job, or, where it is too large, where the broker keeps such."""
+"""Audio as it goes to the recognizers: in its job, or, where it is too large, kept by the broker or by this gateway."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from gateway.broker.base import BrokerError, BufferFull, MessageBroker, NoDeposits
 from gateway.contract.messages import MESSAGE_BYTES
-from gateway.contract.recognition import INLINE_BYTES, AudioCodec, ClaimCheck
+from gateway.contract.recognition import INLINE_BYTES, AudioCodec
 from gateway.recognizers.audio_codec import encoded
-from gateway.recognizers.claim_checks import ClaimChecks
+from gateway.recognizers.claim_checks import ClaimChecks, HeldAudio
 from gateway.recognizers.pool.jobs import PackedAudio
 from transcription.utterance.segmenter import Utterance
 
@@ -24,8 +24,9 @@ LEAST_KEPT_SECONDS = 120.0
 class Packing:
     """``pack`` and, once nobody needs it any more, ``discard``."""
 
-    def __init__(self, broker: MessageBroker, codec: AudioCodec) -> None:
-        self._claims = ClaimChecks(broker)
+    def __init__(self, broker: MessageBroker, codec: AudioCodec, held: HeldAudio | None = None) -> None:
+        """``held``: where this gateway keeps what its broker does not."""
+        self._claims = ClaimChecks(broker, held=held)
         self._codec = codec
 
     async def pack(self, utterance: Utterance, seconds: float | None) -> PackedAudio:
@@ -36,23 +37,18 @@ class Packing:
         audio = await asyncio.to_thread(encoded, utterance.samples, self._codec)
         if len(audio) <= INLINE_BYTES:
             return PackedAudio(self._codec, audio)
-        claim = await self._leave(audio, seconds)
-        if claim is not None:
-            return PackedAudio(self._codec, claim=claim)
-        if len(audio) > MESSAGE_BYTES - BESIDE_AUDIO_BYTES:
-            raise BufferFull(
-                f"{utterance.seconds:.0f} s of audio are too large for a message, and the broker keeps nothing else; "
-                "Redis and NATS do (broker.url), or make it smaller (recognizers.codec: opus)"
-            )
-        return PackedAudio(self._codec, audio)
-
-    async def _leave(self, audio: bytes, seconds: float | None) -> ClaimCheck | None:
-        """None: the broker keeps messages only."""
         kept = LONGEST_KEPT_SECONDS if seconds is None else min(seconds, LONGEST_KEPT_SECONDS)
         try:
-            return await self._claims.leave(audio, max(kept, LEAST_KEPT_SECONDS))
-        except NoDeposits:
-            return None
+            claim = await self._claims.leave(audio, max(kept, LEAST_KEPT_SECONDS))
+        except (NoDeposits, BufferFull) as error:
+            if len(audio) <= MESSAGE_BYTES - BESIDE_AUDIO_BYTES:
+                return PackedAudio(self._codec, audio)
+            raise BufferFull(
+                f"{utterance.seconds:.0f} s of audio are too large for a message, and lie nowhere else ({error}): "
+                "let it be fetched here (recognizers.audio_at), make it smaller (recognizers.codec: opus), or "
+                "take a broker that keeps it, as Redis and NATS do (broker.url)"
+            ) from error
+        return PackedAudio(self._codec, claim=claim)
 
     async def discard(self, packed: PackedAudio) -> None:
         """Nobody needs it any more. Where the broker is away it goes by itself, later."""

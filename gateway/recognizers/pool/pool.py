@@ -41,6 +41,7 @@ from gateway.contract.recognition import (
     encode_recognition,
     jobs_topic,
 )
+from gateway.recognizers.claim_checks import HeldAudio
 from gateway.recognizers.pool.estimate import PoolEstimate
 from gateway.recognizers.pool.jobs import (
     AWAY,
@@ -94,16 +95,17 @@ class Pool:
         transcription: TranscriptionSettings,
         codec: AudioCodec,
         *,
+        held: HeldAudio | None = None,
         status: Callable[[], BrokerStatus] = lambda: CONNECTED,
     ) -> None:
-        """``status``: how the broker is."""
+        """``held``: where this gateway keeps audio that its broker does not. ``status``: how the broker is."""
         self._broker = broker
         self._status = status
         self._gateway = client_id(settings)
         self._group = replies_group(settings)
         self._lease = settings.lease_seconds
         self._settings = transcription
-        self._packing = Packing(broker, codec)
+        self._packing = Packing(broker, codec, held)
         self.on_change: Callable[[], None] = lambda: None
         """To be called when who is there has changed."""
         self._queue = PoolQueue(transcription.queue_utterances)

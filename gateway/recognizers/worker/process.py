@@ -16,6 +16,7 @@ from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.messages import new_id
 from gateway.process.signals import told_by_signals
 from gateway.recognizers.claim_checks import ClaimChecks
+from gateway.recognizers.worker.fetching import AudioFetcher
 from gateway.recognizers.worker.worker import RecognizerWorker, WorkerName, at_once
 from gateway.settings.broker import BrokerSettings
 from gateway.systemd.notifier import Notifier
@@ -39,6 +40,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     transcription: TranscriptionSettings
     name: str = ""
     health: str = ""
+    ca_file: str = ""
     drain_seconds: float = 8.0
 
 
@@ -61,7 +63,7 @@ class WorkerProcess:
     def __init__(
         self, settings: WorkerSettings, *, open_engine: OpenEngineFunction = engines.open_engine
     ) -> None:
-        """Raises CannotWork."""
+        """Raises CannotWork. Reads files: not for a running loop."""
         check(settings)
         transcription = settings.transcription
         self._settings = settings
@@ -69,6 +71,7 @@ class WorkerProcess:
         self._name = WorkerName(
             token, transcription.model, at_once(transcription), version("earshot-gateway")
         )
+        self._fetch = _fetcher(settings)
         self._notifier = Notifier()
         self._is_there = False
         self._worker: RecognizerWorker | None = None
@@ -79,7 +82,7 @@ class WorkerProcess:
 
     async def run(self) -> int:
         """What the process ends with. Raises CannotWork, BrokerError."""
-        claims = ClaimChecks(self._broker)
+        claims = ClaimChecks(self._broker, fetch=self._fetch)
         async with self._recognizer:
             worker = self._worker = RecognizerWorker(self._name, self._broker, self._recognizer, claims)
             async with self._health(worker):
@@ -179,3 +182,10 @@ def place(text: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise CannotWork(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _fetcher(settings: WorkerSettings) -> AudioFetcher:
+    try:
+        return AudioFetcher(settings.ca_file)
+    except OSError as error:
+        raise CannotWork(f"{settings.ca_file}: {error.strerror or error}") from error

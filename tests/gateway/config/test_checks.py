@@ -153,6 +153,17 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
             )
             for use in ("only", "sooner")
         ],
+        (
+            "recognizers: {audio_at: 'https://hall'}\nweb: {enabled: false}",
+            "FILE:1: recognizers.audio_at: the web server gives it away, which is off (web.enabled)",
+        ),
+        *[
+            (
+                f"recognizers: {{audio_at: '{url}'}}",
+                "FILE:1: recognizers.audio_at: expected https://host[:port] (http:// on this machine only), got ",
+            )
+            for url in ("hall", "http://hall", "https://", "https://a:b@hall", "https://hall?x", "ftp://localhost")
+        ],
         ("house: {share: true}", "FILE:1: house.share: the gateways of a house find each other over a broker that"),
         (
             "broker: {url: 'amqp://host', amqp_sasl: EXTERNAL}",

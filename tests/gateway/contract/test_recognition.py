@@ -51,7 +51,6 @@ def test_what_is_written_is_read() -> None:
         {"priority": "first"},
         {"hints": {"task": "sing"}},
         {"claim": {"place": "file", "key": "/etc/passwd", "bytes": 1, "sha256": "0" * 64}},
-        {"claim": {"place": "https", "key": "https://gateway/audio", "bytes": 1, "sha256": "0" * 64}},
         {"claim": {"place": "store", "key": "k", "bytes": 1, "sha256": "0"}},
     ],
 )

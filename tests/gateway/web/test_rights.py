@@ -49,6 +49,7 @@ def test_what_is_open_is_little() -> None:
         ("GET", "/static"),
         ("GET", "/livez"),
         ("GET", "/readyz"),
+        ("GET", "/recognition/audio/{secret}"),
         ("GET", "/api/v1/openapi.json"),
         ("GET", "/api/v1/events.schema.json"),
         ("GET", "/api/"),

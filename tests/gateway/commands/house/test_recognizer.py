@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.commands.house.recognizer import command
+from tests.servers.process import free_port
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,10 @@ def test_what_it_lacks(tmp_path: Path, config: str, arguments: list[str], said: 
     done = CliRunner().invoke(command, ["--config", str(file), *arguments])
     assert done.exit_code == 2, done.output
     assert said in done.output
+
+
+def test_a_file_of_certificates_that_is_not_there(tmp_path: Path) -> None:
+    where = f"redis://127.0.0.1:{free_port()}"
+    done = CliRunner().invoke(command, ["--broker", where, "--ca-file", str(tmp_path / "none.pem")])
+    assert done.exit_code == 1
+    assert "none.pem: No such file or directory" in done.output

@@ -13,7 +13,7 @@ from gateway.broker.base import BufferFull, MessageBroker
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.contract.recognition import INLINE_BYTES, AudioCodec, Failure, RecognitionJob
 from gateway.recognizers.audio_codec import decoded
-from gateway.recognizers.claim_checks import ClaimChecks, NotThere
+from gateway.recognizers.claim_checks import ClaimChecks, HeldAudio, NotThere
 from gateway.recognizers.pool.packing import LEAST_KEPT_SECONDS, Packing
 from gateway.settings.broker import BrokerSettings
 from tests.gateway.recognizers.pool.pooled import pooled, until
@@ -75,6 +75,22 @@ async def test_but_not_without_end_and_it_says_what_helps() -> None:
     async with opened(MEMORY) as broker:
         with pytest.raises(BufferFull, match=r"60 s of audio are too large.*opus"):
             await Packing(broker, AudioCodec.FLAC).pack(spoken(60.0, loudness=20_000), 10.0)
+
+
+async def test_a_gateway_that_can_be_reached_keeps_it_itself() -> None:
+    held, utterance = HeldAudio("https://hall.house", most_bytes=2_500_000), spoken(60.0, loudness=20_000)
+    async with opened(MEMORY) as broker:
+        packing = Packing(broker, AudioCodec.FLAC, held)
+        packed = await packing.pack(utterance, 10.0)
+        assert packed.claim is not None
+        assert packed.claim.key.startswith("https://hall.house/recognition/audio/")
+        small = await packing.pack(spoken(LONG_SECONDS, loudness=20_000), 10.0)
+        assert small.claim is None, "there is no room for it any more, and it fits into its job"
+        with pytest.raises(BufferFull, match=r"60 s of audio are too large.*wait to be fetched already"):
+            await packing.pack(utterance, 10.0)
+        await packing.discard(packed)
+        assert held.give(packed.claim.key.rpartition("/")[2]) is None
+        assert (await packing.pack(utterance, 10.0)).claim is not None
 
 
 async def test_opus_makes_it_small_enough() -> None:
