@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
+import msgspec
 import structlog
 
 from gateway.broker.base import BrokerClosed, BrokerError, MessageBroker, RoutingKey
@@ -31,7 +32,7 @@ from gateway.house.copies.wire import (
 )
 from gateway.house.row.tenure import LEASE_SECONDS, RENEW_SECONDS, Tenure
 from gateway.house.row.wire import MSGPACK
-from gateway.journal.effects import Effect, Heard, KeptAlone, KeptTogether, SetApart, WentAlone
+from gateway.journal.effects import Effect, KeptAlone, KeptTogether, SetApart, WentAlone
 from gateway.journal.errors import JournalError, NotDurable
 from gateway.journal.journal import Journal
 from gateway.journal.tables.copying import OF_ONE_BOX, everything, names
@@ -359,8 +360,9 @@ class JournalCopies:
 
 
 def _devices(effects: tuple[Effect, ...]) -> set[str]:
-    """Whose speech is in these."""
-    return {effect.utterance.device_id for effect in effects if isinstance(effect, Heard)}
+    """Whose speech, texts and answers these are about; those that only end something name nobody."""
+    parts = [part for effect in effects for part in (effect, *msgspec.structs.astuple(effect))]
+    return {device_id for part in parts if (device_id := getattr(part, "device_id", ""))}
 
 
 def _settle(one: _Waiting) -> None:

@@ -216,6 +216,26 @@ async def test_what_the_other_may_hear_too_is_not_durable_while_the_place_may_be
         assert await asyncio.wait_for(shared, 10)
 
 
+async def test_no_text_of_it_is_either(tmp_path: Path, broker: MemoryBroker) -> None:
+    """It would be published, and asked again, when this one has its place back: the other one has done so already."""
+    async with serving(tmp_path, broker) as kitchen:
+        async with standing_by(tmp_path, broker):
+            await together(kitchen)
+            kitchen.place.has = kitchen.is_there = False
+        heard = kitchen.journal.commit(e.Heard(utterance("u_1")))
+        text = kitchen.journal.commit(e.Transcribed("u_1"), e.Queued(letter(1)), e.Asked(request()))
+        await passes(lambda: not kitchen.copies.is_together)
+        await asyncio.sleep(0.1)
+        assert not heard.done()
+        assert not text.done()
+        kitchen.copies.give_up()
+        with pytest.raises(NotDurable):
+            await text
+    async with Journal(JournalSettings(path=f"{tmp_path}/kitchen.db")) as journal:
+        await journal.commit(e.CopyTaken())
+        assert await journal.letters(0, 10) == []
+
+
 async def test_who_is_cut_off_does_not_go_alone_however_long_its_lease(
     tmp_path: Path, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
