@@ -19,6 +19,7 @@ from tests.chaos import (
     clusters,
     everybody_killed,
     gateway_killed,
+    house_restarted,
     recognizers_killed,
     reconnecting,
     redis_away,
@@ -141,6 +142,12 @@ async def test_a_broker_that_is_away_for_a_day_is_made_good_in_order(tmp_path: P
 def test_the_table_in_the_docs_is_that_of_the_results() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert page(text) == text
+
+
+async def test_a_house_that_is_restarted_part_by_part(tmp_path: Path, own_redis: Redis) -> None:
+    outcome = await house_restarted.scenario(tmp_path, own_redis.url, rounds=1, seed=7, kill=False)
+    assert outcome.ok, str(outcome)
+    assert outcome.times == len(house_restarted.PARTS) * len(house_restarted.NUMBERS)
 
 
 async def test_a_gateway_with_a_standby_that_is_killed_frozen_and_cut_off(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from firmware_bridge.simulator.user import TranscriptShown
 from gateway.broker.opening import open_broker
 from gateway.contract.messages import RESULTS_TOPIC, decode_transcription
 from gateway.settings.broker import BrokerSettings
+from tests.chaos.balancer import BalancedWire, Balancer
 from tests.record import Record, passes
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.process import free_port
@@ -54,10 +55,23 @@ class Row:
             house=house,
             orchestrator={"timeout_seconds": 1},
             web={"port": self.ports[name]},
+            devices={"serial": {"ports": [f"{self.folder}/usb-*"]}},
         )
 
     def board(self) -> Board:
         return board(self.folder, "bell", self.mosquitto.url, ring_frames=4000)
+
+    @asynccontextmanager
+    async def board_on(self, carrier: str) -> AsyncIterator[Board]:
+        """On a cable that both see, or behind a balancer between the two."""
+        if carrier == "serial":
+            async with board(self.folder, "bell", ring_frames=4000) as bell:
+                yield bell
+            return
+        async with Balancer([f"http://127.0.0.1:{port}/" for port in self.ports.values()]) as balancer:
+            await passes(lambda: balancer.ready)
+            async with Board("bell", BalancedWire(balancer), ring_frames=4000) as bell:
+                yield bell
 
     async def ready(self, name: str) -> tuple[int, str]:
         """What its /readyz says."""
@@ -149,6 +163,19 @@ async def test_a_gateway_that_was_frozen_finds_that_it_has_been_replaced(row: Ro
         await kitchen.logs("standing by")
         await says(bell, SAID[2])
         await row.came(*SAID[:3])
+
+
+@pytest.mark.parametrize("carrier", ["serial", "websocket"])
+async def test_also_those_on_a_cable_that_both_see_and_on_websockets(row: Row, carrier: str) -> None:
+    async with both(row) as (kitchen, attic), row.board_on(carrier) as bell:
+        await kitchen.logs("standby is healthy")
+        await says(bell, SAID[0])
+        killed_at = asyncio.get_running_loop().time()
+        await kitchen.kill()
+        await says(bell, SAID[1])
+        assert asyncio.get_running_loop().time() - killed_at < TAKEN_OVER_SECONDS
+        assert attic.logged("the place is free, and taken over")
+        await row.came(*SAID[:2])
 
 
 async def test_one_that_is_stopped_hands_over_at_once(row: Row) -> None:

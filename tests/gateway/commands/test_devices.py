@@ -140,9 +140,10 @@ async def test_the_list_goes_on_until_somebody_ends_it(tmp_path: Path) -> None:
             *EARSHOT, "devices", "--url", served.url, "--watch", stdout=asyncio.subprocess.PIPE
         )
         assert watching.stdout
-        for _ in range(2):
-            while b"no device has called yet" not in await watching.stdout.readline():
-                assert not watching.stdout.at_eof()
+        async with asyncio.timeout(40):
+            for _ in range(2):
+                while b"no device has called yet" not in await watching.stdout.readline():
+                    assert not watching.stdout.at_eof()
         while (
             watching.returncode is None
         ):  # Python drops an interrupt that comes while it takes something apart
