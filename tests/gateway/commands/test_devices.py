@@ -144,10 +144,12 @@ async def test_the_list_goes_on_until_somebody_ends_it(tmp_path: Path) -> None:
             for _ in range(2):
                 while b"no device has called yet" not in await watching.stdout.readline():
                     assert not watching.stdout.at_eof()
-        while (
-            watching.returncode is None
-        ):  # Python drops an interrupt that comes while it takes something apart
-            watching.send_signal(signal.SIGINT)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(watching.wait(), 5)
+        for _ in range(6):  # Python drops an interrupt that comes while it takes something apart
+            if watching.returncode is None:
+                watching.send_signal(signal.SIGINT)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(watching.wait(), 5)
+        if watching.returncode is None:
+            watching.kill()
+            await watching.wait()
         assert watching.returncode == 0
