@@ -262,7 +262,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .broker.opening .journal.effects .journal .orchestrators .observing
                                 .pipeline.agents .pipeline.telling .pipeline.asking
                                 .pipeline
-.recognizers:                   transcription .contract .broker
+.recognizers:                   transcription .contract .access .broker
 .recognizers.pool:              transcription transcription.utterance transcription.transcriber
                                 transcription.recognizing transcription.scheduling .contract .settings .process
                                 .broker .broker.opening .recognizers

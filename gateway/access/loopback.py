@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 
 def plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -20,3 +21,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_guarded(url: str) -> bool:
+    """Whether it is a plain address at which nobody between hears what is said: over TLS, or on this machine only."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    over_tls = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return (
+        over_tls
+        and bool(host)
+        and url == f"{parts.scheme}://{parts.netloc}{parts.path}"
+        and "@" not in parts.netloc
+    )

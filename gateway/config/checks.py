@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from firmware_bridge.settings import DeviceSettings
-from gateway.access.loopback import is_loopback
+from gateway.access.loopback import is_guarded
 from gateway.access.principals import WEB_DEVICE
 from gateway.broker.base import BrokerError
 from gateway.broker.opening import MEMORY, check_broker_url
@@ -120,9 +119,7 @@ def _recognizers(config: GatewayConfig) -> Iterator[Contradiction]:
     where = ("recognizers", "audio_at")
     if not config.web.enabled:
         yield (where, ("web", "enabled")), "the web server gives it away, which is off (web.enabled)"
-    url = urlsplit(config.recognizers.audio_at)
-    is_guarded = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
-    if not (is_guarded and url.hostname) or "@" in url.netloc or url.query or url.fragment:
+    if not is_guarded(config.recognizers.audio_at):
         message = "expected https://host[:port] (http:// on this machine only), got "
         yield (where,), message + shown(config.recognizers.audio_at)
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.access.loopback import is_guarded
 from gateway.broker.base import BufferFull, Deposits, MessageBroker, NoDeposits
 from gateway.contract.messages import MESSAGE_BYTES
 from gateway.contract.recognition import ClaimCheck
@@ -27,7 +28,7 @@ HELD_BYTES: Final = 64 * 1024 * 1024
 """Kept by one gateway at a time."""
 MOST_TIMES: Final = 5
 """So often one is given away: a worker may die over it, and the next one fetches it, too."""
-_SECRET = re.compile(r"[A-Za-z0-9_-]{32,64}\Z")
+_AUDIO = re.compile(rf"{AUDIO_PATH}[A-Za-z0-9_-]{{32,64}}\Z")
 
 Fetch = Callable[[str, int], Awaitable[bytes]]
 """What lies at an address, up to so many bytes. Raises BrokerUnavailable and NotThere."""
@@ -138,17 +139,9 @@ class ClaimChecks:
 
 
 def audio_address(key: str) -> str:
-    """The address, if it is one of a gateway's. Raises NotThere: whoever publishes jobs names no other places.
-
-    Without TLS only on this machine.
-    """
-    scheme, separator, rest = key.partition("://")
-    host, _, path = rest.partition("/")
-    name = host.rpartition(":")[0] if host.count(":") == 1 or "]:" in host else host
-    guarded = scheme == "https" or (scheme == "http" and name in {"127.0.0.1", "localhost", "[::1]"})
-    prefix, _, secret = f"/{path}".rpartition("/")
-    if not (separator and guarded and host and "@" not in host and prefix.endswith(AUDIO_PATH[:-1])):
+    """The address, if it is one of a gateway's. Raises NotThere: whoever publishes jobs names no other places."""
+    if not is_guarded(key):
         raise NotThere("that is no address of a gateway's audio over TLS")
-    if not _SECRET.match(secret):
+    if not _AUDIO.search(key):
         raise NotThere("that is no address of a gateway's audio")
     return key

@@ -7,7 +7,6 @@ filters, its order within a conversation, its time, and its tools.
 from __future__ import annotations
 
 import asyncio
-import math
 import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -46,6 +45,8 @@ from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator
 from gateway.settings.broker import BrokerSettings
 
 _MIB = 1024 * 1024
+LEFT_SECONDS = 10.0
+"""What was stopped is not called over before: by then this process has been ended for it. An undoing nobody stops."""
 
 
 class Hosted:
@@ -90,7 +91,7 @@ class Hosted:
                 self._end.say(IsOver(heard.request_id, heard.attempt))
 
         agent.lifespan, agent.turn = open_and_say, until_over
-        agent.ending_seconds = math.inf  # it is not over before, and is ended with this process
+        agent.ending_seconds = LEFT_SECONDS
         agent.acted = lambda **facts: self._end.say(DidAct(facts))
         return agent
 

@@ -162,7 +162,10 @@ def test_addresses_of_the_page(file: Path, host: str) -> None:
                 f"recognizers: {{audio_at: '{url}'}}",
                 "FILE:1: recognizers.audio_at: expected https://host[:port] (http:// on this machine only), got ",
             )
-            for url in ("hall", "http://hall", "https://", "https://a:b@hall", "https://hall?x", "ftp://localhost")
+            for url in (
+                *("hall", "http://hall", "https://", "https://a:b@hall", "https://hall?x", "ftp://localhost"),
+                *("https://[::1", "https://hall:99999", "https://hall#x"),
+            )
         ],
         ("house: {share: true}", "FILE:1: house.share: the gateways of a house find each other over a broker that"),
         (

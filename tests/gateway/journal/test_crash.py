@@ -142,11 +142,11 @@ def commits_in(path: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_log_cut_anywhere_keeps_every_commit_before_the_cut(uncut: Path) -> None:
+def test_a_log_cut_at_any_byte_keeps_every_commit_before_the_cut(uncut: Path) -> None:
     log = (uncut / "journal.db-wal").read_bytes()
     assert len(log) < 64 * 1024
     before = 0
-    for cut in sorted({*range(0, len(log), 7), len(log)}):  # in each of its frames at other bytes
+    for cut in range(len(log) + 1):
         found = commits_in(copied(uncut, log[:cut]))
         assert before <= found <= STEPS, f"cut at {cut}"
         before = found

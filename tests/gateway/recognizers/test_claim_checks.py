@@ -150,6 +150,7 @@ SECRET = "s" * 43
         f"http://127.0.0.1:8080/recognition/audio/{SECRET}",
         f"http://[::1]:8080/recognition/audio/{SECRET}",
         f"http://localhost/recognition/audio/{SECRET}",
+        f"http://127.0.0.2/recognition/audio/{SECRET}",
     ],
 )
 def test_addresses_of_gateways(address: str) -> None:
@@ -170,6 +171,8 @@ def test_addresses_of_gateways(address: str) -> None:
         "https://gateway/recognition/audio/../../api/v1/stop",
         "https://gateway/recognition/audio/short",
         f"https:///recognition/audio/{SECRET}",
+        f"https://[::1/recognition/audio/{SECRET}",
+        f"https://gateway:99999/recognition/audio/{SECRET}",
         f"file:///recognition/audio/{SECRET}",
     ],
 )

@@ -16,7 +16,7 @@ from tests.gateway.web.api.served import open_served
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = 12
+EXAMPLES = 20
 SEED = 20261128
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
