@@ -9,8 +9,8 @@ from gateway.broker.base import BrokerError
 from gateway.broker.opening import MEMORY
 from gateway.commands.doctor.finding import Finding, fail, ok, warn
 from gateway.config.configuration import GatewayConfig
-from gateway.recognizers.pool.jobs import LOOK_AT_BROKER, START_ONE, need_of
-from gateway.recognizers.pool.roll_call import RollCall, roll_call_over
+from gateway.recognizers.pool.jobs import START_ONE, need_of
+from gateway.recognizers.pool.roll_call import RollCall, roll_call_over, what_helps
 from transcription.transcriber import NO_HINTS
 
 WHAT = "recognizers"
@@ -26,8 +26,7 @@ def recognizers(config: GatewayConfig) -> Iterator[Finding]:
     try:
         called = asyncio.run(roll_call_over(config.broker))
     except BrokerError as error:
-        remedy = getattr(error, "remedy", "") or LOOK_AT_BROKER
-        yield warn(WHAT, f"the broker could not be asked whether any are there: {error}", remedy)
+        yield warn(WHAT, f"the broker could not be asked whether any are there: {error}", what_helps(error))
     else:
         yield _found(config, called)
 

@@ -16,8 +16,8 @@ from gateway.commands.options import Misplaced, Trouble, config_option, read_con
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.escaping import json_text, one_line
 from gateway.contract.recognition import WorkerPresence
-from gateway.recognizers.pool.jobs import LOOK_AT_BROKER, START_ONE, need_of
-from gateway.recognizers.pool.roll_call import ROLL_CALL_SECONDS, RollCall, roll_call_over
+from gateway.recognizers.pool.jobs import START_ONE, need_of
+from gateway.recognizers.pool.roll_call import ROLL_CALL_SECONDS, RollCall, roll_call_over, what_helps
 from transcription.transcriber import NO_HINTS
 
 HEADS = ("NAME", "STATE", "MODEL", "LANGUAGES", "BUSY", "OLDEST", "A JOB", "DONE", "FAILED", "HEARD", "WHERE")
@@ -52,8 +52,8 @@ def command(*, config_path: Path | None, broker: str | None, as_json: bool) -> N
     try:
         called = asyncio.run(roll_call_over(config.broker))
     except BrokerError as error:
-        remedy = getattr(error, "remedy", "") or LOOK_AT_BROKER
-        raise Trouble(f"{error}\nremedy: {remedy}") from error
+        remedy = what_helps(error)
+        raise Trouble(f"{error}\nremedy: {remedy}" if remedy else str(error)) from error
     if as_json:
         click.echo(json_text(msgspec.json.encode(called.present)))
     else:

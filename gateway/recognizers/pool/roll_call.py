@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from gateway.broker.base import Message, MessageBroker
+from gateway.broker.base import BrokerError, BrokerUnavailable, Message, MessageBroker
 from gateway.broker.opening import open_broker
 from gateway.contract.messages import BadMessage
 from gateway.contract.recognition import (
@@ -18,6 +18,7 @@ from gateway.contract.recognition import (
     WorkerPresence,
     decode_worker,
 )
+from gateway.recognizers.pool.jobs import LOOK_AT_BROKER
 from gateway.recognizers.pool.workers import Workers
 from gateway.settings.broker import BrokerSettings
 
@@ -54,6 +55,11 @@ def presence_in(message: Message) -> WorkerPresence:
     if (key.user, key.device) != (POOL_USER, said.worker):
         raise Impostor("it is not of the recognizer that it is published for")
     return said
+
+
+def what_helps(error: BrokerError) -> str:
+    """Against a roll call that could not be held; empty: the error says so itself."""
+    return (error.remedy or LOOK_AT_BROKER) if isinstance(error, BrokerUnavailable) else ""
 
 
 async def roll_call_over(settings: BrokerSettings) -> RollCall:

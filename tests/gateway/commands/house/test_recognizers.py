@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +149,16 @@ def test_without_a_broker_there_is_nobody_to_look_for(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "--broker URL" in done.stderr
     assert shown(tmp_path, {}, "--broker", "carrier-pigeon://x").exit_code == 2
+
+
+def test_a_client_library_that_is_missing_is_named_and_nothing_else_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.broker.backends.redis", None)  # as where it is not installed
+    done = shown(tmp_path, config(f"redis://127.0.0.1:{free_port()}"))
+    assert done.exit_code == 1
+    assert "pip install 'earshot-gateway[redis]'" in done.output
+    assert "remedy" not in done.output
 
 
 @pytest.mark.slow
