@@ -42,6 +42,7 @@ from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.content_health import ContentHealth
 from gateway.observing.health import Health, HealthState
+from gateway.observing.machine.sampler import Sampler
 from gateway.observing.recognizer_health import PoolHealth, RecognizerHealth
 from gateway.observing.standby_health import StandbyHealth
 from gateway.observing.twin_health import TwinHealth
@@ -133,6 +134,7 @@ class Gateway:
         self._model_changed: Callable[[TranscriptionSettings], None] = lambda _settings: None
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
+        self.machine = Sampler(self._folder, self._at_work)
         self.common_door = CommonDoor()
         self._held_audio = _held_audio(config)
         self.store: StoreAtWork | None = None
@@ -186,6 +188,7 @@ class Gateway:
             await stack.enter_async_context(self.bridge)
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
+            self._start(self.machine.run, "machine")
             self._start(self.register.watch, "device registry")
             self._start(self.firmware.run, "firmware")
             self._start_adapters()
@@ -312,6 +315,7 @@ class Gateway:
             config_file=self._config_file,
             forgetting=self.forgetting,
             house_history=self.house_history,
+            broker_status=self._broker_health.status,
         )
 
     # -- the parts
@@ -583,7 +587,13 @@ class Gateway:
             self.common_door,
             self._elsewhere(),
             None if self._held_audio is None else self._held_audio.give,
+            machine=self.machine,
         )
+
+    def _at_work(self) -> dict[str, float]:
+        """What is kept over time beside what the machine uses."""
+        running = self._running()
+        return {} if running is None else running.at_work()
 
     def _elsewhere(self) -> Others | None:
         """What is asked here and done by others, where there are any."""

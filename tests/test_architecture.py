@@ -52,6 +52,7 @@ SANS_IO = {
     "gateway.pipeline.sessions.requests",
     "gateway.contract.events",
     "gateway.house.neighbours",
+    "gateway.observing.machine.series",
     "gateway.access.limits",
     "gateway.agents.openai.pieces",
     "gateway.agents.openai.plain_words",
@@ -172,11 +173,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.effects .journal.dead_letters .journal.tables
 .config:                        firmware_bridge transcription .contract .settings.agents .settings .access .broker
                                 .broker.opening .journal
-.hub:                           firmware_bridge .contract .settings .process .access
+.observing.metrics:             .contract
+.hub:                           firmware_bridge .contract .settings .process .access .observing.metrics
 .orchestrators:                 firmware_bridge transcription .contract .settings .process .access .broker
                                 .broker.opening
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
+.observing.machine:
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
@@ -224,7 +227,11 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
-                                .journal .config .hub .observing .registry .pipeline.asking .pipeline
+                                .journal .config .hub .observing .observing.machine .registry .pipeline.asking
+                                .pipeline
+.planning:
+.web.metrics:                   transcription.recognizing .contract .broker .journal .observing .observing.machine
+                                .observing.metrics .pipeline.agents .planning .web.parts
 .web.explaining:                .journal .web.entrance .web.parts
 .web.recordings:                transcription .contract .settings .pipeline .pipeline.recordings
                                 .pipeline.asking .web.entrance .web.parts
@@ -234,16 +241,17 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 firmware_bridge.bridge transcription.models
                                 transcription.transcriber .contract .settings .access .broker
                                 .journal.records .journal.dead_letters .journal .config
-                                .observing .registry .pipeline.sessions .pipeline.agents .pipeline.recordings
+                                .observing .observing.machine .planning .registry .pipeline.sessions .pipeline.agents
+                                .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
-                                .web.explaining .web.recordings
+                                .web.explaining .web.recordings .web.metrics .process
 .web.openai:                    transcription transcription.utterance transcription.scheduling
                                 transcription.sound_files transcription.transcriber .contract .access .adapters.doors
                                 .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
-                                .web.entrance .web.parts .web.listeners .web.api .web.openai
+                                .web.entrance .web.parts .web.listeners .web.metrics .web.api .web.openai
 .agents.process.wire:           .contract .settings
 .agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
@@ -293,7 +301,8 @@ gateway:                        .contract .orchestrators .client
                                 transcription transcription.utterance transcription.recognizing
                                 transcription.scheduling .contract .recognizers .recognizers.pool
                                 .process .access .broker .broker.opening .journal.errors .journal .config
-                                .house.row .standby .house .house.copies .hub .orchestrators .observing .registry
+                                .house.row .standby .house .house.copies .hub .orchestrators .observing
+                                .observing.machine .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web.elsewhere .web .systemd
@@ -322,7 +331,6 @@ gateway:                        .contract .orchestrators .client
                                 .adapters.home_assistant .web.entrance .commands
 .commands.orchestrator:         .agents .broker .broker.opening .config .orchestrators .observing .commands
                                 .commands.orchestrator.agent_options
-.planning:
 .commands.house:                transcription.transcriber transcription.process .contract .planning .process .broker
                                 .broker.opening .config .observing .recognizers.worker .house_hub .recognizers.pool
                                 .commands

@@ -35,6 +35,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ORCHESTRATOR = "orchestrator"
     DEVICE = "device"
+    SCRAPER = "scraper"
 
 
 class Right(StrEnum):
@@ -50,16 +51,21 @@ class Right(StrEnum):
     """Stream audio as a device, under an id of the scope."""
     OPERATE = "operate"
     """Dead letters, erasing, and what devices print, as far as the scope goes."""
+    MEASURE = "measure"
+    """See loads, counts and times of the whole house, without anybody's words. Nobody's with a scope."""
     GOVERN = "govern"
     """What is one for the whole house: the configuration, the models, the lines. Nobody's with a scope."""
 
 
 _RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.LISTENER: frozenset({Right.LISTEN, Right.SPEAK}),
+    Role.LISTENER: frozenset({Right.LISTEN, Right.SPEAK, Right.MEASURE}),
     Role.ORCHESTRATOR: frozenset({Right.LISTEN, Right.REPLY}),
     Role.DEVICE: frozenset({Right.BE_DEVICE}),
     Role.OPERATOR: frozenset(Right),
+    Role.SCRAPER: frozenset({Right.MEASURE}),
 }
+
+_OF_THE_HOUSE = {Right.GOVERN, Right.MEASURE}
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -77,8 +83,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     expires_at: float = 0.0
 
     def may(self, right: Right) -> bool:
-        """Whether the role has ``right``; the scope bounds what it may be used on, and to govern it is in the way."""
-        return right in _RIGHTS[self.role] and not (right is Right.GOVERN and self.is_scoped)
+        """Whether the role has ``right``; within the scope, which keeps from what is the house's."""
+        return right in _RIGHTS[self.role] and not (right in _OF_THE_HOUSE and self.is_scoped)
 
     @property
     def is_scoped(self) -> bool:

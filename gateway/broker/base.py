@@ -316,6 +316,20 @@ class Leases(Protocol):
 
 
 @runtime_checkable
+class Depths(Protocol):
+    """How much waits at the server, where that can be asked of it."""
+
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """Topics that this process reads for a group, each with that group."""
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """Messages that this group has not settled yet, as far as the server tells; or CANNOT_TELL.
+
+        RabbitMQ counts those only that nobody was given yet. Raises BrokerUnavailable; waits for no connection.
+        """
+
+
+@runtime_checkable
 class Deposits(Protocol):
     """What a broker keeps beside its messages: what is too large for one, under a key, for a while.
 

@@ -15,6 +15,7 @@ import structlog
 
 from gateway.broker.address import Scheme
 from gateway.broker.base import (
+    CANNOT_TELL,
     BadRoutingKey,
     BrokerClosed,
     BrokerError,
@@ -34,7 +35,7 @@ from gateway.broker.buffered import BufferedBroker, drained, row, same_policy
 from gateway.broker.connection import Connection, OnStatus
 from gateway.broker.feed import Feed
 from gateway.broker.patterns import EVERYTHING, check_group, check_topic
-from gateway.broker.wire import Connect, Keeper, Lessor, Wire
+from gateway.broker.wire import Connect, DepthGauge, Keeper, Lessor, Wire
 from gateway.contract.messages import is_token
 from gateway.settings.broker import BrokerSettings
 
@@ -106,6 +107,18 @@ class NetworkBroker(BufferedBroker[Counters]):
         readership = Readership(check_topic(topic), EVERYTHING, check_group(group))
         await self._until_tried()
         return await self._ask(self._live_wire().abandon(readership))
+
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """As in the contract."""
+        read = (feed.readership for feed in self._feeds.values())
+        return tuple((one.topic, one.group) for one in read if one.group and one.pattern == EVERYTHING)
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """As in the contract."""
+        wire = self._live_wire()
+        if not isinstance(wire, DepthGauge):
+            return CANNOT_TELL
+        return await self._ask(wire.waiting(check_topic(topic), check_group(group)))
 
     # -- deposits
 

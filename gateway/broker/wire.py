@@ -221,6 +221,14 @@ class Keeper(Protocol):
 
 
 @runtime_checkable
+class DepthGauge(Protocol):
+    """A wire whose server tells how much waits; as ``Depths`` in the contract."""
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """So much, of what matches any key. Raises BrokerUnavailable."""
+
+
+@runtime_checkable
 class Lessor(Protocol):
     """A wire whose server knows leases; as ``Leases`` in the contract."""
 

@@ -34,6 +34,7 @@ from gateway.hub.fanout import Batch, Fanout, Lane, Serialized, Shown
 from gateway.hub.history import EventHistory
 from gateway.hub.listener_queue import OVERRUN_FACTOR, Evicted, HubError, ListenerQueue, SlowConsumer
 from gateway.hub.snapshot import EVERYTHING, Filter, Picture
+from gateway.observing.metrics.waits import Waits
 from gateway.process.mishaps import Mishaps
 from gateway.settings.web import WebSettings
 
@@ -106,6 +107,8 @@ class Hub:
         self.epoch = epoch or new_id("e")
         self.house: Housemates | None = None
         """None: there is no other gateway."""
+        self.waits = Waits()
+        """How long people waited, by what was published here."""
         self.on_forget: list[Callable[[], None]] = []
         """To be told when something is shown to nobody any more: by whoever keeps what it was shown."""
         self._mishaps = Mishaps() if mishaps is None else mishaps
@@ -136,6 +139,7 @@ class Hub:
         """Show ``event`` to every listener that wants it, now or when it has time. Never waits, and never raises."""
         with self._mishaps.contained("an event for listeners", kind=type(event).__name__):
             self._publish(event)
+            self.waits.note(event)
 
     def _publish(self, event: HubEvent) -> None:
         seen = self.seen(event)

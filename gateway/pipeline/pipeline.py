@@ -72,6 +72,7 @@ from gateway.pipeline.recovery import Recovery
 from gateway.pipeline.sections import Sections
 from gateway.pipeline.sessions.house_names import NO_NAMES, HouseNames
 from gateway.pipeline.sessions.names import UtteranceName
+from gateway.pipeline.sessions.requests import CorrelationCounters
 from gateway.pipeline.sessions.session import Session
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.announcer import Announcer
@@ -429,6 +430,10 @@ class Pipeline:
             dropped_answers=self._due.dropped,
             lost_messages=self._outbox.lost,
         )
+
+    def correlations(self) -> CorrelationCounters:
+        """What became of questions, and of what was said in answer, since the start."""
+        return self._questions.tracker.counters
 
     # -- hear, segment: what the links report, cut into utterances
 

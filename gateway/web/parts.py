@@ -17,13 +17,14 @@ from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
 from gateway.access.common_door import CommonDoor
 from gateway.access.principals import Principal
-from gateway.broker.base import MessageBroker
+from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
 from gateway.hub.hub import Hub
 from gateway.journal import AnyJournal
 from gateway.journal.of_house import HouseHistory
 from gateway.observing.health import Health
+from gateway.observing.machine.sampler import Sampler
 from gateway.pipeline.asking.typed_text import Said
 from gateway.pipeline.forgetting import Forgetting
 from gateway.pipeline.pipeline import Pipeline
@@ -39,6 +40,9 @@ class NotRunning(Exception):
 
 class NotAtHub(NotRunning):
     """A hub never has it, however long one waits (503)."""
+
+
+_CONNECTED = BrokerStatus(connected=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +63,27 @@ class RunningParts:
     """Erases what was said; None: nothing is remembered."""
     house_history: HouseHistory | None = None
     """What was said at all gateways that share a store; None: this one does not."""
+    broker_status: BrokerStatus = _CONNECTED
+    """How the broker is."""
 
     @property
     def model(self) -> str:
         """By its name or its folder: the one that is loaded, or is to be."""
         return self.recognizer.state.model or self.config.transcription.model
+
+    def at_work(self) -> dict[str, float]:
+        """How much of everything there is now, by names that are always the same."""
+        stats = self.pipeline.stats()
+        return {
+            "devices": sum(device.connected for device in self.bridge.devices()),
+            "sessions": stats.sessions,
+            "recognizer_queue": self.recognizer.waiting,
+            "questions": stats.asked,
+            "unpublished": stats.unpublished,
+            "undelivered": stats.undelivered,
+            "broker_buffered": sum(topic.buffered_messages for topic in self.broker.stats()),
+            "broker_connected": self.broker_status.connected,
+        }
 
 
 class Others(Protocol):
@@ -103,6 +123,8 @@ class Parts:
     """What recognizers fetch here, by its secret; None: nothing is."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
+    machine: Sampler | None = None
+    """What the machine and our processes use; None: nobody looks."""
 
     def is_full(self) -> bool:
         """Whether as many devices are connected, or as many listeners attached, as may be."""

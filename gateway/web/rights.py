@@ -15,6 +15,7 @@ ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/livez"): Open.EVERYBODY,
     ("GET", "/readyz"): Open.EVERYBODY,
     ("GET", "/recognition/audio/{secret}"): Open.EVERYBODY,  # each has a secret of its own, for a few times
+    ("GET", "/metrics"): Right.MEASURE,
     ("GET", "/ws"): Open.INTRODUCES,
     ("GET", "/events"): Right.LISTEN,
     ("GET", "/device"): (Right.BE_DEVICE, Right.SPEAK),  # boards, and the microphones of pages

@@ -11,6 +11,7 @@
     GET /recognition/audio/  audio too large for a job, for who knows its secret, where recognizers.audio_at is set
     GET /livez     200 as long as the event loop turns
     GET /api/v1/   the API (docs/api.md); /api/ describes it
+    GET /metrics   figures for Prometheus, or in OpenMetrics' form (docs/observing.md)
     GET /readyz    200 healthy or degraded, 503 unhealthy; JSON with reason and remedy per component;
                    with ?room 503, too, where no room is for one more device or page
 
@@ -33,6 +34,7 @@ from aiohttp.typedefs import Middleware
 from gateway.access.door import Door
 from gateway.contract.messages import encode
 from gateway.observing.health import seen_by
+from gateway.web.api.health import running_version
 from gateway.web.api.routes import add_routes, explained
 from gateway.web.device_sockets import DeviceSockets
 from gateway.web.entrance.addresses import Addresses
@@ -43,6 +45,7 @@ from gateway.web.entrance.tls import Tls, TlsUnavailable, wanted
 from gateway.web.listeners.event_stream import EventStreams
 from gateway.web.listeners.forwarding import CLOSE_SECONDS
 from gateway.web.listeners.sockets import Sockets
+from gateway.web.metrics.serving import Metrics
 from gateway.web.parts import Parts
 from gateway.web.rights import needed
 
@@ -145,6 +148,7 @@ class WebServer:
             add_openai(application, self._parts)
         if self._parts.give_audio is not None:
             application.router.add_get("/recognition/audio/{secret}", self._give_audio)
+        application.router.add_get("/metrics", Metrics(self._parts, running_version()).serve)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
         return application

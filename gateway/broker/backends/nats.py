@@ -36,7 +36,7 @@ from gateway.broker.backends.nats_subjects import (
     unplaced,
 )
 from gateway.broker.backends.work import Work
-from gateway.broker.base import BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
+from gateway.broker.base import CANNOT_TELL, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
 from gateway.broker.patterns import EVERYTHING
 from gateway.broker.wire import Demand, Intake, OnLost, ServerFacts, most_kept
@@ -164,6 +164,10 @@ class NatsWire:
     async def readers(self, topic: str, group: str) -> int:
         """Consumers of the topic's stream that ask for messages; of a group those who ask through its consumer."""
         return await self.streams.readers(placed(self._settings.namespace, topic), group)
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """Of the group's consumer: what it was not given yet, and what it has not settled."""
+        return await self.streams.waiting(placed(self._settings.namespace, topic), group)
 
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer."""
@@ -344,6 +348,15 @@ class Streams:
             except js_errors.NotFoundError:
                 return 0
         return sum(map(_is_read, found))
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """Of the group's consumer: what it was not given yet, and what it has not settled; or CANNOT_TELL."""
+        with self._translated():
+            try:
+                info = await self._js.consumer_info(stream_name(topic), group)
+            except js_errors.NotFoundError:
+                return CANNOT_TELL
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer."""

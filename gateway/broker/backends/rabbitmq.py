@@ -29,6 +29,7 @@ from gateway.broker.address import Address, without_secrets
 from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.work import Work
 from gateway.broker.base import (
+    CANNOT_TELL,
     BrokerError,
     BrokerRefused,
     BrokerUnavailable,
@@ -176,6 +177,12 @@ class RabbitWire:
             found = [await self._consumers(Readership(topic, EVERYTHING, group)) for group in groups]
         return sum(consumers or 0 for consumers in found)
 
+    async def waiting(self, topic: str, group: str) -> int:
+        """Messages of its queue that no consumer was given."""
+        with _translated(self.address):
+            declared = await self._declared(Readership(topic, EVERYTHING, group))
+        return CANNOT_TELL if declared is None else declared.message_count or 0
+
     async def abandon(self, readership: Readership) -> bool:
         """Delete its queue. Quorum queues cannot be deleted "if unused", so it is looked first."""
         with _translated(self.address):
@@ -268,13 +275,18 @@ class RabbitWire:
 
     async def _consumers(self, readership: Readership) -> int | None:
         """How many a group's queue has; None: there is no such queue."""
+        declared = await self._declared(readership)
+        return None if declared is None else declared.consumer_count or 0
+
+    async def _declared(self, readership: Readership) -> Any:
+        """What the server says of a group's queue; None: there is no such queue."""
         trial = await self._new_channel()  # the answer that there is none ends it
         try:
             declared = await trial.queue_declare(self._queue_name(readership), passive=True)
         except errors.ChannelNotFoundEntity:
             return None
         await trial.close()
-        return declared.consumer_count or 0
+        return declared
 
     def _queue_arguments(self) -> dict[str, Any]:
         bound = {"x-max-length": self.address.settings.stream_messages, "x-overflow": "drop-head"}

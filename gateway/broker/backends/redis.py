@@ -26,7 +26,14 @@ from gateway.broker.backends.cancellation import heeded
 from gateway.broker.backends.gone import gone_is_os_error
 from gateway.broker.backends.redis_answers import Bounded
 from gateway.broker.backends.redis_entries import entry, group, packed, stream_key, text
-from gateway.broker.backends.redis_streams import BATCH, BLOCK_SECONDS, RedisConsumer, RedisListener, reading
+from gateway.broker.backends.redis_streams import (
+    BATCH,
+    BLOCK_SECONDS,
+    RedisConsumer,
+    RedisListener,
+    reading,
+    waiting,
+)
 from gateway.broker.backends.work import Work
 from gateway.broker.base import BrokerError, BrokerRefused, BrokerUnavailable, BufferFull, Durability, Message
 from gateway.broker.buffer import Readership
@@ -116,6 +123,11 @@ class RedisWire:
         """Consumers of its groups that have asked for more lately."""
         with self.translated():
             return await reading(self._client, stream_key(self.namespace, topic), group)
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """XINFO GROUPS."""
+        with self.translated():
+            return await waiting(self._client, stream_key(self.namespace, topic), group)
 
     async def abandon(self, readership: Readership) -> bool:
         """XGROUP DESTROY."""

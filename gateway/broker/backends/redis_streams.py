@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from gateway.broker.backends.redis_answers import whole
 from gateway.broker.backends.redis_entries import entries, group, order, received, stream_key, text
-from gateway.broker.base import BrokerUnavailable
+from gateway.broker.base import CANNOT_TELL, BrokerUnavailable
 from gateway.broker.wire import BRIEF_SECONDS, Demand, Intake, Token
 
 BATCH = 512
@@ -336,3 +336,12 @@ async def reading(client: Any, stream: str, only: str = "") -> int:
         for row in await client.xinfo_consumers(stream, name)
     ]
     return sum(row["idle"] < READING_SECONDS * 1000 for row in rows)
+
+
+async def waiting(client: Any, stream: str, group: str) -> int:
+    """Entries that a group was not given yet (Redis 7 tells), and those it has not settled; or CANNOT_TELL."""
+    rows = await client.xinfo_groups(stream) if await client.exists(stream) else []
+    for row in rows:
+        if text(row["name"]) == group and row.get("lag") is not None:
+            return int(row["lag"]) + int(row["pending"])
+    return CANNOT_TELL

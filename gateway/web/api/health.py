@@ -1,15 +1,20 @@
-"""How the gateway is, for programs that watch it."""
+"""How the gateway and its machine are, for programs that watch them."""
 
 from __future__ import annotations
 
 import time
 from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
 
 from msgspec import Struct
 
 from gateway.access.principals import Right
 from gateway.observing.health import ComponentHealth, HealthState, seen_by
+from gateway.observing.machine.sampler import MachineSample
+from gateway.observing.machine.series import Course
+from gateway.process.open_files import limit
 from gateway.web.api.operation import Call, Operation
+from gateway.web.metrics.advice import Advice, Findings, advice
 
 _BEGAN = time.monotonic()
 
@@ -83,9 +88,58 @@ async def show_health(call: Call[None, None, None]) -> GatewayHealth:
     )
 
 
+class OverWhat(Struct, frozen=True, kw_only=True):
+    """``span``: a quarter of an hour in steps of seconds, or half a day in steps of minutes."""
+
+    span: Literal["minutes", "hours"] = "minutes"
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """``now``: the newest look, none just after a start. ``course``: what became of the figures, oldest first.
+
+    ``at_work``: how much of everything there is. ``advice``: what is short, and what to do; empty: nothing is.
+    """
+
+    now: MachineSample | None
+    course: Course
+    at_work: dict[str, float]
+    advice: list[Advice]
+
+
+async def show_machine(call: Call[None, OverWhat, None]) -> Machine:
+    """Also while the gateway starts; a hub has none of it."""
+    parts, running = call.parts, call.parts.find_running()
+    sampler = parts.machine
+    if sampler is None:
+        empty = Course(step_seconds=0.0, ends=[], figures={})
+        return Machine(now=None, course=empty, at_work={}, advice=[])
+    told: list[Advice] = []
+    if sampler.latest is not None and running is not None:
+        from gateway.planning.costs import measured  # noqa: PLC0415 - when somebody looks
+
+        waits = parts.hub.waits
+        told = advice(
+            Findings(
+                sample=sampler.latest,
+                model=running.model,
+                recognizing=list(waits.recognizing),
+                replies=waits.replies,
+                costs=measured().models,
+                most_files=limit(),
+            )
+        )
+    at_work = {} if running is None else {name: float(value) for name, value in running.at_work().items()}
+    return Machine(now=sampler.latest, course=sampler.course(call.query.span), at_work=at_work, advice=told)
+
+
 OPERATIONS = (
     Operation(
         name="showHealth", method="GET", path="/health", right=Right.LISTEN, run=show_health,
         summary="How the gateway is, and what to do about it", answer=GatewayHealth,
+    ),
+    Operation(
+        name="showMachine", method="GET", path="/machine", right=Right.MEASURE, run=show_machine,
+        summary="What the machine and the gateway use, over time, and what to do about it", query=OverWhat,
+        answer=Machine,
     ),
 )  # fmt: skip

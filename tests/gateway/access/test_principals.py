@@ -13,10 +13,11 @@ from gateway.contract.messages import is_token
 @pytest.mark.parametrize(
     ("role", "rights"),
     [
-        (Role.LISTENER, {Right.LISTEN, Right.SPEAK}),
+        (Role.LISTENER, {Right.LISTEN, Right.SPEAK, Right.MEASURE}),
         (Role.ORCHESTRATOR, {Right.LISTEN, Right.REPLY}),
         (Role.DEVICE, {Right.BE_DEVICE}),
         (Role.OPERATOR, set(Right)),
+        (Role.SCRAPER, {Right.MEASURE}),
     ],
 )
 def test_a_role_has_its_rights_and_no_more(role: Role, rights: set[Right]) -> None:

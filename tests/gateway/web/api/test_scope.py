@@ -88,10 +88,11 @@ async def test_a_role_does_what_it_is_for_and_nothing_else(
     guarded: Served, keyring: Keyring, role: Role
 ) -> None:
     rights = {
-        Role.LISTENER: {Right.LISTEN, Right.SPEAK},
+        Role.LISTENER: {Right.LISTEN, Right.SPEAK},  # and, of the whole house, to measure
         Role.ORCHESTRATOR: {Right.LISTEN, Right.REPLY},
         Role.DEVICE: {Right.BE_DEVICE},
-        Role.OPERATOR: set(Right) - {Right.GOVERN},  # that is for the whole house
+        Role.OPERATOR: set(Right) - {Right.GOVERN, Right.MEASURE},  # they are for the whole house
+        Role.SCRAPER: set(),  # nor has one with a scope
     }[role]
     headers = bearer(keyring.token("somebody", role=role, devices=("kitchen",)))
     for one in OPERATIONS:
