@@ -332,6 +332,7 @@ class Gateway:
             health=self.health,
             content=self.content,
             names=self._open_names(),
+            whose=self.member.moves.left_speech.whose if self.member else None,
         )
 
     def _share(self) -> Sharing | None:

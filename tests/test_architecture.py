@@ -223,7 +223,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .pipeline.hearing .pipeline.asking .pipeline.content .pipeline.by_name
                                 .pipeline.dictation .pipeline.recordings .pipeline.arbitration
 .house.row:                     firmware_bridge firmware_bridge.link .contract .process .broker
-                                .journal.records .house .pipeline
+                                .journal.records .house .pipeline.sessions .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker

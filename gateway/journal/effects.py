@@ -29,6 +29,13 @@ class StreamOpened(Struct, frozen=True):
     stream: StreamRow
 
 
+class HeardFrom(Struct, frozen=True):
+    """A stream is heard from here on without a hole: before this position something is missing, or is another's."""
+
+    session_id: str
+    position: int
+
+
 class StreamEnded(Struct, frozen=True):
     """No more audio is expected of a stream. What comes of it all the same is a session of its own."""
 
@@ -277,6 +284,7 @@ class CopyGivenUp(Struct, frozen=True):
 
 Effect: TypeAlias = (
     StreamOpened
+    | HeardFrom
     | StreamEnded
     | Rebooted
     | Heard

@@ -58,7 +58,8 @@ class StreamRow(Struct, frozen=True, kw_only=True, array_like=True):
     """One stream of a device and the session it is.
 
     ``begun``: the number of its AUDIO_START, which tells a stream from an earlier one of the same
-    number; None when it was first heard in the middle. ``heard_to``: audio before it is in utterances.
+    number; None when it was first heard in the middle. ``heard_to``: audio before it is in utterances, as far as it
+    was heard here without a hole, which is from ``heard_from`` on (negative: of an earlier version, which did not say).
     ``ended``: nothing more is expected. ``priority``: of all that is said in it.
     """
 
@@ -72,6 +73,7 @@ class StreamRow(Struct, frozen=True, kw_only=True, array_like=True):
     heard_to: int = 0
     ended: bool = False
     priority: str = "normal"
+    heard_from: int = -1
 
 
 class UtteranceRow(Struct, frozen=True, kw_only=True, array_like=True):

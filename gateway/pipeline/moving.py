@@ -7,6 +7,7 @@ would take up what a gateway before it had left in the journal.
 
 from __future__ import annotations
 
+import enum
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -21,18 +22,30 @@ from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.hearing.heard_stream import HeardStream
 from gateway.pipeline.hearing.streams import Hearing
 from gateway.pipeline.recovery import Recovery
-from gateway.pipeline.sessions.names import NO_BOOT
+from gateway.pipeline.sessions.names import NO_BOOT, SpeechPlace, StreamName
 from gateway.pipeline.sessions.rows import stream_row
 from gateway.pipeline.telling.announcements import Announcements
 from gateway.pipeline.telling.due_answers import DueAnswers
+from transcription.audio import SAMPLE_RATE
 
 log = structlog.get_logger(__name__)
 
 MOST_STREAMS = 64
 """The link remembers no more of a device either."""
 MOST_TURNS = 32
+TRAILING_SAMPLES = SAMPLE_RATE // 2
+"""Of the pause at an utterance's end, which another may have taken for shorter."""
 REMEMBERED = 4_096
 """Answers of other gateways that were taken, so that each is taken once."""
+
+
+class Having(enum.StrEnum):
+    """Whether speech was heard at a gateway. ``undecided``: it was, and also that one asks who else has it."""
+
+    NOT = "not"
+    COMING = "coming"
+    UNDECIDED = "undecided"
+    WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,20 @@ class Moving:
             self._hearing.former.remember(row)
         return Luggage(tuple(rows.values())[-MOST_STREAMS:], tuple(turns)[-MOST_TURNS:])
 
+    async def has(self, place: SpeechPlace) -> Having:
+        """Whether all of this is in utterances that were heard here, or is being heard."""
+        try:
+            rows, _ = await self._journal.of_device(place.device_id, place.boot)
+        except JournalError:
+            return Having.NOT
+        row = next((one for one in rows if one.stream == place.stream), None)
+        if row is None or not 0 <= row.heard_from <= place.start:
+            return Having.NOT
+        if row.heard_to >= place.end - TRAILING_SAMPLES:
+            return Having.WHOLE
+        name = StreamName(place.device_id, place.boot, place.stream)
+        return Having.COMING if name in self._hearing.streams else Having.NOT
+
     def owed(self, device_id: str) -> list[RequestRow]:
         """The answers and announcements that a device has not taken here."""
         return [*self._due.rows(device_id), *self._announcements.rows(device_id)]
@@ -113,6 +140,7 @@ class Moving:
 
     def _renamed(self, row: StreamRow) -> StreamRow:
         """Where answers of a session are awaited here since it was here before, the rest is another one."""
+        row = replace(row, heard_from=row.heard_to)  # what is before is in utterances, but not here
         return (
             row
             if self._hearing.sessions.get(row.session_id) is None

@@ -68,7 +68,7 @@ from gateway.pipeline.hearing.wake_words import WakeWords
 from gateway.pipeline.moving import Moving
 from gateway.pipeline.recorded_speech import RecordedSpeech
 from gateway.pipeline.recordings.transcribing import Transcribing
-from gateway.pipeline.recovery import Recovery
+from gateway.pipeline.recovery import Recovery, WhoseSpeech
 from gateway.pipeline.sections import Sections
 from gateway.pipeline.sessions.house_names import NO_NAMES, HouseNames
 from gateway.pipeline.sessions.names import UtteranceName
@@ -142,8 +142,9 @@ class Pipeline:
         health: Health,
         content: ContentFilter | None = None,
         names: HouseNames = NO_NAMES,
+        whose: WhoseSpeech | None = None,
     ) -> None:
-        """``listen`` makes the voice activity of a new stream. To be called on the event loop."""
+        """``listen`` makes the voice activity of a new stream, ``whose`` is for ``Recovery``. On the event loop."""
         self.content = content = content or NoFilter()
         """The word in between."""
         mishaps = self._mishaps = health.mishaps
@@ -158,9 +159,8 @@ class Pipeline:
             tell=self._hand_on, mishaps=mishaps, wake_words=self._wake_words, names=names, contests=self._contests,
         )  # fmt: skip
         self._meet_agents(config)
-        self.announcements = Announcements(
-            announcer, journal, mishaps, config.history, config.privacy, content=content
-        )
+        keeping = config.history, config.privacy
+        self.announcements = Announcements(announcer, journal, mishaps, *keeping, content=content)
         """Text for devices outside any turn."""
         self._ask(config, is_off=lambda: recognizer.state.phase is Phase.OFF)
         self._turns = Turns(
@@ -179,7 +179,7 @@ class Pipeline:
         """What they print."""
         self._recovery = Recovery(
             journal, self._hearing, self._questions, self._due, self._by_name, announcements=self.announcements,
-            understanding=self._understanding, outbox=self._outbox, mishaps=mishaps,
+            understanding=self._understanding, outbox=self._outbox, mishaps=mishaps, whose=whose,
         )  # fmt: skip
         self.erasing = Erasing(
             devices=devices, broker=broker, answers=self._answers, outbox=self._outbox,

@@ -7,7 +7,9 @@ device, and speech without a text is returned to be transcribed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -29,7 +31,7 @@ from gateway.pipeline.asking.outbox import Outbox
 from gateway.pipeline.asking.questions import Questions
 from gateway.pipeline.asking.utterance import Spoken
 from gateway.pipeline.hearing.streams import NOTHING_HEARD, Hearing
-from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, StreamName, UtteranceName
+from gateway.pipeline.sessions.names import NO_BOOT, NO_STREAM, SpeechPlace, StreamName, UtteranceName
 from gateway.pipeline.sessions.requests import CorrelationError, PendingRequest
 from gateway.pipeline.sessions.rows import stream_name
 from gateway.pipeline.sessions.session import Session, SessionError, Turn, TurnEvent
@@ -40,6 +42,9 @@ from gateway.process.mishaps import Mishaps
 from transcription.priority import Priority, priority_of
 
 log = structlog.get_logger(__name__)
+
+WhoseSpeech: TypeAlias = Callable[[SpeechPlace], Awaitable[str]]
+"""The name of the gateway that has heard it since this one died; empty: none has."""
 
 
 class Recovery:
@@ -57,8 +62,11 @@ class Recovery:
         understanding: Understanding,
         outbox: Outbox,
         mishaps: Mishaps,
+        whose: WhoseSpeech | None = None,
     ) -> None:
+        """``whose`` tells which gateway has heard speech since this one died; None: there are no others."""
         self._journal = journal
+        self._whose = whose
         self._hearing = hearing
         self._questions = questions
         self._due = due
@@ -83,7 +91,12 @@ class Recovery:
             left = []
         self._is_done = True
         for session, turn in left:
-            self._understanding.again(session, turn)
+            self._understanding.again(session, turn, self._owner(session.name, turn))
+
+    def _owner(self, name: StreamName, turn: Turn) -> Awaitable[str] | None:
+        if self._whose is None or name.boot == NO_BOOT or name.stream == NO_STREAM:
+            return None
+        return self._whose(SpeechPlace(*name, turn.start, turn.end))
 
     async def recover_late(self) -> None:
         """What could not be read at the start."""

@@ -16,7 +16,7 @@ import structlog
 
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal, JournalError
-from gateway.journal.effects import Heard, Tried
+from gateway.journal.effects import Heard, HeardFrom, Transcribed, Tried
 from gateway.pipeline.arbitration.contests import Contested
 from gateway.pipeline.asking import rows
 from gateway.pipeline.asking.publishing import Publishing
@@ -175,10 +175,14 @@ class Understanding:
             await lull()
         await self._transcribe(spoken, hints, None, before, kept=True, behind=lull is not None)
 
-    def again(self, session: Session, turn: Turn) -> None:
-        """What a gateway before this one heard, and the journal has: as soon as there is room for it."""
+    def again(self, session: Session, turn: Turn, owner: Awaitable[str] | None = None) -> None:
+        """What a gateway before this one heard, and the journal has: as soon as there is room for it.
+
+        Unless ``owner`` names another gateway, which has heard it since.
+        """
         name, before = session.session_id, self._left_in(session)
-        task = self._turns.start(OnItsWay(session, turn), partial(self._lead_again, session, turn, before))
+        work = partial(self._lead_again, session, turn, before, owner)
+        task = self._turns.start(OnItsWay(session, turn), work)
         self._left_of[name] = [*before, task]
         task.add_done_callback(lambda _done: self._forget_left(name))
 
@@ -189,7 +193,23 @@ class Understanding:
         if all(task.done() for task in self._left_of.get(session_id, ())):
             self._left_of.pop(session_id, None)
 
-    async def _lead_again(self, session: Session, turn: Turn, before: list[asyncio.Task[bool]]) -> None:
+    async def _lead_again(
+        self,
+        session: Session,
+        turn: Turn,
+        before: list[asyncio.Task[bool]],
+        owner: Awaitable[str] | None,
+    ) -> None:
+        if owner is not None and (gateway := await owner):
+            log.info(
+                "speech was heard at another gateway since", utterance_id=turn.utterance_id, gateway=gateway
+            )
+            theirs = HeardFrom(
+                session.session_id, turn.end
+            )  # who asks for it later is not told that it is here
+            self._journal.commit(Transcribed(turn.utterance_id, forget=True), theirs)
+            session.advance(turn, TurnEvent.CANCEL)
+            return
         async with self._left[session.priority]:
             try:
                 row = await self._journal.utterance(turn.utterance_id)

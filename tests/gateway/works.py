@@ -41,6 +41,7 @@ from gateway.observing.health import Health
 from gateway.orchestrators.loading import load_function
 from gateway.pipeline.content.opening import open_filter
 from gateway.pipeline.pipeline import Pipeline, PipelineStats
+from gateway.pipeline.recovery import WhoseSpeech
 from gateway.pipeline.telling.announcer import Announcer
 from gateway.pipeline.telling.fallback_texts import FallbackTexts
 from gateway.registry.admission import Register
@@ -195,6 +196,7 @@ class Works:
         folder: Path,
         *,
         elsewhere: OtherGateways | None = None,
+        whose: WhoseSpeech | None = None,
     ) -> None:
         """``folder``: where the register of devices lies, if there is one. ``elsewhere``: what other gateways know."""
         self.config = config
@@ -233,6 +235,7 @@ class Works:
                 note=lambda *noted: self.filtered.append(noted),
                 hook_state=lambda _failure: None,
             ),
+            whose=whose,
         )
         self.filtered: list[tuple[Any, ...]] = []
         self.carrier = Carrier(self.bridge)
@@ -313,6 +316,7 @@ async def open_works(
     journal_settings: dict[str, Any] | None = None,
     on_made: Callable[[Works], None] = lambda _works: None,
     elsewhere: OtherGateways | None = None,
+    whose: WhoseSpeech | None = None,
     **parts: dict[str, Any],
 ) -> AsyncIterator[Works]:
     """The works, running. ``parts``: the configuration, as in config.yaml.
@@ -346,6 +350,7 @@ async def open_works(
             beside or MemoryBroker(config.broker),
             folder,
             elsewhere=elsewhere,
+            whose=whose,
         )
         on_made(works)
         if beside is None:

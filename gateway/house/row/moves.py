@@ -23,6 +23,7 @@ from firmware_bridge.pacing import Allowance
 from gateway.broker.base import BrokerError, MessageBroker, RoutingKey, Subscription
 from gateway.contract.messages import BadMessage, new_id
 from gateway.house.neighbours import MOST_NEIGHBOURS, Neighbour
+from gateway.house.row.left_speech import LeftSpeech
 from gateway.house.row.wire import (
     HANDED_TOPIC,
     MOST_SOUGHT,
@@ -33,6 +34,8 @@ from gateway.house.row.wire import (
     DeviceGiven,
     DeviceHere,
     DeviceSought,
+    SpeechFound,
+    SpeechSought,
     Told,
     decode,
     encode,
@@ -122,6 +125,8 @@ class DeviceMoves:
         self._told_where: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._logged = Allowance(10, 1 / 60, time.monotonic())
+        self.left_speech = LeftSpeech(gateway, others, self._tell_all)
+        """What others may have heard since this one died."""
 
     def connect(self, links: Links, moving: Moving) -> None:
         """To be called before any device is heard."""
@@ -229,6 +234,10 @@ class DeviceMoves:
                     )
             case AnswerTaken(correlation_id=correlation_id):
                 self._moving.handed_on(correlation_id)
+            case SpeechSought(gateway=gateway, speech=speech) if speech:
+                await self._tell(gateway, await self.left_speech.answer(told, self._moving.has))
+            case SpeechFound():
+                self.left_speech.found(told)
 
     def _take_up(self, given: DeviceGiven) -> None:
         coming = self._coming.get(given.device_id)

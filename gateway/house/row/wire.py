@@ -13,6 +13,8 @@ from msgspec import Meta, Struct
 from gateway.contract.house import Name
 from gateway.contract.messages import Id, Line, decoded
 from gateway.journal.records import RequestRow, StreamRow, TurnRow
+from gateway.pipeline.moving import Having
+from gateway.pipeline.sessions.names import SpeechPlace
 
 MSGPACK: Final = "application/msgpack"
 
@@ -23,6 +25,8 @@ HANDED_TOPIC: Final = "house.handed"
 
 MOST_SOUGHT: Final = 1_000
 """Devices that are asked for at once."""
+MOST_SPEECH: Final = 500
+"""Utterances that are."""
 
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 DeviceId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -74,7 +78,28 @@ class AnswerTaken(Struct, frozen=True, kw_only=True, tag="taken"):
     correlation_id: Line
 
 
-Told: TypeAlias = DeviceHere | DeviceGiven | DeviceSought | AnswerFollows | AnswerTaken
+class SpeechSought(Struct, frozen=True, kw_only=True, tag="speech sought"):
+    """``gateway`` has begun again and finds this speech without a text; since it died, others may have heard it.
+
+    Asked of all; without ``speech`` it only shows that the broker is there.
+    """
+
+    gateway: Name
+    ask: Id
+    speech: Annotated[tuple[SpeechPlace, ...], Meta(max_length=MOST_SPEECH)] = ()
+
+
+class SpeechFound(Struct, frozen=True, kw_only=True, tag="speech found"):
+    """What ``gateway`` has of it, in the order in which it was asked."""
+
+    gateway: Name
+    ask: Id
+    having: Annotated[tuple[Having, ...], Meta(max_length=MOST_SPEECH)] = ()
+
+
+Told: TypeAlias = (
+    DeviceHere | DeviceGiven | DeviceSought | AnswerFollows | AnswerTaken | SpeechSought | SpeechFound
+)
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)

@@ -19,9 +19,9 @@ from gateway.journal.records import Room
 from gateway.journal.tables.copying import Copies
 from gateway.journal.tables.history_writing import Memory
 from gateway.journal.tables.quotas import Quota, Retention
-from gateway.journal.tables.reading import request_of
+from gateway.journal.tables.reading import request_of, stream_of
 from gateway.journal.tables.sharing import HistoryChanges
-from gateway.journal.tables.tables import Tables
+from gateway.journal.tables.tables import Tables, encode
 from gateway.journal.tables.turn_writing import KeptTurns
 from transcription.priority import priority_of
 
@@ -56,6 +56,7 @@ class Ledger(Tables):
         db.execute("UPDATE dead_letters SET put_away_at = ? WHERE put_away_at IS NULL", (clock(),))
         self._apply: dict[type, Callable[[Any], None]] = {
             e.StreamOpened: self._opened,
+            e.HeardFrom: self._heard_from,
             e.StreamEnded: self._ended,
             e.Rebooted: self._rebooted,
             e.Heard: self._heard,
@@ -138,6 +139,15 @@ class Ledger(Tables):
             session_id=row.session_id, device_id=row.device_id, boot=row.boot, stream=row.stream,
             heard_to=row.heard_to, ended=row.ended,
         )  # fmt: skip
+
+    def _heard_from(self, effect: e.HeardFrom) -> None:
+        query = "SELECT record FROM streams WHERE session_id = ?"
+        for (record,) in self._db.execute(query, (effect.session_id,)).fetchall():
+            row = stream_of(record)
+            row = replace(row, heard_from=max(row.heard_from, effect.position))
+            self._db.execute(
+                "UPDATE streams SET record = ? WHERE session_id = ?", (encode(row), effect.session_id)
+            )
 
     def _ended(self, effect: e.StreamEnded) -> None:
         self._db.execute("UPDATE streams SET ended = 1 WHERE session_id = ?", (effect.session_id,))

@@ -18,7 +18,7 @@ from gateway.journal import records as r
 from gateway.journal.records import Room
 from transcription.priority import Priority
 
-_streams = Decoder(r.StreamRow).decode
+stream_of = Decoder(r.StreamRow).decode
 _utterances = Decoder(r.UtteranceRow).decode
 _letter = Decoder(r.LetterRow).decode
 request_of = Decoder(r.RequestRow).decode
@@ -61,7 +61,7 @@ class Reader:
         """Streams, oldest first, each with what it comes after."""
         found = self._page("number, record, heard_to, ended", Room.STREAMS, "", after, limit)
         return [
-            (number, replace(_streams(record), heard_to=heard_to, ended=bool(ended)))
+            (number, replace(stream_of(record), heard_to=heard_to, ended=bool(ended)))
             for number, record, heard_to, ended in found
         ]
 
@@ -69,7 +69,7 @@ class Reader:
         """Those of one boot of a device, oldest first."""
         query = "SELECT record, heard_to, ended FROM streams WHERE device_id = ? AND boot = ? ORDER BY number"
         found = self._db.execute(query, (device_id, boot)).fetchall()
-        return [replace(_streams(record), heard_to=to, ended=bool(ended)) for record, to, ended in found]
+        return [replace(stream_of(record), heard_to=to, ended=bool(ended)) for record, to, ended in found]
 
     def turns_of(self, device_id: str) -> list[r.TurnRow]:
         """What was said and answered in a device's conversation, oldest first."""

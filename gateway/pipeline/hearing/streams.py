@@ -24,7 +24,7 @@ from firmware_bridge.link.events import (
 )
 from gateway.contract.messages import WantedHints
 from gateway.journal import AnyJournal
-from gateway.journal.effects import Rebooted, StreamEnded, StreamOpened
+from gateway.journal.effects import HeardFrom, Rebooted, StreamEnded, StreamOpened
 from gateway.pipeline.arbitration.contests import Contests
 from gateway.pipeline.hearing.heard_stream import Complete, HeardStream
 from gateway.pipeline.hearing.resent_audio import FormerStreams
@@ -415,6 +415,8 @@ class Hearing:
             self._hear_chunk(heard, AudioChunk(position, from_pcm16(pcm), lost))
 
     def _hear_chunk(self, heard: HeardStream, chunk: AudioChunk) -> None:
+        if chunk.position != heard.heard_to:
+            self._journal.commit(HeardFrom(heard.session.session_id, chunk.position))
         heard.hear(chunk)
         self._settling.settle(heard)
 

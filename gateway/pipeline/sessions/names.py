@@ -19,6 +19,16 @@ class StreamName(NamedTuple):
     stream: int
 
 
+class SpeechPlace(NamedTuple):
+    """One utterance by where it stands in its stream: from ``start`` to ``end``, in samples."""
+
+    device_id: str
+    boot: int
+    stream: int
+    start: int
+    end: int
+
+
 class SessionIds(TypedDict):
     """The fields by which messages and events name a session."""
 

@@ -16,6 +16,7 @@ def stream_row(session: Session, begun: int | None, heard_to: int) -> StreamRow:
         begun=begun,
         end_on_silence=session.end_on_silence,
         heard_to=heard_to,
+        heard_from=heard_to,
         priority=session.priority,
     )
 

@@ -520,3 +520,11 @@ def test_what_agents_are_asked_is_kept_as_it_is_now(ledger: Ledger) -> None:
 def test_a_first_answer_is_the_answer_so_far(ledger: Ledger) -> None:
     ledger.apply([e.Asked(request("c_1")), e.PieceCame("c_1", "Mom"), e.InterimCame("c_1", "Moment.")])
     assert [row.text for _, row in ledger.requests(0, 10)] == ["Moment."]
+
+
+def test_from_where_on_a_stream_is_heard_without_a_hole_never_goes_back(ledger: Ledger) -> None:
+    ledger.apply([e.StreamOpened(stream(heard_from=0)), e.HeardFrom("s_1", 900)])
+    ledger.apply([e.HeardFrom("s_1", 400), e.HeardFrom("s_unknown", 1_000)])
+    (_, row), *_ = ledger.streams(0, 10)
+    assert row.heard_from == 900
+    assert row.session_id == "s_1", "all else is as it was"

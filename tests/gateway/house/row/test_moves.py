@@ -13,8 +13,11 @@ from firmware_bridge.simulator.user import FaultShown, ReplyShown, TranscriptSho
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerUnavailable
 from gateway.contract.events import DeviceEvent
+from gateway.contract.messages import TranscriptionMessage
 from gateway.house.row import moves as row_moves
 from gateway.house.row.moves import DeviceMoves
+from gateway.pipeline.moving import Having
+from gateway.pipeline.sessions.names import SpeechPlace
 from gateway.process.mishaps import Mishaps
 from tests.gateway.works import Air, Works, loud, open_works, quiet
 from tests.system.house import Board, passes, running
@@ -43,27 +46,38 @@ class Row:
 
 
 @asynccontextmanager
-async def open_row(folder: Path, *names: str, journal: bool = True, **parts: Any) -> AsyncIterator[Row]:
+async def open_row(folder: Path, *names: str, **options: Any) -> AsyncIterator[Row]:
     row, broker = Row(), MemoryBroker()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(broker.close, 0.1)
         for name in names:
-            moves = DeviceMoves(broker, name, lambda name=name: set(row.works) - {name}, Mishaps())
-            (folder / name).mkdir()
-            row.works[name] = works = await stack.enter_async_context(
-                open_works(
-                    beside=broker,
-                    journal=folder / name / "journal.db" if journal else None,
-                    elsewhere=moves,
-                    on_made=lambda works, moves=moves: moves.connect(works.bridge, works.pipeline.moving),
-                    broker={"client_id": name},
-                    **parts,
-                )
-            )
-            row.moves[name] = moves
-            stack.enter_context(running(moves.run()))
-            await works.ready()
+            await stack.enter_async_context(in_row(row, broker, folder, name, **options))
         yield row
+
+
+@asynccontextmanager
+async def in_row(
+    row: Row, broker: MemoryBroker, folder: Path, name: str, *, journal: bool = True, **parts: Any
+) -> AsyncIterator[Works]:
+    """One gateway of it; again, on the journal that it had."""
+    moves = DeviceMoves(broker, name, lambda: set(row.works) - {name}, Mishaps())
+    (folder / name).mkdir(exist_ok=True)
+    async with AsyncExitStack() as stack:
+        row.works[name] = works = await stack.enter_async_context(
+            open_works(
+                beside=broker,
+                journal=folder / name / "journal.db" if journal else None,
+                elsewhere=moves,
+                whose=moves.left_speech.whose,
+                on_made=lambda works: moves.connect(works.bridge, works.pipeline.moving),
+                broker={"client_id": name},
+                **parts,
+            )
+        )
+        row.moves[name] = moves
+        stack.enter_context(running(moves.run()))
+        await works.ready()
+        yield works
 
 
 async def test_what_was_heard_at_one_is_not_heard_again_at_the_other(tmp_path: Path) -> None:
@@ -261,3 +275,99 @@ async def test_a_broker_that_is_away_is_no_mishap(tmp_path: Path, monkeypatch: p
             await passes(lambda: not moves._tasks)
             assert not moves._mishaps.counts
             monkeypatch.undo()
+
+
+# -- a gateway that died
+
+
+@asynccontextmanager
+async def dies_over(
+    row: Row, broker: MemoryBroker, folder: Path, board: Board, sound: bytes
+) -> AsyncIterator[Works]:
+    """A gateway that has speech in its journal, and ends before the board knows it or there is a text."""
+    async with in_row(row, broker, folder, HALL, subscribed=False) as hall:
+        hall.engine.go.clear()
+        hall.bridge.settle = lambda *_: None  # type: ignore[method-assign]  # what it told last was lost on its way
+        row.move(board, HALL)
+        board.wire.replug()  # type: ignore[attr-defined]
+        await board.connected()
+        await board.say(sound, patience=0)
+        await hall.engine.working()
+        await hall.settled()
+        hall.hush()
+        hall.engine.go.set()
+        yield hall
+    del row.works[HALL]
+
+
+async def test_what_another_has_heard_since_a_gateway_died_is_not_said_twice(tmp_path: Path) -> None:
+    broker, row = MemoryBroker(), Row()
+    async with in_row(row, broker, tmp_path, ATTIC) as attic, attic.board() as board:
+        board.wire.unplug()  # type: ignore[attr-defined]
+        async with dies_over(row, broker, tmp_path, board, loud(1)):
+            pass
+        await row.comes_to(board, ATTIC)
+        heard = await attic.result()
+        assert int(heard.text) >= 16_000, "the board had kept it, and nobody else has said it"
+        async with in_row(row, broker, tmp_path, HALL, subscribed=False) as hall:
+            await passes(lambda: not hall.pipeline.stats().turns)
+            await hall.settled()
+            assert not [one async for one in hall.journal.utterances()], "it is another's now"
+        assert len(attic.results.of(TranscriptionMessage)) == 1
+    await broker.close(0.1)
+
+
+async def test_what_nobody_else_has_heard_is_transcribed_when_its_gateway_is_back(tmp_path: Path) -> None:
+    broker, row = MemoryBroker(), Row()
+    async with in_row(row, broker, tmp_path, ATTIC) as attic, attic.board() as board:
+        board.wire.unplug()  # type: ignore[attr-defined]
+        async with dies_over(row, broker, tmp_path, board, loud(1)):
+            pass
+        async with in_row(row, broker, tmp_path, HALL, subscribed=False):
+            heard = await attic.result()
+        assert int(heard.text) >= 16_000
+    await broker.close(0.1)
+
+
+async def test_what_a_gateway_has_of_a_stream_is_known_to_the_sample(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL) as row:
+        hall = row.works[HALL]
+        async with hall.board() as board:
+            await board.connected()
+            stream = board.end.start_stream(end_on_silence=True)
+            await board._record(stream, loud(1) + quiet(2))
+            said = await hall.result()
+            await hall.settled()
+            (known, *_), _ = await hall.journal.of_device("kitchen", board.end.boot)
+            place = SpeechPlace("kitchen", known.boot, known.stream, 0, 16_000)
+            has = hall.pipeline.moving.has
+            assert int(said.text) <= known.heard_to
+            assert await has(place) is Having.WHOLE
+            assert await has(place._replace(end=known.heard_to + 16_000)) is Having.COMING, "it is at it"
+            assert await has(place._replace(stream=known.stream + 1)) is Having.NOT
+            assert await has(place._replace(boot=known.boot ^ 1)) is Having.NOT
+            board.end.stop_stream(stream)
+            board._pump()
+            await passes(lambda: not hall.pipeline.stats().streams)
+            assert await has(place._replace(end=known.heard_to + 16_000)) is Having.NOT, "no more will come"
+
+
+async def test_what_was_heard_at_the_gateway_before_is_not_claimed(tmp_path: Path) -> None:
+    async with open_row(tmp_path, HALL, ATTIC) as row:
+        hall, attic = row.works[HALL], row.works[ATTIC]
+        async with hall.board() as board:
+            await board.connected()
+            stream = board.end.start_stream(end_on_silence=True)
+            await board._record(stream, loud(1) + quiet(2))
+            await hall.result()
+            await row.comes_to(board, ATTIC)
+            await board._record(stream, loud(1) + quiet(2))
+            await attic.result(2)
+            await attic.settled()
+            (known, *_), _ = await attic.journal.of_device("kitchen", board.end.boot)
+            assert known.heard_from > 16_000, "what is before is safe there, not here"
+            place = SpeechPlace("kitchen", known.boot, known.stream, 0, 16_000)
+            assert await attic.pipeline.moving.has(place) is Having.NOT
+            assert await attic.pipeline.moving.has(
+                place._replace(start=known.heard_from, end=known.heard_to)
+            ) is (Having.WHOLE)
