@@ -230,8 +230,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal .config .hub .observing .observing.machine .registry .pipeline.asking
                                 .pipeline
 .planning:
-.web.metrics:                   transcription.recognizing .contract .broker .journal .observing .observing.machine
-                                .observing.metrics .pipeline.agents .planning .web.parts
+.web.metrics:                   firmware_bridge.link transcription.recognizing .contract .broker .journal
+                                .observing .observing.machine .observing.metrics .pipeline.agents .planning
+                                .web.parts
 .web.explaining:                .journal .web.entrance .web.parts
 .web.recordings:                transcription .contract .settings .pipeline .pipeline.recordings
                                 .pipeline.asking .web.entrance .web.parts

@@ -71,11 +71,19 @@ class RunningParts:
         """By its name or its folder: the one that is loaded, or is to be."""
         return self.recognizer.state.model or self.config.transcription.model
 
+    def agents_here(self) -> int:
+        """Of the agents that are named, how many are there."""
+        agents = self.pipeline.agents
+        if agents is None:
+            return 0
+        return sum(one.is_present for one in agents.standings(asyncio.get_running_loop().time()))
+
     def at_work(self) -> dict[str, float]:
         """How much of everything there is now, by names that are always the same."""
         stats = self.pipeline.stats()
         return {
             "devices": sum(device.connected for device in self.bridge.devices()),
+            "agents": self.agents_here(),
             "sessions": stats.sessions,
             "recognizer_queue": self.recognizer.waiting,
             "questions": stats.asked,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
@@ -12,6 +15,7 @@ from gateway.access.principals import Right
 from gateway.observing.health import ComponentHealth, HealthState, seen_by
 from gateway.observing.machine.sampler import MachineSample
 from gateway.observing.machine.series import Course
+from gateway.planning.costs import ModelCost, measured
 from gateway.process.open_files import limit
 from gateway.web.api.operation import Call, Operation
 from gateway.web.metrics.advice import Advice, Findings, advice
@@ -106,6 +110,12 @@ class Machine(Struct, frozen=True, kw_only=True):
     advice: list[Advice]
 
 
+@cache
+def _costs() -> Mapping[str, ModelCost]:
+    """Of the models that were measured; from the disk."""
+    return measured().models
+
+
 async def show_machine(call: Call[None, OverWhat, None]) -> Machine:
     """Also while the gateway starts; a hub has none of it."""
     parts, running = call.parts, call.parts.find_running()
@@ -115,8 +125,6 @@ async def show_machine(call: Call[None, OverWhat, None]) -> Machine:
         return Machine(now=None, course=empty, at_work={}, advice=[])
     told: list[Advice] = []
     if sampler.latest is not None and running is not None:
-        from gateway.planning.costs import measured  # noqa: PLC0415 - when somebody looks
-
         waits = parts.hub.waits
         told = advice(
             Findings(
@@ -124,7 +132,7 @@ async def show_machine(call: Call[None, OverWhat, None]) -> Machine:
                 model=running.model,
                 recognizing=list(waits.recognizing),
                 replies=waits.replies,
-                costs=measured().models,
+                costs=await asyncio.to_thread(_costs),
                 most_files=limit(),
             )
         )

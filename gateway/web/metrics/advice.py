@@ -133,7 +133,7 @@ def _model(figures: Findings) -> Iterator[Advice]:
     takes = median(figures.recognizing)
     ours = _cost(figures.model, figures.costs)
     if takes > SLOW_SECONDS:
-        smaller = _other("tiny", figures, ours, takes)
+        smaller = _other("tiny", figures, ours, takes, most=0.8 * takes)
         would = f": {smaller}" if smaller else ""
         yield Advice(
             about="model", urgent=False, text=f"{figures.model} takes {takes:.1f} s here{would}.",
@@ -147,7 +147,7 @@ def _model(figures: Findings) -> Iterator[Advice]:
         )  # fmt: skip
 
 
-def _other(name: str, figures: Findings, ours: ModelCost | None, takes: float, most: float = 1e9) -> str:
+def _other(name: str, figures: Findings, ours: ModelCost | None, takes: float, most: float) -> str:
     """How long it would take, reckoned by what both were measured to cost elsewhere; empty: nobody knows."""
     theirs = _cost(name, figures.costs)
     if ours is None or theirs is None or theirs is ours:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
+from firmware_bridge.link.link import LinkCounters
 from gateway.journal import Journal
 from gateway.observing.health import HealthState
 from gateway.observing.metrics.family import Family, Kind, by_label, counter, gauge
@@ -93,7 +94,7 @@ def _devices(running: RunningParts) -> Iterable[Family]:
         "reason",
         dataclasses.asdict(running.bridge.counters),
     )
-    sums: Counter[str] = Counter()
+    sums: Counter[str] = Counter(dataclasses.asdict(LinkCounters()))
     for device in devices:
         sums.update(dataclasses.asdict(device.counters))
     # Of those that are known now: it falls when one is forgotten, which Prometheus takes for a restart.

@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 
-export const VIEWS = ["live", "history", "latency", "health"];
+export const VIEWS = ["live", "history", "latency", "health", "machine"];
 
 export class Router {
   // The view is shown at once; `onView(name, rest)` is told by `follow`, and whenever it changes.

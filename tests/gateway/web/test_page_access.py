@@ -18,7 +18,7 @@ from tests.gateway.web.house import House
 pytestmark = IN_CHROMIUM
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
-VIEWS = ("live", "history", "latency", "health")
+VIEWS = ("live", "history", "latency", "health", "machine")
 TOO_WIDE = """
 [...document.querySelectorAll("main *")]
   .filter((node) => node instanceof HTMLElement && node.clientWidth && !node.closest(".table"))
@@ -183,7 +183,7 @@ async def test_the_keyboard_alone_is_enough(page: Page, house: House) -> None:
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Keyboard")).to_be_hidden()
-    for key, view in (("2", "history"), ("3", "latency"), ("4", "health"), ("1", "live")):
+    for key, view in (("2", "history"), ("3", "latency"), ("4", "health"), ("5", "machine"), ("1", "live")):
         await page.keyboard.press(key)
         await expect(page.locator(f"#{view}-title")).to_be_focused()
     assert await page.locator("#tabs [aria-current]").inner_text() == "Live"

@@ -39,7 +39,7 @@ async def test_the_first_content_is_there_within_a_second(browser: Browser, hous
 
 def test_the_page_is_small_and_no_part_of_it_is_long() -> None:
     parts = [part for part in STATIC.iterdir() if part.suffix in {".html", ".js", ".css", ".svg"}]
-    assert sum(part.stat().st_size for part in parts) < 150_000
+    assert sum(part.stat().st_size for part in parts) < 165_000
     for part in parts:
         assert len(part.read_text().splitlines()) <= MOST_LINES.get(part.name, 200), part.name
 

@@ -71,6 +71,11 @@ def test_a_model_that_nobody_measured_is_compared_with_none() -> None:
     assert told(findings("tiny.en", 2.0)).text == "tiny.en takes 2.0 s here."
 
 
+def test_one_that_would_take_longer_is_not_named() -> None:
+    found = structs.replace(findings("bundled", 1.4), costs=measured().models)
+    assert told(found).text == "bundled takes 1.4 s here."
+
+
 def test_a_machine_that_is_quick_may_hear_better() -> None:
     one = told(findings("tiny.en", 0.1))
     assert one.text == (
