@@ -292,7 +292,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .systemd:                       .contract .access .config
 .recognizers.worker:            transcription transcription.utterance transcription.transcriber
                                 transcription.recognizing transcription.scheduling .contract .settings .process
-                                .broker .broker.opening .recognizers .systemd
+                                .observing.metrics .broker .broker.opening .recognizers .systemd
 gateway:                        .contract .orchestrators .client
 .house.copies:                  .contract .broker .journal.effects .journal.errors .journal.tables .journal
                                 .house.row
@@ -354,7 +354,8 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 transcription.transcriber transcription.recognizing transcription.scheduling
                                 transcription.whisper transcription.sphinx transcription.process .contract
                                 .settings .broker .broker.opening .broker.backends .journal.records
-                                .journal.effects .journal .hub .orchestrators .observing .pipeline.asking .process
+                                .journal.effects .journal .hub .orchestrators .observing .observing.machine
+                                .observing.metrics .pipeline.asking .process
                                 .pipeline.arbitration .recognizers.pool
                                 .names .web .client .planning .app benchmarks.instruments benchmarks.load
                                 benchmarks.peers

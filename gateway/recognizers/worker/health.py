@@ -8,11 +8,12 @@ from typing import Final, Self
 from aiohttp import web
 from msgspec import Struct
 
+from gateway.observing.metrics.exposition import exposition
+from gateway.observing.metrics.family import Family, counter, gauge
 from gateway.recognizers.worker.worker import RecognizerWorker
 
 FULL_SECONDS: Final = 1.0
 """Where jobs wait so long at the broker before one has time for them, there are too few workers."""
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class WorkerHealth(Struct, frozen=True):
@@ -33,36 +34,29 @@ class WorkerHealth(Struct, frozen=True):
             return "away"
         return "full" if record.queue_age > FULL_SECONDS else "ready"
 
-    def metrics(self) -> str:
-        """In Prometheus' text form."""
+    def families(self) -> list[Family]:
+        """What it has done and is at."""
         record, name = self.worker.record, self.worker.name
-        figures: tuple[tuple[str, str, str, float], ...] = (
-            (
+        is_ready = self.state in {"ready", "full"}
+        families = [
+            gauge(
                 "queue_age_seconds",
-                "gauge",
                 "How long the job taken last had waited; 0: none waits.",
                 record.queue_age,
             ),
-            ("utilization_ratio", "gauge", "Of the last minute, what share was work.", record.utilization),
-            ("busy", "gauge", "Jobs it is at.", record.busy),
-            ("capacity", "gauge", "Jobs it does together.", name.at_once),
-            ("ready", "gauge", "Whether it takes jobs.", self.state in {"ready", "full"}),
-            ("job_seconds", "gauge", "What a job took of late, in the middle.", record.seconds_per_job),
-            ("jobs_done_total", "counter", "Jobs that have their text.", record.done),
-            ("jobs_failed_total", "counter", "Jobs without one.", record.failed),
-            (
-                "jobs_dropped_total",
-                "counter",
-                "Jobs that nobody waited for, or nobody can do.",
-                record.dropped,
-            ),
-            ("work_seconds_total", "counter", "Time that jobs took.", record.seconds),
-        )
-        return "".join(
-            f"# HELP earshot_recognizer_{what} {words}\n# TYPE earshot_recognizer_{what} {kind}\n"
-            f"earshot_recognizer_{what} {float(value):.10g}\n"
-            for what, kind, words, value in figures
-        )
+            gauge("utilization_ratio", "Of the last minute, what share was work.", record.utilization),
+            gauge("busy", "Jobs it is at.", record.busy),
+            gauge("capacity", "Jobs it does together.", name.at_once),
+            gauge("ready", "Whether it takes jobs.", is_ready),
+            gauge("job_seconds", "What a job took of late, in the middle.", record.seconds_per_job),
+            counter("jobs_done", "Jobs that have their text.", record.done),
+            counter("jobs_failed", "Jobs without one.", record.failed),
+            counter("jobs_dropped", "Jobs that nobody waited for, or nobody can do.", record.dropped),
+            counter("work_seconds", "Time that jobs took.", record.seconds),
+        ]
+        for family in families:
+            family.name = f"recognizer_{family.name}"
+        return families
 
 
 class HealthServer:
@@ -99,5 +93,6 @@ class HealthServer:
         fine = state == "ready" or (state == "full" and "room" not in request.query)
         return web.json_response({"status": state}, status=200 if fine else 503)
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._health.metrics(), headers={"Content-Type": METRICS_TYPE})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text, media_type = exposition(self._health.families(), request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": media_type})

@@ -8,8 +8,9 @@ import aiohttp
 import pytest_asyncio
 
 from gateway.broker.backends.memory import MemoryBroker
+from gateway.observing.metrics.exposition import PLAIN_TYPE
 from gateway.recognizers.claim_checks import ClaimChecks
-from gateway.recognizers.worker.health import METRICS_TYPE, HealthServer, WorkerHealth
+from gateway.recognizers.worker.health import HealthServer, WorkerHealth
 from gateway.recognizers.worker.worker import RecognizerWorker, WorkerName
 from transcription.scheduling.scheduler import Recognizer
 from transcription.settings import TranscriptionSettings
@@ -55,12 +56,12 @@ async def test_figures_are_as_prometheus_reads_them(asked: Asked) -> None:
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{asked.port}/metrics") as answer,
     ):
-        assert answer.headers["Content-Type"] == METRICS_TYPE
+        assert answer.headers["Content-Type"] == PLAIN_TYPE
         lines = (await answer.text()).splitlines()
     assert "earshot_recognizer_queue_age_seconds 2.5" in lines
-    assert "earshot_recognizer_busy 1" in lines
-    assert "earshot_recognizer_capacity 4" in lines
-    assert "earshot_recognizer_ready 0" in lines
+    assert "earshot_recognizer_busy 1.0" in lines
+    assert "earshot_recognizer_capacity 4.0" in lines
+    assert "earshot_recognizer_ready 0.0" in lines
     for line in lines:
         if not line.startswith("#"):
             name, value = line.split(" ")

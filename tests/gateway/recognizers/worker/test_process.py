@@ -35,7 +35,7 @@ async def test_speech_becomes_text_and_it_says_how_it_is(redis: Redis, tmp_path:
             for path in ("/livez", "/readyz", "/readyz?room"):
                 assert (await http.get(path)).status == 200
             figures = await (await http.get("/metrics")).text()
-            assert "\nearshot_recognizer_jobs_done_total 1\n" in figures
+            assert "\nearshot_recognizer_jobs_done_total 1.0\n" in figures
             assert await asyncio.to_thread(process.told, signal.SIGTERM) == 0
         finally:
             await asyncio.to_thread(process.kill)
