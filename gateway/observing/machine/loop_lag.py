@@ -1,4 +1,4 @@
-"""How late the event loop is: a timer that is due every tenth of a second, and when it came."""
+"""How late the event loop is: a timer that is due every quarter of a second, and when it came."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-PROBE_SECONDS = 0.1
+PROBE_SECONDS = 0.25
 WINDOW_SECONDS = 60.0
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 

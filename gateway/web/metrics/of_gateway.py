@@ -96,7 +96,8 @@ def _devices(running: RunningParts) -> Iterable[Family]:
     )
     sums: Counter[str] = Counter(dataclasses.asdict(LinkCounters()))
     for device in devices:
-        sums.update(dataclasses.asdict(device.counters))
+        for name in sums:
+            sums[name] += getattr(device.counters, name)
     # Of those that are known now: it falls when one is forgotten, which Prometheus takes for a restart.
     yield by_label(counter("link_frames", "Frames of devices, by what became of them."), "outcome", sums)
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.observing.machine import sampler as machine_sampler
-from gateway.observing.machine.loop_lag import BUCKETS, NO_LAG, PROBE_SECONDS, LoopLag
+from gateway.observing.machine.loop_lag import BUCKETS, NO_LAG, PROBE_SECONDS, WINDOW_SECONDS, LoopLag
 from gateway.observing.machine.sampler import Sampler
 from tests.gateway.observing.test_orchestrator_health import configured
 
@@ -89,7 +89,7 @@ def test_lags_fall_into_their_buckets() -> None:
     assert lag.figures(2 * PROBE_SECONDS).p50 == 0.05
     for _ in range(10_000):
         lag.note(0.0)
-    assert len(lag._latest) == 600
+    assert len(lag._latest) == WINDOW_SECONDS / PROBE_SECONDS
 
 
 async def test_a_gateway_looks_at_itself_and_its_recognizer(tmp_path: Path) -> None:
