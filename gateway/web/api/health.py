@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -15,10 +15,12 @@ from gateway.access.principals import Right
 from gateway.observing.health import ComponentHealth, HealthState, seen_by
 from gateway.observing.machine.sampler import MachineSample
 from gateway.observing.machine.series import Course
-from gateway.planning.costs import ModelCost, measured
 from gateway.process.open_files import limit
 from gateway.web.api.operation import Call, Operation
 from gateway.web.metrics.advice import Advice, Findings, advice
+
+if TYPE_CHECKING:
+    from gateway.planning.costs import ModelCost
 
 _BEGAN = time.monotonic()
 
@@ -113,6 +115,8 @@ class Machine(Struct, frozen=True, kw_only=True):
 @cache
 def _costs() -> Mapping[str, ModelCost]:
     """Of the models that were measured; from the disk."""
+    from gateway.planning.costs import measured  # noqa: PLC0415 - when somebody looks
+
     return measured().models
 
 

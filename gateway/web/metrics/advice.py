@@ -7,12 +7,14 @@ long another one would take here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from statistics import median
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from gateway.observing.machine.sampler import MachineSample
-from gateway.planning.costs import ModelCost
+
+if TYPE_CHECKING:
+    from gateway.planning.costs import ModelCost
 
 SLOW_SECONDS = 0.7
 """A recognizer that takes longer for an utterance is noticed."""
@@ -130,7 +132,7 @@ def _model(figures: Findings) -> Iterator[Advice]:
     """How long it takes here, and how long another one would."""
     if len(figures.recognizing) < FEWEST:
         return
-    takes = median(figures.recognizing)
+    takes = sorted(figures.recognizing)[len(figures.recognizing) // 2]
     ours = _cost(figures.model, figures.costs)
     if takes > SLOW_SECONDS:
         smaller = _other("tiny", figures, ours, takes, most=0.8 * takes)
