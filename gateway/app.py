@@ -189,6 +189,7 @@ class Gateway:
             self.pipeline.broker_changed(self._broker_health.status)
             self._is_up = True
             self._start(self.machine.run, "machine")
+            self._trace()
             self._start(self.register.watch, "device registry")
             self._start(self.firmware.run, "firmware")
             self._start_adapters()
@@ -385,6 +386,16 @@ class Gateway:
             self.config, self.broker, Recognizer, self.mishaps,
             on_state=state, on_pool=pool, held=self._held_audio, status=lambda: self._broker_health.status,
         )  # fmt: skip
+
+    def _trace(self) -> None:
+        """What is said and answered, for OpenTelemetry, where somebody wants it."""
+        if not self.config.tracing.endpoint:
+            return
+        from gateway.tracing.otlp import SpanExporter  # noqa: PLC0415 - where it is wanted
+        from gateway.tracing.turns import Tracing  # noqa: PLC0415
+
+        settings, model = self.config.tracing, lambda: self.config.transcription.model
+        self._start(Tracing(self.hub, SpanExporter(settings), settings.sample, model).run, "tracing")
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""

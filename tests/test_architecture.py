@@ -180,6 +180,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .observing.machine:
+.tracing:                       firmware_bridge .contract .settings .hub
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
@@ -306,7 +307,7 @@ gateway:                        .contract .orchestrators .client
                                 .observing.machine .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
-                                .web.entrance .web.parts .web.elsewhere .web .systemd
+                                .web.entrance .web.parts .web.elsewhere .web .systemd .tracing
 .house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
                                 .config .house .hub .observing .shared_store .web.entrance .web.parts .web.elsewhere
                                 .web .systemd

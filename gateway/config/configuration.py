@@ -22,6 +22,7 @@ from gateway.settings.privacy import PrivacySettings
 from gateway.settings.recognizers import RecognizersSettings
 from gateway.settings.sessions import SessionSettings
 from gateway.settings.shutdown import ShutdownSettings
+from gateway.settings.tracing import TracingSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import TranscriptionSettings
 
@@ -51,6 +52,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     house: HouseSettings = HouseSettings()
     web: WebSettings = WebSettings()
     adapters: AdapterSettings = AdapterSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
 

@@ -53,7 +53,9 @@ DOOR = (
     "privacy.",
 )
 """The settings that say who gets in, and where words and passwords go to: a change of them is audited as such."""
-_SECRET_NAME = re.compile(r"(^|_)(password|secret|token)$")
+HEADERS = "headers"
+"""Of HTTP requests to others, by their names: any of them may be one that lets us in there."""
+_SECRET_NAME = re.compile(rf"(^|_)(password|secret|token)$|^{HEADERS}$")
 
 
 class Configuration(Struct, frozen=True):
@@ -145,7 +147,7 @@ def _note(call: AnyCall, changes: Iterator[tuple[str, str, str]]) -> None:
 def masked(value: Any, key: str = "") -> Any:
     """The same without secrets, which are known by their name or as a URL's password."""
     if isinstance(value, dict):
-        return {name: masked(one, name) for name, one in value.items()}
+        return {name: masked(one, key if key == HEADERS else name) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [masked(one, key) for one in value]
     if isinstance(value, str) and value:

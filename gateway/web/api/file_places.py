@@ -41,6 +41,8 @@ FILES: Mapping[tuple[str, ...], frozenset[str]] = {
     ("house", "store_cert_file"): frozenset(),
     ("house", "store_key_file"): frozenset(),
     ("journal", "path"): frozenset({"journal.db"}),
+    ("tracing", "authorization_file"): frozenset(),
+    ("tracing", "ca_file"): frozenset({"web.crt"}),
     _MODEL: frozenset(),
     ("transcription", "models_dir"): frozenset(),
     ("names", "home_assistant", "ca_file"): frozenset({"web.crt"}),
