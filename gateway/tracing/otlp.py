@@ -47,7 +47,7 @@ class SpanExporter:
         self._url = settings.endpoint.rstrip("/")
         if not self._url.endswith(PATH):
             self._url += PATH
-        self._version = _version()
+        self._version = ""
         self._waiting: deque[Span] = deque()
         self._some = asyncio.Event()
         self._is_away = False
@@ -82,6 +82,7 @@ class SpanExporter:
         settings = self._settings
         headers = {**settings.headers, "Content-Type": "application/json"}
         tls: Any = True
+        self._version = await asyncio.to_thread(_version)
         try:
             if settings.authorization_file:
                 headers["Authorization"] = await asyncio.to_thread(
