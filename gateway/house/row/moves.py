@@ -235,9 +235,12 @@ class DeviceMoves:
             case AnswerTaken(correlation_id=correlation_id):
                 self._moving.handed_on(correlation_id)
             case SpeechSought(gateway=gateway, speech=speech) if speech:
-                await self._tell(gateway, await self.left_speech.answer(told, self._moving.has))
+                self._spawn(self._tell_found(gateway, told))
             case SpeechFound():
                 self.left_speech.found(told)
+
+    async def _tell_found(self, gateway: str, sought: SpeechSought) -> None:
+        await self._tell(gateway, await self.left_speech.answer(sought, self._moving.has))
 
     def _take_up(self, given: DeviceGiven) -> None:
         coming = self._coming.get(given.device_id)
