@@ -200,16 +200,6 @@ class Understanding:
         before: list[asyncio.Task[bool]],
         owner: Awaitable[str] | None,
     ) -> None:
-        if owner is not None and (gateway := await owner):
-            log.info(
-                "speech was heard at another gateway since", utterance_id=turn.utterance_id, gateway=gateway
-            )
-            theirs = HeardFrom(
-                session.session_id, turn.end
-            )  # who asks for it later is not told that it is here
-            self._journal.commit(Transcribed(turn.utterance_id, forget=True), theirs)
-            session.advance(turn, TurnEvent.CANCEL)
-            return
         async with self._left[session.priority]:
             try:
                 row = await self._journal.utterance(turn.utterance_id)
@@ -227,7 +217,7 @@ class Understanding:
                     self._journal.commit(Tried(row.utterance_id))
                 hints = SessionHints(self._settings, session.device_id)
                 hints.know(self._hearing.names(session.device_id))
-                await self._transcribe(spoken, hints, None, before, kept=True)
+                await self._transcribe(spoken, hints, None, before, kept=True, whose=owner)
 
     async def _transcribe(
         self,
@@ -238,12 +228,19 @@ class Understanding:
         *,
         kept: bool,
         behind: bool = False,
+        whose: Awaitable[str] | None = None,
     ) -> bool:
-        """False: the gateway ends first, and it is the next one's. Published after what was said ``before``."""
+        """False: the gateway ends first, and it is the next one's. Published after what was said ``before``.
+
+        ``whose``: as ``again`` has the owner; what is said here later does not overtake it meanwhile.
+        """
         self._watch_busy()
         recognized, failure = None, None
         owner, priority = spoken.session.owner, spoken.session.priority
         with self._in_order.begun((owner, priority, behind)) as earlier:
+            if whose is not None and (gateway := await whose):
+                self._leave_to(gateway, spoken)
+                return True
             try:
                 recognized = await self._recognizer.transcribe(
                     spoken.utterance,
@@ -272,6 +269,13 @@ class Understanding:
             error_text = None if failure is None else str(failure)
             await self._publishing.publish(spoken, spoken.message(recognized, error_text, self._now()))
         return True
+
+    def _leave_to(self, gateway: str, spoken: Spoken) -> None:
+        session, turn = spoken.session, spoken.turn
+        log.info("speech was heard at another gateway since", utterance_id=turn.utterance_id, gateway=gateway)
+        theirs = HeardFrom(session.session_id, turn.end)  # who asks for it later is not told that it is here
+        self._journal.commit(Transcribed(turn.utterance_id, forget=True), theirs)
+        session.advance(turn, TurnEvent.CANCEL)
 
     def _watch_busy(self) -> None:
         """Tell the devices of a class when the recognizer falls behind with it, and when it has caught up."""

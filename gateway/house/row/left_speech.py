@@ -16,7 +16,6 @@ from itertools import islice
 import structlog
 
 from gateway.broker.base import BrokerError
-from gateway.contract.house import GATEWAY_SECONDS
 from gateway.contract.messages import new_id
 from gateway.house.row.wire import MOST_SPEECH, SpeechFound, SpeechSought
 from gateway.pipeline.moving import Having
@@ -24,12 +23,12 @@ from gateway.pipeline.sessions.names import SpeechPlace
 
 log = structlog.get_logger(__name__)
 
-SETTLE_SECONDS = 1.5 * GATEWAY_SECONDS
-"""Within it every gateway has said that it is there."""
+SETTLE_SECONDS = 0.3
+"""Within it those answer, too, who have not said yet that they are there."""
 ANSWER_SECONDS = 0.5
 AGAIN_SECONDS = 0.5
 MOST_GIVEN = 4_096
-LONGEST_SECONDS = 10.0
+LONGEST_SECONDS = 5.0
 """Then what nobody has said to have is transcribed here: rather twice than never."""
 
 
@@ -79,7 +78,7 @@ class LeftSpeech:
 
     def found(self, found: SpeechFound) -> None:
         """What another has of what this one seeks."""
-        if found.ask == self._ask and found.gateway in self._awaited:
+        if found.ask == self._ask:
             self._found[found.gateway] = found.having
             if self._found.keys() >= self._awaited:
                 self._all_found.set()
@@ -90,11 +89,6 @@ class LeftSpeech:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LONGEST_SECONDS
         try:
-            while not await self._is_told(SpeechSought(gateway=self._gateway, ask=new_id("ask"))):
-                if loop.time() >= deadline:
-                    return
-                await asyncio.sleep(AGAIN_SECONDS)
-            await asyncio.sleep(SETTLE_SECONDS)
             while self._open:
                 await self._ask_once()
                 if self._open and loop.time() >= deadline:
@@ -111,7 +105,12 @@ class LeftSpeech:
         self._ask, self._awaited, self._found = new_id("ask"), self._others(), {}
         self._all_found.clear()
         sought = SpeechSought(gateway=self._gateway, ask=self._ask, speech=asked)
-        if self._awaited and await self._is_told(sought):
+        if not await self._is_told(sought):
+            return
+        await asyncio.sleep(SETTLE_SECONDS)
+        self._awaited |= self._others()
+        if not self._found.keys() >= self._awaited:
+            self._all_found.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._all_found.wait()

@@ -234,7 +234,7 @@ class DeviceMoves:
                     )
             case AnswerTaken(correlation_id=correlation_id):
                 self._moving.handed_on(correlation_id)
-            case SpeechSought(gateway=gateway, speech=speech) if speech:
+            case SpeechSought(gateway=gateway):
                 self._spawn(self._tell_found(gateway, told))
             case SpeechFound():
                 self.left_speech.found(told)

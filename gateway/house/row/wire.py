@@ -79,10 +79,7 @@ class AnswerTaken(Struct, frozen=True, kw_only=True, tag="taken"):
 
 
 class SpeechSought(Struct, frozen=True, kw_only=True, tag="speech sought"):
-    """``gateway`` has begun again and finds this speech without a text; since it died, others may have heard it.
-
-    Asked of all; without ``speech`` it only shows that the broker is there.
-    """
+    """``gateway`` has begun again and finds this speech without a text; since it died, others may have heard it."""
 
     gateway: Name
     ask: Id

@@ -156,6 +156,12 @@ async def test_an_answer_that_is_too_short_or_to_another_ask_says_nothing(house:
     whose = hall.whose(U)
     await asyncio.sleep(0.03)
     hall.found(SpeechFound(gateway="attic", ask="ask_of_yesterday", having=(Having.WHOLE,)))
-    hall.found(SpeechFound(gateway="stranger", ask=hall._ask, having=(Having.WHOLE,)))
     hall.found(SpeechFound(gateway="attic", ask=hall._ask, having=()))
     assert await whose == ""
+
+
+async def test_one_that_has_not_said_yet_that_it_is_there_is_believed(house: House) -> None:
+    hall = house.join("hall")
+    house.join("attic", u=Having.WHOLE)
+    hall._others = lambda: set()
+    assert await hall.whose(U) == "attic"
