@@ -163,5 +163,5 @@ async def test_an_answer_that_is_too_short_or_to_another_ask_says_nothing(house:
 async def test_one_that_has_not_said_yet_that_it_is_there_is_believed(house: House) -> None:
     hall = house.join("hall")
     house.join("attic", u=Having.WHOLE)
-    hall._others = lambda: set()
+    hall._others = set
     assert await hall.whose(U) == "attic"
