@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-wer dictation esp-idf clean wanted
+.PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation esp-idf clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -63,6 +63,10 @@ bench: $(VENV)/.dev  ## all benchmarks; regenerates the table in docs/benchmarks
 	@.ci/system-packages
 	@.ci/system-packages speech
 	$(BIN)/python -m benchmarks --all
+
+bench-compare: $(VENV)/.dev  ## today's results against the committed ones, ratios with their spread (NAMES="hub journal", ROUNDS=3; on quiet cores)
+	@.ci/system-packages
+	$(BIN)/python -m benchmarks --rounds $(or $(ROUNDS),3) --compare $(NAMES)
 
 bench-wer: $(VENV)/.dev  ## word errors of every engine and every shortcut (minutes)
 	@.ci/system-packages speech

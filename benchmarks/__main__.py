@@ -11,10 +11,12 @@ import json
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import benchmarks
+from benchmarks.instruments.comparing import BAD, compared
 from benchmarks.instruments.report import Result, machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,6 +111,30 @@ def write_table() -> None:
     TABLE.write_text("\n".join(lines) + "\n")
 
 
+def compare(chosen: list[str], rounds: int) -> int:
+    """Run each so often, and say how it is beside what was committed; 1 when something is worse."""
+    bad = 0
+    for name in chosen:
+        runs = [document for _ in range(rounds) if (document := _run_apart(name)) is not None]
+        if not runs:
+            print(f"failed           {name}: it did not run to its end")
+            bad += 1
+            continue
+        for one in compared(json.loads((RESULTS / f"{name}.json").read_text()), runs):
+            print(one, flush=True)
+            bad += one.verdict in BAD
+    return 1 if bad else 0
+
+
+def _run_apart(name: str) -> dict[str, Any] | None:
+    """In a process of its own, so that none warms another; None when it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "result.json")
+        command = [sys.executable, "-m", "benchmarks", name, "--json", str(file)]
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        return json.loads(file.read_text()) if file.exists() else None
+
+
 def _machine(document: dict[str, Any]) -> str:
     cpu = document["machine"]
     return f"{cpu['cores']} cores of {cpu['cpu']}, Python {cpu['python']}"
@@ -126,7 +152,14 @@ def main() -> int:
     parser.add_argument(
         "--table", action="store_true", help="only rewrite docs/benchmarks.md from the results"
     )
+    parser.add_argument(
+        "--compare", nargs="*", metavar="NAME", type=module_named, choices=names(),
+        help="run these, or all, and hold them against the committed results",
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is run to be compared")
     arguments = parser.parse_args()
+    if arguments.compare is not None:
+        return compare(arguments.compare or names(), arguments.rounds)
     if arguments.all:
         RESULTS.mkdir(exist_ok=True)
         for name in names():  # each in a process of its own, so that none warms another

@@ -180,6 +180,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .observing.machine:
+.backups:                       .access .journal.tables
 .tracing:                       firmware_bridge .contract .settings .hub
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
@@ -336,6 +337,7 @@ gateway:                        .contract .orchestrators .client
 .commands.house:                transcription.transcriber transcription.process .contract .planning .process .broker
                                 .broker.opening .config .observing .recognizers.worker .house_hub .recognizers.pool
                                 .commands
+.commands.backups:              firmware_bridge .contract .config .journal .backups .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract
                                 .commands

@@ -41,6 +41,8 @@ COMMANDS = {
     "firmware": "Firmware over the air: sign images, offer them, see how far.",
     "microphones": "The microphones of this machine, and whether they hear.",
     "dlq": "What could not be done: look at it, try it again.",
+    "backup": "Everything that makes this house, in one file.",
+    "restore": "Put a backup back.",
     "service": "Run the gateway under systemd.",
     "plan": "How many boxes so many devices need, and what breaks first.",
 }
@@ -51,6 +53,10 @@ ROOMS = frozenset({"demo", "doctor", "models", "orchestrator"})
 
 OF_A_HOUSE = frozenset({"hub", "plan", "recognizer", "recognizers"})
 """Those that lie in the folder for a house of more than one box."""
+
+
+OF_BACKUPS = frozenset({"backup", "restore"})
+"""Those that lie in the folder for backups."""
 
 
 class LazyGroup(click.Group):
@@ -97,6 +103,8 @@ def _place(name: str) -> str:
     """The module of a command."""
     if name in OF_A_HOUSE:
         return f"gateway.commands.house.{name}"
+    if name in OF_BACKUPS:
+        return f"gateway.commands.backups.{name}"
     place = f"gateway.commands.{name.replace('-', '_')}"
     return f"{place}.command" if name in ROOMS else place
 

@@ -8,13 +8,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from gateway.access.private_files import open_private, refuse_links
 from gateway.journal.errors import JournalError, JournalInUse, NoHome
-from gateway.journal.tables.schema import migrate
+from gateway.journal.tables.schema import VERSION, migrate
+
+log = structlog.get_logger(__name__)
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for that of another process (`earshot dlq`)."""
@@ -127,6 +131,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & _PRIMARY in _DAMAGED
 
 
+def copy_of_version(path: Path, version: int) -> Path:
+    """Where the journal is kept as it was before it was of a newer version than this one."""
+    return path.with_name(f"{path.name}.version-{version}")
+
+
 def quarantine(
     path: Path, why: str = "corrupt", kept: frozenset[tuple[int, int] | None] = frozenset()
 ) -> Path:
@@ -172,7 +181,24 @@ def _prepare(db: sqlite3.Connection) -> None:
     found = [text for (text,) in db.execute("PRAGMA quick_check(1)")]
     if found != ["ok"]:
         raise _damaged("; ".join(found))
+    _keep_version(db)
     migrate(db)
+
+
+def _keep_version(db: sqlite3.Connection) -> None:
+    """Before a newer version changes it, a copy: the way back to the version that wrote it."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    (_, _, path), *_ = db.execute("PRAGMA database_list").fetchall()
+    if not 0 < found < VERSION or not path:
+        return
+    kept = copy_of_version(Path(path), found)
+    part = kept.with_name(f"{kept.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(open_private(part, os.O_RDWR | os.O_CREAT))
+    with closing(sqlite3.connect(part)) as copy:
+        db.backup(copy)
+    part.replace(kept)
+    log.info("a copy of the journal is kept, as the next version changes it", copy=str(kept), version=found)
 
 
 def _damaged(message: str) -> sqlite3.DatabaseError:

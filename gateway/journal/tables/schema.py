@@ -202,7 +202,8 @@ def migrate(db: sqlite3.Connection, migrations: tuple[Migration, ...] = MIGRATIO
     if found > len(migrations):
         raise JournalError(
             f"the journal is of version {found}, this gateway knows {len(migrations)}; "
-            "use the newer gateway again, or move the file away"
+            f"use the newer gateway again, or put the copy of before (it ends in .version-{len(migrations)}) "
+            "in its place: what was said since is lost then"
         )
     if found == len(migrations):
         return

@@ -1,4 +1,4 @@
-"""A certificate of the gateway's own, for a house without an authority. The one file that knows cryptography."""
+"""A certificate of the gateway's own, for a house without an authority."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from firmware_bridge.named_files import read_named
+from gateway.access.ciphers import ExtendedKeyUsageOID, NameOID, ec, hashes, serialization, x509
 from gateway.access.private_files import write_private
 
 DAYS = 825

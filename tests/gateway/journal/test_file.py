@@ -174,3 +174,32 @@ async def test_a_path_where_no_journal_can_be_is_blamed_and_not_the_disk(tmp_pat
         assert "journal.path" in journal.state.remedy
         assert "Errno" not in journal.state.reason
         assert str(tmp_path / where.partition("/journal.db")[0]) in journal.state.reason
+
+
+def test_before_a_newer_version_changes_it_a_copy_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as db:
+        migrate(db, MIGRATIONS[:4])
+        db.execute("INSERT INTO inbox (source, message_id, size) VALUES ('a', 'b', 1)")
+    db.close()
+    opened, _ = open_file(path)
+    assert opened.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    opened.close()
+    kept = tmp_path / "journal.db.version-4"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    with sqlite3.connect(kept) as copy:
+        assert copy.execute("PRAGMA user_version").fetchone() == (4,)
+        assert copy.execute("SELECT source FROM inbox").fetchall() == [("a",)]
+    copy.close()
+    again, _ = open_file(path)
+    again.close()
+    assert [one.name for one in tmp_path.glob("*.version-*")] == ["journal.db.version-4"], (
+        "one for each version"
+    )
+
+
+def test_nothing_is_kept_of_a_journal_that_is_new(tmp_path: Path) -> None:
+    for _ in range(2):
+        db, _ = open_file(tmp_path / "journal.db")
+        db.close()
+    assert not list(tmp_path.glob("*.version-*"))
