@@ -38,7 +38,11 @@ def command(
     That is config.yaml, and all that the gateway keeps: the journal with its history, tokens, keys, certificates, the
     register of devices, firmware. `earshot restore FILE` puts it back, also on another machine. What is in FILE lets
     everybody in who reads it: keep it as you keep the house's keys, or seal it with --passphrase-file.
-    """
+
+    \b
+    earshot backup /mnt/nas/house.backup
+    earshot backup --force --passphrase-file /root/words /mnt/nas/house.backup    # every night, by cron
+    """  # noqa: D301
     config = read_config(config_path)
     state = own_folder(config, config_path)
     journal = places.journal_file(config, config_path, os.environ)

@@ -30,7 +30,11 @@ def command(
 
     The gateway must not run. FILE is unpacked and looked at as a whole before anything changes; then it takes the place
     of what there is at once, which stays beside it, for you to delete.
-    """
+
+    \b
+    earshot restore /mnt/nas/house.backup
+    earshot restore /mnt/nas/house.backup --config /etc/earshot/config.yaml --force
+    """  # noqa: D301
     target = config_path or located_config(None)
     if config_path is not None and not config_path.exists():
         config_path = None  # it comes out of the backup
