@@ -6,6 +6,7 @@ A limit of the control group (a container, a unit with ``MemoryMax=``) counts as
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -42,7 +43,11 @@ class HostGauge:
 
     def __init__(self, folder: Path | None, proc: Path = PROC, sys: Path = SYS) -> None:
         self._folder, self._proc, self._sys = folder, proc, sys
-        self._groups = tuple(_groups(proc, sys))
+
+    @cached_property
+    def _groups(self) -> tuple[Path, ...]:
+        """Looked for with the first look, which is beside the event loop."""
+        return tuple(_groups(self._proc, self._sys))
 
     def use(self) -> HostUse:
         """Now. It may take as long as a disk takes to answer."""

@@ -16,7 +16,6 @@ from firmware_bridge.link.link import LinkCounters
 from gateway.journal import Journal
 from gateway.observing.health import HealthState
 from gateway.observing.metrics.family import Family, Kind, by_label, counter, gauge
-from gateway.pipeline.agents.breaker import BreakerState
 from gateway.web.metrics.of_machine import machine_families
 from gateway.web.parts import Parts, RunningParts
 from transcription.recognizing import Phase
@@ -208,6 +207,8 @@ def _agents(running: RunningParts) -> Iterable[Family]:
     roster = running.pipeline.agents
     if roster is None:
         return
+    from gateway.pipeline.agents.breaker import BreakerState  # noqa: PLC0415 - where agents are named
+
     present = gauge("agent_present", "1: it is there.")
     breaker = gauge("agent_breaker_open", "1: it failed too often and is left alone.")
     requests = counter("agent_requests", "What an agent was asked, by what became of it.")
