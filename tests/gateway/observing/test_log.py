@@ -140,7 +140,11 @@ hostile = st.text(
 )
 
 
-@given(event=hostile, key=hostile, value=hostile | st.binary(max_size=8) | st.lists(hostile, max_size=2))
+@given(
+    event=hostile,
+    key=hostile.filter(lambda key: key != "self"),
+    value=hostile | st.binary(max_size=8) | st.lists(hostile, max_size=2),
+)
 def test_no_value_can_forge_a_line_or_steer_a_terminal(event: str, key: str, value: object) -> None:
     stream = io.StringIO()
     gateway_log.configure(LogSettings(format="text"), stream, {})
