@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import sqlite3
 import stat
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -30,6 +31,8 @@ CONFIG: Final = "config.yaml"
 STATE: Final = "state/"
 MOST_FILES: Final = 100_000
 MOST_MANIFEST: Final = 64 * 1024 * 1024
+KEPT_FREE: Final = 64 * 1024 * 1024
+"""A backup is not unpacked into the last of the disk, which others need."""
 _BLOCK = 1024 * 1024
 _LEFT_OUT = (".lock", ".new", "-wal", "-shm", "-journal", ".part")
 
@@ -61,17 +64,25 @@ class BackupManifest(Struct, frozen=True):
 
 def write(
     target: IO[bytes], state: Path, config: Path | None, journal: Path, version: str, *,
-    passphrase: bytes = b"", progress: Progress = lambda _name, _size: None,
+    scratch: Path, passphrase: bytes = b"", progress: Progress = lambda _name, _size: None,
 ) -> BackupManifest:  # fmt: skip
-    """All of it, as it is at one moment for the journal. Raises BackupError and OSError."""
+    """All of it, as it is at one moment for the journal. Raises BackupError and OSError.
+
+    ``scratch``: a folder with room for a copy of the journal, and for nobody else's eyes.
+    """
     sealed = SealedWriter(target, passphrase) if passphrase else None
-    with tempfile.TemporaryDirectory(prefix="earshot-backup-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".earshot-backup-", dir=scratch) as folder:
         copy, schema = Path(folder, "journal.db"), 0
         if journal.exists():
             schema = _copied(journal, copy)
         done: list[BackedUp] = []
         with tarfile.open(fileobj=cast("IO[bytes]", sealed or target), mode="w|gz") as tar:
-            done += [_add(tar, name, path, progress) for name, path in _files(state, config, journal, copy)]
+            for name, path in _files(state, config, journal, copy):
+                try:
+                    done.append(_add(tar, name, path, progress))
+                except FileNotFoundError:
+                    if not name.startswith(STATE):
+                        raise  # what goes meanwhile of what is kept had its time: speech, images
             manifest = BackupManifest(version=version, journal=schema, made_at=time.time(), files=tuple(done))
             _put(tar, MANIFEST, msgspec.json.encode(manifest))
     if sealed is not None:
@@ -101,11 +112,26 @@ def _files(state: Path, config: Path | None, journal: Path, copy: Path) -> Itera
     if copy.exists():
         yield f"{STATE}{journal.name}", copy
     beside = {f"{journal.name}{end}" for end in ("", "-wal", "-shm")}
-    for path in sorted(state.rglob("*")):
+    for path in _below(state):
         name = path.relative_to(state).as_posix()
-        if name in beside or name.endswith(_LEFT_OUT) or not stat.S_ISREG(path.lstat().st_mode):
-            continue
-        yield f"{STATE}{name}", path
+        if name not in beside and not name.endswith(_LEFT_OUT):
+            yield f"{STATE}{name}", path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Its files, and those of its folders; one that may not be looked into is an error, and none left out."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for found, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(found, name)
+            with suppress(FileNotFoundError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    yield path
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path, progress: Progress) -> BackedUp:
@@ -222,8 +248,18 @@ def _take(
 ) -> BackedUp:
     parts = member.name.split("/")
     is_ours = member.name == CONFIG or member.name.startswith(STATE)
-    if not member.isreg() or not is_ours or member.name in found or {"", ".", ".."} & set(parts):
+    if (
+        not member.isreg()
+        or not is_ours
+        or member.name in found
+        or {"", ".", ".."} & set(parts)
+        or "\0" in member.name
+    ):
         raise BackupError(f"the backup holds {member.name!r}, which no backup of Earshot's does")
+    if member.size > (free := shutil.disk_usage(into).free) - KEPT_FREE:
+        raise BackupError(
+            f"{member.name!r} is of {member.size / 1e6:.0f} MB, and {free / 1e6:.0f} are free\nremedy: make room"
+        )
     progress(member.name, member.size)
     path, file, digest, size = into.joinpath(*parts), tar.extractfile(member), hashlib.sha256(), 0
     assert file is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
 import sqlite3
 import time
@@ -134,6 +135,19 @@ def is_damage(error: sqlite3.Error) -> bool:
 def copy_of_version(path: Path, version: int) -> Path:
     """Where the journal is kept as it was before it was of a newer version than this one."""
     return path.with_name(f"{path.name}.version-{version}")
+
+
+def drop_copies(path: Path, older_than: float = 0.0) -> list[Path]:
+    """Delete the copies of versions before that were made so many seconds ago; which they were. Raises OSError."""
+    until = time.time() - older_than
+    copies = [
+        copy
+        for copy in path.parent.glob(f"{glob.escape(path.name)}.version-*")
+        if copy.lstat().st_mtime <= until
+    ]
+    for copy in copies:
+        copy.unlink(missing_ok=True)
+    return copies
 
 
 def quarantine(

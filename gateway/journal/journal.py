@@ -21,7 +21,7 @@ from typing import Self, TypeVar
 
 from gateway.journal.effects import Effect
 from gateway.journal.errors import JournalError
-from gateway.journal.file import journal_path
+from gateway.journal.file import drop_copies, journal_path
 from gateway.journal.history import History
 from gateway.journal.jobs import Commit, JournalState, Query, Result, WriterCounters
 from gateway.journal.records import (
@@ -214,6 +214,10 @@ class Journal:
     async def scrub(self) -> bool:
         """Leave nothing in the files of what was erased; False: somebody reads them just now, so within a minute."""
         return await self.ask(Ledger.scrub)
+
+    async def drop_copies(self) -> int:
+        """Delete the copies of versions before, which nothing can be erased from; how many. Raises OSError."""
+        return len(await asyncio.to_thread(drop_copies, self.path))
 
     # -- inside
 

@@ -24,7 +24,7 @@ from gateway.journal.backlog import Backlog
 from gateway.journal.dates import clock_of, keep_clock
 from gateway.journal.effects import Effect
 from gateway.journal.errors import JournalError, NotDurable
-from gateway.journal.file import Lock, explain, is_damage, open_file, quarantine
+from gateway.journal.file import Lock, drop_copies, explain, is_damage, open_file, quarantine
 from gateway.journal.jobs import Commit, Job, JournalState, Query, Result, WriterCounters
 from gateway.journal.place import Place
 from gateway.journal.records import Room
@@ -230,7 +230,8 @@ class Writer(threading.Thread):
             self._db.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
             if time.monotonic() > self._clock_kept_at + KEEP_CLOCK_SECONDS:
                 self._keep_clock()
-        except sqlite3.Error as error:
+            drop_copies(self._path, older_than=self._retention.undelivered)
+        except (sqlite3.Error, OSError) as error:
             log.debug("the journal could not be tidied up", reason=str(error))
 
     # -- the file, and what is wrong with it

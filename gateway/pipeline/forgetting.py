@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+import structlog
+
 from gateway.journal import Journal
 from gateway.journal.effects import USER, UTTERANCE, Erased, ForgetEverywhere
 from gateway.journal.history import Belongings
 from gateway.pipeline.erasing import Erasing, Whose
+
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 50
 """Utterances that are erased in one commit, so that erasing much keeps no speech waiting."""
@@ -52,7 +56,7 @@ class Forgetting:
         await self._journal.commit(Erased(utterance_id))
         if correlation_id:
             self._showing.erase(correlation_id=correlation_id)
-        await self._journal.scrub()
+        await self._leave_nothing()
 
     async def user_here(self, user_id: str) -> int:
         """All that a user ever said, some at a time."""
@@ -64,7 +68,7 @@ class Forgetting:
             erased += len(some)
             erased += await self._erasing.erase(whose)
         self._showing.erase(user_id=user_id)
-        await self._journal.scrub()
+        await self._leave_nothing()
         return erased
 
     async def as_asked(self, kind: str, subject: str, until: float, *, just_now: bool) -> None:
@@ -84,7 +88,14 @@ class Forgetting:
             erased += len(some)
         if erased:
             self._showing.erase(user_id=user_id)
-            await self._journal.scrub()
+            await self._leave_nothing()
+
+    async def _leave_nothing(self) -> None:
+        await self._journal.scrub()
+        try:
+            await self._journal.drop_copies()
+        except OSError as error:
+            log.error("a copy of a version before cannot be deleted", reason=str(error))  # noqa: TRY400
 
     async def _let_go(self, some: Belongings) -> None:
         for correlation_id in some.requests:

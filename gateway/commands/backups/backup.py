@@ -50,6 +50,8 @@ def command(
         raise Trouble(
             f"there is nothing to back up: {state} is no folder\nremedy: say --config, or run as who runs the gateway"
         )
+    if file.absolute().resolve().is_relative_to(state.resolve()):
+        raise Trouble(f"{file} would be a part of itself\nremedy: a folder outside of {state}")
     if file.exists() and not force:
         raise Trouble(f"{file} is there already\nremedy: another name, or --force")
     part = file.with_name(f"{file.name}.part")
@@ -59,7 +61,8 @@ def command(
         ) as target:
             manifest = archive.write(
                 target, state, located_config(config_path), journal, version("earshot-gateway"),
-                passphrase=passphrase_of(passphrase_file), progress=_shown(quiet=as_json),
+                scratch=file.absolute().parent, passphrase=passphrase_of(passphrase_file),
+                progress=_shown(quiet=as_json),
             )  # fmt: skip
             target.flush()
             os.fsync(target.fileno())

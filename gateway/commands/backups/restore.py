@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from gateway.backups.errors import BackupError
-from gateway.backups.restoring import restore
+from gateway.backups.restoring import alone_with, restore
 from gateway.commands.backups.backup import one_line_of, passphrase_of, passphrase_option
 from gateway.commands.options import Trouble, config_option, located_config, own_folder, read_config
 from gateway.config import places
 from gateway.contract.escaping import one_line
-from gateway.journal import JournalError, visiting
+from gateway.journal import JournalError
 
 
 @click.command("restore")
@@ -29,7 +29,7 @@ def command(
     """Put back what `earshot backup` has written into FILE.
 
     The gateway must not run. FILE is unpacked and looked at as a whole before anything changes; then it takes the place
-    of what there is at once, which stays beside it, for you to delete.
+    of what there is at once, which stays beside it, for you to delete. If it is interrupted, say it again.
 
     \b
     earshot restore /mnt/nas/house.backup
@@ -42,11 +42,9 @@ def command(
     state = own_folder(config, config_path)
     journal = places.journal_file(config, config_path, os.environ)
     try:
-        if journal.exists() and visiting.has_owner(journal):
-            raise Trouble("the gateway runs\nremedy: stop it first: systemctl stop earshot")
-        with file.open("rb") as source:
+        with file.open("rb") as source, alone_with(state, journal):
             done = restore(
-                source, state, None if keep_config else target,
+                source, state, None if keep_config else target, journal.name,
                 passphrase=passphrase_of(passphrase_file), force=force, progress=lambda _name, _size: None,
             )  # fmt: skip
     except (BackupError, JournalError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 
 from gateway.journal import Journal
 from gateway.journal.dead_letters import contents
-from gateway.journal.file import copy_of_version
+from gateway.journal.file import copy_of_version, drop_copies
 from gateway.journal.records import (
     DeadLetterRow,
     LetterKind,
@@ -155,6 +156,26 @@ async def test_the_copy_is_what_that_version_can_go_on_with(path: Path, version:
         assert copy.execute("SELECT utterance_id FROM utterances").fetchall() == [("u_1",)]
         migrate(copy, MIGRATIONS[:version])  # as that version does: nothing
     copy.close()
+
+
+async def test_of_what_is_erased_no_copy_is_left(path: Path, version: int) -> None:
+    async with Journal(JournalSettings(path=str(path))) as journal:
+        copy = copy_of_version(path, version)
+        assert copy.exists() == (version < VERSION)
+        assert await journal.drop_copies() == (version < VERSION)
+        assert not copy.exists()
+        assert await journal.drop_copies() == 0
+
+
+def test_a_copy_goes_by_itself_when_its_time_has_come(tmp_path: Path) -> None:
+    path, young, old = (tmp_path / name for name in ("j[1].db", "j[1].db.version-7", "j[1].db.version-6"))
+    young.touch()
+    old.touch()
+    os.utime(old, (1, 1))
+    (tmp_path / "j1.db.version-6").touch()
+    assert drop_copies(path, older_than=3_600.0) == [old]
+    assert young.exists()
+    assert (tmp_path / "j1.db.version-6").exists(), "another journal's"
 
 
 def test_every_version_adds_and_none_takes_away(tmp_path: Path) -> None:

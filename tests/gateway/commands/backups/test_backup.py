@@ -55,6 +55,12 @@ def test_a_file_that_is_there_is_not_replaced_unasked(config: Path) -> None:
     assert earshot("backup", file, "--config", config, "--force").exit_code == 0
 
 
+def test_it_is_no_part_of_itself(config: Path) -> None:
+    done = earshot("backup", config.parent / "state" / "house.backup", "--config", config)
+    assert "outside of" in done.stderr
+    assert [one.name for one in (config.parent / "state").iterdir()] == ["token.key"]
+
+
 def test_sealed_with_a_passphrase(config: Path) -> None:
     file, words = config.with_name("house.backup"), config.with_name("words")
     words.write_text("correct horse\n")
