@@ -180,7 +180,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .observing.machine:
-.backups:                       .access .journal.tables
+.backups:                       .access .journal .journal.tables
 .tracing:                       firmware_bridge .contract .settings .hub
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
