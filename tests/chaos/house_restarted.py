@@ -10,9 +10,12 @@ import json
 import os
 import random
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from benchmarks.instruments.report import percentile
 from firmware_bridge.simulator.user import ReplyShown, SpeechEnded
@@ -33,6 +36,7 @@ SPEED = 4.0
 LONGEST_WAIT = 5.0
 """Seconds that a device may wait for its answer while everything is restarted in turn."""
 BETWEEN_SECONDS = (0.2, 1.0)
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PARTS = ("gateway", "hub", "recognizer")
 NUMBERS = (1, 2)
@@ -107,6 +111,18 @@ class HouseScene(Scene):
             config.write_text(json.dumps(settings(home, **self._parts(part, number))))
             self._processes[part, number] = Process(home, config, part, "--name", f"{part}-{number}")
         await self._processes[part, number].start()
+        if part == "hub":
+            await self._is_ready(self._url_of(part, number))
+
+    async def _is_ready(self, url: str) -> None:
+        """Whoever restarts a house goes on when what was restarted is there again."""
+        async with aiohttp.ClientSession() as session, asyncio.timeout(START_SECONDS):
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(f"{url}readyz") as answer:
+                        if answer.ok:
+                            return
+                await asyncio.sleep(0.05)
 
     async def end(self, part: str, number: int, *, kill: bool) -> None:
         """SIGTERM, as for a new version, or SIGKILL."""
@@ -191,15 +207,17 @@ def _once(came: list[Came]) -> list[Came]:
     return list({one.message_id: one for one in reversed(came)}.values())[::-1]
 
 
-async def scenario(folder: Path, url: str, *, rounds: int, seed: int, kill: bool) -> Outcome:
-    """In each round each part once, in an order of the seed's."""
+async def scenario(
+    folder: Path, url: str, *, rounds: int, seed: int, kill: bool, parts: Sequence[str] = PARTS
+) -> Outcome:
+    """In each round each of these parts once, in an order of the seed's."""
     outcome = Outcome(scenario="")
     began = time.monotonic()
     waits: list[float] = []
     for number in range(seed, seed + rounds):
         home = folder / f"house{number}"
         home.mkdir()
-        waits += await _round(home, url, number, outcome, kill=kill)
+        waits += await _round(home, url, number, outcome, kill=kill, parts=parts)
     outcome.figures = {
         "wait p50_s": round(percentile(waits, 50), 2),
         "wait max_s": round(max(waits), 2),
@@ -208,7 +226,9 @@ async def scenario(folder: Path, url: str, *, rounds: int, seed: int, kill: bool
     return outcome
 
 
-async def _round(home: Path, url: str, seed: int, outcome: Outcome, *, kill: bool) -> list[float]:
+async def _round(
+    home: Path, url: str, seed: int, outcome: Outcome, *, kill: bool, parts: Sequence[str]
+) -> list[float]:
     chance = random.Random(seed)
     async with AsyncExitStack() as stack, HouseScene(home, url, seed=seed) as scene:
         stack.push_async_callback(scene.close)
@@ -220,7 +240,7 @@ async def _round(home: Path, url: str, seed: int, outcome: Outcome, *, kill: boo
         for speaker in scene.speakers:
             await speaker.switch_on()
             speaker.begin(SESSIONS)
-        everybody = [(part, number) for part in PARTS for number in NUMBERS]
+        everybody = [(part, number) for part in parts for number in NUMBERS]
         for part, number in chance.sample(everybody, len(everybody)):
             await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
             await scene.end(part, number, kill=kill)

@@ -149,6 +149,20 @@ async def restart_house(kind: str, folder: Path, *, quick: bool, kill: bool = Fa
     return outcome
 
 
+async def kill_hubs(kind: str, folder: Path, *, quick: bool) -> Outcome:
+    """Two hubs of a house, three times each in a round; their listeners go on at the other one."""
+    broker = BROKERS[kind]
+    with running(broker, folder) as (_, url, _port):
+        outcome = await house_restarted.scenario(
+            folder, url, rounds=1 if quick else 5, seed=SEED, kill=True, parts=("hub",) * (1 if quick else 3)
+        )
+    _judge_late(broker, outcome)
+    outcome.scenario = (
+        f"the hubs of a house over {broker.name} killed in turn, their listeners at the other one"
+    )
+    return outcome
+
+
 async def kill_agents(folder: Path, *, quick: bool) -> Outcome:
     """A team of three, the gateway and the broker, over two kinds of broker."""
     outcome = Outcome(
@@ -226,6 +240,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Outcome]]] = {
     "recognizers": kill_recognizers,
     **{f"rolling-{kind}": partial(restart_house, kind) for kind in ("redis", "nats", "rabbitmq")},
     **{f"house-{kind}": partial(restart_house, kind, kill=True) for kind in ("redis", "nats")},
+    **{f"hubs-{kind}": partial(kill_hubs, kind) for kind in ("redis", "nats", "rabbitmq")},
     "standby": kill_the_first,
     "day": a_day_in_the_outbox,
     "away": a_day_without,
