@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from transcription.errors import EngineFailed
@@ -106,10 +106,11 @@ ON_CPU = Where()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """One utterance of a batch."""
+    """One utterance of a batch. ``names``: the ids by which the log knows it."""
 
     utterance: Utterance
     hints: Hints = NO_HINTS
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transcriber(Protocol):

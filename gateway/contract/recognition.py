@@ -96,7 +96,7 @@ class RecognitionJob(Struct, frozen=True, kw_only=True):
 
     ``owner``: whose it is (a device), for turns within a worker. ``asked_at`` is Unix time by the gateway's clock;
     after ``seconds`` nobody waits any more, and the job is not begun. Stream positions are as an utterance has them,
-    in samples.
+    in samples. ``ids``: those of the utterance by which both logs know it (``correlation_id`` and others).
     """
 
     job_id: Id
@@ -120,6 +120,7 @@ class RecognitionJob(Struct, frozen=True, kw_only=True):
     lost_samples: int = 0
     peak_probability: float = 0.0
     clipped: int = 0
+    ids: Annotated[dict[Annotated[str, Meta(max_length=32)], Id], Meta(max_length=8)] = {}
     schema: int = RECOGNITION_SCHEMA
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
@@ -154,7 +155,12 @@ class Fanout:
         if self._handle is None:
             loop = asyncio.get_running_loop()
             resting = self._rest_until - loop.time()
-            self._handle = loop.call_soon(self._go) if resting <= 0 else loop.call_later(resting, self._go)
+            context = Context()  # the round is everybody's: nobody's ids are on it
+            self._handle = (
+                loop.call_soon(self._go, context=context)
+                if resting <= 0
+                else loop.call_later(resting, self._go, context=context)
+            )
 
     def flush(self) -> None:
         """Take everything to everybody now."""
@@ -180,7 +186,7 @@ class Fanout:
         for _ in self._round:
             if time.perf_counter() - began > SLICE_SECONDS:
                 self._work(time.thread_time() - worked)
-                self._handle = loop.call_soon(self._go)
+                self._handle = loop.call_soon(self._go)  # in the context of this slice
                 return
         self._work(time.thread_time() - worked)
         self._round, self._handle = None, None

@@ -177,7 +177,13 @@ class Shift:
 
     async def _take(self, inquiry: Inquiry) -> None:
         heard = inquiry.heard
-        names = {"session_id": heard.session_id, "correlation_id": heard.correlation_id}
+        names = {
+            "correlation_id": heard.correlation_id,
+            "utterance_id": heard.utterance_id,
+            "session_id": heard.session_id,
+            "device_id": heard.device_id,
+            "agent": self._duty.name,
+        }
         if heard.traceparent:
             names["traceparent"] = heard.traceparent
         with structlog.contextvars.bound_contextvars(**names):

@@ -439,9 +439,14 @@ class Pipeline:
 
     def hear(self, event: LinkEvent) -> None:
         """Take one event of a device, in order."""
+        if isinstance(event, AudioReceived):  # fifty a second, of each
+            self._hearing.segment(event)
+            return
+        with structlog.contextvars.bound_contextvars(**_in_log(event)):
+            self._hear(event)
+
+    def _hear(self, event: LinkEvent) -> None:
         match event:
-            case AudioReceived():
-                self._hearing.segment(event)
             case StreamStarted():
                 self._hearing.open(event)
             case StreamStopped():
@@ -552,7 +557,7 @@ class Pipeline:
 
     def delivered(self, device_id: str, boot: int, correlation_id: str) -> None:  # noqa: ARG002 - the bridge's
         """Note that a device has acknowledged a final reply."""
-        self._due.delivered(device_id, correlation_id)
+        self._due.delivered(correlation_id)
         self.announcements.delivered(device_id, correlation_id)
 
     # -- beside the way: deadlines, and the end
@@ -641,6 +646,13 @@ class Pipeline:
     def _owed(self) -> bool:
         """Whether a connected device has not taken its answer yet."""
         return any(map(self._hearing.connected, self._due.devices()))
+
+
+def _in_log(event: LinkEvent) -> dict[str, str]:
+    """Whose it is; before a device has said who it is, by its line."""
+    if device_id := getattr(event, "device_id", None):
+        return {"device_id": device_id}
+    return {"link": event.link} if isinstance(event, DeviceLog | LinkChanged | HelloRefused) else {}
 
 
 def _features(config: Sections) -> Features:

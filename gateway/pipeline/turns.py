@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
+
 from firmware_bridge.link.events import DeviceStatus
 from gateway.journal import AnyJournal
 from gateway.journal.effects import Erased, Transcribed
@@ -43,7 +45,13 @@ class OnItsWay:
     @property
     def names(self) -> dict[str, str]:
         """As the log has them."""
-        return {"session_id": self.session.session_id, "utterance_id": self.turn.utterance_id}
+        if self.spoken is not None:
+            return self.spoken.name.in_log()
+        return {
+            "utterance_id": self.turn.utterance_id,
+            "session_id": self.session.session_id,
+            "device_id": self.session.device_id,
+        }
 
 
 class Turns:
@@ -109,17 +117,25 @@ class Turns:
         self._end(one)
 
     async def _within_bounds(self, work: Callable[[], Awaitable[None]], one: OnItsWay) -> bool:
-        """The boundary between turns: what goes wrong in one is given up, its device is told, and the others go on."""
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001
-            spoken = one.spoken
-            if spoken is not None and spoken.utterance.end > spoken.utterance.start and not one.turn.ended:
-                with self._mishaps.contained(A_TURN, utterance_id=one.turn.utterance_id):
-                    await self._publishing.put_away(spoken, _stumbled(error))
-            self.fail(one, error)
-            return False
-        return True
+        """The boundary between turns: what goes wrong in one is given up, its device is told, and the others go on.
+
+        Whatever is logged meanwhile says what it is about.
+        """
+        with structlog.contextvars.bound_contextvars(**one.names):
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001
+                spoken = one.spoken
+                if (
+                    spoken is not None
+                    and spoken.utterance.end > spoken.utterance.start
+                    and not one.turn.ended
+                ):
+                    with self._mishaps.contained(A_TURN, utterance_id=one.turn.utterance_id):
+                        await self._publishing.put_away(spoken, _stumbled(error))
+                self.fail(one, error)
+                return False
+            return True
 
     def _end(self, one: OnItsWay) -> None:
         """It has no answer, and its device is told so and need not keep it."""

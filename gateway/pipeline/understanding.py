@@ -93,7 +93,12 @@ class Understanding:
         try:
             turn = session.begin_turn(utterance.start, utterance.end, live.utterance_id if live else "")
         except TooManyTurns as error:
-            log.warning("utterance refused", session_id=session.session_id, reason=str(error))
+            log.warning(
+                "utterance refused",
+                session_id=session.session_id,
+                device_id=session.device_id,
+                reason=str(error),
+            )
             self._announce.failure(session, "", Apology.NOT_TRANSCRIBED)
             heard.drop_guess()
             return
@@ -141,7 +146,7 @@ class Understanding:
         if not self._journal.keeps or done.cancelled() or done.exception() is not None:
             return  # it stays with its device until its text is safe
         if not done.result():
-            log.warning("heard before under another id", utterance_id=spoken.turn.utterance_id)
+            log.warning("heard before under another id", **spoken.name.in_log())
         spoken.turn.durable = True
         self._settling.settle(heard)
 
@@ -207,6 +212,8 @@ class Understanding:
             except (JournalError, msgspec.DecodeError) as error:
                 log.warning("utterance left for the next start", reason=str(error))
                 row, spoken = None, None
+            if spoken is not None:
+                structlog.contextvars.bind_contextvars(correlation_id=spoken.name.correlation_id)
             if row is None or spoken is None:
                 session.advance(turn, TurnEvent.CANCEL)
             elif row.attempts >= MAX_ATTEMPTS:

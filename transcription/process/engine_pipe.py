@@ -22,10 +22,11 @@ class Load(Struct, frozen=True, tag=True):
 
 
 class Transcribe(Struct, frozen=True, tag=True):
-    """To the process: say what was spoken."""
+    """To the process: say what was spoken. ``names``: the ids by which the log knows it."""
 
     utterance: Utterance
     hints: Hints = NO_HINTS
+    names: dict[str, str] = {}
 
 
 class TranscribeAll(Struct, frozen=True, tag=True):

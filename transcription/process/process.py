@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
+from transcription.names_in_log import names_of
 from transcription.process.child import start
 from transcription.process.engine_pipe import (
     AllDone,
@@ -37,6 +38,7 @@ from transcription.process.engine_pipe import (
     TranscribeAll,
     read_said,
 )
+from transcription.process.named_lines import lifted
 from transcription.process.pipe import CannotSend, Garbled, write
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import (
@@ -61,7 +63,7 @@ SECONDS_PER_SECOND = 4.0
 
 LINES = 100
 """So many of its lines are logged in one life of the process, each cut into pieces of ``LINE_BYTES``."""
-LINE_BYTES = 500
+LINE_BYTES = 1_000
 WORKER = "transcription.process.worker"
 UNWANTED = 4
 """Of so many utterances that nobody waits for any more it is remembered until it was asked about them."""
@@ -152,7 +154,8 @@ class ProcessTranscriber(BatchTranscriber):
             raise EngineFailed("the model is not loaded")
         limit = self._load.settings.hang_seconds + SECONDS_PER_SECOND * utterance.seconds
         try:
-            answer = self._child.ask(Transcribe(utterance, hints), (Done, Failed), limit)
+            names = names_of(structlog.contextvars.get_contextvars())
+            answer = self._child.ask(Transcribe(utterance, hints, names), (Done, Failed), limit)
         except CannotSend as error:
             raise EngineFailed(str(error)) from error
         if isinstance(answer, Failed):
@@ -349,10 +352,10 @@ class _Child:
         assert self._process.stderr is not None
         with self._process.stderr as stream:
             for number, line in enumerate(iter(partial(stream.readline, LINE_BYTES), b"")):
-                text = line.decode(errors="replace").rstrip()
+                names, text = lifted(line.decode(errors="replace").rstrip())
                 self._last_line = text or self._last_line
                 if number < LINES:
-                    log.info("recognizer's process says", pid=self.pid, line=text)
+                    log.info("recognizer's process says", pid=self.pid, line=text, **names)
                 elif number == LINES:
                     log.warning("recognizer's process says too much; no more of it is shown", pid=self.pid)
 

@@ -16,11 +16,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
 from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
+from transcription.names_in_log import NAMED
 from transcription.process.allocator import Slack, keep_one_arena
 from transcription.process.engine_pipe import (
     AllDone,
@@ -41,6 +43,7 @@ from transcription.process.engine_pipe import (
     TranscribeAll,
     read_request,
 )
+from transcription.process.named_lines import NamedLines, NamesTheUtterance, at_work_on
 from transcription.process.pipe import Garbled, write
 from transcription.transcriber import (
     ON_CPU,
@@ -52,6 +55,8 @@ from transcription.transcriber import (
     Transcriber,
     lanes_of,
 )
+
+log = logging.getLogger("earshot.recognizer")
 
 BEAT_SECONDS = 2.0
 OOM_SCORE = "500"
@@ -152,29 +157,38 @@ def _load(load: Load, on_progress: OnProgress) -> Transcriber:
 
 
 def _answer(engine: Transcriber, request: Transcribe) -> Answer:
-    try:
-        return Done(engine.transcribe(request.utterance, request.hints))
-    except EngineDied as error:
-        _end(error)
-    except EngineFailed as error:
-        return Failed(str(error))
-    except Exception as error:  # noqa: BLE001 - the boundary: one utterance must not stop the others
-        return Failed(f"{type(error).__name__}: {error}")
+    with at_work_on(request.names):
+        try:
+            return Done(engine.transcribe(request.utterance, request.hints))
+        except EngineDied as error:
+            _end(error)
+        except EngineFailed as error:
+            return Failed(str(error))
+        except Exception as error:  # the boundary: one utterance must not stop the others
+            log.exception("an utterance failed")
+            return Failed(f"{type(error).__name__}: {error}")
 
 
 def _answer_all(engine: Transcriber, request: TranscribeAll) -> Answer:
     assert isinstance(engine, BatchTranscriber)
-    try:
-        outcomes = engine.transcribe_all(request.tasks)
-    except EngineDied as error:
-        _end(error)
-    except EngineFailed as error:
-        return Failed(str(error))
-    except Exception as error:  # noqa: BLE001 - as above
-        return Failed(f"{type(error).__name__}: {error}")
+    with at_work_on(_together([task.names for task in request.tasks])):
+        try:
+            outcomes = engine.transcribe_all(request.tasks)
+        except EngineDied as error:
+            _end(error)
+        except EngineFailed as error:
+            return Failed(str(error))
+        except Exception as error:  # as above
+            log.exception("utterances that were done together failed")
+            return Failed(f"{type(error).__name__}: {error}")
     return AllDone(
         tuple(Failed(str(one)) if isinstance(one, EngineFailed) else Done(one) for one in outcomes)
     )
+
+
+def _together(names: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Of utterances that are done at once: each id of all of them."""
+    return {one: " ".join(known[one] for known in names if one in known) for one in NAMED}
 
 
 def _end(error: EngineDied) -> NoReturn:
@@ -183,11 +197,19 @@ def _end(error: EngineDied) -> NoReturn:
     os._exit(1)
 
 
+def _log_named_lines() -> None:
+    """To standard error, which the gateway reads into its log."""
+    handler = logging.StreamHandler()
+    handler.addFilter(NamesTheUtterance())
+    handler.setFormatter(NamedLines("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
 def main() -> None:
     """The process's entry point."""
     keep_one_arena()
     faulthandler.enable()
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    _log_named_lines()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     answers = os.dup(_STDOUT)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import structlog
+
 from transcription.scheduling.jobs import Job
 from transcription.transcriber import BatchTranscriber, Task, Transcriber, Transcript
 
@@ -40,8 +42,13 @@ def next_batch(first: Job, take_if: TakeIf, engine: Transcriber, most: int) -> l
 def transcribe_batch(engine: Transcriber, batch: Sequence[Job]) -> list[Transcript | Exception]:
     """What became of each; blocks. Raises what one alone raised, and what befell all of them."""
     if len(batch) == 1 or not isinstance(engine, BatchTranscriber):
-        return [engine.transcribe(job.utterance, job.hints) for job in batch]
-    return [*engine.transcribe_all([Task(job.utterance, job.hints) for job in batch])]
+        return [_transcribe(engine, job) for job in batch]
+    return [*engine.transcribe_all([Task(job.utterance, job.hints, job.names) for job in batch])]
+
+
+def _transcribe(engine: Transcriber, job: Job) -> Transcript:
+    with structlog.contextvars.bound_contextvars(**job.names):
+        return engine.transcribe(job.utterance, job.hints)
 
 
 def _joins(job: Job, first: Job, room: float) -> bool:

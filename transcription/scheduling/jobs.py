@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from transcription.errors import EngineFailed, TranscriptionError
+from transcription.names_in_log import names_of
 from transcription.priority import Priority
 from transcription.recognizing import Recognized
 from transcription.transcriber import NO_HINTS, Hints, Transcript
@@ -36,6 +37,8 @@ class Job:
     alone: bool = False
     behind: bool = False
     priority: Priority = Priority.NORMAL
+    names: dict[str, str] = field(default_factory=lambda: names_of(structlog.contextvars.get_contextvars()))
+    """By which the log knows it: as whoever asks for it is known there."""
 
     def await_turn(self, on_expiry: Callable[[Job], None]) -> None:
         """Its patience counts from now."""
@@ -47,7 +50,7 @@ class Job:
 
     def fail(self, error: Exception) -> None:
         """It could not be done; a foreign error is translated here. Nothing when nobody waits any more."""
-        log.warning("utterance failed", error=str(error))
+        log.warning("utterance failed", error=str(error), **self.names)
         if self.answer.done():
             return
         if not isinstance(error, TranscriptionError):

@@ -20,6 +20,7 @@ from transcription.errors import (
     RecognizerClosed,
     WaitedTooLong,
 )
+from transcription.names_in_log import names_of
 from transcription.priority import Priority
 from transcription.recognizing import BUSY, Guessing, Phase, Recognized, RecognizerState
 from transcription.scheduling import engines
@@ -247,6 +248,7 @@ class Recognizer:
         begun = not self._waiting.discard_guess(job)
         failed = job.answer.done() and (job.answer.cancelled() or job.answer.exception() is not None)
         if begun and not failed and guess.fits(utterance, hints):
+            job.names = names_of(structlog.contextvars.get_contextvars())
             return job
         guess.drop()
         return None
@@ -411,7 +413,12 @@ class Recognizer:
         if job.answer not in self._answers:  # a guess or a draft; who has it sees that it failed
             job.answer.set_exception(error)
         elif job.deaths > self._settings.retries:
-            log.error("utterance is given up: the engine died of it", times=job.deaths, owner=job.owner)
+            log.error(
+                "utterance is given up: the engine died of it",
+                times=job.deaths,
+                owner=job.owner,
+                **job.names,
+            )
             job.answer.set_exception(GivenUp(job.deaths, error))
         else:
             self._waiting.put_back(job)

@@ -113,13 +113,22 @@ class Answers:
     # -- a reply comes
 
     async def _take_in(self, delivery: Delivery, reply: OrchestratorReply | BadMessage) -> None:
-        try:
-            if isinstance(reply, BadMessage):
-                await self._refuse(delivery, str(reply))
-            else:
-                await self._answer(delivery, reply)
-        except Exception as error:  # noqa: BLE001 - the boundary: one reply must not stop the others
-            await self._give_up(delivery, error)
+        with structlog.contextvars.bound_contextvars(**self._in_log(delivery, reply)):
+            try:
+                if isinstance(reply, BadMessage):
+                    await self._refuse(delivery, str(reply))
+                else:
+                    await self._answer(delivery, reply)
+            except Exception as error:  # noqa: BLE001 - the boundary: one reply must not stop the others
+                await self._give_up(delivery, error)
+
+    def _in_log(self, delivery: Delivery, reply: OrchestratorReply | BadMessage) -> dict[str, str]:
+        """What it answers, by our own record of it; a reply may claim anything."""
+        if isinstance(reply, BadMessage):
+            return {"message_id": delivery.message.message_id}
+        request = self._tracker.request(reply.correlation_id)
+        known = {"correlation_id": reply.correlation_id} if request is None else request.name.in_log()
+        return {**known, "agent": reply.agent}
 
     async def _answer(self, delivery: Delivery, reply: OrchestratorReply) -> None:
         received = _received(reply, delivery)
@@ -232,9 +241,8 @@ class Answers:
 
     async def _give_up(self, delivery: Delivery, error: Exception) -> None:
         """A reply over which the gateway stumbled is a dead letter; it does not come again."""
-        correlation_id = delivery.message.correlation_id
-        self._mishaps.note(A_REPLY, error, correlation_id=correlation_id)
-        with self._mishaps.contained(A_REPLY, correlation_id=correlation_id):
+        self._mishaps.note(A_REPLY, error)
+        with self._mishaps.contained(A_REPLY):
             await self._refuse(delivery, f"the gateway failed on it ({type(error).__name__})")
 
     async def _take_whole(

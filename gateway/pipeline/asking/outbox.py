@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Self, TypeAlias
@@ -159,7 +160,7 @@ class Outbox:
             backlog.passed_over += 1
         elif backlog.held >= UNJOURNALED_LETTERS:
             self.lost += 1
-            log.error("message lost: neither journal nor broker takes it", message_id=letter.message_id)
+            log.error("message lost: neither journal nor broker takes it", **_in_log(letter))
         else:
             self._hold(letter)
             if journaled:
@@ -259,7 +260,8 @@ class Outbox:
                 self._spawn(partial(self._read, priority, backlog), f"outbox {priority}")
 
     def _spawn(self, work: Callable[[], Awaitable[None]], name: str) -> None:
-        task = asyncio.create_task(self._contained(work), name=name)
+        """Everybody's messages, so that nobody's ids are on it who happened to put one."""
+        task = asyncio.create_task(self._contained(work), name=name, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -300,7 +302,9 @@ class Outbox:
                 name = self._idle.get()
                 lane = self._lanes[name]
                 letter = lane[0]
-                if self._is_over(letter) or await self._publish_or_give_up(letter):
+                with structlog.contextvars.bound_contextvars(**_in_log(letter)):
+                    is_over = self._is_over(letter) or await self._publish_or_give_up(letter)
+                if is_over:
                     lane.remove(self._held[letter.number])  # others may have been put before it
                     self._let_go(letter)
                     self._read_on()
@@ -389,6 +393,17 @@ class Outbox:
             self._away_since = now
             log.warning("messages wait for the broker", reason=str(error))
         await asyncio.sleep(self._backoff.next())
+
+
+def _in_log(letter: LetterRow) -> dict[str, str]:
+    known = {
+        "message_id": letter.message_id,
+        "correlation_id": letter.correlation_id,
+        "session_id": letter.session_id,
+        "device_id": letter.device_id,
+        "agent": letter.agent,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _headers(letter: LetterRow) -> dict[str, str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import structlog
+
 from gateway.pipeline.arbitration.contests import Contestant, Contested
 from gateway.pipeline.hearing.clipping import Clipping
 from gateway.pipeline.hearing.level_meter import LevelMeter
@@ -200,14 +202,19 @@ class HeardStream:
     def _pause(self, so_far: Utterance) -> None:
         if self.contestant is not None and self.contestant.trails():
             return  # its text will hardly be wanted
-        guess = self.guess = self._recognizer.guess(
-            so_far,
-            owner=self.session.owner,
-            hints=self.hints.now,
-            priority=self.session.priority,
-        )
+        with structlog.contextvars.bound_contextvars(**self._in_log()):
+            guess = self.guess = self._recognizer.guess(
+                so_far,
+                owner=self.session.owner,
+                hints=self.hints.now,
+                priority=self.session.priority,
+            )
         if guess is not None and self.live is not None:
             self.live.pauses(guess, so_far.wake_word)
+
+    def _in_log(self) -> dict[str, str]:
+        names = {"session_id": self.session.session_id, "device_id": self.session.device_id}
+        return {**names, "utterance_id": self.live.utterance_id} if self.live is not None else names
 
     def _turn(self, event: Woken | FellAsleep) -> None:
         """The device is listened to from now on, or not any more."""

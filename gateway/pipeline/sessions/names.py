@@ -89,6 +89,15 @@ class UtteranceName:
             "correlation_id": self.correlation_id,
         }
 
+    def in_log(self) -> dict[str, str]:
+        """As lines of the log have them, whatever they are about."""
+        return {
+            "correlation_id": self.correlation_id,
+            "utterance_id": self.utterance_id,
+            "session_id": self.session_id,
+            "device_id": self.stream.device_id,
+        }
+
     def spoken_ids(self) -> SpokenIds:
         """As they have them, once it has its place in a conversation."""
         return {**self.ids(), "conversation_id": self.conversation_id}

@@ -96,22 +96,18 @@ class DueAnswers:
         if name.boot == NO_BOOT:
             return  # whoever asked is a listener, and has it
         if self._boots.get(name.device_id, name.boot) != name.boot:
-            log.warning("reply cannot be delivered", device_id=name.device_id, reason="it has rebooted")
+            log.warning("reply cannot be delivered", **name.in_log(), reason="it has rebooted")
             self._journal.commit(Delivered(name.correlation_id))
             return
         self._due[name.correlation_id] = answer
         self._send(answer)
         if not answer.sent:
-            log.warning(
-                "reply waits for its device", device_id=name.device_id, correlation_id=name.correlation_id
-            )
+            log.warning("reply waits for its device", **name.in_log())
         if len(self._due) > self._most:
-            dropped = next(iter(self._due))
-            self.drop(dropped)
+            dropped = next(iter(self._due.values())).name
+            self.drop(dropped.correlation_id)
             self.dropped += 1
-            log.warning(
-                "answer dropped: its device has not taken it in all that time", correlation_id=dropped
-            )
+            log.warning("answer dropped: its device has not taken it in all that time", **dropped.in_log())
 
     def restore(self, row: RequestRow) -> None:
         """One that a gateway before this one had not got rid of, for when its device comes. Raises BadMessage."""
@@ -140,16 +136,14 @@ class DueAnswers:
         self._due.pop(correlation_id, None)
         self._announce.live.forget(correlation_id)
 
-    def delivered(self, device_id: str, correlation_id: str) -> None:
+    def delivered(self, correlation_id: str) -> None:
         """Note that a device has acknowledged a final reply."""
         answer = self._due.pop(correlation_id, None)
         if answer is not None:
             elapsed_ms = 1000 * (self._now() - answer.ended_at)
             kept = (HandedOver(correlation_id, elapsed_ms),) if self._remembers else ()
             self._journal.commit(Delivered(correlation_id), *kept)
-            log.debug(
-                "reply delivered", device_id=device_id, correlation_id=correlation_id, elapsed_ms=elapsed_ms
-            )
+            log.debug("reply delivered", **answer.name.in_log(), elapsed_ms=elapsed_ms)
             self._announce.delivered(answer.name, elapsed_ms)
 
     def waiting(self, is_gone: Callable[[UtteranceName], bool]) -> set[str]:
@@ -200,12 +194,12 @@ class DueAnswers:
             self._send(answer)
         except Exception as mishap:  # noqa: BLE001 - the boundary: between this answer and the others
             self.drop(name.correlation_id)
-            self._mishaps.note(A_DELIVERY, mishap, correlation_id=name.correlation_id)
+            self._mishaps.note(A_DELIVERY, mishap, **name.in_log())
             with self._mishaps.contained(A_DELIVERY, correlation_id=name.correlation_id):
                 self._journal.commit(Delivered(name.correlation_id))
                 text = self._announce.texts.text(Apology.FAILED, answer.message.language, name.device_id)
                 told = self._announce.answer(name, text, error="it went wrong")
-            log.warning("reply given up", correlation_id=name.correlation_id, told=told)
+            log.warning("reply given up", **name.in_log(), told=told)
 
 
 def _row(answer: DueAnswer, now: float) -> RequestRow:

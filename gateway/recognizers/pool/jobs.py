@@ -63,8 +63,9 @@ def job_of(
     owner: str,
     asked_at: float,
     seconds: float | None,
+    ids: dict[str, str],
 ) -> RecognitionJob:
-    """``seconds``: for so long somebody waits for its beginning; None: for as long as it takes."""
+    """``seconds``: for so long somebody waits for its beginning; None: for as long as it takes. ``ids``: the log's."""
     return RecognitionJob(
         job_id=job_id,
         gateway=gateway,
@@ -87,6 +88,7 @@ def job_of(
         lost_samples=utterance.lost_samples,
         peak_probability=utterance.peak_probability,
         clipped=utterance.clipped,
+        ids=ids,
     )
 
 

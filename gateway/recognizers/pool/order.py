@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from gateway.contract.recognition import Urgency
 from gateway.recognizers.pool.jobs import PackedAudio
 from gateway.recognizers.pool.workers import Need
+from transcription.names_in_log import names_of
 from transcription.priority import Priority
 from transcription.recognizing import Recognized
 from transcription.transcriber import Hints
@@ -47,6 +50,8 @@ class Order:
     """Under which it was sent."""
     packed: PackedAudio | None = None
     expiry: asyncio.TimerHandle | None = None
+    names: dict[str, str] = field(default_factory=lambda: names_of(structlog.contextvars.get_contextvars()))
+    """By which the log knows it: as whoever asks for it is known there."""
 
     @property
     def behind(self) -> bool:

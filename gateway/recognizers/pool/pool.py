@@ -12,6 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
 
 import structlog
 
@@ -64,6 +65,7 @@ from transcription.errors import (
     RecognizerClosed,
     WaitedTooLong,
 )
+from transcription.names_in_log import names_of
 from transcription.priority import Priority
 from transcription.recognizing import Recognized
 from transcription.settings import TranscriptionSettings
@@ -222,6 +224,7 @@ class Pool:
     def make_final(self, order: Order, patience: float | None) -> None:
         """A guess that turned out to be the utterance: it waits as one, and is sent again if it is late."""
         order.urgency, order.kept, order.patience = Urgency.FINAL, True, patience
+        order.names = names_of(structlog.contextvars.get_contextvars())
         if patience is not None:
             order.wait(patience, self._not_begun)
 
@@ -274,6 +277,7 @@ class Pool:
 
     async def _send(self, job_id: str, order: Order) -> None:
         """Until the broker has it, as long as that helps anybody."""
+        structlog.contextvars.bind_contextvars(job=job_id, **order.names)
         try:
             while not await self._is_taken(job_id, order):  # noqa: ASYNC110 - nothing announces the broker's return
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -318,7 +322,7 @@ class Pool:
         job = job_of(
             order.utterance, order.hints, order.packed, job_id=job_id,
             gateway=self._gateway, model=order.need.model, urgency=order.urgency, priority=order.priority,
-            owner=order.owner, asked_at=time.time(), seconds=left,
+            owner=order.owner, asked_at=time.time(), seconds=left, ids=order.names,
         )  # fmt: skip
         await self._broker.publish(
             jobs_topic(order.need.model, order.urgency),
@@ -355,7 +359,7 @@ class Pool:
             self._work(self._packing.discard(packed), "recognizer pool: audio goes")
 
     def _work(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name, context=Context())  # whoever happens to begin it
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

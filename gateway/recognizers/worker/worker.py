@@ -36,6 +36,7 @@ from gateway.recognizers.worker.intake import JobIntake, TakenJob
 from gateway.recognizers.worker.record import WorkRecord, is_able
 from transcription.audio import SAMPLE_RATE
 from transcription.errors import EngineFailed, GivenUp, ModelUnavailable, RecognizerClosed, WaitedTooLong
+from transcription.names_in_log import names_of
 from transcription.priority import priority_of
 from transcription.recognizing import Recognizing
 from transcription.settings import TranscriptionSettings
@@ -80,6 +81,11 @@ def at_once(settings: TranscriptionSettings) -> int:
     A thread does four in two and a half to three times the time of one.
     """
     return 1 if settings.engine == "pocketsphinx" else settings.batch_utterances
+
+
+def _in_log(job: RecognitionJob) -> dict[str, str]:
+    """As its gateway's log has it."""
+    return {**names_of(job.ids), "job": job.job_id, "gateway": job.gateway}
 
 
 def _get_ready_to_decode() -> None:
@@ -196,6 +202,7 @@ class RecognizerWorker:
             self.record.dropped += 1
             await self._settle(taken, str(error))
             return None
+        structlog.contextvars.bind_contextvars(**_in_log(job))  # gather() made this a task
         now = time.time()
         if taken.fresh:
             self._clocks.just_published(job, now)
@@ -231,6 +238,7 @@ class RecognizerWorker:
 
     async def _recognize(self, one: ReadyJob) -> None:
         job, taken = one.job, one.taken
+        structlog.contextvars.bind_contextvars(**_in_log(job))
         try:
             found = await self._recognizer.transcribe(
                 one.utterance,
@@ -267,9 +275,7 @@ class RecognizerWorker:
     def _fail(
         self, taken: TakenJob, job: RecognitionJob, failure: Failure, reason: str, *, reject: bool = False
     ) -> None:
-        log.warning(
-            "a job is not done", job=job.job_id, gateway=job.gateway, failure=failure.value, reason=reason
-        )
+        log.warning("a job is not done", **_in_log(job), failure=failure.value, reason=reason)
         if failure is Failure.LATE:
             self.record.dropped += 1
         else:

@@ -21,7 +21,7 @@ from tests.transcription.breakable import BreakableEngine
 from tests.transcription.speech import TEXTS, recording, utterance
 from transcription.errors import EngineDied, EngineFailed, ModelUnavailable
 from transcription.process import process
-from transcription.process.process import LINES, ProcessTranscriber
+from transcription.process.process import LINE_BYTES, LINES, ProcessTranscriber
 from transcription.settings import TranscriptionSettings
 from transcription.transcriber import Hints, Segment
 from transcription.utterance.segmenter import EndReason, Utterance
@@ -248,7 +248,7 @@ def test_what_it_prints_goes_to_the_log_within_bounds() -> None:
         engine.ended.result(SOON)
     said = [entry["line"] for entry in logs if entry["event"] == "recognizer's process says"]
     assert said[0] == "this is no message"
-    assert [len(line) for line in said[1:5]] == [500] * 4
+    assert [len(line) for line in said[1:3]] == [LINE_BYTES] * 2
     assert len(said) == LINES
     assert [e["log_level"] for e in logs if e["event"].startswith("recognizer's process says too")] == [
         "warning"

@@ -54,6 +54,7 @@ def job(hints: Hints = NO_HINTS, *, seconds: float | None = 30.0, audio: PackedA
     return job_of(
         spoken(0.1), hints, audio or PackedAudio(AudioCodec.FLAC, b"fLaC"), job_id="j_1", gateway="gate",
         model="base", urgency=Urgency.GUESS, priority=Priority.BACKGROUND, owner="o", asked_at=7.0, seconds=seconds,
+        ids={"correlation_id": "c_1"},
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+import structlog
 from msgspec import structs
+from structlog.testing import capture_logs
 
 from gateway.broker.base import RoutingKey
 from gateway.broker.network import NetworkBroker
@@ -313,3 +315,25 @@ async def test_what_is_passed_on_for_ever_is_kept_by_somebody(gateway: Asker, ur
 )
 def test_how_many_are_taken_together(changes: dict[str, Any], together: int) -> None:
     assert at_once(TranscriptionSettings(**changes)) == together
+
+
+async def test_a_job_that_fails_is_in_the_workers_log_under_the_gateways_ids(
+    gateway: Asker, url: str, model: str
+) -> None:
+    """Those of the utterance, which travel with it; what else a job brings along as an id is left out."""
+    ids = {"correlation_id": "c_1", "utterance_id": "u_1", "device_id": "kitchen", "level": "debug"}
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        async with Worker(url, WaitingEngine(refuse), model=model):
+            await gateway.presence(lambda told: told.model == model and told.state == "here")
+            one = structs.replace(job(loud(1.0), model=model), ids=ids)
+            await gateway.ask(one)
+            assert (await gateway.result()).failure is Failure.FAILED
+    for event in ("utterance failed", "a job is not done"):
+        [line] = [entry for entry in logs if entry["event"] == event and entry.get("correlation_id") == "c_1"]
+        assert (line["utterance_id"], line["device_id"]) == ("u_1", "kitchen")
+        assert "level" not in line
+    assert line["job"] == one.job_id
+
+
+def refuse(_utterance: Utterance) -> None:
+    raise EngineFailed("unlucky")
