@@ -247,14 +247,19 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing .observing.machine .planning .registry .pipeline.sessions .pipeline.agents
                                 .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
-                                .web.explaining .web.recordings .web.metrics .process
+                                .web.recordings .web.metrics .process
+.web.personal:              firmware_bridge firmware_bridge.speech_files .access .journal .journal.dead_letters
+                                .web.entrance .web.api
+.web.operations:                .contract .access .web.entrance .web.parts .web.explaining .web.api .web.personal
 .web.openai:                    transcription transcription.utterance transcription.scheduling
                                 transcription.sound_files transcription.transcriber .contract .access .adapters.doors
                                 .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
+                                .web.operations
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
-                                .web.entrance .web.parts .web.listeners .web.metrics .web.api .web.openai
+                                .web.entrance .web.parts .web.listeners .web.metrics .web.api .web.operations
+                                .web.openai
 .agents.process.wire:           .contract .settings
 .agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
@@ -337,6 +342,7 @@ gateway:                        .contract .orchestrators .client
 .commands.house:                transcription.transcriber transcription.process .contract .planning .process .broker
                                 .broker.opening .config .observing .recognizers.worker .house_hub .recognizers.pool
                                 .commands
+.commands.user:                 .contract .commands
 .commands.backups:              firmware_bridge .contract .config .journal .backups .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract

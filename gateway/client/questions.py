@@ -14,6 +14,8 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -24,6 +26,7 @@ from gateway.client.credentials import REFUSED_REMEDY, Introduction
 SECONDS = 10.0
 """How long an answer is waited for."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+_PART_BYTES = 256 * 1024
 
 
 class ApiError(Exception):
@@ -62,23 +65,38 @@ class Api:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
 
-    def ask(self, path: str, *names: str, method: str = "GET", body: Any = None) -> Any:
+    def ask(
+        self, path: str, *names: str, method: str = "GET", body: Any = None, seconds: float = SECONDS
+    ) -> Any:
         """The answer's JSON, or None; ``names`` stand in the braces of ``path``. Raises ApiError."""
         url = self._base + path.format(*(quote(name, safe="") for name in names))
         data = None if body is None else json.dumps(body).encode()
-        return self._answer(url, data, "application/json", method)
+        return self._answer(url, data, "application/json", method, seconds)
 
     def upload(self, path: str, data: bytes) -> Any:
         """The same with the bytes of a file. Raises ApiError."""
-        return self._answer(self._base + path, data, "application/octet-stream", "POST")
+        return self._answer(self._base + path, data, "application/octet-stream", "POST", SECONDS)
 
-    def _answer(self, url: str, data: bytes | None, media: str, method: str) -> Any:
+    def download(self, path: str, *names: str) -> Iterator[bytes]:
+        """A file of whatever length, in parts. Raises ApiError, also where it breaks off."""
+        url = self._base + path.format(*(quote(name, safe="") for name in names))
+        request = urllib.request.Request(url, headers={**self._headers, "Accept": "*/*"})  # noqa: S310 - http, https
+        with self._refusals(), self._opener.open(request, timeout=SECONDS) as response:
+            while part := response.read(_PART_BYTES):
+                yield part
+
+    def _answer(self, url: str, data: bytes | None, media: str, method: str, seconds: float) -> Any:
         headers = self._headers if data is None else {**self._headers, "Content-Type": media}
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - http, https only
-        try:
-            with self._opener.open(request, timeout=SECONDS) as response:
+        with self._refusals():
+            with self._opener.open(request, timeout=seconds) as response:
                 answer = response.read(MAX_ANSWER_BYTES)
             return json.loads(answer) if answer else None
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
         except (OSError, http.client.HTTPException, ValueError) as error:

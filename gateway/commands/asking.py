@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from gateway.client.credentials import BadCertificates, Introduction
-from gateway.client.questions import Api, ApiError
+from gateway.client.questions import SECONDS, Api, ApiError
 from gateway.commands.options import own_page
 from gateway.contract.escaping import one_line
 
@@ -32,10 +33,12 @@ class AskedGateway:
         self._token = token
         self._ca_file = ca_file
 
-    def ask(self, path: str, *names: str, method: str = "GET", body: Any = None) -> Any:
+    def ask(
+        self, path: str, *names: str, method: str = "GET", body: Any = None, seconds: float = SECONDS
+    ) -> Any:
         """As :meth:`Api.ask`. Raises NoAnswer, BadParameter, and what own_page raises."""
         try:
-            return self._api.ask(path, *names, method=method, body=body)
+            return self._api.ask(path, *names, method=method, body=body, seconds=seconds)
         except ApiError as error:
             raise NoAnswer(error) from error
 
@@ -43,6 +46,13 @@ class AskedGateway:
         """As ``ask``, with the bytes of a file."""
         try:
             return self._api.upload(path, data)
+        except ApiError as error:
+            raise NoAnswer(error) from error
+
+    def download(self, path: str, *names: str) -> Iterator[bytes]:
+        """As :meth:`Api.download`. Raises NoAnswer."""
+        try:
+            yield from self._api.download(path, *names)
         except ApiError as error:
             raise NoAnswer(error) from error
 

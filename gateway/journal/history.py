@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from gateway.journal.effects import Effect, Erased, LetterTaken, Published, Transcribed, Withdrawn
 from gateway.journal.errors import JournalError
 from gateway.journal.file import BUSY_SECONDS, explain
+from gateway.journal.of_user import OfUser, of_user
 from gateway.journal.records import DeadLetterRow, HistoryReply, HistoryRow, TurnRow, UtteranceRow
 from gateway.journal.tables.reading import Reader, letter_of, request_of
 from gateway.journal.tables.search_words import terms
@@ -116,6 +117,10 @@ class History:
     async def belongings_until(self, user_id: str, limit: int, until: float) -> Belongings:
         """The same that was said, asked or put away until then, in Unix seconds as they were written down."""
         return await self._ask(lambda db: _belongings_until(db, user_id, limit, until))
+
+    async def of_user(self, user_id: str) -> OfUser:
+        """What is kept of a user beside what is in the pages."""
+        return await self._ask(lambda db: of_user(db, user_id))
 
     async def erasures(self) -> list[tuple[str, str, float]]:
         """What the whole house has yet to be told to forget: kind, subject, and until when (Unix seconds)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.access.needed import Needed, Open
 from gateway.access.principals import Right
-from gateway.web.api.table import OPERATIONS, PREFIX
+from gateway.web.operations.table import OPERATIONS, PREFIX
 
 ROUTES: dict[tuple[str, str], Needed] = {
     ("GET", "/"): Open.INTRODUCES,

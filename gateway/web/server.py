@@ -35,7 +35,6 @@ from gateway.access.door import Door
 from gateway.contract.messages import encode
 from gateway.observing.health import seen_by
 from gateway.web.api.health import running_version
-from gateway.web.api.routes import add_routes, explained
 from gateway.web.device_sockets import DeviceSockets
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.doorstep import Doorstep
@@ -46,6 +45,7 @@ from gateway.web.listeners.event_stream import EventStreams
 from gateway.web.listeners.forwarding import CLOSE_SECONDS
 from gateway.web.listeners.sockets import Sockets
 from gateway.web.metrics.serving import Metrics
+from gateway.web.operations.routes import add_routes, explained
 from gateway.web.parts import Parts
 from gateway.web.rights import needed
 

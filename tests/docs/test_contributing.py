@@ -38,7 +38,7 @@ PROOFS = {
         import asyncio
         from gateway.access.principals import Right
         from gateway.web.api.openapi import document
-        from gateway.web.api.table import OPERATIONS, PREFIX
+        from gateway.web.operations.table import OPERATIONS, PREFIX
         from gateway.web.rights import ROUTES
         assert ROUTES["GET", f"{PREFIX}/uptime"] is Right.LISTEN
         assert "/uptime" in document(OPERATIONS, "1", PREFIX)["paths"]

@@ -78,7 +78,7 @@ def test_a_setting_that_is_named_is_there(setting: str) -> None:
 
 
 def test_what_programs_are_told_is_an_operation_of_the_api() -> None:
-    from gateway.web.api.table import OPERATIONS, PREFIX
+    from gateway.web.operations.table import OPERATIONS, PREFIX
 
     named = _OPERATION.findall(PAGE)
     assert named

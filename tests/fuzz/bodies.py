@@ -11,8 +11,8 @@ from aiohttp.base_protocol import BaseProtocol
 
 from gateway.web.api import reading
 from gateway.web.api.cursors import from_cursor, to_cursor
-from gateway.web.api.table import OPERATIONS
 from gateway.web.entrance.problems import Problem
+from gateway.web.operations.table import OPERATIONS
 
 _LOOP = asyncio.new_event_loop()
 _BODIES = [one.body for one in OPERATIONS if one.body is not None]

@@ -13,12 +13,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 
 from gateway.web.api import reading, utterances
-from gateway.web.api.table import OPERATIONS
 from gateway.web.entrance import guard
 from gateway.web.entrance.addresses import Addresses
 from gateway.web.entrance.problems import Problem
 from gateway.web.entrance.proxies import Proxies
 from gateway.web.listeners import event_stream
+from gateway.web.operations.table import OPERATIONS
 
 _LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(_LOOP)

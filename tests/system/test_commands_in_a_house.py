@@ -25,10 +25,10 @@ from gateway.process.mishaps import Mishaps
 from gateway.settings.web import WebSettings
 from gateway.web.api.devices import DeviceName
 from gateway.web.api.operation import Call, Operation
-from gateway.web.api.table import OPERATIONS
 from gateway.web.elsewhere.carrying import HouseApi
 from gateway.web.elsewhere.doing import done_here
 from gateway.web.entrance.problems import Problem
+from gateway.web.operations.table import OPERATIONS
 from gateway.web.parts import Parts
 from tests.record import Record, passes
 from tests.servers.redis import Redis

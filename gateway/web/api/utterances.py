@@ -115,18 +115,6 @@ class WhichUtterance(Struct, frozen=True):
     utterance_id: Token
 
 
-class Owner(Struct, frozen=True):
-    """Whose utterances."""
-
-    user_id: Annotated[Token, Meta(description="Everything of this user is erased.")]
-
-
-class ErasedCount(Struct, frozen=True):
-    """How many utterances, dead letters, and messages on their way, there are no longer."""
-
-    erased: int
-
-
 async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
     """A page of them."""
     query, principal = call.query, call.principal
@@ -154,7 +142,7 @@ async def list_utterances(call: Call[None, Search, None]) -> UtterancePage:
     rows = await own.page(replace(wanted, before=from_cursor(query.before)), query.limit + 1)
     page = rows[: query.limit]
     more = to_cursor(page[-1].number) if len(rows) > query.limit else None
-    return UtterancePage(tuple(_shown(row, call) for row in page), more, house is None)
+    return UtterancePage(tuple(shown(row, call) for row in page), more, house is None)
 
 
 async def _page_of_house(
@@ -162,13 +150,13 @@ async def _page_of_house(
 ) -> UtterancePage:
     page = await house.page(wanted, before, call.query.limit)
     more = None if page.more is None else to_house_cursor(page.more)
-    return UtterancePage(tuple(_shown(one.row, call, one.gateway) for one in page.rows), more, page.whole)
+    return UtterancePage(tuple(shown(one.row, call, one.gateway) for one in page.rows), more, page.whole)
 
 
 async def show_utterance(call: Call[WhichUtterance, None, None]) -> Utterance:
     """One of them."""
     found = await _find(call, _history(call))
-    return _shown(found.row, call, found.gateway)
+    return shown(found.row, call, found.gateway)
 
 
 async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response:
@@ -176,7 +164,7 @@ async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response
     history = _history(call)
     found = await _find(call, history)
     row = found.row
-    pcm = await history.audio(row.utterance_id) if _shown(row, call).has_audio else None
+    pcm = await history.audio(row.utterance_id) if shown(row, call).has_audio else None
     if pcm is None and found.gateway:
         raise not_found(f"audio: if it is kept, the gateway {found.gateway} has it")
     if pcm is None:
@@ -186,22 +174,12 @@ async def play_utterance(call: Call[WhichUtterance, None, None]) -> web.Response
 
 async def erase_utterance(call: Call[WhichUtterance, None, None]) -> None:
     """For good."""
-    found = await _find(call, _journal(call).history)
-    await _forgetting(call).utterance(found.row.utterance_id, found.row.correlation_id)
-    await _tell_house(call)
+    found = await _find(call, journal_of(call).history)
+    await forgetting_of(call).utterance(found.row.utterance_id, found.row.correlation_id)
+    await tell_house(call)
 
 
-async def erase_user(call: Call[None, Owner, None]) -> ErasedCount:
-    """All that a user ever said, some at a time."""
-    user_id = call.query.user_id
-    if not call.principal.sees(user_id=user_id, device_id=None):
-        raise not_found("user")
-    erased = await _forgetting(call).user(user_id)
-    await _tell_house(call)
-    return ErasedCount(erased)
-
-
-async def _tell_house(call: AnyCall) -> None:
+async def tell_house(call: AnyCall) -> None:
     """Whoever asks for it again does not find it; while the store is away, other gateways are told later."""
     if (house := call.parts.running().house_history) is not None:
         await house.caught_up()
@@ -249,7 +227,7 @@ async def _elsewhere(call: AnyCall, utterance_id: str) -> HouseRow | None:
         raise unavailable(f"this gateway has not heard it, and {away}", "ask again later") from away
 
 
-def _journal(call: AnyCall) -> Journal:
+def journal_of(call: AnyCall) -> Journal:
     """Where the history is, to erase from it even when it is switched off. Raises Problem."""
     journal = call.parts.running().journal
     if not isinstance(journal, Journal):
@@ -257,9 +235,9 @@ def _journal(call: AnyCall) -> Journal:
     return journal
 
 
-def _forgetting(call: AnyCall) -> Forgetting:
+def forgetting_of(call: AnyCall) -> Forgetting:
     """Raises Problem."""
-    _journal(call)
+    journal_of(call)
     forgetting = call.parts.running().forgetting
     assert forgetting is not None  # where there is a journal
     return forgetting
@@ -267,13 +245,13 @@ def _forgetting(call: AnyCall) -> Forgetting:
 
 def _history(call: AnyCall) -> History:
     """The history, to look into. Raises Problem."""
-    journal = _journal(call)
+    journal = journal_of(call)
     if not call.parts.running().config.history.enabled:
         raise unavailable("the history is switched off", "set history.enabled to true")
     return journal.history
 
 
-def _shown(row: HistoryRow, call: AnyCall, gateway: str = "") -> Utterance:
+def shown(row: HistoryRow, call: AnyCall, gateway: str = "") -> Utterance:
     """A row as it may be seen: words of the time before redaction are kept back, too."""
     redact = row.redacted or call.parts.running().config.privacy.redact
     reply = row.reply
@@ -326,11 +304,6 @@ OPERATIONS = (
         name="listUtterances", method="GET", path="/utterances", right=Right.LISTEN, run=list_utterances,
         summary="What was said, newest first", query=Search, answer=UtterancePage,
         problems=(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE), carry=Carry.BY_THE_STORE,
-    ),
-    Operation(
-        name="eraseUser", method="DELETE", path="/utterances", right=Right.OPERATE, run=erase_user,
-        summary="Erase all that is kept of a user, words and audio", query=Owner, answer=ErasedCount,
-        problems=(HTTPStatus.UNPROCESSABLE_ENTITY, *_MISSING), carry=Carry.BY_THE_STORE,
     ),
     Operation(
         name="showUtterance", method="GET", path="/utterances/{utterance_id}", right=Right.LISTEN,

@@ -17,8 +17,8 @@ from gateway.contract.house import HouseCommand, HouseDone
 from gateway.journal import JournalError
 from gateway.web.api import reading
 from gateway.web.api.operation import Call
-from gateway.web.api.table import OPERATIONS
 from gateway.web.entrance.problems import Problem, not_found, unavailable
+from gateway.web.operations.table import OPERATIONS
 from gateway.web.parts import NotRunning, Parts
 
 log = structlog.get_logger(__name__)

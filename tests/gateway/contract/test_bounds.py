@@ -31,7 +31,7 @@ from gateway.pipeline.sessions.requests import MAX_TEXT_BYTES, CorrelationTracke
 from gateway.settings.web import WebSettings
 from gateway.web.api.operation import Operation
 from gateway.web.api.reading import MAX_BODY_BYTES
-from gateway.web.api.table import OPERATIONS
+from gateway.web.operations.table import OPERATIONS
 from transcription.models import model_hub
 from transcription.sound_files import decoder_pipe
 

@@ -34,7 +34,7 @@ from gateway.contract.messages import (
     encode,
 )
 from gateway.web.api import openapi
-from gateway.web.api.table import OPERATIONS, PREFIX
+from gateway.web.operations.table import OPERATIONS, PREFIX
 from tests.gateway.contract import schema_1
 from tests.gateway.works import Engine, Works, loud, open_works, quiet
 from tests.record import passes

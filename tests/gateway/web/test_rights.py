@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 from gateway.access.needed import Open
 from gateway.access.principals import Principal, Right, Role
 from gateway.settings.web import WebSettings
-from gateway.web.api.table import OPERATIONS, PREFIX
+from gateway.web.operations.table import OPERATIONS, PREFIX
 from gateway.web.rights import ROUTES, needed
 from gateway.web.server import WebServer
 from tests.gateway.access.keyring import Keyring
@@ -69,7 +69,7 @@ def test_what_an_operator_with_a_scope_may() -> None:
     rows = {
         "listDeadLetters", "showDeadLetter", "purgeDeadLetter", "replayDeadLetter", "forgetDevice", "showDeviceLog",
         "showDeviceLogin",
-        "listLinks", "eraseUser", "eraseUtterance",
+        "listLinks", "eraseUser", "eraseUtterance", "exportUser",
     }  # fmt: skip
     house = {
         "showConfiguration", "changeConfiguration", "listModels",

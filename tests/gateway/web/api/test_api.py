@@ -19,8 +19,8 @@ from gateway.access.needed import Open
 from gateway.access.principals import Right
 from gateway.observing.health import HealthState
 from gateway.web.api.reading import check_accepted
-from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.entrance.problems import Problem
+from gateway.web.operations.table import OPERATIONS, PREFIX
 from gateway.web.rights import needed
 from tests.gateway.web.api.served import Served, open_served, problem
 from tests.gateway.web.house import House

@@ -13,7 +13,7 @@ from firmware_bridge.images.image_file import signed_image
 from firmware_bridge.images.signing import new_key
 from gateway.contract.events import DeviceEvent
 from gateway.journal import effects as e
-from gateway.web.api.table import OPERATIONS
+from gateway.web.operations.table import OPERATIONS
 from tests.gateway.journal.rows import remembered, utterance
 from tests.gateway.web.api.served import open_served
 from tests.gateway.works import loud, quiet

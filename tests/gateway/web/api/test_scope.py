@@ -12,7 +12,7 @@ from gateway.access.principals import Right, Role
 from gateway.contract.events import DeviceEvent
 from gateway.journal import effects as e
 from gateway.journal.dead_letters import refused
-from gateway.web.api.table import OPERATIONS
+from gateway.web.operations.table import OPERATIONS
 from tests.gateway.access.keyring import Keyring
 from tests.gateway.journal.rows import letter, remembered, utterance
 from tests.gateway.web.api.served import Served, open_served
@@ -57,6 +57,7 @@ async def test_nobody_without_a_token(guarded: Served) -> None:
             ticket="c_1.q_1",
             agent="nobody",
             feature="nothing",
+            user_id="ann",
         )
         closed = 415 if one.body else 204
         status = {Open.EVERYBODY: 200, Open.INTRODUCES: closed, Open.TICKETED: closed}.get(one.right, 401)
@@ -103,6 +104,7 @@ async def test_a_role_does_what_it_is_for_and_nothing_else(
             ticket="c_1.q_1",
             agent="nobody",
             feature="nothing",
+            user_id="ann",
         )
         async with guarded.raw(one.method, f"api/v1{path}", headers=headers) as response:
             refusal = response.status == 403

@@ -13,7 +13,7 @@ from gateway.contract.events import HubEventBase
 from gateway.contract.messages import OrchestratorReply, TranscriptionMessage
 from gateway.hub.hub import Hub
 from gateway.settings.web import WebSettings
-from gateway.web.api.table import PREFIX
+from gateway.web.operations.table import PREFIX
 from tests.gateway.web.api.served import Served
 from tests.gateway.web.house import web_server
 

@@ -29,6 +29,7 @@ from gateway.web.api import (
 )
 from gateway.web.api.health import running_version
 from gateway.web.api.operation import JSON, Call, Operation
+from gateway.web.personal import erasure, export
 
 PREFIX = f"/api/v{versions.API_VERSION}"
 
@@ -61,6 +62,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *features.OPERATIONS,
     *utterances.OPERATIONS,
+    *erasure.OPERATIONS,
+    *export.OPERATIONS,
     *transcriptions.OPERATIONS,
     *speaking.OPERATIONS,
     *speech.OPERATIONS,

@@ -16,11 +16,11 @@ from gateway.contract.messages import encode
 from gateway.web import explaining
 from gateway.web.api import reading
 from gateway.web.api.operation import JSON, AnyCall, Call, Operation
-from gateway.web.api.table import OPERATIONS, PREFIX
 from gateway.web.api.versions import OPERATIONS as VERSIONS
 from gateway.web.entrance.guard import count_upload, who
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem
 from gateway.web.explaining import CORRELATION_HEADER, correlation_of
+from gateway.web.operations.table import OPERATIONS, PREFIX
 from gateway.web.parts import Parts
 
 _PAGE = Path(__file__).parent.parent / "static" / "api.html"

@@ -1,0 +1,1 @@
+"""All operations of the API together, as routes of the web server."""

@@ -1,0 +1,1 @@
+"""What is kept of one user: given to them, erased, and what is left elsewhere."""
