@@ -180,6 +180,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .observing.machine:
+.observing.requests:            .observing.metrics
 .backups:                       .access .journal .journal.tables
 .tracing:                       firmware_bridge .contract .settings .hub
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
@@ -229,13 +230,13 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
 .web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
-                                .journal .config .hub .observing .observing.machine .registry .pipeline.asking
-                                .pipeline
+                                .journal .config .hub .observing .observing.machine .observing.requests .registry
+                                .pipeline.asking .pipeline
 .planning:
 .web.metrics:                   firmware_bridge.link transcription.recognizing .contract .broker .journal
                                 .observing .observing.machine .observing.metrics .pipeline.agents .planning
                                 .web.parts
-.web.explaining:                .journal .web.entrance .web.parts
+.web.explaining:                .journal .observing.requests .web.entrance .web.parts
 .web.recordings:                transcription .contract .settings .pipeline .pipeline.recordings
                                 .pipeline.asking .web.entrance .web.parts
 .web.listeners:                 .contract .access .hub .pipeline.asking .web.entrance .web.parts
@@ -250,14 +251,17 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.recordings .web.metrics .process
 .web.personal:              firmware_bridge firmware_bridge.speech_files .access .journal .journal.dead_letters
                                 .web.entrance .web.api
-.web.operations:                .contract .access .web.entrance .web.parts .web.explaining .web.api .web.personal
+.web.operations:                .contract .access .observing.requests .web.entrance .web.parts .web.explaining
+                                .web.api .web.personal
 .web.openai:                    transcription transcription.utterance transcription.scheduling
-                                transcription.sound_files transcription.transcriber .contract .access .adapters.doors
+                                transcription.sound_files transcription.transcriber .contract .access
+                                .observing.requests .adapters.doors
                                 .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
                                 .web.operations
 .web:                           firmware_bridge firmware_bridge.link .contract .access .observing
+                                .observing.requests
                                 .web.entrance .web.parts .web.listeners .web.metrics .web.api .web.operations
                                 .web.openai
 .agents.process.wire:           .contract .settings
@@ -299,7 +303,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .systemd:                       .contract .access .config
 .recognizers.worker:            transcription transcription.utterance transcription.transcriber
                                 transcription.recognizing transcription.scheduling .contract .settings .process
-                                .observing.metrics .broker .broker.opening .recognizers .systemd
+                                .observing.metrics .observing.requests .broker .broker.opening .recognizers .systemd
 gateway:                        .contract .orchestrators .client
 .house.copies:                  .contract .broker .journal.effects .journal.errors .journal.tables .journal
                                 .house.row

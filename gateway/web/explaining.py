@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeAlias
@@ -14,43 +12,27 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.journal import JournalError
+from gateway.observing.requests.following import correlation_of
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem, unavailable
 from gateway.web.parts import NotAtHub, NotRunning
 
 log = structlog.get_logger(__name__)
 
-CORRELATION_HEADER = "X-Correlation-ID"
-_CORRELATION = web.RequestKey("earshot.correlation_id", str)
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
 Tell: TypeAlias = Callable[[Problem, str], web.Response]
 """A problem in an interface's own form, under the id."""
 
 
-def correlation_of(request: web.Request) -> str:
-    """The id of a request that is ``explained``."""
-    return request[_CORRELATION]
-
-
-async def explained(request: web.Request, handler: Handler, tell: Tell, header: str) -> web.StreamResponse:
-    """The answer, or what is told of why there is none; its id stands in ``header``, and in the log."""
-    given = request.headers.get(CORRELATION_HEADER, "")
-    request[_CORRELATION] = correlation_id = (
-        given if _TOKEN.fullmatch(given) else f"r_{secrets.token_urlsafe(16)}"
-    )
-    with structlog.contextvars.bound_contextvars(request_id=correlation_id):
-        try:
-            response = await handler(request)
-        except Exception as error:
-            if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
-                error.headers[header] = correlation_id
-                raise
-            response = tell(problem_of(error, request), correlation_id)
-            if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                response.force_close()  # the rest of it is not wanted
-    if not response.prepared:
-        response.headers[header] = correlation_id
-    return response
+async def explained(request: web.Request, handler: Handler, tell: Tell) -> web.StreamResponse:
+    """The answer, or what is told of why there is none."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        response = tell(problem_of(error, request), correlation_of(request))
+        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            response.force_close()  # the rest of it is not wanted
+        return response
 
 
 def problem_of(error: Exception, request: web.Request) -> Problem:

@@ -25,6 +25,7 @@ from gateway.journal import AnyJournal
 from gateway.journal.of_house import HouseHistory
 from gateway.observing.health import Health
 from gateway.observing.machine.sampler import Sampler
+from gateway.observing.requests.counting import HttpRequests
 from gateway.pipeline.asking.typed_text import Said
 from gateway.pipeline.forgetting import Forgetting
 from gateway.pipeline.pipeline import Pipeline
@@ -131,6 +132,8 @@ class Parts:
     """What recognizers fetch here, by its secret; None: nothing is."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever changes the configuration."""
+    requests: HttpRequests = field(default_factory=HttpRequests)
+    """Those that are served."""
     machine: Sampler | None = None
     """What the machine and our processes use; None: nobody looks."""
 

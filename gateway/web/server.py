@@ -34,6 +34,7 @@ from aiohttp.typedefs import Middleware
 from gateway.access.door import Door
 from gateway.contract.messages import encode
 from gateway.observing.health import seen_by
+from gateway.observing.requests.following import follow
 from gateway.web.api.health import running_version
 from gateway.web.device_sockets import DeviceSockets
 from gateway.web.entrance.addresses import Addresses
@@ -151,6 +152,7 @@ class WebServer:
         application.router.add_get("/metrics", Metrics(self._parts, running_version()).serve)
         application.router.add_get("/livez", _livez)
         application.router.add_get("/readyz", self._readyz)
+        follow(application, self._parts.requests)
         return application
 
     def _of_openai(self) -> list[Middleware]:

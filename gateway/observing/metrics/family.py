@@ -89,18 +89,21 @@ class Histogram:
         if exemplar is not None:
             self._exemplars[number] = exemplar
 
-    def family(self) -> Family:
-        """As it stands in a text: each bucket holds those below it, too."""
-        family = Family(name=self.name, kind=Kind.HISTOGRAM, says=self.says)
+    def family(self, **labels: str) -> Family:
+        """As it stands in a text, with these labels: each bucket holds those below it, too."""
+        family, with_labels = (
+            Family(name=self.name, kind=Kind.HISTOGRAM, says=self.says),
+            tuple(labels.items()),
+        )
         so_far = 0
         bounds = [*(str(float(bound)) for bound in self.bounds), "+Inf"]
         for number, (bound, count) in enumerate(zip(bounds, self.counts, strict=True)):
             so_far += count
             family.samples.append(
-                Sample(float(so_far), (("le", bound),), "_bucket", self._exemplars.get(number))
+                Sample(float(so_far), (*with_labels, ("le", bound)), "_bucket", self._exemplars.get(number))
             )
-        family.samples.append(Sample(float(so_far), (), "_count"))
-        family.samples.append(Sample(self.sum, (), "_sum"))
+        family.samples.append(Sample(float(so_far), with_labels, "_count"))
+        family.samples.append(Sample(self.sum, with_labels, "_sum"))
         return family
 
 

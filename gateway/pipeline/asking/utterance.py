@@ -31,9 +31,15 @@ log = structlog.get_logger(__name__)
 
 
 def new_name(session: Session, turn: Turn) -> UtteranceName:
-    """Of a turn that has just begun."""
+    """Of a turn that has just begun, perhaps within an HTTP request, which is what the log is bound to then."""
+    cause = structlog.contextvars.get_contextvars().get("correlation_id", "")
     return UtteranceName(
-        session.session_id, session.user_id, session.name, turn.utterance_id, _new_correlation_id(session)
+        session.session_id,
+        session.user_id,
+        session.name,
+        turn.utterance_id,
+        _new_correlation_id(session),
+        causation_id=cause,
     )
 
 
@@ -141,6 +147,7 @@ class Spoken:
             conversation_id=message.conversation_id,
             device_id=message.device_id,
             user_id=message.user_id,
+            **({"causation_id": self.name.causation_id} if self.name.causation_id else {}),
             outcome=self.turn.state.value,
             **({"error": error} if error else {}),
             seconds=round(audio.seconds, 2),

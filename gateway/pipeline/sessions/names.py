@@ -68,6 +68,8 @@ class UtteranceName:
     correlation_id: str
     conversation_id: str = ""
     """Empty as long as it has no text, and of what was said outside any."""
+    causation_id: str = ""
+    """The correlation id of the HTTP request or connection that it came by; empty: by none, or before a restart."""
 
     @property
     def device_id(self) -> str:
@@ -91,12 +93,13 @@ class UtteranceName:
 
     def in_log(self) -> dict[str, str]:
         """As lines of the log have them, whatever they are about."""
-        return {
+        names = {
             "correlation_id": self.correlation_id,
             "utterance_id": self.utterance_id,
             "session_id": self.session_id,
             "device_id": self.stream.device_id,
         }
+        return {**names, "causation_id": self.causation_id} if self.causation_id else names
 
     def spoken_ids(self) -> SpokenIds:
         """As they have them, once it has its place in a conversation."""

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from gateway.observing.metrics.exposition import exposition
 from gateway.observing.metrics.family import Family, counter, gauge
+from gateway.observing.requests.counting import HttpRequests
+from gateway.observing.requests.following import follow
 from gateway.recognizers.worker.worker import RecognizerWorker
 
 FULL_SECONDS: Final = 1.0
@@ -69,6 +71,8 @@ class HealthServer:
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
+        self._requests = HttpRequests()
+        follow(application, self._requests)
         self._runner = web.AppRunner(application, access_log=None)
 
     async def __aenter__(self) -> Self:
@@ -94,5 +98,6 @@ class HealthServer:
         return web.json_response({"status": state}, status=200 if fine else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text, media_type = exposition(self._health.families(), request.headers.get("Accept", ""))
+        families = [*self._health.families(), *self._requests.families()]
+        text, media_type = exposition(families, request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": media_type})

@@ -37,6 +37,7 @@ def families(parts: Parts, version: str) -> list[Family]:
         *_health(parts),
         *_hub(parts),
         *parts.hub.waits.families(),
+        *parts.requests.families(),
     ]
     if parts.machine is not None:
         found += machine_families(parts.machine)

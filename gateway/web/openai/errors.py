@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
+from gateway.observing.requests.following import correlation_of
 from gateway.web.api.operation import JSON
 from gateway.web.entrance.problems import Problem
 from gateway.web.explaining import explained
@@ -75,7 +76,10 @@ async def told_as_openai(request: web.Request, handler: Handler) -> web.StreamRe
     """Below /v1: a request's id, and OpenAI's errors for whatever goes wrong, also at the door."""
     if not request.path.startswith(f"{PREFIX}/"):
         return await handler(request)
-    return await explained(request, handler, _told, REQUEST_HEADER)
+    response = await explained(request, handler, _told)
+    if not response.prepared:
+        response.headers[REQUEST_HEADER] = correlation_of(request)
+    return response
 
 
 def _told(problem: Problem, _request_id: str) -> web.Response:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gateway.adapters.doors import AdapterDoor, NoPlace
 from gateway.contract.messages import WantedHints
+from gateway.observing.requests.following import correlation_of
 from gateway.pipeline.asking.typed_text import own_speaker
 from gateway.pipeline.recordings.coming import coming
 from gateway.pipeline.recordings.refusals import Stopped
@@ -27,7 +28,7 @@ from gateway.pipeline.recordings.transcribing import (
 )
 from gateway.web.entrance.guard import count_upload, who
 from gateway.web.entrance.problems import Problem
-from gateway.web.explaining import correlation_of, problem_of
+from gateway.web.explaining import problem_of
 from gateway.web.openai.answers import TextDelta, answer, done
 from gateway.web.openai.errors import REQUEST_HEADER, WrongRequest, answer_of
 from gateway.web.openai.fields import FormFields

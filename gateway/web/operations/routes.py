@@ -13,13 +13,13 @@ from aiohttp.typedefs import Handler
 from gateway.access.needed import Open
 from gateway.access.principals import LOCAL
 from gateway.contract.messages import encode
+from gateway.observing.requests.following import correlation_of
 from gateway.web import explaining
 from gateway.web.api import reading
 from gateway.web.api.operation import JSON, AnyCall, Call, Operation
 from gateway.web.api.versions import OPERATIONS as VERSIONS
 from gateway.web.entrance.guard import count_upload, who
 from gateway.web.entrance.problems import PROBLEM_TYPE, Problem
-from gateway.web.explaining import CORRELATION_HEADER, correlation_of
 from gateway.web.operations.table import OPERATIONS, PREFIX
 from gateway.web.parts import Parts
 
@@ -41,10 +41,10 @@ def add_routes(router: web.UrlDispatcher, parts: Parts) -> None:
 
 @web.middleware
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Below /api: a correlation id in and out, and problem details for whatever goes wrong, also at the door."""
+    """Below /api: problem details for whatever goes wrong, also at the door."""
     if not request.path.startswith("/api/") and request.path != "/api":
         return await handler(request)
-    return await explaining.explained(request, handler, _told, CORRELATION_HEADER)
+    return await explaining.explained(request, handler, _told)
 
 
 def _answering(operation: Operation, parts: Parts) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

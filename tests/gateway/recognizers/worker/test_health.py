@@ -67,3 +67,15 @@ async def test_figures_are_as_prometheus_reads_them(asked: Asked) -> None:
             name, value = line.split(" ")
             assert float(value) >= 0
             assert f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}" in lines
+
+
+async def test_its_requests_have_ids_and_are_counted_too(asked: Asked) -> None:
+    url = f"http://127.0.0.1:{asked.port}"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/livez", headers={"X-Correlation-ID": "mine"}) as answer:
+            assert answer.headers["X-Correlation-ID"] == "mine"
+        async with session.get(f"{url}/nothing/7", headers={"X-Correlation-ID": "x" * 65}) as answer:
+            assert answer.headers["X-Correlation-ID"].startswith("r_")
+    lines = (await asked("/metrics"))[1].splitlines()
+    assert 'earshot_http_requests_total{method="GET",route="/livez",status="2xx"} 1.0' in lines
+    assert 'earshot_http_requests_total{method="GET",route="other",status="4xx"} 1.0' in lines

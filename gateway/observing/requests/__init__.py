@@ -1,0 +1,1 @@
+"""HTTP requests, wherever they are served: each under an id of its own, timed and counted."""
