@@ -131,6 +131,9 @@ class Questions:
         self, spoken: Spoken, message: TranscriptionMessage, request: PendingRequest, text: str
     ) -> None:
         """The answer to one of those is still awaited; ``text``: as far as it has been shown."""
+        waited_ms = message.timings.queue_ms + message.timings.recognize_ms
+        spoken_at = message.timestamp - waited_ms / 1000 - message.audio.seconds
+        self._announce.recovered(request.name, message, spoken_at)
         conversation = self.conversing.reopen(request.name)
         if not message.addressed:  # of a team, that is a whole first answer
             self._announce.live.resume(request.name, text)

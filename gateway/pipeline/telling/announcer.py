@@ -220,25 +220,15 @@ class Announcer:
         """What was said since then, or (listeners only) why nobody knows. True: its device is being told."""
         told = message.success and self.transcript_again(name, message)
         self.witnesses.heard(message)
-        self._hub.publish(
-            TranscriptionEvent(
-                **name.spoken_ids(),
-                text=message.text,
-                success=message.success,
-                error=message.error,
-                language=message.language,
-                confidence=message.confidence,
-                audio=message.audio,
-                timings=message.timings,
-                no_speech_probability=message.no_speech_probability,
-                language_probability=message.language_probability,
-                words=message.words,
-                spoken_at=spoken_at,
-                flags=message.flags,
-                worker=message.recognizer.worker,
-            )
-        )
+        self._hub.publish(_heard(name, message, spoken_at))
         return told
+
+    def recovered(self, name: UtteranceName, message: TranscriptionMessage, spoken_at: float) -> None:
+        """What the gateway before this one understood and nobody has answered, for listeners it may not have told.
+
+        Whoever was told knows it by its ids.
+        """
+        self._hub.publish(_heard(name, message, spoken_at))
 
     def transcript_again(self, name: UtteranceName, message: TranscriptionMessage) -> bool:
         """What was said, to a device that was not there when everybody else was told."""
@@ -325,6 +315,25 @@ class Announcer:
     def delivered(self, name: UtteranceName, elapsed_ms: float) -> None:
         """Its device has taken the answer."""
         self._hub.publish(DeliveryEvent(**name.spoken_ids(), speech_to_reply_ms=elapsed_ms))
+
+
+def _heard(name: UtteranceName, message: TranscriptionMessage, spoken_at: float) -> TranscriptionEvent:
+    return TranscriptionEvent(
+        **name.spoken_ids(),
+        text=message.text,
+        success=message.success,
+        error=message.error,
+        language=message.language,
+        confidence=message.confidence,
+        audio=message.audio,
+        timings=message.timings,
+        no_speech_probability=message.no_speech_probability,
+        language_probability=message.language_probability,
+        words=message.words,
+        spoken_at=spoken_at,
+        flags=message.flags,
+        worker=message.recognizer.worker,
+    )
 
 
 def _answer(event: ReplyEvent, apology: str, *, puzzled: bool) -> Answer:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from firmware_bridge.link.events import (
     AudioReceived,
@@ -21,7 +22,7 @@ from firmware_bridge.link.events import (
 from firmware_bridge.simulator.user import ReplyShown, TranscriptShown
 from gateway.broker.backends.memory import MemoryBroker
 from gateway.broker.base import BrokerUnavailable, Receipt
-from gateway.contract.events import ReplyEvent
+from gateway.contract.events import ReplyEvent, TranscriptionEvent
 from gateway.contract.messages import DEAD_TOPIC, REPLIES_TOPIC, TranscriptionMessage
 from gateway.journal import Journal
 from gateway.journal.dead_letters import contents
@@ -350,6 +351,27 @@ async def test_a_memory_broker_s_receipt_is_none_until_the_answer_is_here(journa
         await works.reply(again, "yes")
         await passes(lambda: works.pipeline.stats().asked == 0)
     assert (await left_in(journal))[2] == 0
+
+
+async def test_listeners_are_shown_what_the_gateway_before_may_not_have_told_them(journal: Path) -> None:
+    """It was understood and nobody has answered; whoever was told of it knows it by its ids."""
+    async with abandoned(journal) as works:
+        for event in (connected(), started(), audio(0, loud(1)), StreamStopped("kitchen", 1, 1)):
+            works.pipeline.hear(event)
+        await works.result()
+        await works.settled()
+        before = await works.events.first(TranscriptionEvent)
+    async with open_works(journal=journal) as works:
+        again = await works.events.first(TranscriptionEvent)
+        assert abs(again.spoken_at - before.spoken_at) < 0.5, "when it was said, and not now"
+        same = {"seq": 0, "timestamp": 0.0, "epoch": "", "spoken_at": 0.0}
+        assert replace(again, **same) == replace(before, **same)
+        await works.reply(await works.result(), "yes")
+        await passes(lambda: works.pipeline.stats().asked == 0)
+        assert len(works.events.of(TranscriptionEvent)) == 1
+    async with open_works(journal=journal) as works:
+        await works.settled()
+        assert works.events.of(TranscriptionEvent) == [], "it is answered, and history"
 
 
 async def end_over_it(journal: Path, **transcription: str) -> None:
