@@ -347,6 +347,7 @@ gateway:                        .contract .orchestrators .client
                                 .broker.opening .config .observing .recognizers.worker .house_hub .recognizers.pool
                                 .commands
 .commands.user:                 .contract .commands
+.commands.trace:                .contract .access .config .journal.errors .journal.records .journal .commands
 .commands.backups:              firmware_bridge .contract .config .journal .backups .commands
 .commands.models:               firmware_bridge.speech_files transcription transcription.utterance
                                 transcription.models transcription.whisper transcription.process .contract

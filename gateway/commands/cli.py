@@ -41,6 +41,7 @@ COMMANDS = {
     "firmware": "Firmware over the air: sign images, offer them, see how far.",
     "microphones": "The microphones of this machine, and whether they hear.",
     "user": "What is kept of somebody: given to them, and erased.",
+    "trace": "One utterance's whole life, from the journal and the log.",
     "dlq": "What could not be done: look at it, try it again.",
     "backup": "Everything that makes this house, in one file.",
     "restore": "Put a backup back.",
@@ -49,7 +50,7 @@ COMMANDS = {
 }
 """The commands and what `earshot --help` says of each; the help itself loads none of them."""
 
-ROOMS = frozenset({"demo", "doctor", "models", "orchestrator", "user"})
+ROOMS = frozenset({"demo", "doctor", "models", "orchestrator", "trace", "user"})
 """Those that have a folder."""
 
 OF_A_HOUSE = frozenset({"hub", "plan", "recognizer", "recognizers"})

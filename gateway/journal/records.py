@@ -237,7 +237,8 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     ``spoken_at``: when it began. ``redacted``: its words are not kept. ``publish_ms``: from the text to the
     broker's receipt; ``speech_to_reply_ms``: from the end of speech until its device had the reply; both 0 as
     long as that has not happened. ``number`` (the order of being remembered) and ``has_audio`` are set when read.
-    ``flags``: what the content filter has found in it, or made of it.
+    ``flags``: what the content filter has found in it, or made of it. ``causation_id``: the correlation id of the HTTP
+    request that it came by.
     """
 
     utterance_id: str
@@ -262,6 +263,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, array_like=True):
     is_announcement: bool = False
     conversation_id: str = ""
     flags: tuple[str, ...] = ()
+    causation_id: str = ""
 
 
 class Verb(enum.StrEnum):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.journal.errors import JournalError, JournalInUse
 from gateway.journal.file import BUSY_SECONDS, Lock, explain, refuse_planted
+from gateway.journal.life import Life, lives
 from gateway.journal.records import DeadLetterRow, Verb
 from gateway.journal.tables.reading import Reader
 
@@ -24,6 +25,15 @@ def dead_letters(path: Path) -> Iterator[DeadLetterRow]:
             while page := reader.dead_letters(after, PAGE):
                 yield from (row for _, row in page)
                 after = page[-1][0]
+        except sqlite3.Error as error:
+            raise JournalError(explain(error)[0]) from error
+
+
+def lives_of(path: Path, name: str) -> list[Life]:
+    """What it has of an utterance by its utterance id or correlation id. Raises JournalError."""
+    with closing(_connect(path, "ro")) as db:
+        try:
+            return lives(db, name)
         except sqlite3.Error as error:
             raise JournalError(explain(error)[0]) from error
 
@@ -61,7 +71,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     if not there:
         raise JournalError(f"there is no journal at {path}")
     if not os.access(path, os.R_OK, effective_ids=True):
-        raise JournalError(f"{path} is its owner's (the service's: `sudo -u earshot earshot dlq`)")
+        raise JournalError(f"{path} is its owner's (the service's: `sudo -u earshot earshot ...`)")
     try:
         refuse_planted(path)
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)

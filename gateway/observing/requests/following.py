@@ -5,6 +5,7 @@ A client may give it (``X-Correlation-ID``); what is none, or too long, is not t
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -17,6 +18,8 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.observing.requests.counting import HttpRequests
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
+HUNG_UP: Final = 499
+"""In place of a status where nobody waits for an answer any more, as nginx has it."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CORRELATION = web.RequestKey("earshot.correlation_id", str)
 _OPENED = web.RequestKey("earshot.opened_at", float)
@@ -45,6 +48,9 @@ def _following(counted: HttpRequests) -> Middleware:
                 status = response.status
             except web.HTTPException as error:
                 status = error.status
+                raise
+            except asyncio.CancelledError:
+                status = HUNG_UP
                 raise
             finally:
                 ended = request.get(_OPENED, 0.0) or time.monotonic()

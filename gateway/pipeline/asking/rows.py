@@ -77,6 +77,7 @@ def history_row(
         timings=message.timings,
         redacted=redact,
         flags=message.flags,
+        causation_id=name.causation_id,
     )
 
 
