@@ -180,7 +180,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing:                     firmware_bridge transcription transcription.recognizing .contract .settings
                                 .process .access .broker .journal .orchestrators
 .observing.machine:
-.observing.requests:            .observing.metrics
+.observing.requests:            .contract .observing.metrics
 .backups:                       .access .journal .journal.tables
 .tracing:                       firmware_bridge .contract .settings .hub
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
@@ -267,7 +267,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .agents.process.wire:           .contract .settings
 .agents.process.watched:        firmware_bridge .contract .process .orchestrators .agents.process.wire
 .agents.tools:                  .broker .settings.agents .orchestrators
-.agents:                        firmware_bridge .settings.agents .settings .orchestrators
+.agents:                        firmware_bridge .contract .settings.agents .settings .orchestrators
 .agents.openai:                 .settings.agents .settings .orchestrators .agents.tools .agents
 .agents.commands:               firmware_bridge firmware_bridge.carriers .contract .config .settings.agents .settings
                                 .orchestrators .agents.tools .agents

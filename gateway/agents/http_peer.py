@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 from aiohttp import (
     ClientError,
     ClientResponse,
@@ -31,6 +32,7 @@ from aiohttp import (
 from multidict import CIMultiDictProxy
 
 from firmware_bridge.servers import in_words, tls_context
+from gateway.contract.tracing import HEADER, trace_context
 from gateway.orchestrators.answer import CannotAnswer
 from gateway.orchestrators.sdk import BadOrchestrator
 
@@ -262,7 +264,7 @@ class HttpPeer:
             raise PeerFailed(f"{self.name} is asked while nothing runs", never_began=True)
         try:
             response = await self._session.request(
-                method, self._url + path, data=data, headers=headers, allow_redirects=False
+                method, self._url + path, data=data, headers=_traced(headers), allow_redirects=False
             )
         except (ClientError, OSError, TimeoutError, ValueError) as error:
             raise _unreached(self.name, error) from error
@@ -275,6 +277,12 @@ class HttpPeer:
                 response.release()
             else:
                 response.close()  # what still comes is for nobody
+
+
+def _traced(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """With the trace of what is being answered, which goes on there; as the log has it."""
+    trace = trace_context(str(structlog.contextvars.get_contextvars().get(HEADER, "")))
+    return {**headers, HEADER: trace} if trace and HEADER not in headers else headers
 
 
 class _SentElsewhere(ClientError):

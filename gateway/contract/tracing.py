@@ -7,9 +7,24 @@ id, which nobody can guess; whoever carries on the trace makes a span of its own
 from __future__ import annotations
 
 import hashlib
+import re
+from contextvars import ContextVar
 
 HEADER = "traceparent"
-"""Of a broker's message."""
+"""Of a broker's message, and of an HTTP request."""
+_W3C = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_LENGTH = 55
+
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+"""The trace context of the HTTP request that is being served, or that began what is being done; empty: none."""
+
+
+def trace_context(header: str) -> str:
+    """A ``traceparent`` that somebody sent, as far as this version knows it; empty where it is none."""
+    known, rest = header[:_LENGTH], header[_LENGTH:]
+    if not _W3C.fullmatch(known) or (rest and (known.startswith("00") or not rest.startswith("-"))):
+        return ""
+    return f"00{known[2:]}"
 
 
 def traceparent(correlation_id: str, part: str = "") -> str:

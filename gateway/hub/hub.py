@@ -108,6 +108,8 @@ class Hub:
         self.house: Housemates | None = None
         """None: there is no other gateway."""
         self.waits = Waits()
+        self.on_publish: Callable[[HubEvent], None] = lambda _event: None
+        """Told of each event of this gateway at once, in the context of who publishes it."""
         """How long people waited, by what was published here."""
         self.on_forget: list[Callable[[], None]] = []
         """To be told when something is shown to nobody any more: by whoever keeps what it was shown."""
@@ -140,6 +142,7 @@ class Hub:
         with self._mishaps.contained("an event for listeners", kind=type(event).__name__):
             self._publish(event)
             self.waits.note(event)
+            self.on_publish(event)
 
     def _publish(self, event: HubEvent) -> None:
         seen = self.seen(event)

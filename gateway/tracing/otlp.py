@@ -142,6 +142,7 @@ def otlp(spans: Sequence[Span], service: str, release: str) -> dict[str, Any]:
 
 def _span(span: Span) -> dict[str, Any]:
     attributes = {**span.attributes, **({"error.type": span.error} if span.error else {})}
+    links = [dict(zip(("traceId", "spanId"), link.split("-")[1:3], strict=True)) for link in span.links]
     return {
         "traceId": span.trace_id,
         "spanId": span.span_id,
@@ -152,6 +153,7 @@ def _span(span: Span) -> dict[str, Any]:
         "endTimeUnixNano": str(int(span.end * 1e9)),
         "attributes": _attributes(attributes),
         "status": {"code": 2} if span.error else {},
+        **({"links": links} if links else {}),
     }
 
 

@@ -32,6 +32,8 @@ class Span:
     kind: int = INTERNAL
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     error: str = ""
+    links: tuple[str, ...] = ()
+    """Trace contexts of others that it belongs to, without being a part of them."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class TracedTurn:
     heard: TranscriptionEvent
     replied: ReplyEvent | None = None
     delivered: DeliveryEvent | None = None
+    caller: str = ""
+    """The trace context of the HTTP request that it came by."""
 
     def spans(self, model: str) -> list[Span]:
         """The turn itself first. ``model``: by which it was recognized."""
@@ -55,7 +59,10 @@ class TracedTurn:
         ]  # fmt: skip
         start = min((part.start for part in parts), default=zero)
         end = max((part.end for part in parts), default=self.heard.timestamp)
-        turn = Span(trace_id, root_id, "", names.TURN, start, end, INTERNAL, self._turn(), self._error())
+        turn = Span(
+            trace_id, root_id, "", names.TURN, start, end, INTERNAL, self._turn(), self._error(),
+            links=(self.caller,) if self.caller else (),
+        )  # fmt: skip
         return [turn, *parts]
 
     def _error(self) -> str:

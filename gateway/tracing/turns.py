@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
-from gateway.contract.tracing import traceparent
+from gateway.contract.tracing import CALLER, traceparent
 from gateway.hub.hub import Hub
 from gateway.hub.listener_queue import HubError
 from gateway.tracing.otlp import SpanExporter
@@ -41,7 +41,23 @@ class Tracing:
         self._model = model
         self._turns: OrderedDict[str, tuple[float, TracedTurn]] = OrderedDict()
         """By correlation id, and when they are exported, whatever is lacking."""
+        self._callers: OrderedDict[str, str] = OrderedDict()
+        """The trace contexts that turns came by, by correlation id, until they are shown here."""
         self._now = asyncio.get_running_loop().time
+        hub.on_publish = self.note_caller
+        hub.waits.trace_of = self.trace_of
+
+    def trace_of(self, correlation_id: str) -> str:
+        """The trace of a turn, in hexadecimal; empty where it is not traced."""
+        is_traced = bool(correlation_id) and self._is_sampled(correlation_id)
+        return traceparent(correlation_id).split("-")[1] if is_traced else ""
+
+    def note_caller(self, event: object) -> None:
+        """By which request a turn came: only its publisher knows that."""
+        if isinstance(event, TranscriptionEvent) and (caller := CALLER.get()):
+            self._callers[event.correlation_id] = caller
+            if len(self._callers) > MOST_TURNS:
+                self._callers.popitem(last=False)
 
     async def run(self) -> None:
         """Until the hub is closed."""
@@ -75,7 +91,8 @@ class Tracing:
         match event:
             case TranscriptionEvent(correlation_id=name) if name and self._is_sampled(name):
                 is_over = not event.success or not (event.text or event.redacted)
-                self._turns[name] = self._now() + (0.0 if is_over else LONGEST_SECONDS), TracedTurn(event)
+                turn = TracedTurn(event, caller=self._callers.pop(name, ""))
+                self._turns[name] = self._now() + (0.0 if is_over else LONGEST_SECONDS), turn
                 if len(self._turns) > MOST_TURNS:
                     self._export(next(iter(self._turns)))
             case ReplyEvent(final=True, correlation_id=name) if name in self._turns:

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.contract.tracing import CALLER, HEADER, trace_context
 from gateway.observing.requests.counting import HttpRequests
 
 CORRELATION_HEADER: Final = "X-Correlation-ID"
@@ -42,6 +43,7 @@ def _following(counted: HttpRequests) -> Middleware:
         given = request.headers.get(CORRELATION_HEADER, "")
         request[_CORRELATION] = made = given if _ID.fullmatch(given) else f"r_{secrets.token_urlsafe(16)}"
         began, status = time.monotonic(), 500
+        caller = CALLER.set(trace_context(request.headers.get(HEADER, "")))
         with structlog.contextvars.bound_contextvars(correlation_id=made):
             try:
                 response = await handler(request)
@@ -53,6 +55,7 @@ def _following(counted: HttpRequests) -> Middleware:
                 status = HUNG_UP
                 raise
             finally:
+                CALLER.reset(caller)  # the next request of this connection is another's
                 ended = request.get(_OPENED, 0.0) or time.monotonic()
                 counted.note(request.method, _route(request), status, ended - began)
         return response

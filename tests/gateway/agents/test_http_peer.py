@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from gateway.agents import http_peer
 from gateway.agents.http_peer import HttpPeer, PeerFailed
@@ -195,3 +196,14 @@ async def test_what_is_no_http(said: bytes) -> None:
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
         failed = await failure(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
     assert (failed.reason, failed.never_began) == ("brain answers with no HTTP", False)
+
+
+async def test_the_trace_of_what_is_answered_goes_on_there(server: UnrulyServer) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    server.usual = as_json({})
+    for told in (trace, "garbage", "a\r\nX-Evil: 1", ""):
+        with structlog.contextvars.bound_contextvars(traceparent=told):
+            await ask(server.url)
+    await ask(server.url)
+    assert [asked.headers.get("traceparent") for asked in server.asked] == [trace, None, None, None, None]
+    assert not any("X-Evil" in asked.headers for asked in server.asked)
