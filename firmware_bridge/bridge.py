@@ -20,6 +20,7 @@ from firmware_bridge.link.events import DeviceStatus, LinkEvent
 from firmware_bridge.link.fleet import DeviceInfo, Fleet, FleetCounters, log_failure
 from firmware_bridge.link.frames import FaultCode, Hello, Image, Offer
 from firmware_bridge.link.framing import Decoded, DecoderCounters
+from firmware_bridge.link.link import LinkCounters
 from firmware_bridge.link.wires import MQTT, Carrier, Line
 from firmware_bridge.settings import DeviceSettings
 
@@ -128,6 +129,10 @@ class Bridge:
     def counters(self) -> FleetCounters:
         """What was refused or dropped so far, over all devices."""
         return self._fleet.counters
+
+    def link_counters(self) -> LinkCounters:
+        """What became of frames, over all links since the start."""
+        return self._fleet.link_counters()
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Every device that is known, also those that may still come back."""

@@ -599,8 +599,17 @@ class Gateway:
             self.common_door,
             self._elsewhere(),
             None if self._held_audio is None else self._held_audio.give,
+            house_figures=self._house_figures,
             machine=self.machine,
         )
+
+    def _house_figures(self) -> dict[str, float]:
+        """What it has told the others of its house, and heard of them; none: there are none."""
+        found = {} if self.sharing is None else self.sharing.figures()
+        if self.member is not None:
+            moves = self.member.moves
+            found |= {"devices moved in": moves.moved_in, "devices moved out": moves.moved_out}
+        return found
 
     def _at_work(self) -> dict[str, float]:
         """What is kept over time beside what the machine uses."""

@@ -233,7 +233,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal .config .hub .observing .observing.machine .observing.requests .registry
                                 .pipeline.asking .pipeline
 .planning:
-.web.metrics:                   firmware_bridge.link transcription.recognizing .contract .broker .journal
+.web.metrics:                   transcription.recognizing .contract .broker .journal
                                 .observing .observing.machine .observing.metrics .pipeline.agents .planning
                                 .web.parts
 .web.explaining:                .journal .observing.requests .web.entrance .web.parts
@@ -319,7 +319,8 @@ gateway:                        .contract .orchestrators .client
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.entrance .web.parts .web.elsewhere .web .systemd .tracing
 .house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
-                                .config .house .hub .observing .shared_store .web.entrance .web.parts .web.elsewhere
+                                .config .house .hub .observing .observing.machine .shared_store .web.entrance
+                                .web.parts .web.elsewhere
                                 .web .systemd
 .commands.orchestrator.agent_options: .contract .settings .config
 .commands:                      firmware_bridge firmware_bridge.link firmware_bridge.speech_files

@@ -161,6 +161,8 @@ class Fleet:
         self.next_deadline = math.inf
         """When tick() is due next."""
         self.counters = FleetCounters()
+        self._of_gone = LinkCounters()
+        """Of links that are over: their devices rebooted, or are forgotten."""
 
     # -- what carriers say
 
@@ -272,6 +274,13 @@ class Fleet:
             for device_id, device in self._devices.items()
         )
 
+    def link_counters(self) -> LinkCounters:
+        """Of all links since the start; none of it ever falls."""
+        seen = dataclasses.replace(self._of_gone)
+        for device in self._devices.values():
+            seen.add(device.end.counters)
+        return seen
+
     def visitor(self, device_id: str) -> str:
         """Who speaks as this device; HOUSE: it is a board, or not known."""
         device = self._devices.get(device_id)
@@ -360,6 +369,7 @@ class Fleet:
         end = device.end
         if self._devices.get(end.device_id) is device:
             del self._devices[end.device_id]
+            self._of_gone.add(end.counters)
         self._touched.discard(device)
         if device.line is not None:
             self._lines.pop(device.line, None)
@@ -506,6 +516,7 @@ class Fleet:
         """The device has rebooted: its old boot is over."""
         old = device.end
         self._report(old.close(now, "rebooted"))
+        self._of_gone.add(old.counters)
         device.superseded.append(old.boot)
         # Another nonce than before, so that no frame of the old boot can pass for one of the new.
         device.end = self._new_end(line, hello, now, link=old.link % 255 + 1)
@@ -593,6 +604,7 @@ class Fleet:
 
     def _forget(self, device_id: str, reason: str, now: float, moved_to: str = "") -> None:
         device = self._devices.pop(device_id)
+        self._of_gone.add(device.end.counters)
         self._touched.discard(device)
         if device.line is not None:
             del self._lines[device.line]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from firmware_bridge.link.events import (
@@ -101,6 +101,11 @@ class LinkCounters:
     sent_down: int = 0
     resent_down: int = 0
     outbox_full: int = 0
+
+    def add(self, others: LinkCounters) -> None:
+        """Count what another link has seen, too."""
+        for one in fields(others):
+            setattr(self, one.name, getattr(self, one.name) + getattr(others, one.name))
 
 
 class GatewayEnd:

@@ -136,6 +136,22 @@ class Sharing:
             return problem("the house is not known yet", "try again soon")
         return await self.commands.carry(to, command)
 
+    def figures(self) -> dict[str, float]:
+        """What was told and heard so far, by fixed names."""
+        found: dict[str, float] = {
+            "events shown": self.incoming.shown,
+            "events not sent": self.outgoing.dropped,
+            "events refused": self.incoming.refused.total(),
+        }
+        if self.commands is not None:
+            found |= {f"commands {name}": count for name, count in self.commands.counts.items()}
+        if self._asks is not None:
+            found |= {f"asks {name}": count for name, count in self._asks.counts.items()}
+        if self._presence is not None:
+            found["presences unreadable"] = self._presence.unreadable
+            found["neighbours refused"] = self._presence.neighbours.refused
+        return found
+
     # -- at work
 
     def work(

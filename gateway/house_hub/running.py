@@ -31,6 +31,7 @@ from gateway.journal.errors import NoHome
 from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.health import Health, HealthState
+from gateway.observing.machine.sampler import Sampler
 from gateway.process.ending import until_done
 from gateway.process.mishaps import Mishaps
 from gateway.systemd.notifier import Notifier
@@ -85,6 +86,7 @@ class HouseHub:
         self._instance = new_id("g")
         self._folder = journal_path(config.journal.path, os.environ).parent
         self._common_door = CommonDoor()
+        self.machine = Sampler(self._folder)
         self._workers: list[asyncio.Task[None]] = []
         self._stack = AsyncExitStack()
 
@@ -103,6 +105,8 @@ class HouseHub:
                 audit=Audit(self._folder, of_gateway=True),
                 common_door=self._common_door,
                 others=HouseApi(self.sharing, has_store=bool(config.house.store)),
+                house_figures=self.sharing.figures,
+                machine=self.machine,
             )
             server = await stack.enter_async_context(WebServer(parts))
             self.url = server.url
@@ -110,6 +114,7 @@ class HouseHub:
             stack.push_async_callback(self.broker.close, BROKER_SECONDS)
             stack.callback(self._cancel_workers)
             self._start(self.presence.run, "presence in the house")
+            self._start(self.machine.run, "machine")
             for name, work in self.sharing.work(self.broker, self.presence):
                 self._start(work, name)
             self.health.set("house", HealthState.UNHEALTHY, UNKNOWN, UNKNOWN_REMEDY)

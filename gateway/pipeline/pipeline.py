@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -430,6 +430,11 @@ class Pipeline:
             dropped_answers=self._due.dropped,
             lost_messages=self._outbox.lost,
         )
+
+    @property
+    def publications(self) -> Mapping[str, int]:
+        """Attempts to publish a message since the start, by how they ended."""
+        return self._outbox.attempts
 
     def correlations(self) -> CorrelationCounters:
         """What became of questions, and of what was said in answer, since the start."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,6 +134,8 @@ class Parts:
     """Held by whoever changes the configuration."""
     requests: HttpRequests = field(default_factory=HttpRequests)
     """Those that are served."""
+    house_figures: Callable[[], Mapping[str, float]] = dict
+    """What was told and heard in the house so far, by fixed names; none: this gateway is alone."""
     machine: Sampler | None = None
     """What the machine and our processes use; None: nobody looks."""
 

@@ -226,6 +226,15 @@ async def test_a_hub_without_its_broker_serves_and_says_so(tmp_path: Path) -> No
             assert page.status == 200
         async with session.get(f"{hub.url}api/v1/health") as answer:
             assert answer.status == 200
+        await passes(lambda: hub.machine.latest is not None)
+        async with session.get(f"{hub.url}metrics") as answer:
+            names = {line.split("{")[0].split(" ")[0] for line in (await answer.text()).splitlines()}
+        assert {
+            "earshot_process_resident_memory_bytes",
+            "earshot_host_cores",
+            "earshot_house_work_total",
+        } <= names
+        assert "earshot_http_requests_total" in names
 
 
 async def test_a_hub_is_ready_once_it_knows_what_there_is(tmp_path: Path, redis: Redis) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any, Self, cast
 
 from gateway.broker.base import (
+    CANNOT_TELL,
     BrokerUnavailable,
     DeadLetter,
     Delivery,
     Deposits,
+    Depths,
     Message,
     MessageBroker,
     Receipt,
@@ -147,6 +149,14 @@ class FencedBroker:
     async def abandon(self, topic: str, group: str) -> bool:
         """As in the contract."""
         return await self._broker.abandon(topic, group)
+
+    def groups(self) -> tuple[tuple[str, str], ...]:
+        """As in the contract; none, where the broker does not tell."""
+        return self._broker.groups() if isinstance(self._broker, Depths) else ()
+
+    async def waiting(self, topic: str, group: str) -> int:
+        """As in the contract."""
+        return await self._broker.waiting(topic, group) if isinstance(self._broker, Depths) else CANNOT_TELL
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """As in the contract."""

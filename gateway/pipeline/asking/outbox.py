@@ -9,7 +9,7 @@ wait an urgent one is next, with one message; those of each class have at least 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
@@ -111,6 +111,8 @@ class Outbox:
         """``unanswered`` says whose answers are awaited, and takes what the broker may forget until then."""
         self.lost = 0
         """Messages that could be kept nowhere."""
+        self.attempts: Counter[str] = Counter(dict.fromkeys(("published", "delayed", "refused", "failed"), 0))
+        """Attempts to publish, by how they ended."""
         self._broker = broker
         self._journal = journal
         self._unanswered = unanswered
@@ -333,6 +335,7 @@ class Outbox:
         try:
             return await self._publish(letter)
         except Exception as error:  # noqa: BLE001 - the boundary: between this message and the others
+            self.attempts["failed"] += 1
             self._mishaps.note("a message to the broker", error, message_id=letter.message_id)
             with self._mishaps.contained("a message to the broker", message_id=letter.message_id):
                 self._refuse(letter, f"the gateway failed on it ({type(error).__name__})")
@@ -352,6 +355,7 @@ class Outbox:
                 headers=_headers(letter),
             )
         except BrokerUnavailable as error:
+            self.attempts["delayed"] += 1
             with self._mishaps.contained("a message that has to wait", message_id=letter.message_id):
                 self._tell(Delayed(letter))
             await self._wait_for_broker(error)
@@ -359,8 +363,10 @@ class Outbox:
         except BrokerClosed:
             await asyncio.Event().wait()  # the gateway is ending; this task will be cancelled
         except BrokerError as error:
+            self.attempts["refused"] += 1
             self._refuse(letter, str(error))
         else:
+            self.attempts["published"] += 1
             self._published(letter, receipt)
         return True
 

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from firmware_bridge.link.link import LinkCounters
 from gateway.journal import Journal
 from gateway.observing.health import HealthState
 from gateway.observing.metrics.family import Family, Kind, by_label, counter, gauge
@@ -38,6 +37,7 @@ def families(parts: Parts, version: str) -> list[Family]:
         *_hub(parts),
         *parts.hub.waits.families(),
         *parts.requests.families(),
+        *_house(parts),
     ]
     if parts.machine is not None:
         found += machine_families(parts.machine)
@@ -84,6 +84,16 @@ def _hub(parts: Parts) -> Iterable[Family]:
     yield counter("listeners_evicted", "Listeners that were sent away.", stats.evicted)
 
 
+def _house(parts: Parts) -> Iterable[Family]:
+    """Where there is one: what this gateway, or hub, has told the others and heard of them."""
+    if figures := parts.house_figures():
+        yield by_label(
+            counter("house_work", "Events, commands, asks and moves in the house, by what became of them."),
+            "what",
+            figures,
+        )
+
+
 def _devices(running: RunningParts) -> Iterable[Family]:
     devices = running.bridge.devices()
     yield gauge("devices_connected", "Devices that are here.", sum(one.connected for one in devices))
@@ -94,12 +104,11 @@ def _devices(running: RunningParts) -> Iterable[Family]:
         "reason",
         dataclasses.asdict(running.bridge.counters),
     )
-    sums: Counter[str] = Counter(dataclasses.asdict(LinkCounters()))
-    for device in devices:
-        for name in sums:
-            sums[name] += getattr(device.counters, name)
-    # Of those that are known now: it falls when one is forgotten, which Prometheus takes for a restart.
-    yield by_label(counter("link_frames", "Frames of devices, by what became of them."), "outcome", sums)
+    yield by_label(
+        counter("link_frames", "Frames of devices, by what became of them."),
+        "outcome",
+        dataclasses.asdict(running.bridge.link_counters()),
+    )
 
 
 def _links(running: RunningParts) -> Iterable[Family]:
@@ -133,6 +142,11 @@ def _way(running: RunningParts) -> Iterable[Family]:
         counter("lost", "What was given up because too much of it waited."),
         "what",
         {"answers": stats.dropped_answers, "messages": stats.lost_messages},
+    )
+    yield by_label(
+        counter("outbox_attempts", "Attempts to publish a message, by how they ended."),
+        "outcome",
+        running.pipeline.publications,
     )
     yield gauge("programs_waiting", "Programs that wait for an answer.", running.pipeline.askers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +43,7 @@ from firmware_bridge.link.frames import (
     Welcome,
 )
 from firmware_bridge.link.framing import Decoded, FrameRejected, Noise
+from firmware_bridge.link.link import LinkCounters
 from firmware_bridge.link.wires import WEB, Line
 from firmware_bridge.settings import DeviceSettings, MicrophoneSettings
 
@@ -582,3 +584,47 @@ def present_according_to(events: list[LinkEvent]) -> list[str]:
             assert boots.pop(event.device_id) == event.boot
     assert max(Counter(boots).values(), default=1)
     return list(boots)
+
+
+@given(st.lists(st.sampled_from(["frame", "reboot", "forget", "away", "another"]), max_size=30))
+def test_what_links_have_seen_never_falls(steps: list[str]) -> None:
+    """Whatever becomes of a device: what is counted of it stays counted."""
+    house, boot, number, before = House(), 1, 0, dataclasses.asdict(LinkCounters())
+    house.arrive(PORT_A, hello(boot=boot))
+    for step in steps:
+        match step:
+            case "frame":
+                end = house.fleet.end("kitchen", boot)
+                link = 9 if end is None else end.link
+                house.arrive(PORT_A, AudioStart(Header(link=link, stream=1 + number, sequence=number)))
+                number += 1
+            case "reboot":
+                boot, number = boot + 1, 0
+                house.arrive(PORT_A, hello(boot=boot))
+            case "forget":
+                house.fleet.line_lost(PORT_A, "unplugged", house.now)
+                house.fleet.forget("kitchen", house.now)
+            case "away":
+                house.fleet.line_lost(PORT_A, "unplugged", house.now)
+                house.pass_time(RESUME_SECONDS + 1)
+            case _:
+                house.arrive(PORT_B, hello("hall"), Ping(Header(sequence=1)))
+        house.fleet.outgoing(house.now)
+        seen = dataclasses.asdict(house.fleet.link_counters())
+        assert all(seen[name] >= before[name] for name in seen), step
+        before = seen
+
+
+def test_frames_of_a_device_that_is_forgotten_stay_counted(house: House) -> None:
+    house.arrive(PORT_A, hello())
+    end = house.fleet.end("kitchen", 1)
+    assert end is not None
+    house.arrive(PORT_A, AudioStart(Header(link=end.link, stream=1, sequence=0)))
+    before = house.fleet.link_counters()
+    assert before.received
+    house.fleet.line_lost(PORT_A, "unplugged", house.now)
+    assert house.fleet.forget("kitchen", house.now)
+    assert house.fleet.devices() == ()
+    assert house.fleet.link_counters().received == before.received
+    house.arrive(PORT_A, hello())
+    assert house.fleet.link_counters().received >= before.received

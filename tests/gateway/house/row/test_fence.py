@@ -10,7 +10,15 @@ from typing import cast
 import pytest
 
 from gateway.broker.backends.memory import MemoryBroker
-from gateway.broker.base import BrokerUnavailable, Deposits, Leases, MessageBroker, RoutingKey
+from gateway.broker.base import (
+    CANNOT_TELL,
+    BrokerUnavailable,
+    Deposits,
+    Depths,
+    Leases,
+    MessageBroker,
+    RoutingKey,
+)
 from gateway.broker.opening import open_broker
 from gateway.contract.house import GATEWAYS_TOPIC
 from gateway.house.row.fence import FencedBroker
@@ -151,3 +159,23 @@ async def test_the_rest_is_as_the_broker_does_it(redis: Redis) -> None:
             await passes(lambda: broker.dead_letters() or broker.stats())
         assert await broker.abandon("transcription.results", "one")
         broker.forget(lambda _message: True)
+
+
+async def test_what_waits_at_the_server_is_told_behind_the_fence_too(redis: Redis) -> None:
+    kept = BrokerSettings(url=redis.url, keep_for_groups=("orchestrators",))
+    async with fenced(open_broker(redis.url, kept)) as (broker, place):
+        assert isinstance(broker, Depths)
+        await broker.publish("transcription.results", KEY, b"one")
+        before = await broker.waiting("transcription.results", "orchestrators")
+        await broker.publish("transcription.results", KEY, b"two")
+        assert await broker.waiting("transcription.results", "orchestrators") == before + 1
+        async with broker.subscribe("some.topic", group="readers"):
+            assert ("some.topic", "readers") in broker.groups()
+        place.has = False  # who only looks changes nothing
+        assert await broker.waiting("transcription.results", "orchestrators") == before + 1
+
+
+async def test_a_broker_without_a_server_tells_nothing_behind_it_either() -> None:
+    async with fenced(MemoryBroker()) as (broker, _):
+        assert broker.groups() == ()
+        assert await broker.waiting("transcription.results", "orchestrators") == CANNOT_TELL

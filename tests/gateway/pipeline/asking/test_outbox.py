@@ -573,3 +573,19 @@ async def test_what_is_urgent_is_not_lost_because_of_what_is_not(monkeypatch: py
             outbox.put(letter(number, priority=B), journaled=False)
         outbox.put(letter(6, device_id="alarm", priority=U), journaled=False)
         assert (outbox.waiting, outbox.lost) == (4, 2)
+
+
+async def test_each_attempt_is_counted_by_how_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_RETRY_SECONDS", 0.001)
+    broker, owner = Broker(), Owner()
+    broker.away, broker.refuses = True, {"m_2"}
+    async with Outbox(broker, NoJournal(), owner.unanswered, owner) as outbox:
+        assert outbox.attempts == {"published": 0, "delayed": 0, "refused": 0, "failed": 0}
+        outbox.start()
+        outbox.put(letter(1), journaled=False)
+        outbox.put(letter(2), journaled=False)
+        await passes(lambda: outbox.attempts["delayed"] >= 2)
+        broker.away = False
+        await passes(lambda: not outbox.waiting)
+    assert (outbox.attempts["published"], outbox.attempts["refused"]) == (1, 1)
+    assert sum(outbox.attempts.values()) == broker.tried
