@@ -154,6 +154,18 @@ class KafkaWire:
         ours = [name for name in known if name.startswith(f"{topic_name(self._namespace, topic)}.")]
         return sum([await self._client.members(name) or 0 for name in ours])
 
+    async def waiting(self, topic: str, group: str) -> int:
+        """What was written since the offsets that the group has committed; CANNOT_TELL of one that has none."""
+        name = topic_name(self._namespace, topic)
+        written = await self._client.written(name)
+        if not written:
+            return CANNOT_TELL
+        readers = group_id(self._namespace, Readership(topic, EVERYTHING, group))
+        read = await self._client.committed(readers, name, 1 + max(written))
+        if not read:
+            return CANNOT_TELL
+        return sum(max(0, written[part] - offset) for part, (offset, _) in read.items() if part in written)
+
     async def abandon(self, readership: Readership) -> bool:
         """Delete its consumer group."""
         return await self._client.delete_group(group_id(self._namespace, readership))

@@ -26,6 +26,7 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from gateway.broker.address import Address, without_secrets
@@ -49,6 +50,10 @@ HEARTBEAT_SECONDS = 0.5
 """A member hears of a new sharing out with its heartbeat."""
 NEVER_MS = 2**31 - 1
 _SERVERS_DEFAULT = -1
+_LATEST = -1
+"""In place of a time: what comes next."""
+_NO_REPLICA = -1
+"""Who asks is no server."""
 _TOPIC = 2
 """The kind of resource whose settings are asked for."""
 
@@ -202,6 +207,27 @@ class KafkaClient:
                     if offset >= 0:
                         found[partition] = (offset, text or "")
             return found
+
+    async def written(self, topic: str) -> dict[int, int]:
+        """What will be written next to each partition, as its leader tells; none while there is no such topic."""
+        with self.translated():
+            answer = await self._ask(MetadataRequest([topic], allow_auto_topic_creation=False))
+            error, _, _, partitions = answer.topics[0]
+            _raise(error, errors.UnknownTopicOrPartitionError)
+            led: dict[int, list[tuple[int, int]]] = {}
+            for failed, partition, leader, *_ in partitions:
+                _raise(failed)
+                led.setdefault(leader, []).append((partition, _LATEST))
+            asked = [
+                self._ask(OffsetRequest(_NO_REPLICA, 0, [(topic, wanted)]), leader)
+                for leader, wanted in led.items()
+            ]
+            found = {}
+            for told in await asyncio.gather(*asked):
+                for partition, failed, *where in told.topics[0][1]:
+                    _raise(failed)
+                    found[partition] = where[1] if told.API_VERSION else where[0][0]
+        return found
 
     async def members(self, group: str) -> int | None:
         """How many a group has; None: the server does not tell."""

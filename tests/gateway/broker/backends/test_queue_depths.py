@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from gateway.app import Gateway
-from gateway.broker.base import CANNOT_TELL, BrokerUnavailable, Depths, RoutingKey
+from gateway.broker.base import CANNOT_TELL, BrokerUnavailable, Depths, MessageBroker, RoutingKey
 from gateway.broker.opening import open_broker
-from gateway.contract.messages import RESULTS_TOPIC
+from gateway.contract.messages import RESULTS_TOPIC, new_id
 from gateway.settings.broker import BrokerSettings
 from gateway.web.metrics.queue_depths import QueueDepths
 from tests.gateway.observing.test_orchestrator_health import configured
 from tests.record import passes
+from tests.servers.kafka import Kafka
+from tests.servers.mosquitto import Mosquitto
 from tests.servers.nats import Nats
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 
 pytestmark = pytest.mark.slow
 
-TELL = ["redis", "nats", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))]
+TELL = [
+    "redis",
+    "nats",
+    pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq")),
+    pytest.param("kafka", marks=pytest.mark.xdist_group("kafka")),
+]
 KEY = RoutingKey("ann", "kitchen", "s_1")
 GROUP = "orchestrators"
 
@@ -31,7 +40,7 @@ GROUP = "orchestrators"
 async def test_what_nobody_has_read_waits(
     tmp_path: Path, request: pytest.FixtureRequest, server: str
 ) -> None:
-    running: Redis | Nats | RabbitMQ = request.getfixturevalue(server)
+    running: Redis | Nats | RabbitMQ | Kafka = request.getfixturevalue(server)
     config = configured(tmp_path, running.url)
     kept = structs.replace(config.broker, keep_for_groups=(GROUP,))
     async with Gateway(structs.replace(config, broker=kept)) as gateway:
@@ -79,3 +88,43 @@ async def test_a_server_that_is_away_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_broker_in_this_process_has_no_server() -> None:
     assert not isinstance(open_broker("memory://", BrokerSettings()), Depths)
+
+
+@pytest.mark.xdist_group("kafka")
+async def test_of_kafka_what_is_read_waits_no_more_and_asking_makes_no_topic(kafka: Kafka) -> None:
+    topic, group = new_id("t"), "readers"
+    async with broker_at(kafka.url) as broker:
+        assert isinstance(broker, Depths)
+        assert await broker.waiting(topic, group) == CANNOT_TELL
+        assert await broker.waiting(topic, group) == CANNOT_TELL, "asking has made it"
+        async with broker.subscribe(topic, group=group) as deliveries:
+            for number in range(5):
+                await broker.publish(topic, RoutingKey("ann", "kitchen", f"s_{number}"), b"{}")
+            for _ in range(5):
+                await (await anext(deliveries)).ack()
+            async with asyncio.timeout(20):
+                while await broker.waiting(topic, group) != 0:  # noqa: ASYNC110 - it is committed at leisure
+                    await asyncio.sleep(0.05)
+        await broker.publish(topic, KEY, b"{}")
+        assert await broker.waiting(topic, group) == 1
+        kafka.kill()
+        with pytest.raises(BrokerUnavailable):
+            await broker.waiting(topic, group)
+
+
+@asynccontextmanager
+async def broker_at(url: str) -> AsyncIterator[MessageBroker]:
+    broker = open_broker(url, BrokerSettings(url=url))
+    try:
+        await broker.readers(RESULTS_TOPIC)  # which waits until it is connected
+        yield broker
+    finally:
+        await broker.close(0.1)
+
+
+async def test_mqtt_cannot_tell(mosquitto: Mosquitto) -> None:
+    """Its servers tell nobody how much waits for another's session."""
+    async with broker_at(mosquitto.url) as broker:
+        await broker.publish(RESULTS_TOPIC, KEY, b"{}")
+        assert isinstance(broker, Depths)
+        assert await broker.waiting(RESULTS_TOPIC, GROUP) == CANNOT_TELL
