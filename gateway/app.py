@@ -42,6 +42,7 @@ from gateway.journal.file import journal_path
 from gateway.observing.broker_health import BrokerHealth
 from gateway.observing.content_health import ContentHealth
 from gateway.observing.health import Health, HealthState
+from gateway.observing.log import configure as configure_log
 from gateway.observing.machine.sampler import Sampler
 from gateway.observing.recognizer_health import PoolHealth, RecognizerHealth
 from gateway.observing.standby_health import StandbyHealth
@@ -62,10 +63,10 @@ from gateway.process.open_files import REMEDY, for_connections, limit
 from gateway.registry.admission import Register
 from gateway.settings.adapters import AdapterSettings
 from gateway.settings.names import NamesSettings
+from gateway.settings.web import WebSettings
 from gateway.systemd.notifier import Notifier
-from gateway.web.entrance.listening import CannotListen
+from gateway.web.kept_open import KeptOpen
 from gateway.web.parts import Others, Parts, RunningParts
-from gateway.web.server import WebServer
 from transcription.errors import ModelUnavailable
 from transcription.recognizing import Recognizing
 from transcription.scheduling.scheduler import Recognizer
@@ -88,7 +89,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WEB_RETRY_SECONDS = 5.0
 GIVE_BACK_SECONDS = 5.0
 """A gateway that is back has its place back when it has stood by for so long: one that dies again at once has not."""
 GIVE_BACK_LOOK_SECONDS = 0.5
@@ -125,10 +125,12 @@ class Gateway:
         self.sharing = self._share()
         self.health = Health(self.hub.publish, self.mishaps)
         self._broker_health = BrokerHealth(self.health)
+        self._page = KeptOpen(config.web, self._parts, self.health, self._page_opened)
         self.url = ""
         """Where the page is; empty as long as it is not served."""
         self._stack = AsyncExitStack()
         self._workers: list[asyncio.Task[None]] = []
+        self._tracing: list[asyncio.Task[None]] = []
         self._silero: SileroModel | None = None
         self._is_up = False
         self._model_changed: Callable[[TranscriptionSettings], None] = lambda _settings: None
@@ -154,8 +156,8 @@ class Gateway:
         config = self.config
         async with AsyncExitStack() as stack:
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            self._page = await stack.enter_async_context(AsyncExitStack())
-            await self._open_page()
+            await stack.enter_async_context(self._page)
+            self._start(self._page.run, "page")
             stack.callback(self.content.close)
             stack.push_async_callback(self.broker.close, BROKER_SECONDS)
             stack.callback(self._cancel_workers)
@@ -271,12 +273,13 @@ class Gateway:
     def reconfigure(self, wanted: GatewayConfig) -> Plan:
         """Change to these settings as far as that goes while it runs; devices notice nothing of it."""
         planned = plan(self.config, wanted)
-        self.config = planned.config
+        before, self.config = self.config, planned.config
         self.register.reconfigure(planned.config.named_devices)
         self._readmit()
         self.recognizer.change(planned.config.transcription)
         self.pipeline.reload(planned.config)
         self._model_changed(planned.config.transcription)
+        self._change_what_surrounds(before, planned.config)
         if planned.applied or planned.need_restart:
             self.audit.note(
                 What.CONFIGURATION,
@@ -284,6 +287,16 @@ class Gateway:
                 need_restart=", ".join(planned.need_restart),
             )
         return planned
+
+    def _change_what_surrounds(self, before: GatewayConfig, config: GatewayConfig) -> None:
+        """The page, the log and the traces."""
+        if config.log != before.log:
+            configure_log(config.log)
+        if config.web != before.web:
+            self.hub.reconfigure(config.web)
+            self._page.change(config.web)
+        if config.tracing != before.tracing:
+            self._trace()
 
     def _readmit(self) -> None:
         """What devices are called, and which may come in, has changed."""
@@ -370,7 +383,7 @@ class Gateway:
         if self.sharing is not None:
             from gateway.web.elsewhere.doing import done_here  # noqa: PLC0415 - where there are others
 
-            self.sharing.do = partial(done_here, self._parts())
+            self.sharing.do = partial(done_here, self._parts(self.config.web))
             for name, work in self.sharing.work(self.broker, self.member.presence):
                 self._start(work, name)
 
@@ -388,14 +401,19 @@ class Gateway:
         )  # fmt: skip
 
     def _trace(self) -> None:
-        """What is said and answered, for OpenTelemetry, where somebody wants it."""
+        """What is said and answered, for OpenTelemetry, where somebody wants it; instead of what was wanted before."""
+        for task in self._tracing:
+            task.cancel()
+        self._tracing.clear()
         if not self.config.tracing.endpoint:
             return
         from gateway.tracing.otlp import SpanExporter  # noqa: PLC0415 - where it is wanted
         from gateway.tracing.turns import Tracing  # noqa: PLC0415
 
         settings, model = self.config.tracing, lambda: self.config.transcription.model
-        self._start(Tracing(self.hub, SpanExporter(settings), settings.sample, model).run, "tracing")
+        self._tracing.append(
+            self._start(Tracing(self.hub, SpanExporter(settings), settings.sample, model).run, "tracing")
+        )
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""
@@ -578,18 +596,9 @@ class Gateway:
     def _house_name(self) -> str:
         return gateway_name(self.config.house, self.config.broker)
 
-    async def _open_page(self) -> None:
-        if not self.config.web.enabled:
-            return
-        try:
-            await self._serve_page()
-        except CannotListen as error:
-            self._page_refused(error)
-            self._start(self._retry_page, "page")
-
-    def _parts(self) -> Parts:
+    def _parts(self, web: WebSettings) -> Parts:
         return Parts(
-            self.config.web,
+            web,
             self.hub,
             self.health,
             self._running,
@@ -624,34 +633,21 @@ class Gateway:
 
         return HouseApi(self.sharing, has_store=bool(self.config.house.store))
 
-    async def _serve_page(self) -> None:
-        server = await self._page.enter_async_context(WebServer(self._parts()))
-        self.url = server.url
-        self.health.set("page", HealthState.HEALTHY)
-        self._count_files()
+    def _page_opened(self, url: str) -> None:
+        self.url = url
+        self.config = structs.replace(
+            self.config, web=self._page.settings
+        )  # what was wanted may not be possible
+        if url:
+            self._count_files()
 
     def _count_files(self) -> None:
         """Fewer connections than listeners that are configured: somebody will find no room."""
-        web, files = self.config.web, limit()
+        web, files = self._page.settings, limit()
         room = for_connections(web.limits.connections)
         if room < min(web.limits.connections, web.max_listeners):
             reason = f"{files} open files leave room for {room} connections (web.max_listeners: {web.max_listeners})"
             self.health.set("open files", HealthState.DEGRADED, reason, REMEDY)
-
-    async def _retry_page(self) -> None:
-        while True:
-            await asyncio.sleep(WEB_RETRY_SECONDS)
-            try:
-                await self._serve_page()
-            except CannotListen as error:
-                self._page_refused(error)
-            else:
-                return
-
-    def _page_refused(self, error: CannotListen) -> None:
-        self.health.set(
-            "page", HealthState.DEGRADED, f"{error.address}: {error.reason}", error.remedy, works=False
-        )
 
     # -- what the parts report
 
@@ -677,8 +673,10 @@ class Gateway:
 
     # -- work in the background
 
-    def _start(self, work: Callable[[], Awaitable[None]], name: str) -> None:
-        self._workers.append(self._tasks.create_task(self.mishaps.keep_up(name, work), name=name))
+    def _start(self, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+        task = self._tasks.create_task(self.mishaps.keep_up(name, work), name=name)
+        self._workers.append(task)
+        return task
 
     def _cancel_workers(self) -> None:
         self._ending = asyncio.create_task(until_done(self._workers), name="the end of the workers")
@@ -802,7 +800,7 @@ class _Run:
         for task in beside:
             task.cancel()
         if self.stop.is_set():
-            log.info("draining", at_most_seconds=self._config.shutdown.drain_seconds)
+            log.info("draining", at_most_seconds=gateway.config.shutdown.drain_seconds)
             notifier.stopping("draining")
 
 
@@ -835,10 +833,10 @@ async def _reload(gateway: Gateway, reread: Callable[[], GatewayConfig], notifie
             "earshot check-config lists every mistake",
         )
     else:
-        log.info("configuration reloaded", applied=planned.applied, need_restart=planned.need_restart)
+        log.info("configuration reloaded", applied=planned.applied, need_restart=planned.reasons)
         if planned.need_restart:
             reason = f"changed but not applied: {', '.join(planned.need_restart)}"
-            gateway.health.set("configuration", HealthState.DEGRADED, reason, "restart the gateway")
+            gateway.health.set("configuration", HealthState.DEGRADED, reason, planned.remedy)
         else:
             gateway.health.set("configuration", HealthState.HEALTHY)
     notifier.ready("listening")

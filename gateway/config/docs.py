@@ -13,6 +13,7 @@ from typing import Any
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import variable_name
 from gateway.config.outline import Section, Setting, dotted, expected, outline
+from gateway.config.reloading import AT_ONCE, DEVICES, NEED_RESTART, REASONS
 from gateway.contract.schemas import schemas_of
 
 SCHEMA_PATH = "docs/config.schema.json"
@@ -58,6 +59,7 @@ def reference() -> str:
     for item in _items():
         if isinstance(item, Section):
             lines += [f"\n## {dotted(item.path)}\n", f"{item.description}\n"]
+            lines += [f"{_when(item.path[0])}\n"] if len(item.path) == 1 else []
             lines += _TABLE
         else:
             if len(item.path) == 1:
@@ -90,6 +92,19 @@ def files() -> dict[str, str]:
         SCHEMA_PATH: json_schema(),
         "docs/configuration.md": reference(),
     }
+
+
+def _when(section: str) -> str:
+    """When a change of it holds."""
+    names = {"devices": DEVICES, "transcription": NEED_RESTART}.get(section, ())
+    listed = ", ".join(f"`{name}`" for name in names)
+    if section in AT_ONCE:
+        return "*A change holds at once (`earshot reload`).*"
+    if section == "devices":
+        return f"*{listed} change at once (`earshot reload`); the rest from the next start on: {REASONS[section]}.*"
+    if section == "transcription":
+        return f"*A change holds at once (`earshot reload`); of {listed} from the next start on: {REASONS[section]}.*"
+    return f"*A change holds from the next start on: {REASONS[section]}.*"
 
 
 def _explained(setting: Setting) -> str:

@@ -47,6 +47,11 @@ class EventHistory:
         """Up to this one, what there was is not here any more, or never was."""
         return self._forgotten.get(epoch, 0)
 
+    def keep(self, most_events: int) -> None:
+        """So many of each gateway, from now on."""
+        self._most = most_events
+        self._trim()
+
     def note(self, item: Serialized) -> None:
         """One more, newer than all of its epoch."""
         event = item.event

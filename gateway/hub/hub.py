@@ -126,6 +126,11 @@ class Hub:
         )
         self._closed = False
 
+    def reconfigure(self, settings: WebSettings) -> None:
+        """From now on; who is attached keeps the bounds under which they came."""
+        self.settings = settings
+        self.history.keep(settings.history_events)
+
     def is_wanted(self, event: HubEvent) -> bool:
         """Whether any listener would get ``event``, for what is costly to find out."""
         if self._redact and redacted(event) is None:

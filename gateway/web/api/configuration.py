@@ -76,7 +76,7 @@ class Changed(Struct, frozen=True, kw_only=True):
 
     ``need_restart``: those that hold from the next start on, if they are ``saved``. ``overridden``: those for
     which an environment variable says something else, which wins at the next start. ``pending``: a model that is
-    still on its way; the one before goes on meanwhile.
+    still on its way; the one before goes on meanwhile. ``reasons``: why those of ``need_restart`` do.
     """
 
     applied: tuple[str, ...]
@@ -84,6 +84,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     saved: bool
     overridden: tuple[str, ...] = ()
     pending: str = ""
+    reasons: dict[str, str] = {}
 
 
 async def show_configuration(call: Call[None, None, None]) -> Configuration:
@@ -115,6 +116,7 @@ async def change_configuration(call: Call[None, Saving, dict[str, Any]]) -> Chan
             saved=saving is not None,
             overridden=tuple(overridden) if saving is not None else (),
             pending=pending,
+            reasons=planned.reasons,
         )
 
 
@@ -269,15 +271,16 @@ async def _save(running: RunningParts, before: GatewayConfig, file: Path, text: 
 def _what_waits(running: RunningParts, file: Path) -> tuple[HealthState, str, str]:
     """Whether the next start will be another one than this: what the file says by now against what runs."""
     try:
-        waiting = plan(running.config, load_config(file, os.environ)).need_restart
+        planned = plan(running.config, load_config(file, os.environ))
     except ConfigError as error:
         return (
             HealthState.DEGRADED,
             one_line(str(error.problems[0])),
             "earshot check-config lists every mistake",
         )
-    if waiting:
-        return HealthState.DEGRADED, f"changed but not applied: {', '.join(waiting)}", "restart the gateway"
+    if planned.need_restart:
+        reason = f"changed but not applied: {', '.join(planned.need_restart)}"
+        return HealthState.DEGRADED, reason, planned.remedy
     return HealthState.HEALTHY, "", ""
 
 

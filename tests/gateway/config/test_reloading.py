@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import outline
 from gateway.config.configuration import GatewayConfig
-from gateway.config.reloading import NEED_RESTART, plan
+from gateway.config.reloading import AT_ONCE, NEED_RESTART, REASONS, plan
 
 
 def config(**parts: dict[str, Any]) -> GatewayConfig:
@@ -51,13 +51,29 @@ def test_the_rest_is_named_and_left_as_it_was() -> None:
         transcription={"model": "base", "queue_utterances": 5, "partials": {"every_ms": 900}},
         web={"port": 9000},
         log={"level": "debug"},
+        history={"days": 3},
     )
     planned = plan(config(), wanted)
-    assert planned.config == config(transcription={"model": "base"})
-    assert planned.applied == ("transcription.model",)
+    now = {"transcription": {"model": "base"}, "web": {"port": 9000}, "log": {"level": "debug"}}
+    assert planned.config == config(**now)
+    assert planned.applied == ("transcription.model", "web.port", "log.level")
     assert set(planned.need_restart) == {
-        "transcription.queue_utterances", "transcription.partials.every_ms", "web.port", "log.level",
+        "transcription.queue_utterances", "transcription.partials.every_ms", "history.days",
     }  # fmt: skip
+    assert planned.reasons.keys() == set(planned.need_restart)
+    assert planned.remedy.startswith("restart the gateway (")
+    assert planned.remedy.count("transcription:") == 1
+
+
+def test_every_section_changes_at_once_or_says_why_it_does_not() -> None:
+    sections = set(GatewayConfig.__struct_fields__)
+    assert set(AT_ONCE) | REASONS.keys() == sections
+    assert not set(AT_ONCE) & REASONS.keys()
+
+
+def test_where_all_is_applied_nothing_is_to_be_done() -> None:
+    planned = plan(config(), config(web={"port": 9000}))
+    assert (planned.reasons, planned.remedy) == ({}, "")
 
 
 @pytest.mark.parametrize(("before", "after"), [("off", "auto"), ("auto", "off")])
