@@ -260,7 +260,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .web.listeners .web.explaining .web.recordings .web.api
 .web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
                                 .web.operations
-.web:                           firmware_bridge firmware_bridge.link .contract .access .observing
+.web:                           firmware_bridge firmware_bridge.link .contract .settings .access .observing
                                 .observing.requests
                                 .web.entrance .web.parts .web.listeners .web.metrics .web.api .web.operations
                                 .web.openai
