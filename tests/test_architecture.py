@@ -317,7 +317,7 @@ gateway:                        .contract .orchestrators .client
                                 .observing.machine .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
-                                .web.entrance .web.parts .web.elsewhere .web .systemd .tracing
+                                .web.parts .web.elsewhere .web .systemd .tracing
 .house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
                                 .config .house .hub .observing .observing.machine .shared_store .web.entrance
                                 .web.parts .web.elsewhere
