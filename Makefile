@@ -14,7 +14,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation esp-idf clean wanted
+.PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation load soak \
+	esp-idf clean wanted
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -71,6 +72,14 @@ bench-compare: $(VENV)/.dev  ## today's results against the committed ones, rati
 bench-wer: $(VENV)/.dev  ## word errors of every engine and every shortcut (minutes)
 	@.ci/system-packages speech
 	$(BIN)/python -m benchmarks wer
+
+load: $(VENV)/.dev  ## a whole fleet at what this machine bears, and a page about it (ARGS="--minutes 4 --duty 0.02 --devices-mqtt 50"; docs/load.md)
+	@.ci/system-packages
+	$(BIN)/python -m benchmarks.fleet load $(ARGS)
+
+soak: $(VENV)/.dev  ## the same for two hours, at little, and what became of memory (ARGS="--hours 0.5", ARGS="--night --hours 1")
+	@.ci/system-packages
+	$(BIN)/python -m benchmarks.fleet soak $(ARGS)
 
 dictation: $(VENV)/.dev  ## three hours of speech without an end, faster than it is spoken (minutes)
 	$(BIN)/python -m benchmarks dictation

@@ -374,6 +374,8 @@ benchmarks:                     firmware_bridge firmware_bridge.link firmware_br
                                 .pipeline.arbitration .recognizers.pool
                                 .names .web .client .planning .app benchmarks.instruments benchmarks.load
                                 benchmarks.peers
+benchmarks.fleet:               firmware_bridge.speech_files firmware_bridge.simulator .orchestrators .client
+                                .planning benchmarks.instruments benchmarks.load benchmarks
 """
 """Each room, and those whose modules its modules may import. Nobody asks a room further down.
 

@@ -66,8 +66,13 @@ def _runs(pid: int, module: str) -> bool:
 
 
 @contextlib.contextmanager
-def gateway_process(settings: str, environment: Mapping[str, str] | None = None) -> Iterator[GatewayProcess]:
-    """``earshot run`` with these settings (YAML), a page on a free port, until its recognizer is ready."""
+def gateway_process(
+    settings: str, environment: Mapping[str, str] | None = None, *, mqtt_url: str = ""
+) -> Iterator[GatewayProcess]:
+    """``earshot run`` with these settings (YAML), a page on a free port, until its recognizer is ready.
+
+    ``mqtt_url``: the broker of its devices, where the settings name one; empty: its embedded one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "config.yaml")
         # Where none is named, everything that is kept lies in the folder.
@@ -84,8 +89,8 @@ def gateway_process(settings: str, environment: Mapping[str, str] | None = None)
             )
         try:
             url = str(_logged(journal, process, "url")).rstrip("/")
-            port = _logged(journal, process, "port")
-            gateway = GatewayProcess(url, f"mqtt://127.0.0.1:{port}", process.pid, Path(folder))
+            mqtt = mqtt_url or f"mqtt://127.0.0.1:{_logged(journal, process, 'port')}"
+            gateway = GatewayProcess(url, mqtt, process.pid, Path(folder))
             _wait_for_recognizer(gateway)
             yield gateway
         finally:

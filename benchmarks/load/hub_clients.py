@@ -14,6 +14,8 @@ from typing import Any
 
 _SUBSCRIBE = b'{"type":"subscribe"}'
 _MASKED = bytes((0x81, 0x80 | len(_SUBSCRIBE), 0, 0, 0, 0)) + _SUBSCRIBE
+_PING, _PONG = 0x89, bytes((0x8A, 0x80, 0, 0, 0, 0))
+"""The gateway asks without words whether somebody is there."""
 
 
 class Tally:
@@ -61,6 +63,7 @@ class Ear(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask to be let in, and for everything."""
         assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         transport.write(self._request)
         self._tally.ears.append(self)
 
@@ -88,7 +91,10 @@ class Ear(asyncio.Protocol):
             end = at + head + length
             if end > size:
                 break
-            if self._greeting:
+            if data[at] == _PING:
+                self._transport.write(_PONG)
+                fresh = end
+            elif self._greeting:
                 self._greeting = 0
                 fresh = end
                 self._tally.here()

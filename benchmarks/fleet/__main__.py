@@ -1,0 +1,195 @@
+"""``python -m benchmarks.fleet load`` and ``soak``: a run of a whole fleet, its page and its figures.
+
+Without ``--duty``, ``load`` speaks as often as the capacity model says that this machine bears (docs/load.md), and half
+as often before. What is written: ``FOLDER/load.html`` (one page), ``FOLDER/load.json`` beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.fleet.capacity import duty_at_capacity, with_small
+from benchmarks.fleet.courses import charts
+from benchmarks.fleet.figures import Ran, load_bars, metrics_of, slope_per_hour, soak_bars
+from benchmarks.fleet.house import ran, rooms
+from benchmarks.fleet.page import page
+from benchmarks.fleet.wanted import SLOW_SECONDS, UTTERANCE_SECONDS, FleetLoad, Phase
+from benchmarks.instruments.report import Bar, machine, scheduling
+from gateway.planning.costs import measured
+from tests.real.weights import BASE, TINY_EN
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results" / "fleet"
+NIGHT_HOURS = 10.0
+SOAK_WARM_UP_SECONDS = 300.0
+SOAK_DUTY = 0.005
+QUIET = 0.3
+"""The load of a machine on which nobody else is at work."""
+COMPRESSED = (
+    "Compressed {:.0f} times: pauses between utterances, and how long late replies and hints are remembered, are so "
+    "much shorter; audio goes as fast as the wire takes it; the history keeps 500 utterances. Not compressed: "
+    "recognizing, heartbeats, retries, the sampler's 5 s, the journal's own timers. An hour of a slope is one of those "
+    "hours."
+)
+
+
+def model_place(name: str) -> str:
+    """Where its weights are here; ``bundled`` is everywhere."""
+    places = {"tiny.en": TINY_EN, "base": BASE}
+    if name == "bundled":
+        return name
+    if name not in places:
+        return name  # a folder
+    if not places[name].here:
+        raise SystemExit(f"{name} is not here: `make real` fetches it, or say --model bundled")
+    return str(places[name].place)
+
+
+def wanted_load(said: argparse.Namespace) -> FleetLoad:
+    """Half of the capacity, then all of it."""
+    devices = said.serial + said.mqtt + said.websocket
+    cores = max(1, len(os.sched_getaffinity(0)) - 1)  # one for those who speak and listen
+    duty = said.duty or duty_at_capacity(
+        with_small(measured()),
+        said.model,
+        cores,
+        devices,
+        seconds=UTTERANCE_SECONDS,
+        listeners=said.listeners,
+    )
+    half = said.minutes * 30
+    return FleetLoad(
+        phases=(
+            Phase(name="half", duty=duty / 2, seconds=half), Phase(name="capacity", duty=duty, seconds=half),
+        ),
+        serial=said.serial, mqtt=said.mqtt, websocket=said.websocket, listeners=said.listeners,
+        model=model_place(said.model), seed=said.seed,
+    )  # fmt: skip
+
+
+def wanted_soak(said: argparse.Namespace) -> FleetLoad:
+    """Hours as they are; or a night, compressed into them."""
+    compressed = max(1.0, NIGHT_HOURS / said.hours) if said.night else 1.0
+    seconds = said.hours * 3600
+    warm_up = min(SOAK_WARM_UP_SECONDS, seconds / 3)
+    return FleetLoad(
+        phases=(Phase(name="soak", duty=said.duty or SOAK_DUTY, seconds=seconds - warm_up),),
+        serial=said.serial, mqtt=said.mqtt, websocket=said.websocket, listeners=said.listeners,
+        model=model_place(said.model), compressed=compressed, warm_up_seconds=warm_up, seed=said.seed,
+    )  # fmt: skip
+
+
+def words(kind: str, wanted: FleetLoad, model: str, load_before: float) -> list[str]:
+    """What was run, and where, for the reader of the figures."""
+    cpu = machine()
+    who = (
+        f"{wanted.serial} devices on serial lines, {wanted.mqtt} on MQTT (Mosquitto), {wanted.websocket} on "
+        f"WebSockets; {wanted.listeners} listeners; two agents over Redis, of whom one thinks for {SLOW_SECONDS} s and "
+        f"answers every fourth device. The recognizer is real: {model}, one thread. Everything runs on this one "
+        "machine, those who speak and listen, too."
+    )
+    others = ", so others were at work on it" if load_before > QUIET else ""
+    where = (
+        f"{cpu['cores']} cores of {cpu['cpu']}, Python {cpu['python']}, scheduling {scheduling()}; the machine's load "
+        f"was {load_before:.1f} before it began{others}."
+    )
+    said = [who, where]
+    if wanted.compressed > 1.0:
+        said.append(COMPRESSED.format(wanted.compressed))
+    if kind == "soak":
+        said.append(f"The first {wanted.warm_up_seconds:.0f} s are the warm-up, and count for nothing.")
+    return said
+
+
+def document(kind: str, wanted: FleetLoad, run: Ran, said: list[str], bars: list[Bar]) -> dict[str, Any]:
+    """What is kept of a run."""
+    slow = frozenset(name for name, room in rooms(wanted).items() if room == "far")
+    columns = {one.name: metrics_of(run, one, slow) for one in run.stretches}
+    if kind == "soak":
+        looks = run.looks_in(run.stretches[-1])
+        for who in ("gateway", "recognizer"):
+            hourly = slope_per_hour(looks, f"proportional {who}", compressed=run.compressed, scale=2**-20)
+            columns["soak"] |= {
+                f"memory at the end, {who}, MB": looks[-1].figures[f"memory {who}"] / 2**20,
+                f"proportional memory, {who}, MB per hour": hourly,
+            }
+    return {
+        "name": kind,
+        "machine": machine(),
+        "words": said,
+        "wanted": msgspec.to_builtins(wanted)
+        | {"model": Path(wanted.model).name.rpartition("-")[0] or wanted.model},
+        "metrics": columns,
+        "bars": [
+            {"what": b.what, "value": b.value, "limit": b.limit, "sense": b.sense, "unit": b.unit, "ok": b.ok}
+            for b in bars
+        ],
+    }
+
+
+def main() -> int:
+    """Entry point; exit status 1 when a bar was missed."""
+    said = arguments().parse_args()
+    wanted = wanted_load(said) if said.kind == "load" else wanted_soak(said)
+    load_before = os.getloadavg()[0]
+    began = time.time()
+    run = asyncio.run(ran(wanted))
+    bars = load_bars(run) if said.kind == "load" else soak_bars(run)
+    told = words(said.kind, wanted, said.model, load_before)
+    kept = document(said.kind, wanted, run, told, bars)
+    slow = frozenset(name for name, room in rooms(wanted).items() if room == "far")
+    said.folder.mkdir(parents=True, exist_ok=True)
+    title = f"Earshot under {said.kind}, {(time.time() - began) / 60:.0f} minutes"
+    (said.folder / f"{said.kind}.html").write_text(
+        page(title, told, bars, kept["metrics"], charts(run, slow))
+    )
+    (said.folder / f"{said.kind}.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n"
+    )
+    for bar in bars:
+        print(
+            f"{'ok    ' if bar.ok else 'MISSED'} {bar.what}: {bar.value:.3g} {bar.unit}, {bar.sense} {bar.limit:g}"
+        )
+    print(f"{said.folder / said.kind}.html")
+    return 0 if all(bar.ok for bar in bars) else 1
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in ("load", "soak"):
+        one = kinds.add_parser(kind)
+        one.add_argument(
+            "--duty", type=float, default=0.0, help="share of the time in which a device is spoken to"
+        )
+        one.add_argument("--devices-serial", dest="serial", type=int, default=20)
+        one.add_argument("--devices-mqtt", dest="mqtt", type=int, default=200)
+        one.add_argument("--devices-websocket", dest="websocket", type=int, default=20)
+        one.add_argument("--listeners", type=int, default=200)
+        one.add_argument(
+            "--model", default="tiny.en" if kind == "load" else "bundled", help="bundled, tiny.en, base"
+        )
+        one.add_argument("--seed", type=int, default=1)
+        one.add_argument("--folder", type=Path, default=RESULTS, help="where page and figures are written")
+        if kind == "load":
+            one.add_argument(
+                "--minutes", type=float, default=6.0, help="half at half the duty, half at all of it"
+            )
+        else:
+            one.add_argument("--hours", type=float, default=2.0, help="of real time")
+            one.add_argument(
+                "--night", action="store_true", help="a night's worth in these hours, compressed"
+            )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
