@@ -45,6 +45,7 @@ from gateway.observing.health import Health, HealthState
 from gateway.observing.log import configure as configure_log
 from gateway.observing.machine.sampler import Sampler
 from gateway.observing.recognizer_health import PoolHealth, RecognizerHealth
+from gateway.observing.requests.counting import HttpRequests
 from gateway.observing.standby_health import StandbyHealth
 from gateway.observing.twin_health import TwinHealth
 from gateway.orchestrators.loading import load_function
@@ -137,6 +138,7 @@ class Gateway:
         self._folder = journal_path(config.journal.path, os.environ).parent
         self.audit = Audit(self._folder, of_gateway=True)
         self.machine = Sampler(self._folder, self._at_work)
+        self._requests = HttpRequests()
         self.common_door = CommonDoor()
         self._held_audio = _held_audio(config)
         self.store: StoreAtWork | None = None
@@ -608,6 +610,7 @@ class Gateway:
             self.common_door,
             self._elsewhere(),
             None if self._held_audio is None else self._held_audio.give,
+            requests=self._requests,
             house_figures=self._house_figures,
             machine=self.machine,
         )

@@ -182,7 +182,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing.machine:
 .observing.requests:            .contract .observing.metrics
 .backups:                       .access .journal .journal.tables
-.tracing:                       firmware_bridge .contract .settings .hub
+.tracing:                       firmware_bridge .contract .settings .hub .observing.metrics
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
@@ -258,7 +258,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .observing.requests .adapters.doors
                                 .pipeline.recordings .pipeline.dictation .pipeline.asking .web.entrance .web.parts
                                 .web.listeners .web.explaining .web.recordings .web.api
-.web.elsewhere:                 .contract .access .journal .house .pipeline.asking .web.entrance .web.parts .web.api
+.web.elsewhere:                 .contract .access .journal .house .observing.requests .pipeline.asking .web.entrance
+                                .web.parts .web.api
                                 .web.operations
 .web:                           firmware_bridge firmware_bridge.link .contract .settings .access .observing
                                 .observing.requests
@@ -314,7 +315,7 @@ gateway:                        .contract .orchestrators .client
                                 transcription.scheduling .contract .recognizers .recognizers.pool
                                 .process .access .broker .broker.opening .journal.errors .journal .config
                                 .house.row .standby .house .house.copies .hub .orchestrators .observing
-                                .observing.machine .registry
+                                .observing.machine .observing.requests .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline
                                 .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
                                 .web.parts .web.elsewhere .web .systemd .tracing

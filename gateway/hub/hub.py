@@ -91,6 +91,10 @@ class Housemates(Protocol):
         """Wait until this hub knows what it can know for this listener, or does not find out."""
 
 
+def nobody_asks(_event: HubEvent) -> None:
+    """Who is told of events at once where nobody wants to be."""
+
+
 class Hub:
     """The one place where events become visible. ``epoch`` names this run, so that a cursor of another is known."""
 
@@ -108,7 +112,7 @@ class Hub:
         self.house: Housemates | None = None
         """None: there is no other gateway."""
         self.waits = Waits()
-        self.on_publish: Callable[[HubEvent], None] = lambda _event: None
+        self.on_publish: Callable[[HubEvent], None] = nobody_asks
         """Told of each event of this gateway at once, in the context of who publishes it."""
         """How long people waited, by what was published here."""
         self.on_forget: list[Callable[[], None]] = []

@@ -14,8 +14,9 @@ import structlog
 
 from gateway.contract.events import DeliveryEvent, ReplyEvent, TranscriptionEvent
 from gateway.contract.tracing import CALLER, traceparent
-from gateway.hub.hub import Hub
+from gateway.hub.hub import Hub, nobody_asks
 from gateway.hub.listener_queue import HubError
+from gateway.observing.metrics.waits import no_trace
 from gateway.tracing.otlp import SpanExporter
 from gateway.tracing.spans import TracedTurn
 
@@ -44,8 +45,6 @@ class Tracing:
         self._callers: OrderedDict[str, str] = OrderedDict()
         """The trace contexts that turns came by, by correlation id, until they are shown here."""
         self._now = asyncio.get_running_loop().time
-        hub.on_publish = self.note_caller
-        hub.waits.trace_of = self.trace_of
 
     def trace_of(self, correlation_id: str) -> str:
         """The trace of a turn, in hexadecimal; empty where it is not traced."""
@@ -61,12 +60,18 @@ class Tracing:
 
     async def run(self) -> None:
         """Until the hub is closed."""
-        async with asyncio.TaskGroup() as tasks:
-            sending = tasks.create_task(self.exporter.run(), name="spans to their collector")
-            looking = tasks.create_task(self._look(), name="turns that are over")
-            await self._watch()
-            sending.cancel()
-            looking.cancel()
+        hub = self._hub
+        hub.on_publish, hub.waits.trace_of = self.note_caller, self.trace_of
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(self.exporter.run(), name="spans to their collector")
+                looking = tasks.create_task(self._look(), name="turns that are over")
+                await self._watch()
+                sending.cancel()
+                looking.cancel()
+        finally:
+            if hub.on_publish == self.note_caller:  # else another one traces meanwhile
+                hub.on_publish, hub.waits.trace_of = nobody_asks, no_trace
 
     async def _watch(self) -> None:
         while True:

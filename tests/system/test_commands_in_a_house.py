@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+import structlog
 from aiohttp import ClientSession
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.web import Response
+from structlog.testing import capture_logs
 
 from firmware_bridge.simulator.user import ReplyShown
 from gateway.access.principals import LOCAL, Right, Role
@@ -159,7 +161,7 @@ async def test_who_asks_may_do_here_what_their_role_may_and_nothing_else(
 ) -> None:
     """The gateway looks itself at what the asking hub has let in."""
     async with open_all(tmp_path, redis.url) as (hall, _, _):
-        parts = hall.gateway._parts()
+        parts = hall.gateway._parts(hall.gateway.config.web)
         body = msgspec.Raw(b'{"text":"hello"}')
         path = {"device_id": "kitchen"}
         for role, status in (("listener", 403), ("device", 403), ("king", 403), ("orchestrator", 404)):
@@ -188,7 +190,7 @@ async def test_who_asks_may_do_here_what_their_role_may_and_nothing_else(
 
 async def test_what_is_no_request_is_refused_as_in_one(tmp_path: Path, redis: Redis) -> None:
     async with open_all(tmp_path, redis.url) as (hall, _, _):
-        parts = hall.gateway._parts()
+        parts = hall.gateway._parts(hall.gateway.config.web)
         from gateway.access.principals import LOCAL
 
         for wrong, status in (
@@ -356,3 +358,25 @@ async def test_a_device_of_which_nobody_knows_where_it_is_is_asked_of_all() -> N
     assert response.status == 200
     assert [one.operation for one in others.carried.items] == ["showDevice", "showDevice"]
     assert [one.asker.name for one in others.carried.items] == ["local", "local"]
+
+
+async def test_what_was_asked_at_a_hub_is_in_the_log_of_who_did_it_under_the_same_id(
+    tmp_path: Path, redis: Redis
+) -> None:
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logged:
+        async with open_all(tmp_path, redis.url) as (_, _, hub), ClientSession() as session:
+            headers = {"X-Correlation-ID": "mine-7"}
+            status, told = await ask(
+                session, "POST", hub.url, "/say", json={"text": "what time is it?"}, headers=headers
+            )
+            assert status == 202, told
+            correlation_id = told["correlation_id"]
+            await passes(lambda: any(line.get("causation_id") == "mine-7" for line in logged))
+            await passes(
+                lambda: any(
+                    line["event"] == "utterance" and line["correlation_id"] == correlation_id
+                    for line in logged
+                )
+            )
+    causes = {line.get("causation_id") for line in logged if line.get("correlation_id") == correlation_id}
+    assert "mine-7" in causes

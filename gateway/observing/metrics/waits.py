@@ -18,6 +18,11 @@ RECENT = 200
 """Utterances of which it is known how long the recognizer took for them."""
 
 
+def no_trace(_correlation_id: str) -> str:
+    """As long as nobody traces."""
+    return ""
+
+
 class Waits:
     """To be told of each event that is published."""
 
@@ -54,7 +59,7 @@ class Waits:
         self.delivery = Histogram(
             "delivery_seconds", "From an answer until its device had acknowledged it.", SECONDS
         )
-        self.trace_of: Callable[[str], str] = lambda _correlation_id: ""
+        self.trace_of: Callable[[str], str] = no_trace
         """The trace of a request, for exemplars; empty: there is none, as long as nobody traces."""
         self._on_their_way: OrderedDict[str, float] = OrderedDict()
 

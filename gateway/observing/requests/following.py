@@ -31,6 +31,11 @@ def correlation_of(request: web.Request) -> str:
     return request[_CORRELATION]
 
 
+def request_id(given: str) -> str:
+    """What somebody gives as one, where it is one; else one of ours."""
+    return given if _ID.fullmatch(given) else f"r_{secrets.token_urlsafe(16)}"
+
+
 def follow(application: web.Application, counted: HttpRequests) -> None:
     """All that it serves. To be called after its other middlewares are in place: this one is around them."""
     application.middlewares.insert(0, _following(counted))
@@ -40,8 +45,7 @@ def follow(application: web.Application, counted: HttpRequests) -> None:
 def _following(counted: HttpRequests) -> Middleware:
     @web.middleware
     async def followed(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get(CORRELATION_HEADER, "")
-        request[_CORRELATION] = made = given if _ID.fullmatch(given) else f"r_{secrets.token_urlsafe(16)}"
+        request[_CORRELATION] = made = request_id(request.headers.get(CORRELATION_HEADER, ""))
         began, status = time.monotonic(), 500
         caller = CALLER.set(trace_context(request.headers.get(HEADER, "")))
         with structlog.contextvars.bound_contextvars(correlation_id=made):

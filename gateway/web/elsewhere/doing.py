@@ -15,6 +15,7 @@ from gateway.access.needed import Open
 from gateway.access.principals import Principal, Role
 from gateway.contract.house import HouseCommand, HouseDone
 from gateway.journal import JournalError
+from gateway.observing.requests.following import request_id
 from gateway.web.api import reading
 from gateway.web.api.operation import Call
 from gateway.web.entrance.problems import Problem, not_found, unavailable
@@ -27,7 +28,12 @@ _CARRIED = {one.name: one for one in OPERATIONS if one.carry is not None}
 
 
 async def done_here(parts: Parts, told: HouseCommand) -> HouseDone:
-    """Its answer, or the problem that there is with it."""
+    """Its answer, or the problem that there is with it. What is logged, and caused, is under the request's id."""
+    with structlog.contextvars.bound_contextvars(correlation_id=request_id(told.correlation_id)):
+        return await _done_here(parts, told)
+
+
+async def _done_here(parts: Parts, told: HouseCommand) -> HouseDone:
     try:
         answer = await _run(parts, told)
     except Problem as error:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 
 from gateway.contract.tracing import CALLER, traceparent
+from gateway.hub.hub import nobody_asks
 from gateway.observing.metrics.exposition import OPEN_TYPE
 from gateway.settings.tracing import TracingSettings
 from gateway.tracing import names, otlp, turns
@@ -138,10 +139,24 @@ async def test_callers_that_are_never_asked_for_are_bounded(monkeypatch: pytest.
     caller = CALLER.set(THEIRS)
     try:
         for number in range(10):
-            one.hub.publish(replace(HEARD, correlation_id=f"c_{number}"))
+            one.tracing.note_caller(replace(HEARD, correlation_id=f"c_{number}"))
     finally:
         CALLER.reset(caller)
     assert list(one.tracing._callers) == ["c_7", "c_8", "c_9"]
+
+
+async def test_tracing_that_ends_leaves_the_hub_to_the_next_one() -> None:
+    """As when its section of the configuration changes while the gateway runs."""
+    async with collecting() as collector:
+        one = Traced(collector.url)
+        hub, telling = one.hub, SpanExporter(TracingSettings(endpoint=collector.url))
+        other = Tracing(hub, telling, 1.0, lambda: "base")
+        with running(one.tracing.run()):
+            await passes(lambda: hub.waits.trace_of("c_1") != "")
+            with running(other.run()):
+                await passes(lambda: hub.waits.trace_of == other.trace_of)
+        await passes(lambda: hub.on_publish is nobody_asks)
+        assert hub.waits.trace_of("c_1") == ""
 
 
 async def test_tracing_that_is_configured_is_on_in_a_whole_gateway(tmp_path: Path) -> None:
@@ -151,4 +166,4 @@ async def test_tracing_that_is_configured_is_on_in_a_whole_gateway(tmp_path: Pat
     async with collecting() as collector:
         config = replace(served(tmp_path), tracing=TracingSettings(endpoint=collector.url))
         async with Gateway(config) as gateway:
-            assert len(gateway.hub.waits.trace_of("c_1")) == 32
+            await passes(lambda: len(gateway.hub.waits.trace_of("c_1")) == 32)
