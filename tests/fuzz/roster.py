@@ -100,6 +100,15 @@ TARGETS = {
         ),
         400,
     ),
+    "log_lines": Target(
+        (
+            "gateway.commands.trace.log_lines",
+            "gateway.contract.tracing",
+            "gateway.observing.requests.following",
+            "transcription.process.named_lines",
+        ),
+        1_500,
+    ),
     "tokens": Target(
         (
             "gateway.access.token_text",

@@ -57,6 +57,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield from _realtime()
     yield from _commands()
     yield from _completions()
+    yield from _log_lines()
 
 
 def _wire() -> Iterator[tuple[str, bytes]]:
@@ -313,6 +314,28 @@ def _firmware() -> Iterator[tuple[str, bytes]]:
         b'"rooms":["Kitchen"],"everybody":true,"again":{"a":2.5},"paused":"stopped by itself"}]'
     )
     yield "firmware", rollout
+
+
+def _log_lines() -> Iterator[tuple[str, bytes]]:
+    when = "2026-12-01T13:45:31.123456Z"
+    ours = {
+        "timestamp": when,
+        "level": "warning",
+        "event": "failed",
+        "correlation_id": "c_1",
+        "utterance_id": "u_1",
+    }
+    line = json.dumps(ours).encode()
+    yield "log_lines", line
+    yield "log_lines", b"<4>" + line + b"\n" + json.dumps({"MESSAGE": line.decode()}).encode() + b"\n"
+    yield "log_lines", json.dumps({"MESSAGE": [*line], "PRIORITY": "4"}).encode()
+    yield (
+        "log_lines",
+        b"2026-12-01 13:45:31 [warning  ] utterance failed [x] correlation_id=c_1 reason='it is away'\n",
+    )
+    yield "log_lines", b'\x1e{"correlation_id":"c_1","device_id":"kitchen"}\x1esomebody: cannot\n'
+    yield "log_lines", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    yield "log_lines", b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later"
 
 
 def _commands() -> Iterator[tuple[str, bytes]]:

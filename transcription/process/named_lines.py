@@ -54,5 +54,5 @@ def lifted(line: str) -> tuple[dict[str, str], str]:
     told, between, text = line[1:].partition(_BEGINS)
     try:
         return (names_of(_names.decode(told)), text) if between else ({}, line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError):
         return {}, line

@@ -76,7 +76,7 @@ def parsed(text: str) -> LoggedLine | None:
         return _of_terminal(_COLOUR.sub("", text))
     try:
         facts = _decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     message = facts.get("MESSAGE")
     if isinstance(message, str) and "event" not in facts:

@@ -148,3 +148,17 @@ async def test_how_many_may_listen_holds_at_once(tmp_path: Path) -> None:
         change(house, max_listeners=1, listener_policy="refuse_new")
         assert house.gateway.hub.settings.max_listeners == 1
         await passes(lambda: house.gateway.config.web.max_listeners == 1)
+
+
+async def test_requests_stay_counted_when_the_page_is_opened_anew(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        assert await answers(house.gateway.url) == 200
+        port = free_port()
+        change(house, port=port)
+        url = await moved(house, port)
+        async with ClientSession() as client, client.get(f"{url}metrics") as answer:
+            lines = (await answer.text()).splitlines()
+    [counted] = [
+        line for line in lines if line.startswith('earshot_http_requests_total{method="GET",route="/livez",')
+    ]
+    assert float(counted.split()[-1]) >= 1
