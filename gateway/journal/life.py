@@ -63,7 +63,7 @@ def lives(db: sqlite3.Connection, name: str) -> list[Life]:
         return []
     db.execute("BEGIN")  # all of it as it is at one moment
     try:
-        names = dict.fromkeys(islice(_names(db, name), MOST_LIVES))
+        names = list(dict.fromkeys(_names(db, name))) or list(islice(_caused(db, name), MOST_LIVES))
         found = [_life(db, *one) for one in names or ((name, ""), ("", name))]
     finally:
         db.execute("ROLLBACK")
@@ -87,8 +87,14 @@ def _names(db: sqlite3.Connection, name: str) -> Iterator[tuple[str, str]]:
         row = request_of(record)
         if row.utterance_id == name:
             yield name, row.correlation_id
-    caused = (_row(record) for (record,) in db.execute("SELECT record FROM history ORDER BY number"))
-    yield from ((row.utterance_id, row.correlation_id) for row in caused if row.causation_id == name)
+
+
+def _caused(db: sqlite3.Connection, name: str) -> Iterator[tuple[str, str]]:
+    """Those that came by that request; no index knows, so that all rows are looked at."""
+    for (record,) in db.execute("SELECT record FROM history ORDER BY number"):
+        row = _row(record)
+        if row.causation_id == name:
+            yield row.utterance_id, row.correlation_id
 
 
 def _unheard(db: sqlite3.Connection) -> Iterator[UtteranceRow]:
