@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fleet load`` and ``soak``: a run of a whole fleet, its page and its figures.
+"""``python -m benchmarks.fleet load`` and ``soak``: a run of a whole fleet, its page and its figures; ``table``.
 
 Without ``--duty``, ``load`` speaks as often as the capacity model says that this machine bears (docs/load.md), and half
 as often before. What is written: ``FOLDER/load.html`` (one page), ``FOLDER/load.json`` beside it.
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.fleet.capacity import duty_at_capacity, with_small
+from benchmarks.fleet.capacity import duty_at_capacity, filled, predicted, with_small
 from benchmarks.fleet.courses import charts
 from benchmarks.fleet.figures import Ran, load_bars, metrics_of, slope_per_hour, soak_bars
 from benchmarks.fleet.house import ran, rooms
@@ -28,6 +28,7 @@ from tests.real.weights import BASE, TINY_EN
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "fleet"
+DOCUMENT = ROOT / "docs" / "load.md"
 NIGHT_HOURS = 10.0
 SOAK_WARM_UP_SECONDS = 300.0
 SOAK_DUTY = 0.005
@@ -71,7 +72,7 @@ def wanted_load(said: argparse.Namespace) -> FleetLoad:
             Phase(name="half", duty=duty / 2, seconds=half), Phase(name="capacity", duty=duty, seconds=half),
         ),
         serial=said.serial, mqtt=said.mqtt, websocket=said.websocket, listeners=said.listeners,
-        model=model_place(said.model), seed=said.seed,
+        model=model_place(said.model), first=said.first, seed=said.seed,
     )  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def wanted_soak(said: argparse.Namespace) -> FleetLoad:
     return FleetLoad(
         phases=(Phase(name="soak", duty=said.duty or SOAK_DUTY, seconds=seconds - warm_up),),
         serial=said.serial, mqtt=said.mqtt, websocket=said.websocket, listeners=said.listeners,
-        model=model_place(said.model), compressed=compressed, warm_up_seconds=warm_up, seed=said.seed,
+        model=model_place(said.model), compressed=compressed, warm_up_seconds=warm_up, first=said.first, seed=said.seed,
     )  # fmt: skip
 
 
@@ -102,6 +103,11 @@ def words(kind: str, wanted: FleetLoad, model: str, load_before: float) -> list[
         f"was {load_before:.1f} before it began{others}."
     )
     said = [who, where]
+    if wanted.first:
+        said.append(
+            "Gateway and recognizer come before all other work (SCHED_RR): what others did says little of their waits, "
+            "and devices, listeners, agents and brokers have what is left."
+        )
     if wanted.compressed > 1.0:
         said.append(COMPRESSED.format(wanted.compressed))
     if kind == "soak":
@@ -109,11 +115,33 @@ def words(kind: str, wanted: FleetLoad, model: str, load_before: float) -> list[
     return said
 
 
-def document(kind: str, wanted: FleetLoad, run: Ran, said: list[str], bars: list[Bar]) -> dict[str, Any]:
+def predictions(
+    wanted: FleetLoad, model: str, columns: dict[str, dict[str, float | int | str]]
+) -> dict[str, dict[str, float]]:
+    """Cores that `earshot plan`'s costs say, beside those that were measured; none for a model that has none."""
+    costs, found = measured(), {}
+    if model not in costs.models or wanted.compressed > 1.0:
+        return {}
+    for name, column in columns.items():
+        rate = float(column["utterances_per_s"])
+        said = rate * float(column["mean speech_s"])
+        delivered = float(column["events to listeners_per_s"])
+        one = predicted(
+            costs, model, devices=wanted.devices, said_seconds=said, utterances=rate, delivered=delivered
+        )
+        for who, cores in (("gateway", one.gateway), ("recognizer", one.recognizer)):
+            if f"{who}, cores" in column:
+                found[f"{name}, {who}"] = {"predicted": cores, "measured": float(column[f"{who}, cores"])}
+    return found
+
+
+def document(
+    said: argparse.Namespace, wanted: FleetLoad, run: Ran, told: list[str], bars: list[Bar]
+) -> dict[str, Any]:
     """What is kept of a run."""
     slow = frozenset(name for name, room in rooms(wanted).items() if room == "far")
     columns = {one.name: metrics_of(run, one, slow) for one in run.stretches}
-    if kind == "soak":
+    if said.kind == "soak":
         looks = run.looks_in(run.stretches[-1])
         for who in ("gateway", "recognizer"):
             hourly = slope_per_hour(looks, f"proportional {who}", compressed=run.compressed, scale=2**-20)
@@ -122,12 +150,12 @@ def document(kind: str, wanted: FleetLoad, run: Ran, said: list[str], bars: list
                 f"proportional memory, {who}, MB per hour": hourly,
             }
     return {
-        "name": kind,
+        "name": said.kind,
         "machine": machine(),
-        "words": said,
-        "wanted": msgspec.to_builtins(wanted)
-        | {"model": Path(wanted.model).name.rpartition("-")[0] or wanted.model},
+        "words": told,
+        "wanted": msgspec.to_builtins(wanted) | {"model": said.model},
         "metrics": columns,
+        "predictions": predictions(wanted, said.model, columns),
         "bars": [
             {"what": b.what, "value": b.value, "limit": b.limit, "sense": b.sense, "unit": b.unit, "ok": b.ok}
             for b in bars
@@ -138,13 +166,16 @@ def document(kind: str, wanted: FleetLoad, run: Ran, said: list[str], bars: list
 def main() -> int:
     """Entry point; exit status 1 when a bar was missed."""
     said = arguments().parse_args()
+    if said.kind == "table":
+        DOCUMENT.write_text(filled(DOCUMENT.read_text(), with_small(measured())))
+        return 0
     wanted = wanted_load(said) if said.kind == "load" else wanted_soak(said)
     load_before = os.getloadavg()[0]
     began = time.time()
     run = asyncio.run(ran(wanted))
     bars = load_bars(run) if said.kind == "load" else soak_bars(run)
     told = words(said.kind, wanted, said.model, load_before)
-    kept = document(said.kind, wanted, run, told, bars)
+    kept = document(said, wanted, run, told, bars)
     slow = frozenset(name for name, room in rooms(wanted).items() if room == "far")
     said.folder.mkdir(parents=True, exist_ok=True)
     title = f"Earshot under {said.kind}, {(time.time() - began) / 60:.0f} minutes"
@@ -177,6 +208,9 @@ def arguments() -> argparse.ArgumentParser:
         one.add_argument(
             "--model", default="tiny.en" if kind == "load" else "bundled", help="bundled, tiny.en, base"
         )
+        one.add_argument(
+            "--first", action="store_true", help="gateway and recognizer before all other work (root)"
+        )
         one.add_argument("--seed", type=int, default=1)
         one.add_argument("--folder", type=Path, default=RESULTS, help="where page and figures are written")
         if kind == "load":
@@ -188,6 +222,7 @@ def arguments() -> argparse.ArgumentParser:
             one.add_argument(
                 "--night", action="store_true", help="a night's worth in these hours, compressed"
             )
+    kinds.add_parser("table", help="rewrite the table of docs/load.md from the measured costs")
     return parser
 
 

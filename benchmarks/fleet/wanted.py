@@ -36,6 +36,8 @@ class FleetLoad(Struct, frozen=True, kw_only=True):
     compressed: float = 1.0
     warm_up_seconds: float = 20.0
     """Real seconds, at the first phase's duty, before anything counts."""
+    first: bool = False
+    """Gateway and recognizer come before all other work of the machine (SCHED_RR, which root may give)."""
     seed: int = 1
 
     @property

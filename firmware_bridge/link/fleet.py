@@ -99,6 +99,8 @@ class _Device:
     key: bytes | None = None
     """What it has proved that it has."""
     superseded: deque[int] = field(default_factory=lambda: deque(maxlen=SUPERSEDED_BOOTS))
+    due: float = math.inf
+    """When something is to be done on its link, or it is to be forgotten; found with what goes out."""
 
     @property
     def connected(self) -> bool:
@@ -316,8 +318,14 @@ class Fleet:
         return cut_off
 
     def tick(self, now: float) -> None:
-        """Do what is due on every link, and forget devices that were gone too long."""
-        for device_id, device in list(self._devices.items()):
+        """Do what is due on the links, and forget devices that were gone too long.
+
+        Hundreds of devices have nothing to do while one speaks: only who is due is looked at.
+        """
+        due = [item for item in self._devices.items() if item[1].due <= now]
+        for device_id, device in due:
+            device.due = math.inf
+            self._touched.add(device)
             try:
                 self._report(device.end.tick(now))
             except Exception as error:  # noqa: BLE001 - the boundary between devices
@@ -326,12 +334,7 @@ class Fleet:
             held_since = device.end.held_since
             if held_since is not None and now - held_since >= RESUME_SECONDS:
                 self._forget(device_id, "did not come back", now)
-        self._touched.update(self._devices.values())
-        # outgoing() finds the soonest deadline anew; a device on hold has only its being forgotten.
-        held = [
-            d.end.held_since + RESUME_SECONDS for d in self._devices.values() if d.end.held_since is not None
-        ]
-        self.next_deadline = min(held, default=math.inf)
+        self.next_deadline = min((device.due for device in self._devices.values()), default=math.inf)
 
     def outgoing(self, now: float) -> list[tuple[Line, DeviceFrame]]:
         """The frames to put on the lines now, in order for each line. Drains."""
@@ -346,13 +349,15 @@ class Fleet:
 
     def _outgoing(self, device: _Device, now: float) -> list[tuple[Line, DeviceFrame]]:
         end, line = device.end, device.line
+        end.pass_time(now)
         out = end.outgoing()
         for correlation_id in end.delivered():
             try:
                 self._on_delivered(end.device_id, end.boot, correlation_id)
             except Exception as error:  # noqa: BLE001 - the boundary: the frames go out all the same
                 self.fail("a delivery", error)
-        self.next_deadline = min(self.next_deadline, _deadline(end, now))
+        device.due = _deadline(end, now)
+        self.next_deadline = min(self.next_deadline, device.due)
         return [] if line is None else [(line, frame) for frame in out]
 
     def fail(self, work: str, error: Exception) -> None:
@@ -669,5 +674,8 @@ def _is_hello(rejected: FrameRejected) -> bool:
 
 
 def _deadline(end: GatewayEnd, now: float) -> float:
+    """Of a device on hold: when it is forgotten."""
+    if end.held_since is not None:
+        return end.held_since + RESUME_SECONDS
     deadline = end.next_deadline(now)
     return math.inf if deadline is None else deadline

@@ -246,6 +246,10 @@ class GatewayEnd:
             events += self._streams.tick(now)
         return events
 
+    def pass_time(self, now: float) -> None:
+        """It is so late: what goes out next goes out then, however long nothing came in or was due."""
+        self._now = now
+
     def outgoing(self) -> list[DeviceFrame]:
         """The frames to put on the wire now, in order. Drains."""
         out = list(self._urgent)

@@ -19,6 +19,7 @@ from firmware_bridge.link.events import (
     HelloRefused,
     LinkChanged,
     LinkEvent,
+    NoticeKind,
     StreamStarted,
 )
 from firmware_bridge.link.fleet import (
@@ -38,6 +39,7 @@ from firmware_bridge.link.frames import (
     FrameType,
     Header,
     Hello,
+    Notice,
     Ping,
     Reply,
     Welcome,
@@ -439,6 +441,58 @@ def test_a_reply_goes_down_and_its_delivery_is_reported(house: House) -> None:
     assert house.delivered == [("kitchen", 1, "c_1")]
 
 
+def test_only_the_device_that_has_something_due_is_looked_at(house: House) -> None:
+    """Of hundreds, one speaks: each of its acknowledgements would cost a look at all of them."""
+    for number in range(200):
+        house.linked(topic(f"d{number}"), device_id=f"d{number}")
+    house.pass_time(1.0)
+    looked_at: list[str] = []
+    for device_id, device in house.fleet._devices.items():
+
+        def look(now: float, who: str = device_id, tick: Any = device.end.tick) -> Any:
+            looked_at.append(who)
+            return tick(now)
+
+        device.end.tick = look  # type: ignore[method-assign]
+    link = house.fleet._devices["d7"].end.link
+    for sequence in range(20):
+        frame = Notice(Header(link=link, sequence=sequence, credit=16), NoticeKind.BUTTON, 1, "")
+        house.arrive(topic("d7"), frame)
+        house.pass_time(0.5)
+    assert looked_at
+    assert set(looked_at) == {"d7"}
+
+
+def test_what_goes_to_a_device_after_a_long_silence_is_not_sent_twice_at_once(house: House) -> None:
+    house.linked(PORT_A)
+    house.pass_time(10.0)
+    end = house.fleet.end("kitchen", 1)
+    assert end
+    assert end.send_reply(3, "c_1", "done", final=True)
+    first = [frame for _, frame in house.fleet.outgoing(house.now) if isinstance(frame, Reply)]
+    again = [frame for _, frame in house.pass_time(0.05) if isinstance(frame, Reply)]
+    assert (len(first), len(again)) == (1, 0)
+    assert [frame for _, frame in house.pass_time(3.0) if isinstance(frame, Reply)], (
+        "it is sent again when it is due"
+    )
+
+
+def test_each_device_that_stays_away_is_forgotten_at_its_own_time(house: House) -> None:
+    for number in range(3):
+        house.linked(topic(f"d{number}"), device_id=f"d{number}")
+        house.now += 10.0
+    house.pass_time(20.0)
+    house.take_events()
+    began = house.now
+    house.pass_time(280.0)
+    assert len(house.fleet.devices()) == 3
+    for left in (2, 1, 0):
+        while len(house.fleet.devices()) > left:
+            assert house.fleet.next_deadline < began + 400
+            house.pass_time(1.0)
+    assert house.fleet.next_deadline == float("inf")
+
+
 def test_a_fault_is_sent_to_a_device_that_is_there(house: House) -> None:
     house.linked(PORT_A)
     house.fleet.send_fault("kitchen", FaultCode.BAD_AUDIO, "too loud")
@@ -481,6 +535,7 @@ def test_a_link_that_fails_is_over_and_begins_anew_beside_the_others(step: str) 
     house, failed = House(), []
     house.fleet._on_failure = lambda work, error: failed.append((work, type(error)))
     house.linked(PORT_A)
+    house.now += 1.0
     house.linked(topic("hall"), device_id="hall")
 
     def stumble(*_arguments: object) -> None:
@@ -488,7 +543,7 @@ def test_a_link_that_fails_is_over_and_begins_anew_beside_the_others(step: str) 
 
     setattr(house.fleet._devices["kitchen"].end, step, stumble)
     house.arrive(PORT_A, Ping(Header()))
-    house.fleet.tick(house.now)
+    house.fleet.tick(house.fleet.next_deadline)
     house.fleet.outgoing(house.now)
     assert failed == [("the link of a device", ZeroDivisionError)]
     assert names(house.take_events()) == [("DeviceDisconnected", "kitchen", 1)]
