@@ -20,11 +20,13 @@ from msgspec import structs
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.embedded_broker.passwords import Passwords
-from firmware_bridge.link.events import HelloRefused, LinkEvent
+from firmware_bridge.link.events import DeviceConnected, HelloRefused, LinkEvent
 from firmware_bridge.link.wires import MQTT
 from gateway.access.audit import Audit, What
 from gateway.access.common_door import CommonDoor
 from gateway.access.mqtt_secret import passwords_for
+from gateway.alerting.relief import Relief
+from gateway.alerting.watching import AlertWatch, tellers
 from gateway.answering.announcing import Announcing
 from gateway.answering.crew import Crew
 from gateway.broker.address import gateway_name, replies_group
@@ -32,6 +34,7 @@ from gateway.broker.base import BrokerError, BrokerStatus, Leases, MessageBroker
 from gateway.broker.opening import MEMORY, open_broker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.loading import ConfigError
+from gateway.config.places import OWN_CERTIFICATE
 from gateway.config.reloading import Plan, plan
 from gateway.contract.escaping import one_line
 from gateway.firmware.standby import FirmwareStandby, OfImages
@@ -132,6 +135,7 @@ class Gateway:
         self._stack = AsyncExitStack()
         self._workers: list[asyncio.Task[None]] = []
         self._tracing: list[asyncio.Task[None]] = []
+        self._tellers: list[asyncio.Task[None]] = []
         self._silero: SileroModel | None = None
         self._is_up = False
         self._model_changed: Callable[[TranscriptionSettings], None] = lambda _settings: None
@@ -139,6 +143,11 @@ class Gateway:
         self.audit = Audit(self._folder, of_gateway=True)
         self.machine = Sampler(self._folder, self._at_work)
         self._requests = HttpRequests()
+        self.alerting = AlertWatch(
+            config.alerts, folder=self._folder, hub=self.hub, health=self.health,
+            sample=lambda: self.machine.latest, relieve=self._give_way, certificate_ends=self._certificate_ends,
+        )  # fmt: skip
+        self.audit.on_note, self.audit.on_used = self.alerting.audited, self.alerting.used
         self.common_door = CommonDoor()
         self._held_audio = _held_audio(config)
         self.store: StoreAtWork | None = None
@@ -194,6 +203,8 @@ class Gateway:
             self._is_up = True
             self._start(self.machine.run, "machine")
             self._trace()
+            self._tell_alerts()
+            self._start(self.alerting.run, "alerts")
             self._start(self.register.watch, "device registry")
             self._start(self.firmware.run, "firmware")
             self._start_adapters()
@@ -299,6 +310,9 @@ class Gateway:
             self._page.change(config.web)
         if config.tracing != before.tracing:
             self._trace()
+        if config.alerts != before.alerts:
+            self.alerting.reconfigure(config.alerts)
+            self._tell_alerts()
 
     def _readmit(self) -> None:
         """What devices are called, and which may come in, has changed."""
@@ -416,6 +430,33 @@ class Gateway:
         self._tracing.append(
             self._start(Tracing(self.hub, SpanExporter(settings), settings.sample, model).run, "tracing")
         )
+
+    def _tell_alerts(self) -> None:
+        """Wherever people want to be told; instead of where they wanted it before."""
+        for task in self._tellers:
+            task.cancel()
+        told = tellers(self.config.alerts, self._house_name)
+        self.alerting.tellers = [teller for _, teller, _ in told]
+        self._tellers = [self._start(work, name) for name, _, work in told]
+
+    def _give_way(self, wanted: Relief) -> None:
+        """Before the kernel decides what ends."""
+        if self._is_up:
+            drafts, recordings = wanted >= Relief.DRAFTS, wanted >= Relief.RECORDINGS
+            self.pipeline.give_way(drafts=drafts, recordings=recordings)
+        self.hub.history.keep(0 if wanted >= Relief.HISTORY else self.config.web.history_events)
+
+    def _certificate_ends(self) -> float | None:
+        """Of the certificate that the page shows, where it shows one."""
+        tls = self.config.web.tls
+        if not (tls.cert_file or tls.self_signed):
+            return None
+        from gateway.web.entrance.certificate import validity  # noqa: PLC0415 - an extra
+
+        try:
+            return validity(Path(tls.cert_file) if tls.cert_file else self._folder / OWN_CERTIFICATE)[1]
+        except (OSError, ValueError):
+            return None  # health says so
 
     def _open_names(self) -> HouseNames:
         """Those of the house, where somebody is to be asked for them."""
@@ -613,6 +654,7 @@ class Gateway:
             requests=self._requests,
             house_figures=self._house_figures,
             machine=self.machine,
+            alerting=self.alerting,
         )
 
     def _house_figures(self) -> dict[str, float]:
@@ -659,6 +701,8 @@ class Gateway:
             self.audit.note(
                 What.NOT_ADMITTED, address=event.link, device_id=event.device_id, reason=event.reason
             )
+        if isinstance(event, DeviceConnected):
+            self.alerting.booted(event.device_id, event.boot)
         if isinstance(event, OfImages):
             with self.mishaps.contained("firmware over the air"):
                 self.firmware.hear(event)

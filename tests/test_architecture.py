@@ -156,6 +156,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 
 .contract:
 .settings.agents:
+.settings.observing:
 .settings:                      .settings.agents
 .process:                       firmware_bridge transcription
 .access:                        firmware_bridge firmware_bridge.link firmware_bridge.embedded_broker
@@ -171,8 +172,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.effects .journal.dead_letters
 .journal:                       transcription .settings .process .access .journal.errors .journal.records
                                 .journal.effects .journal.dead_letters .journal.tables
-.config:                        firmware_bridge transcription .contract .settings.agents .settings .access .broker
-                                .broker.opening .journal
+.config:                        firmware_bridge transcription .contract .settings.agents .settings.observing
+                                .settings .access .broker .broker.opening .journal
 .observing.metrics:             .contract
 .hub:                           firmware_bridge .contract .settings .process .access .observing.metrics
 .orchestrators:                 firmware_bridge transcription .contract .settings .process .access .broker
@@ -182,7 +183,7 @@ transcription.scheduling:       transcription transcription.utterance transcript
 .observing.machine:
 .observing.requests:            .contract .observing.metrics
 .backups:                       .access .journal .journal.tables
-.tracing:                       firmware_bridge .contract .settings .hub .observing.metrics
+.tracing:                       firmware_bridge .contract .settings.observing .hub .observing.metrics
 .shared_store:                  firmware_bridge .contract .settings .process .access .broker .broker.backends .config
                                 .journal.errors .journal.records .journal.effects .journal.tables .journal .observing
 .registry:                      firmware_bridge firmware_bridge.link .access .observing
@@ -229,7 +230,9 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 .journal.records .house .pipeline.sessions .pipeline
 .adapters.doors:                firmware_bridge .access .observing
 .web.entrance:                  firmware_bridge .settings .process .access .config
-.web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .broker
+.alerting:                      firmware_bridge firmware_bridge.carriers .contract .settings.observing .access
+                                .observing .observing.machine .observing.metrics .hub
+.web.parts:                     firmware_bridge.bridge transcription.recognizing .settings .access .alerting .broker
                                 .journal .config .hub .observing .observing.machine .observing.requests .registry
                                 .pipeline.asking .pipeline
 .planning:
@@ -245,7 +248,8 @@ transcription.scheduling:       transcription transcription.utterance transcript
                                 firmware_bridge.bridge transcription.models
                                 transcription.transcriber .contract .settings .access .broker
                                 .journal.records .journal.dead_letters .journal .config
-                                .observing .observing.machine .planning .registry .pipeline.sessions .pipeline.agents
+                                .observing .observing.machine .planning .registry .alerting .pipeline.sessions
+                                .pipeline.agents
                                 .pipeline.recordings
                                 .pipeline.telling .pipeline.asking .pipeline .web.entrance .web.parts
                                 .web.recordings .web.metrics .process
@@ -317,7 +321,8 @@ gateway:                        .contract .orchestrators .client
                                 .house.row .standby .house .house.copies .hub .orchestrators .observing
                                 .observing.machine .observing.requests .registry
                                 .firmware .names .shared_store .pipeline.telling .pipeline
-                                .answering .adapters.parts .adapters .settings .pipeline.content .pipeline.sessions
+                                .answering .alerting .adapters.parts .adapters .settings .pipeline.content
+                                .pipeline.sessions .web.entrance
                                 .web.parts .web.elsewhere .web .systemd .tracing
 .house_hub:                     .contract .process .access .broker .broker.opening .journal.errors .journal
                                 .config .house .hub .observing .observing.machine .shared_store .web.entrance

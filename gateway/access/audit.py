@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -105,9 +105,14 @@ class Audit:
         """Refusals that were not written down since the last line."""
         self.lost = 0
         """Lines that the disk did not take."""
+        self.on_note: Callable[[What, Mapping[str, object]], None] = lambda _what, _facts: None
+        """Told of each fact, also of those that are too many to be written down."""
+        self.on_used: Callable[[str, str], None] = lambda _name, _address: None
+        """Told which program's token came from where, each time that it lets somebody in."""
 
     def note(self, what: What, **facts: str | float) -> None:
         """Write one line. Never raises."""
+        self.on_note(what, facts)
         whose = str(facts.get("address", facts.get("device_id", "")))
         if what in _BOUNDED and self._refusals.take(whose, self._ticks()) > 0:
             self.left_out += 1

@@ -23,6 +23,7 @@ from gateway.config.networks import wrong_networks
 from gateway.config.outline import Contradiction, Mistake, shown
 from gateway.settings.broker import BrokerSettings
 from gateway.settings.content import ContentSettings
+from gateway.settings.observing.alerts import AlertSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import BUNDLED_MODEL, TranscriptionSettings
 
@@ -52,8 +53,28 @@ def _microphones(devices: DeviceSettings) -> Iterator[Contradiction]:
             yield (("devices", "microphones", name, "rate"),), message
 
 
+def _alerts(alerts: AlertSettings) -> Iterator[Contradiction]:
+    here = "alerts"
+    if alerts.mqtt and not is_mqtt_url(alerts.mqtt):
+        message = f"expected mqtt[s]://[user@]host[:port] or nothing, got {shown(alerts.mqtt)}"
+        yield ((here, "mqtt"),), message
+    if alerts.mqtt_password_file and "@" not in alerts.mqtt:
+        message = "whose password? name the user in the url: mqtts://user@host"
+        yield ((here, "mqtt_password_file"), (here, "mqtt")), message
+    if alerts.mqtt_ca_file and not alerts.mqtt.startswith("mqtts:"):
+        yield ((here, "mqtt_ca_file"), (here, "mqtt")), "certificates need an mqtts:// url"
+    if alerts.webhook_secret_file and not alerts.webhook:
+        yield (
+            ((here, "webhook_secret_file"), (here, "webhook")),
+            "it signs what goes to alerts.webhook, which is none",
+        )
+    if alerts.webhook_ca_file and not alerts.webhook.startswith("https:"):
+        yield ((here, "webhook_ca_file"), (here, "webhook")), "certificates need an https:// address"
+
+
 def _contradictions(config: GatewayConfig) -> Iterator[Contradiction]:
     """What the types of single settings cannot say."""
+    yield from _alerts(config.alerts)
     serial, mqtt = config.devices.serial, config.devices.mqtt
     for i, pattern in enumerate(serial.ports):
         if not pattern.startswith("/"):

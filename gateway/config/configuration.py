@@ -17,12 +17,13 @@ from gateway.settings.house import HouseSettings
 from gateway.settings.journal import JournalSettings
 from gateway.settings.log import LogSettings
 from gateway.settings.names import NamesSettings
+from gateway.settings.observing.alerts import AlertSettings
+from gateway.settings.observing.tracing import TracingSettings
 from gateway.settings.orchestrator import AgentName, OrchestratorSettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.recognizers import RecognizersSettings
 from gateway.settings.sessions import SessionSettings
 from gateway.settings.shutdown import ShutdownSettings
-from gateway.settings.tracing import TracingSettings
 from gateway.settings.web import WebSettings
 from transcription.settings import TranscriptionSettings
 
@@ -53,6 +54,7 @@ class GatewayConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     web: WebSettings = WebSettings()
     adapters: AdapterSettings = AdapterSettings()
     tracing: TracingSettings = TracingSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
 

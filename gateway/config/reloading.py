@@ -32,7 +32,7 @@ DEVICES: tuple[str, ...] = (
 """Of the section ``devices`` those that change at run time."""
 
 
-AT_ONCE: tuple[str, ...] = ("features", "web", "log", "tracing", "shutdown")
+AT_ONCE: tuple[str, ...] = ("features", "web", "log", "tracing", "alerts", "shutdown")
 """Sections that change at run time as a whole; in those not named here, nothing does."""
 
 REASONS: dict[str, str] = {

@@ -326,6 +326,11 @@ class Pipeline:
         if self.features is not None:
             self.features.reconfigure(config.features)
 
+    def give_way(self, *, drafts: bool, recordings: bool) -> None:
+        """Whether text that is being spoken is shown, and recordings are taken: what is said comes first."""
+        self._announce.gives_way = drafts
+        self.transcribing.gives_way = recordings
+
     def answer_anew(self) -> None:
         """Nothing that was answered until now is given again."""
         if self.agents is not None:

@@ -18,7 +18,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, T
 
 from firmware_bridge.named_files import first_line
 from firmware_bridge.servers import in_words, tls_context
-from gateway.settings.tracing import TracingSettings
+from gateway.settings.observing.tracing import TracingSettings
 from gateway.tracing.spans import Attribute, Span
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,7 @@ from firmware_bridge.bridge import Bridge
 from gateway.access.audit import Audit
 from gateway.access.common_door import CommonDoor
 from gateway.access.principals import Principal
+from gateway.alerting.watching import AlertWatch
 from gateway.broker.base import BrokerStatus, MessageBroker
 from gateway.config.configuration import GatewayConfig
 from gateway.config.reloading import Plan
@@ -136,6 +137,8 @@ class Parts:
     """Those that are served."""
     house_figures: Callable[[], Mapping[str, float]] = dict
     """What was told and heard in the house so far, by fixed names; none: this gateway is alone."""
+    alerting: AlertWatch | None = None
+    """What is amiss, and whether anything gives way for want of memory; None: nobody looks."""
     machine: Sampler | None = None
     """What the machine and our processes use; None: nobody looks."""
 

@@ -12,9 +12,9 @@ from gateway.agents.http_peer import HttpPeer, PeerAnswer, PeerFailed
 from gateway.agents.ready_made import Probed
 from gateway.agents.tokens import secret_in
 from gateway.agents.webhook.question import may_reply_later, question
-from gateway.agents.webhook.signature import signed
 from gateway.agents.webhook.streamed_answer import StreamedPieces, begins_a_stream
 from gateway.agents.webhook.whole_answer import from_json, from_words
+from gateway.contract.signature import signed
 from gateway.orchestrators.answer import CannotAnswer, ComesLater, Reply
 from gateway.orchestrators.heard import Heard
 from gateway.orchestrators.sdk import BadOrchestrator, Orchestrator

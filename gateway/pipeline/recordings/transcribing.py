@@ -147,10 +147,14 @@ class Transcribing:
         self._open: set[OpenRecording] = set()
         self._places: set[FilePlace] = set()
         self._numbers = 0
+        self.gives_way = False
+        """Whether none is taken, so that what is spoken has the memory."""
 
     @contextmanager
     def place(self, owner: str) -> Iterator[FilePlace]:
-        """Keep a place for a recording of ``owner``. Raises TooManyFiles."""
+        """Keep a place for a recording of ``owner``. Raises TooManyFiles, and Stopped where none is taken."""
+        if self.gives_way:
+            raise Stopped("too little memory is free here: recordings are taken again when there is more")
         taken = Counter(place.owner for place in self._places)
         if not has_share(self._settings.at_once, taken, owner):
             of_all = f"{len(self._places)} recordings are being transcribed already"

@@ -72,6 +72,8 @@ class Announcer:
         self._speech_watchers: dict[str, Callable[[], None]] = {}
         self.holds_partials = False
         """Whether nobody is to see text while it is being spoken."""
+        self.gives_way = False
+        """Whether nobody sees text while it is being spoken, for want of memory or time."""
         self.busy: frozenset[Priority] = frozenset()
         """With which classes the recognizer has fallen behind: their devices had better wait."""
 
@@ -202,7 +204,7 @@ class Announcer:
 
     def wants_partials(self, session: Session) -> bool:
         """Whether its device or any listener wants to see text while it is being spoken."""
-        if self.holds_partials:
+        if self.holds_partials or self.gives_way:
             return False
         name = session.name
         return self._devices.wants_partials(name.device_id, name.boot) or self._hub.is_wanted(

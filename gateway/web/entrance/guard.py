@@ -20,7 +20,7 @@ from gateway.access.audit import Audit, What
 from gateway.access.door import Door, NotAdmitted, Stay
 from gateway.access.limits import Buckets, Crowd, Rate, address_key
 from gateway.access.needed import Needed, Open
-from gateway.access.principals import Principal, Right
+from gateway.access.principals import Principal, Right, Role
 from gateway.access.token_text import is_meant_as_one
 from gateway.settings.web import WebSettings
 from gateway.web.entrance.addresses import Addresses
@@ -59,6 +59,8 @@ BURST_SECONDS = 10.0
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "auth", "authorization", "api_key", "jwt"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 """What `Sec-Fetch-Site` says of our own page, and of what somebody typed."""
+_OF_PROGRAMS = frozenset({Role.DEVICE, Role.ORCHESTRATOR})
+"""Whose tokens are at one place; people have theirs on a phone and on a desk."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -148,6 +150,8 @@ class Guard:
         await self._identify(request, visit)
         if visit.principal is not None and visit.principal.token_id:
             self.limit(self.requests, "requests", visit, key=visit.principal.token_id)
+            if visit.principal.role in _OF_PROGRAMS and not visit.page:
+                self.audit.on_used(visit.principal.name, visit.address)
         self._rights(request, visit)
         with ExitStack() as visit.staying, self._room(visit):
             self.stays(request, visit)

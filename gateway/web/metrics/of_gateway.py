@@ -37,6 +37,7 @@ def families(parts: Parts, version: str) -> list[Family]:
         *_hub(parts),
         *parts.hub.waits.families(),
         *parts.requests.families(),
+        *_alerts(parts),
         *_house(parts),
     ]
     if parts.machine is not None:
@@ -70,6 +71,19 @@ def _health(parts: Parts) -> Iterable[Family]:
         "work",
         parts.health.mishaps.counts,
     )
+
+
+def _alerts(parts: Parts) -> Iterable[Family]:
+    if parts.alerting is not None:
+        alerts = parts.alerting.alerts
+        urgent = sum(one.urgent for one in alerts.current)
+        counts = {"urgent": urgent, "other": len(alerts.current) - urgent}
+        yield by_label(gauge("alerts", "Alerts that are not over (urgent, other)."), "kind", counts)
+        yield counter("alerts_raised", "Alerts that were raised since the start.", alerts.raised)
+        says = (
+            "What gives way for want of memory or time: 0 nothing, 1 drafts, 2 recordings too, 3 history too."
+        )
+        yield gauge("relief", says, int(parts.alerting.relief))
 
 
 def _hub(parts: Parts) -> Iterable[Family]:

@@ -11,6 +11,7 @@ from gateway.access.needed import Open
 from gateway.contract.events_schema import events_schema
 from gateway.web.api import (
     agents,
+    alerts,
     configuration,
     dead_letters,
     devices,
@@ -56,6 +57,7 @@ def _description() -> bytes:
 
 OPERATIONS: tuple[Operation, ...] = (
     *health.OPERATIONS,
+    *alerts.OPERATIONS,
     *devices.OPERATIONS,
     *registry.OPERATIONS,
     *firmware.OPERATIONS,

@@ -140,3 +140,22 @@ def test_it_is_not_written_through_a_link(tmp_path: Path) -> None:
     audit.note(What.MADE, name="ann")
     assert audit.lost == 1
     assert (tmp_path / "elsewhere").read_text() == ""
+
+
+def test_whoever_looks_for_patterns_is_told_of_all_of_them(tmp_path: Path) -> None:
+    """Also of those that are too many to be written down, and before they are."""
+    seen: list[tuple[What, dict[str, object]]] = []
+    audit = Audit(tmp_path)
+    audit.on_note = lambda what, facts: seen.append((what, dict(facts)))
+    for _ in range(100):
+        audit.note(What.NOT_ADMITTED, address="192.0.2.1", reason="expired")
+    assert len(seen) == 100
+    assert len(lines(tmp_path)) < 50
+    assert seen[0] == (What.NOT_ADMITTED, {"address": "192.0.2.1", "reason": "expired"})
+
+
+def test_where_nobody_looks_nothing_happens(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    audit.on_used("board", "192.0.2.1")
+    audit.note(What.MADE, name="ann")
+    assert len(lines(tmp_path)) == 1

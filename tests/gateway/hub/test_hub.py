@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.access.principals import Principal, Role
 from gateway.contract.events import HubEvent, SnapshotEvent, Subscribe, decode_event
@@ -326,3 +327,48 @@ async def test_whoever_keeps_what_it_was_shown_is_told_that_something_is_forgott
     show(hub, reply())
     hub.forget(lambda event: getattr(event, "text", "") == reply().text)
     assert told == [[]], "once it is gone, and whatever becomes of others"
+
+
+async def test_other_bounds_hold_for_who_comes_from_then_on() -> None:
+    hub = Hub(SMALL)
+    first = await live(hub)
+    hub.reconfigure(structs.replace(SMALL, max_listeners=1, listener_policy="refuse_new"))
+    with pytest.raises(HubFull):
+        hub.attach(Subscribe())
+    show(hub, reply())
+    assert (await anext(first)).event.seq == 1, "who is there stays"
+    hub.reconfigure(SMALL)
+    await live(hub)
+
+
+@pytest.mark.parametrize(("kept", "resumes"), [(0, False), (4, False), (5, True), (100, True)])
+async def test_less_history_is_forgotten_at_once_and_more_is_kept_from_then_on(
+    kept: int, *, resumes: bool
+) -> None:
+    hub = Hub(SMALL)
+    for number in range(6):
+        show(hub, reply(text=str(number)))
+    hub.reconfigure(structs.replace(SMALL, history_events=kept))
+    outbox = hub.attach(Subscribe(epoch=hub.epoch, seq=1))
+    first = await anext(outbox)
+    assert isinstance(first.event, SnapshotEvent) is not resumes
+    if resumes:
+        assert first.event.seq == 2
+    for number in range(30):
+        show(hub, reply(text=f"later {number}"))
+    assert len(hub.history.of(hub.epoch, 0)) == min(kept, 36)
+
+
+async def test_what_has_given_way_is_kept_again_when_there_is_room() -> None:
+    hub = Hub(SMALL)
+    show(hub, reply())
+    hub.history.keep(0)
+    show(hub, reply())
+    assert hub.history.of(hub.epoch, 0) == []
+    hub.history.keep(20)
+    show(hub, reply())
+    assert [item.event.seq for item in hub.history.of(hub.epoch, 0)] == [3]
+    resumed = hub.attach(Subscribe(epoch=hub.epoch, seq=2))
+    assert (await anext(resumed)).event.seq == 3
+    begins_anew = hub.attach(Subscribe(epoch=hub.epoch, seq=1))
+    assert isinstance((await anext(begins_anew)).event, SnapshotEvent), "what was in between is not to be had"

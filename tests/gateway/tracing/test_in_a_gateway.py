@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from gateway.contract.tracing import CALLER, traceparent
 from gateway.hub.hub import nobody_asks
 from gateway.observing.metrics.exposition import OPEN_TYPE
-from gateway.settings.tracing import TracingSettings
+from gateway.settings.observing.tracing import TracingSettings
 from gateway.tracing import names, otlp, turns
 from gateway.tracing.otlp import SpanExporter
 from gateway.tracing.turns import Tracing

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.settings.tracing import TracingSettings
+from gateway.settings.observing.tracing import TracingSettings
 from gateway.tracing import otlp as module
 from gateway.tracing.otlp import SpanExporter, otlp
 from gateway.tracing.spans import CLIENT, Span

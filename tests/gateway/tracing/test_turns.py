@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.hub.hub import Hub
-from gateway.settings.tracing import TracingSettings
+from gateway.settings.observing.tracing import TracingSettings
 from gateway.settings.web import WebSettings
 from gateway.tracing import names, otlp, turns
 from gateway.tracing.otlp import SpanExporter

@@ -75,7 +75,7 @@ def test_what_an_operator_with_a_scope_may() -> None:
         "showConfiguration", "changeConfiguration", "listModels",
         "describeDevice", "approveDevice", "denyDevice", "revokeDevice", "makeDeviceKey", "unregisterDevice",
         "showFirmware", "addFirmware", "offerFirmware", "pauseFirmware", "resumeFirmware", "removeFirmware",
-        "forgetAnswers", "tryFeature", "takeFeatureBack",
+        "forgetAnswers", "tryFeature", "takeFeatureBack", "listAlerts",
     }  # fmt: skip
     assert {one.name for one in OPERATIONS if one.right is Right.OPERATE} == rows
     assert {one.name for one in OPERATIONS if one.right is Right.GOVERN} == house

@@ -1,0 +1,1 @@
+"""The sections about what is seen of the gateway."""
