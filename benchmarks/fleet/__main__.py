@@ -16,14 +16,14 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.fleet.capacity import duty_at_capacity, filled, predicted, with_small
+from benchmarks.fleet.capacity import as_a_fleet, duty_at_capacity, filled, predicted, with_small
 from benchmarks.fleet.courses import charts
 from benchmarks.fleet.figures import Ran, load_bars, metrics_of, slope_per_hour, soak_bars
 from benchmarks.fleet.house import ran, rooms
 from benchmarks.fleet.page import page
 from benchmarks.fleet.wanted import SLOW_SECONDS, UTTERANCE_SECONDS, FleetLoad, Phase
 from benchmarks.instruments.report import Bar, machine, scheduling
-from gateway.planning.costs import measured
+from gateway.planning.costs import Costs, measured
 from tests.real.weights import BASE, TINY_EN
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +86,12 @@ def wanted_soak(said: argparse.Namespace) -> FleetLoad:
         serial=said.serial, mqtt=said.mqtt, websocket=said.websocket, listeners=said.listeners,
         model=model_place(said.model), compressed=compressed, warm_up_seconds=warm_up, first=said.first, seed=said.seed,
     )  # fmt: skip
+
+
+def costs_of_a_fleet() -> Costs:
+    """Those of `earshot plan`, and of the gateway what the committed load has cost it at capacity."""
+    found = msgspec.json.decode((RESULTS / "load.json").read_bytes())["predictions"]["capacity, gateway"]
+    return as_a_fleet(with_small(measured()), found["measured"], found["predicted"])
 
 
 def words(kind: str, wanted: FleetLoad, model: str, load_before: float) -> list[str]:
@@ -167,7 +173,7 @@ def main() -> int:
     """Entry point; exit status 1 when a bar was missed."""
     said = arguments().parse_args()
     if said.kind == "table":
-        DOCUMENT.write_text(filled(DOCUMENT.read_text(), with_small(measured())))
+        DOCUMENT.write_text(filled(DOCUMENT.read_text(), costs_of_a_fleet()))
         return 0
     wanted = wanted_load(said) if said.kind == "load" else wanted_soak(said)
     load_before = os.getloadavg()[0]

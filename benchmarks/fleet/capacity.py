@@ -47,6 +47,17 @@ def with_small(costs: Costs) -> Costs:
     return structs.replace(costs, models={**costs.models, "small": small})
 
 
+def as_a_fleet(costs: Costs, measured: float, predicted: float) -> Costs:
+    """The costs, with those of the gateway as much larger as a whole fleet has cost it than they had said."""
+    times = max(1.0, measured / predicted)
+    return structs.replace(
+        costs,
+        speaking_device=costs.speaking_device * times,
+        utterance=costs.utterance * times,
+        delivery=costs.delivery * times,
+    )
+
+
 def fits(workload: Workload, costs: Costs, model: str, box: Box) -> bool:
     """Whether all of it is in one box, with three tenths of its cores to spare, and waits are short."""
     plan = sizing(workload, costs, costs.models[model], box, "redis")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.fleet.capacity import MOST, capacity, duty_at_capacity, fits, most, with_small
+from benchmarks.fleet.capacity import MOST, as_a_fleet, capacity, duty_at_capacity, fits, most, with_small
 from gateway.planning.costs import measured
 from gateway.planning.sizing import Box, Workload
 
@@ -61,3 +61,13 @@ def test_small_costs_some_times_what_base_does_and_the_others_stay() -> None:
     assert COSTS.models["small"].seconds(2.0) > 2 * COSTS.models["base"].seconds(2.0)
     assert with_small(COSTS) is COSTS
     assert measured().models.items() <= COSTS.models.items()
+
+
+def test_what_a_fleet_has_cost_the_gateway_counts_where_it_is_more() -> None:
+    dearer = as_a_fleet(COSTS, 0.4, 0.1)
+    assert dearer.utterance == pytest.approx(4 * COSTS.utterance)
+    assert dearer.speaking_device == pytest.approx(4 * COSTS.speaking_device)
+    assert dearer.models == COSTS.models
+    assert as_a_fleet(COSTS, 0.05, 0.1) == COSTS
+    few = capacity(dearer, "tiny.en", 8, 0.1, seconds=2.0, listeners=20)
+    assert few.devices < bears("tiny.en", 8, 0.1)
