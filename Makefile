@@ -15,7 +15,7 @@ INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation load soak \
-	esp-idf clean wanted
+	esp-idf clean wanted wheel aarch64
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -107,6 +107,12 @@ $(VENV)/.dev: requirements/test.txt pyproject.toml | $(BIN)/python
 	@$(call INSTALL,test)
 	@$(EDITABLE)
 	@touch $@ $(VENV)/.demo
+
+wheel: $(VENV)/.dev  ## dist/*.whl, installed by pipx and from the pins, far from here, and tried (a minute or two)
+	@.ci/wheel $(abspath $(BIN)/uv) $(abspath $(BIN)/python)
+
+aarch64: $(BIN)/uv  ## whether all that is pinned has wheels for a Raspberry Pi
+	@.ci/aarch64 $(abspath $(BIN)/uv) $(abspath $(BIN)/python)
 
 esp-idf: $(BIN)/uv  ## the ESP32 component against ESP-IDF's own headers (IDF_PATH=..., IDF_EXTRA=...), and its manifests
 	@.ci/esp-idf
