@@ -15,7 +15,7 @@ INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation load soak \
-	esp-idf clean wanted wheel aarch64
+	esp-idf clean wanted wheel aarch64 deb deb-trial
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -113,6 +113,13 @@ wheel: $(VENV)/.dev  ## dist/*.whl, installed by pipx and from the pins, far fro
 
 aarch64: $(BIN)/uv  ## whether all that is pinned has wheels for a Raspberry Pi
 	@.ci/aarch64 $(abspath $(BIN)/uv) $(abspath $(BIN)/python)
+
+deb: $(VENV)/.dev  ## dist/*.deb for Debian 12 and 13, amd64 and arm64 (RELEASES=12 ARCHITECTURES=amd64: less), each looked at by lintian
+	@.ci/system-packages deb
+	@deploy/debian/build $(abspath $(BIN)/uv) $(abspath $(BIN)/python) $(if $(RELEASES),"$(RELEASES)","12 13") $(if $(ARCHITECTURES),"$(ARCHITECTURES)","amd64 arm64")
+
+deb-trial: deb  ## each package for this machine's architecture installed, used, upgraded, removed and purged in a Debian of its own (root)
+	@deploy/debian/trials $(shell dpkg --print-architecture) "$(RELEASES)"
 
 esp-idf: $(BIN)/uv  ## the ESP32 component against ESP-IDF's own headers (IDF_PATH=..., IDF_EXTRA=...), and its manifests
 	@.ci/esp-idf

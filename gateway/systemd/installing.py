@@ -38,7 +38,7 @@ HIDDEN_FROM_THE_SERVICE = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  #
 BACKOFF_SINCE = 254
 """The first systemd that knows RestartSteps=."""
 
-_ENVIRONMENT_TEXT = """\
+ENVIRONMENT_TEXT = """\
 # Settings that are secret, or that belong to this machine only; systemd reads this file as root.
 # EARSHOT_DEVICES__MQTT__URL=mqtt://user:password@host
 """
@@ -188,7 +188,7 @@ def plan(host: Host) -> list[Step]:
     if not host.at(SYSTEM_CONFIG).exists():
         steps.append(WriteFile(SYSTEM_CONFIG, docs.default_yaml(SCHEMA.name), 0o644))
     if not host.at(ENVIRONMENT).exists():
-        steps.append(WriteFile(ENVIRONMENT, _ENVIRONMENT_TEXT, 0o600))
+        steps.append(WriteFile(ENVIRONMENT, ENVIRONMENT_TEXT, 0o600))
     steps.append(Run(("systemctl", "daemon-reload")))
     steps.append(Run(("systemctl", "enable", UNIT.name)))
     steps.append(Run(("systemctl", "restart", UNIT.name)))
