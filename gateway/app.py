@@ -145,7 +145,7 @@ class Gateway:
         self._requests = HttpRequests()
         self.alerting = AlertWatch(
             config.alerts, folder=self._folder, hub=self.hub, health=self.health,
-            sample=lambda: self.machine.latest, relieve=self._give_way, certificate_ends=self._certificate_ends,
+            sample=lambda: self.machine.latest, relieve=self._give_way, certificate=self._certificate,
         )  # fmt: skip
         self.audit.on_note, self.audit.on_used = self.alerting.audited, self.alerting.used
         self.common_door = CommonDoor()
@@ -446,15 +446,15 @@ class Gateway:
             self.pipeline.give_way(drafts=drafts, recordings=recordings)
         self.hub.history.keep(0 if wanted >= Relief.HISTORY else self.config.web.history_events)
 
-    def _certificate_ends(self) -> float | None:
-        """Of the certificate that the page shows, where it shows one."""
+    def _certificate(self) -> tuple[float, float] | None:
+        """From when until when the page's certificate is good, where it shows one."""
         tls = self.config.web.tls
         if not (tls.cert_file or tls.self_signed):
             return None
         from gateway.web.entrance.certificate import validity  # noqa: PLC0415 - an extra
 
         try:
-            return validity(Path(tls.cert_file) if tls.cert_file else self._folder / OWN_CERTIFICATE)[1]
+            return validity(Path(tls.cert_file) if tls.cert_file else self._folder / OWN_CERTIFICATE)
         except (OSError, ValueError):
             return None  # health says so
 

@@ -18,15 +18,21 @@ FEWEST = 10
 P95 = 0.95
 OWN = "alert: "
 """What the components of health are called by which alerts are shown: they raise none themselves."""
+LAST_PART = 0.1
 _DAY = 86_400.0
 
 
 class Expiry(Struct, frozen=True):
-    """Something that lets somebody in, and until when (Unix seconds)."""
+    """Something that lets somebody in, from when until when (Unix seconds)."""
 
     what: str
+    begins_at: float
     ends_at: float
     remedy: str
+
+    def is_soon(self, now: float, days: float) -> bool:
+        """Within so many days; for what does not last long, when a tenth of its time is left."""
+        return self.ends_at - now < min(days * _DAY, LAST_PART * (self.ends_at - self.begins_at))
 
 
 class _Counted(Struct, frozen=True):
@@ -150,7 +156,7 @@ def _machine(settings: AlertSettings, sample: MachineSample) -> Iterator[Amiss]:
 def ending(settings: AlertSettings, things: list[Expiry], now: float) -> Iterator[Amiss]:
     """What lets somebody in, and soon does not."""
     soon = sorted(
-        (one for one in things if one.ends_at - now < settings.ends_days * _DAY), key=lambda one: one.ends_at
+        (one for one in things if one.is_soon(now, settings.ends_days)), key=lambda one: one.ends_at
     )
     if not soon or not settings.ends_days:
         return

@@ -57,10 +57,10 @@ class AlertWatch:
         health: Health,
         sample: Callable[[], MachineSample | None],
         relieve: Callable[[Relief], None],
-        certificate_ends: Callable[[], float | None] = lambda: None,
+        certificate: Callable[[], tuple[float, float] | None] = lambda: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``relieve`` is told how much is to give way; ``certificate_ends``: when the page's does.
+        """``relieve`` is told how much is to give way. ``certificate``: from when until when the page's is good.
 
         In Unix seconds, read from its file; None: it shows none.
         """
@@ -70,7 +70,7 @@ class AlertWatch:
         self._settings = settings
         self._folder = folder
         self._hub, self._health = hub, health
-        self._sample, self._relieve, self._certificate_ends = sample, relieve, certificate_ends
+        self._sample, self._relieve, self._certificate = sample, relieve, certificate
         self._now = now
         self._window, self._intruders = Window(), Intruders()
         self._endings: list[Expiry] = []
@@ -107,12 +107,13 @@ class AlertWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Once."""
+        """Once; nothing before the machine was looked at: what was amiss before is not over for that."""
+        sample = self._sample()
+        if sample is None:
+            return
         await self._look_for_endings()
         self._window.note(self._hub.waits, self._now(), self._settings.window_seconds)
-        sample = self._sample()
-        if sample is not None:
-            self._give_way(relief(self.relief, sample))
+        self._give_way(relief(self.relief, sample))
         news = self.alerts.look([*self._own(sample), *unwell(self._health.report())])
         self._show()
         if news:
@@ -122,7 +123,7 @@ class AlertWatch:
                     teller.offer(alert)
             await self._keep()
 
-    def _own(self, sample: MachineSample | None) -> list[Amiss]:
+    def _own(self, sample: MachineSample) -> list[Amiss]:
         """What no component of health says already."""
         bounds = self._hub.waits.speech_to_text.bounds
         return [
@@ -169,9 +170,9 @@ class AlertWatch:
         for token in tokens:
             if not token.revoked_at:
                 remedy = f"earshot token rotate {token.name}"
-                endings.append(Expiry(f"the token {token.name}", token.expires_at, remedy))
-        if (until := self._certificate_ends()) is not None:
-            endings.append(Expiry("the page's certificate", until, "renew it: docs/security.md"))
+                endings.append(Expiry(f"the token {token.name}", token.made_at, token.expires_at, remedy))
+        if (valid := self._certificate()) is not None:
+            endings.append(Expiry("the page's certificate", *valid, "renew it: docs/security.md"))
         return endings
 
     # -- over restarts

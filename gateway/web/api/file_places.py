@@ -82,6 +82,7 @@ _AGENTS_CODE = (("app",), ("langgraph", "graph"))
 _SERVERS = ("openai", "tools", "servers")
 _NO_AGENT = AgentSettings()
 _OWN = (
+    "alerts.json",
     "audit.log",
     "clock.json",
     "devices.json",

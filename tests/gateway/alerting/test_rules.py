@@ -99,7 +99,7 @@ def test_a_threshold_of_nothing_is_off() -> None:
         "answered": [30.0] * 99,
     }
     assert found(window(bad), off, sample(9.0, memory_available=0, disk_free=0)) == []
-    assert list(ending(off, [Expiry("it", 0.0, "")], 1.0)) == []
+    assert list(ending(off, [Expiry("it", -9e9, 0.0, "")], 1.0)) == []
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,22 @@ def test_the_bucket_of_a_share() -> None:
 )
 def test_what_ends_soon_is_one_alert_with_the_first(left: float, when: str) -> None:
     things = [
-        Expiry("later", 13 * DAY, "b"),
-        Expiry("the token ann", left, "rotate it"),
-        Expiry("far", 90 * DAY, "c"),
+        Expiry("later", -9e9, 13 * DAY, "b"),
+        Expiry("the token ann", -9e9, left, "rotate it"),
+        Expiry("far", -9e9, 90 * DAY, "c"),
     ]
     (one,) = ending(SETTINGS, things, 0.0)
     assert one.text == f"the token ann {when}, and 1 more soon"
     assert (one.remedy, one.at_once) == ("rotate it", True)
     assert "ann" not in one.shown
     assert list(ending(SETTINGS, things[2:], 0.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "is_soon"), [(0.0, False), (0.85 * DAY, False), (0.95 * DAY, True), (2 * DAY, True)]
+)
+def test_what_does_not_last_long_ends_soon_only_when_little_is_left(now: float, *, is_soon: bool) -> None:
+    assert Expiry("a visitor's token", 0.0, DAY, "").is_soon(now, 14.0) is is_soon
 
 
 def test_what_is_not_well_is_told_and_many_devices_are_one() -> None:

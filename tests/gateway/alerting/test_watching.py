@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from gateway.access.principals import Role
-from gateway.alerting import watching
+from gateway.alerting import rules, watching
 from gateway.alerting.intruders import TRIES
 from gateway.alerting.relief import Relief
 from gateway.app import Gateway
@@ -96,8 +96,9 @@ async def test_somebody_who_tries_tokens_is_told_to_operators_alone(tmp_path: Pa
         assert any("127.0.0.1" in one["text"] for one in told["alerts"])
 
 
-async def test_a_token_that_ends_soon(tmp_path: Path) -> None:
+async def test_a_token_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Keyring(tmp_path).token("soon", Role.LISTENER)
+    monkeypatch.setattr(rules, "LAST_PART", 2.0)
     async with Gateway(config(tmp_path, alerts={"ends_days": 3_650.0})) as gateway:
         await passes(lambda: "alert: ends soon" in gateway.health.report().components)
         (one,) = [one for one in gateway.alerting.alerts.current if one.name == "ends soon"]
