@@ -15,7 +15,7 @@ INSTALL = $(PIP) install --require-hashes --requirement requirements/$(1).txt
 EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .PHONY: demo test real quick check plan latest oldest lock chaos fuzz bench bench-compare bench-wer dictation load soak \
-	esp-idf clean wanted wheel aarch64 deb deb-trial
+	docs esp-idf clean wanted wheel aarch64 deb deb-trial
 
 demo: $(VENV)/.demo  ## the main job, live: two simulated ESP32s, or (MICROPHONE=1) your own voice; the page on :8080
 	@$(BIN)/earshot demo $(if $(ONCE),--once) $(if $(JSON),--json) \
@@ -120,6 +120,11 @@ deb: $(VENV)/.dev  ## dist/*.deb for Debian 12 and 13, amd64 and arm64 (RELEASES
 
 deb-trial: deb  ## each package for this machine's architecture installed, used, upgraded, removed and purged in a Debian of its own (root)
 	@deploy/debian/trials $(shell dpkg --print-architecture) "$(RELEASES)"
+
+docs: $(BIN)/uv  ## the documentation as a site in build/site, searched, read from a folder; a broken link is an error (a minute)
+	@$(BIN)/uv venv -q --clear build/docs-venv
+	@$(BIN)/uv pip install -q -p build/docs-venv/bin/python --require-hashes -r requirements/docs.txt
+	@build/docs-venv/bin/python -m docs.site
 
 esp-idf: $(BIN)/uv  ## the ESP32 component against ESP-IDF's own headers (IDF_PATH=..., IDF_EXTRA=...), and its manifests
 	@.ci/esp-idf

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gateway.contract.schemas import schemas_of
 
 SCHEMA_PATH = "docs/config.schema.json"
 _WIDTH = 100
+_FORM = re.compile(r"of the form (\S+?)(?=,?(?: |$))")
 _TABLE = ("| setting | default | what may stand there | what it is for |", "|---|---|---|---|")
 _WORDS_OF_YAML = {"true", "false", "null", "on", "off", "yes", "no"}
 """Those that are no text, or that other readers of YAML take for something else."""
@@ -67,7 +69,7 @@ def reference() -> str:
             cells = (
                 f"`{item.path[-1]}`",
                 f"`{_yaml(item.default)}`",
-                expected(item.annotation),
+                _FORM.sub(r"of the form `\1`", expected(item.annotation)),
                 item.description,
             )
             lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
