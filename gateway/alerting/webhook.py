@@ -25,7 +25,7 @@ MOST_WAITING: Final = 100
 """Alerts; the oldest go first."""
 TIMEOUT_SECONDS: Final = 10.0
 TRIES: Final = 8
-"""Of one alert, over a quarter of an hour; then it is given up."""
+"""Of one alert that is not taken, over a quarter of an hour; then it is given up."""
 AGAIN: Final = frozenset({408, 425, 429})
 """And all from 500 on."""
 
@@ -72,8 +72,10 @@ class AlertWebhook:
     async def _tell(self, session: ClientSession, alert: Alert) -> None:
         body = msgspec.json.encode({"gateway": self._gateway, **msgspec.to_builtins(alert)})
         backoff = Backoff(1.0, 300.0)
-        for _ in range(TRIES):
-            reason, again = await self._post(session, body)
+        refusals = 0
+        while refusals < TRIES:
+            reason, again, is_there = await self._post(session, body)
+            refusals += is_there  # one that is away is waited for: in an outage alerts are wanted most
             if not reason:
                 self.told += 1
                 if self._is_away:
@@ -88,18 +90,18 @@ class AlertWebhook:
             await asyncio.sleep(backoff.next())
         self.given_up += 1
 
-    async def _post(self, session: ClientSession, body: bytes) -> tuple[str, bool]:
-        """Why it was not taken, and whether to try it again."""
+    async def _post(self, session: ClientSession, body: bytes) -> tuple[str, bool, bool]:
+        """Why it was not taken, whether to try it again, and whether anybody was there."""
         try:
             headers = await self._headers(body)
             post = session.post(self._settings.webhook, data=body, headers=headers, allow_redirects=False)
             async with post as answer:
                 status = answer.status
         except (ClientError, OSError, TimeoutError, ValueError) as error:
-            return in_words(error) or "no answer in time", True
+            return in_words(error) or "no answer in time", True, False
         if 200 <= status < 300:
-            return "", False
-        return f"it answers with {status}", status in AGAIN or status >= 500
+            return "", False, True
+        return f"it answers with {status}", status in AGAIN or status >= 500, True
 
     async def _headers(self, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}

@@ -23,6 +23,7 @@ from gateway.alerting.webhook import MOST_WAITING, TRIES, AlertWebhook
 from gateway.settings.observing.alerts import AlertSettings
 from tests.gateway.alerting.receiver import Receiver, receiving
 from tests.record import passes
+from tests.servers.process import free_port
 
 
 def alert(name: str = "disk", state: AlertState = AlertState.RAISED) -> Alert:
@@ -115,6 +116,22 @@ async def test_one_that_hangs_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> N
         await passes(lambda: len(receiver.bodies) >= 2)
         receiver.go.set()
         await passes(lambda: one.told == 1)
+
+
+async def test_one_that_is_away_for_long_is_waited_for() -> None:
+    """In an outage alerts are wanted most; their number is bounded, and not their patience."""
+    port = free_port()
+    one = AlertWebhook(AlertSettings(webhook=f"http://127.0.0.1:{port}/hook"), "attic")
+    task = asyncio.create_task(one.run())
+    one.offer(alert("a"))
+    one.offer(alert("b"))
+    await asyncio.sleep(0.02 * TRIES)
+    async with receiving(port) as receiver:
+        await passes(lambda: one.told == 2)
+        assert [each["name"] for each in receiver.alerts] == ["a", "b"]
+    assert one.given_up == 0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_what_waits_is_bounded_and_the_newest_stay() -> None:
