@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from gateway.config.configuration import GatewayConfig
+from gateway.config.reloading import REASONS
 from tests.system.house import RECORDINGS, board, passes, settings, text
 from tests.system.process import EARSHOT, Running, run
 from tests.system.test_recognizer_killed import recognizers
@@ -132,11 +133,17 @@ async def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
         await kitchen.connected()
         said = await kitchen.say(RECORDINGS[NAMES[0]].path)
         assert said.transcript == text(NAMES[0])
-        rewrite(tmp_path, transcription={"model": str(other)}, web={"max_listeners": 5})
+        rewrite(
+            tmp_path,
+            transcription={"model": str(other)},
+            web={"max_listeners": 5},
+            sessions={"max_sessions": 50},
+        )
         await reload(gateway, 2)
         assert "RELOADING=1" in gateway.systemd.items
         (line,) = gateway.logged("configuration reloaded")
-        assert (line["applied"], line["need_restart"]) == (["transcription.model"], ["web.max_listeners"])
+        assert line["applied"] == ["transcription.model", "web.max_listeners"]
+        assert line["need_restart"] == {"sessions.max_sessions": REASONS["sessions"]}
         await passes(
             lambda: any(e["model"] == str(other) for e in gateway.logged("recognizer has its engine"))
         )

@@ -19,6 +19,7 @@ from gateway import app
 from gateway.app import Gateway
 from gateway.config.configuration import GatewayConfig
 from gateway.contract.events import DeviceEvent, HealthEvent
+from gateway.web import kept_open
 from tests.record import passes
 from tests.servers.process import free_port
 from tests.system.house import RECORDINGS, Board, House, board, pcm, settings, text
@@ -85,7 +86,7 @@ async def test_a_port_that_is_not_there_is_found_when_it_is_plugged_in(house: An
 async def test_the_page_waits_for_its_address_and_the_devices_do_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "WEB_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(kept_open, "RETRY_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         port = squatter.getsockname()[1]
         config = msgspec.convert(settings(tmp_path, web={"port": port}), GatewayConfig)
