@@ -12,5 +12,5 @@ def test_a_section_of_the_gateways_own_lies_in_the_file_of_its_name() -> None:
     homes = {name: (get_args(section) or (section,))[-1].__module__ for name, section in sections.items()}
     assert homes.pop("devices") == "firmware_bridge.settings"
     assert homes.pop("transcription") == "transcription.settings"
-    in_a_room = {name: "observing." for name in ("alerts", "tracing")}
+    in_a_room = dict.fromkeys(("alerts", "tracing"), "observing.")
     assert homes == {name: f"gateway.settings.{in_a_room.get(name, '')}{name}" for name in homes}
